@@ -1,0 +1,354 @@
+"""The interfaces behind the hooks: what a plugin implements.
+
+Every component is made as `Component(config, context)`: its own validated config, and what it may know of the run.
+Shapes are part of the contract; `pixcore check NAME` holds a component to them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pixcore.geometry import VisualLayout
+from pixcore.records import (
+    Candidate,
+    Fidelity,
+    Image,
+    MaskProposal,
+    PointPrompt,
+    Protocol,
+    Request,
+    Response,
+    Sample,
+    Selection,
+    Token,
+    TokenGroup,
+    Verdict,
+)
+
+
+class Config(BaseModel):
+    """Base of every component's config: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def fingerprint(self) -> str:
+        """What can change the component's records besides its config and version.
+
+        A hash of the weights, a resolved revision, the content of a file that the config names. It must be cheap
+        and import nothing heavy: it is asked for even when nothing is left to compute.
+        """
+        return ""
+
+
+class NoConfig(Config):
+    """For a component without options."""
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a component may know of the run it serves.
+
+    Attributes:
+        fidelity: The run's one switch between the released code's quirks and what is right.
+        seed: The run's seed.
+        model: Loads the run's model adapter on first call, for strategies that ask the model itself.
+        recall: Answers from the store what a paid service said before to the same key, or None.
+        remember: Keeps what a paid service said under a key, at once.
+    """
+
+    fidelity: Fidelity = Fidelity.CORRECTED
+    seed: int = 0
+    model: Callable[[], ModelAdapter[Any]] | None = field(default=None, repr=False)
+    recall: Callable[[str], Any] | None = field(default=None, repr=False)
+    remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
+
+    @property
+    def published(self) -> bool:
+        """Whether to reproduce the released code."""
+        return self.fidelity is Fidelity.PUBLISHED
+
+
+class Component(ABC, Generic[ConfigT]):
+    """Base of every component.
+
+    Attributes:
+        config: The component's own validated config.
+        context: What it may know of the run.
+        rng: A generator that the stage seeds anew for every sample, so that no record depends on the order.
+    """
+
+    def __init__(self, config: ConfigT, context: Context | None = None) -> None:
+        self.config = config
+        self.context = context or Context()
+        self.rng = np.random.default_rng(self.context.seed)
+
+    def reseed(self, *entropy: int) -> None:
+        """Seed `rng` from the run's seed and what identifies the work at hand."""
+        self.rng = np.random.default_rng([self.context.seed, *entropy])
+
+    def close(self) -> None:  # noqa: B027 - most components hold nothing
+        """Free memory, processes and connections."""
+
+
+Capability = Literal["text", "attention", "masks"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an extractor has to see; the adapter arranges it in one pass.
+
+    Attributes:
+        layers: Which decoder layers, negative from the end; None for all.
+        heads: Which heads, negative from the end; None for all.
+        query: Which row belongs to a token: the one that predicts it (the row of the token before it), or the one of
+            the token itself once it has been emitted.
+        gradients: Attention rows carry gradients of the token's log probability.
+        hidden_states: `observe_hidden` is called with the visual tokens' states.
+        reference_prompt: A second prompt on the same image whose last row gives `Response.reference`.
+    """
+
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    query: Literal["predicting", "emitted"] = "predicting"
+    gradients: bool = False
+    hidden_states: bool = False
+    reference_prompt: str | None = None
+
+
+class AttentionExtractor(Component[ConfigT]):
+    """Turns attention rows, seen while they are computed, into one map per output token.
+
+    An adapter calls, for each batch: `begin`, then for every decoding step `observe` once a layer in ascending order
+    and `end_step`, then `maps`. A square attention matrix is never there to be seen.
+    """
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """What it has to see."""
+
+    @abstractmethod
+    def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
+        """Start a batch.
+
+        Args:
+            batch: Samples in the batch.
+            layers: Layers that will be observed at each step.
+            heads: Heads in each of them.
+            cells: Visual tokens, the most of any sample; a sample with fewer is padded with zeros at the end.
+        """
+
+    @abstractmethod
+    def observe(self, layer: int, rows: Any) -> None:
+        """See one layer's rows of one decoding step.
+
+        Args:
+            layer: Index of the decoder layer, from 0.
+            rows: (batch, heads, cells) float32: softmax over *all* keys, cut to the visual tokens. A torch.Tensor on
+                the model's device, or a NumPy array.
+        """
+
+    def observe_gradients(self, layer: int, gradients: Any) -> None:  # noqa: B027
+        """See d log p(token) / d rows of the same shape, if `needs.gradients`."""
+
+    def observe_hidden(self, layer: int, states: Any) -> None:  # noqa: B027
+        """See (batch, cells, width) states of the visual tokens after a layer, if `needs.hidden_states`."""
+
+    def end_step(self) -> None:  # noqa: B027
+        """One decoding step is complete: the next `observe` belongs to the next token."""
+
+    @abstractmethod
+    def maps(self) -> Sequence[NDArray[np.float32]]:
+        """Finish the batch.
+
+        Returns:
+            One array a sample, (steps, cells) float32; the adapter cuts each to its own tokens and visual tokens.
+        """
+
+
+class MapTransform(Component[ConfigT]):
+    """Acts on finished maps: subtract the mean, filter sinks, smooth. Transforms compose in the config's order."""
+
+    @abstractmethod
+    def transform(
+        self, maps: NDArray[np.float32], layout: VisualLayout, reference: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Transform all maps of one response.
+
+        Args:
+            maps: (tokens, visual tokens).
+            layout: Where the visual tokens lie.
+            reference: (visual tokens,), the extractor's reference map, if there is one.
+
+        Returns:
+            The same shape as `maps`; a new array.
+        """
+
+
+class ModelAdapter(Component[ConfigT]):
+    """Answers (image, prompt) with text, tokens, and per-token relevance or masks.
+
+    Attributes:
+        prompts: How this model is asked under each protocol, where that differs from `pixcore.protocols`. Fields:
+            {question}, {options}, {expression}.
+    """
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {}
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> frozenset[Capability]:
+        """What its responses hold."""
+
+    @abstractmethod
+    def answer(
+        self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None
+    ) -> list[Response]:
+        """Answer a batch.
+
+        Args:
+            requests: Up to `batch_size` requests, of any image sizes.
+            extractor: Gets the attention while it is computed; `Response.maps` then holds its maps.
+
+        Returns:
+            One response for each request, in order. A batch must not change a sample's response.
+
+        Raises:
+            SampleError: One request can't be answered; the stage then tries its neighbours one by one.
+        """
+
+    def layout(self, image: Image) -> VisualLayout:
+        """Where the visual tokens of an image lie, without answering; the geometry test asks for it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say where its visual tokens lie")
+
+    def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
+        """(visual tokens, width): what the language model sees of an image; the geometry test asks for it."""
+        raise NotImplementedError(f"{type(self).__name__} does not show its visual tokens' embeddings")
+
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+        """(n,) probability of each continuation right after a prompt, for strategies that ask the model itself."""
+        raise NotImplementedError(f"{type(self).__name__} can't score a continuation")
+
+
+class TokenGrouper(Component[ConfigT]):
+    """Says which output tokens belong together."""
+
+    @abstractmethod
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """Group the tokens of one response.
+
+        Args:
+            text: The response's text.
+            tokens: All its tokens; those that add no text (start == end) belong to no group.
+
+        Returns:
+            Groups in the order of the text, none of them empty. A token may be in several or none.
+        """
+
+    def group_many(self, responses: Sequence[tuple[str, Sequence[Token]]]) -> list[list[TokenGroup]]:
+        """Group several responses; override where a batch is cheaper."""
+        return [self.group(text, tokens) for text, tokens in responses]
+
+
+class PointSelector(Component[ConfigT]):
+    """Turns a relevance map into a point prompt."""
+
+    @abstractmethod
+    def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
+        """Choose points.
+
+        Args:
+            relevance: (height, width) at image size.
+
+        Returns:
+            At least one point (or a box) inside the image. The centre of pixel (column i, row j) is named (i, j), the
+            convention of segment-anything's prompts and of attend-and-segment's argmax.
+        """
+
+
+class MaskGenerator(Component[ConfigT]):
+    """Turns point prompts on one image into candidate masks with scores."""
+
+    @abstractmethod
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        """Segment one image.
+
+        The image is encoded once, all prompts go through in one batch, and a second call with the same image (by
+        content) encodes nothing.
+
+        Returns:
+            One proposal a prompt, in order, with all its masks at the original image size.
+        """
+
+
+class SelectionStrategy(Component[ConfigT]):
+    """Picks one candidate mask, or says that the object is absent.
+
+    Attributes:
+        uses_ground_truth: Marks an upper bound; reports mark it too.
+        needs_model: Whether it asks models or services at a cost worth estimating.
+    """
+
+    uses_ground_truth: ClassVar[bool] = False
+    needs_model: ClassVar[bool] = False
+
+    @abstractmethod
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        """Choose for one sample. `candidates` may be empty."""
+
+    def select_many(
+        self, items: Sequence[tuple[Sample, Response, Sequence[Candidate]]]
+    ) -> Iterator[Selection | Exception]:
+        """Choose for many samples in order; override where calls can overlap. A failed one yields its error."""
+        for sample, response, candidates in items:
+            try:
+                yield self.select(sample, response, candidates)
+            except Exception as error:  # a failed sample must not cost its neighbours
+                yield error
+
+
+class Benchmark(Component[ConfigT]):
+    """Yields samples with masks."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[Sample]:
+        """All samples in their order; images are read on use."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return sum(1 for _ in self.samples())
+
+
+class Judge(Component[ConfigT]):
+    """Says whether a free-text answer is right."""
+
+    @abstractmethod
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        """Grade one answer.
+
+        Args:
+            question: The question, without options.
+            options: The options' texts.
+            answer: Index of the right one.
+            response: What the model said.
+        """
+
+    def grade_many(
+        self, items: Sequence[tuple[str, Sequence[str], int, str]]
+    ) -> Iterator[Verdict | Exception]:
+        """Grade many answers in order; override where calls can overlap. A failed one yields its error."""
+        for question, options, answer, response in items:
+            try:
+                yield self.grade(question, options, answer, response)
+            except Exception as error:  # a failed sample must not cost its neighbours
+                yield error

@@ -1,0 +1,72 @@
+"""Errors that end a command with one clear line.
+
+Every error that a user can cause derives from `UserError` and carries a hint: what to do about it. The
+command line prints both and exits with status 2; anything else is a failure of ours and exits with 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PixcoreError(Exception):
+    """Base of every error that pixcore raises on purpose.
+
+    Args:
+        message: One line that names the thing.
+        hint: One line that says what is allowed, or what to do.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UserError(PixcoreError):
+    """A mistake that the user can mend."""
+
+    exit_status = 2
+
+
+class ConfigError(UserError):
+    """A config, or a `--set`, that does not say something pixcore can do."""
+
+
+class PluginError(UserError):
+    """A plugin that is missing, broken, or claims a name that is taken."""
+
+
+class DataError(UserError):
+    """Data that is missing, damaged, or contradicts itself: images, masks, annotations, predictions."""
+
+
+class StoreError(UserError):
+    """A stage store or run folder that can't be read or written."""
+
+
+class ModelError(UserError):
+    """A checkpoint that can't be loaded, or a model that can't do what is asked of it."""
+
+
+class SampleError(PixcoreError):
+    """One sample that can't be processed; the run's `on_error` decides what follows."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Return a hint that names the nearest allowed word and lists them all.
+
+    Args:
+        name: What was given.
+        allowed: What would have been accepted.
+    """
+    names = sorted(allowed)
+    listing = f"allowed: {', '.join(names)}" if names else "none is installed"
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}? {listing}" if close else listing

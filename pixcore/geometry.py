@@ -1,0 +1,265 @@
+"""Visual tokens and image pixels: one type for padding, cropping, tiling and separators.
+
+Coordinates are (x, y) in pixels of the *original* image, x to the right, y down, the origin at the top left
+corner of the top left pixel; pixel (i, j) covers [i, i+1) x [j, j+1) and has its centre at (i+0.5, j+0.5).
+Sizes are (width, height); arrays are (height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""(x0, y0, x1, y1) in pixels of the original image."""
+
+_CUBIC = -0.75  # the coefficient of torch's and OpenCV's bicubic kernel, which attend-and-segment uses
+
+
+@dataclass(frozen=True)
+class VisualGrid:
+    """A regular grid of visual tokens and the rectangle of the image that it covers.
+
+    Attributes:
+        rows: Number of cells from top to bottom.
+        cols: Number of cells from left to right.
+        box: The covered rectangle in original image pixels. It reaches outside the image where the model
+            padded, and stays inside it where the model cropped.
+    """
+
+    rows: int
+    cols: int
+    box: Box
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.cols < 1:
+            raise ValueError(f"a visual grid needs at least one row and column, got {self.rows}x{self.cols}")
+        x0, y0, x1, y1 = self.box
+        if not (x1 > x0 and y1 > y0):
+            raise ValueError(f"a visual grid's box must have a positive area, got {self.box}")
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return self.rows * self.cols
+
+    @classmethod
+    def stretched(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
+        """The grid of a model that resizes the whole (width, height) image, whatever its aspect."""
+        return cls(rows, cols, (0.0, 0.0, float(size[0]), float(size[1])))
+
+    @classmethod
+    def padded_to_square(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
+        """The grid of a model that pads the (width, height) image to a square, the image centred.
+
+        The offset is floored to a whole pixel, as LLaVA's `expand2square` does.
+        """
+        width, height = size
+        side = max(width, height)
+        x0, y0 = -float((side - width) // 2), -float((side - height) // 2)
+        return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
+
+    @classmethod
+    def centre_cropped(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
+        """The grid of a model that resizes the shortest edge and crops the central square."""
+        width, height = size
+        side = float(min(width, height))
+        x0, y0 = (width - side) / 2, (height - side) / 2
+        return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
+
+    def cell_box(self, row: int, col: int) -> Box:
+        """The rectangle of one cell, in original image pixels."""
+        x0, y0, x1, y1 = self.box
+        width, height = (x1 - x0) / self.cols, (y1 - y0) / self.rows
+        return (x0 + col * width, y0 + row * height, x0 + (col + 1) * width, y0 + (row + 1) * height)
+
+    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
+        """The (row, col) of the cell that covers a point, or None outside the box."""
+        x0, y0, x1, y1 = self.box
+        if not (x0 <= x < x1 and y0 <= y < y1):
+            return None
+        row = int((y - y0) / (y1 - y0) * self.rows)
+        col = int((x - x0) / (x1 - x0) * self.cols)
+        return min(row, self.rows - 1), min(col, self.cols - 1)
+
+    def upsample(self, values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Upsample one value per cell bicubically over the box and cut it to the image.
+
+        For a box that is the padded square this equals resizing to the square and cutting the image out of it, as
+        attend-and-segment does (paper section 3.2; groundLMM `aas/infer_attn.py`).
+
+        Args:
+            values: (rows, cols).
+            size: (width, height) of the original image.
+
+        Returns:
+            (height, width) float32. Outside the box the nearest cells are repeated.
+        """
+        if values.shape != (self.rows, self.cols):
+            raise ValueError(f"expected values of shape {(self.rows, self.cols)}, got {values.shape}")
+        width, height = size
+        x0, y0, x1, y1 = self.box
+        down = _cubic_matrix(self.rows, height, y0, y1)
+        across = _cubic_matrix(self.cols, width, x0, x1)
+        return (down @ values.astype(np.float64) @ across.T).astype(np.float32)
+
+    def covers(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which pixels of a (width, height) image have their centre inside the box: (height, width) bool."""
+        width, height = size
+        x0, y0, x1, y1 = self.box
+        xs, ys = np.arange(width) + 0.5, np.arange(height) + 0.5
+        return ((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None, :]
+
+
+@lru_cache(maxsize=64)
+def _cubic_matrix(cells: int, pixels: int, start: float, stop: float) -> NDArray[np.float64]:
+    """The (pixels, cells) weights of bicubic interpolation along one axis, borders replicated."""
+    scale = cells / (stop - start)
+    position = (np.arange(pixels) + 0.5 - start) * scale - 0.5
+    first = np.floor(position)
+    t = position - first
+    a = _CUBIC
+    far, near = 1.0 + t, t
+    weights = np.stack(
+        [
+            ((a * far - 5 * a) * far + 8 * a) * far - 4 * a,
+            ((a + 2) * near - (a + 3)) * near * near + 1,
+            ((a + 2) * (1 - near) - (a + 3)) * (1 - near) ** 2 + 1,
+            ((a * (2 - near) - 5 * a) * (2 - near) + 8 * a) * (2 - near) - 4 * a,
+        ]
+    )
+    matrix = np.zeros((pixels, cells))
+    for offset in range(4):
+        index = np.clip(first + offset - 1, 0, cells - 1).astype(np.int64)
+        np.add.at(matrix, (np.arange(pixels), index), weights[offset])
+    matrix.setflags(write=False)
+    return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class VisualLayout:
+    """Where every visual token of one request lies in the image.
+
+    Attributes:
+        grids: One grid, or several where the model cuts the image into tiles (a thumbnail is one more).
+        grid_of: (tokens,) int, for each visual token in sequence order the index of its grid; -1 for a token
+            that is no cell, such as LLaVA's newline or a tile separator.
+        cell_of: (tokens,) int, the cell in its grid in row-major order; -1 for a token that is no cell.
+    """
+
+    grids: tuple[VisualGrid, ...]
+    grid_of: NDArray[np.int32] = field(repr=False)
+    cell_of: NDArray[np.int32] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.grid_of.shape != self.cell_of.shape or self.grid_of.ndim != 1:
+            raise ValueError(f"grid_of {self.grid_of.shape} and cell_of {self.cell_of.shape} must be one list")
+        placed = self.grid_of >= 0
+        if np.any(placed != (self.cell_of >= 0)):
+            raise ValueError("a visual token has both a grid and a cell, or neither")
+        if np.any(self.grid_of >= len(self.grids)):
+            raise ValueError(f"a visual token names grid {int(self.grid_of.max())} of {len(self.grids)}")
+        for index, grid in enumerate(self.grids):
+            cells = self.cell_of[self.grid_of == index]
+            if np.any(cells >= grid.cells) or len(np.unique(cells)) != len(cells):
+                raise ValueError(f"the cells of grid {index} must be distinct and below {grid.cells}")
+
+    @classmethod
+    def single(cls, grid: VisualGrid, *, newline: bool = False) -> VisualLayout:
+        """One grid in row-major order, with one separator token after each row when `newline`."""
+        cells = np.arange(grid.cells, dtype=np.int32).reshape(grid.rows, grid.cols)
+        if newline:
+            cells = np.concatenate([cells, np.full((grid.rows, 1), -1, np.int32)], axis=1)
+        flat = cells.reshape(-1)
+        return cls((grid,), np.where(flat >= 0, 0, -1).astype(np.int32), flat)
+
+    @classmethod
+    def joined(cls, layouts: Sequence[VisualLayout]) -> VisualLayout:
+        """Several layouts whose tokens follow each other."""
+        grids: list[VisualGrid] = []
+        grid_of: list[NDArray[np.int32]] = []
+        for layout in layouts:
+            shifted = np.where(layout.grid_of >= 0, layout.grid_of + len(grids), -1).astype(np.int32)
+            grid_of.append(shifted)
+            grids.extend(layout.grids)
+        cell_of = [layout.cell_of for layout in layouts]
+        return cls(tuple(grids), np.concatenate(grid_of), np.concatenate(cell_of))
+
+    @classmethod
+    def separators(cls, count: int) -> VisualLayout:
+        """Tokens that are no cells, to be joined with others."""
+        none = np.full(count, -1, np.int32)
+        return cls((), none, none.copy())
+
+    @property
+    def tokens(self) -> int:
+        """Number of visual tokens, separators included."""
+        return len(self.grid_of)
+
+    def cell_box(self, token: int) -> Box | None:
+        """The image rectangle of a visual token, or None for a separator."""
+        grid_index, cell = int(self.grid_of[token]), int(self.cell_of[token])
+        if grid_index < 0:
+            return None
+        grid = self.grids[grid_index]
+        return grid.cell_box(cell // grid.cols, cell % grid.cols)
+
+    def tokens_at(self, x: float, y: float) -> list[int]:
+        """The visual tokens whose cells cover an image point: one for each grid that has such a token."""
+        found = []
+        for index, grid in enumerate(self.grids):
+            cell = grid.cell_at(x, y)
+            if cell is not None:
+                at = np.flatnonzero((self.grid_of == index) & (self.cell_of == cell[0] * grid.cols + cell[1]))
+                found.extend(int(token) for token in at)
+        return found
+
+    def cell_values(self, values: NDArray[np.floating]) -> list[NDArray[np.float32]]:
+        """Sort one value per visual token into its grids.
+
+        Args:
+            values: (tokens,).
+
+        Returns:
+            For each grid a (rows, cols) float32 array; a cell without a token holds the grid's smallest value.
+        """
+        if values.shape != (self.tokens,):
+            raise ValueError(f"expected {self.tokens} values, one a visual token, got {values.shape}")
+        result = []
+        for index, grid in enumerate(self.grids):
+            here = self.grid_of == index
+            own = values[here].astype(np.float32)
+            cells = np.full(grid.cells, own.min() if len(own) else 0.0, np.float32)
+            cells[self.cell_of[here]] = own
+            result.append(cells.reshape(grid.rows, grid.cols))
+        return result
+
+    def to_image(self, values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Turn one value per visual token into one per pixel.
+
+        Where several grids cover a pixel (tiles and a thumbnail) the mean of them is taken; a pixel that no grid
+        covers (cropped away) gets the smallest value of the covered ones, so that no peak lies there.
+
+        Args:
+            values: (tokens,), in sequence order.
+            size: (width, height) of the original image.
+
+        Returns:
+            (height, width) float32.
+        """
+        width, height = size
+        total = np.zeros((height, width), np.float64)
+        count = np.zeros((height, width), np.int32)
+        for grid, cells in zip(self.grids, self.cell_values(values), strict=True):
+            covered = grid.covers(size)
+            total[covered] += grid.upsample(cells, size)[covered]
+            count += covered
+        if not count.any():
+            raise ValueError("no visual grid covers any pixel of the image")
+        image = total / np.maximum(count, 1)
+        image[count == 0] = image[count > 0].min()
+        return image.astype(np.float32)

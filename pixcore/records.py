@@ -1,0 +1,394 @@
+"""What flows through pixcore, in one direction: sample, request, response, candidates, selection, score.
+
+Everything here is a frozen dataclass of plain data. Masks are COCO RLE (`pixcore.masks`), coordinates are (x, y)
+in pixels of the original image, character spans are [start, end) in the response's text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL import ImageOps
+
+from pixcore.errors import DataError
+from pixcore.geometry import Box, VisualLayout
+from pixcore.masks import RLE, area
+
+
+class Protocol(StrEnum):
+    """The paper's three probings (section 3.1); the released code numbers them 1, 3, 2."""
+
+    QUESTION = "question"
+    SEGMENT = "segment"
+    LETTER = "letter"
+
+
+class Fidelity(StrEnum):
+    """`published` reproduces the released code with its quirks, `corrected` does what is right."""
+
+    PUBLISHED = "published"
+    CORRECTED = "corrected"
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An image that is read when it is first looked at.
+
+    Args:
+        read: Gives the encoded bytes (PNG, JPEG, …).
+        name: Names the image in errors: a path, or a sample's id.
+        known_size: (width, height) if a benchmark's annotation states it, so that scoring reads no pixels.
+    """
+
+    read: Callable[[], bytes] = field(repr=False)
+    name: str = "image"
+    known_size: tuple[int, int] | None = None
+
+    @classmethod
+    def from_path(cls, path: Path | str, *, known_size: tuple[int, int] | None = None) -> Image:
+        """An image file, read on use."""
+        location = Path(path)
+
+        def read() -> bytes:
+            try:
+                return location.read_bytes()
+            except OSError as error:
+                raise DataError(f"can't read image {location}: {error.strerror}", hint="check the path") from error
+
+        return cls(read, str(location), known_size)
+
+    @classmethod
+    def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
+        """An image in memory, (height, width, 3) RGB; its bytes are a PNG."""
+        buffer = io.BytesIO()
+        PILImage.fromarray(pixels).save(buffer, "PNG")
+        encoded = buffer.getvalue()
+        return cls(lambda: encoded, name, (pixels.shape[1], pixels.shape[0]))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the encoded bytes, in hex."""
+        return hashlib.sha256(self.read()).hexdigest()
+
+    def pil(self) -> PILImage.Image:
+        """The decoded image: RGB, 8 bits, turned upright as its EXIF data says.
+
+        Raises:
+            DataError: It is no image, or it is damaged.
+        """
+        try:
+            with PILImage.open(io.BytesIO(self.read())) as opened:
+                opened.load()
+                upright = ImageOps.exif_transpose(opened)
+                return _to_rgb(upright)
+        except DataError:
+            raise
+        except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
+            raise DataError(f"can't decode image {self.name}: {error}", hint="is the file whole?") from error
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The decoded image as a (height, width, 3) RGB array."""
+        return np.asarray(self.pil(), dtype=np.uint8)
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height), upright."""
+        if self.known_size is not None:
+            return self.known_size
+        return self.pil().size
+
+
+def _to_rgb(image: PILImage.Image) -> PILImage.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # Pillow's own conversion clips 16-bit values to 255 and leaves a white image
+        values = np.asarray(image, dtype=np.float64)
+        full = 65535.0 if image.mode.startswith("I") else max(float(values.max()), 1e-12)
+        return PILImage.fromarray((np.clip(values / full, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one image, as a benchmark states it.
+
+    Attributes:
+        id: A name that a user can know, unique in its benchmark.
+        image: The picture.
+        question: The question, or None where the sample is only grounded.
+        options: The texts of the options, without letters.
+        answer: Index of the right option, or None.
+        expression: The referring expression of the object in question, or None: not scored for grounding.
+        mask: The ground truth; empty where the object is absent, None where there is none.
+        pair: Samples with the same pair count only together (MMVP).
+        categories: What tables break down by, such as {"pattern": "Orientation and Direction"}.
+        released_expression: The expression as the released files have it where that differs (PixMMVP's leading
+            space); the `published` fidelity asks with it.
+        released_options: The options in one string as the released files have them, likewise.
+        extra: Anything else that a report should show; JSON data.
+    """
+
+    id: str
+    image: Image
+    question: str | None = None
+    options: tuple[str, ...] = ()
+    answer: int | None = None
+    expression: str | None = None
+    mask: RLE | None = None
+    pair: str | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)
+    released_expression: str | None = None
+    released_options: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def absent(self) -> bool:
+        """Whether the object in question is not in the image."""
+        return self.mask is not None and area(self.mask) == 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked: one image, one prompt.
+
+    Attributes:
+        sample_id: The sample's id.
+        protocol: Which probing this is.
+        image: The picture.
+        prompt: The user's text, without any chat template.
+        expression: What the prompt refers to, if anything.
+        seed: For adapters that sample.
+    """
+
+    sample_id: str
+    protocol: Protocol
+    image: Image
+    prompt: str
+    expression: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Token:
+    """One generated token.
+
+    Attributes:
+        id: Its number in the model's vocabulary.
+        text: What it adds to the text; empty for special tokens.
+        start: First character in the response's text.
+        end: One past its last character; `start` for a token that adds none.
+    """
+
+    id: int
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """What a model said, and what it looked at while saying it.
+
+    Attributes:
+        text: The answer, decoded, without special tokens.
+        tokens: Every generated token in order, the end token included.
+        maps: (tokens, visual tokens) float32, row i belongs to `tokens[i]`; None without an extractor.
+        layout: Where the visual tokens lie; there whenever `maps` is.
+        reference: (visual tokens,) float32, the map of the extractor's reference prompt, if it asked for one.
+        mask: The final mask of a pixel-level MLLM, original image size; an empty one where it segmented nothing.
+            None for models without masks.
+        masks: All masks it gave, each with the span of text that it belongs to in `mask_spans`.
+        mask_spans: (start, end) for each of `masks`; empty if unknown.
+        extra: JSON data for the record: timings, generation settings, points or boxes written in the text.
+    """
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+    maps: NDArray[np.float32] | None = None
+    layout: VisualLayout | None = None
+    reference: NDArray[np.float32] | None = None
+    mask: RLE | None = None
+    masks: tuple[RLE, ...] = ()
+    mask_spans: tuple[tuple[int, int], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.maps is not None:
+            if self.layout is None:
+                raise ValueError("a response with maps needs the layout of its visual tokens")
+            expected = (len(self.tokens), self.layout.tokens)
+            if self.maps.shape != expected:
+                raise ValueError(f"maps must be (tokens, visual tokens) = {expected}, got {self.maps.shape}")
+
+
+@dataclass(frozen=True)
+class TokenGroup:
+    """Output tokens that belong together: a noun phrase, a word, a token.
+
+    Attributes:
+        tokens: Indices into the response's tokens; at least one.
+        phrase: Their text.
+        start: First character of the phrase in the response's text.
+        end: One past its last character.
+        root: The phrase's root word, if the grouper knows it.
+    """
+
+    tokens: tuple[int, ...]
+    phrase: str
+    start: int
+    end: int
+    root: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PointPrompt:
+    """What a mask generator is asked.
+
+    Attributes:
+        points: (k, 2) float32, (x, y) in original image pixels.
+        labels: (k,) int8; 1 inside, 0 outside.
+        box: (x0, y0, x1, y1), in place of points or beside them.
+    """
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 2 or self.labels.shape != (len(self.points),):
+            shapes = f"points {self.points.shape} and labels {self.labels.shape}"
+            raise ValueError(f"a point prompt needs points (k, 2) and labels (k,), got {shapes}")
+        if not len(self.points) and self.box is None:
+            raise ValueError("a point prompt needs a point or a box")
+
+    @classmethod
+    def at(cls, *points: tuple[float, float]) -> PointPrompt:
+        """Positive points."""
+        return cls(np.asarray(points, np.float32).reshape(-1, 2), np.ones(len(points), np.int8))
+
+
+@dataclass(frozen=True, eq=False)
+class MaskProposal:
+    """The masks of one prompt.
+
+    Attributes:
+        masks: (m, height, width) bool, original image size, in the generator's own order.
+        scores: (m,) float32, the generator's own estimate of quality; higher is better.
+        stability: (m,) float32, how little the mask changes with its threshold, if the generator knows it.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    stability: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 3 or self.scores.shape != (len(self.masks),):
+            shapes = f"masks {self.masks.shape} and scores {self.scores.shape}"
+            raise ValueError(f"a proposal needs masks (m, height, width) and scores (m,), got {shapes}")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One group of tokens with its point and its masks: what a selection strategy chooses from.
+
+    Attributes:
+        group: The tokens; None where predictions came without them.
+        point: The prompt that gave the masks; None likewise.
+        masks: COCO RLE, in the generator's order.
+        scores: One for each mask.
+        stability: One for each mask, or empty.
+        similarity: A phrase similarity that came with predictions made elsewhere.
+        merged: Phrases of duplicates that were merged into this candidate.
+    """
+
+    group: TokenGroup | None
+    point: PointPrompt | None
+    masks: tuple[RLE, ...]
+    scores: tuple[float, ...]
+    stability: tuple[float, ...] = ()
+    similarity: float | None = None
+    merged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a strategy chose.
+
+    Attributes:
+        outcome: "chosen"; "absent": the object is not there, so the prediction is the empty mask; "nothing": no
+            answer at all, which scores 0 even where the object is absent.
+        candidate: Index of the chosen candidate.
+        mask: Index of the chosen mask in it.
+        reason: One line for the report.
+        score: The strategy's own figure for the chosen one.
+        details: JSON data for the record: votes, raw answers, similarities.
+    """
+
+    outcome: Literal["chosen", "absent", "nothing"]
+    candidate: int | None = None
+    mask: int | None = None
+    reason: str = ""
+    score: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def chosen(cls, candidate: int, mask: int, **fields: Any) -> Selection:
+        """This mask of this candidate."""
+        return cls("chosen", candidate, mask, **fields)
+
+    @classmethod
+    def absent(cls, reason: str = "", **fields: Any) -> Selection:
+        """The object is not in the image."""
+        return cls("absent", reason=reason, **fields)
+
+    @classmethod
+    def nothing(cls, reason: str = "", **fields: Any) -> Selection:
+        """The strategy found nothing to choose."""
+        return cls("nothing", reason=reason, **fields)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judge's word on one answer.
+
+    Attributes:
+        correct: Right or wrong; None where the judge could not tell, which counts as wrong and is reported.
+        reason: Which rule, or the judge's own words.
+        details: JSON data for the record.
+    """
+
+    correct: bool | None
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One sample under one protocol and one selection strategy.
+
+    Attributes:
+        sample_id: The sample.
+        protocol: The probing.
+        correct: Whether the answer was right; None where the protocol or sample asks none.
+        iou: IoU of the predicted mask; None where the sample has no ground truth mask.
+        best_iou: The best IoU among all candidates' masks: the oracle's; None likewise.
+        predicted_area: Pixels of the predicted mask.
+        error: What went wrong if the sample failed; a failed sample scores as wrong and 0.
+    """
+
+    sample_id: str
+    protocol: Protocol
+    correct: bool | None = None
+    iou: float | None = None
+    best_iou: float | None = None
+    predicted_area: int | None = None
+    error: str | None = None

@@ -1,0 +1,121 @@
+"""Official checkpoints read one tensor at a time.
+
+A checkpoint is one file (`.safetensors`, `.bin`, `.pth`, `.pt`) or a folder that holds one, or the shards
+that its index names. Pickles are read with `weights_only`; nothing in them is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pixcore.errors import ModelError
+
+PICKLES = (".bin", ".pth", ".pt")
+# In this order: where a folder has both forms, safetensors need no trust and no unpickling.
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_SINGLES = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin", "*.pth", "*.pt")
+
+
+class CheckpointError(ModelError):
+    """A checkpoint that is absent, damaged, or not the one the plugin expects."""
+
+
+def shards(path: Path) -> list[Path]:
+    """The files of a checkpoint, in the order they are read.
+
+    Raises:
+        CheckpointError: Nothing is there, or the index names a file that is absent.
+    """
+    if path.is_file():
+        if path.suffix != ".safetensors" and path.suffix not in PICKLES:
+            raise CheckpointError(
+                f"{path} is not a checkpoint file", hint="use .safetensors, .bin, .pth or .pt, or their folder"
+            )
+        return [path]
+    if not path.is_dir():
+        raise CheckpointError(f"there is no checkpoint at {path}", hint="name a file or a downloaded folder")
+    for name in _INDEXES:
+        index = path / name
+        if index.is_file():
+            files = sorted({path / file for file in json.loads(index.read_text())["weight_map"].values()})
+            absent = [file.name for file in files if not file.is_file()]
+            if absent:
+                raise CheckpointError(
+                    f"{index} names {', '.join(absent)}, absent from {path}",
+                    hint="the download is incomplete; fetch the missing files",
+                )
+            return files
+    for pattern in _SINGLES:
+        found = sorted(path.glob(pattern))
+        if found:
+            return found
+    raise CheckpointError(
+        f"{path} holds no weights", hint="expected *.safetensors, pytorch_model*.bin or *.pth in it"
+    )
+
+
+def read(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """The names and tensors of one file, in file order.
+
+    Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it
+    is used and not before.
+
+    Raises:
+        CheckpointError: The file is damaged, or is a pickle of more than tensors.
+    """
+    yield from _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+
+
+def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                yield name, file.get_tensor(name)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
+
+
+def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
+    for name, value in list(_unwrap(_unpickle(path)).items()):
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: {name} is a {type(value).__name__}, not a tensor",
+                hint="expected a state dict, bare or under the key state_dict or model",
+            )
+        yield name, value
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:
+            # Files older than torch 1.6's zip format cannot be mapped.
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a plain file of weights: {str(error).splitlines()[0]}",
+            hint="pixcore does not execute pickles; if you trust the file, re-save its state dict alone",
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
+
+
+def _unwrap(content: Any) -> Mapping[str, Any]:
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(
+            f"the checkpoint holds a {type(content).__name__}, not a state dict",
+            hint="expected names and tensors, bare or under the key state_dict or model",
+        )
+    return content

@@ -1,0 +1,88 @@
+"""The CLIP image tower as LLaVA and its descendants use it: patches of the last layer but one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+
+from pixcore_segtoken.keymap import Ignore, Rename, Rule
+
+
+class ClipPatches(nn.Module):
+    """CLIP's patch features at one hidden layer, the class token dropped.
+
+    Args:
+        config: Size of the tower; CLIP ViT-L/14 is `openai/clip-vit-large-patch14[-336]`.
+        select_layer: Index into the hidden states (embeddings first); -2 in every published system.
+    """
+
+    def __init__(self, config: CLIPVisionConfig, select_layer: int = -2) -> None:
+        super().__init__()
+        self.model = CLIPVisionModel(config)
+        self.select_layer = select_layer
+
+    @property
+    def side(self) -> int:
+        """Patches along one side of the square input."""
+        return self.model.config.image_size // self.model.config.patch_size
+
+    @torch.inference_mode()
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Normalised pixels (B, 3, S, S) to patch features (B, side * side, C), row by row."""
+        hidden = self.model(
+            pixel_values.to(self.model.embeddings.patch_embedding.weight.dtype), output_hidden_states=True
+        ).hidden_states
+        return hidden[self.select_layer][:, 1:]
+
+
+def clip_rules(official: str, ours: str) -> Sequence[Rule]:
+    """Rules for a CLIP image tower.
+
+    Args:
+        official: Prefix before `embeddings`, `encoder`, ...; with its dot, e.g. `"vision_model."`.
+        ours: Prefix of the `ClipPatches` in our module, with its dot.
+    """
+    prefix = re.escape(official)
+    return (
+        Ignore(rf"{prefix}embeddings\.position_ids", "a constant of the constructor"),
+        Rename(
+            rf"{prefix}((?:embeddings|pre_layrnorm|encoder\.layers|post_layernorm)\..+|embeddings\.class_embedding)",
+            rf"{ours}model.\1",
+        ),
+    )
+
+
+# A whole CLIP checkpoint (openai/clip-vit-large-patch14) has the text side and the projections too.
+CLIP_TEXT_SIDE: Sequence[Rule] = (
+    Ignore(r"(?:.*\.)?(?:text_model\..+|text_projection\..+|visual_projection\..+|logit_scale)", "only the image tower is used"),
+)
+
+
+def centre_crop(image: Image.Image, size: int) -> Tensor:
+    """CLIP's own preprocessing: shortest edge to `size` (bicubic), centre crop, normalise.
+
+    What lies outside the crop is not seen by the model.
+
+    Returns:
+        (3, size, size) float32.
+    """
+    processor = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    return processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+
+
+def centre_crop_box(width: int, height: int, size: int) -> tuple[float, float, float, float]:
+    """The part of an image that `centre_crop` keeps: (x0, y0, x1, y1) in the image's pixels.
+
+    The long side is resized to `int(size * long / short)` and the crop starts at `(n - size) // 2`, so the
+    box is exact, not the ideal centred square.
+    """
+    short, long = min(width, height), max(width, height)
+    resized = int(size * long / short)
+    start = (resized - size) // 2 * long / resized
+    end = ((resized - size) // 2 + size) * long / resized
+    return (start, 0.0, end, float(height)) if width >= height else (0.0, start, float(width), end)

@@ -1,0 +1,170 @@
+"""LLaVA with a [SEG] token and a promptable decoder: LISA and GLaMM.
+
+The two differ in the size of the CLIP input, the depth of the projector and in names; the arithmetic is
+one. Each [SEG] gives one mask, prompted by the state that *predicted* it, one position earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM
+
+from pixcore_segtoken.clip import ClipPatches
+from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.sam import PromptableSam, SamSizes, upscale
+
+
+@dataclass(frozen=True)
+class GroundedSizes:
+    """Everything that says how large a model is.
+
+    Args:
+        language: The Llama's config.
+        clip: The CLIP tower's config.
+        sam: The mask decoder's sizes.
+        projector_depth: Linear layers between tower and language model, with GELU between them.
+        select_layer: CLIP hidden state that is projected.
+    """
+
+    language: LlamaConfig
+    clip: CLIPVisionConfig
+    sam: SamSizes
+    projector_depth: int
+    select_layer: int = -2
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One sample for `GroundedLlava.answer`.
+
+    Args:
+        token_ids: The prompt, the placeholder (-200) standing for the image.
+        clip_pixels: (3, S, S) float32, normalised.
+        sam_pixels: (3, M, M) float32, normalised and padded.
+        resized: (H, W) of the image inside `sam_pixels`.
+        original: (H, W) of the image as it was.
+    """
+
+    token_ids: Sequence[int]
+    clip_pixels: Tensor
+    sam_pixels: Tensor
+    resized: tuple[int, int]
+    original: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `GroundedLlava.answer` gives for one sample.
+
+    Args:
+        generation: Tokens and states.
+        seg_positions: Index of each [SEG] in prompt + answer, images counting as one token; n of them.
+        seg_states: (n, D) states that the masks were made of.
+        seg_embeds: (n, P) the same as prompts.
+        low_res: (n, 1, m, m) mask logits of the decoder.
+        iou: (n, 1) predicted by the decoder.
+        mask_logits: (n, H, W) float32 in the image's pixels; a mask is where it is above 0.
+    """
+
+    generation: Generation
+    seg_positions: tuple[int, ...]
+    seg_states: Tensor
+    seg_embeds: Tensor
+    low_res: Tensor
+    iou: Tensor
+    mask_logits: Tensor
+
+
+class GroundedLlava(nn.Module):
+    """The whole model: CLIP, projector, Llama, state projection, SAM."""
+
+    def __init__(self, sizes: GroundedSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.clip = ClipPatches(sizes.clip, sizes.select_layer)
+        width = sizes.language.hidden_size
+        layers: list[nn.Module] = [nn.Linear(sizes.clip.hidden_size, width)]
+        for _ in range(sizes.projector_depth - 1):
+            layers += [nn.GELU(), nn.Linear(width, width)]
+        self.projector = nn.Sequential(*layers)
+        self.language = LlamaForCausalLM(sizes.language)
+        self.seg_projection = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, sizes.sam.prompt_dim)
+        )
+        self.sam = PromptableSam(sizes.sam)
+
+    @torch.inference_mode()
+    def project(self, clip_pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, S, S) to the language model's image tokens (B, t, D)."""
+        return self.projector(self.clip(clip_pixels))
+
+    @torch.inference_mode()
+    def answer(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        seg_id: int,
+        stop_ids: Sequence[int],
+        max_new_tokens: int,
+        published_positions: bool = True,
+        use_cache: bool = True,
+        forced: Sequence[Sequence[int]] | None = None,
+        keep_logits: bool = False,
+    ) -> list[Answer]:
+        """Text and masks for a batch of images.
+
+        Args:
+            prompts: The samples.
+            seg_id: Token id of [SEG].
+            stop_ids: Tokens that end an answer.
+            max_new_tokens: The published limit is 512.
+            published_positions: How a [SEG] *before* the image is located: the published code shifts
+                every [SEG] by the image's length, also those. False shifts only what follows the image.
+            use_cache: See `language.generate`.
+            forced: See `language.generate`.
+            keep_logits: See `language.generate`.
+        """
+        device = self.language.lm_head.weight.device
+        image_tokens = self.project(torch.stack([prompt.clip_pixels for prompt in prompts]).to(device))
+        embedded = [
+            splice(self.language.model.embed_tokens, prompt.token_ids, [tokens])
+            for prompt, tokens in zip(prompts, image_tokens, strict=True)
+        ]
+        generations = generate(
+            self.language,
+            embedded,
+            max_new_tokens=max_new_tokens,
+            stop_ids=stop_ids,
+            forced=forced,
+            use_cache=use_cache,
+            keep_logits=keep_logits,
+        )
+        return [
+            self._segment(prompt, generation, seg_id, published_positions)
+            for prompt, generation in zip(prompts, generations, strict=True)
+        ]
+
+    def _segment(self, prompt: Prompt, generation: Generation, seg_id: int, published: bool) -> Answer:
+        sequence = [*prompt.token_ids, *generation.token_ids]
+        # The first token has no state before it; the published search leaves it out as well.
+        positions = tuple(index for index, token in enumerate(sequence) if token == seg_id and index > 0)
+        image_at = list(prompt.token_ids).index(-200)
+        states = torch.cat([generation.prompt_states, generation.states[1:]])
+        extra = len(generation.prompt_states) - len(prompt.token_ids)
+        rows = [index - 1 + (extra if published or index > image_at else 0) for index in positions]
+        seg_states = states[rows]
+        seg_embeds = self.seg_projection(seg_states)
+        # Encoding is the dearest step, and an answer without [SEG] needs none of it.
+        if positions:
+            device = seg_states.device
+            embedding = self.sam.encode(prompt.sam_pixels[None].to(device))
+        else:
+            side = self.sizes.sam.image_size // self.sizes.sam.patch_size
+            embedding = seg_states.new_zeros(1, self.sizes.sam.prompt_dim, side, side)
+        low_res, iou = self.sam.decode(embedding, seg_embeds)
+        logits = upscale(low_res, self.sizes.sam.image_size, prompt.resized, prompt.original)
+        return Answer(generation, positions, seg_states, seg_embeds, low_res, iou, logits)

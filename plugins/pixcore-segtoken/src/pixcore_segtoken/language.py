@@ -1,0 +1,164 @@
+"""A decoder-only language model driven from embeddings.
+
+The published systems each assemble their own input embeddings and then run greedy decoding; most of them
+recompute the whole sequence for every token. This is that loop once, for a batch, with a key-value cache.
+Without rounding the two are equal; the tests hold them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, LlamaForCausalLM
+
+
+class Stop(Protocol):
+    """A condition on the tokens so far, for systems that stop on decoded text."""
+
+    def __call__(self, token_ids: Sequence[int]) -> bool:
+        """Whether the answer is finished."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One sample's answer.
+
+    Args:
+        token_ids: The G new tokens, the stop token included when one ended the answer.
+        states: (G, D), after the final norm; row i *predicted* token i. The state *at* token i (its input
+            is token i) is row i + 1; the last token has none, as nothing was computed after it.
+        prompt_states: (L, D) likewise for the prompt's positions; row L - 1 equals `states[0]`.
+        logits: (G, V) float32, what was predicted before anything was forced; None unless asked for.
+    """
+
+    token_ids: tuple[int, ...]
+    states: Tensor
+    prompt_states: Tensor
+    logits: Tensor | None = None
+
+
+def splice(
+    embedding: nn.Embedding, token_ids: Sequence[int], images: Sequence[Tensor], *, placeholder: int = -200
+) -> Tensor:
+    """Embeddings of a prompt, with image features in place of the placeholder tokens.
+
+    Args:
+        embedding: The language model's token embedding.
+        token_ids: n tokens, `placeholder` (LLaVA's is -200) once for every image.
+        images: Features (t_i, D) in order of appearance.
+        placeholder: The token id that stands for an image.
+
+    Returns:
+        (n - len(images) + sum t_i, D), in the embedding's dtype.
+
+    Raises:
+        ValueError: The placeholders are not as many as the images.
+    """
+    places = [index for index, token in enumerate(token_ids) if token == placeholder]
+    if len(places) != len(images):
+        raise ValueError(f"{len(places)} image placeholders in the prompt for {len(images)} images")
+    device, dtype = embedding.weight.device, embedding.weight.dtype
+    pieces = []
+    start = 0
+    for place, image in zip([*places, len(token_ids)], [*images, None], strict=True):
+        pieces.append(embedding(torch.tensor(list(token_ids[start:place]), dtype=torch.long, device=device)))
+        if image is not None:
+            pieces.append(image.to(device=device, dtype=dtype))
+        start = place + 1
+    return torch.cat(pieces)
+
+
+@torch.inference_mode()
+def generate(
+    language: LlamaForCausalLM,
+    prompts: Sequence[Tensor],
+    *,
+    max_new_tokens: int,
+    stop_ids: Collection[int] = (),
+    stop: Stop | None = None,
+    forced: Sequence[Sequence[int]] | None = None,
+    use_cache: bool = True,
+    keep_logits: bool = False,
+    on_forward: Callable[[int, Tensor], None] | None = None,
+) -> list[Generation]:
+    """Greedy decoding of a batch of prompts given as embeddings.
+
+    Args:
+        language: Any Llama-shaped causal model of transformers.
+        prompts: (L_i, D) each; shorter ones are padded on the left and masked.
+        max_new_tokens: At most this many tokens each.
+        stop_ids: A token among these ends an answer and is its last token.
+        stop: A further condition, asked after every token.
+        forced: Tokens to answer with instead of the likeliest, one sequence a sample; where a sequence
+            ends, decoding goes on by itself.
+        use_cache: False recomputes the whole sequence for every token, as LISA and GLaMM are published.
+        keep_logits: Keep every step's logits (V floats a token).
+        on_forward: Called after each forward with the step number and the padding mask (B, S) of what
+            that forward attended to; how an attention tap learns which step it saw.
+
+    Returns:
+        One `Generation` a prompt.
+    """
+    if not prompts:
+        return []
+    device = prompts[0].device
+    lengths = [len(prompt) for prompt in prompts]
+    longest = max(lengths)
+    embeds = torch.stack([nn.functional.pad(p, (0, 0, longest - len(p), 0)) for p in prompts])
+    mask = torch.tensor([[0] * (longest - n) + [1] * n for n in lengths], device=device)
+    padded = min(lengths) < longest
+    cache = DynamicCache(config=language.config) if use_cache else None
+    tokens: list[list[int]] = [[] for _ in prompts]
+    finished = [False] * len(prompts)
+    states: list[Tensor] = []
+    logits: list[Tensor] = []
+    prompt_states: Tensor | None = None
+    inputs = embeds
+    for step in range(max_new_tokens):
+        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        hidden = language.model(
+            inputs_embeds=inputs,
+            # Without padding the model may use its faster kernels for a plain causal mask.
+            attention_mask=mask if padded else None,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=use_cache,
+        ).last_hidden_state
+        if on_forward is not None:
+            on_forward(step, mask)
+        if prompt_states is None:
+            prompt_states = hidden
+        states.append(hidden[:, -1])
+        step_logits = language.lm_head(hidden[:, -1]).float()
+        if keep_logits:
+            logits.append(step_logits)
+        chosen = step_logits.argmax(-1).tolist()
+        for index, token in enumerate(chosen):
+            if finished[index]:
+                continue
+            if forced is not None and step < len(forced[index]):
+                token = chosen[index] = forced[index][step]
+            tokens[index].append(token)
+            finished[index] = token in stop_ids or (stop is not None and stop(tokens[index]))
+        if all(finished):
+            break
+        new = language.model.embed_tokens(torch.tensor(chosen, device=device))[:, None]
+        inputs = new if use_cache else torch.cat([inputs, new], dim=1)
+        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+    if prompt_states is None:
+        raise ValueError("max_new_tokens must be at least 1")
+    all_states = torch.stack(states, dim=1)
+    all_logits = torch.stack(logits, dim=1) if keep_logits else None
+    return [
+        Generation(
+            tuple(sample),
+            all_states[index, : len(sample)],
+            prompt_states[index, longest - lengths[index] :],
+            None if all_logits is None else all_logits[index, : len(sample)],
+        )
+        for index, sample in enumerate(tokens)
+    ]

@@ -1,0 +1,241 @@
+"""Weights from official checkpoints into a module, streaming and complete or not at all.
+
+A module is built with its parameters on the meta device (`parameters_on_meta`), which takes no memory,
+and `load_weights` puts each tensor in its place as it is read. At no time is there a second full copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, patterns_of
+
+_SHOWN = 5
+# Small, because safetensors copies a whole file's tensors while it writes them.
+_CACHE_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where tensors come from.
+
+    Args:
+        path: A checkpoint file or folder.
+        prefix: Put before every name in it, so that one key map can tell several sources apart.
+    """
+
+    path: Path
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every tensor.
+
+    Args:
+        loaded: Our name to the official names it was made of.
+        ignored: Official name to the rule's reason.
+        from_cache: Whether the converted copy was read instead of the official files.
+    """
+
+    loaded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    from_cache: bool = False
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Modules built inside have their parameters on the meta device and their buffers for real.
+
+    Buffers stay real because many are computed in a constructor (rotary frequencies, position numbers)
+    and are in no checkpoint. Not thread-safe: it changes `torch.nn.Module` while it is open.
+    """
+    register = nn.Module.register_parameter
+
+    def register_on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        if param is not None:
+            param = nn.Parameter(param.to("meta"), requires_grad=False)
+        register(module, name, param)
+
+    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+def load_weights(
+    module: nn.Module,
+    sources: Path | Source | Sequence[Source],
+    rules: Sequence[Rule],
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    cache: Path | None = None,
+) -> LoadReport:
+    """Fill a module from official checkpoints.
+
+    Args:
+        module: Its `state_dict` names the targets; parameters may be on the meta device.
+        sources: Where the official tensors are.
+        rules: The key map, first match wins.
+        dtype: Floating tensors are converted to it one by one; None keeps the file's.
+        device: Where the tensors go.
+        cache: A folder. If it holds the converted copy of these sources (same files, sizes, times,
+            rules and dtype), that is read instead; if not, it is written.
+
+    Returns:
+        What was loaded and what was ignored, and why.
+
+    Raises:
+        CheckpointError: A name that no rule matches, a target that got nothing or two things, a shape
+            that differs, or parts of a `Merge` that never came. The message names them. The module is
+            then partly filled and must not be used.
+    """
+    sources = [Source(sources)] if isinstance(sources, Path) else sources
+    sources = [sources] if isinstance(sources, Source) else list(sources)
+    fingerprint = _fingerprint(sources, rules, dtype)
+    if cache is not None and _cached_fingerprint(cache) == fingerprint:
+        identity = (Rename("(.+)", r"\1"),)
+        report = _stream(module, [Source(cache)], identity, dtype, device)
+        return LoadReport(report.loaded, report.ignored, from_cache=True)
+    report = _stream(module, sources, rules, dtype, device)
+    if cache is not None:
+        _write_cache(module, cache, fingerprint)
+    return report
+
+
+def _stream(
+    module: nn.Module,
+    sources: Sequence[Source],
+    rules: Sequence[Rule],
+    dtype: torch.dtype | None,
+    device: torch.device | str,
+) -> LoadReport:
+    targets = {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
+    compiled = [
+        (rule, part, re.compile(pattern)) for rule in rules for part, pattern in patterns_of(rule).items()
+    ]
+    loaded: dict[str, tuple[str, ...]] = {}
+    ignored: dict[str, str] = {}
+    waiting: dict[tuple[int, tuple[str, ...]], dict[str, tuple[str, Tensor]]] = {}
+    problems: dict[str, list[str]] = {}
+
+    def place(official: tuple[str, ...], name: str, tensor: Tensor) -> None:
+        if name not in targets:
+            problems.setdefault("mapped to names our module does not have", []).append(f"{official[0]} -> {name}")
+        elif name in loaded:
+            problems.setdefault("given twice", []).append(f"{name} by {loaded[name][0]} and {official[0]}")
+        elif tuple(tensor.shape) != targets[name]:
+            problems.setdefault("of another shape", []).append(
+                f"{official[0]} is {tuple(tensor.shape)}, {name} needs {targets[name]}"
+            )
+        else:
+            wanted = dtype if tensor.is_floating_point() else None
+            _assign(module, name, tensor.to(device=device, dtype=wanted))
+            loaded[name] = official
+
+    for source in sources:
+        for file in shards(source.path):
+            for short_name, tensor in read(file):
+                official = source.prefix + short_name
+                found = next(((r, p, m) for r, p, c in compiled if (m := c.fullmatch(official))), None)
+                match found:
+                    case None:
+                        problems.setdefault("unknown to the key map", []).append(official)
+                    case (Ignore(reason=reason), _, _):
+                        ignored[official] = reason
+                    case (Rename(target=target), _, match):
+                        place((official,), match.expand(target), tensor)
+                    case (Split(split=split), _, match):
+                        for name, piece in split(match, tensor):
+                            place((official,), name, piece)
+                    case (Merge() as rule, part, match):
+                        held = waiting.setdefault((id(rule), match.groups()), {})
+                        held[part] = (official, tensor)
+                        if held.keys() == rule.parts.keys():
+                            del waiting[id(rule), match.groups()]
+                            parts = {key: value for key, (_, value) in held.items()}
+                            for name, piece in rule.merge(match, parts):
+                                place(tuple(o for o, _ in held.values()), name, piece)
+
+    incomplete = [f"{official} waits for its other parts" for held in waiting.values() for official, _ in held.values()]
+    if incomplete:
+        problems["incomplete"] = incomplete
+    missing = [name for name in targets if name not in loaded]
+    if missing:
+        problems["without weights in our module"] = missing
+    if problems:
+        raise _complaint([str(source.path) for source in sources], problems)
+    return LoadReport(loaded, ignored)
+
+
+def _assign(module: nn.Module, name: str, tensor: Tensor) -> None:
+    owner_name, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(owner_name)
+    if leaf in owner._parameters:
+        owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
+    else:
+        owner._buffers[leaf] = tensor
+
+
+def _complaint(paths: Sequence[str], problems: Mapping[str, Sequence[str]]) -> CheckpointError:
+    lines = [
+        f"{len(names)} tensors {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
+        for what, names in problems.items()
+    ]
+    return CheckpointError(
+        f"{' + '.join(paths)} does not fit the model: {'; '.join(lines)}",
+        hint="check that the checkpoint is the one the plugin's README names, and that the sizes in the "
+        "config are its sizes",
+    )
+
+
+def _fingerprint(sources: Sequence[Source], rules: Sequence[Rule], dtype: torch.dtype | None) -> str:
+    files = [
+        (source.prefix, file.name, file.stat().st_size, file.stat().st_mtime_ns)
+        for source in sources
+        for file in shards(source.path)
+    ]
+    patterns = [(type(rule).__name__, sorted(patterns_of(rule).values())) for rule in rules]
+    return hashlib.sha256(json.dumps([files, patterns, str(dtype)]).encode()).hexdigest()
+
+
+def _cached_fingerprint(cache: Path) -> str | None:
+    index = cache / "model.safetensors.index.json"
+    return json.loads(index.read_text())["metadata"]["pixcore_sources"] if index.is_file() else None
+
+
+def _write_cache(module: nn.Module, cache: Path, fingerprint: str) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    files: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in module.state_dict().items():
+        size += tensor.nbytes
+        if size > _CACHE_FILE_BYTES and files[-1]:
+            files.append({})
+            size = tensor.nbytes
+        files[-1][name] = tensor
+    weight_map = {}
+    for number, tensors in enumerate(files, 1):
+        file = f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        # Cloned where a tensor is used twice: the format refuses shared memory.
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, cache / file)
+        weight_map |= dict.fromkeys(tensors, file)
+    content = {"metadata": {"pixcore_sources": fingerprint}, "weight_map": weight_map}
+    # The index last and at once: a cache whose writing was cut short is no cache.
+    partial = cache / "model.safetensors.index.json.partial"
+    partial.write_text(json.dumps(content, indent=1))
+    os.replace(partial, cache / "model.safetensors.index.json")

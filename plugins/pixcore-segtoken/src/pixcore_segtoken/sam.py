@@ -1,0 +1,222 @@
+"""Segment Anything prompted with embeddings instead of clicks.
+
+LISA and GLaMM prompt SAM with one projected language state where a point's embedding would be. No change to SAM is needed for it:
+its mask decoder takes sparse prompt embeddings, whatever made them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from transformers import SamConfig, SamModel
+
+from pixcore_segtoken.keymap import Rename, Rule, Split, both
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class SamSizes:
+    """The sizes of a SAM; the defaults are ViT-H, which LISA and GLaMM have."""
+
+    image_size: int = 1024
+    patch_size: int = 16
+    embed_dim: int = 1280
+    depth: int = 32
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    global_attn_indexes: Sequence[int] = field(default=(7, 15, 23, 31))
+    window_size: int = 14
+    prompt_dim: int = 256
+    mask_in_chans: int = 16
+    decoder_depth: int = 2
+    decoder_heads: int = 8
+    decoder_mlp_dim: int = 2048
+    attention_downsample_rate: int = 2
+    num_multimask_outputs: int = 3
+    iou_head_depth: int = 3
+    iou_head_hidden: int = 256
+
+    def to_config(self) -> SamConfig:
+        """The same as a transformers config."""
+        return SamConfig(
+            vision_config={
+                "image_size": self.image_size,
+                "patch_size": self.patch_size,
+                "hidden_size": self.embed_dim,
+                "num_hidden_layers": self.depth,
+                "num_attention_heads": self.num_heads,
+                "mlp_ratio": self.mlp_ratio,
+                "mlp_dim": int(self.embed_dim * self.mlp_ratio),
+                "global_attn_indexes": list(self.global_attn_indexes),
+                "window_size": self.window_size,
+                "output_channels": self.prompt_dim,
+                "num_pos_feats": self.prompt_dim // 2,
+            },
+            prompt_encoder_config={
+                "hidden_size": self.prompt_dim,
+                "image_size": self.image_size,
+                "patch_size": self.patch_size,
+                "image_embedding_size": self.image_size // self.patch_size,
+                "mask_input_channels": self.mask_in_chans,
+            },
+            mask_decoder_config={
+                "hidden_size": self.prompt_dim,
+                "mlp_dim": self.decoder_mlp_dim,
+                "num_hidden_layers": self.decoder_depth,
+                "num_attention_heads": self.decoder_heads,
+                "attention_downsample_rate": self.attention_downsample_rate,
+                "num_multimask_outputs": self.num_multimask_outputs,
+                "iou_head_depth": self.iou_head_depth,
+                "iou_head_hidden_dim": self.iou_head_hidden,
+                # SAM's two-way blocks have torch's default; transformers' config has 1e-6.
+                "layer_norm_eps": 1e-5,
+            },
+        )
+
+
+class PromptableSam(nn.Module):
+    """SAM whose prompts are embeddings."""
+
+    def __init__(self, sizes: SamSizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.model = SamModel(sizes.to_config())
+
+    @torch.inference_mode()
+    def encode(self, pixel_values: Tensor) -> Tensor:
+        """Normalised, padded pixels (B, 3, M, M) to image embeddings (B, P, M/16, M/16)."""
+        dtype = self.model.vision_encoder.patch_embed.projection.weight.dtype
+        return self.model.get_image_embeddings(pixel_values.to(dtype))
+
+    @torch.inference_mode()
+    def decode(self, image_embedding: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """One mask for every prompt embedding on one image.
+
+        Args:
+            image_embedding: (1, P, g, g) of `encode`.
+            prompts: (N, P).
+
+        Returns:
+            Low-resolution mask logits (N, 1, 4g, 4g) and predicted IoU (N, 1): SAM's single-mask token.
+        """
+        grid = image_embedding.shape[-1]
+        if not len(prompts):
+            return image_embedding.new_zeros(0, 1, 4 * grid, 4 * grid), image_embedding.new_zeros(0, 1)
+        no_mask = self.model.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        masks, iou = self.model.mask_decoder(
+            image_embeddings=image_embedding,
+            image_positional_embeddings=self.model.get_image_wide_positional_embeddings(),
+            sparse_prompt_embeddings=prompts.to(image_embedding.dtype)[None, :, None, :],
+            dense_prompt_embeddings=no_mask.expand_as(image_embedding),
+            multimask_output=False,
+        )
+        return masks[0], iou[0]
+
+
+def upscale(low_res: Tensor, image_size: int, resized: tuple[int, int], original: tuple[int, int]) -> Tensor:
+    """Mask logits in the original image's pixels.
+
+    Bilinear to the padded square, the padding cut off, bilinear to the original; in float32.
+
+    Args:
+        low_res: (N, 1, m, m).
+        image_size: Side M of the padded square.
+        resized: (H, W) of the image inside the square.
+        original: (H, W) of the image as it was.
+
+    Returns:
+        (N, H, W) float32; a mask is where it is above 0.
+    """
+    if not len(low_res):
+        return low_res.new_zeros(0, *original, dtype=torch.float32)
+    square = nn.functional.interpolate(low_res.float(), (image_size, image_size), mode="bilinear", align_corners=False)
+    content = square[..., : resized[0], : resized[1]]
+    return nn.functional.interpolate(content, original, mode="bilinear", align_corners=False)[:, 0]
+
+
+def longest_side(image: Image.Image, size: int) -> tuple[np.ndarray, Tensor]:
+    """SAM's own preprocessing: longest side to `size` (bilinear), normalise, zeros at the bottom and right.
+
+    Returns:
+        The resized image (h, w, 3) uint8, and the model's input (3, size, size) float32.
+    """
+    scale = size / max(image.size)
+    width, height = (int(side * scale + 0.5) for side in image.size)
+    resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+    pixels = torch.from_numpy(resized.copy()).permute(2, 0, 1).float()
+    normalised = (pixels - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+    return resized, nn.functional.pad(normalised, (0, size - width, 0, size - height))
+
+
+def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
+    """Rules from segment-anything's names.
+
+    Args:
+        official: Prefix before `image_encoder`, `prompt_encoder`, `mask_decoder`, with its dot.
+        ours: Prefix of the `PromptableSam` in our module, with its dot.
+        sizes: Their depth says which layer of a feed-forward head is its last.
+    """
+    image, prompt, mask = (
+        rf"{re.escape(official)}{part}\." for part in ("image_encoder", "prompt_encoder", "mask_decoder")
+    )
+    ours_image, ours_prompt, ours_mask = (
+        f"{ours}model.{part}." for part in ("vision_encoder", "prompt_encoder", "mask_decoder")
+    )
+    leaf = "(weight|bias)"
+    two_way = r"layers\.\d+\.(?:self_attn|cross_attn_token_to_image|cross_attn_image_to_token)\.\w+_proj"
+    return (
+        Rename(rf"{image}pos_embed", f"{ours_image}pos_embed"),
+        Rename(rf"{image}patch_embed\.proj\.{leaf}", rf"{ours_image}patch_embed.projection.\1"),
+        Rename(rf"{image}blocks\.(\d+)\.norm(\d)\.{leaf}", rf"{ours_image}layers.\1.layer_norm\2.\3"),
+        Rename(rf"{image}blocks\.(\d+)\.((?:attn|mlp)\..+)", rf"{ours_image}layers.\1.\2"),
+        *_numbered(rf"{image}neck\.", f"{ours_image}neck.", {0: "conv1", 1: "layer_norm1", 2: "conv2", 3: "layer_norm2"}),
+        Split(
+            rf"{prompt}pe_layer\.positional_encoding_gaussian_matrix",
+            both(
+                f"{ours_prompt}shared_embedding.positional_embedding",
+                f"{ours}model.shared_image_embedding.positional_embedding",
+            ),
+        ),
+        Rename(rf"{prompt}point_embeddings\.(\d+)\.weight", rf"{ours_prompt}point_embed.\1.weight"),
+        Rename(rf"{prompt}(not_a_point_embed|no_mask_embed)\.weight", rf"{ours_prompt}\1.weight"),
+        *_numbered(
+            rf"{prompt}mask_downscaling\.",
+            f"{ours_prompt}mask_embed.",
+            {0: "conv1", 1: "layer_norm1", 3: "conv2", 4: "layer_norm2", 6: "conv3"},
+        ),
+        Rename(rf"{mask}(iou_token|mask_tokens)\.weight", rf"{ours_mask}\1.weight"),
+        Rename(rf"{mask}transformer\.(layers\.\d+)\.norm(\d)\.{leaf}", rf"{ours_mask}transformer.\1.layer_norm\2.\3"),
+        Rename(rf"{mask}transformer\.norm_final_attn\.{leaf}", rf"{ours_mask}transformer.layer_norm_final_attn.\1"),
+        Rename(
+            rf"{mask}transformer\.({two_way}|layers\.\d+\.mlp\.lin\d|final_attn_token_to_image\.\w+_proj)\.{leaf}",
+            rf"{ours_mask}transformer.\1.\2",
+        ),
+        *_numbered(
+            rf"{mask}output_upscaling\.",
+            ours_mask,
+            {0: "upscale_conv1", 1: "upscale_layer_norm", 3: "upscale_conv2"},
+        ),
+        *_feed_forward(rf"{mask}(output_hypernetworks_mlps\.\d+)", ours_mask, depth=3),
+        *_feed_forward(rf"{mask}(iou_prediction_head)", ours_mask, depth=sizes.iou_head_depth),
+    )
+
+
+def _numbered(pattern: str, target: str, names: Mapping[int, str]) -> list[Rule]:
+    """Sequential modules, whose layers have numbers there and names here."""
+    return [Rename(rf"{pattern}{number}\.(weight|bias)", rf"{target}{name}.\1") for number, name in names.items()]
+
+
+def _feed_forward(pattern: str, target: str, depth: int) -> list[Rule]:
+    names = {0: "proj_in", depth - 1: "proj_out"} | {n: f"layers.{n - 1}" for n in range(1, depth - 1)}
+    return [
+        Rename(rf"{pattern}\.layers\.{number}\.(weight|bias)", rf"{target}\1.{name}.\2")
+        for number, name in names.items()
+    ]
