@@ -53,7 +53,7 @@ class SamSizes:
                 "hidden_size": self.embed_dim,
                 "num_hidden_layers": self.depth,
                 "num_attention_heads": self.num_heads,
-                "mlp_ratio": self.mlp_ratio,
+                "mlp_ratio": float(self.mlp_ratio),
                 "mlp_dim": int(self.embed_dim * self.mlp_ratio),
                 "global_attn_indexes": list(self.global_attn_indexes),
                 "window_size": self.window_size,
