@@ -96,7 +96,7 @@ class Component(ABC, Generic[ConfigT]):
         """Seed `rng` from the run's seed and what identifies the work at hand."""
         self.rng = np.random.default_rng([self.context.seed, *entropy])
 
-    def close(self) -> None:  # noqa: B027 - most components hold nothing
+    def close(self) -> None:
         """Free memory, processes and connections."""
 
 
@@ -158,13 +158,13 @@ class AttentionExtractor(Component[ConfigT]):
                 the model's device, or a NumPy array.
         """
 
-    def observe_gradients(self, layer: int, gradients: Any) -> None:  # noqa: B027
+    def observe_gradients(self, layer: int, gradients: Any) -> None:
         """See d log p(token) / d rows of the same shape, if `needs.gradients`."""
 
-    def observe_hidden(self, layer: int, states: Any) -> None:  # noqa: B027
+    def observe_hidden(self, layer: int, states: Any) -> None:
         """See (batch, cells, width) states of the visual tokens after a layer, if `needs.hidden_states`."""
 
-    def end_step(self) -> None:  # noqa: B027
+    def end_step(self) -> None:
         """One decoding step is complete: the next `observe` belongs to the next token."""
 
     @abstractmethod
@@ -211,9 +211,7 @@ class ModelAdapter(Component[ConfigT]):
         """What its responses hold."""
 
     @abstractmethod
-    def answer(
-        self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None
-    ) -> list[Response]:
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
         """Answer a batch.
 
         Args:
@@ -343,9 +341,7 @@ class Judge(Component[ConfigT]):
             response: What the model said.
         """
 
-    def grade_many(
-        self, items: Sequence[tuple[str, Sequence[str], int, str]]
-    ) -> Iterator[Verdict | Exception]:
+    def grade_many(self, items: Sequence[tuple[str, Sequence[str], int, str]]) -> Iterator[Verdict | Exception]:
         """Grade many answers in order; override where calls can overlap. A failed one yields its error."""
         for question, options, answer, response in items:
             try:

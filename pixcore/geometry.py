@@ -210,7 +210,7 @@ class VisualLayout:
 
     def tokens_at(self, x: float, y: float) -> list[int]:
         """The visual tokens whose cells cover an image point: one for each grid that has such a token."""
-        found = []
+        found: list[int] = []
         for index, grid in enumerate(self.grids):
             cell = grid.cell_at(x, y)
             if cell is not None:

@@ -106,7 +106,7 @@ _HANDLE = Attribute(
     "orientation",
     "Is the handle of {ref} on the left or on the right?",
     "The handle of {ref} is on the {value}.",
-    "its handle is on the {value}",
+    "the handle is on the {value}",
     "and it is on the {value}",
 )
 
