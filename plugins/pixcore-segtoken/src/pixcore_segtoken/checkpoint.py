@@ -57,9 +57,7 @@ def shards(path: Path) -> list[Path]:
         found = sorted(path.glob(pattern))
         if found:
             return found
-    raise CheckpointError(
-        f"{path} holds no weights", hint="expected *.safetensors, pytorch_model*.bin or *.pth in it"
-    )
+    raise CheckpointError(f"{path} holds no weights", hint="expected *.safetensors, pytorch_model*.bin or *.pth in it")
 
 
 def read(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -29,15 +29,16 @@ class ClipPatches(nn.Module):
     @property
     def side(self) -> int:
         """Patches along one side of the square input."""
-        return self.model.config.image_size // self.model.config.patch_size
+        config = self.model.config
+        return int(config.image_size) // int(config.patch_size)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Normalised pixels (B, 3, S, S) to patch features (B, side * side, C), row by row."""
-        hidden = self.model(
-            pixel_values.to(self.model.embeddings.patch_embedding.weight.dtype), output_hidden_states=True
-        ).hidden_states
-        return hidden[self.select_layer][:, 1:]
+        dtype = self.model.embeddings.patch_embedding.weight.dtype
+        hidden = self.model(pixel_values.to(dtype), output_hidden_states=True).hidden_states
+        selected: Tensor = hidden[self.select_layer]
+        return selected[:, 1:]
 
 
 def clip_rules(official: str, ours: str) -> Sequence[Rule]:
@@ -59,7 +60,10 @@ def clip_rules(official: str, ours: str) -> Sequence[Rule]:
 
 # A whole CLIP checkpoint (openai/clip-vit-large-patch14) has the text side and the projections too.
 CLIP_TEXT_SIDE: Sequence[Rule] = (
-    Ignore(r"(?:.*\.)?(?:text_model\..+|text_projection\..+|visual_projection\..+|logit_scale)", "only the image tower is used"),
+    Ignore(
+        r"(?:.*\.)?(?:text_model\..+|text_projection\..+|visual_projection\..+|logit_scale)",
+        "only the image tower is used",
+    ),
 )
 
 
@@ -72,7 +76,8 @@ def centre_crop(image: Image.Image, size: int) -> Tensor:
         (3, size, size) float32.
     """
     processor = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
-    return processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+    pixels: Tensor = processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
+    return pixels
 
 
 def centre_crop_box(width: int, height: int, size: int) -> tuple[float, float, float, float]:

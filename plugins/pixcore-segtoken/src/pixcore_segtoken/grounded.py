@@ -92,17 +92,16 @@ class GroundedLlava(nn.Module):
             layers += [nn.GELU(), nn.Linear(width, width)]
         self.projector = nn.Sequential(*layers)
         self.language = LlamaForCausalLM(sizes.language)
-        self.seg_projection = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, sizes.sam.prompt_dim)
-        )
+        self.seg_projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, sizes.sam.prompt_dim))
         self.sam = PromptableSam(sizes.sam)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def project(self, clip_pixels: Tensor) -> Tensor:
         """Pixels (B, 3, S, S) to the language model's image tokens (B, t, D)."""
-        return self.projector(self.clip(clip_pixels))
+        tokens: Tensor = self.projector(self.clip(clip_pixels))
+        return tokens
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def answer(
         self,
         prompts: Sequence[Prompt],

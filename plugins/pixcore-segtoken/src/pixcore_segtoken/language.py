@@ -72,7 +72,7 @@ def splice(
     return torch.cat(pieces)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate(
     language: LlamaForCausalLM,
     prompts: Sequence[Tensor],

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -62,14 +63,14 @@ def parameters_on_meta() -> Iterator[None]:
     Buffers stay real because many are computed in a constructor (rotary frequencies, position numbers)
     and are in no checkpoint. Not thread-safe: it changes `torch.nn.Module` while it is open.
     """
-    register = nn.Module.register_parameter
+    register: Any = nn.Module.register_parameter
 
     def register_on_meta(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
         if param is not None:
             param = nn.Parameter(param.to("meta"), requires_grad=False)
         register(module, name, param)
 
-    nn.Module.register_parameter = register_on_meta  # type: ignore[method-assign]
+    nn.Module.register_parameter = register_on_meta  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
@@ -125,9 +126,7 @@ def _stream(
     device: torch.device | str,
 ) -> LoadReport:
     targets = {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
-    compiled = [
-        (rule, part, re.compile(pattern)) for rule in rules for part, pattern in patterns_of(rule).items()
-    ]
+    compiled = [(rule, part, re.compile(pattern)) for rule in rules for part, pattern in patterns_of(rule).items()]
     loaded: dict[str, tuple[str, ...]] = {}
     ignored: dict[str, str] = {}
     waiting: dict[tuple[int, tuple[str, ...]], dict[str, tuple[str, Tensor]]] = {}
@@ -228,7 +227,7 @@ def _write_cache(module: nn.Module, cache: Path, fingerprint: str) -> None:
             files.append({})
             size = tensor.nbytes
         files[-1][name] = tensor
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, tensors in enumerate(files, 1):
         file = f"model-{number:05d}-of-{len(files):05d}.safetensors"
         # Cloned where a tensor is used twice: the format refuses shared memory.

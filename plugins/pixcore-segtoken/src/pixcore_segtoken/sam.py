@@ -1,7 +1,7 @@
 """Segment Anything prompted with embeddings instead of clicks.
 
-LISA and GLaMM prompt SAM with one projected language state where a point's embedding would be. No change to SAM is needed for it:
-its mask decoder takes sparse prompt embeddings, whatever made them.
+LISA and GLaMM prompt SAM with one projected language state where a point's embedding would be. No change to SAM is
+needed for it: its mask decoder takes sparse prompt embeddings, whatever made them.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ class PromptableSam(nn.Module):
         self.sizes = sizes
         self.model = SamModel(sizes.to_config())
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Normalised, padded pixels (B, 3, M, M) to image embeddings (B, P, M/16, M/16)."""
         dtype = self.model.vision_encoder.patch_embed.projection.weight.dtype
-        return self.model.get_image_embeddings(pixel_values.to(dtype))
+        embeddings: Tensor = self.model.get_image_embeddings(pixel_values.to(dtype))
+        return embeddings
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, image_embedding: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
         """One mask for every prompt embedding on one image.
 
@@ -177,7 +178,11 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
         Rename(rf"{image}patch_embed\.proj\.{leaf}", rf"{ours_image}patch_embed.projection.\1"),
         Rename(rf"{image}blocks\.(\d+)\.norm(\d)\.{leaf}", rf"{ours_image}layers.\1.layer_norm\2.\3"),
         Rename(rf"{image}blocks\.(\d+)\.((?:attn|mlp)\..+)", rf"{ours_image}layers.\1.\2"),
-        *_numbered(rf"{image}neck\.", f"{ours_image}neck.", {0: "conv1", 1: "layer_norm1", 2: "conv2", 3: "layer_norm2"}),
+        *_numbered(
+            rf"{image}neck\.",
+            f"{ours_image}neck.",
+            {0: "conv1", 1: "layer_norm1", 2: "conv2", 3: "layer_norm2"},
+        ),
         Split(
             rf"{prompt}pe_layer\.positional_encoding_gaussian_matrix",
             both(

@@ -1,0 +1,184 @@
+"""Checkpoints in every form, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from pixcore_segtoken.checkpoint import CheckpointError
+from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, both
+from pixcore_segtoken.loading import Source, load_weights, parameters_on_meta
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+RULES: tuple[Rule, ...] = (
+    Rename(r"enc\.(weight|bias)", r"encoder.\1"),
+    Ignore(r"enc\.steps", "only training counts steps"),
+    Split(r"shared", both("left", "right")),
+)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(3, 2)
+        self.left = nn.Parameter(torch.zeros(2))
+        self.right = nn.Parameter(torch.zeros(2))
+        self.register_buffer("computed", torch.arange(4.0), persistent=False)
+
+
+@pytest.fixture
+def official() -> dict[str, Tensor]:
+    return {
+        "enc.weight": torch.arange(6.0).reshape(2, 3),
+        "enc.bias": torch.tensor([7.0, 8.0]),
+        "enc.steps": torch.tensor(5),
+        "shared": torch.tensor([0.5, -0.5]),
+    }
+
+
+def build() -> Small:
+    with parameters_on_meta():
+        return Small()
+
+
+def check(module: Small, official: dict[str, Tensor]) -> None:
+    assert torch.equal(module.encoder.weight, official["enc.weight"])
+    assert torch.equal(module.encoder.bias, official["enc.bias"])
+    assert torch.equal(module.left, official["shared"])
+    assert torch.equal(module.right, official["shared"])
+    assert torch.equal(module.get_buffer("computed"), torch.arange(4.0))
+
+
+def _safetensors(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def _bin(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    torch.save(tensors, folder / "pytorch_model.bin")
+    return folder
+
+
+def _wrapped_pth(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    torch.save({"state_dict": tensors, "meta": {"epoch": 3}}, folder / "head.pth")
+    return folder / "head.pth"
+
+
+def _old_pth(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    torch.save(tensors, folder / "old.pth", _use_new_zipfile_serialization=False)
+    return folder / "old.pth"
+
+
+def _sharded_bin(folder: Path, tensors: dict[str, Tensor]) -> Path:
+    names = list(tensors)
+    weight_map = {}
+    for number, part in enumerate((names[:2], names[2:])):
+        torch.save({name: tensors[name] for name in part}, folder / f"pytorch_model-{number}.bin")
+        weight_map |= dict.fromkeys(part, f"pytorch_model-{number}.bin")
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    # Something else that ends in .bin, as trainers leave it.
+    torch.save({"not": "weights"}, folder / "training_args.bin")
+    return folder
+
+
+@pytest.mark.parametrize("write", [_safetensors, _bin, _wrapped_pth, _old_pth, _sharded_bin])
+def test_every_form(
+    write: Callable[[Path, dict[str, Tensor]], Path], tmp_path: Path, official: dict[str, Tensor]
+) -> None:
+    module = build()
+    report = load_weights(module, write(tmp_path, official), RULES)
+    check(module, official)
+    assert report.ignored == {"enc.steps": "only training counts steps"}
+    assert report.loaded["left"] == ("shared",)
+
+
+def test_dtype_is_converted_for_floats_only(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    module = build()
+    load_weights(module, _safetensors(tmp_path, official), RULES, dtype=torch.float16)
+    assert module.encoder.weight.dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.update(new=torch.zeros(1)), "1 tensors unknown to the key map: new"),
+        (lambda t: t.pop("shared"), "2 tensors without weights in our module: left, right"),
+        (
+            lambda t: t.update({"enc.bias": torch.zeros(9)}),
+            r"1 tensors of another shape: enc.bias is \(9,\), encoder.bias needs \(2,\)",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(
+    change: Callable[[dict[str, Tensor]], object], message: str, tmp_path: Path, official: dict[str, Tensor]
+) -> None:
+    change(official)
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(build(), _safetensors(tmp_path, official), RULES)
+
+
+def test_a_target_given_twice(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    official["again"] = torch.zeros(2)
+    with pytest.raises(CheckpointError, match="given twice: left by again and shared"):
+        load_weights(build(), _safetensors(tmp_path, official), [Rename("again", "left"), *RULES])
+
+
+def test_parts_are_merged_across_sources(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    down, up = torch.randn(1, 3), torch.randn(2, 1)
+    save_file({"enc.A": down, "enc.B": up}, tmp_path / "adapter.safetensors")
+    torch.save(official, tmp_path / "base.pth")
+    rules: list[Rule] = [
+        Merge(
+            {"base": r"(enc)\.weight", "down": r"lora:(enc)\.A", "up": r"lora:(enc)\.B"},
+            lambda match, parts: [("encoder.weight", parts["base"] + 0.5 * parts["up"] @ parts["down"])],
+        ),
+        *RULES,
+    ]
+    sources = [Source(tmp_path / "adapter.safetensors", "lora:"), Source(tmp_path / "base.pth")]
+    module = build()
+    load_weights(module, sources, rules)
+    torch.testing.assert_close(module.encoder.weight.data, official["enc.weight"] + 0.5 * up @ down)
+    with pytest.raises(CheckpointError, match=r"incomplete: enc\.weight waits for its other parts"):
+        load_weights(build(), sources[1:], rules)
+
+
+def test_the_cache_is_read_until_the_sources_change(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    path, cache = _wrapped_pth(tmp_path, official), tmp_path / "cache"
+    assert not load_weights(build(), path, RULES, cache=cache).from_cache
+    module = build()
+    assert load_weights(module, path, RULES, cache=cache).from_cache
+    check(module, official)
+    official["enc.bias"] = torch.tensor([1.0, 1.0])
+    official["extra"] = torch.zeros(1000)
+    _wrapped_pth(tmp_path, official)
+    rules = (*RULES, Ignore("extra", "to make the file larger"))
+    module = build()
+    assert not load_weights(module, path, rules, cache=cache).from_cache
+    check(module, official)
+
+
+def test_pickles_are_not_executed(tmp_path: Path) -> None:
+    torch.save({"enc.weight": Path("anything")}, tmp_path / "evil.pth")
+    with pytest.raises(CheckpointError, match="not a plain file of weights"):
+        load_weights(build(), tmp_path / "evil.pth", RULES)
+
+
+def test_absent_and_damaged_files(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        load_weights(build(), tmp_path / "nowhere", RULES)
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        load_weights(build(), tmp_path, RULES)
+    _safetensors(tmp_path, official)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_weights(build(), tmp_path, RULES)
+    file.unlink()
+    _sharded_bin(tmp_path, official)
+    (tmp_path / "pytorch_model-1.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"pytorch_model-1\.bin, absent"):
+        load_weights(build(), tmp_path, RULES)
