@@ -7,7 +7,7 @@ Shapes are part of the contract; `pixcore check NAME` holds a component to them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -305,9 +305,13 @@ class SelectionStrategy(Component[ConfigT]):
         """Choose for one sample. `candidates` may be empty."""
 
     def select_many(
-        self, items: Sequence[tuple[Sample, Response, Sequence[Candidate]]]
+        self, items: Iterable[tuple[Sample, Response, Sequence[Candidate]]]
     ) -> Iterator[Selection | Exception]:
-        """Choose for many samples in order; override where calls can overlap. A failed one yields its error."""
+        """Choose for many samples in order; override where calls can overlap.
+
+        `items` is read lazily from the store: take no more of it at once than there are calls in flight. A failed
+        sample yields its error in place of a selection.
+        """
         for sample, response, candidates in items:
             try:
                 yield self.select(sample, response, candidates)

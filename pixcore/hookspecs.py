@@ -21,7 +21,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class Register(Protocol):
     """What a registering hook is handed."""
 
-    def __call__(self, name: str, target: str, *, config: str | None = None, summary: str = "") -> None:
+    def __call__(
+        self, name: str, target: str, *, config: str | None = None, summary: str = "", default: bool = False
+    ) -> None:
         """Offer a component.
 
         Args:
@@ -29,6 +31,9 @@ class Register(Protocol):
             target: "package.module:Class".
             config: "package.module:Model", a `pixcore.components.Config`; None for a component without options.
             summary: One line for `pixcore plugins`.
+            default: Serve where a config says nothing about this kind. The core names no component itself, so this is
+                how it has defaults; it needs to work offline and without options. Of the kinds that a config lists
+                (transforms, selections) several may be defaults; of the others, one.
         """
 
 

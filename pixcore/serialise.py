@@ -1,0 +1,170 @@
+"""Records as JSON and arrays, and back. No pickle: JSON text and NumPy's own format are all that is written.
+
+Maps are kept as float16 with one float32 scale a token, so that a map keeps its relative precision (about 5e-4 of its
+peak) however small the attention is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Candidate, PointPrompt, Response, Selection, Token, TokenGroup, Verdict
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One record as the store keeps it.
+
+    Attributes:
+        body: JSON data.
+        arrays: What would be clumsy as JSON.
+    """
+
+    body: Any
+    arrays: Arrays = field(default_factory=dict)
+
+
+def response_to_entry(response: Response) -> Entry:
+    """Turn a response into an entry."""
+    body: dict[str, Any] = {
+        "text": response.text,
+        "tokens": [[t.id, t.text, t.start, t.end] for t in response.tokens],
+        "mask": response.mask,
+        "masks": list(response.masks),
+        "mask_spans": [list(span) for span in response.mask_spans],
+        "extra": dict(response.extra),
+    }
+    arrays: Arrays = {}
+    if response.maps is not None:
+        arrays["maps"], arrays["scale"] = _shrink(response.maps)
+    if response.reference is not None:
+        arrays["reference"] = response.reference.astype(np.float32)
+    if response.layout is not None:
+        body["grids"] = [[grid.rows, grid.cols, list(grid.box)] for grid in response.layout.grids]
+        arrays["grid_of"], arrays["cell_of"] = response.layout.grid_of, response.layout.cell_of
+    return Entry(body, arrays)
+
+
+def response_from_entry(entry: Entry) -> Response:
+    """Turn it back."""
+    body, arrays = entry.body, entry.arrays
+    layout = None
+    if "grids" in body:
+        grids = tuple(VisualGrid(rows, cols, tuple(box)) for rows, cols, box in body["grids"])
+        layout = VisualLayout(grids, arrays["grid_of"], arrays["cell_of"])
+    maps = arrays["maps"].astype(np.float32) * arrays["scale"][:, None] if "maps" in arrays else None
+    return Response(
+        text=body["text"],
+        tokens=tuple(Token(*token) for token in body["tokens"]),
+        maps=maps,
+        layout=layout,
+        reference=arrays.get("reference"),
+        mask=body["mask"],
+        masks=tuple(body["masks"]),
+        mask_spans=tuple((start, end) for start, end in body["mask_spans"]),
+        extra=body["extra"],
+    )
+
+
+def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
+    """Turn a candidate into the form that `predictions.jsonl` has, with what a reader elsewhere may ignore."""
+    group, point = candidate.group, candidate.point
+    return {
+        "phrase": group.phrase if group else None,
+        "start": group.start if group else None,
+        "end": group.end if group else None,
+        "root": group.root if group else None,
+        "tokens": list(group.tokens) if group else None,
+        "similarity": candidate.similarity,
+        "point": _point_to_json(point) if point else None,
+        "masks": list(candidate.masks),
+        "scores": list(candidate.scores),
+        "stability": list(candidate.stability),
+        "merged": list(candidate.merged),
+    }
+
+
+def candidate_from_json(data: Mapping[str, Any]) -> Candidate:
+    """Turn it back; keys that predictions made elsewhere lack have their natural defaults."""
+    group = None
+    if data.get("phrase") is not None:
+        group = TokenGroup(
+            tokens=tuple(data.get("tokens") or ()),
+            phrase=data["phrase"],
+            start=int(data.get("start") or 0),
+            end=int(data.get("end") or 0),
+            root=data.get("root"),
+        )
+    return Candidate(
+        group=group,
+        point=_point_from_json(data["point"]) if data.get("point") else None,
+        masks=tuple(data["masks"]),
+        scores=tuple(float(score) for score in data.get("scores") or ()),
+        stability=tuple(float(value) for value in data.get("stability") or ()),
+        similarity=data.get("similarity"),
+        merged=tuple(data.get("merged") or ()),
+    )
+
+
+def _point_to_json(point: PointPrompt) -> Any:
+    """A single positive point is [x, y], as in predictions made elsewhere; anything more is spelt out."""
+    coordinates = [[float(x), float(y)] for x, y in point.points]
+    if point.box is None and len(coordinates) == 1 and point.labels[0] == 1:
+        return coordinates[0]
+    return {
+        "points": coordinates,
+        "labels": [int(label) for label in point.labels],
+        "box": list(point.box) if point.box is not None else None,
+    }
+
+
+def _point_from_json(data: Any) -> PointPrompt:
+    if isinstance(data, Mapping):
+        box = data.get("box")
+        points = np.asarray(data["points"], np.float32).reshape(-1, 2)
+        return PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
+    return PointPrompt.at((float(data[0]), float(data[1])))
+
+
+def selection_to_json(selection: Selection) -> dict[str, Any]:
+    """Turn a selection into JSON data."""
+    return asdict(selection)
+
+
+def selection_from_json(data: Mapping[str, Any]) -> Selection:
+    """Turn it back."""
+    return Selection(**data)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """Turn a verdict into JSON data."""
+    return asdict(verdict)
+
+
+def verdict_from_json(data: Mapping[str, Any]) -> Verdict:
+    """Turn it back."""
+    return Verdict(**data)
+
+
+def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
+    """Turn the candidates of one response into an entry."""
+    return Entry([candidate_to_json(candidate) for candidate in candidates])
+
+
+def candidates_from_entry(entry: Entry) -> tuple[Candidate, ...]:
+    """Turn them back."""
+    return tuple(candidate_from_json(data) for data in entry.body)
+
+
+def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    peaks = np.abs(maps).max(axis=1) if maps.size else np.zeros(len(maps), np.float32)
+    scale = np.where(peaks > 0, peaks, 1.0).astype(np.float32)
+    return (maps / scale[:, None]).astype(np.float16), scale
