@@ -1,0 +1,1 @@
+"""Point selectors: from a relevance map to a point prompt."""

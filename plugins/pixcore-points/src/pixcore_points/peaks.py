@@ -1,0 +1,79 @@
+"""Selectors that look for the highest (and lowest) places of a map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.feature import peak_local_max
+
+from pixcore.components import NoConfig, PointSelector
+from pixcore.records import PointPrompt
+from pixcore_points.config import PeaksConfig, PositiveNegativeConfig
+
+
+def peak_of(relevance: NDArray[np.float32]) -> tuple[int, int]:
+    """(x, y) of the highest pixel of a (height, width) map; the first in reading order if several are as high."""
+    row, column = np.unravel_index(int(np.argmax(relevance)), relevance.shape)
+    return int(column), int(row)
+
+
+def maxima_of(relevance: NDArray[np.float32], distance: float, count: int) -> NDArray[np.float32]:
+    """The highest local maxima of a map.
+
+    Args:
+        relevance: (height, width).
+        distance: The least Euclidean distance between two of them, in pixels; at least one is kept.
+        count: How many at most.
+
+    Returns:
+        (k, 2) float32 of (x, y), the highest first, 1 <= k <= `count`. The first is always `peak_of` the map.
+    """
+    found = peak_local_max(relevance, min_distance=1, exclude_border=False)
+    ranked = [peak_of(relevance), *((int(column), int(row)) for row, column in found)]
+    kept: list[tuple[int, int]] = []
+    for point in ranked:
+        if all(point != other and np.hypot(*np.subtract(point, other)) >= distance for other in kept):
+            kept.append(point)
+            if len(kept) == count:
+                break
+    return np.asarray(kept, np.float32)
+
+
+class Peak(PointSelector[NoConfig]):
+    """The highest pixel of the map.
+
+    This is attend-and-segment's choice (paper section 3.2): the argmax of the bicubically upsampled map after it was
+    cut to the image. Of several highest pixels it is the first in reading order.
+    """
+
+    def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
+        """One positive point."""
+        return PointPrompt.at(peak_of(relevance))
+
+
+class Peaks(PointSelector[PeaksConfig]):
+    """The k highest local maxima in one prompt; a map without other maxima gives its peak alone."""
+
+    def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
+        """One to k positive points, the highest first."""
+        distance = self.config.min_distance * max(relevance.shape)
+        return PointPrompt.at(*maxima_of(relevance, distance, self.config.k))
+
+
+class PositiveNegative(PointSelector[PositiveNegativeConfig]):
+    """The peak as a positive point, and the lowest local minima as negative ones.
+
+    A negative point tells the mask generator what the phrase is *not* about. It lies at least `min_distance` from
+    the peak and from the other negative points; a map without such a minimum gives the peak alone.
+    """
+
+    def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
+        """One positive point, then the negative ones, the lowest first."""
+        distance = self.config.min_distance * max(relevance.shape)
+        peak = np.asarray(peak_of(relevance), np.float32)
+        # more than wanted, because those near the peak drop out
+        lowest = maxima_of(-relevance, distance, self.config.negatives + 8)
+        away = np.hypot(*(lowest - peak).T) >= max(distance, 1)
+        negatives = lowest[away][: self.config.negatives]
+        labels = np.array([1] + [0] * len(negatives), np.int8)
+        return PointPrompt(np.concatenate([peak[None], negatives]), labels)
