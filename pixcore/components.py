@@ -112,6 +112,8 @@ class Needs:
         heads: Which heads, negative from the end; None for all.
         query: Which row belongs to a token: the one that predicts it (the row of the token before it), or the one of
             the token itself once it has been emitted.
+        prefill_row: Which row of the prompt is read at the first step: the last, or the second to last as
+            PixFoundation's released code does.
         gradients: Attention rows carry gradients of the token's log probability.
         hidden_states: `observe_hidden` is called with the visual tokens' states.
         reference_prompt: A second prompt on the same image whose last row gives `Response.reference`.
@@ -120,6 +122,7 @@ class Needs:
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
     query: Literal["predicting", "emitted"] = "predicting"
+    prefill_row: Literal[-1, -2] = -1
     gradients: bool = False
     hidden_states: bool = False
     reference_prompt: str | None = None
@@ -128,14 +131,17 @@ class Needs:
 class AttentionExtractor(Component[ConfigT]):
     """Turns attention rows, seen while they are computed, into one map per output token.
 
-    An adapter calls, for each batch: `begin`, then for every decoding step `observe` once a layer in ascending order
-    and `end_step`, then `maps`. A square attention matrix is never there to be seen.
+    An adapter calls, for each batch: `prepare`, `begin`, then for every decoding step `observe` once a layer in
+    ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen.
     """
 
     @property
     @abstractmethod
     def needs(self) -> Needs:
         """What it has to see."""
+
+    def prepare(self, requests: Sequence[Request], layouts: Sequence[VisualLayout]) -> None:
+        """Hear what the next batch is, for an extractor that has to know the grids or the samples' names."""
 
     @abstractmethod
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
@@ -160,6 +166,14 @@ class AttentionExtractor(Component[ConfigT]):
 
     def observe_gradients(self, layer: int, gradients: Any) -> None:
         """See d log p(token) / d rows of the same shape, if `needs.gradients`."""
+
+    def observe_tokens(self, tokens: Sequence[Sequence[int]], unembed: Callable[[Any], Any]) -> None:
+        """Hear what was generated, before any hidden state is seen, if `needs.hidden_states`.
+
+        Args:
+            tokens: The ids of each sample's generated tokens.
+            unembed: The final norm and the output projection: states (..., width) to logits (..., vocabulary).
+        """
 
     def observe_hidden(self, layer: int, states: Any) -> None:
         """See (batch, cells, width) states of the visual tokens after a layer, if `needs.hidden_states`."""

@@ -1,0 +1,1 @@
+"""Attention extractors (rows to maps) and map transforms (maps to maps)."""
