@@ -65,8 +65,8 @@ def grade_letter(
 def read_options(response: str, options: Sequence[str]) -> frozenset[int]:
     """Find which options an answer names.
 
-    In this order, the first rule that finds something decides: the whole answer is a letter ("(B).", "**b**"); it starts
-    with a letter that is set off ("B. Closed", "(b) it is closed"); a letter stands behind "answer", "option" or
+    In this order, the first rule that finds something decides: the whole answer is a letter ("(B).", "**b**"); it
+    starts with a letter that is set off ("B. Closed", "(b) it is closed"); a letter stands behind "answer", "option" or
     "choice"; the whole answer is an option's text; a text of an option occurs in it.
     """
     letters = {letter(index): index for index in range(len(options))}

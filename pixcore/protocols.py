@@ -17,7 +17,7 @@ from pixcore.records import Fidelity, Protocol, Sample
 LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 _SEGMENT = "Identify {expression} in the scene."
-_FIELDS = "{question}, {options} and {expression}"
+_FIELDS = "fields: {question}, {options} and {expression}"
 
 
 def build_prompt(
@@ -56,7 +56,7 @@ def build_prompt(
     if template:
         return _fill(template, question=sample.question, options=options, expression=sample.expression or "")
     if protocol is Protocol.QUESTION:
-        return f"{sample.question} {options}".rstrip()
+        return f"{sample.question} {options}" if options else sample.question
     if not sample.options and not sample.released_options:
         return None
     released = published and sample.released_options is not None
@@ -110,5 +110,5 @@ def _fill(template: str, **fields: str) -> str:
         return template.format(**fields)
     except (KeyError, IndexError, ValueError) as error:
         raise ConfigError(
-            f"prompt template {template!r} can't be filled: {error}", hint=f"fields: {_FIELDS}"
+            f"prompt template {template!r} can't be filled: {error}", hint=_FIELDS
         ) from error
