@@ -51,6 +51,18 @@ class NoConfig(Config):
     """For a component without options."""
 
 
+class ModelConfig(Config):
+    """Base of every model adapter's config.
+
+    Attributes:
+        prompts: How this model is asked under a protocol, where that differs from `pixcore.protocols`; fields:
+            {question}, {options}, {expression}. It stands here and not on the adapter so that requests, and with them
+            the keys of records, are known without importing what the adapter needs.
+    """
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {}
+
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -210,14 +222,7 @@ class MapTransform(Component[ConfigT]):
 
 
 class ModelAdapter(Component[ConfigT]):
-    """Answers (image, prompt) with text, tokens, and per-token relevance or masks.
-
-    Attributes:
-        prompts: How this model is asked under each protocol, where that differs from `pixcore.protocols`. Fields:
-            {question}, {options}, {expression}.
-    """
-
-    prompts: ClassVar[Mapping[Protocol, str]] = {}
+    """Answers (image, prompt) with text, tokens, and per-token relevance or masks; its config is a `ModelConfig`."""
 
     @property
     @abstractmethod

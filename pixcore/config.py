@@ -1,0 +1,490 @@
+"""One run's config: YAML in, validated as a whole before any weight is loaded.
+
+A component's section is its name, or a mapping with `name` and its own options beside it. Sections that are left out
+take the component that a plugin offers as the default of its kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pixcore.components import Config, Context
+from pixcore.errors import ConfigError, PluginError, nearest
+from pixcore.plugins import Kind, Registration, Registry
+from pixcore.records import Fidelity, Protocol
+
+
+class Section(BaseModel):
+    """A component as a config names it.
+
+    Attributes:
+        name: The component's name.
+        options: Its options, as given; its own config model validates them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping):
+            if not isinstance(value.get("name"), str):
+                raise ValueError("a component needs a name, such as {name: peaks, k: 3}")
+            return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
+        if isinstance(value, cls):
+            return value
+        raise ValueError("expected a component's name, or a mapping with its name and options")
+
+
+class Control(BaseModel):
+    """The matched control: as many candidates from other points, so that the reader sees what attention adds.
+
+    Attributes:
+        points: Where its points come from.
+        selection: Who picks among its candidates.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    points: Section = Section(name="random")
+    selection: Section = Section(name="oracle")
+
+
+class RunConfig(BaseModel):
+    """One run.
+
+    Attributes:
+        benchmark: Which samples.
+        model: Which MLLM.
+        extractor: How attention becomes one map a token; null: no attention is read.
+        transforms: What is done to finished maps, in order.
+        grouper: Which tokens belong together.
+        points: How a map becomes a point prompt.
+        masks: How points become masks; null: only answers are measured.
+        selections: Strategies that choose among the same candidates, one row of the table each.
+        control: The matched control; null: none.
+        judge: Grades free answers (protocol `question`).
+        letter_judge: Grades letters (protocol `letter`).
+        protocols: Which probings.
+        prompts: This run's own prompt for a protocol, with the fields {question}, {options}, {expression}.
+        fidelity: `published` reproduces the released code, `corrected` does what is right.
+        seed: For everything random.
+        batch_size: Requests that the model answers together.
+        merge_iou: Candidates whose masks overlap at least this much are merged; null: none are.
+        on_error: `stop` at the first sample that fails, or `record` it and go on.
+        output: The run's folder.
+        store: The folder of the stage stores, shared by runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    benchmark: Section
+    model: Section
+    extractor: Section | None
+    transforms: tuple[Section, ...]
+    grouper: Section
+    points: Section
+    masks: Section | None
+    selections: tuple[Section, ...]
+    control: Control | None = Control()
+    judge: Section
+    letter_judge: Section
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = tuple(Protocol)
+    prompts: dict[Protocol, str] = Field(default_factory=dict)
+    fidelity: Fidelity = Fidelity.CORRECTED
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    merge_iou: Annotated[float, Field(gt=0, le=1)] | None = None
+    on_error: Literal["stop", "record"] = "stop"
+    output: Path
+    store: Path = Path("runs/store")
+
+    @field_validator("protocols")
+    @classmethod
+    def _once_each(cls, value: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a protocol is named twice")
+        return value
+
+    @field_validator("prompts")
+    @classmethod
+    def _known_fields(cls, value: dict[Protocol, str]) -> dict[Protocol, str]:
+        for protocol, template in value.items():
+            try:
+                template.format(question="", options="", expression="")
+            except (KeyError, IndexError, ValueError) as error:
+                raise ValueError(
+                    f"the prompt for {protocol} is no template: {error}; fields are {{question}}, {{options}}, "
+                    "{expression}"
+                ) from None
+        return value
+
+
+_SECTION_OF = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}
+_NULLABLE = {"extractor", "masks", "control"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component of a run, resolved: who offers it, and its validated config."""
+
+    registration: Registration
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """What the config calls it."""
+        return self.registration.name
+
+    def ingredients(self) -> dict[str, Any]:
+        """Everything about this component that can change its records, as JSON data."""
+        return {
+            "kind": self.registration.kind.value,
+            "name": self.name,
+            "config": self.config.model_dump(mode="json"),
+            "distribution": self.registration.distribution,
+            "version": self.registration.version,
+            "fingerprint": self.config.fingerprint(),
+        }
+
+    def create(self, context: Context) -> Any:
+        """Make the component."""
+        return self.registration.create(self.config, context)
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """A config whose every section has been looked up and validated."""
+
+    config: RunConfig
+    benchmark: Part
+    model: Part
+    extractor: Part | None
+    transforms: tuple[Part, ...]
+    grouper: Part
+    points: Part
+    masks: Part | None
+    selections: tuple[Part, ...]
+    control_points: Part | None
+    control_selection: Part | None
+    judge: Part
+    letter_judge: Part
+
+    def document(self) -> dict[str, Any]:
+        """The resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
+        config = self.config.model_dump(mode="json")
+        for key in ("benchmark", "model", "extractor", "grouper", "points", "masks", "judge", "letter_judge"):
+            part = getattr(self, key)
+            config[key] = _spelt(part) if part is not None else None
+        for key in ("transforms", "selections"):
+            config[key] = [_spelt(part) for part in getattr(self, key)]
+        if self.control_points is not None and self.control_selection is not None:
+            config["control"] = {"points": _spelt(self.control_points), "selection": _spelt(self.control_selection)}
+        return config
+
+
+def _spelt(part: Part) -> dict[str, Any]:
+    return {"name": part.name, **part.config.model_dump(mode="json")}
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int)) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands there twice", key_node.start_mark
+                )
+            if isinstance(key, (str, int)):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a config file.
+
+    Raises:
+        ConfigError: It is missing, no YAML, or no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't read config {path}: {error.strerror}", hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {path} is not UTF-8 text", hint="save it as UTF-8") from error
+    try:
+        document = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark is not None else "somewhere"
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"config {path}, {where}: {problem}", hint="fix the YAML") from error
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"config {path} holds {'nothing' if document is None else type(document).__name__}",
+            hint="expected a mapping such as benchmark: mini-world",
+        )
+    return document
+
+
+def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Apply `--set key=value` to a config document.
+
+    A dot goes into a section, a number into a list; `points.k=3` on `points: peaks` makes a mapping of it. Values are
+    YAML.
+
+    Raises:
+        ConfigError: A setting has no "=", or goes into something that has no inside.
+    """
+    result: dict[str, Any] = _copied(document)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals or not path.strip():
+            raise ConfigError(f"--set {setting!r} has no key=value", hint="for example --set points.k=3")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {path}: {text!r} is no YAML value", hint="quote it") from error
+        _put(result, path.strip().split("."), value, setting)
+    return result
+
+
+def _put(node: Any, keys: list[str], value: Any, setting: str) -> None:
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(node, list):
+            if not key.isdigit() or int(key) >= len(node):
+                raise ConfigError(
+                    f"--set {setting!r}: {key!r} is no place in a list of {len(node)}", hint="count from 0"
+                )
+            index: Any = int(key)
+        elif isinstance(node, dict):
+            index = key
+        else:
+            raise ConfigError(
+                f"--set {setting!r}: nothing can be set inside {keys[depth - 1]!r}", hint="see the config"
+            )
+        if last:
+            node[index] = value
+            return
+        inner = node[index] if isinstance(node, list) else node.get(index)
+        if isinstance(inner, str):
+            inner = {"name": inner}
+        elif inner is None:
+            inner = {}
+        node[index] = inner
+        node = inner
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
+    """Validate a config as a whole and look up every component in it.
+
+    Raises:
+        ConfigError: A key is unknown, a value is of the wrong kind, an option is not its component's.
+        PluginError: A component is not installed.
+    """
+    unknown = [key for key in document if key not in RunConfig.model_fields]
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: no such key", hint=nearest(str(unknown[0]), RunConfig.model_fields))
+    filled = _with_defaults(document, registry)
+    try:
+        config = RunConfig.model_validate(filled)
+    except ValidationError as error:
+        raise config_error(error, RunConfig, "") from None
+    control = config.control
+    needs_control = control is not None and config.masks is not None and config.extractor is not None
+    return ResolvedRun(
+        config=config,
+        benchmark=_part(registry, Kind.BENCHMARK, config.benchmark, "benchmark"),
+        model=_part(registry, Kind.MODEL, config.model, "model"),
+        extractor=_part(registry, Kind.EXTRACTOR, config.extractor, "extractor") if config.extractor else None,
+        transforms=_parts(registry, Kind.TRANSFORMS, config.transforms),
+        grouper=_part(registry, Kind.GROUPER, config.grouper, "grouper"),
+        points=_part(registry, Kind.POINTS, config.points, "points"),
+        masks=_part(registry, Kind.MASKS, config.masks, "masks") if config.masks else None,
+        selections=_parts(registry, Kind.SELECTIONS, config.selections),
+        control_points=(
+            _part(registry, Kind.POINTS, control.points, "control.points") if control and needs_control else None
+        ),
+        control_selection=(
+            _part(registry, Kind.SELECTIONS, control.selection, "control.selection")
+            if control and needs_control
+            else None
+        ),
+        judge=_part(registry, Kind.JUDGE, config.judge, "judge"),
+        letter_judge=_part(registry, Kind.JUDGE, config.letter_judge, "letter_judge"),
+    )
+
+
+def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
+    filled = dict(document)
+    for key, kind in _SECTION_OF.items():
+        given = filled.get(key)
+        if given is not None or (key in filled and key in _NULLABLE):
+            continue
+        defaults = [registration.name for registration in registry.defaults(kind)]
+        if kind.listed:
+            filled[key] = defaults
+        elif defaults:
+            filled[key] = defaults[0]
+        elif key in _NULLABLE:
+            filled[key] = None
+        else:
+            raise ConfigError(
+                f"the config has no {key}:",
+                hint=f"name a {kind.noun}; {nearest('', [r.name for r in registry.all(kind)])}",
+            )
+    if "output" not in filled:
+        digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
+        names = [_name(filled["benchmark"]), _name(filled["model"])]
+        filled["output"] = f"runs/{'-'.join(names)}-{digest}"
+    return filled
+
+
+def _name(section: Any) -> str:
+    return str(section.get("name")) if isinstance(section, Mapping) else str(section)
+
+
+def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple[Part, ...]:
+    parts = tuple(_part(registry, kind, section, f"{kind.value}.{i}") for i, section in enumerate(sections))
+    names = row_names(parts)
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{kind.value}: the same entry stands there twice", hint="leave one out")
+    return parts
+
+
+def row_names(parts: Sequence[Part]) -> list[str]:
+    """A name for each part of a list: its own, with the options that differ from the defaults where two share it."""
+    names = [part.name for part in parts]
+    result = []
+    for part in parts:
+        if names.count(part.name) == 1:
+            result.append(part.name)
+            continue
+        options = part.config.model_dump(mode="json", exclude_defaults=True)
+        described = ", ".join(f"{key}={value}" for key, value in options.items())
+        result.append(f"{part.name} ({described})" if described else part.name)
+    return result
+
+
+def _part(registry: Registry, kind: Kind, section: Section, where: str) -> Part:
+    try:
+        registration = registry.get(kind, section.name)
+    except PluginError as error:
+        raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
+    return Part(registration, component_config(registration, section.options, where))
+
+
+def component_config(registration: Registration, options: Mapping[str, Any], where: str) -> Config:
+    """Validate a component's options with its own config model.
+
+    Raises:
+        ConfigError: An option is unknown or has a wrong value.
+    """
+    model = registration.config_class
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        raise config_error(error, model, where) from None
+
+
+def config_error(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Turn pydantic's errors into one line: the key, what was given, what is allowed."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    location = [str(step) for step in first["loc"]]
+    path = ".".join([where, *location] if where else location) or "config"
+    given = repr(first.get("input"))
+    given = given if len(given) <= 60 else given[:57] + "..."
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        allowed = list(_model_at(model, first["loc"][:-1]).model_fields)
+        return ConfigError(f"{path}: no such key{more}", hint=nearest(location[-1], allowed))
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: is needed and missing{more}", hint="add it")
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{path}: got {given}{more}", hint=message[0].lower() + message[1:])
+
+
+def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    """The nested model that a location of a pydantic error lies in."""
+    for step in location:
+        if not isinstance(step, str) or step not in model.model_fields:
+            continue
+        annotation = model.model_fields[step].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        for candidate in candidates:
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return model
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """The config's JSON schema, covering every installed component: for an editor's completion."""
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    base = RunConfig.model_json_schema(ref_template="#/$defs/{model}")
+    definitions.update(base.get("$defs", {}))
+    for kind in Kind:
+        alternatives: list[dict[str, Any]] = []
+        for registration in registry.all(kind):
+            try:
+                schema = registration.config_class.model_json_schema(ref_template="#/$defs/{model}")
+            except PluginError:
+                continue
+            definitions.update(schema.pop("$defs", {}))
+            schema.setdefault("properties", {})["name"] = {"const": registration.name}
+            schema["required"] = sorted({"name", *schema.get("required", [])})
+            schema["title"] = f"{kind.noun}: {registration.name}"
+            schema["description"] = registration.summary
+            schema["additionalProperties"] = False
+            definition = f"{kind.value}-{registration.name}"
+            definitions[definition] = schema
+            alternatives += [{"const": registration.name}, {"$ref": f"#/$defs/{definition}"}]
+        definitions[f"{kind.value}-section"] = {"anyOf": alternatives} if alternatives else {}
+    properties.update(base["properties"])
+    for key, kind in _SECTION_OF.items():
+        reference: dict[str, Any] = {"$ref": f"#/$defs/{kind.value}-section"}
+        if kind.listed:
+            reference = {"type": "array", "items": reference}
+        elif key in _NULLABLE:
+            reference = {"anyOf": [reference, {"type": "null"}]}
+        properties[key] = reference
+    definitions["Control"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "points": {"$ref": f"#/$defs/{Kind.POINTS.value}-section"},
+            "selection": {"$ref": f"#/$defs/{Kind.SELECTIONS.value}-section"},
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pixcore run",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["benchmark"],
+        "properties": properties,
+        "$defs": definitions,
+    }

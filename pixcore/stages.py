@@ -1,0 +1,472 @@
+"""The order in which records flow: answer, propose, select, score.
+
+Each stage runs over the whole benchmark before the next one starts, reads the records of the stage before and keeps
+its own, under a key made of everything that can change them. A stage whose records are all there makes no component:
+nothing is loaded, nothing computed.
+"""
+
+from __future__ import annotations
+
+import gc
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+from typing import Protocol as Interface
+
+import numpy as np
+
+from pixcore import serialise
+from pixcore.components import (
+    AttentionExtractor,
+    Context,
+    Judge,
+    MapTransform,
+    MaskGenerator,
+    ModelAdapter,
+    PointSelector,
+    SelectionStrategy,
+    TokenGrouper,
+)
+from pixcore.config import Part
+from pixcore.errors import DataError, PixcoreError, SampleError, UserError
+from pixcore.masks import encode_many
+from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, Sample, TokenGroup
+from pixcore.serialise import Entry
+from pixcore.store import StageStore, content_key
+
+_CHUNK = 32  # responses that a grouper is handed together, and so the most that are in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One sample under one protocol: what every stage has one record for."""
+
+    sample: Sample
+    request: Request
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what a model is shown and asked."""
+        return content_key(
+            {
+                "image": self.request.image.digest,
+                "prompt": self.request.prompt,
+                "protocol": self.request.protocol.value,
+                "expression": self.request.expression,
+            }
+        )
+
+    @cached_property
+    def truth_key(self) -> str:
+        """Hash of that and of what the benchmark says is right: strategies and judges may see it."""
+        sample = self.sample
+        return content_key([self.key, sample.question, list(sample.options), sample.answer, sample.mask])
+
+    @property
+    def entropy(self) -> int:
+        """A number from the content, so that randomness depends on neither the order nor the neighbours."""
+        return int(self.key[:16], 16)
+
+    @property
+    def segmented(self) -> bool:
+        """Whether this response is looked at for a mask: not for letters, and only where there is a ground truth."""
+        return self.sample.mask is not None and self.request.protocol != "letter"
+
+
+class Monitor(Interface):
+    """Who is told how a run goes on."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """A stage starts with `done` of `total` records there already."""
+
+    def advance(self, count: int = 1) -> None:
+        """Records were made."""
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """A sample failed; raises to stop the run."""
+
+    def end(self) -> None:
+        """The stage is over."""
+
+
+@dataclass(eq=False)
+class Stage(ABC):
+    """One stage of a run.
+
+    Attributes:
+        root: The folder of the stage stores.
+        context: The run, as components may know it.
+        label: What the progress bar says.
+    """
+
+    root: Path
+    context: Context
+    label: str = ""
+
+    name: ClassVar[str]
+    revision: ClassVar[int]
+    """Counted up whenever the stage itself makes other records from the same ingredients."""
+
+    @abstractmethod
+    def ingredients(self) -> dict[str, Any]:
+        """Everything but the sample that can change a record."""
+
+    @abstractmethod
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Make the records of the items, in order; a failed one gives its error."""
+
+    def key_of(self, item: Item) -> str:
+        """Under which key an item's record stands."""
+        return item.key
+
+    @cached_property
+    def store(self) -> StageStore:
+        """The stage's records."""
+        shared = {"revision": self.revision, "fidelity": self.context.fidelity.value, "seed": self.context.seed}
+        return StageStore(self.root, self.name, {**shared, **self.ingredients()})
+
+    def run(self, items: Sequence[Item], monitor: Monitor) -> None:
+        """Make what is missing; failures of earlier runs are tried again."""
+        finished = self.store.finished()
+        wanted = {self.key_of(item): item for item in reversed(items)}
+        pending = [item for key, item in wanted.items() if key not in finished][::-1]
+        monitor.begin(self.label or self.name, len(wanted), len(wanted) - len(pending))
+        if pending:
+            for item, outcome in self.compute(pending):
+                if isinstance(outcome, Exception):
+                    self._fail(item, outcome, monitor)
+                else:
+                    self.store.put(self.key_of(item), item.sample.id, outcome)
+                monitor.advance()
+        monitor.end()
+
+    def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
+        if isinstance(error, UserError) and not isinstance(error, DataError):
+            raise error  # a missing plugin or weight, a full disk: no sample's fault, the next would fail alike
+        self.store.put_failure(self.key_of(item), item.sample.id, describe(error))
+        monitor.failed(self.name, item, error)
+
+    def get(self, item: Item) -> Entry | None:
+        """An item's record."""
+        return self.store.get(self.key_of(item))
+
+    def failure(self, item: Item) -> str | None:
+        """What went wrong with an item."""
+        return self.store.failure(self.key_of(item))
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Cut a list into batches, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def describe(error: Exception) -> str:
+    """One line about an error."""
+    if isinstance(error, PixcoreError):
+        return str(error)
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+
+
+class Loader:
+    """Makes the model adapter when it is first needed, and frees it when the stage is over."""
+
+    def __init__(self, part: Part, context: Context) -> None:
+        self.part = part
+        self._context = context
+        self._model: ModelAdapter[Any] | None = None
+
+    def __call__(self) -> ModelAdapter[Any]:
+        """The adapter."""
+        if self._model is None:
+            self._model = self.part.create(self._context)
+        return self._model
+
+    def free(self) -> None:
+        """Let go of the model before the next one is loaded."""
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+            gc.collect()
+
+
+@dataclass(eq=False, kw_only=True)
+class Answer(Stage):
+    """The model answers; the extractor sees the attention while it does."""
+
+    model: Loader
+    extractor: Part | None
+    batch_size: int
+
+    name = "answer"
+    revision = 1
+
+    def ingredients(self) -> dict[str, Any]:
+        """The model and the extractor."""
+        return {
+            "model": self.model.part.ingredients(),
+            "extractor": self.extractor.ingredients() if self.extractor else None,
+        }
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other."""
+        model = self.model()
+        extractor: AttentionExtractor[Any] | None = None
+        if self.extractor is not None and "attention" in model.capabilities:
+            extractor = self.extractor.create(self.context)
+        for batch in batched(items, self.batch_size):
+            try:
+                answered = self._answer(model, batch, extractor)
+            except Exception as error:
+                if len(batch) == 1:
+                    yield batch[0], error
+                    continue
+                for item in batch:
+                    try:
+                        yield item, self._answer(model, (item,), extractor)[0]
+                    except Exception as own_error:
+                        yield item, own_error
+            else:
+                yield from zip(batch, answered, strict=True)
+
+    def _answer(
+        self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
+    ) -> list[Entry]:
+        responses = model.answer([item.request for item in batch], extractor)
+        if len(responses) != len(batch):
+            raise SampleError(f"the model gave {len(responses)} responses to {len(batch)} requests")
+        return [serialise.response_to_entry(response) for response in responses]
+
+
+def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Iterable[MapTransform[Any]]) -> Any:
+    """(groups, visual tokens) float32: each group's map, the mean over its tokens' transformed maps (paper 3.2).
+
+    Args:
+        response: One with maps.
+        groups: Groups of its tokens.
+        transforms: Applied to all its maps in order.
+    """
+    maps, layout = response.maps, response.layout
+    if maps is None or layout is None:
+        raise ValueError("the response has no maps")
+    for transform in transforms:
+        maps = transform.transform(maps, layout, response.reference)
+    if not groups:
+        return np.zeros((0, layout.tokens), np.float32)
+    return np.stack([maps[list(group.tokens)].mean(axis=0) for group in groups]).astype(np.float32)
+
+
+@dataclass(eq=False, kw_only=True)
+class Propose(Stage):
+    """Groups of tokens become points, points become candidate masks."""
+
+    answers: Answer
+    transforms: Sequence[Part]
+    grouper: Part
+    points: Part
+    masks: Part
+    merge_iou: float | None
+
+    name = "propose"
+    revision = 1
+
+    def ingredients(self) -> dict[str, Any]:
+        """The parts, and the answers that they work on."""
+        return {
+            "answers": self.answers.store.key,
+            "transforms": [part.ingredients() for part in self.transforms],
+            "grouper": self.grouper.ingredients(),
+            "points": self.points.ingredients(),
+            "masks": self.masks.ingredients(),
+            "merge_iou": self.merge_iou,
+        }
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Group several responses at once, then go image by image."""
+        grouper: TokenGrouper[Any] = self.grouper.create(self.context)
+        transforms: list[MapTransform[Any]] = [part.create(self.context) for part in self.transforms]
+        selector: PointSelector[Any] = self.points.create(self.context)
+        generator: MaskGenerator[Any] = self.masks.create(self.context)
+        for chunk in batched(items, _CHUNK):
+            responses = [self._response(item) for item in chunk]
+            groups = grouper.group_many([(response.text, response.tokens) for response in responses])
+            for item, response, own in zip(chunk, responses, groups, strict=True):
+                try:
+                    yield item, self._propose(item, response, own, transforms, selector, generator)
+                except Exception as error:  # recorded with its sample
+                    yield item, error
+        generator.close()
+
+    def _response(self, item: Item) -> Response:
+        entry = self.answers.get(item)
+        if entry is None:
+            raise SampleError(f"sample {item.sample.id} has no answer to look at")
+        return serialise.response_from_entry(entry)
+
+    def _propose(
+        self,
+        item: Item,
+        response: Response,
+        groups: Sequence[TokenGroup],
+        transforms: Sequence[MapTransform[Any]],
+        selector: PointSelector[Any],
+        generator: MaskGenerator[Any],
+    ) -> Entry:
+        if response.maps is None or response.layout is None:
+            return serialise.candidates_to_entry(())  # a model that gives neither maps nor masks has no candidates
+        image = item.request.image
+        selector.reseed(item.entropy)
+        prompts = [
+            selector.select(response.layout.to_image(values, image.size))
+            for values in group_maps(response, groups, transforms)
+        ]
+        proposals = generator.segment(image, prompts) if prompts else []
+        found = [
+            _candidate(group, prompt, proposal)
+            for group, prompt, proposal in zip(groups, prompts, proposals, strict=True)
+        ]
+        return serialise.candidates_to_entry(found)
+
+
+def _candidate(group: TokenGroup | None, prompt: PointPrompt, proposal: MaskProposal) -> Candidate:
+    return Candidate(
+        group=group,
+        point=prompt,
+        masks=tuple(encode_many(proposal.masks)),
+        scores=tuple(float(score) for score in proposal.scores),
+        stability=tuple(float(value) for value in proposal.stability) if proposal.stability is not None else (),
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class Control(Stage):
+    """The matched control: as many prompts as the run's own candidates, from points that no attention chose."""
+
+    proposals: Propose
+    points: Part
+    masks: Part
+
+    name = "control"
+    revision = 1
+
+    def ingredients(self) -> dict[str, Any]:
+        """The parts, and the candidates that are matched."""
+        return {
+            "proposals": self.proposals.store.key,
+            "points": self.points.ingredients(),
+            "masks": self.masks.ingredients(),
+        }
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Draw as many prompts an image as it has candidates."""
+        selector: PointSelector[Any] = self.points.create(self.context)
+        generator: MaskGenerator[Any] = self.masks.create(self.context)
+        for item in items:
+            try:
+                yield item, self._draw(item, selector, generator)
+            except Exception as error:  # recorded with its sample
+                yield item, error
+        generator.close()
+
+    def _draw(self, item: Item, selector: PointSelector[Any], generator: MaskGenerator[Any]) -> Entry:
+        entry = self.proposals.get(item)
+        if entry is None:
+            raise SampleError(f"sample {item.sample.id} has no candidates to match")
+        own = serialise.candidates_from_entry(entry)
+        width, height = item.request.image.size
+        nowhere = np.zeros((height, width), np.float32)
+        selector.reseed(item.entropy)
+        prompts = [selector.select(nowhere) for _ in own]
+        proposals = generator.segment(item.request.image, prompts) if prompts else []
+        drawn = [
+            _candidate(match.group, prompt, proposal)
+            for match, prompt, proposal in zip(own, prompts, proposals, strict=True)
+        ]
+        return serialise.candidates_to_entry(drawn)
+
+
+@dataclass(eq=False, kw_only=True)
+class Select(Stage):
+    """One strategy chooses among the candidates."""
+
+    answers: Answer
+    proposals: Propose | Control
+    strategy: Part
+
+    name = "select"
+    revision = 1
+
+    def ingredients(self) -> dict[str, Any]:
+        """The strategy, and the candidates that it chooses from."""
+        return {"proposals": self.proposals.store.key, "strategy": self.strategy.ingredients()}
+
+    def key_of(self, item: Item) -> str:
+        """Strategies may see the ground truth."""
+        return item.truth_key
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
+        context = with_memory(self.context, self.store)
+        strategy: SelectionStrategy[Any] = self.strategy.create(context)
+
+        def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
+            for item in items:
+                answer, proposal = self.answers.get(item), self.proposals.get(item)
+                if answer is None or proposal is None:
+                    raise SampleError(f"sample {item.sample.id} has no candidates to choose from")
+                strategy.reseed(item.entropy)
+                response = serialise.response_from_entry(answer)
+                yield item.sample, response, serialise.candidates_from_entry(proposal)
+
+        for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
+            failed = isinstance(outcome, Exception)
+            yield item, outcome if failed else Entry(serialise.selection_to_json(outcome))
+        strategy.close()
+
+
+@dataclass(eq=False, kw_only=True)
+class Grade(Stage):
+    """The judge reads the answers."""
+
+    answers: Mapping[str, Answer]
+    judge: Part
+
+    name = "score"
+    revision = 1
+
+    def ingredients(self) -> dict[str, Any]:
+        """The judge, and the answers that it reads."""
+        return {
+            "answers": {protocol: answers.store.key for protocol, answers in sorted(self.answers.items())},
+            "judge": self.judge.ingredients(),
+        }
+
+    def key_of(self, item: Item) -> str:
+        """Judges see the right answer."""
+        return item.truth_key
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Hand the judge a lazy stream."""
+        judge: Judge[Any] = self.judge.create(with_memory(self.context, self.store))
+
+        def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
+            for item in items:
+                entry = self.answers[item.request.protocol].get(item)
+                sample = item.sample
+                if entry is None or sample.question is None or sample.answer is None:
+                    raise SampleError(f"sample {sample.id} has no answer to grade")
+                yield sample.question, sample.options, sample.answer, str(entry.body["text"])
+
+        for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
+            failed = isinstance(outcome, Exception)
+            yield item, outcome if failed else Entry(serialise.verdict_to_json(outcome))
+        judge.close()
+
+
+def with_memory(context: Context, store: StageStore) -> Context:
+    """The context of a component that pays for its answers: they are kept beside the stage's records."""
+    return Context(context.fidelity, context.seed, context.model, store.recall, store.remember)
