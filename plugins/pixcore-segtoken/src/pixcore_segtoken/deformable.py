@@ -1,8 +1,9 @@
 """Multi-scale deformable attention and its encoder, in plain PyTorch.
 
 Both Mask2Former (OMG-LLaVA) and MaskDINO (LLaVA-Grounding) refine their feature pyramid with the encoder of Deformable
-DETR (Zhu et al., 2021, sections 4.1 and 4.2). The published systems call a compiled operator; `torch.nn.functional.grid_sample` computes
-the same numbers, one call a level. Everything here is `(batch, tokens, channels)`, points are `(x, y)` in 0..1.
+DETR (Zhu et al., 2021, sections 4.1 and 4.2). The published systems call a compiled operator;
+`torch.nn.functional.grid_sample` computes the same numbers, one call a level. Everything here is `(batch, tokens,
+channels)`, points are `(x, y)` in 0..1.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def cell_centres(sizes: Sequence[MapSize], *, device: torch.device, dtype: torch
 class MultiScaleDeformableAttention(nn.Module):
     """Attention of each query to a few learned points on each level (Deformable DETR, equation 3).
 
-    Parameter names are those that every published implementation shares: `sampling_offsets`, `attention_weights`, `value_proj`,
-    `output_proj`.
+    Parameter names are those that every published implementation shares: `sampling_offsets`, `attention_weights`,
+    `value_proj`, `output_proj`.
     """
 
     def __init__(self, dim: int, *, heads: int, levels: int, points: int = 4) -> None:
@@ -107,7 +108,8 @@ class MultiScaleDeformableAttention(nn.Module):
             extent = torch.tensor([(w, h) for h, w in sizes], dtype=offsets.dtype, device=offsets.device)
             locations = anchor + offsets / extent[None, None, None, :, None]
         value = self.value_proj(memory).view(batch, -1, self.heads, dim // self.heads)
-        return self.output_proj(sample_levels(value, sizes, locations, weights))
+        attended: Tensor = self.output_proj(sample_levels(value, sizes, locations, weights))
+        return attended
 
 
 def sample_levels(value: Tensor, sizes: Sequence[MapSize], locations: Tensor, weights: Tensor) -> Tensor:
@@ -150,7 +152,8 @@ class DeformableEncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, position: Tensor, reference: Tensor, sizes: Sequence[MapSize]) -> Tensor:
         """Refine `tokens` (batch, n, dim); `position` is added to the queries only."""
         tokens = self.norm1(tokens + self.self_attn(tokens + position, reference, tokens, sizes))
-        return self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
+        refined: Tensor = self.norm2(tokens + self.linear2(functional.relu(self.linear1(tokens))))
+        return refined
 
 
 class DeformableEncoder(nn.Module):

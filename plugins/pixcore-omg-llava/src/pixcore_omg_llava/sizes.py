@@ -1,0 +1,85 @@
+"""The sizes of an OMG-Seg perception model and its projectors, read from the shapes of its weights.
+
+The released files hold no configuration: everything but the number of attention heads (8 in the release) follows from
+the shapes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pixcore.errors import UserError
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of every weight under its official name."""
+
+
+@dataclass(frozen=True)
+class PerceptionSizes:
+    """Sizes of the ConvNeXt backbone, the pixel decoder and the query decoder."""
+
+    backbone_widths: tuple[int, ...]
+    backbone_depths: tuple[int, ...]
+    dim: int
+    heads: int
+    encoder_layers: int
+    encoder_hidden: int
+    decoder_layers: int
+    decoder_hidden: int
+    queries: int
+    mask_dim: int
+    class_dim: int
+    levels: int = 3
+    groups: int = 32
+
+    @classmethod
+    def from_shapes(cls, shapes: Shapes, *, heads: int = 8) -> PerceptionSizes:
+        """Read the sizes from official names without the prefix `visual_encoder.`.
+
+        Args:
+            shapes: shape of every weight.
+            heads: attention heads of both transformers; the weights do not tell.
+
+        Raises:
+            UserError: a weight that every OMG-Seg model has is missing.
+        """
+        head = "panoptic_head."
+        decoder = head + "pixel_decoder."
+
+        def size(name: str, axis: int = 0) -> int:
+            if name not in shapes:
+                raise UserError(
+                    f"not an OMG-Seg head: no weight named {name}",
+                    hint="give omg_seg_convl.pth from zhangtao-whu/OMG-LLaVA as `perception`",
+                )
+            return shapes[name][axis]
+
+        stages = range(1, _count(shapes, r"backbone\.layer(\d+)\.") + 1)
+        dim = size(head + "query_feat.weight", 1)
+        return cls(
+            backbone_widths=tuple(size(f"backbone.layer{i}.blocks.0.norm.weight") for i in stages),
+            backbone_depths=tuple(_count(shapes, rf"backbone\.layer{i}\.blocks\.(\d+)\.") + 1 for i in stages),
+            dim=dim,
+            heads=heads,
+            encoder_layers=_count(shapes, r"panoptic_head\.pixel_decoder\.encoder\.layers\.(\d+)\.") + 1,
+            encoder_hidden=size(decoder + "encoder.layers.0.ffn.layers.0.0.weight"),
+            decoder_layers=_count(shapes, r"panoptic_head\.transformer_decoder\.layers\.(\d+)\.") + 1,
+            decoder_hidden=size(head + "transformer_decoder.layers.0.ffn.layers.0.0.weight"),
+            queries=size(head + "query_feat.weight"),
+            mask_dim=size(decoder + "mask_feature.weight"),
+            class_dim=size(head + "cls_proj.4.weight"),
+            levels=size(decoder + "level_encoding.weight"),
+        )
+
+    @property
+    def token_channels(self) -> int:
+        """Channels of one pixel token before the query prior: the coarsest map, shuffled 2 x 2."""
+        return 4 * self.backbone_widths[-1]
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    """The largest index that `pattern` captures in any name, -1 where none does."""
+    found = (re.match(pattern, name) for name in shapes)
+    return max((int(match[1]) for match in found if match), default=-1)
