@@ -1,0 +1,66 @@
+"""The seam between the adapter and an architecture: which prompt tokens are visual, and where in the image they lie.
+
+Adding a model is one `VisualFamily`: everything else (loading, batching, generation, the tap, replay, spans) is the
+adapter's and the same for all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.geometry import VisualLayout
+
+
+@dataclass(frozen=True)
+class Processed:
+    """One request as the processor left it.
+
+    Attributes:
+        size: (width, height) of the original image.
+        input_ids: (length,) int64, this request's prompt without padding.
+        inputs: The processor's whole output for this request alone (a batch of one; torch tensors).
+        config: The model's config.
+        processor: The processor.
+    """
+
+    size: tuple[int, int]
+    input_ids: NDArray[np.int64]
+    inputs: Mapping[str, Any]
+    config: Any
+    processor: Any
+
+
+class VisualFamily(ABC):
+    """How one architecture turns an image into visual tokens.
+
+    Attributes:
+        model_types: The `model_type`s of the checkpoints' configs that it serves.
+    """
+
+    model_types: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def layout(self, processed: Processed) -> VisualLayout:
+        """Where the visual tokens lie, in the order in which `visual` marks them.
+
+        Raises:
+            ModelError: The processor's settings are such that the places can't be told.
+        """
+
+    def visual(self, processed: Processed) -> NDArray[np.bool_]:
+        """(length,) which tokens of the prompt are visual: by default the image placeholder's.
+
+        A separator that is a token of the prompt (a row break) may be marked or left out; what is marked has its place
+        in `layout`.
+        """
+        return processed.input_ids == processed.config.image_token_id
+
+    def prompt(self, text: str) -> str | None:
+        """The full prompt, image placeholder included, for a model without a chat template; None if it has one."""
+        return None
