@@ -1,0 +1,322 @@
+"""The figures of a run, taken in one sample at a time: A†, A, M†, M, S (paper, Table 1) and what stands beside them.
+
+Memory grows by a few numbers a sample; no mask, image or text is kept. Every figure is a ratio of sums over clusters
+(`pixcore.intervals`), a cluster being a pair of samples, or one sample where there are no pairs.
+
+* A†, A: right answers under `question` and `letter`, in percent of pairs; of samples where the benchmark has no pairs.
+* M†, M: mean IoU over images under `question` and `segment`. `published` counts absent objects as the released
+  evaluator does (two empty masks: 1); `corrected` takes the mean over objects that are there.
+* S: harmonic mean of max(A, A†) and max(M, M†).
+* "M gIoU": mean IoU over images with absent objects counted, two empty masks as 1; "M cIoU": the sum of all
+  intersections over the sum of all unions; both as LISA and gRefCOCO name them.
+* "absence precision", "absence recall": of the empty predictions those that are right; of the absent objects those that
+  were noticed; under `segment`.
+* "M with none" (`published` alone): mean IoU with the images for which no object is named (PixMMVP's meta_none.txt).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore import masks
+from pixcore.intervals import RESAMPLES, interval, ratios, resampled_ratios
+from pixcore.records import Fidelity, Protocol, Sample, Score
+from pixcore.results import Figure, ProtocolResult, Row, SampleResult, Summary
+from pixcore.scoring import RowSpec, grounded, is_correct
+
+Floats = NDArray[np.float64]
+
+_ACCURACY = {"A†": Protocol.QUESTION, "A": Protocol.LETTER}
+_GROUNDING = {"M†": Protocol.QUESTION, "M": Protocol.SEGMENT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """What is kept of one scored mask."""
+
+    iou: float
+    best: float | None
+    predicted: int
+    truth: int
+    candidates: int
+    headline: bool
+    named: bool
+    says_absent: bool
+
+    @property
+    def overlap(self) -> tuple[float, float]:
+        """(intersection, union) in pixels, from IoU and the two areas."""
+        total = self.predicted + self.truth
+        union = total / (1.0 + self.iou)
+        return total - union, union
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of one sample: numbers only."""
+
+    cluster: str
+    categories: tuple[tuple[str, str], ...]
+    correct: tuple[tuple[Protocol, bool], ...]
+    scored: dict[tuple[str, Protocol], _Mask]
+
+
+class Tally:
+    """Takes in results and gives the table.
+
+    Args:
+        rows: The table's rows.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+    """
+
+    def __init__(
+        self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0, resamples: int = RESAMPLES
+    ) -> None:
+        self.rows = tuple(rows)
+        self.fidelity = fidelity
+        self._seed, self._resamples = seed, resamples
+        self._kept: list[_Kept] = []
+        self._failed: Counter[str] = Counter()
+        self._unread = 0
+        self._paired = False
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample; its results must have been scored."""
+        sample = result.sample
+        correct: list[tuple[Protocol, bool]] = []
+        scored: dict[tuple[str, Protocol], _Mask] = {}
+        for protocol, outcome in result.results.items():
+            if outcome.error is not None:
+                self._failed[protocol] += 1
+            right = is_correct(sample, outcome)
+            if right is not None:
+                correct.append((protocol, right))
+                self._unread += outcome.verdict is not None and outcome.verdict.correct is None
+            for row in self.rows:
+                score = outcome.scores.get(row.name)
+                if score is not None and score.iou is not None and sample.mask is not None:
+                    scored[row.name, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
+        self._paired = self._paired or sample.pair is not None
+        cluster = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
+        categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
+        self._kept.append(_Kept(cluster, categories, tuple(correct), scored))
+
+    @property
+    def failed(self) -> int:
+        """Number of (sample, protocol) pairs that failed."""
+        return sum(self._failed.values())
+
+    def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = (), breakdowns: bool = True) -> Summary:
+        """The table, over all samples and broken down by each category."""
+        groups: dict[str, dict[str, list[_Kept]]] = {}
+        if breakdowns:
+            for kept in self._kept:
+                for category, value in kept.categories:
+                    groups.setdefault(category, {}).setdefault(value, []).append(kept)
+        return Summary(
+            benchmark=benchmark,
+            model=model,
+            fidelity=str(self.fidelity),
+            samples=len(self._kept),
+            failed=self.failed,
+            rows=self._table(self._kept),
+            breakdowns={
+                category: {value: self._table(kept) for value, kept in sorted(values.items())}
+                for category, values in sorted(groups.items())
+            },
+            notes=(*self._notes(), *notes),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        for protocol, count in sorted(self._failed.items()):
+            yield f"{count} sample(s) failed under {protocol}; they count as wrong and as IoU 0"
+        if self._unread:
+            yield f"{self._unread} answer(s) could not be judged; they count as wrong"
+        alone = self._unpaired()
+        if alone:
+            yield f"{alone} sample(s) without the other one of their pair are left out of the pair accuracies"
+        if self.fidelity is Fidelity.CORRECTED:
+            absent = sum(any(mask.truth == 0 and mask.named for mask in kept.scored.values()) for kept in self._kept)
+            if absent:
+                yield f"{absent} absent object(s) are left out of M and M†; see absence precision and recall"
+
+    def _unpaired(self) -> int:
+        if not self._paired:
+            return 0
+        sizes = Counter(kept.cluster for kept in self._kept)
+        return sum(size for cluster, size in sizes.items() if cluster.startswith("pair ") and size < 2)
+
+    def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
+        clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
+        accuracies = self._accuracies(kept, clusters)
+        rows = []
+        for row in self.rows:
+            columns = accuracies | self._groundings(kept, clusters, row.name)
+            figures = self._figures(columns)
+            pool = [mask for one in kept for mask in [one.scored.get((row.name, Protocol.SEGMENT))] if mask]
+            headline = [mask for mask in pool if mask.headline and mask.best is not None]
+            gap = None
+            if headline and not row.own_masks:
+                gap = 100 * float(np.mean([(mask.best or 0.0) - mask.iou for mask in headline]))
+            counts = [mask.candidates for mask in pool]
+            rows.append(
+                Row(
+                    name=row.name,
+                    figures=figures,
+                    uses_ground_truth=row.uses_ground_truth,
+                    control=row.control,
+                    candidates=float(np.mean(counts)) if counts and not row.own_masks else None,
+                    oracle_gap=gap,
+                )
+            )
+        return tuple(rows)
+
+    def _accuracies(self, kept: Sequence[_Kept], clusters: dict[str, int]) -> dict[str, _Column]:
+        columns: dict[str, _Column] = {}
+        sizes = Counter(one.cluster for one in kept)
+        for name, protocol in _ACCURACY.items():
+            single = _Column(len(clusters))
+            pairs = _Column(len(clusters), per_pair=True)
+            right = Counter[str]()
+            answered = Counter[str]()
+            for one in kept:
+                for asked, correct in one.correct:
+                    if asked is protocol:
+                        single.add(clusters[one.cluster], float(correct))
+                        right[one.cluster] += correct
+                        answered[one.cluster] += 1
+            for cluster, count in answered.items():
+                if count == sizes[cluster] and (count > 1 or not cluster.startswith("pair ")):
+                    pairs.add(clusters[cluster], float(right[cluster] == count))
+            columns[name] = pairs if self._paired else single
+            if self._paired:
+                columns[f"{name} per sample"] = single
+        return columns
+
+    def _groundings(self, kept: Sequence[_Kept], clusters: dict[str, int], row: str) -> dict[str, _Column]:
+        columns: dict[str, _Column] = {}
+
+        def column(name: str) -> _Column:
+            return columns.setdefault(name, _Column(len(clusters)))
+
+        for name, protocol in _GROUNDING.items():
+            column(name)
+            for one in kept:
+                mask = one.scored.get((row, protocol))
+                if mask is None:
+                    continue
+                at = clusters[one.cluster]
+                if mask.headline:
+                    column(name).add(at, mask.iou)
+                if self.fidelity is Fidelity.PUBLISHED:
+                    column(f"{name} with none").add(at, mask.iou)
+                if not mask.named:
+                    continue
+                column(f"{name} gIoU").add(at, mask.iou)
+                column(f"{name} cIoU").add(at, *mask.overlap)
+                if protocol is Protocol.SEGMENT and mask.says_absent:
+                    column("absence precision").add(at, float(mask.truth == 0))
+                if protocol is Protocol.SEGMENT and mask.truth == 0:
+                    column("absence recall").add(at, float(mask.says_absent))
+        return columns
+
+    def _figures(self, columns: dict[str, _Column]) -> dict[str, Figure]:
+        names = list(columns)
+        numerators = np.stack([columns[name].numerators for name in names], axis=1)
+        denominators = np.stack([columns[name].denominators for name in names], axis=1)
+        values = dict(zip(names, ratios(numerators.sum(0), denominators.sum(0)), strict=True))
+        several = len(numerators) > 1
+        resampled = resampled_ratios(numerators, denominators, seed=self._seed, resamples=self._resamples)
+        drawn = dict(zip(names, resampled.T, strict=True))
+        figures = {}
+        for name in names:
+            column = columns[name]
+            figures[name] = _figure(values[name], drawn[name] if several else None, column.n, column.per_pair)
+        overall = harmonic_score(*(np.asarray(values[name]) for name in ("A†", "A", "M†", "M")))
+        spread = harmonic_score(drawn["A†"], drawn["A"], drawn["M†"], drawn["M"])
+        figures["S"] = _figure(float(overall), spread if several else None, len(numerators), self._paired)
+        order = ("A†", "A", "M†", "M", "S")
+        return {name: figures[name] for name in (*order, *(name for name in names if name not in order))}
+
+
+class _Column:
+    """Sums over clusters of one figure."""
+
+    def __init__(self, clusters: int, *, per_pair: bool = False) -> None:
+        self.numerators: Floats = np.zeros(clusters)
+        self.denominators: Floats = np.zeros(clusters)
+        self.n = 0
+        self.per_pair = per_pair
+
+    def add(self, cluster: int, numerator: float, denominator: float = 1.0) -> None:
+        self.numerators[cluster] += numerator
+        self.denominators[cluster] += denominator
+        self.n += 1
+
+
+def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
+    """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
+    accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
+    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+
+
+def summarise(
+    results: Iterable[SampleResult],
+    rows: Sequence[RowSpec],
+    *,
+    benchmark: str,
+    model: str,
+    fidelity: Fidelity,
+    seed: int = 0,
+    notes: Iterable[str] = (),
+    breakdowns: bool = True,
+    resamples: int = RESAMPLES,
+) -> Summary:
+    """Take in scored results as they stream by, and give the table.
+
+    Args:
+        results: Scored samples (`pixcore.scoring.score_sample`).
+        rows: The table's rows.
+        benchmark: Its name.
+        model: The model adapter's name; "predictions" where they were made elsewhere.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        notes: Lines that a reader has to know.
+        breakdowns: Whether to break the table down by the samples' categories.
+        resamples: Of the bootstrap.
+    """
+    tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
+    for result in results:
+        tally.add(result)
+    return tally.summary(benchmark=benchmark, model=model, notes=notes, breakdowns=breakdowns)
+
+
+def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
+    pool = result.controls if row.control else result.candidates
+    chosen = result.selections.get(row.name)
+    answered = score.error is None and (chosen is None or chosen.outcome != "nothing")
+    return _Mask(
+        iou=score.iou or 0.0,
+        best=score.best_iou,
+        predicted=score.predicted_area or 0,
+        truth=masks.area(sample.mask) if sample.mask is not None else 0,
+        candidates=sum(len(candidate.masks) for candidate in pool),
+        headline=grounded(sample, fidelity),
+        named=sample.expression is not None,
+        says_absent=answered and score.predicted_area == 0,
+    )
+
+
+def _figure(value: float, drawn: Floats | None, n: int, per_pair: bool) -> Figure:
+    if np.isnan(value):
+        return Figure(None, n=n, per_pair=per_pair)
+    ends = interval(drawn) if drawn is not None else None
+    low, high = (100 * ends[0], 100 * ends[1]) if ends else (None, None)
+    return Figure(100 * float(value), low, high, n, per_pair)

@@ -1,0 +1,216 @@
+"""Scores and figures against plain arithmetic on decoded masks, and scipy's bootstrap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.intervals import draws, interval, resampled_ratios
+from pixcore.masks import EmptyMaskPolicy
+from pixcore.records import Candidate, Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
+from pixcore.results import ProtocolResult, SampleResult
+from pixcore.scoring import OWN_MASKS, RowSpec, candidate_ious, score_protocol, score_result, score_sample
+from pixcore.summary import harmonic_score, summarise
+
+SIZE = (12, 8)
+NO_IMAGE = Image(lambda: b"", "none", SIZE)
+ORACLE = RowSpec("oracle", uses_ground_truth=True)
+
+
+def random_mask(rng: np.random.Generator, *, share: float | None = None) -> np.ndarray:
+    return rng.random((SIZE[1], SIZE[0])) < (rng.random() if share is None else share)
+
+
+def candidate(*arrays: np.ndarray) -> Candidate:
+    return Candidate(None, None, tuple(masks.encode(array) for array in arrays), (0.5,) * len(arrays))
+
+
+def sample(name: str, truth: np.ndarray | None, *, pair: str | None = None, expression: str | None = "it") -> Sample:
+    mask = masks.encode(truth) if truth is not None else None
+    return Sample(name, NO_IMAGE, "Is it?", ("Yes", "No"), 0, expression, mask, pair, {"kind": f"k{len(name) % 2}"})
+
+
+def plain_iou(left: np.ndarray, right: np.ndarray) -> float:
+    union = np.logical_or(left, right).sum()
+    return 1.0 if union == 0 else float(np.logical_and(left, right).sum() / union)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), counts=st.lists(st.integers(0, 4), max_size=5))
+def test_candidate_ious_are_those_of_decoded_masks(seed: int, counts: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    truth = random_mask(rng)
+    arrays = [[random_mask(rng) for _ in range(count)] for count in counts]
+    measured = candidate_ious(sample("1", truth), [candidate(*group) for group in arrays])
+    assert [len(values) for values in measured] == counts
+    for group, values in zip(arrays, measured, strict=True):
+        np.testing.assert_allclose(values, [plain_iou(one, truth) for one in group], atol=1e-12)
+
+
+def test_every_outcome_of_a_selection() -> None:
+    full, none = np.ones((8, 12), bool), np.zeros((8, 12), bool)
+    half = full.copy()
+    half[:, 6:] = False
+    present, absent = sample("1", half), sample("2", none)
+    result = ProtocolResult(Protocol.SEGMENT, "?", Response("x"), (candidate(full, half), candidate(none)))
+
+    chosen = score_result(present, result, Selection.chosen(0, 0))
+    assert (chosen.iou, chosen.best_iou, chosen.predicted_area) == (0.5, 1.0, 96)
+    assert score_result(present, result, Selection.absent()).iou == 0.0
+    assert score_result(present, result, Selection.nothing()).iou == 0.0
+    assert score_result(absent, result, Selection.absent()).iou == 1.0
+    assert score_result(absent, result, Selection.nothing()).iou == 0.0
+    assert score_result(absent, result, Selection.chosen(0, 1)).iou == 0.0
+    assert score_result(absent, result, Selection.chosen(1, 0)).iou == 1.0
+    assert score_result(absent, result, Selection.absent(), both_empty=EmptyMaskPolicy.SKIP).iou is None
+    assert score_result(absent, result, Selection.absent(), both_empty=EmptyMaskPolicy.ZERO).iou == 0.0
+    assert score_result(sample("3", None), result, Selection.chosen(0, 0)).iou is None
+    nothing_there = ProtocolResult(Protocol.SEGMENT, "?", Response("x"))
+    assert score_result(present, nothing_there, Selection.nothing()).best_iou == 0.0
+
+
+def test_a_failed_sample_counts_in_every_row() -> None:
+    failed = ProtocolResult(Protocol.LETTER, "?", error="the model said nothing")
+    rows = [ORACLE, RowSpec(OWN_MASKS, own_masks=True), RowSpec("random points", control=True)]
+    scores = score_protocol(sample("1", np.ones((8, 12), bool)), failed, rows)
+    assert {row.name for row in rows} == set(scores)
+    assert all(score.iou == 0 and score.correct is False and score.error for score in scores.values())
+
+
+def test_a_mask_of_another_size_is_a_clear_error() -> None:
+    wrong = Candidate(None, None, (masks.encode(np.ones((12, 8), bool)),), (1.0,))
+    with pytest.raises(DataError, match="size"):
+        candidate_ious(sample("1", np.ones((8, 12), bool)), [wrong])
+
+
+def random_results(rng: np.random.Generator, pairs: int, rows: Sequence[RowSpec]) -> list[SampleResult]:
+    results = []
+    for index in range(2 * pairs):
+        truth = random_mask(rng, share=0.0 if index % 7 == 0 else None)
+        one = sample(str(index), truth, pair=str(index // 2))
+        groups = [candidate(*(random_mask(rng, share=0.5) for _ in range(3))) for _ in range(4)]
+        outcomes = {}
+        for protocol in Protocol:
+            chosen = Selection.absent() if rng.random() < 0.2 else Selection.chosen(int(rng.integers(4)), 1)
+            outcomes[protocol] = ProtocolResult(
+                protocol,
+                "?",
+                Response("x", mask=masks.encode(random_mask(rng))),
+                tuple(groups),
+                selections={"oracle": chosen},
+                verdict=Verdict(bool(rng.random() < 0.7)),
+            )
+        results.append(score_sample(one, outcomes, rows))
+    return results
+
+
+def decoded_iou(result: SampleResult, protocol: Protocol) -> float:
+    truth = masks.decode(result.sample.mask)  # type: ignore[arg-type]
+    chosen = result.results[protocol].selections["oracle"]
+    if chosen.outcome == "absent":
+        return plain_iou(np.zeros_like(truth), truth)
+    return plain_iou(masks.decode(result.results[protocol].candidates[chosen.candidate].masks[chosen.mask]), truth)
+
+
+def test_the_table_is_plain_arithmetic() -> None:
+    results = random_results(np.random.default_rng(1), 30, [ORACLE])
+    for fidelity in Fidelity:
+        summary = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=fidelity)
+        figures = summary.rows[0].figures
+        for name, protocol in {"A†": Protocol.QUESTION, "A": Protocol.LETTER}.items():
+            right = np.array([result.results[protocol].verdict.correct for result in results])  # type: ignore[union-attr]
+            assert figures[name].value == pytest.approx(100 * right.reshape(-1, 2).all(1).mean())
+            assert figures[f"{name} per sample"].value == pytest.approx(100 * right.mean())
+            assert (figures[name].n, figures[f"{name} per sample"].n) == (30, 60)
+        counted = [r for r in results if fidelity is Fidelity.PUBLISHED or not r.sample.absent]
+        for name, protocol in {"M†": Protocol.QUESTION, "M": Protocol.SEGMENT}.items():
+            values = [decoded_iou(result, protocol) for result in counted]
+            assert figures[name].value == pytest.approx(100 * np.mean(values), abs=1e-9)
+            assert figures[name].n == len(values)
+        a = max(figures["A"].value, figures["A†"].value)  # type: ignore[type-var]
+        m = max(figures["M"].value, figures["M†"].value)  # type: ignore[type-var]
+        assert figures["S"].value == pytest.approx(2 / (1 / a + 1 / m))  # type: ignore[operator]
+        assert all(f.low <= f.value <= f.high for f in figures.values() if f.value is not None)  # type: ignore[operator]
+        assert sum(row[0].figures["M"].n for row in summary.breakdowns["kind"].values()) == figures["M"].n
+
+
+def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:
+    results = random_results(np.random.default_rng(2), 20, [ORACLE])
+    figures = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).rows[0].figures
+    overlap = union = said = noticed = 0
+    ious = []
+    for result in results:
+        truth = masks.decode(result.sample.mask)  # type: ignore[arg-type]
+        outcome = result.results[Protocol.SEGMENT]
+        chosen = outcome.selections["oracle"]
+        empty = chosen.outcome == "absent"
+        guess = np.zeros_like(truth) if empty else masks.decode(outcome.candidates[chosen.candidate].masks[1])
+        overlap += np.logical_and(guess, truth).sum()
+        union += np.logical_or(guess, truth).sum()
+        ious.append(plain_iou(guess, truth))
+        said += empty
+        noticed += empty and result.sample.absent
+    assert figures["M gIoU"].value == pytest.approx(100 * np.mean(ious))
+    assert figures["M cIoU"].value == pytest.approx(100 * overlap / union)
+    assert figures["absence precision"].value == pytest.approx(100 * noticed / said)
+    absent = sum(result.sample.absent for result in results)
+    assert figures["absence recall"].value == pytest.approx(100 * noticed / absent)
+
+
+def test_a_failure_is_no_empty_prediction() -> None:
+    absent = sample("1", np.zeros((8, 12), bool))
+    failed = score_sample(absent, {Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "?", error="broke")}, [ORACLE])
+    summary = summarise([failed], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    assert summary.failed == 1
+    assert summary.rows[0].figures["absence recall"].value == 0.0
+    assert "absence precision" not in summary.rows[0].figures
+
+
+def test_a_pair_without_its_partner_is_left_out_and_noted() -> None:
+    results = random_results(np.random.default_rng(3), 3, [ORACLE])[:5]
+    summary = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    assert summary.rows[0].figures["A"].n == 2
+    assert any("pair" in note for note in summary.notes)
+
+
+def test_an_unjudged_answer_is_wrong_and_said() -> None:
+    outcome = ProtocolResult(Protocol.LETTER, "?", Response("x"), verdict=Verdict(None))
+    result = score_sample(sample("1", None), {Protocol.LETTER: outcome}, [ORACLE])
+    summary = summarise([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    assert summary.rows[0].figures["A"].value == 0.0
+    assert any("judged" in note for note in summary.notes)
+
+
+def test_intervals_agree_with_scipys_bootstrap() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.beta(2, 5, size=80)
+    ours = interval(resampled_ratios(values[:, None], np.ones((80, 1)), resamples=20_000)[:, 0])
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=5).confidence_interval
+    assert ours is not None
+    np.testing.assert_allclose(ours, (theirs.low, theirs.high), atol=2e-3)
+
+
+def test_draws_take_whole_clusters_and_repeat_with_their_seed() -> None:
+    first, again = (np.concatenate(list(draws(7, seed=3, resamples=50))) for _ in range(2))
+    assert first.shape == (50, 7)
+    assert (first.sum(axis=1) == 7).all()
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ((27.3, 28.0, 26.1, 38.0), 32.2),
+        ((39.3, 30.0, 23.6, 38.2), 38.7),
+        ((52.0, 52.0, 52.0, 56.1), 54.0),
+        ((7.3, np.nan, 18.1, 42.9), 12.5),
+        ((0.0, 0.0, 20.0, 10.0), 0.0),
+    ],
+)
+def test_s_of_the_papers_table(columns: tuple[float, ...], expected: float) -> None:
+    assert harmonic_score(*map(np.asarray, columns)) == pytest.approx(expected, abs=0.051)
