@@ -1,0 +1,77 @@
+"""Which cells of Cambrian's square grid hold image and which hold padding.
+
+An image is padded to a square, encoded on a square grid, and the rows or columns of padding are cut out of the grid
+again. The cut rounds towards keeping cells, so a cell at the border may be half padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixcore.geometry import VisualGrid, VisualLayout
+
+
+@dataclass(frozen=True)
+class Content:
+    """The cells that stay: rows [top, bottom) and columns [left, right) of a square grid."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> int:
+        """Rows that stay."""
+        return self.bottom - self.top
+
+    @property
+    def cols(self) -> int:
+        """Columns that stay."""
+        return self.right - self.left
+
+    def cut(self, grid: Tensor) -> Tensor:
+        """(side, side, ...) to (rows, cols, ...)."""
+        return grid[self.top : self.bottom, self.left : self.right]
+
+
+def content(side: int, width: int, height: int) -> Content:
+    """The cells of a side x side grid that the published code keeps for a width x height image.
+
+    Source: Cambrian `cambrian_arch.py`, unpad_image; the order of the float operations is part of the result.
+    """
+    if width > height:
+        padding = (side - int(height * (side / width))) // 2
+        return Content(padding, side - padding, 0, side)
+    padding = (side - int(width * (side / height))) // 2
+    return Content(0, side, padding, side - padding)
+
+
+def content_mask(side: int, width: int, height: int) -> Tensor:
+    """(side, side) bool: True where a tower's own, finer grid holds image."""
+    kept = content(side, width, height)
+    mask = torch.zeros(side, side, dtype=torch.bool)
+    mask[kept.top : kept.bottom, kept.left : kept.right] = True
+    return mask
+
+
+def layout(side: int, width: int, height: int, *, published: bool) -> VisualLayout:
+    """Where the visual tokens lie in the image: the kept cells, a newline token after each row.
+
+    Args:
+        side: Side of the query grid, 24 in Cambrian-8B.
+        width: Of the original image.
+        height: Of the original image.
+        published: The released script treats the cut grid as if it covered the padded square (its default,
+            `--aspect pad`), which is wrong unless the image is square. Otherwise the cells lie where they are.
+    """
+    kept = content(side, width, height)
+    if published:
+        return VisualLayout.single(VisualGrid.padded_to_square(kept.rows, kept.cols, (width, height)), newline=True)
+    x0, y0, x1, _ = VisualGrid.padded_to_square(side, side, (width, height)).box
+    cell = (x1 - x0) / side
+    box = (x0 + kept.left * cell, y0 + kept.top * cell, x0 + kept.right * cell, y0 + kept.bottom * cell)
+    return VisualLayout.single(VisualGrid(kept.rows, kept.cols, box), newline=True)
