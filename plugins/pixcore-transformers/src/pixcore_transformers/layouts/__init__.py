@@ -7,12 +7,40 @@ from importlib import import_module
 from pixcore.errors import ModelError
 from pixcore_transformers.families import VisualFamily
 
+_HERE = "pixcore_transformers.layouts"
+
 FAMILIES: dict[str, str] = {
-    "llava": "pixcore_transformers.layouts.llava:Llava",
+    "gemma3": f"{_HERE}.gemma3:Gemma3",
+    "idefics3": f"{_HERE}.idefics3:Idefics3",
+    "internvl": f"{_HERE}.internvl:InternVL",
+    "llava": f"{_HERE}.llava:Llava",
+    "llava_next": f"{_HERE}.anyres:LlavaNext",
+    "llava_onevision": f"{_HERE}.anyres:LlavaOneVision",
+    "mistral3": f"{_HERE}.pixtral:Pixtral",
+    "paligemma": f"{_HERE}.paligemma:PaliGemma",
+    "qwen2_5_vl": f"{_HERE}.qwen:QwenVL",
+    "qwen2_vl": f"{_HERE}.qwen:QwenVL",
+    "qwen3_vl": f"{_HERE}.qwen:QwenVL",
+    "smolvlm": f"{_HERE}.idefics3:Idefics3",
 }
 """`model_type` to "module:Class", imported when first needed."""
 
-REFUSED: dict[str, str] = {}
+_CROSS_ATTENTION = (
+    "it has no visual tokens in its sequence: text looks at the image through cross-attention layers. Needed: a tap "
+    "on those layers' rows over the vision states, and a layout of the states"
+)
+_RESAMPLER = (
+    "its visual tokens are learned queries of a resampler that look at the whole image, so none has a place. Needed: "
+    "a tap on the resampler too, to carry the language model's rows on to the patches"
+)
+
+REFUSED: dict[str, str] = {
+    "blip-2": _RESAMPLER,
+    "idefics": _CROSS_ATTENTION,
+    "idefics2": _RESAMPLER,
+    "instructblip": _RESAMPLER,
+    "mllama": _CROSS_ATTENTION + " (tiles with their class tokens, then padding)",
+}
 """`model_type`s that can't be served, each with the reason and what would be needed."""
 
 

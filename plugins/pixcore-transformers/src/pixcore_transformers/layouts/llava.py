@@ -1,30 +1,56 @@
-"""LLaVA-1.5: one square grid of a CLIP tower."""
+"""LLaVA-1.5 and its like: one square grid of a CLIP or SigLIP tower."""
 
 from __future__ import annotations
 
-from pixcore.errors import ModelError
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.layouts.pixtral import Pixtral
 
 
 class Llava(VisualFamily):
-    """LLaVA-1.5 as its Hugging Face processor prepares it: shortest edge resized, centre cropped to a square.
-
-    The adapter `llava-1.5` pads instead, as the published runs do.
-    """
+    """A LLaVA as its Hugging Face processor prepares it; the adapter `llava-1.5` pads as the published runs do."""
 
     model_types = ("llava",)
 
+    def visual(self, processed: Processed) -> NDArray[np.bool_]:
+        """The image placeholder's tokens; with a Pixtral tower the row breaks too."""
+        return Pixtral().visual(processed) if _has_pixtral_tower(processed) else super().visual(processed)
+
     def layout(self, processed: Processed) -> VisualLayout:
-        """One square grid, cropped from the image's centre or stretched over it as the processor's settings say."""
+        """One square grid, padded, cropped or stretched as the processor's settings say.
+
+        With `vision_feature_select_strategy: full` and a CLIP tower the class token comes first and lies nowhere.
+        """
+        if _has_pixtral_tower(processed):
+            return Pixtral().layout(processed)
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
-        tokens = int(self.visual(processed).sum())
-        if tokens != side * side:
-            raise ModelError(
-                f"a LLaVA model with {side}x{side} patches has {tokens} visual tokens in its prompt",
-                hint="the processor's patch_size and vision_feature_select_strategy must be those of the model",
-            )
-        if getattr(processed.processor.image_processor, "do_center_crop", False):
-            return VisualLayout.single(VisualGrid.centre_cropped(side, side, processed.size))
-        return VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        grid = VisualLayout.single(VisualGrid(side, side, _box(processed.size, processed.processor.image_processor)))
+        if processed.config.vision_feature_select_strategy == "full" and vision.model_type == "clip_vision_model":
+            return VisualLayout.joined([VisualLayout.separators(1), grid])
+        return grid
+
+
+def _has_pixtral_tower(processed: Processed) -> bool:
+    return bool(processed.config.vision_config.model_type == "pixtral")
+
+
+def _box(size: tuple[int, int], settings: Any) -> tuple[float, float, float, float]:
+    """The rectangle of the original image that the tower sees."""
+    width, height = size
+    if getattr(settings, "do_pad", False):
+        return VisualGrid.padded_to_square(1, 1, size).box
+    shortest = settings.size.get("shortest_edge")
+    if not shortest:
+        return (0.0, 0.0, float(width), float(height))
+    scale = min(width, height) / shortest  # original pixels in one of the resized image
+    across, down = width, height
+    if settings.do_center_crop:
+        across, down = settings.crop_size["width"] * scale, settings.crop_size["height"] * scale
+    left, top = (width - across) / 2, (height - down) / 2
+    return (left, top, left + across, top + down)

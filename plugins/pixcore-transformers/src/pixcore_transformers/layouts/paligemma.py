@@ -1,0 +1,22 @@
+"""PaliGemma: one square grid over the stretched image."""
+
+from __future__ import annotations
+
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore_transformers.families import Processed, VisualFamily
+
+
+class PaliGemma(VisualFamily):
+    """PaliGemma and PaliGemma 2; a checkpoint without a chat template, asked with the bare prompt."""
+
+    model_types = ("paligemma",)
+
+    def layout(self, processed: Processed) -> VisualLayout:
+        """One grid over the whole image."""
+        vision = processed.config.vision_config
+        side = vision.image_size // vision.patch_size
+        return VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+
+    def prompt(self, text: str) -> str | None:
+        """The image, then the text; the processor puts the start token between them and a line break at the end."""
+        return f"<image>{text}"

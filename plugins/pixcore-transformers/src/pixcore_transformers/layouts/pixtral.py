@@ -1,0 +1,32 @@
+"""Pixtral and Mistral 3: rows at the image's own resolution, with a break token after each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore_transformers.families import Processed, VisualFamily
+
+
+class Pixtral(VisualFamily):
+    """Mistral 3 (and 3.1, 3.2), and Pixtral, which transformers runs as a LLaVA with a Pixtral tower."""
+
+    model_types = ("mistral3",)
+
+    def visual(self, processed: Processed) -> NDArray[np.bool_]:
+        """Image, break and end tokens."""
+        names = processed.processor
+        ids = [names.image_token_id, names.image_break_token_id, names.image_end_token_id]
+        return np.isin(processed.input_ids, ids)
+
+    def layout(self, processed: Processed) -> VisualLayout:
+        """One grid over the whole image, a break after each row; the last break is the end token.
+
+        The image keeps its size up to `longest_edge` and is stretched to whole cells; Mistral 3 merges
+        `spatial_merge_size`² patches into one.
+        """
+        height, width = (int(side) for side in processed.inputs["image_sizes"][0])
+        cell = processed.config.vision_config.patch_size * getattr(processed.config, "spatial_merge_size", 1)
+        grid = VisualGrid.stretched(height // cell, width // cell, processed.size)
+        return VisualLayout.single(grid, newline=True)

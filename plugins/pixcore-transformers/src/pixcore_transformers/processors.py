@@ -1,0 +1,128 @@
+"""Loading a checkpoint's processor, with torchvision or without.
+
+transformers asks for torchvision wherever a processor *could* take a video (Qwen-VL, InternVL, LLaVA-OneVision,
+SmolVLM), and for Pixtral's, although each of them has an image processor that only needs Pillow. pixcore shows models
+still images, so without torchvision it loads the image half of the same classes.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers.models.auto.processing_auto import processor_class_from_name
+from transformers.utils import cached_file, is_torchvision_available
+
+from pixcore.errors import ModelError
+
+
+def load_processor(checkpoint: str | Path, *, trust_remote_code: bool = False, **hub: Any) -> ProcessorMixin:
+    """Load a checkpoint's processor.
+
+    Args:
+        checkpoint: A folder, or a name on the hub.
+        trust_remote_code: Whether the checkpoint's own code may run.
+        hub: `revision`, `local_files_only` and the like, as for any `from_pretrained`.
+
+    Raises:
+        ModelError: A package that the processor needs is missing, or the folder holds no processor.
+    """
+    try:
+        declared = None if is_torchvision_available() else _declared_class(str(checkpoint), **hub)
+        if declared is not None:
+            return _without_video(declared).from_pretrained(checkpoint, **hub)
+        return AutoProcessor.from_pretrained(checkpoint, trust_remote_code=trust_remote_code, **hub)
+    except ImportError as error:
+        reason = next(line for line in str(error).splitlines() if line.strip())
+        raise ModelError(f"the processor of {checkpoint} can't be loaded: {reason}", hint="install that package") from error
+    except (OSError, ValueError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelError(
+            f"the processor of {checkpoint} can't be loaded: {reason}",
+            hint="the checkpoint's folder needs its tokenizer and preprocessor_config.json beside the weights",
+        ) from error
+
+
+def _declared_class(checkpoint: str, **hub: Any) -> str | None:
+    """The processor class that the checkpoint names, if it is one that wants torchvision."""
+    for file in ("processor_config.json", "preprocessor_config.json"):
+        path = cached_file(checkpoint, file, _raise_exceptions_for_missing_entries=False, **hub)
+        if path is None:
+            continue
+        name = json.loads(Path(path).read_text(encoding="utf-8")).get("processor_class")
+        if name == "PixtralProcessor":
+            return str(name)
+        declared = processor_class_from_name(name) if name else None
+        if declared is not None:
+            return str(name) if "video_processor" in declared.get_attributes() else None
+    return None
+
+
+@cache
+def _without_video(name: str) -> type[ProcessorMixin]:
+    """A subclass of a processor that neither loads nor asks for a video processor."""
+    if name == "PixtralProcessor":
+        return ImageOnlyPixtralProcessor
+    base: Any = processor_class_from_name(name)
+
+    class ImageOnly(base):
+        # SmolVLM's chat template call reads these two even where there is no video
+        video_processor = SimpleNamespace(num_frames=1, fps=1)
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return [attribute for attribute in base.get_attributes() if attribute != "video_processor"]
+
+        @classmethod
+        def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **changes: Any) -> Any:
+            return super().from_args_and_dict(args, processor_dict, video_processor=None, **changes)
+
+    ImageOnly.__name__ = ImageOnly.__qualname__ = name
+    return ImageOnly
+
+
+class ImageOnlyPixtralProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers is untyped here
+    """What transformers' `PixtralProcessor` does with images, which it will not do without torchvision.
+
+    An image of rows x cols cells becomes, for each row, `cols` image tokens and a break token; the last break is the
+    end token instead. A cell is `patch_size * spatial_merge_size` pixels of the resized image.
+    """
+
+    def __init__(
+        self,
+        image_processor: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        patch_size: int = 16,
+        spatial_merge_size: int = 1,
+        chat_template: str | None = None,
+        image_token: str = "[IMG]",
+        image_break_token: str = "[IMG_BREAK]",
+        image_end_token: str = "[IMG_END]",
+    ) -> None:
+        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        self.patch_size = patch_size
+        self.spatial_merge_size = spatial_merge_size
+        self.image_token, self.image_break_token, self.image_end_token = image_token, image_break_token, image_end_token
+        self.image_token_id, self.image_break_token_id, self.image_end_token_id = tokenizer.convert_tokens_to_ids(
+            [image_token, image_break_token, image_end_token]
+        )
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """What the model takes."""
+        return [*self.tokenizer.model_input_names, *self.image_processor.model_input_names]
+
+    def _process_images(self, images: Any, **settings: Any) -> tuple[BatchFeature, list[str]]:
+        cell = self.patch_size * self.spatial_merge_size
+        return super()._process_images(images, **{**settings, "patch_size": cell})
+
+    def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
+        """The tokens of one image."""
+        cell = self.patch_size * self.spatial_merge_size
+        height, width = (int(side) for side in image_inputs["image_sizes"][image_idx])
+        row = self.image_token * (width // cell)
+        return self.image_break_token.join([row] * (height // cell)) + self.image_end_token
