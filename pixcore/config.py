@@ -66,7 +66,7 @@ class RunConfig(BaseModel):
     """One run.
 
     Attributes:
-        benchmark: Which samples.
+        benchmark: Which samples; null where a command brings its own.
         model: Which MLLM.
         extractor: How attention becomes one map a token; null: no attention is read.
         transforms: What is done to finished maps, in order.
@@ -90,7 +90,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    benchmark: Section
+    benchmark: Section | None
     model: Section
     extractor: Section | None
     transforms: tuple[Section, ...]
@@ -133,7 +133,7 @@ class RunConfig(BaseModel):
 
 
 _SECTION_OF = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}
-_NULLABLE = {"extractor", "masks", "control"}
+_NULLABLE = {"benchmark", "extractor", "masks", "control"}
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class ResolvedRun:
     """A config whose every section has been looked up and validated."""
 
     config: RunConfig
-    benchmark: Part
+    benchmark: Part | None
     model: Part
     extractor: Part | None
     transforms: tuple[Part, ...]
@@ -316,7 +316,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
     needs_control = control is not None and config.masks is not None and config.extractor is not None
     return ResolvedRun(
         config=config,
-        benchmark=_part(registry, Kind.BENCHMARK, config.benchmark, "benchmark"),
+        benchmark=_part(registry, Kind.BENCHMARK, config.benchmark, "benchmark") if config.benchmark else None,
         model=_part(registry, Kind.MODEL, config.model, "model"),
         extractor=_part(registry, Kind.EXTRACTOR, config.extractor, "extractor") if config.extractor else None,
         transforms=_parts(registry, Kind.TRANSFORMS, config.transforms),
@@ -348,7 +348,7 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
             filled[key] = defaults
         elif defaults:
             filled[key] = defaults[0]
-        elif key in _NULLABLE:
+        elif key in _NULLABLE and kind is not Kind.BENCHMARK:
             filled[key] = None
         else:
             raise ConfigError(
@@ -357,7 +357,7 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
             )
     if "output" not in filled:
         digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
-        names = [_name(filled["benchmark"]), _name(filled["model"])]
+        names = [_name(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
         filled["output"] = f"runs/{'-'.join(names)}-{digest}"
     return filled
 

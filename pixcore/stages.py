@@ -42,10 +42,17 @@ _CHUNK = 32  # responses that a grouper is handed together, and so the most that
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One sample under one protocol: what every stage has one record for."""
+    """One sample under one protocol: what every stage has one record for.
+
+    Attributes:
+        sample: The sample.
+        request: What the model is asked about it.
+        segmented: Whether its response is looked at for masks.
+    """
 
     sample: Sample
     request: Request
+    segmented: bool
 
     @cached_property
     def key(self) -> str:
@@ -69,11 +76,6 @@ class Item:
     def entropy(self) -> int:
         """A number from the content, so that randomness depends on neither the order nor the neighbours."""
         return int(self.key[:16], 16)
-
-    @property
-    def segmented(self) -> bool:
-        """Whether this response is looked at for a mask: not for letters, and only where there is a ground truth."""
-        return self.sample.mask is not None and self.request.protocol != "letter"
 
 
 class Monitor(Interface):
@@ -423,8 +425,10 @@ class Select(Stage):
                 yield item.sample, response, serialise.candidates_from_entry(proposal)
 
         for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
-            failed = isinstance(outcome, Exception)
-            yield item, outcome if failed else Entry(serialise.selection_to_json(outcome))
+            if isinstance(outcome, Exception):
+                yield item, outcome
+            else:
+                yield item, Entry(serialise.selection_to_json(outcome))
         strategy.close()
 
 
@@ -462,8 +466,10 @@ class Grade(Stage):
                 yield sample.question, sample.options, sample.answer, str(entry.body["text"])
 
         for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
-            failed = isinstance(outcome, Exception)
-            yield item, outcome if failed else Entry(serialise.verdict_to_json(outcome))
+            if isinstance(outcome, Exception):
+                yield item, outcome
+            else:
+                yield item, Entry(serialise.verdict_to_json(outcome))
         judge.close()
 
 

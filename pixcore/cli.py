@@ -1,0 +1,90 @@
+"""The command line: one module a command, imported when it is called, and one place where errors become one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from pixcore import __version__
+from pixcore.errors import PixcoreError
+
+_COMMANDS = {
+    "run": ("pixcore.commands.run:run", "Take a benchmark through the pipeline; continues where it stopped."),
+    "ground": ("pixcore.commands.ground:ground", "One image, one expression: phrases, points, masks, as a picture."),
+    "score": ("pixcore.commands.score:score", "Score predictions made elsewhere."),
+    "report": ("pixcore.commands.report:report", "Write a run's report again."),
+    "plugins": ("pixcore.commands.plugins:plugins", "What is installed, and what failed to load."),
+    "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
+}
+"""Name of each command: where it is, and its one line, so that help imports none of them."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pixcore")
+def cli() -> None:
+    """Where does a multimodal LLM look when it says this, and can a mask be mined from it?
+
+    Every command takes --traceback, which shows where an error came from.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 when it did what was asked, 2 for a user's mistake, 1 for a failure of ours."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    show_traceback = "--traceback" in given
+    try:
+        status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped; what was computed is kept, and the same command goes on from there", err=True)
+        sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()} (see: pixcore --help)", err=True)
+        sys.exit(2)
+    except PixcoreError as error:
+        _show(str(error), show_traceback)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        _show(
+            f"{type(error).__name__}: {reason[0] if reason else ''} (this is a failure of pixcore or a plugin; "
+            "--traceback shows where)",
+            show_traceback,
+        )
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show(line: str, show_traceback: bool) -> None:
+    if show_traceback:
+        traceback.print_exc()
+    click.echo("error: " + " ".join(line.splitlines()), err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Writing and showing a run's results: shared by `run` and `report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pixcore.geometry import VisualLayout
+from pixcore.plugins import Registry
+from pixcore.predictions import prediction_lines
+from pixcore.report.html import write_report
+from pixcore.report.summary import from_dict, to_dict
+from pixcore.report.table import SummaryTable
+from pixcore.run_folder import PREDICTIONS, REPORT, RUN, SUMMARY, read_json, replacing, write_json
+from pixcore.runner import Run
+from pixcore.summary import Tally
+
+Maps = NDArray[np.float32]
+
+
+def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None = None) -> None:
+    """Write a run's folder from its records.
+
+    Args:
+        job: The run.
+        folder: Where.
+        registry: Its observers are told.
+        seconds: How long the stages took, if they ran.
+    """
+    tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
+    with replacing(folder / PREDICTIONS) as file:
+        for result in job.results():
+            tally.add(result)
+            for record in prediction_lines(result, job.rows):
+                file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                registry.notify("sample_finished", run=str(folder), record=record)
+    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name)
+    document = job.document()
+    if seconds is not None:
+        document["seconds"] = round(seconds, 3)
+    write_json(folder / RUN, document)
+    write_json(folder / SUMMARY, to_dict(summary))
+    write_report(folder / REPORT, summary=summary, results=job.results(), run=document, transform=transformer(job))
+    registry.notify("run_finished", run=str(folder), summary=to_dict(summary))
+
+
+def show(folder: Path) -> None:
+    """Print a run's table."""
+    summary = from_dict(read_json(folder / SUMMARY), where=str(folder / SUMMARY))
+    Console().print(SummaryTable(summary))
+
+
+def transformer(job: Run) -> Callable[[Maps, VisualLayout, Maps | None], Maps]:
+    """From a response's raw maps to those that its points were selected on."""
+    transforms: list[Any] = [part.create(job.context) for part in job.resolved.transforms]
+
+    def transform(maps: Maps, layout: VisualLayout, reference: Maps | None) -> Maps:
+        for one in transforms:
+            maps = one.transform(maps, layout, reference)
+        return maps
+
+    return transform

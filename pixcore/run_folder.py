@@ -1,0 +1,96 @@
+"""A run is a folder of `run.json`, `summary.json`, `predictions.jsonl`, `report.html`; files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pixcore.config import resolve
+from pixcore.errors import DataError, StoreError
+from pixcore.plugins import Registry
+from pixcore.runner import Run, Scope
+
+RUN, SUMMARY, PREDICTIONS, REPORT = "run.json", "summary.json", "predictions.jsonl", "report.html"
+
+
+def prepare(folder: Path) -> None:
+    """Make a run's folder, before anything is computed.
+
+    Raises:
+        StoreError: It can't be written.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """Write a text file that takes its place only when it is whole.
+
+    Raises:
+        StoreError: It can't be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _explained(path):
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                yield file
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    with replacing(path) as file:
+        json.dump(document, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run.
+
+    Raises:
+        DataError: It is missing or damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}", hint="is it a run's folder?") from error
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}", hint="run the config again: records are kept") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path} holds no JSON object", hint="is it a run's folder?")
+    return document
+
+
+def open_run(folder: Path, registry: Registry) -> Run:
+    """Open a run from its folder, to read its results; nothing is computed.
+
+    Raises:
+        DataError: The folder holds no run.
+        PluginError: A component of the run is not installed any more.
+    """
+    document = read_json(folder / RUN)
+    try:
+        scope = document["scope"]
+        shard = tuple(scope["shard"]) if scope["shard"] else None
+        return Run(resolve(document["config"], registry), Scope(scope["limit"], tuple(scope["samples"]), shard))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / RUN} lacks {error}", hint="run the config again: records are kept") from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "free some space and run again: records are kept" if error.errno == 28 else "choose another output:"
+        raise StoreError(f"can't write {path}: {error.strerror or error}", hint=hint) from error
