@@ -1,0 +1,92 @@
+"""The options of both adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pixcore.components import Config
+
+_WHOLE = 64 << 20  # a file up to this size is hashed whole
+_ENDS = 1 << 20  # of a larger one, its size and both ends
+
+
+class TransformersConfig(Config):
+    """What to load and how to generate."""
+
+    checkpoint: str = Field(description="A folder, or a name on the hub.")
+    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
+    offline: bool = Field(False, description="Never ask the hub; what is there in the cache has to do.")
+    trust_remote_code: bool = Field(False, description="Run code that comes with the checkpoint.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="auto: what the checkpoint says on a GPU, float32 on a CPU."
+    )
+    device_map: str | dict[str, int | str] | None = Field(
+        None, description="A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one."
+    )
+    quantization: Literal["8bit", "4bit"] | None = Field(None, description="Through bitsandbytes.")
+    kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
+        "auto", description="The attention kernel; auto is sdpa where the architecture has it."
+    )
+    prompt_template: str | None = Field(
+        None, description="The whole prompt with {prompt} in it, in place of the checkpoint's chat template."
+    )
+    max_new_tokens: int = Field(1024, ge=1, description="The published runs allow 1024.")
+    temperature: float | None = Field(
+        None, ge=0, description="0 is greedy. Left out: greedy, or what the published run of this model used."
+    )
+    top_p: float | None = Field(None, gt=0, le=1, description="Sample among the likeliest tokens of this mass.")
+    attention: Literal["live", "replay"] = Field(
+        "live", description="Read rows while generating, or in one pass over prompt and text afterwards."
+    )
+
+    def fingerprint(self) -> str:
+        """Of a folder a hash of its files (of large ones the size and both ends); of a hub name the commit."""
+        folder = Path(self.checkpoint).expanduser()
+        if folder.is_dir():
+            return _hash_folder(folder)
+        revision = self.revision or "main"
+        if re.fullmatch(r"[0-9a-f]{40}", revision):
+            return revision
+        cached = _hub_cache() / f"models--{self.checkpoint.replace('/', '--')}" / "refs" / revision
+        return cached.read_text().strip() if cached.is_file() else revision
+
+
+class Llava15Config(TransformersConfig):
+    """`llava-1.5`, 7B or 13B, in either layout."""
+
+    checkpoint: str = Field("llava-hf/llava-1.5-7b-hf", description="A folder, or a name on the hub, of either layout.")
+    vision_tower: str | None = Field(
+        None,
+        description="For an original liuhaotian checkpoint: where its CLIP tower is; left out, the one that it names.",
+    )
+
+
+def _hub_cache() -> Path:
+    """Where huggingface_hub keeps its files, worked out without importing it."""
+    if "HF_HUB_CACHE" in os.environ:
+        return Path(os.environ["HF_HUB_CACHE"])
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def _hash_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith(".") or path.suffix == ".md":
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= _WHOLE:
+                digest.update(file.read())
+            else:
+                digest.update(file.read(_ENDS))
+                file.seek(-_ENDS, os.SEEK_END)
+                digest.update(file.read())
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""Generated tokens and the characters of the decoded text.
+
+Two rules. `exact_tokens` says what each token adds: the spans follow each other without gap or overlap and make up the
+text. `prefix_tokens` is what attend-and-segment does: a token's end is the length of the decoded prefix, which counts
+the replacement characters of a half-decoded one, so that a start may exceed its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os.path import commonprefix
+from typing import Protocol
+
+from pixcore.records import Token
+
+
+class Decoder(Protocol):
+    """The part of a tokenizer that is needed."""
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
+        """The text of some tokens."""
+
+
+def decode(tokenizer: Decoder, ids: Sequence[int]) -> str:
+    """The text of generated tokens: no special tokens, nothing cleaned up, nothing stripped."""
+    return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def exact_tokens(tokenizer: Decoder, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+    """Text and tokens, each with what it adds.
+
+    A token adds what the text has in common with the decoded prefix that ends with it, beyond what came before. A
+    character that is written in several tokens (an emoji in bytes) is added by the one that completes it; those before
+    it, and special tokens, add nothing: their span is empty.
+
+    Args:
+        tokenizer: Decodes.
+        ids: All generated tokens, special ones included.
+
+    Returns:
+        The text, and one token for each id; their spans tile the text.
+    """
+    text = decode(tokenizer, ids)
+    tokens: list[Token] = []
+    start = 0
+    for count, number in enumerate(ids, 1):
+        prefix = text if count == len(ids) else decode(tokenizer, ids[:count])
+        end = max(start, len(commonprefix([prefix, text])))
+        tokens.append(Token(int(number), text[start:end], start, end))
+        start = end
+    return text, tuple(tokens)
+
+
+def prefix_tokens(
+    tokenizer: Decoder, ids: Sequence[int], *, clean_up: bool = False
+) -> tuple[str, tuple[Token, ...]]:
+    """Text and tokens by the published rule.
+
+    groundLMM `aas/utils.py` and PixFoundation's copy of it: token j ends at `len(decode(ids[:j + 1]))` and starts where
+    the one before ended.
+
+    Args:
+        tokenizer: Decodes.
+        ids: All generated tokens.
+        clean_up: Close the spaces before punctuation, as transformers 4 does for tokenizers that ask for it (Llama 3's).
+
+    Returns:
+        The text, and one token for each id.
+    """
+
+    def published(some: Sequence[int]) -> str:
+        text = decode(tokenizer, some)
+        return clean_up_spaces(text) if clean_up else text
+
+    text = published(ids)
+    tokens: list[Token] = []
+    start = 0
+    for count, number in enumerate(ids, 1):
+        end = len(published(ids[:count]))
+        tokens.append(Token(int(number), text[start:end], start, end))
+        start = end
+    return text, tuple(tokens)
+
+
+def clean_up_spaces(text: str) -> str:
+    """What transformers 4 does to a decoded text with `clean_up_tokenization_spaces`, in its order."""
+    for before, after in (
+        (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"),
+        (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+    ):  # fmt: skip
+        text = text.replace(before, after)
+    return text

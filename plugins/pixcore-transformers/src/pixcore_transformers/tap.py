@@ -1,0 +1,288 @@
+"""The tap: attention rows read while the model's own kernel runs.
+
+`install` puts a model's decoder on a kernel of pixcore's own name, registered through transformers' public
+`AttentionInterface` together with the *same name* in the mask interface (without the second the mask would silently be
+None, and causality lost). That kernel calls the one that the model would have used and returns what it returned. Only
+while a `Tap` on this model is open in this thread does it also compute the rows that the tap wants: softmax(q·Kᵀ) over
+all keys in float32, cut to the visual tokens, for one query row a token. Nothing square is ever held.
+
+The open tap is a context variable: threads and nested taps do not see each other, and a tap that is left by an exception
+is as closed as any other.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+
+from pixcore.errors import ModelError
+from pixcore_transformers.rows import Tensor, allowed_keys, attention_rows, take_columns
+
+PREFIX = "pixcore_"
+KERNELS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
+"""The kernels that the tap can sit on; a flex-attention block mask can't be read row by row."""
+
+Kernel = Callable[..., tuple[Tensor, Tensor | None]]
+
+
+class RowSink(Protocol):
+    """Where rows go: an extractor."""
+
+    def observe(self, layer: int, rows: Any) -> None:
+        """See (batch, heads, cells) of one layer."""
+
+    def end_step(self) -> None:
+        """All layers of one step were seen."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a tap reads.
+
+    Attributes:
+        columns: (batch, cells) int64, where each sample's visual tokens lie in the padded sequence.
+        valid: (batch, cells), False where a sample has fewer.
+        first: Position of the first wanted query row in the padded sequence.
+        after: All rows from this position on are wanted too.
+        layers: Decoder layers, ascending, from 0.
+        heads: Heads, or None for all.
+    """
+
+    columns: Tensor
+    valid: Tensor
+    first: int
+    after: int
+    layers: tuple[int, ...]
+    heads: tuple[int, ...] | None = None
+
+    def rows(self, start: int, stop: int) -> list[int]:
+        """The wanted ones of the query positions [start, stop), counted from `start`."""
+        return [p - start for p in range(start, stop) if p == self.first or p >= self.after]
+
+
+_open: ContextVar[Tap | None] = ContextVar("pixcore_tap", default=None)
+
+
+class Tap:
+    """Reads rows from one model while it is open; used as a context manager, once.
+
+    It counts positions: what runs while it is open is one sequence (a batch of them) from its start, in as many forward
+    passes as the caller likes, with a cache of any kind.
+
+    Args:
+        model: The model, prepared by `install`.
+        watch: What to read.
+        sink: Gets the rows, layer by layer, step by step.
+        connected: The model's output is computed from the rows, so that gradients flow back to them. Each forward pass
+            then has a wanted row alone, and the caller ends the steps.
+
+    Attributes:
+        graph: With `connected`, each layer's whole rows (batch, heads, 1, keys) of the last step.
+    """
+
+    def __init__(self, model: PreTrainedModel, watch: Watch, sink: RowSink, *, connected: bool = False) -> None:
+        self.watch = watch
+        self.sink = sink
+        self.connected = connected
+        self.graph: dict[int, Tensor] = {}
+        self._modules = frozenset(id(module) for module in model.modules())
+        self._wanted = frozenset(watch.layers)
+        self._seen: dict[int, int] = {}
+        self._held: dict[int, Tensor] = {}
+        self._token: Token[Tap | None] | None = None
+
+    def __enter__(self) -> Tap:
+        self._token = _open.set(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._token is not None:
+            _open.reset(self._token)
+        self._token = None
+        self._held.clear()
+        self.graph.clear()
+
+    def watches(self, module: torch.nn.Module) -> bool:
+        """Whether this attention module belongs to the tapped model and to a wanted layer."""
+        return id(module) in self._modules and getattr(module, "layer_idx", None) in self._wanted
+
+    def advance(self, module: torch.nn.Module, query: Tensor, key: Tensor) -> tuple[list[int], int]:
+        """Count the positions of one call.
+
+        Returns:
+            The wanted query rows of this call, and the position of its first key.
+
+        Raises:
+            ModelError: The batch is not the one that the tap was opened for (beam search, for one).
+        """
+        if query.shape[0] != len(self.watch.columns):
+            raise ModelError(
+                f"attention of a batch of {query.shape[0]} can't be read by a tap for {len(self.watch.columns)}",
+                hint="beam search and other ways that change the batch while generating are not supported",
+            )
+        layer = int(module.layer_idx)  # type: ignore[arg-type]
+        start = self._seen.get(layer, 0)
+        stop = start + query.shape[2]
+        self._seen[layer] = stop
+        # a sliding window's cache holds the newest keys; a static one has room after them
+        return self.watch.rows(start, stop), max(0, stop - key.shape[2])
+
+    def cut(self, rows: Tensor, offset: int) -> Tensor:
+        """(batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
+        columns, valid = self.watch.columns, self.watch.valid
+        if columns.device != rows.device:  # layers spread over several devices
+            cut = take_columns(rows, columns.to(rows.device), valid.to(rows.device), offset)
+            return cut.to(columns.device)
+        return take_columns(rows, columns, valid, offset)
+
+    def deliver(self, layer: int, cells: Tensor) -> None:
+        """Hand (batch, heads, rows, cells) of one layer on; several rows wait until the pass has shown all layers."""
+        last = layer == self.watch.layers[-1]
+        if cells.shape[2] == 1:
+            self.sink.observe(layer, cells[:, :, 0])
+            if last and not self.connected:
+                self.sink.end_step()
+            return
+        self._held[layer] = cells
+        if last:
+            for row in range(cells.shape[2]):
+                for index in self.watch.layers:
+                    self.sink.observe(index, self._held[index][:, :, row])
+                self.sink.end_step()
+            self._held.clear()
+
+
+def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
+    """Put a model's decoder on the tapped form of a kernel; its vision tower stays as it is.
+
+    Args:
+        model: An image-text-to-text model whose text part is a sub-config, or a text model.
+        kernel: One of `KERNELS`.
+
+    Raises:
+        ModelError: The kernel can't be tapped, or the architecture does not use transformers' attention interface.
+    """
+    if kernel not in KERNELS:
+        raise ModelError(f"attention can't be read beside kernel {kernel!r}", hint=f"allowed: {', '.join(KERNELS)}")
+    name = PREFIX + kernel
+    AttentionInterface.register(name, _tapped(kernel))
+    AttentionMaskInterface.register(name, AttentionMaskInterface()[kernel])
+    text = model.config.get_text_config(decoder=True)
+    keys = [key for key in model.config.sub_configs if getattr(model.config, key, None) is text]
+    try:
+        model.set_attn_implementation({keys[0]: name} if keys else name)
+    except (ValueError, ImportError) as error:
+        raise ModelError(f"{type(model).__name__} can't run on kernel {kernel!r}", hint=str(error)) from error
+    if text._attn_implementation != name:
+        raise ModelError(
+            f"the attention of {type(model).__name__} can't be read",
+            hint="its code does not use transformers' AttentionInterface; without an extractor it still answers",
+        )
+
+
+def _tapped(kernel: str) -> Kernel:
+    """The kernel, with the tap beside it."""
+
+    def attention(
+        module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        output, weights = _base(kernel, module)(module, query, key, value, attention_mask, **kwargs)
+        tap = _open.get()
+        if tap is not None and tap.watches(module):
+            output = _read(tap, kernel, output, module, query, key, value, attention_mask, kwargs)
+        return output, weights
+
+    return attention
+
+
+def _base(kernel: str, module: torch.nn.Module) -> Kernel:
+    if kernel == "eager":
+        eager: Kernel = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+        return eager
+    base: Kernel = AttentionInterface()[kernel]
+    if kernel.startswith("flash"):
+        return lambda module, *args, **kwargs: base(_Named(module, kernel), *args, **kwargs)
+    return base
+
+
+class _Named:
+    """An attention module whose config names the plain kernel: flash attention picks its library by that name."""
+
+    def __init__(self, module: Any, kernel: str) -> None:
+        self._module = module
+        self.config = _Config(module.config, kernel)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+class _Config:
+    def __init__(self, config: Any, kernel: str) -> None:
+        self._config = config
+        self._attn_implementation = kernel
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+
+def _read(
+    tap: Tap,
+    kernel: str,
+    output: Tensor,
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    kwargs: dict[str, Any],
+) -> Tensor:
+    """Read the wanted rows of one call; returns the kernel's output, or one computed from the rows if connected."""
+    for name in ("position_bias", "s_aux", "cache"):
+        if kwargs.get(name) is not None:
+            raise ModelError(
+                f"the tap can't read attention with {name}",
+                hint="position biases, learned sinks and paged caches are not supported",
+            )
+    rows, offset = tap.advance(module, query, key)
+    if not rows:
+        return output
+    flash = kernel.startswith("flash")
+    causal = kwargs.get("is_causal")
+    allowed = allowed_keys(
+        mask,
+        rows,
+        query.shape[2],
+        key.shape[2],
+        # eager attention masks nothing by itself
+        causal=kernel != "eager" and bool(getattr(module, "is_causal", True) if causal is None else causal),
+        lower_right=flash,
+        window=kwargs.get("sliding_window") if flash else None,
+    )
+    probabilities = attention_rows(
+        query,
+        key,
+        allowed,
+        rows,
+        scaling=kwargs.get("scaling"),
+        softcap=kwargs.get("softcap"),
+        heads=tap.watch.heads if not tap.connected else None,
+    )
+    layer = int(module.layer_idx)  # type: ignore[arg-type]
+    if tap.connected:
+        if not probabilities.requires_grad:
+            probabilities.requires_grad_(True)
+        tap.graph[layer] = probabilities
+        group = query.shape[1] // value.shape[1]
+        mixed = probabilities.to(value.dtype) @ value.repeat_interleave(group, dim=1)
+        output = mixed.transpose(1, 2).reshape(output.shape)
+    cells = tap.cut(probabilities.detach(), offset)
+    if tap.connected and tap.watch.heads is not None:
+        cells = cells[:, list(tap.watch.heads)]
+    tap.deliver(layer, cells)
+    return output
