@@ -1,0 +1,393 @@
+"""One sample's results as compact JSON data, which the report's scripts draw.
+
+What is large is made small: images are scaled down to what a screen shows, masks are kept once each as COCO RLE at
+a display size, relevance maps as one byte a cell of their own grid. All figures are measured before, at full size.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+
+from pixcore import masks
+from pixcore.errors import PixcoreError
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.masks import RLE
+from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Selection, Token, TokenGroup
+from pixcore.report.page import plain
+from pixcore.results import ProtocolResult, SampleResult
+
+Transform = Callable[[NDArray[np.float32], VisualLayout, NDArray[np.float32] | None], NDArray[np.float32]]
+"""What turns a response's raw maps into those that points were selected on (maps, layout, reference)."""
+
+OWN_MASKS = "own masks"
+"""The row of a pixel-level MLLM."""
+
+
+@dataclass(frozen=True)
+class Display:
+    """How large things are kept; all in pixels or cells.
+
+    Attributes:
+        image: The longer side of an image.
+        mask: The longer side of a mask.
+        map: The longer side of a relevance map that does not lie on one small grid of its own.
+        candidates: Whether every candidate is kept, or only the chosen masks.
+    """
+
+    image: int = 640
+    mask: int = 320
+    map: int = 36
+    candidates: bool = True
+
+
+def sample_payload(
+    result: SampleResult,
+    *,
+    controls: Collection[str] = (),
+    transform: Transform | None = None,
+    display: Display | None = None,
+) -> dict[str, Any]:
+    """Everything that a sample's card shows.
+
+    Args:
+        result: The sample under all its protocols.
+        controls: Rows whose selections refer to `ProtocolResult.controls`.
+        transform: From raw maps to those that points were selected on; None shows the raw ones.
+        display: How large things are kept.
+
+    Returns:
+        JSON data; `templates/card.js` reads it.
+    """
+    display = display or Display()
+    sample = result.sample
+    data = _sample_data(sample, display)
+    size = (data["width"], data["height"])
+    pool = _MaskPool(size, display.mask)
+    data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
+    data["protocols"] = {
+        str(protocol): _protocol_data(one, sample, pool, size, set(controls), transform, display)
+        for protocol, one in result.results.items()
+    }
+    data["mask_size"], data["masks"] = pool.shape, pool.counts
+    return data
+
+
+def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, Any]:
+    """What filters, sorting and the search read of a sample without opening its card."""
+    sample = result.sample
+    texts: list[str] = [sample.id, sample.question or "", sample.expression or "", sample.pair or "", *sample.options]
+    texts += sample.categories.values()
+    states = {}
+    for protocol, one in result.results.items():
+        texts += [one.error or "", one.response.text if one.response else ""]
+        texts += [candidate.group.phrase for candidate in one.candidates if candidate.group and not one.response]
+        states[str(protocol)] = {
+            "answer": answer_state(one),
+            "failed": one.error is not None,
+            "iou": [None if name not in one.scores else one.scores[name].iou for name in strategies],
+        }
+    return {
+        "id": sample.id,
+        "categories": dict(sample.categories),
+        "absent": sample.absent,
+        "text": "\n".join(text for text in texts if text),
+        "protocols": states,
+    }
+
+
+def answer_state(result: ProtocolResult) -> str | None:
+    """Whether the answer was "right", "wrong" or "undecided" (counts as wrong); None where none was asked."""
+    if result.verdict is not None:
+        return {True: "right", False: "wrong", None: "undecided"}[result.verdict.correct]
+    for score in result.scores.values():
+        if score.correct is not None:
+            return "right" if score.correct else "wrong"
+    return None
+
+
+def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup | None]) -> list[tuple[str, list[int]]]:
+    """Cut a response's text into its tokens, each with the candidates that it belongs to.
+
+    Spans may overlap or run backwards, as they do under `published`; a character belongs to the last token that
+    claims it. Where a group names no tokens (predictions made elsewhere) its span of characters decides.
+
+    Returns:
+        Pieces of text that together are the whole text, with indices into `groups`.
+    """
+    owner: list[int] = [-1] * len(text)
+    for index, token in enumerate(tokens):
+        for position in range(max(token.start, 0), min(token.end, len(text))):
+            owner[position] = index
+    by_token: dict[int, list[int]] = {}
+    spans: list[tuple[int, TokenGroup]] = []
+    for index, group in enumerate(groups):
+        if group is None:
+            continue
+        known = [number for number in group.tokens if 0 <= number < len(tokens)]
+        for number in known:
+            by_token.setdefault(number, []).append(index)
+        if not known:
+            spans.append((index, group))
+    pieces: list[tuple[str, list[int]]] = []
+    previous: tuple[int, list[int]] | None = None
+    for position, character in enumerate(text):
+        mine = by_token.get(owner[position], []) + [i for i, group in spans if group.start <= position < group.end]
+        key = (owner[position], mine)
+        if key == previous:
+            pieces[-1] = (pieces[-1][0] + character, mine)
+        else:
+            pieces.append((character, mine))
+        previous = key
+    return pieces
+
+
+def quantise(values: NDArray[np.float32]) -> str:
+    """Relevance as one byte a cell between its own smallest and largest value, in base64."""
+    finite = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(finite.min()), float(finite.max())
+    scaled = (finite - low) / (high - low) if high > low else np.zeros_like(finite)
+    return base64.b64encode(np.round(scaled * 255).astype(np.uint8).tobytes()).decode()
+
+
+def data_uri(image: Image, longest: int) -> str:
+    """An image as a data URI, no side longer than `longest` pixels."""
+    pixels = image.pil()
+    pixels.thumbnail((longest, longest), PILImage.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small = max(pixels.size) <= 256
+    pixels.save(buffer, "WEBP", quality=92 if small else 82, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _sample_data(sample: Sample, display: Display) -> dict[str, Any]:
+    trouble = None
+    try:
+        image: str | None = data_uri(sample.image, display.image)
+        width, height = sample.image.size
+    except PixcoreError as error:
+        image, trouble = None, error.message
+        width, height = masks.size_of(sample.mask) if sample.mask else (1, 1)
+    return {
+        "id": sample.id,
+        "image": image,
+        "image_error": trouble,
+        "width": width,
+        "height": height,
+        "question": sample.question,
+        "options": list(sample.options),
+        "answer": sample.answer,
+        "expression": sample.expression,
+        "absent": sample.absent,
+        "pair": sample.pair,
+        "categories": dict(sample.categories),
+        "extra": plain(sample.extra),
+    }
+
+
+def _protocol_data(
+    result: ProtocolResult,
+    sample: Sample,
+    pool: _MaskPool,
+    size: tuple[int, int],
+    controls: set[str],
+    transform: Transform | None,
+    display: Display,
+) -> dict[str, Any]:
+    response = result.response
+    candidates = result.candidates or _own_candidates(response)
+    kept = candidates if display.candidates else ()
+    ious = _all_ious(candidates, sample.mask)
+    maps = _Maps.of(response, transform, size, display.map) if kept else None
+    verdict = result.verdict
+    return {
+        "prompt": result.prompt,
+        "error": result.error,
+        "answer": answer_state(result),
+        "verdict": None if verdict is None else verdict.reason,
+        "pieces": text_pieces(response.text, response.tokens, [c.group for c in kept]) if response else None,
+        "grid": None if maps is None else [maps.grid.rows, maps.grid.cols, *maps.grid.box],
+        "candidates": [
+            {
+                "phrase": _phrase(candidate, index),
+                "merged": list(candidate.merged),
+                "point": _point_data(candidate.point),
+                "masks": [pool.add(rle) for rle in candidate.masks],
+                "scores": list(candidate.scores),
+                "ious": ious[index],
+                "similarity": candidate.similarity,
+                "map": maps.of_group(candidate.group) if maps else None,
+            }
+            for index, candidate in enumerate(kept)
+        ],
+        "picks": _picks(result, sample, candidates, pool, controls),
+    }
+
+
+def _picks(
+    result: ProtocolResult, sample: Sample, candidates: Sequence[Candidate], pool: _MaskPool, controls: set[str]
+) -> dict[str, Any]:
+    picks: dict[str, Any] = {}
+    for name, selection in result.selections.items():
+        control = name in controls
+        score = result.scores.get(name)
+        picks[name] = {
+            "outcome": selection.outcome,
+            "candidate": None if control else selection.candidate,
+            "mask": None,
+            "iou": None if score is None else score.iou,
+            "reason": selection.reason,
+            "score": selection.score,
+            "details": plain(selection.details),
+        } | _chosen(selection, result.controls if control else candidates, pool)
+    response = result.response
+    for name, score in result.scores.items():
+        if name not in picks and response is not None and response.mask is not None:
+            drawn = masks.area(response.mask) > 0
+            picks[name] = {
+                "outcome": "chosen" if drawn else "nothing",
+                "candidate": None,
+                "mask": pool.add(response.mask) if drawn else None,
+                "phrase": "the model's own mask",
+                "point": None,
+                "iou": score.iou,
+                "reason": "" if drawn else "the model segmented nothing",
+                "score": None,
+                "details": {},
+            }
+    return picks
+
+
+def _chosen(selection: Selection, candidates: Sequence[Candidate], pool: _MaskPool) -> dict[str, Any]:
+    index, mask = selection.candidate, selection.mask
+    if selection.outcome != "chosen" or index is None or mask is None or not 0 <= index < len(candidates):
+        return {}
+    candidate = candidates[index]
+    if not 0 <= mask < len(candidate.masks):
+        return {}
+    return {
+        "mask": pool.add(candidate.masks[mask]),
+        "phrase": _phrase(candidate, index),
+        "point": _point_data(candidate.point),
+    }
+
+
+def _own_candidates(response: Response | None) -> tuple[Candidate, ...]:
+    """The masks that a pixel-level MLLM gave with its text, as candidates to look at."""
+    if response is None:
+        return ()
+    found = []
+    for index, rle in enumerate(response.masks):
+        group = None
+        if index < len(response.mask_spans):
+            start, end = response.mask_spans[index]
+            group = TokenGroup((), response.text[start:end], start, end)
+        found.append(Candidate(group, None, (rle,), ()))
+    return tuple(found)
+
+
+def _phrase(candidate: Candidate, index: int) -> str:
+    if candidate.group is not None and candidate.group.phrase.strip():
+        return candidate.group.phrase
+    return f"candidate {index + 1}"
+
+
+def _point_data(prompt: PointPrompt | None) -> dict[str, Any] | None:
+    if prompt is None:
+        return None
+    points = [
+        [round(float(x), 2), round(float(y), 2), int(label)]
+        for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    return {"at": points, "box": None if prompt.box is None else [round(float(v), 2) for v in prompt.box]}
+
+
+def _all_ious(candidates: Sequence[Candidate], truth: RLE | None) -> list[list[float] | None]:
+    """Every mask's IoU with the ground truth in one call; None where there is none."""
+    if truth is None:
+        return [None] * len(candidates)
+    flat = masks.iou([rle for candidate in candidates for rle in candidate.masks], [truth]).reshape(-1)
+    values = iter(np.round(flat, 4).tolist())
+    return [[next(values) for _ in candidate.masks] for candidate in candidates]
+
+
+@dataclass
+class _MaskPool:
+    """The masks of one sample, each kept once, scaled down to `longest` pixels for display."""
+
+    size: tuple[int, int]
+    longest: int
+    counts: list[str] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(width, height) at which masks are kept."""
+        scale = min(1.0, self.longest / max(self.size))
+        return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+
+    def add(self, rle: RLE) -> int:
+        """Index of a mask in `counts`."""
+        key = rle["counts"]
+        if key not in self._places:
+            self._places[key] = len(self.counts)
+            self.counts.append(self._scaled(rle)["counts"])
+        return self._places[key]
+
+    def _scaled(self, rle: RLE) -> RLE:
+        width, height = self.shape
+        if masks.size_of(rle) == (width, height):
+            return rle
+        full = masks.decode(rle)
+        rows = (np.arange(height) + 0.5) * full.shape[0] / height
+        cols = (np.arange(width) + 0.5) * full.shape[1] / width
+        return masks.encode(full[rows.astype(np.int64)[:, None], cols.astype(np.int64)[None, :]])
+
+
+@dataclass
+class _Maps:
+    """A response's relevance maps, transformed, on one grid that is small enough to embed."""
+
+    maps: NDArray[np.float32]
+    layout: VisualLayout
+    grid: VisualGrid
+    resampled: bool
+
+    @classmethod
+    def of(
+        cls, response: Response | None, transform: Transform | None, size: tuple[int, int], longest: int
+    ) -> _Maps | None:
+        if response is None or response.maps is None or response.layout is None:
+            return None
+        layout, maps = response.layout, response.maps
+        if transform is not None:
+            maps = transform(maps, layout, response.reference)
+        if len(layout.grids) == 1 and layout.grids[0].cells <= longest**2:
+            return cls(maps, layout, layout.grids[0], resampled=False)
+        # several tiles, or one large grid: what they show of the image, on one grid over the image
+        scale = min(1.0, longest / max(size))
+        cols, rows = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        across, down = cols / size[0], rows / size[1]
+        grids = tuple(
+            replace(grid, box=(grid.box[0] * across, grid.box[1] * down, grid.box[2] * across, grid.box[3] * down))
+            for grid in layout.grids
+        )
+        small = VisualLayout(grids, layout.grid_of, layout.cell_of)
+        return cls(maps, small, VisualGrid.stretched(rows, cols, size), resampled=True)
+
+    def of_group(self, group: TokenGroup | None) -> str | None:
+        """The mean over the group's tokens, as the propose stage takes it; None for a group without tokens."""
+        tokens = [] if group is None else [token for token in group.tokens if 0 <= token < len(self.maps)]
+        if not tokens:
+            return None
+        mean = self.maps[tokens].mean(axis=0)
+        if self.resampled:
+            return quantise(self.layout.to_image(mean, (self.grid.cols, self.grid.rows)))
+        return quantise(self.layout.cell_values(mean)[0])

@@ -1,0 +1,86 @@
+"""`summary.json`: a summary as plain data, and back, without losing a bit of any figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pixcore.errors import DataError
+from pixcore.results import Figure, Row, Summary
+
+COLUMNS = ("A†", "A", "M†", "M", "S")
+"""The columns of the paper's Table 1, in its order."""
+
+_ADAPTER = TypeAdapter(Summary)
+
+
+def to_dict(summary: Summary) -> dict[str, Any]:
+    """A summary as JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`."""
+    data: dict[str, Any] = _ADAPTER.dump_python(summary, mode="json")
+    return data
+
+
+def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summary:
+    """The summary that `to_dict` wrote.
+
+    Args:
+        data: What the JSON file holds.
+        where: Names the file in an error.
+
+    Raises:
+        DataError: It is no summary.
+    """
+    try:
+        return _ADAPTER.validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "its top level"
+        raise DataError(f"{where} is no summary: {place}: {first['msg']}", hint="was it written by pixcore?") from error
+
+
+def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
+    """The figures beyond the paper's columns, in the order in which rows name them.
+
+    Returns:
+        Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.figures if name not in COLUMNS)
+    shared = {}
+    for name in names:
+        figures = [row.figures.get(name) for row in rows]
+        if figures[0] is not None and all(figure == figures[0] for figure in figures):
+            shared[name] = figures[0]
+    return shared, tuple(name for name in names if name not in shared)
+
+
+def count(figure: Figure) -> str:
+    """What a figure counts: "150 pairs", "n = 300"; empty where nothing was measured."""
+    if figure.value is None:
+        return ""
+    return f"{figure.n} pairs" if figure.per_pair else f"n = {figure.n}"
+
+
+def common_count(rows: tuple[Row, ...], column: str) -> str | None:
+    """What all rows of a column count, or None where they differ."""
+    counts = {count(row.figures[column]) for row in rows if column in row.figures} - {""}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
+    """Names of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
+
+    Both None where fewer than two rows compete: being the best of one is no merit.
+    """
+    values = {
+        row.name: figure.value
+        for row in rows
+        if not (row.uses_ground_truth or row.control)
+        and (figure := row.figures.get(column)) is not None
+        and figure.value is not None
+    }
+    if len(values) < 2:
+        return None, None
+    best, second, *_ = sorted(values, key=lambda name: -(values[name] or 0.0))
+    return best, second

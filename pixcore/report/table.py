@@ -1,0 +1,180 @@
+"""A run's figures on a terminal, in the shape of the paper's Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pixcore.report.summary import COLUMNS, common_count, count, further_figures, ranking
+from pixcore.results import Figure, Row, Summary
+
+_ROOMY = 112
+"""From this width on, the masks and the gap to the oracle have their columns in the main table."""
+
+MEANING = (
+    ("A†", "accuracy of free answers, read by the judge"),
+    ("A", "accuracy of option letters"),
+    ("M†", "mIoU of what was segmented unasked"),
+    ("M", "mIoU of what was asked for"),
+    ("S", "harmonic mean of max(A, A†) and max(M, M†)"),
+)
+"""What the columns say."""
+
+_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
+"""For terminals that know no more than ASCII."""
+
+UPPER_BOUND, CONTROL = "▲", "◇"
+
+
+class SummaryTable:
+    """A summary as a rich renderable: the table with its footnotes, fitted to the width it gets.
+
+    From 80 columns on every figure stands on lines of its own: the value, below it its 95 % interval. What a column
+    counts stands in its head where all its rows count the same, and below the figure where they differ.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render: title, main table, a second one for what did not fit, footnotes."""
+        summary, plain = self.summary, options.ascii_only
+        roomy = options.max_width >= _ROOMY
+        yield _text(_title(summary), plain, style="bold")
+        yield summary_table(summary, budget=roomy, ascii_only=plain)
+        shared, names = further_figures(summary.rows)
+        budget = not roomy and any(row.candidates is not None or row.oracle_gap is not None for row in summary.rows)
+        if names or budget:
+            yield _further_table(summary, names, budget=budget, ascii_only=plain)
+        for name, figure in shared.items():
+            yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
+        for note in footnotes(summary):
+            yield Padding(_text(note, plain, style="dim"), (0, 0, 0, 2))
+
+
+def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = False) -> Table:
+    """The main table alone.
+
+    Args:
+        summary: What to show.
+        budget: With columns for the number of candidate masks and the gap to the oracle.
+        ascii_only: Without a character that an ASCII terminal lacks.
+    """
+    table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_lines=False)
+    table.add_column("selection", ratio=None, min_width=11, overflow="fold")
+    columns = [name for name in COLUMNS if name in _measured(summary.rows)] or list(COLUMNS)
+    shared = {name: common_count(summary.rows, name) for name in columns}
+    for name in columns:
+        head = f"{name}\n{shared[name]}" if shared[name] else name
+        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+    if budget:
+        table.add_column("masks", justify="right", no_wrap=True)
+        table.add_column("oracle\nahead by", justify="right", no_wrap=True)
+    best, second = ranking(summary.rows, "S")
+    for row in summary.rows:
+        cells: list[Text] = [_name(row, ascii_only)]
+        for name in columns:
+            style = {best: "bold", second: "underline"}.get(row.name, "") if name == "S" else ""
+            cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
+        if budget:
+            cells += [_text(text, ascii_only) for text in _budget(row)]
+        table.add_row(*cells)
+    return table
+
+
+def footnotes(summary: Summary) -> list[str]:
+    """What a reader must know beside the figures, one line each."""
+    notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
+    measured = _measured(summary.rows)
+    notes.append("; ".join(f"{name} {meaning}" for name, meaning in MEANING if name in measured))
+    if any(row.uses_ground_truth for row in summary.rows):
+        notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
+    if any(row.control for row in summary.rows):
+        notes.append(f"{CONTROL} matched control: random points, as many candidates as the run's own")
+    if summary.failed:
+        notes.append(f"{failures(summary)}, counted as wrong and as IoU 0")
+    return [note for note in (*notes, *summary.notes) if note]
+
+
+def failures(summary: Summary) -> str:
+    """How many answers are missing, in words."""
+    return f"{summary.failed} answer{'s' if summary.failed != 1 else ''} failed"
+
+
+def value(number: float | None) -> str:
+    """A figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
+    return "–" if number is None else f"{number:.1f}"
+
+
+def interval(figure: Figure) -> str:
+    """Its 95 % interval, "35.1–41.2", or nothing."""
+    return "" if figure.low is None or figure.high is None else f"{figure.low:.1f}–{figure.high:.1f}"
+
+
+def sentence(name: str, figure: Figure) -> str:
+    """A figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
+    details = ", ".join(part for part in (interval(figure), count(figure)) if part)
+    return f"{name} {value(figure.value)}" + (f" ({details})" if details else "")
+
+
+def _title(summary: Summary) -> str:
+    samples = f"{summary.samples} sample{'s' if summary.samples != 1 else ''}"
+    return f"{summary.model} on {summary.benchmark} · {samples} · {summary.fidelity}"
+
+
+def _measured(rows: Iterable[Row]) -> set[str]:
+    return {name for row in rows for name, figure in row.figures.items() if figure.value is not None}
+
+
+def _name(row: Row, ascii_only: bool) -> Text:
+    marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
+    text = _text(f"{row.name} {marks}".strip(), ascii_only)
+    if row.uses_ground_truth or row.control:
+        text.stylize("italic")
+    return text
+
+
+def _cell(figure: Figure | None, ascii_only: bool, *, style: str, counted: bool) -> Text:
+    if figure is None or figure.value is None:
+        return _text("–", ascii_only, style="dim")
+    text = _text(value(figure.value), ascii_only, style=style)
+    for line in (interval(figure), count(figure) if counted else ""):
+        if line:
+            text.append_text(_text(f"\n{line}", ascii_only, style="dim"))
+    return text
+
+
+def _budget(row: Row) -> tuple[str, str]:
+    return (
+        "–" if row.candidates is None else f"{row.candidates:.1f}",
+        "–" if row.oracle_gap is None else f"{row.oracle_gap:.1f}",
+    )
+
+
+def _further_table(summary: Summary, names: tuple[str, ...], *, budget: bool, ascii_only: bool) -> Table:
+    table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("selection", min_width=11, overflow="fold")
+    if budget:
+        table.add_column("masks", justify="right", no_wrap=True)
+        table.add_column("oracle\nahead by", justify="right", no_wrap=True)
+    shared = {name: common_count(summary.rows, name) for name in names}
+    for name in names:
+        head = f"{name}\n{shared[name]}" if shared[name] else name
+        table.add_column(_text(head, ascii_only, style="bold"), justify="right")
+    for row in summary.rows:
+        cells = [_name(row, ascii_only)]
+        if budget:
+            cells += [_text(text, ascii_only) for text in _budget(row)]
+        for name in names:
+            cells.append(_cell(row.figures.get(name), ascii_only, style="", counted=shared[name] is None))
+        table.add_row(*cells)
+    return table
+
+
+def _text(content: str, ascii_only: bool, *, style: str = "") -> Text:
+    return Text(content.translate(_PLAIN) if ascii_only else content, style=style)

@@ -1,0 +1,147 @@
+"use strict";
+// The list of samples: filters, search, and cards that are drawn when they come near the screen.
+(() => {
+  const { el, segments } = pixcore;
+  const read = (node) => JSON.parse(node.textContent);
+  const { rows, samples, reduced, grounded } = read(document.getElementById("index"));
+  const blocks = document.querySelectorAll("script[data-sample]");
+  const list = document.getElementById("cards"), toolbar = document.getElementById("toolbar");
+  if (!samples.length) { toolbar.remove(); document.getElementById("nothing").hidden = false; return; }
+
+  const protocols = [...new Set(samples.flatMap((sample) => Object.keys(sample.protocols)))];
+  const settings = {
+    rows,
+    protocol: protocols.includes("segment") ? "segment" : protocols[0],
+    strategy: rows.find((row) => !row.upper_bound && !row.control)?.name ?? rows[0]?.name,
+    truth: true,
+    points: true,
+  };
+  const filter = { text: "", answer: "", grounding: "", status: "", sort: "", categories: {} };
+  samples.forEach((sample, i) => Object.assign(sample, { i, low: sample.text.toLowerCase(), memory: {} }));
+
+  // cards
+  const live = new Map();
+  const observer = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) (isIntersecting ? fill : clear)(samples[Number(target.dataset.i)]);
+  }, { rootMargin: "1000px 0px" });
+
+  const fill = (sample) => {
+    if (live.has(sample)) return;
+    const data = read(blocks[sample.i]);
+    const card = new pixcore.Card(data, settings, sample.memory);
+    live.set(sample, card);
+    sample.node.replaceChildren(heading(sample, data), card.element);
+    sample.node.style.minHeight = "";
+    card.draw(); // its width is known now
+  };
+  const clear = (sample) => {
+    if (!live.delete(sample)) return;
+    sample.node.style.minHeight = `${sample.node.offsetHeight}px`;
+    sample.node.replaceChildren();
+  };
+  const heading = (sample, data) => el("header", {},
+    el("a.id", { href: `#sample-${sample.i}`, title: "Link to this sample" }, sample.id),
+    Object.entries(data.categories).map(([name, value]) => el("span.chip", { title: name }, value)),
+    data.pair ? el("button.chip", { type: "button", title: "Show the pair", onclick: () => search(data.pair) }, `pair ${data.pair}`) : null,
+    Object.values(sample.protocols).some((state) => state.failed) ? el("span.chip.failed", {}, "failed") : null);
+  for (const sample of samples) {
+    sample.node = el("article.card", { id: `sample-${sample.i}`, "data-i": sample.i });
+    list.append(sample.node);
+    observer.observe(sample.node);
+  }
+
+  // filters
+  const iouOf = (sample) => sample.protocols[settings.protocol]?.iou[rows.findIndex((row) => row.name === settings.strategy)] ?? null;
+  const passes = (sample) => {
+    if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
+    if (filter.answer) {
+      const [protocol, wanted] = filter.answer.split(":"), state = sample.protocols[protocol]?.answer;
+      if (!state || (wanted === "right") !== (state === "right")) return false;
+    }
+    const iou = iouOf(sample);
+    if (filter.grounding === "yes" && !(iou !== null && iou >= grounded)) return false;
+    if (filter.grounding === "no" && !(iou !== null && iou < grounded)) return false;
+    if (filter.grounding === "absent" && !sample.absent) return false;
+    if (filter.grounding === "none" && iou !== null) return false;
+    const failed = Object.values(sample.protocols).some((state) => state.failed);
+    if (filter.status && failed !== (filter.status === "failed")) return false;
+    return Object.entries(filter.categories).every(([name, value]) => !value || sample.categories[name] === value);
+  };
+  const apply = () => {
+    const order = [...samples], iou = (sample) => iouOf(sample) ?? (filter.sort === "low" ? Infinity : -Infinity);
+    if (filter.sort) order.sort((a, b) => (filter.sort === "low" ? iou(a) - iou(b) : iou(b) - iou(a)) || a.i - b.i);
+    let shown = 0;
+    for (const sample of order) {
+      const visible = passes(sample);
+      shown += visible;
+      sample.node.hidden = !visible;
+    }
+    if (order.some((sample, place) => list.children[place] !== sample.node)) list.append(...order.map((sample) => sample.node));
+    count.textContent = shown === samples.length ? `${shown} samples` : `${shown} of ${samples.length} samples`;
+    document.getElementById("nothing").hidden = shown > 0;
+  };
+  const refresh = () => { for (const card of live.values()) card.render(); };
+  const forget = () => { for (const sample of samples) for (const key of Object.keys(sample.memory)) delete sample.memory[key]; };
+
+  // the toolbar
+  const select = (label, choices, value, changed) => {
+    const node = el("select", { "aria-label": label, onchange: () => changed(node.value) },
+      choices.map(([key, text]) => el("option", { value: key }, text)));
+    node.value = value;
+    return node;
+  };
+  const set = (key) => (value) => { filter[key] = value; apply(); };
+  for (const box of document.querySelectorAll("input[data-layer]")) {
+    box.checked = true; // a reloaded page may remember otherwise
+    box.addEventListener("change", () => {
+      settings[box.dataset.layer] = box.checked;
+      for (const card of live.values()) card.draw();
+    });
+  }
+  const asked = protocols.filter((name) => samples.some((sample) => sample.protocols[name]?.answer));
+  const answers = asked.flatMap((name) => [[`${name}:right`, `${name}: right`], [`${name}:wrong`, `${name}: wrong`]]);
+  const categories = [...new Set(samples.flatMap((sample) => Object.keys(sample.categories)))].map((name) => {
+    const values = [...new Set(samples.map((sample) => sample.categories[name]).filter(Boolean))].sort();
+    return select(name, [["", `any ${name}`], ...values.map((value) => [value, value])], "", (value) => {
+      filter.categories[name] = value;
+      apply();
+    });
+  });
+  const text = el("input.search", {
+    type: "search", placeholder: "Search questions, answers, ids", "aria-label": "Search",
+    oninput: () => { filter.text = text.value.trim().toLowerCase(); apply(); },
+  });
+  const search = (words) => { text.value = words; text.dispatchEvent(new Event("input")); };
+  const count = el("span.tally", { role: "status" });
+  const failures = samples.some((sample) => Object.values(sample.protocols).some((state) => state.failed));
+  toolbar.append(
+    el("div.line", {},
+      protocols.length > 1 ? segments("Protocol", protocols.map((name) => [name, name]), settings.protocol, (name) => {
+        settings.protocol = name;
+        forget();
+        apply();
+        refresh();
+      }) : null,
+      rows.length > 1 ? el("label.field", {}, "chosen by", select("Selection", rows.map((row) => [row.name, row.name]), settings.strategy, (name) => {
+        settings.strategy = name;
+        for (const sample of samples) sample.memory.focus = null;
+        apply();
+        refresh();
+      })) : null,
+      text),
+    el("div.line", {},
+      answers.length ? select("Answer", [["", "any answer"], ...answers], "", set("answer")) : null,
+      select("Grounding", [["", "any grounding"], ["yes", `grounded, IoU ≥ ${grounded}`], ["no", `not grounded, IoU < ${grounded}`],
+        ["absent", "object absent"], ["none", "not measured"]], "", set("grounding")),
+      categories,
+      failures ? select("Status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]], "", set("status")) : null,
+      select("Order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
+      count));
+  if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
+  apply();
+  let resizing = 0;
+  addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => { for (const card of live.values()) card.draw(); }, 120);
+  });
+})();
