@@ -18,6 +18,10 @@ from pixcore.records import Candidate, Fidelity, Protocol, Sample, Score, Select
 from pixcore.results import ProtocolResult, SampleResult
 
 OWN_MASKS = "own masks"
+"""The row of a pixel-level MLLM's own masks."""
+
+ANSWERS_ALONE = "answers"
+"""The row of a run that measures answers and no masks."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""Decompressed run lengths against pycocotools and against plain counting."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.runlengths import covered, run_lengths
+
+
+def plain_runs(mask: np.ndarray) -> list[int]:
+    runs, value = [0], False
+    for pixel in mask.T.ravel():
+        if pixel != value:
+            runs.append(0)
+            value = pixel
+        runs[-1] += 1
+    return runs
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shapes=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60), st.floats(0, 1)), min_size=1, max_size=6),
+)
+def test_runs_are_those_that_one_counts(seed: int, shapes: list[tuple[int, int, float]]) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = [rng.random((h, w)) < share for h, w, share in shapes]
+    counts = [masks.encode(mask)["counts"] for mask in drawn]
+    names = [str(index) for index in range(len(drawn))]
+    runs, first = run_lengths(counts, names)
+    for index, mask in enumerate(drawn):
+        assert runs[first[index] : first[index + 1]].tolist() == plain_runs(mask)
+    assert covered(counts, names).tolist() == [mask.size for mask in drawn]
+
+
+def test_long_runs_and_empty_text() -> None:
+    big = masks.encode(np.zeros((4000, 3000), bool))
+    assert covered([big["counts"], "", big["counts"]], ["a", "b", "c"]).tolist() == [12_000_000, 0, 12_000_000]
+    assert covered([], []).tolist() == []
+
+
+@pytest.mark.parametrize("damaged", ["o" * 3, "é", "!!", "0" * 3 + "k", "o" * 20 + "0", "OOOO" + "P" + "O"])
+def test_damage_names_the_mask(damaged: str) -> None:
+    sound = masks.encode(np.eye(7, dtype=bool))["counts"]
+    try:
+        assert covered([sound, damaged, sound], ["first", "second", "third"])[1] != 49
+    except DataError as error:
+        assert error.message.startswith("second")
