@@ -1,0 +1,1 @@
+"""A promptable mask generator without weights: regions of colour, from part to object."""
