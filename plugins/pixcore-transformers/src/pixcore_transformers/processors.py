@@ -38,7 +38,9 @@ def load_processor(checkpoint: str | Path, *, trust_remote_code: bool = False, *
         return AutoProcessor.from_pretrained(checkpoint, trust_remote_code=trust_remote_code, **hub)
     except ImportError as error:
         reason = next(line for line in str(error).splitlines() if line.strip())
-        raise ModelError(f"the processor of {checkpoint} can't be loaded: {reason}", hint="install that package") from error
+        raise ModelError(
+            f"the processor of {checkpoint} can't be loaded: {reason}", hint="install that package"
+        ) from error
     except (OSError, ValueError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(

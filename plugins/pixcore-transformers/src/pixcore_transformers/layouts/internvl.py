@@ -25,7 +25,10 @@ class InternVL(VisualFamily):
         settings = processed.processor.image_processor
         width, height = processed.size
         cols, rows = get_optimal_tiled_canvas(
-            (height, width), (settings.size["height"], settings.size["width"]), settings.min_patches, settings.max_patches
+            (height, width),
+            (settings.size["height"], settings.size["width"]),
+            settings.min_patches,
+            settings.max_patches,
         )
         if rows * cols != tiles:
             raise ModelError(

@@ -111,9 +111,7 @@ def _qwen_text(tokenizer: PreTrainedTokenizerBase, **changes: Any) -> dict[str, 
 
 def _qwen2_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
     vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": _PATCH}
-    return CONFIG_MAPPING["qwen2_vl"](
-        vision_config=vision, text_config=_qwen_text(tokenizer), **_qwen_ids(tokenizer)
-    )
+    return CONFIG_MAPPING["qwen2_vl"](vision_config=vision, text_config=_qwen_text(tokenizer), **_qwen_ids(tokenizer))
 
 
 def _qwen2_5_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
@@ -127,9 +125,7 @@ def _qwen2_5_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
         "window_size": 16,  # two merged cells: the tower reorders the patches by window and must put them back
         "fullatt_block_indexes": [1],
     }
-    return CONFIG_MAPPING["qwen2_5_vl"](
-        vision_config=vision, text_config=_qwen_text(tokenizer), **_qwen_ids(tokenizer)
-    )
+    return CONFIG_MAPPING["qwen2_5_vl"](vision_config=vision, text_config=_qwen_text(tokenizer), **_qwen_ids(tokenizer))
 
 
 def _qwen3_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
