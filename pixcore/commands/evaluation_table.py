@@ -1,0 +1,76 @@
+"""What stands beside a table of figures, on a terminal: mIoU with and without unnamed images, failures, locations."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+
+from pixcore.evaluation import BINS, OUTCOMES, Evaluation
+from pixcore.report.table import SummaryTable
+from pixcore.results import Row
+
+
+class EvaluationTable:
+    """An evaluation as a rich renderable: the table of figures, and below it what stands beside them."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render."""
+        yield SummaryTable(self.evaluation.summary)
+        for table in (self._unnamed(), self._failures(), self._locations()):
+            if table is not None:
+                yield Padding(table, (1, 0, 0, 0))
+
+    def _unnamed(self) -> Table | None:
+        rows = [
+            (row, name)
+            for row in self.evaluation.summary.rows
+            for name in ("M†", "M")
+            if (figure := row.figures.get(f"{name} with none")) is not None and figure.value is not None
+        ]
+        if not rows:
+            return None
+        table = _table("mIoU with and without the images for which no object is named", "selection", "")
+        for heading in ("with", "n", "without", "n"):
+            table.add_column(heading, justify="right")
+        for row, name in rows:
+            table.add_row(row.name, name, *_figure(row, f"{name} with none"), *_figure(row, name))
+        return table
+
+    def _failures(self) -> Table | None:
+        if not self.evaluation.failures:
+            return None
+        table = _table("where it fails: answers and grounding", "selection", "answers", "masks")
+        for outcome in OUTCOMES:
+            table.add_column(outcome.replace(", ", ",\n"), justify="right")
+        for name, found in self.evaluation.failures.items():
+            for one in found:
+                table.add_row(name, str(one.answers), str(one.grounding), *map(str, one.counts))
+        return table
+
+    def _locations(self) -> Table | None:
+        if not self.evaluation.locations:
+            return None
+        table = _table("where in the text the chosen phrases begin, in percent", "selection", "protocol")
+        for index in range(BINS):
+            table.add_column(f"{100 * index // BINS}-", justify="right")
+        for name, found in self.evaluation.locations.items():
+            for one in found:
+                table.add_row(name, str(one.protocol), *map(str, one.counts))
+        return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _figure(row: Row, name: str) -> tuple[str, str]:
+    figure = row.figures[name]
+    return ("-" if figure.value is None else f"{figure.value:.2f}", str(figure.n))
