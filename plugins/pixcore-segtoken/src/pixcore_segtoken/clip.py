@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pixcore_segtoken.keymap import Ignore, Rename, Rule
 
@@ -78,6 +81,13 @@ def centre_crop(image: Image.Image, size: int) -> Tensor:
     processor = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
     pixels: Tensor = processor(image.convert("RGB"), return_tensors="pt")["pixel_values"][0]
     return pixels
+
+
+def denormalise(pixels: Tensor) -> NDArray[np.uint8]:
+    """The 8-bit image (S, S, 3) behind normalised pixels (3, S, S)."""
+    mean, std = torch.tensor(OPENAI_CLIP_MEAN)[:, None, None], torch.tensor(OPENAI_CLIP_STD)[:, None, None]
+    image: NDArray[np.uint8] = ((pixels * std + mean) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return image
 
 
 def centre_crop_box(width: int, height: int, size: int) -> tuple[float, float, float, float]:

@@ -1,0 +1,48 @@
+"""Golden prompts and clean-up of LISA and GLaMM: `python -m pixcore.testing.goldens lisa_glamm_text FOLDER`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pixcore.testing.goldens import Check, GoldenSet
+from pixcore_segtoken.text import (
+    glamm_prompt,
+    glamm_question,
+    lisa_prompt,
+    published_glamm_text,
+    published_phrases,
+)
+from pixcore_segtoken.tokenizer import encode_with_image
+
+
+def prepare(folder: Path) -> GoldenSet:
+    """The set in a folder with `lisa.json`, `glamm.json` or both."""
+    expected: dict[str, Any] = {}
+    checks: list[Check] = []
+    for system, examine in (("lisa", _lisa), ("glamm", _glamm)):
+        file = folder / f"{system}.json"
+        if file.is_file():
+            for name, value, want in examine(json.loads(file.read_text())):
+                expected[f"{system}/{name}"] = want
+                checks.append(Check(f"{system}/{name}", value))
+    return GoldenSet(checks, ("*/prompt_*",), expected)
+
+
+def _lisa(content: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for index, row in enumerate(content["prompts"]):
+        yield f"prompt_{index}", lisa_prompt(row["question"]), row["prompt"]
+    row = content["tokenizer_image_token"]
+    # The set's own tokenizer: a begin token, then one id for each character.
+    ids = encode_with_image(lambda text: [1, *(3 + ord(character) for character in text)], row["prompt"])
+    yield "tokenizer_image_token", ids, row["ids"]
+
+
+def _glamm(content: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for index, row in enumerate(content["prompts"]):
+        yield f"prompt_{index}", glamm_prompt(glamm_question(row["instruction"])), row["prompt"]
+    for index, row in enumerate(content["postprocess"]):
+        yield f"cleaned_{index}", published_glamm_text(row["decoded"]), row["cleaned"]
+        yield f"phrases_{index}", published_phrases(row["decoded"]), row["phrases"]

@@ -1,0 +1,138 @@
+"""The slow Llama tokenizer of the published systems, id for id.
+
+LISA, GLaMM and LLaVA-Grounding ship a sentencepiece model and a list of added tokens, and were trained and run with
+the tokenizer of transformers 4.31. Later versions treat the text around added tokens differently: 4.31 strips white
+space on both sides of each, so that the newline after `<im_end>` never reaches the model, and gives the text after
+each a prefix of its own. transformers 5 has no such mode, so the rule is here; the pieces are sentencepiece's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from sentencepiece import SentencePieceProcessor
+
+from pixcore.errors import ModelError
+
+IMAGE = "<image>"
+IMAGE_ID = -200
+
+
+class PublishedTokenizer:
+    """Encodes and decodes as transformers 4.31's `LlamaTokenizer(legacy=True)` does.
+
+    Args:
+        pieces: The sentencepiece model.
+        added: Added tokens by text; their ids follow the model's.
+    """
+
+    def __init__(self, pieces: SentencePieceProcessor, added: Mapping[str, int]) -> None:
+        self._pieces = pieces
+        self.added = dict(added)
+        self.bos, self.eos = int(pieces.bos_id()), int(pieces.eos_id())
+        # In the model itself; text that spells one is read as the token.
+        self._special = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
+        self._names = {index: name for name, index in (self._special | self.added).items()}
+        # Longest first, as a trie would match.
+        names = sorted(self._special | self.added, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> PublishedTokenizer:
+        """Read `tokenizer.model` and the added tokens beside it.
+
+        Raises:
+            ModelError: There is no `tokenizer.model`.
+        """
+        model = folder / "tokenizer.model"
+        if not model.is_file():
+            raise ModelError(
+                f"there is no tokenizer.model in {folder}", hint="the published checkpoint has one; fetch it whole"
+            )
+        return cls(SentencePieceProcessor(model_file=str(model)), _added_tokens(folder))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, the begin token first."""
+        parts = [part for part in self._split.split(text) if part]
+        ids = [self.bos]
+        for index, part in enumerate(parts):
+            if part in self._special:
+                ids.append(self._special[part])
+            elif part in self.added:
+                ids.append(self.added[part])
+            else:
+                if index and parts[index - 1] in self.added:
+                    part = part.lstrip()
+                if index + 1 < len(parts) and parts[index + 1] in self.added:
+                    part = part.rstrip()
+                ids.extend(self._pieces.encode(part))
+        return ids
+
+    def encode_with_image(self, prompt: str) -> list[int]:
+        """Ids of a prompt, -200 for each `<image>`."""
+        return encode_with_image(self.encode, prompt)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text with special and added tokens in it, and the spaces that 4.31 puts around them."""
+        texts: list[str] = []
+        plain: list[int] = []
+        for index in ids:
+            if self._names.get(index) in self.added:
+                if plain:
+                    texts.append(self._decode_plain(plain))
+                    plain = []
+                texts.append(self._names[index])
+            else:
+                plain.append(index)
+        if plain:
+            texts.append(self._decode_plain(plain))
+        return " ".join(texts)
+
+    def _decode_plain(self, ids: Sequence[int]) -> str:
+        """Text of pieces and special tokens, each of which is set apart from what it follows."""
+        text = ""
+        run: list[int] = []
+        after_special = False
+        for place, index in enumerate(ids):
+            if index in self._names:
+                if place and not after_special:
+                    text += " "
+                text += self._pieces.decode(run) + self._names[index]
+                run, after_special = [], True
+            else:
+                run.append(index)
+                after_special = False
+        return text + str(self._pieces.decode(run))
+
+    def spoken(self, ids: Sequence[int]) -> str:
+        """The words alone: no special and no added tokens."""
+        return str(self._pieces.decode([index for index in ids if index not in self._names]))
+
+
+def encode_with_image(encode: Callable[[str], list[int]], prompt: str) -> list[int]:
+    """Ids of a prompt, -200 for each `<image>`: each piece between is encoded alone, one begin token is kept.
+
+    Source: LLaVA `mm_utils.py`, tokenizer_image_token.
+
+    Args:
+        encode: Puts a begin token before every text.
+        prompt: With `<image>` in it.
+    """
+    ids, *rest = (encode(part) for part in prompt.split(IMAGE))
+    for part in rest:
+        ids = [*ids, IMAGE_ID, *part[1:]]
+    return ids
+
+
+def _added_tokens(folder: Path) -> dict[str, int]:
+    """From `added_tokens.json`, or from `tokenizer_config.json` as newer versions write it."""
+    listed = folder / "added_tokens.json"
+    if listed.is_file():
+        return {str(name): int(index) for name, index in json.loads(listed.read_text()).items()}
+    config = folder / "tokenizer_config.json"
+    decoder = json.loads(config.read_text()).get("added_tokens_decoder", {}) if config.is_file() else {}
+    # The first three are the model's own unknown, begin and end tokens.
+    return {token["content"]: int(index) for index, token in decoder.items() if int(index) > 2}
