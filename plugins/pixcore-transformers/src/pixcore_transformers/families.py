@@ -41,9 +41,12 @@ class VisualFamily(ABC):
 
     Attributes:
         model_types: The `model_type`s of the checkpoints' configs that it serves.
+        one_pass: Text that follows the prompt in one forward pass is causal; not so where the model lets all of its
+            input see itself (PaliGemma), which is then replayed token by token.
     """
 
     model_types: ClassVar[tuple[str, ...]]
+    one_pass: ClassVar[bool] = True
 
     @abstractmethod
     def layout(self, processed: Processed) -> VisualLayout:
@@ -59,7 +62,7 @@ class VisualFamily(ABC):
         A separator that is a token of the prompt (a row break) may be marked or left out; what is marked has its place
         in `layout`.
         """
-        return processed.input_ids == processed.config.image_token_id
+        return np.asarray(processed.input_ids == processed.config.image_token_id)
 
     def prompt(self, text: str) -> str | None:
         """The full prompt, image placeholder included, for a model without a chat template; None if it has one."""

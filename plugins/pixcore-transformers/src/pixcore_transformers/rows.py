@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 import torch
 
 from pixcore.errors import ModelError
@@ -41,7 +40,7 @@ def allowed_keys(
     if mask is not None and mask.dim() != 2:
         raise ModelError(f"the tap can't read an attention mask of shape {tuple(mask.shape)}")
     allowed: Tensor | None = None
-    if causal and queries > 1 or window is not None:
+    if (causal and queries > 1) or window is not None:
         device = mask.device if mask is not None else None
         position = torch.tensor(list(rows), device=device)[:, None] + (keys - queries if lower_right else 0)
         key = torch.arange(keys, device=device)[None, :]
@@ -120,5 +119,3 @@ def take_columns(rows: Tensor, columns: Tensor, valid: Tensor, offset: int) -> T
     there = valid & (index >= 0)
     index = index.clamp(min=0)[:, None, None, :].expand(-1, rows.shape[1], rows.shape[2], -1)
     return rows.gather(3, index) * there[:, None, None, :]
-
-

@@ -8,7 +8,6 @@ the replacement characters of a half-decoded one, so that a start may exceed its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os.path import commonprefix
 from typing import Protocol
 
 from pixcore.records import Token
@@ -45,15 +44,25 @@ def exact_tokens(tokenizer: Decoder, ids: Sequence[int]) -> tuple[str, tuple[Tok
     start = 0
     for count, number in enumerate(ids, 1):
         prefix = text if count == len(ids) else decode(tokenizer, ids[:count])
-        end = max(start, len(commonprefix([prefix, text])))
+        end = _common(prefix, text, start)
         tokens.append(Token(int(number), text[start:end], start, end))
         start = end
     return text, tuple(tokens)
 
 
-def prefix_tokens(
-    tokenizer: Decoder, ids: Sequence[int], *, clean_up: bool = False
-) -> tuple[str, tuple[Token, ...]]:
+def _common(prefix: str, text: str, start: int) -> int:
+    """How many characters both begin with, if at least `start`; else `start`."""
+    if prefix[:start] != text[:start]:
+        return start
+    end = start
+    for ours, theirs in zip(prefix[start:], text[start:], strict=False):
+        if ours != theirs:
+            break
+        end += 1
+    return end
+
+
+def prefix_tokens(tokenizer: Decoder, ids: Sequence[int], *, clean_up: bool = False) -> tuple[str, tuple[Token, ...]]:
     """Text and tokens by the published rule.
 
     groundLMM `aas/utils.py` and PixFoundation's copy of it: token j ends at `len(decode(ids[:j + 1]))` and starts where
@@ -62,7 +71,8 @@ def prefix_tokens(
     Args:
         tokenizer: Decodes.
         ids: All generated tokens.
-        clean_up: Close the spaces before punctuation, as transformers 4 does for tokenizers that ask for it (Llama 3's).
+        clean_up: Close the spaces before punctuation, as transformers 4 does for a tokenizer that asks for it
+            (Llama 3's).
 
     Returns:
         The text, and one token for each id.

@@ -6,8 +6,8 @@ None, and causality lost). That kernel calls the one that the model would have u
 while a `Tap` on this model is open in this thread does it also compute the rows that the tap wants: softmax(q·Kᵀ) over
 all keys in float32, cut to the visual tokens, for one query row a token. Nothing square is ever held.
 
-The open tap is a context variable: threads and nested taps do not see each other, and a tap that is left by an exception
-is as closed as any other.
+The open tap is a context variable: threads and nested taps do not see each other, and a tap that is left by an
+exception is as closed as any other.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Tap:
         self.sink = sink
         self.connected = connected
         self.graph: dict[int, Tensor] = {}
-        self._modules = frozenset(id(module) for module in model.modules())
+        self._modules = frozenset(id(module) for module in model.get_decoder().modules())
         self._wanted = frozenset(watch.layers)
         self._seen: dict[int, int] = {}
         self._held: dict[int, Tensor] = {}
@@ -203,7 +203,7 @@ def _tapped(kernel: str) -> Kernel:
 
 def _base(kernel: str, module: torch.nn.Module) -> Kernel:
     if kernel == "eager":
-        eager: Kernel = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+        eager: Kernel = sys.modules[type(module).__module__].eager_attention_forward
         return eager
     base: Kernel = AttentionInterface()[kernel]
     if kernel.startswith("flash"):

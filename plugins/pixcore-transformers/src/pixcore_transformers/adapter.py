@@ -1,0 +1,300 @@
+"""The adapter for image-text-to-text models of transformers: prepare, generate with the tap open, hand back.
+
+An architecture adds its `VisualFamily`; a model that is prepared in its own way overrides `load`, `encode` and
+`layout_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image as PILImage
+
+from pixcore.components import AttentionExtractor, Capability, ModelAdapter
+from pixcore.errors import SampleError
+from pixcore.geometry import VisualLayout
+from pixcore.records import Image, Protocol, Request, Response
+from pixcore_transformers.batch import Batch
+from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.generation import Settings, end_tokens, generate
+from pixcore_transformers.layouts import family_for
+from pixcore_transformers.loading import Loaded, load
+from pixcore_transformers.reading import Maps, Reader
+from pixcore_transformers.spans import exact_tokens, prefix_tokens
+
+ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
+Extractor = AttentionExtractor[Any]
+
+
+class _Seen(Exception):  # a signal, not a failure
+    """The language model's input was seen; the rest of the forward pass is not needed."""
+
+
+class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
+    """What all models of transformers have in common. The checkpoint is read when it is first needed."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Text, and attention to the visual tokens."""
+        return frozenset({"text", "attention"})
+
+    # what a model may do in its own way
+
+    def load(self) -> Loaded:
+        """Read the checkpoint."""
+        return load(self.config)
+
+    def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
+        """Prepare a batch of one image and one prompt each, by the checkpoint's processor.
+
+        Returns:
+            `input_ids` and `attention_mask` (batch, length), padded on the left, and what else the model takes.
+        """
+        texts = [self.full_prompt(prompt) for prompt in prompts]
+        start = self.loaded.tokenizer.bos_token
+        encoded = self.loaded.processor(  # type: ignore[misc]  # there is one unless encode is overridden
+            text=texts,
+            images=[[image] for image in images],
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+            # many chat templates write the start token themselves
+            add_special_tokens=not (start and texts[0].startswith(start)),
+        )
+        return dict(encoded)
+
+    def full_prompt(self, prompt: str) -> str:
+        """The user's text in the model's own frame, the image's placeholder included."""
+        if self.config.prompt_template is not None:
+            return self.config.prompt_template.format(prompt=prompt)
+        bare = self.family.prompt(prompt)
+        if bare is not None:
+            return bare
+        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
+        processor: Any = self.loaded.processor
+        return str(processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
+
+    def layout_of(self, processed: Processed) -> VisualLayout:
+        """Where the visual tokens of one request lie."""
+        return self.family.layout(processed)
+
+    def settings(self) -> Settings:
+        """How to generate: greedy unless the config says otherwise."""
+        return Settings(
+            self.config.max_new_tokens, self.end, temperature=self.config.temperature or 0.0, top_p=self.config.top_p
+        )
+
+    # what all do alike
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The checkpoint."""
+        return self.load()
+
+    @cached_property
+    def family(self) -> VisualFamily:
+        """The architecture's visual tokens.
+
+        Raises:
+            ModelError: The architecture is unknown or refused.
+        """
+        return family_for(self.loaded.model.config.model_type)
+
+    @cached_property
+    def end(self) -> tuple[int, ...]:
+        """The ids that end an answer."""
+        return end_tokens(self.loaded.model, self.loaded.tokenizer)
+
+    def close(self) -> None:
+        """Free the checkpoint's memory."""
+        self.__dict__.pop("loaded", None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def answer(self, requests: Sequence[Request], extractor: Extractor | None = None) -> list[Response]:
+        """Answer a batch, greedily or by each request's own seed.
+
+        Under `published` a token's span follows the published prefix rule, and the first token's map is the row that
+        the released code reads.
+        """
+        if not requests:
+            return []
+        batch = self.prepare(requests)
+        settings, seeds = self.settings(), [request.seed for request in requests]
+        if extractor is None:
+            return [self._respond(answer) for answer in generate(self.loaded.model, batch.inputs, settings, seeds)]
+        reader = self._reader(extractor)
+        references = self._references(reader, requests)
+        extractor.prepare(requests, batch.layouts)
+        if reader.live and self.config.attention == "live":
+            tokens, maps = reader.generate(batch, settings, seeds)
+        else:
+            tokens = generate(self.loaded.model, batch.inputs, settings, seeds)
+            maps = self._replayed(reader, requests, batch, tokens)
+        return self._responses(batch, tokens, maps, references, extractor)
+
+    def replay(self, requests: Sequence[Request], texts: Sequence[str], extractor: Extractor) -> list[Response]:
+        """The maps of text that was generated elsewhere: another engine, an earlier run.
+
+        Args:
+            requests: What was asked.
+            texts: What was answered, without the end token, which is added.
+            extractor: Gets the attention.
+
+        Returns:
+            Responses as if the model had said so itself.
+        """
+        batch = self.prepare(requests)
+        tokenizer = self.loaded.tokenizer
+        tokens = [[*tokenizer.encode(text, add_special_tokens=False), *self.end[:1]] for text in texts]
+        reader = self._reader(extractor)
+        references = self._references(reader, requests)
+        extractor.prepare(requests, batch.layouts)
+        maps = self._replayed(reader, requests, batch, tokens)
+        return self._responses(batch, tokens, maps, references, extractor)
+
+    def prepare(self, requests: Sequence[Request]) -> Batch:
+        """Encode requests and find their visual tokens.
+
+        Raises:
+            SampleError: An image can't be prepared.
+        """
+        images = [request.image.pil() for request in requests]
+        prompts = [request.prompt for request in requests]
+        return self._batch(images, prompts, [request.sample_id for request in requests])
+
+    def layout(self, image: Image) -> VisualLayout:
+        """Where the visual tokens of an image lie."""
+        return self._batch([image.pil()], [""], [image.name]).layouts[0]
+
+    def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
+        """(visual tokens, width): the language model's input at the visual tokens."""
+        batch = self._batch([image.pil()], [""], [image.name])
+        seen: list[torch.Tensor] = []
+
+        def look(module: object, arguments: Any, keywords: dict[str, Any]) -> None:
+            seen.append(keywords["inputs_embeds"])
+            raise _Seen
+
+        handle = self.loaded.model.get_decoder().register_forward_pre_hook(look, with_kwargs=True)
+        try:
+            with torch.no_grad():
+                self.loaded.model(**batch.inputs)
+        except _Seen:
+            pass
+        finally:
+            handle.remove()
+        embeddings = seen[0][0, batch.columns[0].to(seen[0].device)]
+        return np.asarray(embeddings.float().cpu().numpy(), dtype=np.float32)
+
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+        """(n,) probability of each continuation right after a prompt: the product over its tokens."""
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
+        batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
+        longest = max(len(own) for own in tokens)
+        forced = batch.with_text(tokens, padding=0)["input_ids"][:, batch.length :]
+        scores: list[torch.Tensor] = []
+        settings = Settings(longest, end=())
+        generate(model, batch.inputs, settings, [0] * len(tokens), forced=forced, scores=scores)
+        log = torch.stack([torch.log_softmax(step.double(), dim=-1) for step in scores], dim=1).cpu()
+        return np.array(
+            [
+                np.exp(sum(float(log[row, step, token]) for step, token in enumerate(own)))
+                for row, own in enumerate(tokens)
+            ]
+        )
+
+    def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
+        alone = []
+        for image, prompt, name in zip(images, prompts, names, strict=True):
+            try:
+                alone.append(self.encode([image], [prompt]))
+            except (ValueError, ZeroDivisionError) as error:
+                raise SampleError(f"sample {name}: the processor failed: {error}") from error
+        config, processor = self.loaded.model.config, self.loaded.processor
+        processed = [
+            Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
+            for image, own in zip(images, alone, strict=True)
+        ]
+        inputs = alone[0] if len(alone) == 1 else self.encode(images, prompts)
+        device, dtype = self.loaded.model.device, self.loaded.model.dtype
+        moved = {
+            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
+            for name, value in inputs.items()
+            if isinstance(value, torch.Tensor)
+        }
+        layouts = [self.layout_of(own) for own in processed]
+        return Batch.build(moved, layouts, [self.family.visual(own) for own in processed])
+
+    def _reader(self, extractor: Extractor) -> Reader:
+        # the released `query` alignment reads the same rows as `predicting` and assigns them one token later
+        own_row = extractor.needs.query == "emitted" and not self.context.published
+        return Reader(self.loaded.model, extractor, own_row=own_row, one_pass=self.family.one_pass)
+
+    def _references(self, reader: Reader, requests: Sequence[Request]) -> list[Maps] | None:
+        prompt = reader.needs.reference_prompt
+        if prompt is None:
+            return None
+        asked = [Request(r.sample_id, Protocol(r.protocol), r.image, prompt, seed=r.seed) for r in requests]
+        batch = self.prepare(asked)
+        reader.extractor.prepare(asked, batch.layouts)
+        return reader.reference(batch)
+
+    def _replayed(
+        self, reader: Reader, requests: Sequence[Request], batch: Batch, tokens: Sequence[Sequence[int]]
+    ) -> list[Maps]:
+        if not reader.needs.gradients:
+            return reader.replay(batch, tokens)
+        maps = []
+        for request, own in zip(requests, tokens, strict=True):
+            alone = self.prepare([request])
+            reader.extractor.prepare([request], alone.layouts)
+            maps.append(reader.gradients(alone, own))
+        return maps
+
+    def _responses(
+        self,
+        batch: Batch,
+        tokens: Sequence[Sequence[int]],
+        maps: Sequence[Maps],
+        references: Sequence[Maps] | None,
+        extractor: Extractor,
+    ) -> list[Response]:
+        shifted = extractor.needs.query == "emitted" and self.context.published
+        return [
+            self._respond(
+                own,
+                maps=maps[index],
+                layout=batch.layouts[index],
+                reference=None if references is None else references[index],
+                shifted=shifted,
+            )
+            for index, own in enumerate(tokens)
+        ]
+
+    def _respond(self, tokens: Sequence[int], *, shifted: bool = False, **fields: Any) -> Response:
+        """One response.
+
+        Args:
+            tokens: Its new tokens.
+            shifted: The released `query` alignment: a start token goes before the others and gets the prompt's row, and
+                the last token, which has no row, is left out.
+            fields: Further fields of the response.
+        """
+        tokenizer: Any = self.loaded.tokenizer
+        spans = prefix_tokens if self.context.published else exact_tokens
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.end[0]
+        text, found = spans(tokenizer, [start, *tokens] if shifted else tokens)
+        finish = "stop" if tokens and tokens[-1] in self.end else "length"
+        return Response(text, found[:-1] if shifted else found, extra={"finish": finish}, **fields)
+
+
+class TransformersAdapter(Adapter[TransformersConfig]):
+    """Any image-text-to-text checkpoint of transformers 5 whose visual layout is known."""

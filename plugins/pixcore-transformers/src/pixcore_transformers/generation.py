@@ -1,0 +1,168 @@
+"""Generation by transformers' own `generate`, with choices that do not depend on a sample's neighbours in the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TopPLogitsWarper,
+)
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to generate.
+
+    Attributes:
+        max_new_tokens: At most so many, the end token included.
+        end: Ids that end an answer.
+        temperature: 0 is greedy.
+        top_p: Sample among the likeliest tokens of this mass; None for all.
+        extra_steps: Forward passes after the last token is known: one lets the tap see that token's own row.
+    """
+
+    max_new_tokens: int
+    end: tuple[int, ...]
+    temperature: float = 0.0
+    top_p: float | None = None
+    extra_steps: int = 0
+
+
+def generate(
+    model: PreTrainedModel,
+    inputs: Mapping[str, Tensor],
+    settings: Settings,
+    seeds: Sequence[int],
+    *,
+    forced: Tensor | None = None,
+    scores: list[Tensor] | None = None,
+) -> list[list[int]]:
+    """Generate answers to a batch.
+
+    Args:
+        model: Any generative model of transformers.
+        inputs: What the processor gave, prompts padded on the left.
+        settings: How to generate.
+        seeds: One a sample, for sampling.
+        forced: (batch, steps), tokens to write instead of the likeliest.
+        scores: Gets each step's scores (batch, vocabulary), as the model gave them.
+
+    Returns:
+        For each sample its new tokens up to and with the end token.
+    """
+    length = inputs["input_ids"].shape[1]
+    processors: list[LogitsProcessor] = []
+    if scores is not None:
+        processors.append(Kept(scores))
+    if forced is not None:
+        processors.append(Forced(forced, length))
+    elif settings.temperature > 0:
+        processors.append(Sampler(settings.temperature, settings.top_p, seeds))
+    sequences = model.generate(
+        **inputs,
+        generation_config=_generation_config(model, settings),
+        logits_processor=LogitsProcessorList(processors),
+        stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
+    )
+    new = sequences[:, length:].tolist()
+    return [cut_at_end(tokens[: settings.max_new_tokens], settings.end) for tokens in new]
+
+
+def _generation_config(model: PreTrainedModel, settings: Settings) -> GenerationConfig:
+    return GenerationConfig(
+        max_new_tokens=settings.max_new_tokens + settings.extra_steps,
+        do_sample=False,  # sampling is a processor's noise, so that it depends on the sample's own seed alone
+        num_beams=1,
+        repetition_penalty=model.generation_config.repetition_penalty,
+        # no token ends a sequence for transformers, which would pad it from there on: `Ended` stops all at once
+        eos_token_id=model.config.get_text_config().vocab_size,
+        pad_token_id=0,
+        disable_compile=True,  # the tap is Python that looks which rows are wanted
+    )
+
+
+def cut_at_end(tokens: Sequence[int], end: Sequence[int]) -> list[int]:
+    """The tokens up to and with the first that ends an answer."""
+    for index, token in enumerate(tokens):
+        if token in end:
+            return list(tokens[: index + 1])
+    return list(tokens)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
+    """The ids that end an answer: the checkpoint's generation config has the last word."""
+    found = model.generation_config.eos_token_id
+    if found is None:
+        found = tokenizer.eos_token_id
+    if found is None:
+        return ()
+    return tuple(found) if isinstance(found, (list, tuple)) else (int(found),)
+
+
+class Ended(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped here
+    """Stops when every sample has an end token, some steps later."""
+
+    def __init__(self, end: Sequence[int], prompt: int, extra_steps: int) -> None:
+        self.end, self.prompt, self.extra_steps = tuple(end), prompt, extra_steps
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        """(batch,) the same for all."""
+        new = input_ids[:, self.prompt : input_ids.shape[1] - self.extra_steps]
+        end = torch.tensor(self.end, dtype=new.dtype, device=new.device)
+        return torch.isin(new, end).any(dim=1).all().expand(len(new))
+
+
+class Sampler(LogitsProcessor):  # type: ignore[misc]
+    """Sampling as greedy choice of disturbed scores (the Gumbel-max trick), each sample with its own generator."""
+
+    def __init__(self, temperature: float, top_p: float | None, seeds: Sequence[int]) -> None:
+        self.temperature = temperature
+        self.top_p = None if top_p is None else TopPLogitsWarper(top_p)
+        # on the CPU, so that a seed means the same on every device
+        self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Disturb scores (batch, vocabulary)."""
+        scores = scores / self.temperature
+        if self.top_p is not None:
+            scores = self.top_p(input_ids, scores)
+        noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self.generators])
+        return scores - noise.to(scores.device).log()
+
+
+class Kept(LogitsProcessor):  # type: ignore[misc]
+    """Keeps the scores and changes nothing."""
+
+    def __init__(self, steps: list[Tensor]) -> None:
+        self.steps = steps
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Keep scores (batch, vocabulary)."""
+        self.steps.append(scores)
+        return scores
+
+
+class Forced(LogitsProcessor):  # type: ignore[misc]
+    """Writes given tokens."""
+
+    def __init__(self, tokens: Tensor, prompt: int) -> None:
+        self.tokens, self.prompt = tokens, prompt
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Leave one token possible; past the last given one, any."""
+        step = input_ids.shape[1] - self.prompt
+        if step >= self.tokens.shape[1]:
+            return scores
+        chosen = self.tokens[:, step, None]
+        return torch.full_like(scores, -torch.inf).scatter(1, chosen, 0.0)

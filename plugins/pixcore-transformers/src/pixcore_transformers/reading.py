@@ -1,0 +1,202 @@
+"""How an extractor gets what it needs: rows while generating, or from one pass over prompt and text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import DynamicCache, PreTrainedModel
+
+from pixcore.components import AttentionExtractor, Needs
+from pixcore.errors import ModelError
+from pixcore_transformers.batch import Batch
+from pixcore_transformers.generation import Settings, generate
+from pixcore_transformers.tap import Tap
+
+Tensor = torch.Tensor
+Extractor = AttentionExtractor[Any]
+Maps = NDArray[np.float32]
+
+LARGEST_PASS = 1 << 29
+"""Bytes of rows that one pass may hold at once; a longer text is replayed token by token."""
+
+
+class Reader:
+    """Shows one extractor what it needs of one model.
+
+    Args:
+        model: Prepared by `pixcore_transformers.tap.install`.
+        extractor: Gets the rows.
+        own_row: A token's map is its own row, from the step that follows it; else the row that predicts it.
+        one_pass: Text after the prompt is causal in one pass too (not so where the whole prompt sees itself).
+
+    Raises:
+        ModelError: A layer or head is asked for that the model does not have.
+    """
+
+    def __init__(self, model: PreTrainedModel, extractor: Extractor, *, own_row: bool, one_pass: bool = True) -> None:
+        text = model.config.get_text_config(decoder=True)
+        self.model, self.extractor, self.own_row, self.one_pass = model, extractor, own_row, one_pass
+        needs = extractor.needs
+        self.needs: Needs = needs
+        self.layers = _layers(needs, text)
+        self.heads = (
+            None if needs.heads is None else _counted("head", needs.heads, range(int(text.num_attention_heads)))
+        )
+        self.head_count = int(text.num_attention_heads) if self.heads is None else len(self.heads)
+
+    @property
+    def live(self) -> bool:
+        """Whether rows can be read while generating."""
+        return not (self.needs.gradients or self.needs.hidden_states)
+
+    def generate(self, batch: Batch, settings: Settings, seeds: Sequence[int]) -> tuple[list[list[int]], list[Maps]]:
+        """Generate with the tap open: each sample's tokens, and its maps (steps, cells)."""
+        self._begin(len(batch.layouts), batch.cells)
+        if self.own_row:
+            settings = replace(settings, extra_steps=1)
+        with self._tap(batch):
+            tokens = generate(self.model, batch.inputs, settings, seeds)
+        return tokens, self._finish(batch, [len(answer) for answer in tokens])
+
+    def replay(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> list[Maps]:
+        """The maps of given tokens: those that generating them would have shown."""
+        if self.needs.gradients:
+            raise ValueError("gradients are replayed one sample at a time")
+        self._begin(len(batch.layouts), batch.cells)
+        if self.needs.hidden_states:
+            self._show_hidden(batch, tokens)
+        if self.layers:
+            self._replay_rows(batch, tokens)
+        return self._finish(batch, [len(answer) for answer in tokens])
+
+    def reference(self, batch: Batch) -> list[Maps]:
+        """The map (cells,) of the last row of each prompt."""
+        self._begin(len(batch.layouts), batch.cells)
+        with Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor):
+            generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(batch.layouts))
+        return [maps[0] for maps in self._finish(batch, [1] * len(batch.layouts))]
+
+    def gradients(self, batch: Batch, tokens: Sequence[int]) -> Maps:
+        """The maps of one sample, its rows with gradients of each token's log probability.
+
+        The text is fed token by token behind a cache that keeps no graph, so that one step's gradient costs one step's
+        memory. A row reaches its token's probability through that one position alone, so the gradient is whole.
+        """
+        if not self.one_pass or self.own_row:
+            raise ModelError(
+                f"gradients of {type(self.model).__name__}'s attention can't be read",
+                hint="extractor `gradient` needs a causal prompt and query: predicting",
+            )
+        self._begin(1, batch.cells)
+        cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
+        inputs = dict(batch.inputs)
+        whole = batch.with_text([list(tokens)], padding=0)
+        ids, mask = whole["input_ids"], whole["attention_mask"]
+        for name, value in inputs.items():
+            if value.shape[:2] == batch.inputs["input_ids"].shape:
+                inputs[name] = value[:, :-1]
+        with Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor, connected=True) as tap:
+            with torch.no_grad():
+                self.model(**inputs, past_key_values=cache, use_cache=True)
+            for step, token in enumerate(tokens):
+                position = batch.length - 1 + step
+                with torch.enable_grad():
+                    logits = self.model(
+                        input_ids=ids[:, position : position + 1],
+                        attention_mask=mask[:, : position + 1],
+                        past_key_values=cache,
+                        use_cache=True,
+                    ).logits
+                    chosen = torch.log_softmax(logits[0, -1].float(), dim=-1)[token]
+                    gradients = torch.autograd.grad(chosen, [tap.graph[layer] for layer in self.layers])
+                for layer, gradient in zip(self.layers, gradients, strict=True):
+                    selected = gradient if self.heads is None else gradient[:, list(self.heads)]
+                    self.extractor.observe_gradients(layer, tap.cut(selected, 0)[:, :, 0])
+                self.extractor.end_step()
+                for kept in cache.layers:
+                    kept.keys, kept.values = kept.keys.detach(), kept.values.detach()
+        return self._finish(batch, [len(tokens)])[0]
+
+    def _tap(self, batch: Batch) -> Tap:
+        first = 0 if self.own_row else self.needs.prefill_row
+        return Tap(self.model, batch.watch(first, self.layers, self.heads), self.extractor)
+
+    def _begin(self, samples: int, cells: int) -> None:
+        self.extractor.begin(samples, len(self.layers), self.head_count, cells)
+
+    def _finish(self, batch: Batch, steps: Sequence[int]) -> list[Maps]:
+        maps = self.extractor.maps()
+        return [
+            np.ascontiguousarray(own[:count, : layout.tokens])
+            for own, count, layout in zip(maps, steps, batch.layouts, strict=True)
+        ]
+
+    def _replay_rows(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
+        longest = max(len(answer) for answer in tokens)
+        held = 4 * len(self.layers) * len(tokens) * self.head_count * batch.cells * (longest + 1)
+        seeds = [0] * len(tokens)
+        whole = batch.with_text(tokens, padding=0)
+        with self._tap(batch):
+            if self.one_pass and held <= LARGEST_PASS:
+                generate(self.model, whole, Settings(max_new_tokens=1, end=()), seeds)
+            else:
+                forced = whole["input_ids"][:, batch.length :]
+                settings = Settings(longest, end=(), extra_steps=int(self.own_row))
+                generate(self.model, batch.inputs, settings, seeds, forced=forced)
+
+    def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
+        """Show the visual tokens' states after each layer; they do not depend on the text, which comes later."""
+        decoder = self.model.get_decoder()
+        layers, norm = getattr(decoder, "layers", None), getattr(decoder, "norm", None)
+        head = self.model.get_output_embeddings()
+        if layers is None or norm is None or head is None:
+            raise ModelError(
+                f"the layers of {type(self.model).__name__} were not found",
+                hint="hidden states are read from a decoder with .layers and .norm, and an output embedding",
+            )
+        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+
+        def unembed(states: Tensor) -> Tensor:
+            logits: Tensor = head(norm(states))
+            return logits if cap is None else torch.tanh(logits / cap) * cap
+
+        def show(layer: int) -> Callable[..., None]:
+            def hook(module: object, arguments: object, output: Any) -> None:
+                states = output[0] if isinstance(output, tuple) else output
+                width = states.shape[-1]
+                columns = batch.columns.to(states.device)[:, :, None].expand(-1, -1, width)
+                self.extractor.observe_hidden(layer, states.gather(1, columns).detach())
+
+            return hook
+
+        self.extractor.observe_tokens(tokens, unembed)
+        with ExitStack() as stack, torch.no_grad():
+            for index, layer in enumerate(layers):
+                handle = layer.register_forward_hook(show(index))
+                stack.callback(handle.remove)
+            generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(tokens))
+
+
+def _layers(needs: Needs, text: Any) -> tuple[int, ...]:
+    kinds = getattr(text, "layer_types", None)
+    count = int(text.num_hidden_layers)
+    there = [index for index in range(count) if kinds is None or "linear" not in str(kinds[index])]
+    if needs.layers is None:
+        return tuple(there)
+    return tuple(sorted(set(_counted("layer", needs.layers, there, count))))
+
+
+def _counted(what: str, asked: Sequence[int], there: Sequence[int], count: int | None = None) -> tuple[int, ...]:
+    """Indices with the negative ones counted from the end."""
+    count = len(there) if count is None else count
+    found = tuple(index + count if index < 0 else index for index in asked)
+    for index, given in zip(found, asked, strict=True):
+        if index not in there:
+            raise ModelError(f"the model has no attention {what} {given}", hint=f"it has {count}, counted from 0")
+    return found
