@@ -10,6 +10,7 @@ class PaliGemma(VisualFamily):
     """PaliGemma and PaliGemma 2; a checkpoint without a chat template, asked with the bare prompt."""
 
     model_types = ("paligemma",)
+    one_pass = False
 
     def layout(self, processed: Processed) -> VisualLayout:
         """One grid over the whole image."""
