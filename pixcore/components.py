@@ -364,7 +364,7 @@ class Judge(Component[ConfigT]):
             response: What the model said.
         """
 
-    def grade_many(self, items: Sequence[tuple[str, Sequence[str], int, str]]) -> Iterator[Verdict | Exception]:
+    def grade_many(self, items: Iterable[tuple[str, Sequence[str], int, str]]) -> Iterator[Verdict | Exception]:
         """Grade many answers in order; override where calls can overlap. A failed one yields its error."""
         for question, options, answer, response in items:
             try:

@@ -1,4 +1,4 @@
-"""A run is a folder of `run.json`, `summary.json`, `predictions.jsonl`, `report.html`; files appear whole or not at all."""
+"""A run is a folder of `run.json`, `summary.json`, `predictions.jsonl`, `report.html`, each whole or not there."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class Run:
     def answers(self) -> dict[Protocol, Answer]:
         """The answer stage of each protocol; letters are answered without reading attention."""
         config = self.resolved.config
-        plain = self._answer(None, "answer")
+        plain = self._answer(None, "answer (letters)" if set(config.protocols) != {Protocol.LETTER} else "answer")
         if self.resolved.extractor is None or self.resolved.masks is None:
             return dict.fromkeys(config.protocols, plain)
         seen = self._answer(self.resolved.extractor, "answer")
@@ -240,28 +240,28 @@ class Run:
         """By row name and protocol; the control's row among them."""
         names = row_names(self.resolved.selections)
         rows = {
-            name: {
-                protocol: self._select(protocol, proposals, part, f"select: {name}")
-                for protocol, proposals in self.proposals.items()
-            }
+            name: self._select(self.proposals, part, f"select: {name}")
             for name, part in zip(names, self.resolved.selections, strict=True)
         }
         if self.control_name is not None and self.resolved.control_selection is not None:
-            rows[self.control_name] = {
-                protocol: self._select(protocol, control, self.resolved.control_selection, "select: control")
-                for protocol, control in self.controls.items()
-            }
+            rows[self.control_name] = self._select(self.controls, self.resolved.control_selection, "select: control")
         return rows
 
-    def _select(self, protocol: Protocol, proposals: Propose | Control, strategy: Part, label: str) -> Select:
-        return Select(
-            self.resolved.config.store,
-            self.context,
-            label,
-            answers=self.answers[protocol],
-            proposals=proposals,
-            strategy=strategy,
-        )
+    def _select(
+        self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: Part, label: str
+    ) -> dict[Protocol, Select]:
+        by_pool: dict[Stage, Select] = {}
+        for protocol, pool in pools.items():
+            if pool not in by_pool:
+                by_pool[pool] = Select(
+                    self.resolved.config.store,
+                    self.context,
+                    label,
+                    answers=self.answers[protocol],
+                    proposals=pool,
+                    strategy=strategy,
+                )
+        return {protocol: by_pool[pool] for protocol, pool in pools.items()}
 
     @cached_property
     def grades(self) -> dict[Protocol, Grade]:
@@ -303,10 +303,8 @@ class Run:
             for control in dict.fromkeys(self.controls.values()):
                 control.run(self._after(control.proposals, by_image, self.controls, control), monitor)
             for row in self.selections.values():
-                for protocol, select in row.items():
-                    finished = select.proposals.store.finished()
-                    mine = [item for item in items if item.request.protocol is protocol and item.segmented]
-                    select.run([item for item in mine if item.key in finished], monitor)
+                for select in dict.fromkeys(row.values()):
+                    select.run(self._after(select.proposals, by_image, row, select), monitor)
             for protocol, grade in self.grades.items():
                 mine = [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
                 finished = self.answers[protocol].store.finished()

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import sqlite3
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,18 +93,19 @@ class StageStore:
     def put(self, key: str, sample_id: str, entry: Entry) -> None:
         """Keep one record, in one transaction, in place of a failure or record under the same key."""
         body = json.dumps(entry.body, ensure_ascii=False, separators=(",", ":"))
-        self._write(key, sample_id, body, _pack(entry.arrays), None)
-
-    def put_failure(self, key: str, sample_id: str, error: str) -> None:
-        """Keep that a sample failed; it never hides a record that another process has made."""
-        if key not in self.finished():
-            self._write(key, sample_id, None, None, error)
-
-    def _write(self, key: str, sample_id: str, body: str | None, arrays: bytes | None, error: str | None) -> None:
         with self._explained():
             self._db.execute(
-                "INSERT OR REPLACE INTO records (key, sample_id, body, arrays, error) VALUES (?, ?, ?, ?, ?)",
-                (key, sample_id, body, arrays, error),
+                "INSERT OR REPLACE INTO records (key, sample_id, body, arrays) VALUES (?, ?, ?, ?)",
+                (key, sample_id, body, _pack(entry.arrays)),
+            )
+
+    def put_failure(self, key: str, sample_id: str, error: str) -> None:
+        """Keep that a sample failed; a failure never replaces a record."""
+        with self._explained():
+            self._db.execute(
+                "INSERT INTO records (key, sample_id, error) VALUES (?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET error = excluded.error WHERE body IS NULL",
+                (key, sample_id, error),
             )
 
     def get(self, key: str) -> Entry | None:
@@ -155,7 +157,7 @@ class StageStore:
             else:
                 hint = "is the folder writable, and on a local disk?"
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
-        except (sqlite3.DatabaseError, json.JSONDecodeError, ValueError) as error:
+        except (sqlite3.DatabaseError, zipfile.BadZipFile, ValueError) as error:
             raise StoreError(
                 f"the stage store {self.path} is damaged: {error}",
                 hint="move this file away and run again: this stage is computed anew, the others are kept",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pixcore.geometry import VisualLayout
 from pixcore.plugins import Registry
-from pixcore.predictions import prediction_lines
+from pixcore.predictions import prediction_line
 from pixcore.report.html import write_report
 from pixcore.report.summary import from_dict, to_dict
 from pixcore.report.table import SummaryTable
@@ -37,7 +37,8 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
     with replacing(folder / PREDICTIONS) as file:
         for result in job.results():
             tally.add(result)
-            for record in prediction_lines(result, job.rows):
+            for outcome in result.results.values():
+                record = prediction_line(result.sample, outcome, job.rows)
                 file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                 registry.notify("sample_finished", run=str(folder), record=record)
     summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name)

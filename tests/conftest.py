@@ -1,0 +1,94 @@
+"""What the core's tests share: a toy plugin, installed the way a real one is, and a way to run commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOY = Path(__file__).parent / "toy"
+
+TOY_RUN = {
+    "benchmark": {"name": "toy-boxes", "pairs": 3},
+    "model": {"name": "toy"},
+    "extractor": "toy-rows",
+    "transforms": [],
+    "grouper": "toy-each",
+    "points": "toy-peak",
+    "masks": "toy-squares",
+    "selections": ["toy-first", "toy-best", "toy-random"],
+    "control": {"points": "toy-anywhere", "selection": "toy-best"},
+    "judge": "toy-judge",
+    "letter_judge": "toy-judge",
+}
+
+
+class Workplace:
+    """A folder with a config in it, and commands run there with the toy plugin installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(TOY),
+            "PIXCORE_PLUGINS": "toy",
+            "COLUMNS": "120",
+        }
+
+    def config(self, **changes: object) -> Path:
+        """Write a config: the toy run with some sections changed."""
+        document = {**TOY_RUN, "output": "out", "store": "store", **changes}
+        path = self.folder / "run.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command in the background."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "pixcore", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end and hold it to an exit status."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pixcore", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert status is None or done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
+        return done
+
+    def summary(self, folder: str = "out") -> dict:
+        """A run's figures."""
+        return json.loads((self.folder / folder / "summary.json").read_text())
+
+    def predictions(self, folder: str = "out") -> list[dict]:
+        """A run's predictions."""
+        return [json.loads(line) for line in (self.folder / folder / "predictions.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the benchmarks' annotations and published numbers, beside the project."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the shared folder with annotations and goldens is absent")
+    return folder

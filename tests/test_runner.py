@@ -1,0 +1,140 @@
+"""Runs of the toy plugin: what is computed again, what is not, and what happens to a sample that fails."""
+
+from __future__ import annotations
+
+import json
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_second_run_computes_nothing(workplace):
+    log = workplace.folder / "log"
+    config = workplace.config(model={"name": "toy", "log": str(log)})
+    workplace("run", str(config))
+    first, report = workplace.summary(), (workplace.folder / "out" / "predictions.jsonl").read_bytes()
+    assert len(lines(log)) == 18
+    workplace("run", str(config))
+    assert len(lines(log)) == 18
+    assert workplace.summary() == first
+    assert (workplace.folder / "out" / "predictions.jsonl").read_bytes() == report
+
+
+def test_another_strategy_runs_no_model_and_no_generator(workplace):
+    log = workplace.folder / "log"
+    model = {"name": "toy", "log": str(log)}
+    workplace("run", str(workplace.config(model=model, selections=["toy-first"])))
+    stores = {path.name for path in (workplace.folder / "store").glob("*.sqlite")}
+    workplace("run", str(workplace.config(model=model, selections=["toy-best"])))
+    assert len(lines(log)) == 18
+    new = {path.name for path in (workplace.folder / "store").glob("*.sqlite")} - stores
+    assert {name.split("-")[0] for name in new} == {"select"}
+
+
+def test_another_point_selector_asks_the_model_nothing(workplace):
+    log = workplace.folder / "log"
+    model = {"name": "toy", "log": str(log)}
+    workplace("run", str(workplace.config(model=model)))
+    workplace("run", str(workplace.config(model=model, points="toy-anywhere")))
+    assert len(lines(log)) == 18
+
+
+def test_limit_and_sample(workplace):
+    config = str(workplace.config())
+    workplace("run", config, "--limit", "2")
+    assert workplace.summary()["samples"] == 2
+    workplace("run", config, "--sample", "s3", "--sample", "s1")
+    assert [line["sample_id"] for line in workplace.predictions()] == ["s3", "s3", "s3", "s1", "s1", "s1"]
+    failed = workplace("run", config, "--sample", "s33", status=2)
+    assert "no sample 's33'" in failed.stderr
+
+
+def test_set_goes_into_sections(workplace):
+    config = str(workplace.config(benchmark="toy-boxes", selections=["toy-first"]))
+    workplace("run", config, "--set", "benchmark.pairs=1", "--set", "selections.0=toy-random")
+    document = json.loads((workplace.folder / "out" / "run.json").read_text())
+    assert document["config"]["benchmark"]["pairs"] == 1
+    assert document["config"]["selections"][0]["name"] == "toy-random"
+    assert workplace.summary()["samples"] == 2
+
+
+def test_stop_keeps_what_was_computed(workplace):
+    log = workplace.folder / "log"
+    model = {"name": "toy", "log": str(log), "fails_on": ["s4"]}
+    failed = workplace("run", str(workplace.config(model=model, batch_size=2)), status=1)
+    assert "sample s4 (question) failed in stage answer: RuntimeError: toy failure on s4" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert len(failed.stderr.strip().splitlines()[-1]) < 300
+    assert len(lines(log)) == 4
+
+
+def test_record_keeps_the_sample_as_failed_and_tries_again(workplace):
+    model = {"name": "toy", "fails_on": ["s4"]}
+    config = workplace.config(model=model, on_error="record", batch_size=4)
+    first = workplace("run", str(config))
+    assert "3 failed" in first.stderr
+    assert workplace.summary()["failed"] == 3
+    assert "failed" in first.stdout
+    failed = [line for line in workplace.predictions() if line.get("error")]
+    assert {line["sample_id"] for line in failed} == {"s4"}
+    assert all("toy failure" in line["error"] and not line["text"] for line in failed)
+    report = (workplace.folder / "out" / "report.html").read_text()
+    assert "toy failure on s4" in report
+    again = workplace("run", str(config))
+    assert "3 failed" in again.stderr
+
+
+def test_a_failure_counts_as_wrong_and_zero(workplace):
+    workplace("run", str(workplace.config()))
+    whole = {row["name"]: row["figures"] for row in workplace.summary()["rows"]}
+    model = {"name": "toy", "fails_on": ["s4"]}
+    workplace("run", str(workplace.config(model=model, on_error="record")))
+    less = {row["name"]: row["figures"] for row in workplace.summary()["rows"]}
+    assert less["toy-best"]["M"]["n"] == whole["toy-best"]["M"]["n"] == 6
+    per_sample = [line for line in workplace.predictions() if line["protocol"] == "segment"]
+    assert len(per_sample) == 6
+    assert less["toy-best"]["M"]["value"] < whole["toy-best"]["M"]["value"]
+
+
+def test_a_pixel_level_model_needs_no_attention(workplace):
+    config = workplace.config(model="toy-masks", extractor=None, masks=None, selections=[])
+    workplace("run", str(config))
+    (row,) = workplace.summary()["rows"]
+    assert row["name"] == "own masks"
+    assert row["figures"]["M"]["value"] == 100.0
+
+
+def test_answers_alone(workplace):
+    config = workplace.config(extractor=None, masks=None, selections=[], protocols=["letter"])
+    workplace("run", str(config))
+    (row,) = workplace.summary()["rows"]
+    assert row["figures"]["A per sample"]["value"] == 50.0
+    assert row["figures"]["A"]["value"] == 0.0
+    assert row["figures"]["M"]["value"] is None
+
+
+def test_the_models_own_prompt_is_asked(workplace):
+    workplace("run", str(workplace.config()))
+    prompts = {line["protocol"]: line["prompt"] for line in workplace.predictions()}
+    assert prompts["segment"] == "Where is the box?"
+    workplace("run", str(workplace.config(prompts={"segment": "Show {expression}!"})))
+    prompts = {line["protocol"]: line["prompt"] for line in workplace.predictions()}
+    assert prompts["segment"] == "Show the box!"
+
+
+def test_report_is_written_again_from_records(workplace):
+    workplace("run", str(workplace.config()))
+    before = workplace.summary()
+    for name in ("report.html", "summary.json", "predictions.jsonl"):
+        (workplace.folder / "out" / name).unlink()
+    workplace("report", "out")
+    assert workplace.summary() == before
+    assert (workplace.folder / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_batches_change_nothing(workplace):
+    workplace("run", str(workplace.config(batch_size=1)))
+    one = workplace.predictions()
+    workplace("run", str(workplace.config(batch_size=4, store="other")))
+    assert workplace.predictions() == one

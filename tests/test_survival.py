@@ -1,0 +1,116 @@
+"""Kill a run at any instant and start it again: nothing is lost but the sample in flight, nothing is done twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+KILLS = 50
+
+
+def records(store: Path) -> dict[str, dict[str, tuple]]:
+    """Everything that the stage stores hold, file by file, except when it was written."""
+    found = {}
+    for path in sorted(store.glob("*.sqlite")):
+        with sqlite3.connect(path) as database:
+            rows = database.execute("SELECT key, sample_id, body, arrays, error FROM records").fetchall()
+        found[path.name] = {row[0]: row[1:] for row in rows}
+    return found
+
+
+def test_fifty_kills_end_like_an_undisturbed_run(workplace):
+    """SIGKILL at 50 random instants, until the run has ended and beyond."""
+    log = workplace.folder / "answered.log"
+    model = {"name": "toy", "pause": 0.005, "log": str(log)}
+    benchmark = {"name": "toy-boxes", "pairs": 40}
+    config = workplace.config(model=model, benchmark=benchmark, batch_size=1)
+    rng = random.Random(20261123)
+    kills = finished = 0
+    while kills < KILLS:
+        process = workplace.start("run", str(config))
+        deadline = time.monotonic() + 120
+        before = _written(workplace.folder / "store")
+        # the instants are counted from the first record on, or start-up would eat most of them
+        while process.poll() is None and _written(workplace.folder / "store") == before:
+            assert time.monotonic() < deadline, "the run makes no records"
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0.0, 0.12))
+        process.send_signal(signal.SIGKILL)
+        kills += 1
+        if process.wait() == 0:
+            finished += 1
+        process.stdout.close()
+        process.stderr.close()
+    interrupted = workplace("run", str(config))
+    assert "240/240" in interrupted.stderr or "there already" in interrupted.stderr
+
+    answered = Counter(line for line in log.read_text().splitlines())
+    assert len(answered) == 240
+    assert sum(answered.values()) <= 240 + kills, "a kill may cost the sample in flight, and no other"
+
+    undisturbed = workplace.config(model=model, benchmark=benchmark, batch_size=1, store="fresh", output="calm")
+    workplace("run", str(undisturbed))
+    assert records(workplace.folder / "store") == records(workplace.folder / "fresh")
+    assert workplace.predictions("out") == workplace.predictions("calm")
+    assert workplace.summary("out") == workplace.summary("calm")
+
+
+def test_two_processes_on_one_store(workplace):
+    config = workplace.config(model={"name": "toy", "pause": 0.01}, benchmark={"name": "toy-boxes", "pairs": 15})
+    both = [workplace.start("run", str(config), "--set", f"output=out{i}") for i in range(2)]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert workplace.predictions("out0") == workplace.predictions("out1")
+
+
+def test_a_store_is_readable_while_it_is_written(workplace):
+    config = workplace.config(model={"name": "toy", "pause": 0.05}, benchmark={"name": "toy-boxes", "pairs": 15})
+    process = workplace.start("run", str(config))
+    counts = set()
+    while process.poll() is None:
+        counts.add(_written(workplace.folder / "store"))
+        time.sleep(0.02)
+    process.communicate()
+    assert process.returncode == 0
+    assert len(counts) > 5
+
+
+def test_ctrl_c_says_how_to_go_on(workplace):
+    config = workplace.config(model={"name": "toy", "pause": 0.2})
+    process = workplace.start("run", str(config))
+    while _written(workplace.folder / "store") == 0:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    workplace("run", str(config))
+
+
+def test_shards_share_a_store(workplace):
+    log = workplace.folder / "answered.log"
+    config = workplace.config(model={"name": "toy", "log": str(log)}, benchmark={"name": "toy-boxes", "pairs": 5})
+    for shard in ("1/3", "2/3", "3/3"):
+        workplace("run", str(config), "--shard", shard)
+    assert len(log.read_text().splitlines()) == 30
+    assert not (workplace.folder / "out" / "summary.json").exists()
+    workplace("run", str(config))
+    assert len(log.read_text().splitlines()) == 30
+    assert workplace.summary()["samples"] == 10
+
+
+def _written(store: Path) -> int:
+    total = 0
+    for path in store.glob("*.sqlite"):
+        try:
+            with sqlite3.connect(path, timeout=10) as database:
+                total += database.execute("SELECT COUNT(*) FROM records").fetchone()[0]
+        except sqlite3.OperationalError:
+            continue  # not yet created
+    return total

@@ -1,0 +1,216 @@
+"""The toy components: deterministic, fast, and as small as the interfaces allow."""
+
+import hashlib
+import time
+
+import numpy as np
+
+from pixcore import masks
+from pixcore.components import (
+    AttentionExtractor,
+    Benchmark,
+    Judge,
+    MaskGenerator,
+    ModelAdapter,
+    Needs,
+    PointSelector,
+    SelectionStrategy,
+    TokenGrouper,
+)
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import (
+    Image,
+    MaskProposal,
+    PointPrompt,
+    Protocol,
+    Response,
+    Sample,
+    Selection,
+    Token,
+    TokenGroup,
+    Verdict,
+)
+
+GRID = 6
+
+
+def _log(config, line):
+    if config.log is not None:
+        with config.log.open("a") as file:
+            file.write(line + "\n")
+
+
+class ToyModel(ModelAdapter):
+    """Looks at the brightest cell while saying its last word."""
+
+    capabilities = frozenset({"text", "attention"})
+
+    def answer(self, requests, extractor=None):
+        for request in requests:
+            if request.sample_id in self.config.fails_on:
+                raise RuntimeError(f"toy failure on {request.sample_id}")
+        return [self._answer(request, extractor) for request in requests]
+
+    def _answer(self, request, extractor):
+        pixels = request.image.pixels()
+        time.sleep(self.config.pause)
+        _log(self.config, f"answer {request.protocol} {request.sample_id}")
+        if request.protocol is Protocol.LETTER:
+            return Response("A", (Token(1, "A", 0, 1), Token(0, "", 1, 1)))
+        text = "there is a bright box"
+        words, tokens, start = text.split(), [], 0
+        for word in words:
+            start = text.index(word, start)
+            tokens.append(Token(len(word), word, start, start + len(word)))
+        tokens.append(Token(0, "", len(text), len(text)))
+        layout = VisualLayout.single(VisualGrid.stretched(GRID, GRID, (pixels.shape[1], pixels.shape[0])))
+        if extractor is None:
+            return Response(text, tuple(tokens))
+        cells = _cells(pixels)
+        extractor.begin(1, 1, 1, cells.size)
+        for index in range(len(tokens)):
+            noise = np.random.default_rng([index, int(hashlib.sha256(request.prompt.encode()).hexdigest()[:8], 16)])
+            row = cells.reshape(-1) if index == len(words) - 1 else noise.random(cells.size).astype(np.float32)
+            extractor.observe(0, row[None, None])
+            extractor.end_step()
+        return Response(text, tuple(tokens), maps=extractor.maps()[0], layout=layout)
+
+
+def _cells(pixels):
+    height, width = pixels.shape[:2]
+    rows, cols = np.arange(height) * GRID // height, np.arange(width) * GRID // width
+    cells = np.zeros((GRID, GRID), np.float32)
+    np.add.at(cells, (rows[:, None], cols[None, :]), pixels[..., 0].astype(np.float32))
+    return cells / cells.max() if cells.max() else cells
+
+
+class ToyMasks(ModelAdapter):
+    """Segments what is bright by itself."""
+
+    capabilities = frozenset({"text", "masks"})
+
+    def answer(self, requests, extractor=None):
+        found = [masks.encode(request.image.pixels()[..., 0] > 128) for request in requests]
+        return [Response("a box <script>alert(1)</script>", mask=mask, masks=(mask,)) for mask in found]
+
+
+class ToyRows(AttentionExtractor):
+    """The last layer's mean over heads."""
+
+    needs = Needs(layers=(-1,))
+
+    def begin(self, batch, layers, heads, cells):
+        self._steps = []
+
+    def observe(self, layer, rows):
+        self._steps.append(np.asarray(rows).mean(1))
+
+    def maps(self):
+        return list(np.stack(self._steps, axis=1).astype(np.float32))
+
+
+class ToyEach(TokenGrouper):
+    """Every token that adds text is a group."""
+
+    def group(self, text, tokens):
+        return [TokenGroup((i,), t.text, t.start, t.end) for i, t in enumerate(tokens) if t.end > t.start]
+
+
+class ToyPeak(PointSelector):
+    """The highest pixel."""
+
+    def select(self, relevance):
+        row, col = np.unravel_index(int(relevance.argmax()), relevance.shape)
+        return PointPrompt.at((float(col), float(row)))
+
+
+class ToyAnywhere(PointSelector):
+    """Any pixel."""
+
+    def select(self, relevance):
+        height, width = relevance.shape
+        return PointPrompt.at((float(self.rng.integers(width)), float(self.rng.integers(height))))
+
+
+class ToySquares(MaskGenerator):
+    """Three squares around the point."""
+
+    def segment(self, image, prompts):
+        width, height = image.size
+        return [self._squares(prompt, width, height) for prompt in prompts]
+
+    def _squares(self, prompt, width, height):
+        x, y = prompt.points[0]
+        ys, xs = np.mgrid[:height, :width]
+        distance = np.maximum(np.abs(xs - x), np.abs(ys - y))
+        return MaskProposal(np.stack([distance <= r for r in (2, 5, 9)]), np.array([0.3, 0.2, 0.1], np.float32))
+
+
+class ToyFirst(SelectionStrategy):
+    """The first mask of the first candidate."""
+
+    def select(self, sample, response, candidates):
+        return Selection.chosen(0, 0) if candidates else Selection.nothing("no candidate")
+
+
+class ToyRandom(SelectionStrategy):
+    """Any candidate."""
+
+    def select(self, sample, response, candidates):
+        return Selection.chosen(int(self.rng.integers(len(candidates))), 0) if candidates else Selection.nothing()
+
+
+class ToyBest(SelectionStrategy):
+    """The mask with the best IoU."""
+
+    uses_ground_truth = True
+
+    def select(self, sample, response, candidates):
+        if not candidates:
+            return Selection.nothing("no candidate")
+        ious = np.array([masks.iou(candidate.masks, [sample.mask])[:, 0] for candidate in candidates])
+        candidate, mask = np.unravel_index(int(ious.argmax()), ious.shape)
+        return Selection.chosen(int(candidate), int(mask), score=float(ious.max()))
+
+
+class ToyBoxes(Benchmark):
+    """A bright box on the left or on the right."""
+
+    def samples(self):
+        config = self.config
+        for index in range(2 * config.pairs):
+            pixels, inside = _scene(index, config.size)
+            name = f"s{0 if config.twice else index}"
+            image = Image.from_pixels(pixels, name=name)
+            if config.folder is not None:
+                image = Image.from_path(config.folder / f"{name}.png", known_size=config.size)
+            yield Sample(
+                id=name,
+                image=image,
+                question="Is the box on the left or on the right?",
+                options=("left", "right"),
+                answer=index % 2,
+                expression="the box",
+                mask=masks.encode(inside),
+                pair=str(index // 2),
+                categories={"side": "left" if index % 2 == 0 else "right"},
+            )
+
+
+def _scene(index, size):
+    width, height = size
+    rng = np.random.default_rng(index // 2)
+    pixels = rng.integers(0, 60, (height, width, 3)).astype(np.uint8)
+    inside = np.zeros((height, width), bool)
+    x = width // 8 if index % 2 == 0 else width // 2 + width // 8
+    inside[height // 4 : height // 4 + max(height // 3, 1), x : x + max(width // 5, 1)] = True
+    pixels[inside] = 230
+    return pixels, inside
+
+
+class ToyJudge(Judge):
+    """Right when the option's text or letter is the answer's start."""
+
+    def grade(self, question, options, answer, response):
+        correct = response.strip().lower() in (options[answer], "ab"[answer])
+        return Verdict(correct, "toy rule")

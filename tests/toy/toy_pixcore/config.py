@@ -1,0 +1,39 @@
+"""Configs of the toy components."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pixcore.components import Config, ModelConfig
+from pixcore.records import Protocol
+
+
+class ToyModelConfig(ModelConfig):
+    """Options of the toy model.
+
+    Attributes:
+        pause: Seconds that an answer takes.
+        fails_on: Sample ids that it can't answer.
+        log: A file that gets a line for every answered request.
+    """
+
+    prompts: ClassVar = {Protocol.SEGMENT: "Where is {expression}?"}
+
+    pause: float = 0.0
+    fails_on: tuple[str, ...] = ()
+    log: Path | None = None
+
+
+class ToyBoxesConfig(Config):
+    """Options of the toy benchmark.
+
+    Attributes:
+        pairs: Pairs of images.
+        size: (width, height).
+        folder: Images to use in place of drawn ones, by name.
+        twice: Give one id twice.
+    """
+
+    pairs: int = 4
+    size: tuple[int, int] = (40, 24)
+    folder: Path | None = None
+    twice: bool = False

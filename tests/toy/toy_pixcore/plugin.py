@@ -1,0 +1,47 @@
+"""Registers the toy components."""
+
+from pixcore import hookimpl
+
+
+@hookimpl
+def register_model_adapters(register):
+    register("toy", "toy_pixcore.components:ToyModel", config="toy_pixcore.config:ToyModelConfig", summary="counts")
+    register("toy-masks", "toy_pixcore.components:ToyMasks", config="toy_pixcore.config:ToyModelConfig", summary="masks")
+
+
+@hookimpl
+def register_attention_extractors(register):
+    register("toy-rows", "toy_pixcore.components:ToyRows", summary="keeps the last layer")
+
+
+@hookimpl
+def register_token_groupers(register):
+    register("toy-each", "toy_pixcore.components:ToyEach", summary="a group a token")
+
+
+@hookimpl
+def register_point_selectors(register):
+    register("toy-peak", "toy_pixcore.components:ToyPeak", summary="the highest pixel")
+    register("toy-anywhere", "toy_pixcore.components:ToyAnywhere", summary="a random pixel")
+
+
+@hookimpl
+def register_mask_generators(register):
+    register("toy-squares", "toy_pixcore.components:ToySquares", summary="three squares around a point")
+
+
+@hookimpl
+def register_selection_strategies(register):
+    register("toy-first", "toy_pixcore.components:ToyFirst", summary="the first mask")
+    register("toy-best", "toy_pixcore.components:ToyBest", summary="the best mask: an upper bound")
+    register("toy-random", "toy_pixcore.components:ToyRandom", summary="any mask")
+
+
+@hookimpl
+def register_benchmarks(register):
+    register("toy-boxes", "toy_pixcore.components:ToyBoxes", config="toy_pixcore.config:ToyBoxesConfig", summary="boxes")
+
+
+@hookimpl
+def register_judges(register):
+    register("toy-judge", "toy_pixcore.components:ToyJudge", summary="looks for the option's text")
