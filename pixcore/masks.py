@@ -175,6 +175,8 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
     if isinstance(counts, list):
         if not all(isinstance(n, int) and n >= 0 for n in counts):
             raise DataError(f"{where} has run lengths that are no whole numbers", hint="expected integers >= 0")
+        if sum(counts) != width * height:
+            raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
         return from_runs(counts, (width, height))
     if not isinstance(counts, str):
         raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
