@@ -118,9 +118,7 @@ def _car(paint: dict[str, Colour], values: tuple[str, ...]) -> list[Shape]:
     shapes = [
         _polygon("cabin", [(-0.36, -0.02), (-0.27, -0.33), (0.09, -0.33), (0.25, -0.02)], paint["cabin"]),
         _polygon("cabin", [(0.0, -0.25), (0.06, -0.25), (0.16, -0.05), (0.0, -0.05)], _GLASS, outlined=False),
-        _polygon(
-            "cabin", [(-0.21, -0.25), (-0.06, -0.25), (-0.06, -0.05), (-0.27, -0.05)], _GLASS, outlined=False
-        ),
+        _polygon("cabin", [(-0.21, -0.25), (-0.06, -0.25), (-0.06, -0.05), (-0.27, -0.05)], _GLASS, outlined=False),
         _polygon(
             "body",
             [(-0.5, 0.19), (-0.5, -0.01), (-0.42, -0.05), (0.27, -0.05), (0.46, 0.0), (0.5, 0.06), (0.5, 0.19)],

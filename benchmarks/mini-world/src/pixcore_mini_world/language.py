@@ -9,7 +9,7 @@ from pixcore_mini_world.kinds import COLOURS, Category, verb_of
 from pixcore_mini_world.scene import Scene, Thing
 
 _NEAR_EDGE = 0.36
-_PLACES = (
+PLACES = (
     ("in the upper left corner", "at the top", "in the upper right corner"),
     ("on the left side", "in the middle", "on the right side"),
     ("in the lower left corner", "at the bottom", "in the lower right corner"),
@@ -50,7 +50,7 @@ def place(thing: Thing) -> str:
     """Where a thing is: one of nine places."""
     column = 0 if thing.x < _NEAR_EDGE else 2 if thing.x > 1 - _NEAR_EDGE else 1
     row = 0 if thing.y < _NEAR_EDGE else 2 if thing.y > 1 - _NEAR_EDGE else 1
-    return _PLACES[row][column]
+    return PLACES[row][column]
 
 
 def reference(scene: Scene, thing: Thing, *, coloured: bool = False) -> str:
@@ -168,9 +168,7 @@ def ask_position(
     return Question(text, options, answer, sentence.format(right), ref, index, None, "position")
 
 
-def ask_presence(
-    scene: Scene, noun: str, index: int | None, rng: Random, *, flip: bool | None = None
-) -> Question:
+def ask_presence(scene: Scene, noun: str, index: int | None, rng: Random, *, flip: bool | None = None) -> Question:
     """A question about whether something is there.
 
     Args:

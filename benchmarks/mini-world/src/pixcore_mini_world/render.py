@@ -79,13 +79,10 @@ def render(scene: Scene, size: int = DEFAULT_SIZE) -> Picture:
     return Picture(image, labels.copy(), tuple(regions))
 
 
-def _stroke(
-    pen: ImageDraw.ImageDraw, thing: Thing, shape: Shape, side: int, fill: object, line: object
-) -> None:
+def _stroke(pen: ImageDraw.ImageDraw, thing: Thing, shape: Shape, side: int, fill: object, line: object) -> None:
     """Draws one shape on one canvas; the same call draws colours and labels, so that they agree."""
     points = [
-        (round((thing.x + x * thing.size) * side), round((thing.y + y * thing.size) * side))
-        for x, y in shape.points
+        (round((thing.x + x * thing.size) * side), round((thing.y + y * thing.size) * side)) for x, y in shape.points
     ]
     line_width = max(1, round(side / 150)) if shape.outlined else 0
     if shape.form == "polygon":
@@ -124,9 +121,7 @@ def _relief(label_canvas: Image.Image, size: int) -> _Relief:
     height = np.asarray(round_edge).astype(np.int16)
     step = max(1, round(scale))
     slope = np.zeros_like(height)
-    slope[step:-step, step:-step] = (
-        height[2 * step :, 2 * step :] - height[: -2 * step, : -2 * step]
-    )
+    slope[step:-step, step:-step] = height[2 * step :, 2 * step :] - height[: -2 * step, : -2 * step]
     bevel = slope * np.asarray(solid).astype(np.int16) // 255 // 4
     offset = max(1, round(2 * scale))
     shadow = np.zeros_like(height)
@@ -134,9 +129,7 @@ def _relief(label_canvas: Image.Image, size: int) -> _Relief:
     return _Relief(bevel, shadow)
 
 
-def _with_light(
-    ground: npt.NDArray[np.int16], scene: Scene, relief: _Relief
-) -> npt.NDArray[np.uint8]:
+def _with_light(ground: npt.NDArray[np.int16], scene: Scene, relief: _Relief) -> npt.NDArray[np.uint8]:
     """The ground with the things' shadows and the glow of lamps that are on."""
     size = len(ground)
     lit = ground - ground * relief.shadow[..., None].astype(np.int32) // 255 * 2 // 5
@@ -146,9 +139,7 @@ def _with_light(
         pen = ImageDraw.Draw(glow)
         for lamp in lamps:
             x, y, reach = lamp.x * size, (lamp.y - 0.02 * lamp.size) * size, 0.3 * lamp.size * size
-            pen.ellipse(
-                (round(x - reach), round(y - reach), round(x + reach), round(y + reach)), fill=235
-            )
+            pen.ellipse((round(x - reach), round(y - reach), round(x + reach), round(y + reach)), fill=235)
         softly = glow.filter(ImageFilter.BoxBlur(0.07 * size * lamps[0].size * 2))
         amount = np.asarray(softly).astype(np.int32)[..., None]
         lit = lit + (np.array((255, 248, 190)) - lit) * amount // 255

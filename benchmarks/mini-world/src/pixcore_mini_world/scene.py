@@ -117,9 +117,7 @@ def fits(things: Sequence[Thing]) -> bool:
     boxes = [thing.box for thing in things]
     inside = all(left >= 0 and top >= 0 and right <= 1 and bottom <= 1 for left, top, right, bottom in boxes)
     return inside and not any(
-        a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-        for i, a in enumerate(boxes)
-        for b in boxes[:i]
+        a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for i, a in enumerate(boxes) for b in boxes[:i]
     )
 
 

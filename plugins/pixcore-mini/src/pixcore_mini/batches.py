@@ -1,0 +1,205 @@
+"""Training batches, each a function of (recipe seed, stage, step) alone, so that training resumes exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from pixcore_mini_world.kinds import COLOURS, KINDS
+from pixcore_mini_world.language import PLACES, place
+from pixcore_mini_world.render import render
+from pixcore_mini_world.scene import Scene, make_scene, scene_random
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerFast
+
+from pixcore_mini.dialogue import Turn, dialogue, random_question, told_letter
+from pixcore_mini.network import GRID
+from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, PAD, USER
+
+IGNORED = -100
+#: Text positions behind the visual tokens in a packed row; a turn that does not fit any more is left out.
+TEXT_LENGTH = 304
+#: A letter is one token among the thirty of a description; this keeps it from being drowned.
+LETTER_WEIGHT = 4.0
+#: The begin mark and the visual tokens.
+PREFIX_LENGTH = 1 + GRID * GRID
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Several turns about one image behind one copy of its visual tokens.
+
+    All but ``images`` are (batch, TEXT_LENGTH).
+
+    Attributes:
+        images: (batch, height, width, 3) uint8.
+        tokens: token ids.
+        positions: rotary positions; every turn starts right behind the visual tokens.
+        turns: which turn a token belongs to, from 1; -1 is padding.
+        labels: the token that follows, where it belongs to an answer; else ``IGNORED``.
+        weights: the weight of that token in the loss.
+    """
+
+    images: torch.Tensor
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    turns: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor
+
+    def to(self, device: torch.device) -> Packed:
+        """The same batch on a device."""
+        return Packed(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    def attention_mask(self) -> torch.Tensor:
+        """(batch, 1, length, length) bool: causal, and no turn sees another turn."""
+        batch, text = self.turns.shape
+        length = PREFIX_LENGTH + text
+        owner = torch.cat([self.turns.new_zeros(batch, PREFIX_LENGTH), self.turns], dim=1)
+        causal = torch.ones(length, length, dtype=torch.bool, device=owner.device).tril()
+        visible = (owner[:, None, :] == 0) | (owner[:, None, :] == owner[:, :, None])
+        return (causal & visible)[:, None]
+
+    def all_positions(self) -> torch.Tensor:
+        """(batch, length): the prefix's positions before those of the text."""
+        prefix = torch.arange(PREFIX_LENGTH, device=self.positions.device).expand(len(self.positions), -1)
+        return torch.cat([prefix, self.positions], dim=1)
+
+
+class Encoder:
+    """Turns into token ids."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Wraps the model's tokenizer."""
+        self._tokenizer = tokenizer
+        vocabulary = tokenizer.get_vocab()
+        self.pad, self.begin, self.end = vocabulary[PAD], vocabulary[BEGIN], vocabulary[END]
+        self._user, self._assistant = vocabulary[USER], vocabulary[ASSISTANT]
+
+    def __call__(self, turn: Turn) -> tuple[list[int], list[int]]:
+        """The ids of a turn's prompt (with the roles' marks) and of its answer (with the end's mark)."""
+        encode = self._tokenizer.encode
+        prompt = [self._user, *encode(turn.prompt), self._assistant]
+        return prompt, [*encode(turn.answer), self.end]
+
+    def pack(self, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packed:
+        """One row an image.
+
+        Args:
+            scenes: for each row its (height, width, 3) uint8 image and its turns.
+        """
+        shape = (len(scenes), TEXT_LENGTH)
+        tokens = torch.full(shape, self.pad)
+        positions = torch.zeros(shape, dtype=torch.long)
+        turns = torch.full(shape, -1)
+        labels = torch.full(shape, IGNORED)
+        weights = torch.zeros(shape)
+        for row, (_, row_turns) in enumerate(scenes):
+            start = 0
+            for number, turn in enumerate(row_turns, 1):
+                prompt, answer = self(turn)
+                length = len(prompt) + len(answer) - 1
+                if start + length > TEXT_LENGTH:
+                    continue
+                here, said = slice(start, start + length), slice(start + len(prompt) - 1, start + length)
+                tokens[row, here] = torch.tensor((prompt + answer)[:-1])
+                positions[row, here] = torch.arange(PREFIX_LENGTH, PREFIX_LENGTH + length)
+                turns[row, here] = number
+                labels[row, said] = torch.tensor(answer)
+                weights[row, said] = 1.0
+                if turn.is_letter:
+                    weights[row, said.start] = LETTER_WEIGHT
+                start += length
+        images = torch.from_numpy(np.stack([image for image, _ in scenes]))
+        return Packed(images, tokens, positions, turns, labels, weights)
+
+
+class JointBatches(Dataset[Packed]):
+    """Images with all kinds of turns: what the whole model is trained on."""
+
+    def __init__(self, encoder: Encoder, seed: int, rows: range) -> None:
+        """The given rows of every batch."""
+        self._encoder, self._seed, self._rows = encoder, seed, rows
+
+    def __getitem__(self, step: int) -> Packed:
+        """The batch of one step."""
+        rows = []
+        for row in self._rows:
+            rng = scene_random("train", self._seed, "joint", step, row)
+            scene = make_scene(rng, "train")
+            rows.append((render(scene).image, dialogue(scene, rng)))
+        return self._encoder.pack(rows)
+
+
+class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Text alone: a sentence, a letter question that it answers, and the letter."""
+
+    def __init__(self, encoder: Encoder, seed: int, rows: range) -> None:
+        """The given rows of every batch."""
+        self._encoder, self._seed, self._rows = encoder, seed, rows
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded token ids (batch, length), and the letters' ids (batch,)."""
+        texts, letters = [], []
+        for row in self._rows:
+            rng = scene_random("train", self._seed, "letters", step, row)
+            prompt, answer = self._encoder(told_letter(random_question(make_scene(rng, "train"), rng)))
+            texts.append([self._encoder.begin, *prompt])
+            letters.append(answer[0])
+        length = max(map(len, texts))
+        padded = [[self._encoder.pad] * (length - len(text)) + text for text in texts]
+        return torch.tensor(padded), torch.tensor(letters)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Something to know about a kind, answered by one of ``classes`` words."""
+
+    kind: str
+    about: str
+    words: tuple[str, ...]
+
+    def target(self, scene: Scene) -> int:
+        """The index of the right word; ``IGNORED`` where the kind is absent. Presence is always known."""
+        things = scene.of_kind(self.kind)
+        if self.about == "presence":
+            return int(bool(things))
+        if not things:
+            return IGNORED
+        thing = things[0]
+        if self.about == "place":
+            return self.words.index(place(thing))
+        if self.about.startswith("attribute"):
+            return self.words.index(thing.values[int(self.about.split()[1])])
+        return self.words.index(thing.colours[thing.spec.parts.index(self.about)])
+
+
+def all_queries() -> list[Query]:
+    """Presence, place, every attribute and every part's colour, of every kind."""
+    places = tuple(where for row in PLACES for where in row)
+    queries = []
+    for kind in KINDS.values():
+        queries += [Query(kind.name, "presence", ("no", "yes")), Query(kind.name, "place", places)]
+        queries += [Query(kind.name, f"attribute {i}", a.values) for i, a in enumerate(kind.attributes)]
+        queries += [Query(kind.name, part, tuple(COLOURS)) for part in kind.parts]
+    return queries
+
+
+class VisionBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Images with the answers to all queries; every kind at most once, so that a query has one answer."""
+
+    def __init__(self, seed: int, rows: range) -> None:
+        """The given rows of every batch."""
+        self._seed, self._rows = seed, rows
+        self._queries = all_queries()
+
+    def __getitem__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, height, width, 3) uint8 images and (batch, queries) targets."""
+        images, targets = [], []
+        for row in self._rows:
+            rng = scene_random("train", self._seed, "vision", step, row)
+            scene = make_scene(rng, "train", rng.choice((1, 2, 3, 4)), twins=0.0)
+            images.append(render(scene).image)
+            targets.append([query.target(scene) for query in self._queries])
+        return torch.from_numpy(np.stack(images)), torch.tensor(targets)

@@ -1,0 +1,59 @@
+"""Training state on disk: one safetensors file, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+
+def save_checkpoint(
+    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None, progress: dict[str, Any]
+) -> None:
+    """Writes parameters, optimizer state and progress; a kill at any instant leaves the old or the new file.
+
+    Args:
+        path: where to.
+        module: whose parameters.
+        optimizer: whose state; None between two stages.
+        progress: JSON values: stage, step, and what else the trainer has to know.
+    """
+    tensors = {f"module.{name}": tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+    if optimizer is not None:
+        for index, state in optimizer.state_dict()["state"].items():
+            for name, tensor in state.items():
+                tensors[f"optimizer.{index}.{name}"] = tensor.detach().cpu().clone()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
+    os.replace(partial, path)
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """The progress kept in a checkpoint."""
+    with safe_open(path, "pt") as file:
+        progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+    return progress
+
+
+def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
+    """Puts a checkpoint's parameters, and its optimizer state where it has one, in place."""
+    parameters: dict[str, torch.Tensor] = {}
+    states: dict[int, dict[str, torch.Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for key in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
+            owner, name = key.split(".", 1)
+            if owner == "module":
+                parameters[name] = file.get_tensor(key)
+            else:
+                index, name = name.split(".", 1)
+                states.setdefault(int(index), {})[name] = file.get_tensor(key)
+    module.load_state_dict(parameters)
+    if optimizer is not None and states:
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,143 @@
+"""What the model is asked and what it answers: the probing protocols' prompts about mini-world's scenes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from pixcore_mini_world import language
+from pixcore_mini_world.kinds import COLOURS, KINDS
+from pixcore_mini_world.language import Question
+from pixcore_mini_world.scene import Scene, Thing
+
+LETTERS = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One prompt and its answer.
+
+    Attributes:
+        prompt: what the user says, the image aside.
+        answer: what the model should say.
+        kind: what it exercises, for reports: "question state", "letter colour", "segment thing", ...
+    """
+
+    prompt: str
+    answer: str
+    kind: str
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether the answer is an option's letter."""
+        return self.answer in LETTERS
+
+
+def question_prompt(question: str, options: tuple[str, str]) -> str:
+    """The prompt of the protocol ``question``."""
+    return f"{question} (a) {options[0]} (b) {options[1]}"
+
+
+def letter_prompt(question: str, options: tuple[str, str]) -> str:
+    """The prompt of the protocol ``letter``, as the paper's published code puts it."""
+    return (
+        f"{question} Options:\nA. {options[0]}\nB. {options[1]}\n"
+        "Answer with the option's letter from the given choices directly."
+    )
+
+
+def segment_prompt(expression: str) -> str:
+    """The prompt of the protocol ``segment``."""
+    return f"Identify {expression} in the scene."
+
+
+def as_sentence(question: Question) -> Turn:
+    """A question answered in a sentence."""
+    return Turn(question_prompt(question.text, question.options), question.sentence, f"question {question.category}")
+
+
+def as_letter(question: Question) -> Turn:
+    """A question answered with a letter."""
+    return Turn(letter_prompt(question.text, question.options), LETTERS[question.answer], f"letter {question.category}")
+
+
+def told_letter(question: Question) -> Turn:
+    """A letter question behind the sentence that answers it: no image is needed, only the lookup."""
+    turn = as_letter(question)
+    return Turn(f"{question.sentence} {turn.prompt}", turn.answer, "letter told")
+
+
+def random_question(scene: Scene, rng: Random) -> Question:
+    """A question about something that is there: attributes twice as often as colours, then positions."""
+    index = rng.randrange(len(scene.things))
+    thing = scene.things[index]
+    coloured = rng.random() < 0.3
+    roll = rng.random()
+    if roll < 0.48:
+        attribute = rng.randrange(len(thing.spec.attributes))
+        return language.ask_attribute(scene, index, attribute, rng, coloured=coloured)
+    if roll < 0.85:
+        parts: list[str | None] = list(thing.spec.parts[1:])
+        if len(scene.of_kind(thing.kind)) == 1:
+            parts += [None, thing.spec.parts[0]]
+        return language.ask_colour(scene, index, rng.choice(parts), rng, coloured=coloured)
+    return language.ask_position(scene, index, rng, horizontal=rng.random() < 0.5, coloured=coloured)
+
+
+def random_presence(scene: Scene, rng: Random) -> Question:
+    """Whether something that is there is there."""
+    index = rng.randrange(len(scene.things))
+    thing = scene.things[index]
+    twins = len(scene.of_kind(thing.kind)) > 1
+    noun = f"{thing.colour} {thing.kind}" if twins or rng.random() < 0.4 else thing.kind
+    return language.ask_presence(scene, noun, index, rng)
+
+
+def absent_noun(scene: Scene, rng: Random) -> tuple[str, str]:
+    """A noun phrase that names nothing in the scene, and its kind: "fish", or "red fish" beside a blue one."""
+    if rng.random() < 0.4:
+        thing: Thing = rng.choice(scene.things)
+        taken = {other.colour for other in scene.of_kind(thing.kind)}
+        return f"{rng.choice([c for c in COLOURS if c not in taken])} {thing.kind}", thing.kind
+    present = {thing.kind for thing in scene.things}
+    kind = rng.choice([kind for kind in KINDS if kind not in present])
+    return (f"{rng.choice(list(COLOURS))} {kind}" if rng.random() < 0.3 else kind), kind
+
+
+def identify(scene: Scene, index: int, part: str | None, rng: Random) -> Turn:
+    """A request to segment a thing or a part."""
+    ref = language.reference(scene, scene.things[index], coloured=rng.random() < 0.4)
+    return Turn(
+        segment_prompt(language.expression(ref, part)),
+        language.describe(scene, index, part),
+        "segment part" if part else "segment thing",
+    )
+
+
+def identify_absent(scene: Scene, rng: Random) -> Turn:
+    """A request to segment something that is not there."""
+    noun, kind = absent_noun(scene, rng)
+    part = rng.choice((None, *KINDS[kind].all_parts))
+    return Turn(
+        segment_prompt(language.expression(f"the {noun}", part)), language.describe_absent(noun), "segment absent"
+    )
+
+
+def dialogue(scene: Scene, rng: Random) -> list[Turn]:
+    """What is asked about one training scene: nine turns or so, about one in five on something absent."""
+    turns = [as_letter(random_question(scene, rng)) for _ in range(2)]
+    turns += [as_sentence(random_question(scene, rng)) for _ in range(2)]
+    index = rng.randrange(len(scene.things))
+    turns.append(identify(scene, index, None, rng))
+    index = rng.randrange(len(scene.things))
+    turns.append(identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng))
+    turns.append(identify_absent(scene, rng))
+    if rng.random() < 0.5:
+        presence = random_presence(scene, rng)
+    else:
+        presence = language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
+    turns.append(as_letter(presence) if rng.random() < 0.4 else as_sentence(presence))
+    if rng.random() < 0.25:
+        turns.append(told_letter(random_question(scene, rng)))
+    rng.shuffle(turns)
+    return turns
