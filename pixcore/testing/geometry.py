@@ -121,7 +121,7 @@ def _embeddings_problem(
 
 def _judge(probes: Sequence[_Probe], layout: VisualLayout, slack: float) -> Iterator[tuple[_Probe, str]]:
     boxes = [layout.cell_box(token) for token in range(layout.tokens)]
-    touched = [np.array([box is not None and _overlap(box, probe.region) for box in boxes]) for probe in probes]
+    touched = [_touching(boxes, probe.region) for probe in probes]
     if not any(probe.change.any() for probe in probes):
         yield probes[0], "covering a region changes no visual token anywhere"
         return
@@ -134,31 +134,46 @@ def _judge(probes: Sequence[_Probe], layout: VisualLayout, slack: float) -> Iter
         for grid in range(len(layout.grids))
     ]
     for probe, own in zip(probes, touched, strict=True):
-        for message in _complaints(probe, own, layout, loudest, slack):
+        near = _touching(boxes, _grown(probe.region))
+        for message in _complaints(probe, own, near, layout, loudest, slack):
             yield probe, message
 
 
 def _complaints(
-    probe: _Probe, own: NDArray[np.bool_], layout: VisualLayout, loudest: Sequence[float], slack: float
+    probe: _Probe,
+    own: NDArray[np.bool_],
+    near: NDArray[np.bool_],
+    layout: VisualLayout,
+    loudest: Sequence[float],
+    slack: float,
 ) -> Iterator[str]:
-    """What speaks against the layout in one probe; `own` are the tokens whose cells touch the region."""
-    first = int(probe.change.argmax())
+    """What speaks against the layout in one probe.
+
+    Args:
+        probe: The covered region and the changes.
+        own: (tokens,) whose cell touches the region.
+        near: (tokens,) whose cell touches the region grown by half its size on each side.
+        layout: The adapter's.
+        loudest: For each grid, how much its tokens change where the layout says that they see the region.
+        slack: See `check_geometry`.
+    """
     named = layout.tokens_at(*probe.centre)
-    if not named and probe.change[first] <= _FAINT * max(loudest):
+    if not named and probe.change.max() <= _FAINT * max(loudest):
         return  # cropped away, or nearly
-    most = np.argsort(-probe.change)[: max(1, math.ceil(slack * layout.tokens))]
-    if not own[most].any():
-        names = ", ".join(f"{token} ({_place(layout, token)})" for token in named) or "none"
-        yield f"visual token {first} changes most ({_place(layout, first)}); the layout names {names}"
-        return
-    for token in named:
-        grid = int(layout.grid_of[token])
-        of_grid = layout.grid_of == grid
-        ahead = int((probe.change[of_grid] > probe.change[token]).sum())
+    grids = [layout.grid_of == layout.grid_of[token] for token in named]
+    for among in (np.ones(layout.tokens, bool), *grids):
+        places = np.flatnonzero(among)
+        order = places[np.argsort(-probe.change[places], kind="stable")]
+        if not own[order[: max(1, math.ceil(slack * len(order)))]].any():
+            names = ", ".join(f"{token} ({_place(layout, token)})" for token in named) or "none"
+            yield f"visual token {order[0]} changes most ({_place(layout, order[0])}); the layout names {names}"
+            return
+    for token, among in zip(named, grids, strict=True):
+        ahead = int((probe.change[among] > probe.change[token]).sum())
         claim = f"the layout names visual token {token} ({_place(layout, token)})"
-        if ahead >= int((own & of_grid).sum()) + math.floor(slack * of_grid.sum()):
+        if ahead >= int((near & among).sum()) + math.floor(slack * among.sum()):
             yield f"{claim}, but {ahead} others of its grid change more"
-        elif probe.change[token] <= _FAINT * loudest[grid]:
+        elif probe.change[token] <= _FAINT * loudest[int(layout.grid_of[token])]:
             yield f"{claim}, which hardly changes"
 
 
@@ -170,8 +185,17 @@ def _place(layout: VisualLayout, token: int) -> str:
     return f"grid {grid}, row {row}, column {col}"
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _touching(boxes: Sequence[Box | None], region: Box) -> NDArray[np.bool_]:
+    """(tokens,) whose cell shares an area with a region; a separator has none."""
+    x0, y0, x1, y1 = region
+    return np.array([box is not None and box[0] < x1 and x0 < box[2] and box[1] < y1 and y0 < box[3] for box in boxes])
+
+
+def _grown(region: Box) -> Box:
+    """The region and half its size around it: resampling carries what it holds into the next cells."""
+    x0, y0, x1, y1 = region
+    across, down = (x1 - x0) / 2, (y1 - y0) / 2
+    return (x0 - across, y0 - down, x1 + across, y1 + down)
 
 
 def _finest_cell(layout: VisualLayout, size: tuple[int, int]) -> tuple[int, int]:
