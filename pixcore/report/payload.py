@@ -22,6 +22,7 @@ from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import RLE
 from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Selection, Token, TokenGroup
 from pixcore.report.page import plain
+from pixcore.report.scaling import fitted, mask_at
 from pixcore.results import ProtocolResult, SampleResult
 
 Transform = Callable[[NDArray[np.float32], VisualLayout, NDArray[np.float32] | None], NDArray[np.float32]]
@@ -160,7 +161,7 @@ def quantise(values: NDArray[np.float32]) -> str:
 def data_uri(image: Image, longest: int) -> str:
     """An image as a data URI, no side longer than `longest` pixels."""
     pixels = image.pil()
-    pixels.thumbnail((longest, longest), PILImage.Resampling.LANCZOS)
+    pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small = max(pixels.size) <= 256
     pixels.save(buffer, "WEBP", quality=92 if small else 82, method=4)
@@ -330,8 +331,7 @@ class _MaskPool:
     @property
     def shape(self) -> tuple[int, int]:
         """(width, height) at which masks are kept."""
-        scale = min(1.0, self.longest / max(self.size))
-        return max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        return fitted(self.size, self.longest)
 
     def add(self, rle: RLE) -> int:
         """Index of a mask in `counts`."""
@@ -342,13 +342,9 @@ class _MaskPool:
         return self._places[key]
 
     def _scaled(self, rle: RLE) -> RLE:
-        width, height = self.shape
-        if masks.size_of(rle) == (width, height):
+        if masks.size_of(rle) == self.shape:
             return rle
-        full = masks.decode(rle)
-        rows = (np.arange(height) + 0.5) * full.shape[0] / height
-        cols = (np.arange(width) + 0.5) * full.shape[1] / width
-        return masks.encode(full[rows.astype(np.int64)[:, None], cols.astype(np.int64)[None, :]])
+        return masks.encode(mask_at(masks.decode(rle), self.shape))
 
 
 @dataclass
@@ -372,8 +368,7 @@ class _Maps:
         if len(layout.grids) == 1 and layout.grids[0].cells <= longest**2:
             return cls(maps, layout, layout.grids[0], resampled=False)
         # several tiles, or one large grid: what they show of the image, on one grid over the image
-        scale = min(1.0, longest / max(size))
-        cols, rows = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+        cols, rows = fitted(size, longest)
         across, down = cols / size[0], rows / size[1]
         grids = tuple(
             replace(grid, box=(grid.box[0] * across, grid.box[1] * down, grid.box[2] * across, grid.box[3] * down))

@@ -1,0 +1,82 @@
+"""The picture of one grounded image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pixcore import masks
+from pixcore.records import Candidate, Image, PointPrompt, Selection, TokenGroup
+from pixcore.report.fonts import font_for, shortened
+from pixcore.report.pictures import MASK, ground_picture, overlay
+
+
+def _candidate(size: tuple[int, int], phrase: str = "the roof") -> Candidate:
+    width, height = size
+    inside = np.zeros((height, width), bool)
+    inside[height // 4 : height // 4 + max(1, height // 2), width // 4 : width // 4 + max(1, width // 2)] = True
+    group = TokenGroup((0,), phrase, 0, len(phrase))
+    return Candidate(group, PointPrompt.at((width // 2, height // 2)), (masks.encode(inside),), (0.75,))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (112, 112), (640, 480), (20000, 1), (2, 3000), (2600, 1900)])
+def test_any_image_size_makes_a_picture_one_can_look_at(size: tuple[int, int]) -> None:
+    pixels = np.full((size[1], size[0], 3), 200, np.uint8)
+    drawn = ground_picture(
+        Image.from_pixels(pixels),
+        expression="the roof of the house",
+        candidates=[_candidate(size)] * 3,
+        selection=Selection.chosen(0, 0, reason="why"),
+        strategy="mask-score",
+    )
+    assert 500 <= drawn.width <= 1100
+    assert 150 <= drawn.height <= 1600
+    assert (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()  # the outline
+
+
+@pytest.mark.parametrize("selection", [Selection.absent("no phrase"), Selection.nothing()])
+def test_without_a_choice_the_image_stays_bare(selection: Selection) -> None:
+    image = Image.from_pixels(np.full((60, 80, 3), 90, np.uint8))
+    drawn = ground_picture(image, expression="x", candidates=[], selection=selection)
+    assert not (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()
+
+
+def test_an_overlay_changes_nothing_outside_the_mask() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    candidate = _candidate((60, 40))
+    drawn = np.asarray(overlay(Image.from_pixels(pixels).pil(), (60, 40), candidate.masks[0]))
+    inside = masks.decode(candidate.masks[0])
+    np.testing.assert_array_equal(drawn[~inside], pixels[~inside])
+    assert (drawn[inside] != pixels[inside]).any(axis=1).mean() > 0.9
+    assert tuple(drawn[10, 15]) == MASK  # the mask's own corner
+
+
+def test_a_point_is_drawn_at_the_pixel_it_names() -> None:
+    image = Image.from_pixels(np.zeros((10, 20, 3), np.uint8)).pil()
+    drawn = np.asarray(overlay(image, (400, 200), prompt=PointPrompt.at((3.0, 7.0)))).astype(int)
+    rows, cols = np.nonzero(drawn.sum(axis=2))
+    assert (cols.mean() / 20, rows.mean() / 20) == pytest.approx((3.5, 7.5), abs=0.05)
+
+
+@pytest.mark.parametrize("text", ["красная крыша", "κόκκινη στέγη", "червоний дах — ⅓", "toit en été", "سقف"])
+def test_text_beyond_ascii_has_its_letters(text: str) -> None:
+    font = font_for(text, 20)
+    missing = font.getmask("\U0010fffe")  # a code point that no font draws
+    for letter in set(text) - {" "}:
+        glyph = font.getmask(letter)
+        assert bytes(glyph) != bytes(missing), f"{letter!r} is drawn as a missing character"
+
+
+def test_long_and_odd_text_fits_its_line() -> None:
+    font = font_for("x", 14)
+    for text in ("word " * 100, "x" * 500, "line\nbreak\tand\x00control", ""):
+        line = shortened(text, font, 200)
+        assert font.getlength(line) <= 200
+        assert line.isprintable()
+
+
+def test_candidates_without_phrase_point_or_scores_are_drawn() -> None:
+    image = Image.from_pixels(np.zeros((8, 8, 3), np.uint8))
+    bare = Candidate(None, None, _candidate((8, 8)).masks, ())
+    drawn = ground_picture(image, expression="", candidates=[bare, bare], selection=Selection.chosen(1, 0))
+    assert (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()

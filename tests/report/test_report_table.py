@@ -1,0 +1,99 @@
+"""The table on a terminal, and `summary.json`."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from pixcore.errors import DataError
+from pixcore.report.summary import common_count, from_dict, further_figures, ranking, to_dict
+from pixcore.report.table import SummaryTable, footnotes
+from pixcore.results import Figure, Row, Summary
+
+floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+figures = st.builds(Figure, floats, floats, floats, st.integers(0, 10**6), st.booleans())
+rows = st.builds(
+    Row, st.text(), st.dictionaries(st.text(), figures, max_size=4), st.booleans(), st.booleans(), floats, floats
+)
+
+
+@given(st.lists(rows, max_size=3), st.dictionaries(st.text(), st.lists(rows, max_size=2), max_size=2))
+def test_a_summary_survives_json_to_the_last_bit(table: list[Row], values: dict[str, list[Row]]) -> None:
+    breakdowns = {"pattern": {value: tuple(inner) for value, inner in values.items()}}
+    summary = Summary("bench", "model", "published", 3, 0, tuple(table), breakdowns, ("note †",))
+    assert from_dict(json.loads(json.dumps(to_dict(summary)))) == summary
+
+
+@pytest.mark.parametrize("damaged", [{}, {"rows": 3}, {"benchmark": "b", "model": None}])
+def test_what_is_no_summary_is_named(damaged: dict[str, object]) -> None:
+    with pytest.raises(DataError, match=r"runs/x/summary\.json is no summary"):
+        from_dict(damaged, where="runs/x/summary.json")
+
+
+def _printed(summary: Summary, width: int, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding)
+    Console(file=file, width=width).print(SummaryTable(summary))
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", range(80, 141, 10))
+def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int) -> None:
+    text = _printed(summary, width)
+    assert "\x1b" not in text
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    for row in summary.rows:
+        for name in ("A†", "A", "M†", "M", "S"):
+            figure = row.figures[name]
+            assert f"{figure.value:.1f}" in text
+            assert f"{figure.low:.1f}–{figure.high:.1f}" in text
+    for word in ("8 pairs", "n = 16", "oracle ▲", "▲◇", "9.5", "39.5", "A per sample 84.0 (78.0–89.0, n = 16)"):
+        assert word in " ".join(text.split())
+    assert "two samples have no expression" in text
+    assert "1 answer failed" in text
+
+
+def test_an_ascii_terminal_gets_ascii(summary: Summary) -> None:
+    assert "oracle ^" in _printed(summary, 80, "ascii")
+
+
+def test_counts_that_differ_stand_at_their_figures(summary: Summary) -> None:
+    first, *rest = summary.rows
+    fewer = replace(first, figures={**first.figures, "M": Figure(31.5, 27.0, 36.0, 11)})
+    assert common_count((fewer, *rest), "M") is None
+    text = _printed(replace(summary, rows=(fewer, *rest)), 100)
+    assert "n = 11" in text
+
+
+def test_nothing_measured_is_a_dash_and_no_column() -> None:
+    row = Row("own masks", {"M": Figure(40.0, n=3), "A": Figure(None)})
+    text = _printed(Summary("b", "m", "corrected", 3, 0, (row, Row("other", {}))), 80)
+    assert "–" in text
+    assert "A†" not in text.splitlines()[2]
+
+
+def test_the_best_leaves_upper_bounds_and_controls_out(summary: Summary) -> None:
+    assert ranking(summary.rows, "S") == ("phrase-overlap", "mask-score")
+    assert ranking(summary.rows[1:], "S") == (None, None)
+
+
+def test_figures_that_no_strategy_changes_are_told_once(summary: Summary) -> None:
+    shared, names = further_figures(summary.rows)
+    assert list(shared) == ["A per sample"]
+    assert names == ()
+    first, *rest = summary.rows
+    other = replace(first, figures={**first.figures, "A per sample": Figure(1.0)})
+    assert further_figures((other, *rest)) == ({}, ("A per sample",))
+
+
+def test_footnotes_say_only_what_applies() -> None:
+    notes = footnotes(Summary("b", "m", "corrected", 1, 0, (Row("random", {"M": Figure(1.0, n=1)}),)))
+    assert not any("upper bound" in note or "control" in note or "failed" in note for note in notes)
