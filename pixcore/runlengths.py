@@ -34,7 +34,9 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     """
     sizes = np.array([len(text) for text in counts], np.int64)
     bounds = np.concatenate(([0], np.cumsum(sizes)))
-    codes = np.frombuffer("".join(counts).encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    joined = "".join(counts)
+    text = joined if joined.isascii() else "".join(c if c.isascii() else "\x00" for c in joined)
+    codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
 
     def owner(position: int) -> str:
         return names[int(np.searchsorted(bounds, position, side="right")) - 1]

@@ -45,7 +45,7 @@ def test_long_runs_and_empty_text() -> None:
 @pytest.mark.parametrize("damaged", ["é", "!!", "000k", "OOOOPO", "o" * 20 + "0"])
 def test_damage_names_the_mask(damaged: str) -> None:
     sound = masks.encode(np.eye(7, dtype=bool))["counts"]
-    with pytest.raises(DataError, match="^second has"):
+    with pytest.raises(DataError, match=r"^second has"):
         covered([sound, damaged, sound], ["first", "second", "third"])
 
 

@@ -1,0 +1,15 @@
+"""What this package offers to pixcore."""
+
+from pixcore import hookimpl
+from pixcore.hookspecs import Register
+
+
+@hookimpl
+def register_benchmarks(register: Register) -> None:
+    """Offer PixMMVP."""
+    register(
+        "pixmmvp",
+        "pixcore_pixmmvp.benchmark:PixMMVP",
+        config="pixcore_pixmmvp.config:PixMMVPConfig",
+        summary="300 paired questions of MMVP with referring expressions and masks",
+    )

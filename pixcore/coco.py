@@ -1,0 +1,163 @@
+"""COCO annotation files, read with every check: what the benchmarks on real images have in common.
+
+An image may have several annotations, polygons and run lengths mixed; its ground truth is their union. Sizes are
+(width, height) here and [height, width] in an RLE.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.masks import RLE
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """One image of an annotation file.
+
+    Attributes:
+        id: Its id in the file.
+        file_name: Its file.
+        size: (width, height), or None where the file does not state it.
+        segmentations: The segmentation of each of its annotations.
+        annotations: The annotations themselves, in the same order.
+        extra: The image's entry as the file has it.
+    """
+
+    id: int | str
+    file_name: str
+    size: Size | None = None
+    segmentations: list[Any] = field(default_factory=list)
+    annotations: list[Mapping[str, Any]] = field(default_factory=list)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def stated_size(self) -> Size | None:
+        """The size that the file states for the image, or that its first run-length annotation has."""
+        if self.size is not None:
+            return self.size
+        for segmentation in self.segmentations:
+            if isinstance(segmentation, Mapping) and segmentation.get("size"):
+                height, width = segmentation["size"]
+                return int(width), int(height)
+        return None
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: It can't be read, is no UTF-8, or no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}", hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}", hint="is the file whole?") from error
+
+
+def read_coco(path: Path) -> dict[int | str, CocoImage]:
+    """Read an annotation file.
+
+    Returns:
+        Its images by id, in the file's order, each with its annotations.
+
+    Raises:
+        DataError: The file is damaged: no images, two images with one id, an annotation of no image.
+    """
+    document = read_json(path)
+    images: dict[int | str, CocoImage] = {}
+    for number, entry in enumerate(_list(document, "images", path)):
+        if not isinstance(entry, Mapping) or not {"id", "file_name"} <= entry.keys():
+            raise DataError(f"{path}: image {number} has no id or file_name", hint="every image needs both")
+        if entry["id"] in images:
+            raise DataError(f"{path}: two images have the id {entry['id']!r}", hint="ids must be unique")
+        size = None
+        if entry.get("width") and entry.get("height"):
+            size = (int(entry["width"]), int(entry["height"]))
+        images[entry["id"]] = CocoImage(entry["id"], str(entry["file_name"]), size, extra=entry)
+    seen: set[Any] = set()
+    for number, entry in enumerate(_list(document, "annotations", path)):
+        name = f"annotation {entry.get('id', number)}" if isinstance(entry, Mapping) else f"annotation {number}"
+        if not isinstance(entry, Mapping) or "image_id" not in entry:
+            raise DataError(f"{path}: {name} has no image_id", hint="every annotation belongs to an image")
+        if entry["image_id"] not in images:
+            raise DataError(
+                f"{path}: {name} belongs to image {entry['image_id']!r}, which is not there",
+                hint="add the image, or drop the annotation",
+            )
+        if "segmentation" not in entry:
+            raise DataError(f"{path}: {name} has no segmentation", hint="polygons or run lengths")
+        if entry.get("id") is not None:
+            if entry["id"] in seen:
+                raise DataError(f"{path}: two annotations have the id {entry['id']!r}", hint="ids must be unique")
+            seen.add(entry["id"])
+        image = images[entry["image_id"]]
+        image.segmentations.append(entry["segmentation"])
+        image.annotations.append(entry)
+    return images
+
+
+def union_of(segmentations: Sequence[Any], size: Size, *, where: str, resize: bool = False) -> RLE:
+    """Rasterise segmentations and unite them.
+
+    Args:
+        segmentations: Polygons ([[x0, y0, x1, y1, …], …]) or run lengths, compressed or not.
+        size: (width, height) of the image.
+        where: Names the image in an error.
+        resize: Whether run lengths of another size are brought to the image's, by nearest neighbours.
+
+    Raises:
+        DataError: A polygon has fewer than three points, or run lengths are damaged or of another size.
+    """
+    parts = [_one(segmentation, size, where, resize) for segmentation in segmentations]
+    return masks.union(parts, size)
+
+
+def resized(rle: RLE, size: Size) -> RLE:
+    """Bring a mask to a (width, height) by nearest neighbours: each pixel takes the value under its centre."""
+    width, height = size
+    old_width, old_height = masks.size_of(rle)
+    rows = np.floor((np.arange(height) + 0.5) * old_height / height).astype(int)
+    columns = np.floor((np.arange(width) + 0.5) * old_width / width).astype(int)
+    return masks.encode(masks.decode(rle)[np.ix_(rows, columns)])
+
+
+def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
+    if isinstance(segmentation, Mapping):
+        rle = masks.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
+        return rle if masks.size_of(rle) == size else resized(rle, size)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise DataError(f"{where} has a segmentation that is neither polygons nor run lengths", hint="is it damaged?")
+    for ring in segmentation:
+        if not isinstance(ring, list) or not all(_is_number(value) for value in ring) or len(ring) % 2:
+            raise DataError(f"{where} has a polygon that is no list of x, y", hint="expected [x0, y0, x1, y1, ...]")
+        if len(ring) < 6:
+            raise DataError(
+                f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
+            )
+    return masks.from_polygons(segmentation, size)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _list(document: Any, key: str, path: Path) -> list[Any]:
+    value = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(value, list):
+        raise DataError(f"{path} has no list of {key}", hint="expected COCO's images and annotations")
+    return value

@@ -1,0 +1,213 @@
+"""What a benchmark consists of on disk: which files, where to get them, whether they are whole.
+
+A benchmark class lists its pieces; `pixcore benchmarks check` verifies them and `pixcore benchmarks fetch` gets them
+from the hub with a progress bar. What was fetched is noted with revision and SHA-256 in `pieces.json`, against which a
+later check compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pixcore.errors import DataError
+
+LOCK = "pieces.json"
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file or folder of a benchmark.
+
+    Attributes:
+        path: Where it lies below the root; a folder ends with a slash.
+        source: Where to get it, in words or as a URL.
+        repo: Its dataset on the hub, "owner/name", or None.
+        remote: Its path in that dataset; a pattern for a folder.
+        alternatives: Other places below the root where it may lie.
+        optional: Whether the benchmark works without it, and then `source` says what is lost.
+    """
+
+    path: str
+    source: str
+    repo: str | None = None
+    remote: str | None = None
+    alternatives: tuple[str, ...] = ()
+    optional: bool = False
+
+    def find(self, root: Path) -> Path | None:
+        """Where it lies, or None."""
+        for place in (self.path, *self.alternatives):
+            path = root / place
+            if path.is_dir() if place.endswith("/") else path.is_file():
+                return path
+        return None
+
+
+@runtime_checkable
+class Fetchable(Protocol):
+    """A benchmark class that says what it consists of."""
+
+    @classmethod
+    def pieces(cls) -> Sequence[Piece]:
+        """Its files."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a check.
+
+    Attributes:
+        path: What it is about, below the root.
+        problem: What is wrong; empty if nothing is.
+        optional: Whether the benchmark works nevertheless.
+    """
+
+    path: str
+    problem: str = ""
+    optional: bool = False
+
+
+def require(root: Path, pieces: Iterable[Piece], *, benchmark: str) -> None:
+    """Make sure that everything needed is there.
+
+    Raises:
+        DataError: It is not; all missing pieces are named at once, with where to get them.
+    """
+    if not root.is_dir():
+        raise DataError(f"benchmark {benchmark}: there is no folder {root}", hint="check root / --root")
+    lacking = [piece for piece in pieces if not piece.optional and piece.find(root) is None]
+    if lacking:
+        names = ", ".join(piece.path for piece in lacking)
+        sources = "; ".join(dict.fromkeys(f"{piece.path}: {piece.source}" for piece in lacking))
+        raise DataError(
+            f"benchmark {benchmark}: {root} lacks {names}",
+            hint=f"{sources}; or: pixcore benchmarks fetch {benchmark} --root {root}",
+        )
+
+
+def check(root: Path, pieces: Iterable[Piece]) -> list[Finding]:
+    """Look whether every piece is there, and as it was when it was fetched."""
+    findings = []
+    locked = _read_lock(root)
+    for piece in pieces:
+        found = piece.find(root)
+        if found is None:
+            findings.append(Finding(piece.path, f"missing; {piece.source}", piece.optional))
+            continue
+        findings.append(Finding(piece.path))
+    for name, entry in sorted(locked.items()):
+        path = root / name
+        if not path.is_file():
+            findings.append(Finding(name, "was fetched and is gone"))
+        elif digest(path) != entry["sha256"]:
+            findings.append(Finding(name, f"differs from what was fetched (revision {entry['revision']})"))
+    return findings
+
+
+def fetch(
+    root: Path,
+    pieces: Iterable[Piece],
+    *,
+    revision: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Finding]:
+    """Get the pieces that are missing from the hub.
+
+    Args:
+        root: The benchmark's folder; made if need be.
+        pieces: What it consists of.
+        revision: A branch, tag or commit of each dataset; the hub's newest if left out.
+        report: Told each file.
+
+    Returns:
+        What could not be fetched, with where to get it.
+
+    Raises:
+        DataError: huggingface_hub is not installed, or the hub does not answer.
+    """
+    try:
+        from huggingface_hub import HfApi, hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError as error:
+        raise DataError("huggingface_hub is not installed", hint="pip install huggingface-hub") from error
+    root.mkdir(parents=True, exist_ok=True)
+    locked, failed = _read_lock(root), []
+    hub = HfApi()
+    for piece in pieces:
+        if piece.find(root) is not None:
+            continue
+        if piece.repo is None or piece.remote is None:
+            failed.append(Finding(piece.path, piece.source, piece.optional))
+            continue
+        try:
+            facts = hub.dataset_info(piece.repo, revision=revision)
+            wanted = [name for name in (s.rfilename for s in facts.siblings or ()) if _matches(name, piece.remote)]
+            if not wanted:
+                failed.append(
+                    Finding(piece.path, f"{piece.repo} holds no {piece.remote}; {piece.source}", piece.optional)
+                )
+                continue
+            for name in wanted:
+                target = root / (f"{piece.path}{Path(name).name}" if piece.path.endswith("/") else piece.path)
+                report(f"{piece.repo}: {name}")
+                cached = hf_hub_download(piece.repo, name, repo_type="dataset", revision=facts.sha)
+                _copy(Path(cached), target)
+                locked[target.relative_to(root).as_posix()] = {
+                    "repo": piece.repo,
+                    "path": name,
+                    "revision": facts.sha,
+                    "sha256": digest(target),
+                }
+                _write_lock(root, locked)
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            failed.append(Finding(piece.path, f"{piece.repo}: {reason}; {piece.source}", piece.optional))
+    return failed
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _matches(name: str, remote: str) -> bool:
+    if remote.endswith("/"):
+        return name.startswith(remote) and name != remote
+    return name == remote
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)
+
+
+def _read_lock(root: Path) -> dict[str, Any]:
+    try:
+        locked = json.loads((root / LOCK).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root / LOCK} can't be read: {error}", hint="delete it and fetch again") from error
+    return dict(locked)
+
+
+def _write_lock(root: Path, locked: dict[str, Any]) -> None:
+    partial = root / f"{LOCK}.part"
+    partial.write_text(json.dumps(locked, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, root / LOCK)

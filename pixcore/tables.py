@@ -1,0 +1,55 @@
+"""Small CSV files as people keep them: with a byte-order mark, stray spaces in the header, the wrong encoding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pixcore.errors import DataError, nearest
+
+
+def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Read a CSV file.
+
+    Args:
+        path: The file.
+        columns: What it must have; header names are stripped.
+        aliases: Other names that a header may use, and what they stand for.
+
+    Returns:
+        Its rows; values are as they stand in the file, spaces included.
+
+    Raises:
+        DataError: It can't be read, is no UTF-8, lacks a column, or a row has another number of fields than the header.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror}", hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV: {error}", hint="is it damaged?") from error
+    if not rows:
+        raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
+    header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[0]]
+    lacking = [column for column in columns if column not in header]
+    if lacking:
+        raise DataError(
+            f"{path} has no column {lacking[0]!r}", hint=nearest(lacking[0], [name for name in header if name])
+        )
+    found = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(field.strip() for field in row):
+            continue
+        if len(row) != len(header):
+            raise DataError(
+                f"{path} line {number} has {len(row)} fields, its header {len(header)}",
+                hint="quote a field with commas",
+            )
+        found.append(dict(zip(header, row, strict=True)))
+    return found
