@@ -21,10 +21,9 @@ from pixcore.errors import ConfigError, DataError, SampleError, nearest
 from pixcore.protocols import build_prompt
 from pixcore.records import Protocol, Request, Sample
 from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import OWN_MASKS, RowSpec, score_sample
+from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, score_sample
 from pixcore.stages import Answer, Control, Grade, Item, Loader, Monitor, Propose, Select, Stage, describe
 
-ANSWERS_ALONE = "answers"
 _RECORDED_VERSIONS = ("torch", "transformers", "spacy", "segment-anything", "openai", "numpy", "scikit-image")
 
 
