@@ -1,0 +1,218 @@
+"""The HTML report in a real browser: what is shown, what is not run, and that it stays quick."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixcore import masks
+from pixcore.geometry import VisualGrid
+from pixcore.results import SampleResult, Summary
+
+html = pytest.importorskip("pixcore.report.html")
+
+Make = Callable[..., SampleResult]
+ATTACK = (
+    "<script>window.pwned = 1</script></script><script>window.pwned = 2</script><!-- <script> --!> "
+    "<img src=x onerror=\"window.pwned = 3\"><svg/onload='window.pwned=4'> ]]> {{ 7*7 }} "
+    "\u2028 \u2029 é 漢字 😀 &lt;b&gt;"
+)
+RUN = {
+    "config": {"benchmark": "mini-world", "note": ATTACK},
+    "versions": {"pixcore": "0.1.0"},
+    "seconds": 12.5,
+    "started": ATTACK,
+}
+
+
+class Page:
+    """A report in a tab that notes every complaint and every request."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> None:
+        self.tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.goto(path.as_uri())
+
+    @property
+    def shown(self) -> list[str]:
+        """Ids of the samples that pass the filters, in order."""
+        return list(self.tab.evaluate("[...document.querySelectorAll('.card:not([hidden])')].map(n => n.id)"))
+
+    def card(self, number: int) -> Any:
+        card = self.tab.locator(f"#sample-{number}")
+        card.scroll_into_view_if_needed()
+        card.locator(".card-body").wait_for()
+        return card
+
+
+@pytest.fixture
+def open_report(browser: Any, tmp_path: Path, summary: Summary) -> Iterator[Callable[..., Page]]:
+    pages: list[Page] = []
+
+    def opened(results: list[SampleResult], *, width: int = 1280, scheme: str = "light", **options: Any) -> Page:
+        options = {"summary": summary, "run": RUN} | options
+        path = html.write_report(tmp_path / "a report #1.html", results=results, **options)
+        pages.append(Page(browser, path, width, scheme))
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.tab.close()
+
+
+def test_what_a_model_says_is_shown_and_not_run(open_report: Callable[..., Page], make_result: Make) -> None:
+    result = make_result(
+        1, text=ATTACK, error=ATTACK, id=ATTACK, question=ATTACK, expression=ATTACK, options=(ATTACK, "b"),
+        pair=ATTACK, categories={ATTACK: ATTACK, "category": ATTACK}, extra={ATTACK: [ATTACK]},
+    )  # fmt: skip
+    page = open_report([result, make_result(2)])
+    card = page.card(0)
+    for part in (".id", ".question", ".options li", ".expression", ".response", "header .chip"):
+        assert "<script>window.pwned = 1</script></script>" in card.locator(part).first.text_content(), part
+    card.get_by_text("All ").click()
+    card.get_by_text("More about this sample").click()
+    assert "onerror" in card.locator("table.candidates").text_content()
+    card.locator(".segments button[value=question]").click()
+    assert "</script><script>window.pwned = 2" in card.locator(".trouble").text_content()
+    assert "{{ 7*7 }}" in page.tab.locator("#run").text_content()
+    page.tab.wait_for_timeout(200)
+    assert page.tab.evaluate("window.pwned") is None
+    assert page.complaints == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
+    assert page.tab.locator("img, svg[onload]").count() == 0
+
+
+def test_the_policy_stops_what_would_slip_through(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(1)])
+    page.tab.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.pwned=1\">')")
+    page.tab.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.pwned=2'}))")
+    page.tab.wait_for_timeout(200)
+    assert page.tab.evaluate("window.pwned") is None
+    assert any("Content Security Policy" in complaint for complaint in page.complaints)
+
+
+def test_tokens_show_their_map_and_strategies_their_mask(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(1)])
+    card = page.card(0)
+    caption, stage = card.locator(".caption"), card.locator(".stage")
+    assert card.locator(".pick[aria-pressed=true]").get_attribute("value") == "mask-score"
+    assert card.locator(".reason").text_content() == "the highest score"
+    before = stage.evaluate("node => node.toDataURL()")
+    token = card.locator(".token", has_text="house")
+    token.hover()
+    assert "house" in caption.text_content()
+    assert stage.evaluate("node => node.toDataURL()") != before
+    page.tab.mouse.move(1, 1)
+    assert stage.evaluate("node => node.toDataURL()") == before
+    token.click()
+    page.tab.mouse.move(1, 1)
+    assert "house" in caption.text_content()
+    assert card.locator(".thumb").count() == 4
+    page.tab.keyboard.press("ArrowRight")
+    assert "“1”" in caption.text_content() or "1" in caption.locator("q").text_content()
+    card.locator(".thumb").nth(3).click()
+    assert "mask 3 of 3" in caption.text_content()
+    card.locator(".pick", has_text="phrase-overlap").click()
+    assert caption.text_content() == "phrase-overlap says the object is absent · IoU 0.10"
+    assert page.complaints == []
+
+
+def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page], make_result: Make) -> None:
+    results = [make_result(n, error="no answer came" if n == 3 else None) for n in range(12)]
+    page = open_report(results)
+    tab = page.tab
+
+    def numbers() -> list[int]:
+        return [int(name.removeprefix("sample-")) for name in page.shown]
+
+    assert numbers() == list(range(12))
+    tab.get_by_label("Answer").select_option("letter:right")
+    assert numbers() == [n for n in range(12) if n % 3]
+    tab.get_by_label("category").select_option("state")
+    assert numbers() == [n for n in range(12) if n % 3 and n % 2 == 0]
+    tab.get_by_label("category").select_option("")
+    tab.get_by_label("Answer").select_option("")
+    tab.get_by_label("Grounding").select_option("yes")
+    assert numbers() == [5, 6, 7, 8, 9]
+    tab.get_by_label("Grounding").select_option("absent")
+    assert numbers() == [4, 9]
+    tab.get_by_label("Grounding").select_option("")
+    tab.get_by_label("Status").select_option("failed")
+    assert numbers() == [3]
+    tab.get_by_label("Status").select_option("")
+    tab.get_by_label("Search").fill("HOUSE 11")
+    assert numbers() == [11]
+    assert "1 of 12" in tab.locator(".tally").text_content()
+    tab.get_by_label("Search").fill("nobody says this")
+    assert numbers() == []
+    assert tab.locator("#nothing").is_visible()
+    tab.get_by_label("Search").fill("")
+    tab.get_by_label("Order").select_option("high")
+    assert numbers()[0] == 9
+    tab.get_by_label("Order").select_option("")
+    page.card(2).get_by_role("button", name="pair p001").click()
+    assert numbers() == [2, 3]
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", [800, 1280])
+def test_nothing_is_wider_than_the_window(open_report: Callable[..., Page], make_result: Make, width: int) -> None:
+    page = open_report([make_result(0, text="word" * 90), make_result(1)], width=width, scheme="dark")
+    page.card(0)
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.complaints == []
+
+
+def test_only_cards_near_the_screen_are_drawn(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(n) for n in range(60)])
+    for place in (0, 59, 30):
+        page.card(place)
+        page.tab.wait_for_timeout(150)
+        assert 0 < page.tab.locator(".card-body").count() < 20
+
+
+def test_scripts_decode_and_upsample_as_the_core_does(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(0)])
+    rng = np.random.default_rng(3)
+    for shape in ((1, 1), (5, 9), (40, 31), (7, 300)):
+        for density in (0.0, 0.02, 0.5, 1.0):
+            mask = rng.random(shape) < density
+            rle = masks.encode(mask)
+            call = "([counts, width, height]) => [...pixcore.decodeMask(counts, width, height)]"
+            decoded = page.tab.evaluate(call, [rle["counts"], shape[1], shape[0]])
+            np.testing.assert_array_equal(np.reshape(decoded, shape).astype(bool), mask)
+    for box in ((0, 0, 60, 40), (0, -10, 60, 50), (10, 0, 50, 40)):
+        grid, values = VisualGrid(5, 7, box), rng.integers(0, 256, (5, 7)).astype(np.float32)
+        call = "([bytes, grid]) => [...pixcore.upsample(bytes, grid, [60, 40], 60, 40)]"
+        drawn = np.reshape(page.tab.evaluate(call, [values.ravel().tolist(), [5, 7, *box]]), (40, 60))
+        covered = grid.covers((60, 40))
+        np.testing.assert_allclose(drawn[covered], grid.upsample(values, (60, 40))[covered], atol=1e-3)
+    text = base64.b64encode(bytes(range(256))).decode()
+    assert page.tab.evaluate("text => [...pixcore.fromBase64(text)]", text) == list(range(256))
+
+
+def test_past_its_budget_a_report_keeps_what_was_chosen(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(0), make_result(1)], budget=100)
+    assert "The last 1 samples show their chosen masks alone" in page.tab.locator("#samples").text_content()
+    card = page.card(1)
+    assert card.locator(".token").count() == 0
+    assert "The red door of house 1 is open." in card.locator(".response").text_content()
+    card.locator(".pick", has_text="oracle").first.click()
+    assert "IoU 0.10" in card.locator(".caption").text_content()
+    assert page.complaints == []
+
+
+def test_a_run_without_samples_has_its_table(open_report: Callable[..., Page]) -> None:
+    page = open_report([])
+    assert "phrase-overlap" in page.tab.locator("#results").text_content()
+    assert page.complaints == []
