@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 import bleach
 from pixcore_transformers.spans import exact_tokens
@@ -86,21 +87,33 @@ def spoken(tokenizer: PublishedTokenizer, ids: Sequence[int]) -> tuple[str, tupl
     return exact_tokens(_Spoken(tokenizer), ids)
 
 
+class Marked(Protocol):
+    """The part of a tokenizer that `mask_spans` needs."""
+
+    added: dict[str, int]
+
+
 def mask_spans(
-    tokenizer: PublishedTokenizer, text: str, tokens: Sequence[Token], places: Sequence[int]
+    tokenizer: Marked,
+    text: str,
+    tokens: Sequence[Token],
+    places: Sequence[int],
+    *,
+    markers: tuple[str, str] = ("<p>", "</p>"),
 ) -> tuple[tuple[int, int], ...]:
     """The characters that each [SEG] speaks of.
 
     Args:
-        tokenizer: Knows `<p>` and `</p>`, if the system has them.
+        tokenizer: Knows the markers, if the system has them.
         text: The spoken answer.
         tokens: Its tokens.
         places: Index of each [SEG] among them.
+        markers: What a phrase begins and ends with.
 
     Returns:
-        For each the phrase between the nearest `<p>` and `</p>` before it; without one, an empty span at its place.
+        For each the phrase between the nearest markers before it; without one, an empty span at its place.
     """
-    opening, closing = tokenizer.added.get("<p>"), tokenizer.added.get("</p>")
+    opening, closing = (tokenizer.added.get(marker) for marker in markers)
     ids = [token.id for token in tokens]
     spans = []
     for place in places:
