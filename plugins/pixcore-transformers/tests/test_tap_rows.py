@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ class Recorder:
 
 def build(config: Any, kernel: str | None = None) -> PreTrainedModel:
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation=kernel).eval()
+    model = AutoModelForCausalLM.from_config(deepcopy(config), attn_implementation=kernel).eval()
     for parameter in model.parameters():
         if parameter.ndim >= 2:
             torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
