@@ -14,4 +14,5 @@ def register_mask_generators(register: Register) -> None:
         "pixcore_regions.generator:Regions",
         config="pixcore_regions.config:RegionsConfig",
         summary="three nested regions of colour around a point, without weights",
+        default=True,
     )

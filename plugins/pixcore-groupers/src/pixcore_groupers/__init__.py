@@ -1,0 +1,1 @@
+"""Token groupers that need no language model."""

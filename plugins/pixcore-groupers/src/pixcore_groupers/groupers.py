@@ -1,0 +1,49 @@
+"""Groups that the text's characters alone decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pixcore.components import NoConfig, TokenGrouper
+from pixcore.records import Token, TokenGroup
+
+_SAYS_SOMETHING = re.compile(r"\w")
+_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
+
+
+class Tokens(TokenGrouper[NoConfig]):
+    """Every token alone; those without any letter or digit (punctuation, spaces, special tokens) in no group."""
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """One group for each token that says something; its phrase is the token's text without outer spaces."""
+        groups = []
+        for index, token in enumerate(tokens):
+            said = text[token.start : token.end]
+            if _SAYS_SOMETHING.search(said):
+                start = token.start + len(said) - len(said.lstrip())
+                phrase = said.strip()
+                groups.append(TokenGroup((index,), phrase, start, start + len(phrase)))
+        return groups
+
+
+class Words(TokenGrouper[NoConfig]):
+    """The tokens of each word.
+
+    A word is a run of letters, digits and underscores, joined by apostrophes and hyphens ("boat's", "T-shirt"). A token
+    that reaches over two words belongs to both. In scripts without spaces a word is the whole run.
+    """
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """One group for each word that a token holds a part of."""
+        groups = []
+        for word in _WORD.finditer(text):
+            start, end = word.span()
+            inside = tuple(
+                index
+                for index, token in enumerate(tokens)
+                if token.start < token.end and token.start < end and token.end > start
+            )
+            if inside:
+                groups.append(TokenGroup(inside, word.group(), start, end, root=word.group()))
+        return groups

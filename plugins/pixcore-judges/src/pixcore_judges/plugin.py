@@ -1,0 +1,17 @@
+"""What this plugin offers."""
+
+from __future__ import annotations
+
+from pixcore import hookimpl
+from pixcore.hookspecs import Register
+
+
+@hookimpl
+def register_judges(register: Register) -> None:
+    """Offer the judge."""
+    register(
+        "exact-match",
+        "pixcore_judges.exact_match:ExactMatch",
+        summary="right if the answer names the right option: its letter, its text, yes or no",
+        default=True,
+    )
