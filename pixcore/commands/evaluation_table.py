@@ -7,9 +7,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 
-from pixcore.evaluation import BINS, OUTCOMES, Evaluation
+from pixcore.evaluation import BINS, Evaluation
 from pixcore.report.table import SummaryTable
 from pixcore.results import Row
+
+SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")
+"""`pixcore.evaluation.OUTCOMES` as columns: what succeeds."""
 
 
 class EvaluationTable:
@@ -34,7 +37,7 @@ class EvaluationTable:
         ]
         if not rows:
             return None
-        table = _table("mIoU with and without the images for which no object is named", "selection", "")
+        table = _table("mIoU, with and without images without a named object", "selection", "")
         for heading in ("with", "n", "without", "n"):
             table.add_column(heading, justify="right")
         for row, name in rows:
@@ -44,9 +47,9 @@ class EvaluationTable:
     def _failures(self) -> Table | None:
         if not self.evaluation.failures:
             return None
-        table = _table("where it fails: answers and grounding", "selection", "answers", "masks")
-        for outcome in OUTCOMES:
-            table.add_column(outcome.replace(", ", ",\n"), justify="right")
+        table = _table("what succeeds, answers or grounding", "selection", "answers", "masks")
+        for outcome in SHORT:
+            table.add_column(outcome, justify="right", no_wrap=True)
         for name, found in self.evaluation.failures.items():
             for one in found:
                 table.add_row(name, str(one.answers), str(one.grounding), *map(str, one.counts))
@@ -55,9 +58,9 @@ class EvaluationTable:
     def _locations(self) -> Table | None:
         if not self.evaluation.locations:
             return None
-        table = _table("where in the text the chosen phrases begin, in percent", "selection", "protocol")
+        table = _table("where the chosen phrases begin, in percent of the text", "selection", "protocol")
         for index in range(BINS):
-            table.add_column(f"{100 * index // BINS}-", justify="right")
+            table.add_column(str(100 * index // BINS), justify="right")
         for name, found in self.evaluation.locations.items():
             for one in found:
                 table.add_row(name, str(one.protocol), *map(str, one.counts))
@@ -67,7 +70,7 @@ class EvaluationTable:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=16 if column == "selection" else 8 if column else None)
     return table
 
 

@@ -1,0 +1,220 @@
+"""predictions.jsonl: every way it can be wrong has its line, and what a run writes reads back as it was."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.predictions import prediction_line, write_predictions
+from pixcore.records import (
+    Candidate,
+    Fidelity,
+    Image,
+    PointPrompt,
+    Protocol,
+    Response,
+    Sample,
+    Selection,
+    Token,
+    TokenGroup,
+    Verdict,
+)
+from pixcore.rescoring import PredictionsFile
+from pixcore.results import ProtocolResult, SampleResult
+from pixcore.scoring import OWN_MASKS, RowSpec, score_sample
+from pixcore.summary import summarise
+
+SIZE = (9, 7)
+NO_IMAGE = Image(lambda: b"", "none", SIZE)
+
+
+def truth(index: int) -> np.ndarray:
+    mask = np.zeros((7, 9), bool)
+    if index != 2:
+        mask[index % 4 : 6, 1 : 3 + index % 5] = True
+    return mask
+
+
+SAMPLES = [
+    Sample(str(i), NO_IMAGE, "Is it?", ("Yes", "No"), i % 2, "it", masks.encode(truth(i)), str(i // 2))
+    for i in range(6)
+]
+RLE = masks.encode(truth(1))
+GOOD: dict[str, Any] = {"sample_id": "0", "protocol": "segment", "text": "it is there", "mask": RLE}
+CANDIDATES = [{"phrase": "it", "start": 0, "end": 2, "masks": [RLE, RLE], "scores": [0.1, 0.2], "similarity": 0.9}]
+MANY: dict[str, Any] = {"sample_id": "0", "protocol": "segment", "text": "it is there", "candidates": CANDIDATES}
+
+
+def opened(path: Path, *lines: Any, **options: Any) -> list[SampleResult]:
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    path.write_text(text, encoding="utf-8")
+    return list(PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, **options))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "p.jsonl"
+
+
+def with_candidate(**changes: Any) -> dict[str, Any]:
+    return {**MANY, "candidates": [{**CANDIDATES[0], **changes}], "choice": {"candidate": 0, "mask": 0}}
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "no JSON": ("{", "line 2 is no JSON"),
+    "a list": ([], "line 2 holds a list"),
+    "no id": ({**GOOD, "sample_id": None}, "line 2 has sample_id None"),
+    "a number as id": ({**GOOD, "sample_id": 1}, "line 2 has sample_id 1"),
+    "an unknown sample": ({**GOOD, "sample_id": "77"}, "line 2 has the unknown sample '77'"),
+    "an unknown protocol": ({**GOOD, "sample_id": "1", "protocol": "segmant"}, "did you mean 'segment'"),
+    "no protocol": ({"sample_id": "1", "text": ""}, "line 2 has no protocol"),
+    "a second line": (GOOD, "second line for sample 0 (segment); the first is line 1"),
+    "no text": ({"sample_id": "1", "protocol": "segment", "mask": None}, "line 2 has no text"),
+    "another size": ({**GOOD, "sample_id": "1", "mask": masks.encode(np.ones((9, 7), bool))}, "its image is 9x7"),
+    "no RLE": ({**GOOD, "sample_id": "1", "mask": [[0, 0, 1, 1]]}, "is not COCO RLE"),
+    "damaged RLE": ({**GOOD, "sample_id": "1", "mask": {"size": [7, 9], "counts": "01"}}, "do not fill"),
+    "NaN score": (json.dumps(with_candidate(scores=[float("nan"), 1.0])), "NaN is no number"),
+    "infinite score": (json.dumps(with_candidate(scores=[0.5, 1])).replace("0.5", "1e999"), "no number"),
+    "too few scores": (with_candidate(scores=[0.1]), "has 1 scores for 2 masks"),
+    "a worded similarity": (with_candidate(similarity="high"), "similarity 'high'"),
+    "a point of three": (with_candidate(point=[1, 2, 3]), "point [1, 2, 3]"),
+    "masks of another size": (with_candidate(masks=[masks.encode(np.ones((2, 2), bool))], scores=[1]), "candidate 0"),
+    "no masks": ({**MANY, "candidates": [{"phrase": "x"}], "choice": "absent"}, "candidate 0 has no masks"),
+    "candidates no list": ({**MANY, "candidates": {"a": 1}, "choice": "absent"}, "no list"),
+    "mask and candidates": ({**MANY, "mask": RLE, "choice": "absent"}, "both mask and candidates"),
+    "a candidate beyond the end": ({**MANY, "choice": {"candidate": 1, "mask": 0}}, "candidate 1 of 1"),
+    "a mask beyond the end": ({**MANY, "choice": {"candidate": 0, "mask": 2}}, "mask 2 of 2"),
+    "a negative choice": ({**MANY, "choice": {"candidate": -1, "mask": 0}}, "line 2: choice is"),
+    "a worded choice": ({**MANY, "choice": "none"}, "'none'"),
+    "nobody chose": (MANY, "candidates and no choice"),
+    "a worded verdict": ({**GOOD, "verdict": {"correct": "yes"}}, "verdict 'yes'"),
+    "odd spans": ({**GOOD, "token_spans": [[1]]}, "token_spans"),
+    "an error that is no text": ({**GOOD, "error": 5}, "an error that is no text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_every_bad_line_is_named(case: str, path: Path) -> None:
+    line, message = BAD[case]
+    if isinstance(line, dict) and line.get("sample_id") == "0" and case != "a second line":
+        line = {**line, "sample_id": "1"}
+    if isinstance(line, str):
+        line = line.replace('"sample_id": "0"', '"sample_id": "1"')
+    with pytest.raises(DataError) as caught:
+        opened(path, GOOD, line)
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_file_is_no_prediction(path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="holds no predictions"):
+        opened(path, text)
+
+
+def test_a_file_in_another_encoding(path: Path) -> None:
+    path.write_bytes(json.dumps(GOOD).replace("there", "th\xe9re").encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED)
+
+
+def test_a_file_that_is_not_there(path: Path) -> None:
+    with pytest.raises(DataError, match="can't read"):
+        PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED)
+
+
+def test_a_sample_without_prediction_is_a_failure_is_left_out_or_an_error(path: Path) -> None:
+    failed = opened(path, GOOD)
+    assert [one.results[Protocol.SEGMENT].error for one in failed] == [None, *["no prediction"] * 5]
+    assert failed[1].results[Protocol.SEGMENT].scores[OWN_MASKS].iou == 0
+    assert [one.sample.id for one in opened(path, GOOD, missing="skip")] == ["0"]
+    with pytest.raises(DataError, match=r"no line for sample 1 \(segment\)"):
+        opened(path, GOOD, missing="error")
+
+
+def test_null_is_the_empty_mask(path: Path) -> None:
+    results = opened(path, {**GOOD, "sample_id": "2", "mask": None}, missing="skip")
+    assert results[0].results[Protocol.SEGMENT].scores[OWN_MASKS].iou == 1.0
+
+
+def test_a_choice_stands_and_the_rest_is_selected(path: Path) -> None:
+    full = masks.encode(np.ones((7, 9), bool))
+    candidates = [{"masks": [full, masks.encode(truth(0))]}]
+    chosen = {**MANY, "candidates": candidates, "choice": {"candidate": 0, "mask": 0}}
+    undecided = {**MANY, "candidates": [{"masks": [full, masks.encode(truth(1))]}], "sample_id": "1"}
+    first, second = opened(path, chosen, undecided, select=["oracle"], missing="skip")
+    assert first.results[Protocol.SEGMENT].scores["oracle"].iou == 1.0
+    assert first.results[Protocol.SEGMENT].scores["choice"].iou == pytest.approx(truth(0).mean())
+    assert second.results[Protocol.SEGMENT].scores["choice"].iou == 1.0
+
+
+def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
+    """What a run holds, with everything that a line can say."""
+
+    def drawn() -> Any:
+        return masks.encode(rng.random((7, 9)) < rng.random())
+
+    def proposal(index: int, text: str) -> Candidate:
+        group = TokenGroup((index, index + 1), text[index : index + 3], index, index + 3, "root")
+        point = PointPrompt.at(*(tuple(rng.random(2) * 7) for _ in range(1 + index % 2)))
+        scores = tuple(float(np.float32(value)) for value in rng.random(3))
+        return Candidate(group, point, (drawn(), drawn(), drawn()), scores, scores[::-1], float(rng.random()), ("x",))
+
+    for sample in SAMPLES:
+        outcomes = {}
+        for protocol in Protocol:
+            text = f"The thing “ö” {sample.id} is <b>here</b>\n"
+            tokens = tuple(Token(i, text[i], i, i + 1) for i in range(len(text)))
+            pool = tuple(proposal(i, text) for i in range(int(rng.integers(0, 4))))
+            control = tuple(proposal(i, text) for i in range(len(pool)))
+            chosen = Selection.chosen(len(pool) - 1, 1, score=0.25) if pool else Selection.nothing()
+            spare = Selection.absent() if sample.id == "2" else chosen
+            letter = protocol is Protocol.LETTER
+            outcomes[protocol] = ProtocolResult(
+                protocol,
+                "prompt",
+                Response(text, tokens),
+                () if letter else pool,
+                () if letter else control,
+                {} if letter else {"oracle": spare, "random": chosen, "random points, oracle pick": spare},
+                verdict=None if protocol is Protocol.SEGMENT else Verdict([True, False, None][int(rng.integers(3))]),
+                error="it broke" if sample.id == "5" and not letter else None,
+            )
+        yield score_sample(sample, outcomes, ROWS)
+
+
+ROWS = (
+    RowSpec("oracle", uses_ground_truth=True),
+    RowSpec("random"),
+    RowSpec("random points, oracle pick", uses_ground_truth=True, control=True),
+)
+
+
+@pytest.mark.parametrize("fidelity", Fidelity)
+def test_a_runs_own_predictions_give_its_own_figures(path: Path, fidelity: Fidelity) -> None:
+    results = list(run_results(np.random.default_rng(7)))
+    write_predictions(path, results, ROWS)
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=fidelity)
+    assert file.rows == ROWS
+    again = list(file)
+    for before, after in zip(results, again, strict=True):
+        for protocol, outcome in before.results.items():
+            assert after.results[protocol].scores == outcome.scores
+    figures = [summarise(found, ROWS, benchmark="b", model="m", fidelity=fidelity).rows for found in (results, again)]
+    assert figures[0] == figures[1]
+
+
+def test_a_line_holds_what_the_format_says(path: Path) -> None:
+    result = next(run_results(np.random.default_rng(8)))
+    line = prediction_line(result.sample, result.results[Protocol.SEGMENT], ROWS)
+    assert {"sample_id", "protocol", "text", "prompt", "candidates", "choices", "control"} <= line.keys()
+    assert line["upper_bounds"] == ["oracle", "random points, oracle pick"]
+    assert set(line["control"]["choices"]) == {"random points, oracle pick"}
+    letter = prediction_line(result.sample, result.results[Protocol.LETTER], ROWS)
+    assert "candidates" not in letter
+    json.loads(json.dumps(line, allow_nan=False))
