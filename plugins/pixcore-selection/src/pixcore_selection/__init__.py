@@ -1,0 +1,1 @@
+"""Selection strategies: which of the candidate masks is the answer."""

@@ -1,0 +1,68 @@
+"""Strategies that compare phrases with the expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pixcore.candidates import MaskRule, best_score, pick_mask
+from pixcore.components import SelectionStrategy
+from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore_selection.config import PhraseOverlapConfig
+
+_ARTICLES = frozenset({"a", "an", "the"})
+
+
+class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
+    """The candidate whose phrase shares most words with the expression.
+
+    The overlap is Dice's coefficient of the two sets of words, in lower case and without articles: 1 for the same
+    words, 0 for none in common. Of equals the one whose mask has the highest score, then the first.
+    """
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        """Choose by words."""
+        if sample.expression is None:
+            return Selection.nothing("no expression to compare phrases with")
+        wanted = _words(sample.expression)
+        overlaps = [_dice(_words(phrase_of(candidate)), wanted) for candidate in candidates]
+        return choose_by_similarity(candidates, overlaps, self.config.threshold, self.config.mask)
+
+
+def phrase_of(candidate: Candidate) -> str:
+    """A candidate's phrase; empty where predictions came without one."""
+    return candidate.group.phrase if candidate.group is not None else ""
+
+
+def choose_by_similarity(
+    candidates: Sequence[Candidate], similarities: Sequence[float], threshold: float | None, rule: MaskRule
+) -> Selection:
+    """Choose the most similar candidate; of equals the one with the highest mask score, then the first.
+
+    Args:
+        candidates: What to choose from.
+        similarities: One for each.
+        threshold: Below it the object is taken for absent; None: never.
+        rule: Which of the chosen one's masks.
+    """
+    usable = [index for index, candidate in enumerate(candidates) if candidate.masks]
+    if not usable:
+        return Selection.nothing("no candidates")
+    best = max(usable, key=lambda index: (similarities[index], _top_score(candidates[index]), -index))
+    similarity, phrase = float(similarities[best]), phrase_of(candidates[best])
+    if threshold is not None and similarity < threshold:
+        return Selection.absent(f"the best phrase, {phrase!r}, is below {threshold:g}", score=similarity)
+    reason = f"{phrase!r} is the most similar phrase ({similarity:.2f})"
+    return Selection.chosen(best, pick_mask(candidates[best], rule), reason=reason, score=similarity)
+
+
+def _top_score(candidate: Candidate) -> float:
+    return float(candidate.scores[best_score(candidate)]) if candidate.scores else 0.0
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.casefold())) - _ARTICLES
+
+
+def _dice(one: frozenset[str], other: frozenset[str]) -> float:
+    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 0.0

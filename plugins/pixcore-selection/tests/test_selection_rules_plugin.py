@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from pixcore_selection.config import PhraseOverlapConfig
+from pixcore_selection.phrases import PhraseOverlap
+from pixcore_selection.rules import MaskScore, Oracle, RandomPick
+
+from pixcore.components import Context, NoConfig
+from pixcore.records import Candidate, Fidelity, Sample
+
+PUBLISHED = Context(fidelity=Fidelity.PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [Oracle(NoConfig()), MaskScore(NoConfig()), RandomPick(NoConfig()), PhraseOverlap(PhraseOverlapConfig())],
+)
+def test_without_candidates_nothing_is_chosen(strategy, make_sample, silent):
+    assert strategy.select(make_sample(), silent, []).outcome == "nothing"
+
+
+def test_the_oracle_takes_the_best_mask_and_ties_by_fidelity(make_sample, make_candidate, silent):
+    candidates = [
+        make_candidate("a", (0, 40), (0, 30)),
+        make_candidate("b", (0, 45), (0, 20)),
+        make_candidate("c", (80, 90), (0, 45)),
+    ]
+    corrected = Oracle(NoConfig()).select(make_sample(), silent, candidates)
+    published = Oracle(NoConfig(), PUBLISHED).select(make_sample(), silent, candidates)
+    assert (corrected.candidate, corrected.mask) == (1, 0)
+    assert (published.candidate, published.mask) == (2, 1)
+    assert corrected.score == published.score == pytest.approx(45 / 50)
+
+
+@pytest.mark.parametrize("context", [Context(), PUBLISHED])
+def test_the_oracle_knows_that_an_object_is_absent(context, make_sample, make_candidate, silent):
+    chosen = Oracle(NoConfig(), context).select(make_sample(0, 0), silent, [make_candidate("a", (0, 9))])
+    assert chosen.outcome == "absent"
+    assert "ground truth is empty" in chosen.reason
+
+
+def test_only_the_oracle_uses_the_ground_truth():
+    assert Oracle.uses_ground_truth
+    assert not any(strategy.uses_ground_truth for strategy in (MaskScore, RandomPick, PhraseOverlap))
+
+
+def test_mask_score_takes_the_first_highest(make_sample, make_candidate, silent):
+    candidates = [
+        make_candidate("a", (0, 9), (0, 8), scores=(0.1, 0.9)),
+        make_candidate("b", (0, 7), scores=(0.9,)),
+    ]
+    chosen = MaskScore(NoConfig()).select(make_sample(), silent, candidates)
+    assert (chosen.candidate, chosen.mask, chosen.score) == (0, 1, 0.9)
+
+
+def test_random_is_uniform_over_masks_and_depends_on_the_seed_alone(make_sample, make_candidate, silent):
+    candidates = [make_candidate("a", (0, 9), (0, 8), (0, 7)), make_candidate("b"), make_candidate("c", (0, 6))]
+    strategy, sample = RandomPick(NoConfig()), make_sample()
+
+    def draw(entropy: int) -> tuple[int | None, int | None]:
+        strategy.reseed(entropy)
+        chosen = strategy.select(sample, silent, candidates)
+        return chosen.candidate, chosen.mask
+
+    first = [draw(entropy) for entropy in range(2000)]
+    assert first[::-1] == [draw(entropy) for entropy in reversed(range(2000))]
+    counts = Counter(first)
+    assert set(counts) == {(0, 0), (0, 1), (0, 2), (2, 0)}
+    assert all(abs(count - 500) < 100 for count in counts.values())  # five standard deviations
+
+
+class TestPhraseOverlap:
+    def choose(self, sample: Sample, candidates: list[Candidate], **options: object) -> object:
+        return PhraseOverlap(PhraseOverlapConfig(**options)).select(sample, None, candidates)
+
+    def test_the_most_similar_phrase_wins(self, make_sample, make_candidate):
+        candidates = [make_candidate("the door", (0, 9)), make_candidate("Red door", (0, 8), (0, 7), scores=(0.2, 0.6))]
+        chosen = self.choose(make_sample(), candidates)
+        assert (chosen.candidate, chosen.mask, chosen.score) == (1, 1, 1.0)
+
+    def test_ties_go_to_the_better_mask_and_then_to_the_first(self, make_sample, make_candidate):
+        candidates = [
+            make_candidate("red", (0, 9), scores=(0.3,)),
+            make_candidate("door", (0, 8), scores=(0.7,)),
+            make_candidate("a door", (0, 7), scores=(0.7,)),
+        ]
+        assert self.choose(make_sample(), candidates).candidate == 1
+
+    def test_below_the_threshold_the_object_is_absent(self, make_sample, make_candidate):
+        candidates = [make_candidate("a blue fish", (0, 9))]
+        assert self.choose(make_sample(), candidates).outcome == "chosen"
+        assert self.choose(make_sample(), candidates, threshold=0.2).outcome == "absent"
+
+    @pytest.mark.parametrize(("rule", "mask"), [("last", 2), ("smallest", 1), ("largest", 0), ("best-score", 0)])
+    def test_the_mask_is_picked_by_the_rule(self, make_sample, make_candidate, rule, mask):
+        candidates = [make_candidate("red door", (0, 9), (0, 2), (0, 5))]
+        assert self.choose(make_sample(), candidates, mask=rule).mask == mask
+
+    def test_without_an_expression_nothing_can_be_compared(self, make_sample, make_candidate):
+        chosen = self.choose(make_sample(expression=None), [make_candidate("a", (0, 9))])
+        assert chosen.outcome == "nothing"
+
+    def test_predictions_without_phrases_do_not_match(self, make_sample, bar):
+        chosen = self.choose(make_sample(), [Candidate(None, None, (bar(0, 4),), ())])
+        assert (chosen.outcome, chosen.score) == ("chosen", 0.0)
