@@ -180,7 +180,7 @@ class Registry:
             try:
                 self._add(name, distribution, version, load())
             except Exception as error:  # whatever a plugin does wrong, the others work
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
                 self.failures.append(Failure(name, distribution, version, reason))
         self._report_clashes()
 

@@ -376,9 +376,9 @@ class Run:
         rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself() else []
         if self.proposals and not rows:
             parts = dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
-            rows += [RowSpec(name, uses_ground_truth=_sees_truth(part)) for name, part in parts.items()]
+            rows += [RowSpec(name, uses_ground_truth=sees_truth(part)) for name, part in parts.items()]
             if self.control_name is not None and self.resolved.control_selection is not None:
-                truth = _sees_truth(self.resolved.control_selection)
+                truth = sees_truth(self.resolved.control_selection)
                 rows.append(RowSpec(self.control_name, uses_ground_truth=truth, control=True))
         return rows or [RowSpec(ANSWERS_ALONE)]
 
@@ -435,7 +435,8 @@ class Run:
                 yield part.registration
 
 
-def _sees_truth(part: Part) -> bool:
+def sees_truth(part: Part) -> bool:
+    """Whether a selection strategy uses the ground truth."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.uses_ground_truth
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pixcore.progress import monitor_for
 from pixcore.records import Candidate, Image, Sample, Selection
 from pixcore.report.pictures import ground_picture
 from pixcore.results import ProtocolResult
-from pixcore.runner import Run
+from pixcore.runner import Run, sees_truth
 
 _NAME = "image"
 
@@ -49,28 +50,26 @@ def ground(
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     document |= {"benchmark": None, "protocols": ["segment"], "control": None, "on_error": "stop"}
     with tempfile.TemporaryDirectory() as store:
-        job = Run(
-            configs.resolve({**document, "store": store, "output": store}, registry()),
-            samples=[Sample(_NAME, picture, expression=expression)],
-        )
-        strategy = _strategy(job)
+        resolved = _without_truth(configs.resolve({**document, "store": store, "output": store}, registry()))
+        job = Run(resolved, samples=[Sample(_NAME, picture, expression=expression)])
         job.execute(monitor_for(Console(stderr=True, quiet=not Console(stderr=True).is_terminal)))
         (result,) = next(iter(job.results())).results.values()
+    strategy = next(iter(result.selections), "")
     target = output or image.with_name(f"{image.stem}-grounded.png")
     _draw(picture, expression, result, strategy, target)
     _tell(result, strategy)
     click.echo(f"picture: {target}", err=True)
 
 
-def _strategy(job: Run) -> str:
-    """The config's first strategy that works without ground truth: here there is none."""
-    names = [row.name for row in job.rows if not row.uses_ground_truth]
-    if not names:
+def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
+    """Keep the config's first strategy that works without ground truth: here there is none."""
+    usable = [part for part in resolved.selections if not sees_truth(part)]
+    if resolved.selections and not usable:
         raise ConfigError(
             "every selection strategy of the config needs the ground truth, and an image of yours has none",
-            hint="add one that does not, such as --set 'selections=[mask-score]'",
+            hint="name one that does not, such as --set 'selections=[mask-score]'",
         )
-    return names[0]
+    return replace(resolved, selections=tuple(usable[:1]))
 
 
 def _draw(picture: Image, expression: str, result: ProtocolResult, strategy: str, target: Path) -> None:

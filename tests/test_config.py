@@ -1,0 +1,91 @@
+"""One config: defaults, settings, and errors that name the key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.config import apply_settings, read_yaml
+from pixcore.errors import ConfigError
+
+
+def test_settings_reach_everywhere():
+    document = {"points": "peak", "selections": ["oracle", {"name": "random"}], "control": {"points": "random"}}
+    changed = apply_settings(
+        document,
+        [
+            "points.k=3",
+            "selections.1.seed=4",
+            "selections.0=mask-score",
+            "control.points.n=[1, 2]",
+            "judge=null",
+            "a.b.c=x",
+        ],
+    )
+    assert changed == {
+        "points": {"name": "peak", "k": 3},
+        "selections": ["mask-score", {"name": "random", "seed": 4}],
+        "control": {"points": {"name": "random", "n": [1, 2]}},
+        "judge": None,
+        "a": {"b": {"c": "x"}},
+    }
+    assert document["points"] == "peak"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("points", "has no key=value"),
+        ("=3", "has no key=value"),
+        ("points=[1", "is no YAML value"),
+        ("selections.7=x", "no place in a list of 1"),
+        ("selections.x=x", "no place in a list of 1"),
+        ("seed.deeper=1", "nothing can be set inside 'seed'"),
+    ],
+)
+def test_settings_that_make_no_sense(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        apply_settings({"selections": ["a"], "seed": 1}, [setting])
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3)
+    ),
+)
+
+
+@given(st.dictionaries(st.text("abcd", min_size=1, max_size=4), values, max_size=4))
+def test_yaml_round_trip(tmp_path_factory, document):
+    path = tmp_path_factory.mktemp("config") / "run.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    if document:
+        assert read_yaml(path) == document
+
+
+def test_the_resolved_config_runs_again(workplace):
+    workplace("run", str(workplace.config(model="toy")))
+    document = json.loads((workplace.folder / "out" / "run.json").read_text())["config"]
+    assert document["model"]["pause"] == 0.0
+    path = workplace.folder / "again.yaml"
+    path.write_text(yaml.safe_dump(document))
+    before = workplace.summary()
+    again = workplace("run", str(path))
+    assert "0 of" not in again.stderr
+    assert workplace.summary() == before
+
+
+def test_the_schema_covers_installed_plugins(workplace):
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(workplace("schema").stdout)
+    good = yaml.safe_load(workplace.config().read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(good, schema)
+    for key, value in {"model": "tay", "batch_size": 0, "points": {"name": "toy-peak", "k": 1}, "sed": 1}.items():
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**good, key: value}, schema)

@@ -1,0 +1,168 @@
+"""Discovery: lazy, isolated, and clear about what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import types
+import warnings
+
+import pytest
+
+from pixcore import hookimpl
+from pixcore.errors import PluginError
+from pixcore.plugins import Kind, Registry
+
+
+def plugin(**hooks):
+    module = types.ModuleType("a_plugin")
+    for name, hook in hooks.items():
+        setattr(module, name, hookimpl(hook))
+    return module
+
+
+def offering(name, *, target="some.module:Class", hook="register_judges", **fields):
+    return plugin(**{hook: lambda register: register(name, target, **fields)})
+
+
+def loaded(**plugins):
+    entries = []
+    for name, value in plugins.items():
+        load = value if callable(value) and not isinstance(value, types.ModuleType) else lambda value=value: value
+        entries.append((name, f"dist-{name}", "1.0", load))
+    return Registry(entries)
+
+
+def broken():
+    raise ImportError("no module named nonsense")
+
+
+def test_targets_are_not_imported_until_used():
+    registry = loaded(lazy=offering("strict", target="no.such.module:Judge"))
+    registration = registry.get(Kind.JUDGE, "strict")
+    with pytest.raises(PluginError, match=r"judge 'strict' can't be imported: No module named 'no'.*dist-lazy"):
+        _ = registration.component_class
+
+
+def test_a_target_must_be_of_its_kind():
+    registry = loaded(wrong=offering("path", target="pathlib:Path"))
+    with pytest.raises(PluginError, match="is no Judge"):
+        _ = registry.get(Kind.JUDGE, "path").component_class
+    with pytest.raises(PluginError, match="does not exist"):
+        _ = loaded(x=offering("gone", target="pathlib:Nowhere")).get(Kind.JUDGE, "gone").component_class
+
+
+def test_a_broken_plugin_takes_no_other_down():
+    registry = loaded(bad=broken, good=offering("fine"))
+    assert registry.get(Kind.JUDGE, "fine").plugin == "good"
+    (failure,) = registry.failures
+    assert (failure.plugin, failure.error) == ("bad", "ImportError: no module named nonsense")
+    with pytest.raises(PluginError, match=r"1 plugin\(s\) failed to load"):
+        registry.get(Kind.JUDGE, "other")
+
+
+def test_a_plugin_that_fails_half_way_offers_nothing():
+    def register(register):
+        register("first", "a:B")
+        raise RuntimeError("half way")
+
+    registry = loaded(half=plugin(register_judges=register), good=offering("fine"))
+    assert [one.name for one in registry] == ["fine"]
+    assert "half way" in registry.failures[0].error
+
+
+def test_a_misspelt_hook_is_reported():
+    registry = loaded(typo=plugin(register_judgez=lambda register: None), good=offering("fine"))
+    assert "register_judgez" in registry.failures[0].error
+    assert registry.get(Kind.JUDGE, "fine")
+
+
+def test_an_unknown_argument_is_reported():
+    registry = loaded(typo=plugin(register_judges=lambda registrar: None))
+    assert "registrar" in registry.failures[0].error
+
+
+@pytest.mark.parametrize("name", ["Upper", "two words", "", "-x", "a/b", "trailing-"])
+def test_names_are_words_joined_by_hyphens(name):
+    assert "lower-case" in loaded(x=offering(name)).failures[0].error
+
+
+def test_targets_name_a_module_and_a_class():
+    assert "package.module:Class" in loaded(x=offering("a", target="module.Class")).failures[0].error
+
+
+def test_two_plugins_that_claim_one_name_are_both_named():
+    registry = loaded(one=offering("same"), two=offering("same"), three=offering("other"))
+    assert registry.get(Kind.JUDGE, "other")
+    assert "'one'" in registry.failures[0].error
+    with pytest.raises(
+        PluginError, match=r"'one' \(dist-one 1.0\) and 'two' \(dist-two 1.0\) both claim the judge 'same'"
+    ):
+        registry.get(Kind.JUDGE, "same")
+
+
+def test_two_defaults_of_a_kind_that_has_one():
+    registry = loaded(one=offering("a", default=True), two=offering("b", default=True))
+    with pytest.raises(PluginError, match=r"'a'.*'b'.*both want to be the default judge"):
+        registry.defaults(Kind.JUDGE)
+
+
+def test_the_nearest_name_is_suggested():
+    with pytest.raises(PluginError, match=r"did you mean 'exact-match'\?"):
+        loaded(x=offering("exact-match")).get(Kind.JUDGE, "exact-mach")
+
+
+def test_every_kind_has_a_hook_that_works():
+    for kind in Kind:
+        registry = loaded(x=offering("one", hook=kind.hook))
+        assert registry.get(kind, "one").kind is kind
+
+
+def test_observers_are_called_and_harm_nothing():
+    seen = []
+
+    def fail(run, summary):
+        raise RuntimeError("tracker is down")
+
+    registry = loaded(
+        good=plugin(run_finished=lambda run, summary: seen.append((run, summary))), bad=plugin(run_finished=fail)
+    )
+    with pytest.warns(UserWarning, match=r"observer bad.run_finished failed: RuntimeError: tracker is down"):
+        registry.notify("run_finished", run="folder", summary={"samples": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registry.notify("run_finished", run="folder", summary={})
+    assert len(seen) == 2
+
+
+def test_an_installed_plugin_is_found(workplace):
+    listed = json.loads(workplace("plugins", "--json").stdout)
+    assert {one["distribution"] for one in listed["components"]} == {"toy-pixcore"}
+    assert {one["kind"] for one in listed["components"]} == {kind.value for kind in Kind} - {"transforms"}
+    models = json.loads(workplace("plugins", "model", "--json").stdout)["components"]
+    assert [one["name"] for one in models] == ["toy", "toy-masks"]
+
+
+def test_the_environment_restricts_plugins(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] = ""
+    assert json.loads(workplace("plugins", "--json").stdout) == {"components": [], "failures": []}
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,toi"
+    assert "PIXCORE_PLUGINS names 'toi'" in workplace("plugins", status=2).stderr
+
+
+HEAVY = ("torch", "transformers", "spacy", "openai", "skimage", "matplotlib")
+
+
+@pytest.mark.parametrize("statement", ["import pixcore", "from pixcore.cli import main; main(['plugins'])"])
+def test_nothing_heavy_is_imported(statement):
+    """With every plugin of the project installed."""
+    program = (
+        "import sys\n"
+        f"try:\n    exec({statement!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PIXCORE_PLUGINS"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip().endswith("LOADED []"), done.stdout[-300:]
