@@ -61,13 +61,20 @@ def clip_rules(official: str, ours: str) -> Sequence[Rule]:
     )
 
 
-# A whole CLIP checkpoint (openai/clip-vit-large-patch14) has the text side and the projections too.
-CLIP_TEXT_SIDE: Sequence[Rule] = (
-    Ignore(
-        r"(?:.*\.)?(?:text_model\..+|text_projection\..+|visual_projection\..+|logit_scale)",
-        "only the image tower is used",
-    ),
-)
+def tower_rules(source: str, ours: str) -> Sequence[Rule]:
+    """Rules for a checkpoint of CLIP alone (`openai/clip-vit-large-patch14`), whose text side is not used.
+
+    Args:
+        source: Prefix of its `Source`.
+        ours: Prefix of the `ClipPatches` in our module, with its dot.
+    """
+    return (
+        Ignore(
+            rf"{re.escape(source)}(?:text_model\..+|text_projection\..+|visual_projection\..+|logit_scale)",
+            "only the image tower is used",
+        ),
+        *clip_rules(f"{source}vision_model.", ours),
+    )
 
 
 def centre_crop(image: Image.Image, size: int) -> Tensor:

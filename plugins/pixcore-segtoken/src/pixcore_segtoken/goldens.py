@@ -18,10 +18,11 @@ from pycocotools import mask as coco
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.testing.goldens import Check, GoldenSet, load_arrays
+from pixcore_segtoken.clip import clip_rules
+from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.grounded import Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Rule
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
-from pixcore_segtoken.sam import SamSizes
 
 KEYS = (
     "image/*/clip_patch_features_every_8th",
@@ -77,7 +78,9 @@ def load(
     sizes = sizes_of(config, projector_depth)
     with parameters_on_meta():
         model = GroundedLlava(sizes).eval()
-    load_weights(model, folder / "state.safetensors", rules(sizes), dtype=dtype)
+    # Unlike the released checkpoints, the sets carry their CLIP tower.
+    tower = clip_rules("model.vision_tower.vision_tower.vision_model.", "clip.")
+    load_weights(model, folder / "state.safetensors", (*rules(sizes), *tower), dtype=dtype)
     return model, config
 
 
@@ -102,7 +105,7 @@ def prepare(folder: Path, projector_depth: int, rules: MakeRules) -> GoldenSet:
     Args:
         folder: With config.json, state.safetensors, inputs.npz and outputs.npz.
         projector_depth: 1 for LISA, 2 for GLaMM.
-        rules: The plugin's key map, with the CLIP tower under its full name.
+        rules: The plugin's key map.
     """
     model, config = load(folder, projector_depth, rules)
     expected = load_arrays(folder / "outputs.npz")

@@ -41,7 +41,7 @@ def formula_image(height: int, width: int, variant: int) -> NDArray[np.uint8]:
     y, x, c = np.ogrid[:height, :width, :3]
     triangle = np.abs((x * (3 + c + variant) + y * (5 - c + 2 * variant)) % 512 - 256)
     blocks = ((x // 16 + y // 24 + c) % 3) * 30
-    return np.minimum(255, triangle * 3 // 4 + blocks).astype(np.uint8)
+    return np.asarray(np.minimum(255, triangle * 3 // 4 + blocks), np.uint8)
 
 
 def _checks(images: Mapping[str, Any]) -> Iterator[Check]:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM
 
 from pixcore_segtoken.clip import ClipPatches
+from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.sam import PromptableSam, SamSizes, upscale
+from pixcore_segtoken.sam import PromptableSam, upscale
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,70 +15,49 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import SamConfig, SamModel
 
+from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.keymap import Rename, Rule, Split, both
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-@dataclass(frozen=True)
-class SamSizes:
-    """The sizes of a SAM; the defaults are ViT-H, which LISA and GLaMM have."""
-
-    image_size: int = 1024
-    patch_size: int = 16
-    embed_dim: int = 1280
-    depth: int = 32
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-    global_attn_indexes: Sequence[int] = field(default=(7, 15, 23, 31))
-    window_size: int = 14
-    prompt_dim: int = 256
-    mask_in_chans: int = 16
-    decoder_depth: int = 2
-    decoder_heads: int = 8
-    decoder_mlp_dim: int = 2048
-    attention_downsample_rate: int = 2
-    num_multimask_outputs: int = 3
-    iou_head_depth: int = 3
-    iou_head_hidden: int = 256
-
-    def to_config(self) -> SamConfig:
-        """The same as a transformers config."""
-        return SamConfig(
-            vision_config={
-                "image_size": self.image_size,
-                "patch_size": self.patch_size,
-                "hidden_size": self.embed_dim,
-                "num_hidden_layers": self.depth,
-                "num_attention_heads": self.num_heads,
-                "mlp_ratio": float(self.mlp_ratio),
-                "mlp_dim": int(self.embed_dim * self.mlp_ratio),
-                "global_attn_indexes": list(self.global_attn_indexes),
-                "window_size": self.window_size,
-                "output_channels": self.prompt_dim,
-                "num_pos_feats": self.prompt_dim // 2,
-            },
-            prompt_encoder_config={
-                "hidden_size": self.prompt_dim,
-                "image_size": self.image_size,
-                "patch_size": self.patch_size,
-                "image_embedding_size": self.image_size // self.patch_size,
-                "mask_input_channels": self.mask_in_chans,
-            },
-            mask_decoder_config={
-                "hidden_size": self.prompt_dim,
-                "mlp_dim": self.decoder_mlp_dim,
-                "num_hidden_layers": self.decoder_depth,
-                "num_attention_heads": self.decoder_heads,
-                "attention_downsample_rate": self.attention_downsample_rate,
-                "num_multimask_outputs": self.num_multimask_outputs,
-                "iou_head_depth": self.iou_head_depth,
-                "iou_head_hidden_dim": self.iou_head_hidden,
-                # SAM's two-way blocks have torch's default; transformers' config has 1e-6.
-                "layer_norm_eps": 1e-5,
-            },
-        )
+def to_config(sizes: SamSizes) -> SamConfig:
+    """Sizes as a transformers config."""
+    return SamConfig(
+        vision_config={
+            "image_size": sizes.image_size,
+            "patch_size": sizes.patch_size,
+            "hidden_size": sizes.embed_dim,
+            "num_hidden_layers": sizes.depth,
+            "num_attention_heads": sizes.num_heads,
+            "mlp_ratio": sizes.mlp_ratio,
+            "mlp_dim": int(sizes.embed_dim * sizes.mlp_ratio),
+            "global_attn_indexes": list(sizes.global_attn_indexes),
+            "window_size": sizes.window_size,
+            "output_channels": sizes.prompt_dim,
+            "num_pos_feats": sizes.prompt_dim // 2,
+        },
+        prompt_encoder_config={
+            "hidden_size": sizes.prompt_dim,
+            "image_size": sizes.image_size,
+            "patch_size": sizes.patch_size,
+            "image_embedding_size": sizes.image_size // sizes.patch_size,
+            "mask_input_channels": sizes.mask_in_chans,
+        },
+        mask_decoder_config={
+            "hidden_size": sizes.prompt_dim,
+            "mlp_dim": sizes.decoder_mlp_dim,
+            "num_hidden_layers": sizes.decoder_depth,
+            "num_attention_heads": sizes.decoder_heads,
+            "attention_downsample_rate": sizes.attention_downsample_rate,
+            "num_multimask_outputs": sizes.num_multimask_outputs,
+            "iou_head_depth": sizes.iou_head_depth,
+            "iou_head_hidden_dim": sizes.iou_head_hidden,
+            # SAM's two-way blocks have torch's default; transformers' config has 1e-6.
+            "layer_norm_eps": 1e-5,
+        },
+    )
 
 
 class PromptableSam(nn.Module):
@@ -88,7 +66,7 @@ class PromptableSam(nn.Module):
     def __init__(self, sizes: SamSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        self.model = SamModel(sizes.to_config())
+        self.model = SamModel(to_config(sizes))
 
     @torch.no_grad()
     def encode(self, pixel_values: Tensor) -> Tensor:

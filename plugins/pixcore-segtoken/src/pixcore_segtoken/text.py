@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-import bleach
+import bleach  # type: ignore[import-untyped]
 from pixcore_transformers.spans import exact_tokens
 
 from pixcore.records import Token

@@ -1,0 +1,38 @@
+"""GLaMM as a model adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from pixcore_segtoken.adapter import GroundedAdapter
+from pixcore_segtoken.config import GroundedConfig
+from pixcore_segtoken.grounded import GroundedSizes
+from pixcore_segtoken.keymap import Rule
+from pixcore_segtoken.text import glamm_prompt, glamm_question, published_glamm_text
+
+from pixcore.records import Protocol
+from pixcore_glamm.weights import PROJECTOR_DEPTH, rules
+
+
+class Glamm(GroundedAdapter[GroundedConfig]):
+    """GLaMM as PixFoundation's `inference/infer_glamm.py` runs it."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {
+        Protocol.SEGMENT: "Can you please segment {expression} in the given image"
+    }
+    projector_depth = PROJECTOR_DEPTH
+    published_dtype = torch.bfloat16
+
+    def rules(self, sizes: GroundedSizes) -> Sequence[Rule]:
+        """GLaMM's key map."""
+        return rules(sizes)
+
+    def full_prompt(self, question: str) -> str:
+        """Under `published` an ampersand is escaped as HTML first."""
+        return glamm_prompt(glamm_question(question) if self.context.published else question)
+
+    def published_text(self, decoded: str) -> str:
+        """Without markers, tags, and whatever else stands between < and >."""
+        return published_glamm_text(decoded)

@@ -1,0 +1,215 @@
+"""The adapter that LISA and GLaMM share: requests in, text and masks out."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.loading import resolve
+from transformers import CLIPVisionConfig, LlamaConfig
+
+from pixcore import masks
+from pixcore.components import AttentionExtractor, Capability, ModelAdapter
+from pixcore.errors import ModelError
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Image, Request, Response
+from pixcore_segtoken.clip import centre_crop, centre_crop_box, tower_rules
+from pixcore_segtoken.config import GroundedConfig
+from pixcore_segtoken.grounded import Answer, GroundedLlava, GroundedSizes, Prompt
+from pixcore_segtoken.keymap import Ignore, Rule
+from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_segtoken.sam import longest_side
+from pixcore_segtoken.text import mask_spans, spoken
+from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
+
+ConfigT = TypeVar("ConfigT", bound=GroundedConfig)
+
+_TOWER = "tower:"
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to answer.
+
+    Attributes:
+        model: In evaluation mode, on its device.
+        tokenizer: The published one.
+        seg_id: Token id of [SEG].
+        report: What became of the checkpoint's tensors.
+    """
+
+    model: GroundedLlava
+    tokenizer: PublishedTokenizer
+    seg_id: int
+    report: LoadReport
+
+
+class GroundedAdapter(ModelAdapter[ConfigT], Generic[ConfigT]):
+    """Text and one mask for each [SEG].
+
+    Under `published` the first mask is the response's, as PixFoundation's scripts save it, and a [SEG] in the question
+    counts; the text is cleaned as they clean it. Under `corrected` all masks of the answer are united, the text is what
+    was said without any special token, and each mask knows the phrase that it belongs to.
+
+    Attributes:
+        projector_depth: Linear layers between the CLIP tower and the language model.
+        published_dtype: What the published script runs in.
+    """
+
+    projector_depth: ClassVar[int]
+    published_dtype: ClassVar[torch.dtype]
+
+    @abstractmethod
+    def rules(self, sizes: GroundedSizes) -> Sequence[Rule]:
+        """The key map, without the CLIP tower."""
+
+    @abstractmethod
+    def full_prompt(self, question: str) -> str:
+        """The user's text in the model's own frame, `<image>` included."""
+
+    @abstractmethod
+    def published_text(self, decoded: str) -> str:
+        """The answer as the published script writes it, from prompt and answer decoded together."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Text and masks."""
+        return frozenset({"text", "masks"})
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The checkpoint, read when it is first needed."""
+        folder = _folder(self.config.checkpoint, self.config)
+        content = json.loads((folder / "config.json").read_text())
+        tower = _folder(self.config.vision_tower or _named_tower(content, folder), self.config)
+        known = LlamaConfig().to_dict()
+        sizes = GroundedSizes(
+            language=LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"}),
+            clip=CLIPVisionConfig.from_pretrained(tower),
+            sam=self.config.sam,
+            projector_depth=self.projector_depth,
+            select_layer=content.get("mm_vision_select_layer", -2),
+        )
+        device = torch.device(self.config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = _DTYPES.get(self.config.dtype, self.published_dtype if device.type != "cpu" else torch.float32)
+        with parameters_on_meta():
+            model = GroundedLlava(sizes).eval()
+        rules = (
+            Ignore(r"model\.vision_tower\..+", "the CLIP tower is read from its own checkpoint"),
+            *self.rules(sizes),
+            *tower_rules(_TOWER, "clip."),
+        )
+        sources = [Source(folder), Source(tower, _TOWER)]
+        report = load_weights(model, sources, rules, dtype=dtype, device=device, cache=self.config.cache)
+        tokenizer = PublishedTokenizer.from_folder(folder)
+        if "[SEG]" not in tokenizer.added:
+            raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
+        return Loaded(model.to(device), tokenizer, tokenizer.added["[SEG]"], report)
+
+    def close(self) -> None:
+        """Free the checkpoint's memory."""
+        self.__dict__.pop("loaded", None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+        """Answer a batch greedily; see the class for what the fidelity changes."""
+        if extractor is not None:
+            raise ModelError(
+                f"{type(self).__name__} gives masks, not attention", hint="set extractor: null for this model"
+            )
+        if not requests:
+            return []
+        prompts = [self._prompt(request.image, request.prompt) for request in requests]
+        answers = self.loaded.model.answer(
+            prompts,
+            seg_id=self.loaded.seg_id,
+            stop_ids=[self.loaded.tokenizer.eos],
+            max_new_tokens=self.config.max_new_tokens,
+            published_positions=self.context.published,
+            use_cache=not self.config.recompute,
+        )
+        respond = self._published if self.context.published else self._corrected
+        return [
+            respond(prompt, answer, request.image.size)
+            for prompt, answer, request in zip(prompts, answers, requests, strict=True)
+        ]
+
+    def layout(self, image: Image) -> VisualLayout:
+        """CLIP's grid over the part of the image that its centre crop keeps."""
+        clip = self.loaded.model.clip
+        size = int(clip.model.config.image_size)
+        return VisualLayout.single(VisualGrid(clip.side, clip.side, centre_crop_box(*image.size, size)))
+
+    def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
+        """(visual tokens, width): the projected patches."""
+        model = self.loaded.model
+        pixels = centre_crop(image.pil(), int(model.clip.model.config.image_size))
+        return np.asarray(model.project(pixels[None].to(model.language.device))[0].float().cpu().numpy())
+
+    def _prompt(self, image: Image, question: str) -> Prompt:
+        pil = image.pil()
+        model = self.loaded.model
+        resized, sam_pixels = longest_side(pil, self.config.sam.image_size)
+        # A question that spells the placeholder would ask for a second image.
+        full = self.full_prompt(question.replace(IMAGE, ""))
+        return Prompt(
+            self.loaded.tokenizer.encode_with_image(full),
+            centre_crop(pil, int(model.clip.model.config.image_size)),
+            sam_pixels,
+            (resized.shape[0], resized.shape[1]),
+            (pil.height, pil.width),
+        )
+
+    def _published(self, prompt: Prompt, answer: Answer, size: tuple[int, int]) -> Response:
+        ids = [*(index for index in prompt.token_ids if index != IMAGE_ID), *answer.generation.token_ids]
+        found = masks.encode_many((answer.mask_logits > 0).cpu().numpy())
+        return Response(
+            self.published_text(self.loaded.tokenizer.decode(ids)),
+            mask=found[0] if found else masks.empty(size),
+            masks=tuple(found),
+            extra=self._extra(answer),
+        )
+
+    def _corrected(self, prompt: Prompt, answer: Answer, size: tuple[int, int]) -> Response:
+        tokenizer = self.loaded.tokenizer
+        text, tokens = spoken(tokenizer, answer.generation.token_ids)
+        own = [index for index, place in enumerate(answer.seg_positions) if place >= len(prompt.token_ids)]
+        found = masks.encode_many((answer.mask_logits[own] > 0).cpu().numpy())
+        places = [answer.seg_positions[index] - len(prompt.token_ids) for index in own]
+        return Response(
+            text,
+            tokens,
+            mask=masks.union(found, size),
+            masks=tuple(found),
+            mask_spans=mask_spans(tokenizer, text, tokens, places),
+            extra=self._extra(answer),
+        )
+
+    def _extra(self, answer: Answer) -> Mapping[str, Any]:
+        ids = answer.generation.token_ids
+        finish = "stop" if ids and ids[-1] == self.loaded.tokenizer.eos else "length"
+        return {"finish": finish, "mask_scores": [round(float(score), 4) for score in answer.iou[:, 0]]}
+
+
+def _folder(name: str, config: GroundedConfig) -> Path:
+    revision = config.revision if name == config.checkpoint else None
+    wanted = {"checkpoint": name, "revision": revision, "offline": config.offline}
+    return resolve(TransformersConfig.model_validate(wanted))
+
+
+def _named_tower(content: Mapping[str, Any], folder: Path) -> str:
+    for key in ("mm_vision_tower", "vision_tower"):
+        if isinstance(content.get(key), str):
+            return str(content[key])
+    raise ModelError(f"{folder / 'config.json'} names no CLIP tower", hint="set vision_tower in the run's config")

@@ -1,0 +1,67 @@
+"""The options of a [SEG]-token plugin. Light: it imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pixcore_transformers.config import TransformersConfig
+from pydantic import Field
+
+from pixcore.components import Config
+
+
+class SamSizes(Config):
+    """The sizes of a SAM; the defaults are ViT-H, which LISA and GLaMM have."""
+
+    image_size: int = 1024
+    patch_size: int = 16
+    embed_dim: int = 1280
+    depth: int = 32
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    global_attn_indexes: tuple[int, ...] = (7, 15, 23, 31)
+    window_size: int = 14
+    prompt_dim: int = 256
+    mask_in_chans: int = 16
+    decoder_depth: int = 2
+    decoder_heads: int = 8
+    decoder_mlp_dim: int = 2048
+    attention_downsample_rate: int = 2
+    num_multimask_outputs: int = 3
+    iou_head_depth: int = 3
+    iou_head_hidden: int = 256
+
+
+class GroundedConfig(Config):
+    """What to load and how to generate."""
+
+    checkpoint: str = Field(description="A folder in the published layout, or a name on the hub.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    vision_tower: str | None = Field(
+        default=None, description="Where the CLIP tower is; left out, the one that the checkpoint's config names."
+    )
+    offline: bool = Field(default=False, description="Never ask the hub; what is there in the cache has to do.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="auto: what the published script runs in on a GPU, float32 on a CPU."
+    )
+    device: str | None = Field(default=None, description="A torch device; left out: the GPU if there is one.")
+    max_new_tokens: int = Field(default=512, ge=1, description="The published runs allow 512.")
+    recompute: bool = Field(
+        False,
+        description="Recompute the whole sequence for every token, as published; slow, and equal but for rounding.",
+    )
+    cache: Path | None = Field(
+        default=None, description="A folder for a converted copy of the weights, which loads faster."
+    )
+    sam: SamSizes = Field(default_factory=SamSizes, description="Sizes of the mask decoder; ViT-H unless given.")
+
+    def fingerprint(self) -> str:
+        """Of the checkpoint and of its tower, where that is named."""
+        sources = [(self.checkpoint, self.revision)]
+        if self.vision_tower is not None:
+            sources.append((self.vision_tower, None))
+        return " ".join(
+            TransformersConfig.model_validate({"checkpoint": checkpoint, "revision": revision}).fingerprint()
+            for checkpoint, revision in sources
+        )
