@@ -25,6 +25,8 @@ from pixcore.testing.findings import Finding
 SIZES = ((640, 320), (320, 640), (448, 448))
 """(width, height): wide, tall and square."""
 
+_STANDS_OUT = 0.5  # of the largest change in the image: a token misplaced by a cell has far less
+_OTHERS = 0.05  # of a grid's tokens may change more than the named one by looking at what changed
 _FAINT = 0.1  # of a grid's largest change: less is no sign of having seen the region
 _COLUMNS, _ROWS = ("left", "centre", "right"), ("top", "middle", "bottom")
 
@@ -64,8 +66,8 @@ def check_geometry(
         sizes: (width, height) of the images to try.
         seed: Of the images and the noise.
         draws: How often each region is covered with other noise; the changes are averaged.
-        slack: The named token may be this fraction of its grid's tokens further down among the most changed. For
-            trained towers, some of whose tokens collect global information and change with everything.
+        slack: This fraction of the most changed tokens is passed over. For trained towers, some of whose tokens
+            collect global information and change with everything.
 
     Returns:
         What does not hold; empty if the tokens lie where the layout says.
@@ -164,14 +166,15 @@ def _complaints(
     for among in (np.ones(layout.tokens, bool), *grids):
         places = np.flatnonzero(among)
         order = places[np.argsort(-probe.change[places], kind="stable")]
-        if not own[order[: max(1, math.ceil(slack * len(order)))]].any():
+        most = int(order[math.floor(slack * len(order))])
+        if probe.change[own & among].max(initial=0.0) < _STANDS_OUT * probe.change[most]:
             names = ", ".join(f"{token} ({_place(layout, token)})" for token in named) or "none"
-            yield f"visual token {order[0]} changes most ({_place(layout, order[0])}); the layout names {names}"
+            yield f"visual token {most} changes most ({_place(layout, most)}); the layout names {names}"
             return
     for token, among in zip(named, grids, strict=True):
         ahead = int((probe.change[among] > probe.change[token]).sum())
         claim = f"the layout names visual token {token} ({_place(layout, token)})"
-        if ahead >= int((near & among).sum()) + math.floor(slack * among.sum()):
+        if ahead >= int((near & among).sum()) + math.ceil((_OTHERS + slack) * among.sum()):
             yield f"{claim}, but {ahead} others of its grid change more"
         elif probe.change[token] <= _FAINT * loudest[int(layout.grid_of[token])]:
             yield f"{claim}, which hardly changes"
