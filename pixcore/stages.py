@@ -19,6 +19,8 @@ from typing import Protocol as Interface
 import numpy as np
 
 from pixcore import serialise
+from pixcore.candidates import merge_duplicates
+from pixcore.candidates import merge_duplicates
 from pixcore.components import (
     AttentionExtractor,
     Context,
@@ -331,7 +333,7 @@ class Propose(Stage):
             _candidate(group, prompt, proposal)
             for group, prompt, proposal in zip(groups, prompts, proposals, strict=True)
         ]
-        return serialise.candidates_to_entry(found)
+        return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
 
 
 def _candidate(group: TokenGroup | None, prompt: PointPrompt, proposal: MaskProposal) -> Candidate:

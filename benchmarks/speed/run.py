@@ -1,0 +1,24 @@
+"""`make speed`: every measurement in this folder, one after the other, with its own line or table.
+
+Each is a script of its own that compares two ways in one run and leaves its raw numbers as JSON beside itself; none is
+a test, and nothing asserts a time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    for script in sorted(HERE.glob("*.py")):
+        if script.name != Path(__file__).name:
+            print(f"\n== {script.stem}", flush=True)
+            subprocess.run([sys.executable, str(script)], check=True)
+
+
+if __name__ == "__main__":
+    main()

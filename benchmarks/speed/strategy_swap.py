@@ -1,0 +1,44 @@
+"""Another selection strategy on a finished run: how long it takes as a share of the whole run.
+
+    python benchmarks/speed/strategy_swap.py [--pairs N]
+
+Runs the demo's config on N pairs of mini-world in fresh folders, then with another strategy. Both are timed from the
+command line, as a user would, so the share includes starting Python. Writes `strategy_swap.json` beside itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def run(folder: Path, pairs: int, selections: str) -> float:
+    started = time.perf_counter()
+    settings = [f"benchmark.pairs={pairs}", f"selections={selections}", f"output={folder}/out", f"store={folder}/store"]
+    changes = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), *changes]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=150)
+    pairs = parser.parse_args().pairs
+    with tempfile.TemporaryDirectory() as folder:
+        whole = run(Path(folder), pairs, "[oracle]")
+        swapped = run(Path(folder), pairs, "[mask-score]")
+    result = {"pairs": pairs, "whole run, s": whole, "another strategy, s": swapped, "share": swapped / whole}
+    (HERE / "strategy_swap.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"whole run {whole:.1f} s, another strategy {swapped:.1f} s: {whole / swapped:.1f} times less")
+
+
+if __name__ == "__main__":
+    main()
