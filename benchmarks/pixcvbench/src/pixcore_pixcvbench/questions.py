@@ -1,0 +1,126 @@
+"""CV-Bench's questions, from the old single parquet file or the newer one with the 2D questions alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pixcore.errors import DataError
+
+_FILE_COLUMNS = ("source_filename", "filename", "file", "file_name")
+_NEEDED = ("choices", "answer")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of CV-Bench.
+
+    Attributes:
+        row: Its row in the file, from 0.
+        text: The question without its choices.
+        options: The choices' texts.
+        answer: Index of the right one.
+        task: "Count" or "Relation".
+        image: Reads the picture's bytes, where the file holds pictures.
+    """
+
+    row: int
+    text: str
+    options: tuple[str, ...]
+    answer: int
+    task: str
+    image: Callable[[], bytes] | None
+
+
+class _Pictures:
+    """The pictures in a parquet file, one row group in memory at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._group: tuple[int, list[Any]] | None = None
+
+    def read(self, row: int) -> bytes:
+        from pyarrow import parquet
+
+        first = 0
+        with parquet.ParquetFile(self._path) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if row < first + rows:
+                    break
+                first += rows
+            if self._group is None or self._group[0] != group:
+                self._group = (group, file.read_row_group(group, columns=["image"])["image"].to_pylist())
+        picture = self._group[1][row - first]
+        content = picture.get("bytes") if isinstance(picture, Mapping) else picture
+        if not isinstance(content, bytes):
+            raise DataError(f"{self._path} row {row} holds no picture", hint="fetch CV-Bench again")
+        return content
+
+
+def read_questions(path: Path) -> dict[str, Question]:
+    """Read CV-Bench's 2D questions.
+
+    Args:
+        path: test.parquet (2D and 3D together) or test_2d.parquet.
+
+    Returns:
+        Questions by the file name of their source image.
+
+    Raises:
+        DataError: The file can't be read, has no column to join by, or two questions are about one image.
+    """
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    try:
+        every = parquet.read_schema(path).names
+        table = parquet.read_table(path, columns=[name for name in every if name != "image"])
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"can't read {path}: {error}".splitlines()[0], hint="fetch CV-Bench again") from error
+    names = set(table.column_names)
+    key = next((column for column in _FILE_COLUMNS if column in names), None)
+    if key is None:
+        raise DataError(
+            f"{path} has no column with the source image's file name",
+            hint=f"needed is one of {', '.join(_FILE_COLUMNS)}: rows are joined by name, never by position",
+        )
+    lacking = [column for column in _NEEDED if column not in names] + (
+        [] if names & {"question", "prompt"} else ["question"]
+    )
+    if lacking:
+        raise DataError(f"{path} has no column {lacking[0]!r}", hint=f"its columns: {', '.join(table.column_names)}")
+    found: dict[str, Question] = {}
+    pictures = _Pictures(path) if "image" in every else None
+    for number, row in enumerate(table.to_pylist()):
+        if row.get("type") not in (None, "2D"):
+            continue
+        name = PurePosixPath(str(row[key])).name
+        if name in found:
+            raise DataError(f"{path} has two 2D questions about {name}", hint="is it CV-Bench's own file?")
+        found[name] = _question(row, number, path, pictures)
+    return found
+
+
+def _question(row: Mapping[str, Any], number: int, path: Path, pictures: _Pictures | None) -> Question:
+    options = tuple(str(choice) for choice in row["choices"])
+    match = re.fullmatch(r"\(?([A-Za-z])\)?", str(row["answer"]).strip())
+    answer = ord(match.group(1).lower()) - ord("a") if match else -1
+    if not 0 <= answer < len(options):
+        raise DataError(
+            f"{path} row {number} has the answer {row['answer']!r} for {len(options)} choices",
+            hint="expected a letter such as (A)",
+        )
+    text = row.get("question") or re.split(r"\s*Select from the following choices", str(row["prompt"]))[0]
+    return Question(
+        row=number,
+        text=str(text).strip(),
+        options=options,
+        answer=answer,
+        task=str(row.get("task") or ""),
+        image=partial(pictures.read, number) if pictures is not None else None,
+    )
