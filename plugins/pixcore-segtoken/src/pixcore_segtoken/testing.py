@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import sentencepiece
@@ -179,7 +180,7 @@ def _transposed(name: str, given: int, made: int) -> Shapes:
 
 def _stack(start: str, widths: Sequence[int]) -> Shapes:
     shapes: Shapes = {}
-    for index, (given, made) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (given, made) in enumerate(pairwise(widths)):
         shapes |= _affine(f"{start}{index}", (made, given))
     return shapes
 
@@ -273,7 +274,7 @@ def write_grounded(
     content = {**language.to_diff_dict(), "model_type": "llava", "mm_vision_tower": str(tower), "out_dim": 32}
     (folder / "config.json").write_text(json.dumps(content))
     names = sorted(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, part in enumerate((names[: len(names) // 2], names[len(names) // 2 :]), 1):
         file = f"pytorch_model-{number:05d}-of-00002.bin"
         torch.save({name: tensors[name] for name in part}, folder / file)

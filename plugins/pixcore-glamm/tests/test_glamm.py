@@ -1,0 +1,101 @@
+"""GLaMM: published numbers, batches, fidelities, phrases."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pixcore_glamm.adapter import Glamm
+from pixcore_glamm.config import GlammConfig
+from pixcore_glamm.goldens import prepare
+from pixcore_glamm.weights import rules
+from pixcore_segtoken.config import SamSizes
+from pixcore_segtoken.goldens import sizes_of
+from pixcore_segtoken.keymap import Ignore
+
+from pixcore import masks
+from pixcore.components import Context
+from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.geometry import check_geometry
+from pixcore.testing.goldens import compare
+
+QUESTIONS = ("Can you please segment the dog in the given image", "What colour is it?", "Describe. a & b", "Why?")
+
+
+def requests() -> list[Request]:
+    rng = np.random.default_rng(8)
+    sizes = ((90, 60), (48, 80), (70, 70), (150, 41))
+    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in sizes]
+    return [
+        Request(str(index), Protocol.QUESTION, image, question)
+        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
+    ]
+
+
+def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> Glamm:
+    return Glamm(GlammConfig.model_validate(options | changes), Context(fidelity=fidelity))
+
+
+@pytest.fixture(scope="module")
+def corrected(glamm_options: dict[str, object]) -> list[Response]:
+    return adapter(glamm_options).answer(requests())
+
+
+def test_the_published_numbers(goldens: Path) -> None:
+    golden = prepare(goldens / "glamm")
+    verdicts = list(compare(golden, golden.expected or {}))
+    assert [verdict for verdict in verdicts if verdict.status in ("off", "missing")] == []
+    assert sum(verdict.status == "ok" for verdict in verdicts) > 100
+
+
+def test_the_region_encoder_is_ignored_by_all_its_published_names(goldens: Path) -> None:
+    config = json.loads((goldens / "glamm/config.json").read_text())
+    keys = config["region_encoder_keys_full_size_not_in_state"]
+    assert len(keys) == 43
+    for key in keys:
+        rule = next(rule for rule in rules(sizes_of(config, 2)) if re.fullmatch(getattr(rule, "pattern", "-"), key))
+        assert isinstance(rule, Ignore)
+
+
+def test_a_batch_says_what_each_sample_alone_says(glamm_options: dict[str, object], corrected: list[Response]) -> None:
+    one = adapter(glamm_options)
+    alone = [one.answer([request])[0] for request in requests()]
+    assert [response.text for response in corrected] == [response.text for response in alone]
+    assert [response.masks for response in corrected] == [response.masks for response in alone]
+    assert sum(len(response.masks) for response in corrected) >= 3
+
+
+def test_published_text_has_no_markers_and_the_first_mask(glamm_options: dict[str, object]) -> None:
+    published = adapter(glamm_options, Fidelity.PUBLISHED).answer(requests())
+    for response, request in zip(published, requests(), strict=True):
+        assert not re.search(r"<.*?>|\[SEG\]", response.text)
+        assert response.mask == (response.masks[0] if response.masks else masks.empty(request.image.size))
+
+
+def test_a_mask_knows_its_phrase(glamm_options: dict[str, object]) -> None:
+    """`<p> the dog </p> [SEG] and [SEG]`: the first mask is the dog's, the second nobody's."""
+    one = adapter(glamm_options)
+    tokenizer, model = one.loaded.tokenizer, one.loaded.model
+    said = tokenizer.encode("Sure, <p> the dog </p> [SEG] and [SEG] .")[1:]
+    prompt = one._prompt(requests()[0].image, "Why?")
+    (answer,) = model.answer([prompt], seg_id=one.loaded.seg_id, stop_ids=[2], max_new_tokens=len(said), forced=[said])
+    response = one._corrected(prompt, answer, requests()[0].image.size)
+    assert len(response.masks) == 2
+    assert "[SEG]" not in response.text
+    (start, end), (place, same) = response.mask_spans
+    assert response.text[start:end] == "the dog"
+    assert place == same
+    assert response.text[:place].split()[-1] == "and"
+
+
+def test_visual_tokens_lie_where_the_layout_says(glamm_options: dict[str, object]) -> None:
+    assert check_geometry(adapter(glamm_options)) == []
+
+
+def test_published_sizes_are_those_of_vit_h() -> None:
+    assert GlammConfig().sam == SamSizes()
+    assert GlammConfig().checkpoint == "MBZUAI/GLaMM-FullScope"
