@@ -20,7 +20,6 @@ import numpy as np
 
 from pixcore import serialise
 from pixcore.candidates import merge_duplicates
-from pixcore.candidates import merge_duplicates
 from pixcore.components import (
     AttentionExtractor,
     Context,
