@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from pixcore.errors import DataError
 from pixcore.report import table
-from pixcore.report.summary import COLUMNS, common_count, count, further_figures, ranking
+from pixcore.report.summary import COLUMNS, common_count, count, distinct_rows, further_figures, ranking
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -103,6 +103,7 @@ def _environment() -> Environment:
         COLUMNS=COLUMNS,
         MEANING=dict(table.MEANING),
         common_count=common_count,
+        distinct_rows=distinct_rows,
         further_figures=further_figures,
         ranking=ranking,
     )

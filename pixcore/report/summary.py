@@ -41,12 +41,14 @@ def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summar
 
 
 def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
-    """The figures beyond the paper's columns, in the order in which rows name them.
+    """The measured figures beyond the paper's columns, in the order in which rows name them.
 
     Returns:
         Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.
     """
-    names = dict.fromkeys(name for row in rows for name in row.figures if name not in COLUMNS)
+    names = dict.fromkeys(
+        name for row in rows for name, figure in row.figures.items() if name not in COLUMNS and figure.value is not None
+    )
     shared = {}
     for name in names:
         figures = [row.figures.get(name) for row in rows]
@@ -68,10 +70,18 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
+    """Names of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
+    tables = list(breakdown.values())
+    names = tuple(row.name for row in tables[0]) if tables else ()
+    alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
+    return names[:1] if alike else names
+
+
 def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
     """Names of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
 
-    Both None where fewer than two rows compete: being the best of one is no merit.
+    None where two rows share a place, and where fewer than two rows compete: being the best of one is no merit.
     """
     values = {
         row.name: figure.value
@@ -80,7 +90,8 @@ def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]
         and (figure := row.figures.get(column)) is not None
         and figure.value is not None
     }
-    if len(values) < 2:
+    order = sorted(set(values.values()), reverse=True)
+    places = [[name for name, value in values.items() if value == wanted] for wanted in order[:2]]
+    if len(values) < 2 or len(places[0]) > 1:
         return None, None
-    best, second, *_ = sorted(values, key=lambda name: -(values[name] or 0.0))
-    return best, second
+    return places[0][0], places[1][0] if len(places[1]) == 1 else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
@@ -48,9 +49,7 @@ class SummaryTable:
         yield _text(_title(summary), plain, style="bold")
         yield summary_table(summary, budget=roomy, ascii_only=plain)
         shared, names = further_figures(summary.rows)
-        budget = not roomy and any(row.candidates is not None or row.oracle_gap is not None for row in summary.rows)
-        if names or budget:
-            yield _further_table(summary, names, budget=budget, ascii_only=plain)
+        yield from _further_tables(summary.rows, names, options.max_width, budget=not roomy, ascii_only=plain)
         for name, figure in shared.items():
             yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
         for note in footnotes(summary):
@@ -96,8 +95,6 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):
         notes.append(f"{CONTROL} matched control: random points, as many candidates as the run's own")
-    if summary.failed:
-        notes.append(f"{failures(summary)}, counted as wrong and as IoU 0")
     return [note for note in (*notes, *summary.notes) if note]
 
 
@@ -156,24 +153,42 @@ def _budget(row: Row) -> tuple[str, str]:
     )
 
 
-def _further_table(summary: Summary, names: tuple[str, ...], *, budget: bool, ascii_only: bool) -> Table:
-    table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("selection", min_width=11, overflow="fold")
-    if budget:
-        table.add_column("masks", justify="right", no_wrap=True)
-        table.add_column("oracle\nahead by", justify="right", no_wrap=True)
-    shared = {name: common_count(summary.rows, name) for name in names}
-    for name in names:
-        head = f"{name}\n{shared[name]}" if shared[name] else name
-        table.add_column(_text(head, ascii_only, style="bold"), justify="right")
-    for row in summary.rows:
-        cells = [_name(row, ascii_only)]
-        if budget:
-            cells += [_text(text, ascii_only) for text in _budget(row)]
-        for name in names:
-            cells.append(_cell(row.figures.get(name), ascii_only, style="", counted=shared[name] is None))
-        table.add_row(*cells)
-    return table
+def _further_tables(
+    rows: tuple[Row, ...], names: Sequence[str], width: int, *, budget: bool, ascii_only: bool
+) -> Iterator[Table]:
+    """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
+    columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
+    if budget and any(row.candidates is not None for row in rows):
+        sizes, gaps = zip(*(_budget(row) for row in rows), strict=True)
+        columns[:0] = [("masks", list(sizes)), ("oracle\nahead by", list(gaps))]
+    taken = min(max((cell_len(row.name) for row in rows), default=0) + 3, 30) + 2
+    while columns:
+        table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("selection", min_width=11, overflow="fold")
+        cells = [[_name(row, ascii_only)] for row in rows]
+        room = width - taken
+        while columns:
+            head, values = columns[0]
+            needed = 2 + max(cell_len(line) for line in (*head.splitlines(), *values))
+            if needed > room and len(cells[0]) > 1:
+                break
+            table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+            for line, text in zip(cells, values, strict=True):
+                line.append(_text(text, ascii_only))
+            room -= needed
+            del columns[0]
+        for line in cells:
+            table.add_row(*line)
+        yield table
+
+
+def _heading(name: str, counted: str | None) -> str:
+    return "\n".join((*name.rsplit(" ", 1), *([counted] if counted else [])))
+
+
+def _short(row: Row, name: str) -> str:
+    figure = row.figures.get(name)
+    return value(None if figure is None else figure.value)
 
 
 def _text(content: str, ascii_only: bool, *, style: str = "") -> Text:

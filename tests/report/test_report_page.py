@@ -12,9 +12,8 @@ import pytest
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid
+from pixcore.report.html import write_report
 from pixcore.results import SampleResult, Summary
-
-html = pytest.importorskip("pixcore.report.html")
 
 Make = Callable[..., SampleResult]
 ATTACK = (
@@ -61,7 +60,7 @@ def open_report(browser: Any, tmp_path: Path, summary: Summary) -> Iterator[Call
 
     def opened(results: list[SampleResult], *, width: int = 1280, scheme: str = "light", **options: Any) -> Page:
         options = {"summary": summary, "run": RUN} | options
-        path = html.write_report(tmp_path / "a report #1.html", results=results, **options)
+        path = write_report(tmp_path / "a report #1.html", results=results, **options)
         pages.append(Page(browser, path, width, scheme))
         return pages[-1]
 

@@ -18,9 +18,11 @@
       Object.assign(this, { data, settings, memory, shapes: new Map(), heats: new Map() });
       this.element = el("div.card-body");
       this.image = null;
+      this.waiting = Boolean(data.image);
       if (data.image) {
         const image = new Image();
-        image.onload = () => { this.image = image; this.draw(); };
+        image.onload = () => { Object.assign(this, { image, waiting: false }); this.draw(); };
+        image.onerror = () => { this.waiting = false; this.draw(); };
         image.src = data.image;
       }
       this.render();
@@ -219,8 +221,10 @@
       this.draw();
     }
 
-    /** Draw what is in focus, or what the pointer is over. */
+    /** Draw what is in focus, or what the pointer is over; nothing before the card is on the page with its image. */
     draw(preview = null) {
+      if (!this.element.isConnected) return;
+      if (this.waiting) { this.fit(this.stage, this.width, 440, 24); return; }
       const focus = preview ?? this.focus, view = this.view(focus);
       this.paint(this.stage, view, this.width, 440, true);
       this.describe(focus, view);
@@ -281,16 +285,22 @@
       return this.heats.get(map);
     }
 
-    paint(canvas, view, width, height, large) {
-      const { data, settings } = this, scale = Math.min(width / data.width, height / data.height);
-      const w = Math.max(large ? 24 : 6, Math.round(data.width * scale)), h = Math.max(large ? 24 : 6, Math.round(data.height * scale));
-      const dense = devicePixelRatio || 1, context = canvas.getContext("2d");
+    /** Size a canvas to hold the image within width x height CSS pixels; no side falls below `thinnest`. */
+    fit(canvas, width, height, thinnest) {
+      const scale = Math.min(width / this.data.width, height / this.data.height), dense = devicePixelRatio || 1;
+      const [w, h] = [this.data.width, this.data.height].map((side) => Math.max(thinnest, Math.round(side * scale)));
       canvas.width = Math.round(w * dense);
       canvas.height = Math.round(h * dense);
       canvas.style.width = `${w}px`;
       canvas.style.height = `${h}px`;
-      context.scale(dense, dense);
-      context.imageSmoothingEnabled = scale < 16;
+      canvas.getContext("2d").scale(dense, dense);
+      return [w, h];
+    }
+
+    paint(canvas, view, width, height, large) {
+      const { data, settings } = this, [w, h] = this.fit(canvas, width, height, large ? 24 : 6);
+      const context = canvas.getContext("2d");
+      context.imageSmoothingEnabled = w / data.width < 16;
       context.imageSmoothingQuality = "high";
       if (this.image) context.drawImage(this.image, 0, 0, w, h);
       else { context.fillStyle = "#8884"; context.fillRect(0, 0, w, h); }

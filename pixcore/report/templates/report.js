@@ -20,10 +20,35 @@
   samples.forEach((sample, i) => Object.assign(sample, { i, low: sample.text.toLowerCase(), memory: {} }));
 
   // cards
-  const live = new Map();
+  const live = new Map(), wanted = new Set();
   const observer = new IntersectionObserver((entries) => {
-    for (const { isIntersecting, target } of entries) (isIntersecting ? fill : clear)(samples[Number(target.dataset.i)]);
-  }, { rootMargin: "1000px 0px" });
+    for (const { isIntersecting, target } of entries) {
+      const sample = samples[Number(target.dataset.i)];
+      if (isIntersecting && !live.has(sample)) wanted.add(sample);
+      else if (!isIntersecting) { wanted.delete(sample); clear(sample); }
+    }
+    schedule();
+  }, { rootMargin: "900px 0px" });
+
+  // one card a frame, the one nearest to the middle first: scrolling stays smooth however fast it is
+  let scheduled = false;
+  const schedule = () => {
+    if (!scheduled && wanted.size) requestAnimationFrame(next);
+    scheduled = wanted.size > 0;
+  };
+  const next = () => {
+    scheduled = false;
+    if (!wanted.size) return;
+    const distance = (sample) => {
+      const { top, bottom } = sample.node.getBoundingClientRect();
+      return Math.abs(top + bottom - innerHeight);
+    };
+    const places = new Map([...wanted].map((sample) => [sample, distance(sample)]));
+    const nearest = [...wanted].reduce((a, b) => (places.get(b) < places.get(a) ? b : a));
+    wanted.delete(nearest);
+    fill(nearest);
+    schedule();
+  };
 
   const fill = (sample) => {
     if (live.has(sample)) return;
