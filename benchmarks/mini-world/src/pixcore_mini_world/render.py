@@ -132,18 +132,18 @@ def _relief(label_canvas: Image.Image, size: int) -> _Relief:
 def _with_light(ground: npt.NDArray[np.int16], scene: Scene, relief: _Relief) -> npt.NDArray[np.uint8]:
     """The ground with the things' shadows and the glow of lamps that are on."""
     size = len(ground)
-    lit = ground - ground * relief.shadow[..., None].astype(np.int32) // 255 * 2 // 5
-    lamps = [thing for thing in scene.things if thing.kind == "lamp" and thing.values[0] == "on"]
-    if lamps:
-        glow = Image.new("L", (size, size))
-        pen = ImageDraw.Draw(glow)
-        for lamp in lamps:
+    lit: npt.NDArray[np.int_] = ground - ground * relief.shadow[..., None].astype(np.int32) // 255 * 2 // 5
+    for lamp in scene.things:
+        if lamp.kind == "lamp" and lamp.values[0] == "on":
+            glow = Image.new("L", (size, size))
             x, y, reach = lamp.x * size, (lamp.y - 0.02 * lamp.size) * size, 0.3 * lamp.size * size
-            pen.ellipse((round(x - reach), round(y - reach), round(x + reach), round(y + reach)), fill=235)
-        softly = glow.filter(ImageFilter.BoxBlur(0.07 * size * lamps[0].size * 2))
-        amount = np.asarray(softly).astype(np.int32)[..., None]
-        lit = lit + (np.array((255, 248, 190)) - lit) * amount // 255
-    return np.clip(lit, 0, 255).astype(np.uint8)
+            corners = (round(x - reach), round(y - reach), round(x + reach), round(y + reach))
+            ImageDraw.Draw(glow).ellipse(corners, fill=235)
+            softly = glow.filter(ImageFilter.BoxBlur(0.14 * lamp.size * size))
+            amount = np.asarray(softly).astype(np.int32)[..., None]
+            lit = lit + (np.array((255, 248, 190)) - lit) * amount // 255
+    bounded: npt.NDArray[np.uint8] = np.clip(lit, 0, 255).astype(np.uint8)
+    return bounded
 
 
 def _background(seed: int, size: int) -> npt.NDArray[np.int16]:
@@ -161,5 +161,5 @@ def _background(seed: int, size: int) -> npt.NDArray[np.int16]:
 def _noise(rng: Random, cells: int, channels: int, size: int) -> npt.NDArray[np.int16]:
     values = np.frombuffer(rng.randbytes(cells * cells * channels), np.uint8).reshape(cells, cells, channels)
     image = Image.fromarray(values if channels == 3 else values[..., 0])
-    smooth = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC)).astype(np.int16)
-    return smooth.reshape(size, size, channels)
+    smooth: npt.NDArray[np.uint8] = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+    return smooth.astype(np.int16).reshape(size, size, channels)

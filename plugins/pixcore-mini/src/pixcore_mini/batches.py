@@ -11,11 +11,9 @@ from pixcore_mini_world.language import PLACES, place
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Scene, make_scene, scene_random
 from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerFast
 
 from pixcore_mini.dialogue import Turn, dialogue, random_question, told_letter
-from pixcore_mini.network import GRID
-from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, PAD, USER
+from pixcore_mini.tokenizer import GRID, Encoder
 
 IGNORED = -100
 #: Text positions behind the visual tokens in a packed row; a turn that does not fit any more is left out.
@@ -67,52 +65,37 @@ class Packed:
         return torch.cat([prefix, self.positions], dim=1)
 
 
-class Encoder:
-    """Turns into token ids."""
+def pack(encoder: Encoder, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packed:
+    """One row an image.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        """Wraps the model's tokenizer."""
-        self._tokenizer = tokenizer
-        vocabulary = tokenizer.get_vocab()
-        self.pad, self.begin, self.end = vocabulary[PAD], vocabulary[BEGIN], vocabulary[END]
-        self._user, self._assistant = vocabulary[USER], vocabulary[ASSISTANT]
-
-    def __call__(self, turn: Turn) -> tuple[list[int], list[int]]:
-        """The ids of a turn's prompt (with the roles' marks) and of its answer (with the end's mark)."""
-        encode = self._tokenizer.encode
-        prompt = [self._user, *encode(turn.prompt), self._assistant]
-        return prompt, [*encode(turn.answer), self.end]
-
-    def pack(self, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packed:
-        """One row an image.
-
-        Args:
-            scenes: for each row its (height, width, 3) uint8 image and its turns.
-        """
-        shape = (len(scenes), TEXT_LENGTH)
-        tokens = torch.full(shape, self.pad)
-        positions = torch.zeros(shape, dtype=torch.long)
-        turns = torch.full(shape, -1)
-        labels = torch.full(shape, IGNORED)
-        weights = torch.zeros(shape)
-        for row, (_, row_turns) in enumerate(scenes):
-            start = 0
-            for number, turn in enumerate(row_turns, 1):
-                prompt, answer = self(turn)
-                length = len(prompt) + len(answer) - 1
-                if start + length > TEXT_LENGTH:
-                    continue
-                here, said = slice(start, start + length), slice(start + len(prompt) - 1, start + length)
-                tokens[row, here] = torch.tensor((prompt + answer)[:-1])
-                positions[row, here] = torch.arange(PREFIX_LENGTH, PREFIX_LENGTH + length)
-                turns[row, here] = number
-                labels[row, said] = torch.tensor(answer)
-                weights[row, said] = 1.0
-                if turn.is_letter:
-                    weights[row, said.start] = LETTER_WEIGHT
-                start += length
-        images = torch.from_numpy(np.stack([image for image, _ in scenes]))
-        return Packed(images, tokens, positions, turns, labels, weights)
+    Args:
+        encoder: turns text into ids.
+        scenes: for each row its (height, width, 3) uint8 image and its turns.
+    """
+    shape = (len(scenes), TEXT_LENGTH)
+    tokens = torch.full(shape, encoder.pad)
+    positions = torch.zeros(shape, dtype=torch.long)
+    turns = torch.full(shape, -1)
+    labels = torch.full(shape, IGNORED)
+    weights = torch.zeros(shape)
+    for row, (_, row_turns) in enumerate(scenes):
+        start = 0
+        for number, turn in enumerate(row_turns, 1):
+            prompt, answer = encoder.prompt(turn.prompt), encoder.answer(turn.answer)
+            length = len(prompt) + len(answer) - 1
+            if start + length > TEXT_LENGTH:
+                continue
+            here, said = slice(start, start + length), slice(start + len(prompt) - 1, start + length)
+            tokens[row, here] = torch.tensor((prompt + answer)[:-1])
+            positions[row, here] = torch.arange(PREFIX_LENGTH, PREFIX_LENGTH + length)
+            turns[row, here] = number
+            labels[row, said] = torch.tensor(answer)
+            weights[row, said] = 1.0
+            if turn.is_letter:
+                weights[row, said.start] = LETTER_WEIGHT
+            start += length
+    images = torch.from_numpy(np.stack([image for image, _ in scenes]))
+    return Packed(images, tokens, positions, turns, labels, weights)
 
 
 class JointBatches(Dataset[Packed]):
@@ -129,7 +112,7 @@ class JointBatches(Dataset[Packed]):
             rng = scene_random("train", self._seed, "joint", step, row)
             scene = make_scene(rng, "train")
             rows.append((render(scene).image, dialogue(scene, rng)))
-        return self._encoder.pack(rows)
+        return pack(self._encoder, rows)
 
 
 class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -144,9 +127,9 @@ class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         texts, letters = [], []
         for row in self._rows:
             rng = scene_random("train", self._seed, "letters", step, row)
-            prompt, answer = self._encoder(told_letter(random_question(make_scene(rng, "train"), rng)))
-            texts.append([self._encoder.begin, *prompt])
-            letters.append(answer[0])
+            turn = told_letter(random_question(make_scene(rng, "train"), rng))
+            texts.append([self._encoder.begin, *self._encoder.prompt(turn.prompt)])
+            letters.append(self._encoder.answer(turn.answer)[0])
         length = max(map(len, texts))
         padded = [[self._encoder.pad] * (length - len(text)) + text for text in texts]
         return torch.tensor(padded), torch.tensor(letters)

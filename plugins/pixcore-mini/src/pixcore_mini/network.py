@@ -8,11 +8,10 @@ import torch
 from torch import nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from pixcore_mini.tokenizer import IMAGE_ID, SPECIAL
+from pixcore_mini.tokenizer import GRID, IMAGE_ID, SPECIAL
 
 IMAGE_SIZE = 112
-PATCH_SIZE = 8
-GRID = IMAGE_SIZE // PATCH_SIZE
+PATCH_SIZE = IMAGE_SIZE // GRID
 #: Pixels enter as (value / 255 - mean) / deviation, the same for every channel.
 PIXEL_MEAN = 0.6
 PIXEL_DEVIATION = 0.25

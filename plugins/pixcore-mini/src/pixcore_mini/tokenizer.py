@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pixcore_mini_world.scene import make_scene, scene_random
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
-from pixcore_mini.dialogue import dialogue
+from transformers import PreTrainedTokenizerBase
 
 PAD, BEGIN, END, UNKNOWN, IMAGE, USER, ASSISTANT = (
     "<pad>",
@@ -20,12 +17,15 @@ PAD, BEGIN, END, UNKNOWN, IMAGE, USER, ASSISTANT = (
 SPECIAL = (PAD, BEGIN, END, UNKNOWN, IMAGE, USER, ASSISTANT)
 IMAGE_ID = SPECIAL.index(IMAGE)
 
+#: Rows and columns of the visual tokens.
+GRID = 14
+
 #: A newline, an option's mark, a word, a number, or any other sign; a space belongs to what follows it.
 _PIECE = r"\n| ?\([ab]\)| ?[A-Za-z]+(?:'[a-z]+)?| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
-_SCENES_FOR_VOCABULARY = 4000
 
 
-def _bare(vocabulary: dict[str, int]) -> Tokenizer:
+def word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    """A tokenizer that splits text and looks its pieces up."""
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -33,24 +33,28 @@ def _bare(vocabulary: dict[str, int]) -> Tokenizer:
     return tokenizer
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer of everything that training can say; the same one on every run."""
-    splitter = _bare({token: index for index, token in enumerate(SPECIAL)}).pre_tokenizer
-    words: set[str] = set()
-    for index in range(_SCENES_FOR_VOCABULARY):
-        rng = scene_random("train", 0, "vocabulary", index)
-        for turn in dialogue(make_scene(rng, "train"), rng):
-            for text in (turn.prompt, turn.answer):
-                words.update(piece for piece, _ in splitter.pre_tokenize_str(text))
-    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *sorted(words)])}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=_bare(vocabulary),
-        pad_token=PAD,
-        bos_token=BEGIN,
-        eos_token=END,
-        unk_token=UNKNOWN,
-        additional_special_tokens=[IMAGE, USER, ASSISTANT],
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_max_length=1024,
-    )
+class Encoder:
+    """Text into token ids. A mark such as "<image>" inside a text is text, not the mark."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Wraps the model's tokenizer."""
+        self._tokenizer = tokenizer
+        vocabulary = tokenizer.get_vocab()
+        self.pad, self.begin, self.end = vocabulary[PAD], vocabulary[BEGIN], vocabulary[END]
+        self._user, self._assistant = vocabulary[USER], vocabulary[ASSISTANT]
+
+    def prompt(self, text: str) -> list[int]:
+        """What the user says, between the roles' marks."""
+        return [self._user, *self._plain(text), self._assistant]
+
+    def answer(self, text: str) -> list[int]:
+        """What the model says, with the end's mark."""
+        return [*self._plain(text), self.end]
+
+    def full_prompt(self, text: str) -> list[int]:
+        """The begin mark, the image's place, and the prompt."""
+        return [self.begin, *[IMAGE_ID] * (GRID * GRID), *self.prompt(text)]
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return ids

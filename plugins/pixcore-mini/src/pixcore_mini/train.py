@@ -28,25 +28,27 @@ from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from pixcore_mini.batches import (
     IGNORED,
     PREFIX_LENGTH,
-    Encoder,
     JointBatches,
     LetterBatches,
     Packed,
     VisionBatches,
     all_queries,
+    pack,
 )
 from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from pixcore_mini.dialogue import Turn, dialogue
 from pixcore_mini.network import build_network, pixels
 from pixcore_mini.probe import AttributeDecoder
-from pixcore_mini.tokenizer import build_tokenizer
+from pixcore_mini.tokenizer import Encoder
+from pixcore_mini.vocabulary import build_tokenizer
 
 STAGES = ("letters", "vision", "joint")
 
@@ -193,7 +195,7 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["share"]
                 loss = loss_of(next(batches))
-                loss.backward()
+                torch.autograd.backward(loss)
                 self._share_gradients(optimizer)
                 nn.utils.clip_grad_norm_(self.everything.parameters(), 1.0)
                 optimizer.step()
@@ -228,7 +230,7 @@ class Trainer:
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
         flat /= self.processes
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def _batches(self, stage: int, start: int, stop: int) -> Iterator[Any]:
@@ -327,7 +329,7 @@ class Trainer:
                 rng = scene_random("validation", 0, "turns", index)
                 scene = make_scene(rng, "validation")
                 rows.append((render(scene).image, dialogue(scene, rng)))
-            batch = self.encoder.pack(rows).to(self.device)
+            batch = pack(self.encoder, rows).to(self.device)
             logits, answers = self._answer_logits(batch)
             wrong = torch.zeros_like(answers)
             wrong[answers] = logits.argmax(-1) != batch.labels[answers]
@@ -403,7 +405,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--processes must divide the batch sizes {default.batch}")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "processes").unlink(missing_ok=True)
-    multiprocessing.spawn(_run, (options,), nprocs=options.processes)
+    spawn(_run, (options,), nprocs=options.processes)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""The adapter's options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pixcore_transformers.config import TransformersConfig
+from pydantic import Field
+
+SHIPPED = "shipped"
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+class MiniConfig(TransformersConfig):
+    """Which weights, and the options of every transformers model."""
+
+    checkpoint: str = Field(
+        SHIPPED, description="`shipped`, or a folder that `python -m pixcore_mini.train` wrote: OUT/model."
+    )
+    max_new_tokens: int = Field(96, ge=1, le=512, description="Tokens of an answer, its end included.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights are."""
+        return _WEIGHTS if self.checkpoint == SHIPPED else Path(self.checkpoint).expanduser()
+
+    def fingerprint(self) -> str:
+        """A hash of the weights, wherever they are."""
+        return TransformersConfig.model_validate({"checkpoint": str(self.folder)}).fingerprint()

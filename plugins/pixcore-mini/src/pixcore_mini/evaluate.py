@@ -1,0 +1,115 @@
+"""How well mini answers on a side it was not trained on: ``python -m pixcore_mini.evaluate``.
+
+Every kind of prompt is answered by generation, as pixcore does it, and compared with what the scene says. The table
+is the one in the model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from pixcore_mini_world import language
+from pixcore_mini_world.language import Question
+from pixcore_mini_world.render import render
+from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from pixcore.letters import read_options
+from pixcore.records import Image, Protocol, Request
+from pixcore_mini.adapter import Mini
+from pixcore_mini.config import SHIPPED, MiniConfig
+from pixcore_mini.dialogue import (
+    LETTERS,
+    Turn,
+    absent_noun,
+    as_letter,
+    as_sentence,
+    identify,
+    identify_absent,
+    random_presence,
+    random_question,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt about one image, and what counts as right.
+
+    Attributes:
+        image: the picture.
+        turn: prompt and the whole answer that training would want.
+        question: the question, where it is one.
+    """
+
+    image: Image
+    turn: Turn
+    question: Question | None
+
+    def right(self, answer: str) -> bool:
+        """A letter has to be the letter; a sentence has to name the right option and no other one."""
+        if self.question is None:
+            return answer == self.turn.answer
+        if self.turn.answer in LETTERS:
+            return answer == self.turn.answer
+        return read_options(answer, self.question.options) == {self.question.answer}
+
+    def words_right(self, answer: str) -> float:
+        """The share of the wanted answer's words that stand in their place."""
+        wanted, said = self.turn.answer.split(), answer.split()
+        return sum(a == b for a, b in zip(wanted, said, strict=False)) / max(len(wanted), len(said))
+
+
+def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:
+    """Seven prompts about each of some scenes."""
+    for index in range(scenes):
+        rng = scene_random(split, seed, "evaluation", index)
+        scene = make_scene(rng, split)
+        image = Image.from_pixels(render(scene).image, name=f"{split}-{seed}-{index}")
+        for question in (random_question(scene, rng), _presence(scene, rng)):
+            yield Asked(image, as_sentence(question), question)
+            yield Asked(image, as_letter(question), question)
+        thing = rng.randrange(len(scene.things))
+        yield Asked(image, identify(scene, thing, None, rng), None)
+        yield Asked(image, identify(scene, thing, rng.choice(scene.things[thing].spec.all_parts), rng), None)
+        yield Asked(image, identify_absent(scene, rng), None)
+
+
+def _presence(scene: Scene, rng: Random) -> Question:
+    if rng.random() < 0.5:
+        return random_presence(scene, rng)
+    return language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m pixcore_mini.evaluate", description=__doc__)
+    parser.add_argument("--checkpoint", default=SHIPPED, help="shipped, or a folder that the training wrote")
+    parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    parser.add_argument("--scenes", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=16)
+    options = parser.parse_args(arguments)
+    model = Mini(MiniConfig.model_validate({"checkpoint": options.checkpoint}))
+    asked = list(ask(options.split, options.seed, options.scenes))
+    results: dict[str, list[tuple[bool, float]]] = defaultdict(list)
+    for first in track(range(0, len(asked), options.batch), "answering", console=Console(stderr=True)):
+        some = asked[first : first + options.batch]
+        requests = [Request(one.image.name, Protocol.QUESTION, one.image, one.turn.prompt) for one in some]
+        for one, response in zip(some, model.answer(requests), strict=True):
+            results[one.turn.kind].append((one.right(response.text), one.words_right(response.text)))
+    table = Table("prompt", "n", "right", "words in place", title=f"{options.split} side, seed {options.seed}")
+    for kind, found in sorted(results.items()):
+        right = sum(ok for ok, _ in found) / len(found)
+        words = sum(share for _, share in found) / len(found)
+        table.add_row(kind, str(len(found)), f"{right:.3f}", f"{words:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
