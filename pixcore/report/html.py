@@ -18,7 +18,7 @@ from pixcore.results import SampleResult, Summary
 GROUNDED = 0.5
 """IoU from which the report's filter calls a sample grounded."""
 
-_BUDGET = 64 * 2**20
+_BUDGET = 96 * 2**20
 
 
 def write_report(

@@ -44,7 +44,7 @@ class Display:
     """
 
     image: int = 640
-    mask: int = 320
+    mask: int = 256
     map: int = 36
     candidates: bool = True
 

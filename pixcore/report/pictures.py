@@ -22,6 +22,7 @@ _PAPER, _INK, _SOFT = (255, 255, 255), (31, 35, 40), (91, 99, 109)
 _LONGEST, _SMALLEST = 960, 564
 _MARGIN, _GAP = 24, 12
 _THUMBNAIL = 132
+_DIM = 0.35
 
 
 def ground_picture(
@@ -89,7 +90,7 @@ def overlay(
     *,
     outline: int = 2,
 ) -> PILImage.Image:
-    """An image at another size with a mask tinted and outlined, and points drawn.
+    """An image at another size with a mask tinted and outlined, all else darkened, and points drawn.
 
     Args:
         picture: RGB.
@@ -104,7 +105,8 @@ def overlay(
     if mask is not None:
         inside = mask_at(masks.decode(mask), size)
         edge = _edge(inside, outline)
-        pixels = masks.blend(pixels, inside, colour=MASK, opacity=0.42)
+        pixels = masks.blend(pixels, ~inside, colour=(0, 0, 0), opacity=_DIM)  # a tint alone hides on its own colour
+        pixels = masks.blend(pixels, inside, colour=MASK, opacity=0.35)
         pixels = masks.blend(pixels, _edge(inside, outline + 1) & ~edge, colour=(0, 0, 0), opacity=0.45)
         pixels = masks.blend(pixels, edge, colour=MASK, opacity=1.0)
     result = PILImage.fromarray(pixels)
