@@ -26,7 +26,7 @@ from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import family_for
 from pixcore_transformers.loading import Loaded, load
 from pixcore_transformers.reading import Maps, Reader
-from pixcore_transformers.spans import exact_tokens, prefix_tokens
+from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 
 ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
 Extractor = AttentionExtractor[Any]
@@ -85,10 +85,20 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return self.family.layout(processed)
 
     def settings(self) -> Settings:
-        """How to generate: greedy unless the config says otherwise."""
+        """How to generate: greedy unless the config says otherwise, with the checkpoint's repetition penalty."""
         return Settings(
-            self.config.max_new_tokens, self.end, temperature=self.config.temperature or 0.0, top_p=self.config.top_p
+            self.config.max_new_tokens,
+            self.end,
+            temperature=self.config.temperature or 0.0,
+            top_p=self.config.top_p,
+            repetition_penalty=self.loaded.model.generation_config.repetition_penalty or 1.0,
         )
+
+    @property
+    def decoder(self) -> Decoder:
+        """What turns generated ids into text."""
+        decoder: Decoder = self.loaded.tokenizer
+        return decoder
 
     # what all do alike
 
@@ -198,8 +208,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
-        longest = max(len(own) for own in tokens)
-        forced = batch.with_text(tokens, padding=0)["input_ids"][:, batch.length :]
+        longest = max(1, *(len(own) for own in tokens))
+        forced = batch.with_text(tokens)["input_ids"][:, batch.length :]
         scores: list[torch.Tensor] = []
         settings = Settings(longest, end=())
         generate(model, batch.inputs, settings, [0] * len(tokens), forced=forced, scores=scores)
@@ -212,13 +222,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         )
 
     def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
+        config, processor = self.loaded.model.config, self.loaded.processor
         alone = []
         for image, prompt, name in zip(images, prompts, names, strict=True):
             try:
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, ZeroDivisionError) as error:
                 raise SampleError(f"sample {name}: the processor failed: {error}") from error
-        config, processor = self.loaded.model.config, self.loaded.processor
         processed = [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)
@@ -291,7 +301,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         tokenizer: Any = self.loaded.tokenizer
         spans = prefix_tokens if self.context.published else exact_tokens
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.end[0]
-        text, found = spans(tokenizer, [start, *tokens] if shifted else tokens)
+        text, found = spans(self.decoder, [start, *tokens] if shifted else tokens)
         finish = "stop" if tokens and tokens[-1] in self.end else "length"
         return Response(text, found[:-1] if shifted else found, extra={"finish": finish}, **fields)
 

@@ -78,10 +78,12 @@ class Batch:
         """Read one row `first` positions from the prompt's end (-1: its last), then every row after the prompt."""
         return Watch(self.columns, self.valid, self.length + first, self.length, layers, heads)
 
-    def with_text(self, tokens: Sequence[Sequence[int]], padding: int) -> dict[str, Tensor]:
+    def with_text(self, tokens: Sequence[Sequence[int]]) -> dict[str, Tensor]:
         """The inputs with an answer after each prompt, padded on the right and masked there."""
         device = self.inputs["input_ids"].device
         longest = max(len(answer) for answer in tokens)
+        # padding is masked, so that any id will do but that of an image's placeholder
+        padding = next((number for answer in tokens for number in answer), 0)
         ids = torch.full((len(tokens), longest), padding, dtype=torch.long)
         mask = torch.zeros((len(tokens), longest), dtype=torch.long)
         for row, answer in enumerate(tokens):

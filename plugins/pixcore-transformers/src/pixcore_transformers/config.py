@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,11 @@ class TransformersConfig(Config):
     quantization: Literal["8bit", "4bit"] | None = Field(None, description="Through bitsandbytes.")
     kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
         "auto", description="The attention kernel; auto is sdpa where the architecture has it."
+    )
+    image_options: dict[str, Any] = Field(
+        {},
+        description="In place of the checkpoint's preprocessor_config.json, such as {do_pan_and_scan: true} for "
+        "Gemma 3 or {max_patches: 4} for InternVL.",
     )
     prompt_template: str | None = Field(
         None, description="The whole prompt with {prompt} in it, in place of the checkpoint's chat template."

@@ -29,6 +29,7 @@ class Settings:
         end: Ids that end an answer.
         temperature: 0 is greedy.
         top_p: Sample among the likeliest tokens of this mass; None for all.
+        repetition_penalty: As transformers has it; 1 is none.
         extra_steps: Forward passes after the last token is known: one lets the tap see that token's own row.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     end: tuple[int, ...]
     temperature: float = 0.0
     top_p: float | None = None
+    repetition_penalty: float = 1.0
     extra_steps: int = 0
 
 
@@ -84,7 +86,7 @@ def _generation_config(model: PreTrainedModel, settings: Settings) -> Generation
         max_new_tokens=settings.max_new_tokens + settings.extra_steps,
         do_sample=False,  # sampling is a processor's noise, so that it depends on the sample's own seed alone
         num_beams=1,
-        repetition_penalty=model.generation_config.repetition_penalty,
+        repetition_penalty=settings.repetition_penalty,
         # no token ends a sequence for transformers, which would pad it from there on: `Ended` stops all at once
         eos_token_id=model.config.get_text_config().vocab_size,
         pad_token_id=0,

@@ -53,20 +53,40 @@ def load(config: TransformersConfig) -> Loaded:
         ModelError: Not found, not an image-text-to-text checkpoint, does not fit in memory, or a package is missing.
     """
     folder = resolve(config)
+    processor = load_processor(
+        folder,
+        image_options=config.image_options,
+        trust_remote_code=config.trust_remote_code,
+        local_files_only=True,
+    )
+    processor.tokenizer.padding_side = "left"
+    return Loaded(prepare_model(load_model(folder, config), config), processor.tokenizer, processor)
+
+
+def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
+    """Load the weights, with a progress bar.
+
+    Raises:
+        ModelError: They can't be read, do not fit in memory, or are not all there: a model with some weights drawn at
+            random answers junk and says nothing about it.
+    """
     model_config = read_config(folder, config)
-    processor = load_processor(folder, trust_remote_code=config.trust_remote_code, local_files_only=True)
-    tokenizer = processor.tokenizer
-    tokenizer.padding_side = "left"
     arguments = model_arguments(folder, config, model_config)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(folder, config=model_config, **arguments)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder, config=model_config, output_loading_info=True, **arguments
+        )
     except (ValueError, OSError, ImportError) as error:
-        raise ModelError(
-            f"can't load {config.checkpoint}: {_first_line(error)}", hint="is the folder whole?"
-        ) from error
+        reason = first_line(error)
+        raise ModelError(f"can't load {config.checkpoint}: {reason}", hint="is the folder whole?") from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _too_large(config, weight_bytes(folder), None) from error
-    return Loaded(prepare_model(model, config), tokenizer, processor)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise ModelError(f"{config.checkpoint} lacks {len(missing)} weights: {listing}", hint="is the download whole?")
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 def resolve(config: TransformersConfig) -> Path:
@@ -95,7 +115,7 @@ def download(name: str, revision: str | None, *, offline: bool) -> Path:
             snapshot_download(name, revision=revision, allow_patterns=["*.bin"], local_files_only=offline)
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(
-            f"can't get {name} from the hub: {_first_line(error)}",
+            f"can't get {name} from the hub: {first_line(error)}",
             hint="check the name and revision, log in for a gated model, or give a folder",
         ) from error
     return folder
@@ -109,7 +129,7 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
         hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
         if "trust_remote_code" not in str(error):
             hint = "transformers must know the model_type in config.json"
-        raise ModelError(f"can't read the config of {config.checkpoint}: {_first_line(error)}", hint=hint) from error
+        raise ModelError(f"can't read the config of {config.checkpoint}: {first_line(error)}", hint=hint) from error
 
 
 def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
@@ -232,5 +252,6 @@ def _gib(count: int) -> str:
     return f"{math.ceil(count / 2**30 * 10) / 10} GiB"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

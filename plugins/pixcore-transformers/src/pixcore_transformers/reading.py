@@ -96,7 +96,7 @@ class Reader:
         self._begin(1, batch.cells)
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
         inputs = dict(batch.inputs)
-        whole = batch.with_text([list(tokens)], padding=0)
+        whole = batch.with_text([list(tokens)])
         ids, mask = whole["input_ids"], whole["attention_mask"]
         for name, value in inputs.items():
             if value.shape[:2] == batch.inputs["input_ids"].shape:
@@ -141,7 +141,7 @@ class Reader:
         longest = max(len(answer) for answer in tokens)
         held = 4 * len(self.layers) * len(tokens) * self.head_count * batch.cells * (longest + 1)
         seeds = [0] * len(tokens)
-        whole = batch.with_text(tokens, padding=0)
+        whole = batch.with_text(tokens)
         with self._tap(batch):
             if self.one_pass and held <= LARGEST_PASS:
                 generate(self.model, whole, Settings(max_new_tokens=1, end=()), seeds)

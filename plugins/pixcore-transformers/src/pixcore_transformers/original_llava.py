@@ -1,0 +1,207 @@
+"""Original LLaVA-1.5 checkpoints (liuhaotian/llava-v1.5-7b, -13b) as transformers' LLaVA, converted key by key on load.
+
+A checkpoint is a Llama with a projector, and a CLIP tower that its config names or that it holds itself. Every key is
+mapped or ignored by name; an unknown one, and one that is missing, are errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import (
+    AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedModel,
+)
+
+from pixcore.errors import ModelError
+from pixcore_transformers.config import Llava15Config
+from pixcore_transformers.loading import Loaded, download, model_arguments, prepare_model
+
+Tensor = torch.Tensor
+
+MAPPED = (
+    (r"model\.(embed_tokens|layers|norm)\.", r"model.language_model.\1."),
+    (r"lm_head\.", r"lm_head."),
+    (r"model\.mm_projector\.0\.", r"model.multi_modal_projector.linear_1."),
+    (r"model\.mm_projector\.2\.", r"model.multi_modal_projector.linear_2."),
+    (r"model\.vision_tower\.vision_tower\.vision_model\.", r"model.vision_tower."),
+)
+"""Patterns of the original's keys, and what takes their place."""
+
+IGNORED = (r".*\.rotary_emb\.inv_freq", r".*\.embeddings\.position_ids")
+"""Buffers that the model computes by itself."""
+
+_TOWER_KEY = "vision_model."
+_TOWER_IGNORED = (r"(?!vision_model\.).*", *IGNORED)  # CLIP's text half and its projections
+
+
+def is_original(folder: Path) -> bool:
+    """Whether a folder is in the original layout: its config names a vision tower."""
+    return "mm_vision_tower" in _config(folder)
+
+
+def load_original(folder: Path, config: Llava15Config) -> Loaded:
+    """Load an original checkpoint.
+
+    Raises:
+        ModelError: It is none of LLaVA-1.5, a key is unknown or missing, a shape differs, or it does not fit.
+    """
+    stored = _config(folder)
+    if stored.get("mm_projector_type") != "mlp2x_gelu":
+        raise ModelError(
+            f"{folder} has projector {stored.get('mm_projector_type', 'linear')!r}",
+            hint="llava-1.5 has a projector of two layers: mlp2x_gelu",
+        )
+    tower = _tower_folder(stored, config)
+    model_config = convert_config(stored, tower)
+    state = converted(folder, tower)
+    check_keys(folder, model_config, state)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer.padding_side = "left"
+    arguments = model_arguments(folder, config, model_config)
+    del arguments["local_files_only"]
+    model: PreTrainedModel = LlavaForConditionalGeneration.from_pretrained(
+        None, config=model_config, state_dict=state, **arguments
+    )
+    _add_placeholder(model)
+    settings = folder / "generation_config.json"
+    if settings.is_file():
+        model.generation_config.eos_token_id = json.loads(settings.read_text()).get("eos_token_id")
+    return Loaded(prepare_model(model, config), tokenizer, None)
+
+
+def convert_config(stored: Mapping[str, Any], tower: Path) -> LlavaConfig:
+    """The config of transformers' LLaVA for an original one and its tower's folder."""
+    text = {key: value for key, value in stored.items() if key in LlamaConfig().to_dict() and key != "model_type"}
+    text.pop("architectures", None)
+    text.pop("transformers_version", None)
+    vision = CLIPVisionConfig.from_pretrained(tower, local_files_only=True)
+    return LlavaConfig(
+        text_config=LlamaConfig(**text).to_dict(),
+        vision_config=vision.to_dict(),
+        image_token_index=int(stored["vocab_size"]),  # one past the vocabulary: no text can hold it
+        image_seq_length=(vision.image_size // vision.patch_size) ** 2,
+        vision_feature_layer=int(stored.get("mm_vision_select_layer", -2)),
+        vision_feature_select_strategy="full" if stored.get("mm_vision_select_feature") == "cls_patch" else "default",
+        projector_hidden_act="gelu",
+        tie_word_embeddings=bool(stored.get("tie_word_embeddings", False)),
+        dtype=stored.get("torch_dtype", "float16"),
+    )
+
+
+def converted(folder: Path, tower: Path) -> dict[str, Tensor]:
+    """All tensors under transformers' names; the tower's from its own folder unless the checkpoint holds it.
+
+    Raises:
+        ModelError: A key is neither mapped nor ignored.
+    """
+    state: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for key, tensor in read_tensors(folder):
+        name = rename(key)
+        if name is not None:
+            state[name] = tensor
+        elif not _matches(key, IGNORED):
+            unknown.append(key)
+    if unknown:
+        raise ModelError(
+            f"{folder} has {len(unknown)} weights that LLaVA-1.5 does not: {', '.join(sorted(unknown)[:3])}, …",
+            hint="is it another model, or a LoRA that is to be merged first?",
+        )
+    if not any(name.startswith("model.vision_tower.") for name in state):
+        for key, tensor in read_tensors(tower):
+            if not _matches(key, _TOWER_IGNORED):
+                state["model.vision_tower." + key.removeprefix(_TOWER_KEY)] = tensor
+    return state
+
+
+def rename(key: str) -> str | None:
+    """The name of an original key in transformers' LLaVA; None if it is not mapped."""
+    if _matches(key, IGNORED):
+        return None
+    for pattern, place in MAPPED:
+        name, count = re.subn(f"^{pattern}", place, key)
+        if count:
+            return name
+    return None
+
+
+def check_keys(folder: Path, config: LlavaConfig, state: Mapping[str, Tensor]) -> None:
+    """Hold names and shapes to those of the model.
+
+    Raises:
+        ModelError: One is missing, left over, or of another shape.
+    """
+    with torch.device("meta"):
+        expected = LlavaForConditionalGeneration(config).state_dict()
+    tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    missing = sorted(expected.keys() - state.keys() - tied)
+    extra = sorted(state.keys() - expected.keys())
+    shapes = sorted(key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape)
+    for names, what in ((missing, "lacks"), (extra, "has unexpected"), (shapes, "has other shapes for")):
+        if names:
+            listing = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+            raise ModelError(f"{folder} {what} {len(names)} weights: {listing}", hint="is the download whole?")
+
+
+def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of all weight files of a folder, mapped from disk; pickles hold nothing but tensors.
+
+    Raises:
+        ModelError: There are none, or one is damaged.
+    """
+    files = sorted(folder.glob("*.safetensors")) or sorted(
+        path for path in folder.glob("*.bin") if path.name not in ("training_args.bin", "mm_projector.bin")
+    )
+    if not files:
+        raise ModelError(f"{folder} holds no weights", hint="expected *.safetensors or pytorch_model*.bin")
+    for path in files:
+        try:
+            if path.suffix == ".safetensors":
+                with safe_open(path, framework="pt") as file:
+                    for name in file.keys():  # noqa: SIM118 - not a mapping
+                        yield name, file.get_tensor(name)
+            else:
+                yield from torch.load(path, map_location="cpu", weights_only=True, mmap=True).items()
+        except (RuntimeError, OSError, EOFError) as error:
+            raise ModelError(f"{path} is damaged: {error}", hint="download it again") from error
+
+
+def _add_placeholder(model: PreTrainedModel) -> None:
+    """One more input embedding, for the image's placeholder; the output has none, so it is never generated."""
+    table = model.get_input_embeddings()
+    extended = torch.nn.Embedding(
+        table.num_embeddings + 1, table.embedding_dim, device=table.weight.device, dtype=table.weight.dtype
+    )
+    with torch.no_grad():
+        extended.weight[:-1] = table.weight
+        extended.weight[-1] = 0
+    model.set_input_embeddings(extended)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{folder} holds no config.json", hint="give the checkpoint's folder, or a name on the hub")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _tower_folder(stored: Mapping[str, Any], config: Llava15Config) -> Path:
+    named = config.vision_tower or str(stored["mm_vision_tower"])
+    folder = Path(named).expanduser()
+    return folder if folder.is_dir() else download(named, None, offline=config.offline)
+
+
+def _matches(key: str, patterns: tuple[str, ...]) -> bool:
+    return any(re.fullmatch(pattern, key) for pattern in patterns)
