@@ -120,7 +120,7 @@
         result.answer ? el(`p.verdict.${result.answer === "right" ? "right" : "wrong"}`, {},
           el("b", {}, STATES[result.answer]), result.verdict || "") : null,
         this.picks(),
-        count ? this.lazy(`All ${count} candidates`, () => this.candidates()) : null,
+        count ? this.lazy(count === 1 ? "The one candidate" : `All ${count} candidates`, () => this.candidates()) : null,
         Object.keys(this.data.extra).length
           ? this.lazy("More about this sample", () => el("pre", {}, JSON.stringify(this.data.extra, null, 2))) : null);
     }
