@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers.utils import logging
-
 from pixcore_transformers.testing import save_checkpoint
+from transformers.utils import logging
 
 logging.disable_progress_bar()
 

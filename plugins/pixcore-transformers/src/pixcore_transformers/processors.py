@@ -8,6 +8,7 @@ still images, so without torchvision it loads the image half of the same classes
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,20 +18,50 @@ from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase, P
 from transformers.models.auto.processing_auto import processor_class_from_name
 from transformers.utils import cached_file, is_torchvision_available
 
-from pixcore.errors import ModelError
+from pixcore.errors import ConfigError, ModelError, nearest
 
 
-def load_processor(checkpoint: str | Path, *, trust_remote_code: bool = False, **hub: Any) -> ProcessorMixin:
+def load_processor(
+    checkpoint: str | Path,
+    *,
+    image_options: Mapping[str, Any] | None = None,
+    trust_remote_code: bool = False,
+    **hub: Any,
+) -> ProcessorMixin:
     """Load a checkpoint's processor.
 
     Args:
         checkpoint: A folder, or a name on the hub.
+        image_options: What to prepare images with in place of the checkpoint's own settings, such as
+            {"max_patches": 4} (InternVL) or {"do_pan_and_scan": True} (Gemma 3).
         trust_remote_code: Whether the checkpoint's own code may run.
         hub: `revision`, `local_files_only` and the like, as for any `from_pretrained`.
 
     Raises:
         ModelError: A package that the processor needs is missing, or the folder holds no processor.
+        ConfigError: The image processor has no such option.
     """
+    processor = _load(checkpoint, trust_remote_code, **hub)
+    if image_options:
+        _prepare_images_with(processor, image_options)
+    return processor
+
+
+def _prepare_images_with(processor: Any, options: Mapping[str, Any]) -> None:
+    settings = processor.image_processor
+    allowed = set(settings.valid_kwargs.__annotations__)
+    for name in options:
+        if name not in allowed:
+            raise ConfigError(
+                f"image_options: {type(settings).__name__} has no option {name!r}", hint=nearest(name, allowed)
+            )
+    processor.image_processor = type(settings)(**{**settings.to_dict(), **options})
+    # a processor's own defaults go before its image processor's settings, so they have to hear of the change as well
+    defaults = getattr(processor, "images_kwargs", {})
+    processor.images_kwargs = {name: options.get(name, value) for name, value in defaults.items()}
+
+
+def _load(checkpoint: str | Path, trust_remote_code: bool, **hub: Any) -> ProcessorMixin:
     try:
         declared = None if is_torchvision_available() else _declared_class(str(checkpoint), **hub)
         if declared is not None:

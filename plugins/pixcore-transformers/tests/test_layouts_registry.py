@@ -1,0 +1,52 @@
+"""Which architectures are served, and what is said about those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pixcore_transformers.layouts import FAMILIES, REFUSED, family_for
+from pixcore_transformers.testing import RECIPES
+
+from pixcore.components import Context
+from pixcore.errors import ModelError
+from pixcore.plugins import Kind, registry
+from pixcore.records import Image
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_a_family_serves_the_model_types_that_lead_to_it(model_type: str) -> None:
+    assert model_type in family_for(model_type).model_types
+
+
+def test_every_family_has_a_tiny_checkpoint() -> None:
+    assert set(FAMILIES) | {"mllama", "pixtral"} == set(RECIPES), "pixtral is a llava with another tower"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "reason"),
+    [("mllama", "cross-attention"), ("idefics2", "resampler"), ("instructblip", "resampler")],
+)
+def test_a_refusal_says_why_and_what_is_needed(model_type: str, reason: str) -> None:
+    with pytest.raises(ModelError) as refused:
+        family_for(model_type)
+    assert model_type in refused.value.message
+    assert reason in refused.value.hint
+    assert "Needed:" in refused.value.hint
+    assert model_type in REFUSED
+
+
+def test_mllama_is_refused_through_the_adapter(checkpoint: Callable[..., Path]) -> None:
+    found = registry().get(Kind.MODEL, "transformers")
+    adapter = found.create(found.config_class.model_validate({"checkpoint": str(checkpoint("mllama"))}), Context())
+    with pytest.raises(ModelError, match="cross-attention"):
+        adapter.layout(Image.from_pixels(np.zeros((40, 40, 3), np.uint8)))
+
+
+def test_an_unknown_architecture_is_not_guessed() -> None:
+    with pytest.raises(ModelError) as unknown:
+        family_for("kosmos-2")
+    assert "VisualFamily" in unknown.value.hint
+    assert "llava_next" in unknown.value.hint
