@@ -213,7 +213,7 @@ def split_options(options: str) -> tuple[str, ...]:
             texts.append(text.strip())
         elif texts:
             texts[-1] += f" ({letter}) {text.strip()}"
-    return tuple(texts)
+    return tuple(text.strip() for text in texts)
 
 
 def _index(text: str, path: Path) -> int:
