@@ -54,7 +54,7 @@ def omg(folder: Path, dtype: torch.dtype = torch.float64) -> GoldenSet:
     tiny = config["tiny"]
     shapes = {name: tuple(tensor.shape) for name, tensor in read(folder / "state.safetensors")}
     perception = {name.removeprefix(PERCEPTION): shape for name, shape in shapes.items() if name.startswith(PERCEPTION)}
-    sizes = PerceptionSizes.from_shapes(perception, heads=tiny["heads"])
+    sizes = PerceptionSizes.from_shapes(perception)
     with parameters_on_meta():
         eye = Eye(sizes, hidden=shapes["projector.model.seperate_embed.weight"][1])
     load_weights(eye, folder / "state.safetensors", [*perception_rules(), *projector_rules()], dtype=dtype)

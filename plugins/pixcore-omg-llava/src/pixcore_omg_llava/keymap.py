@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from pixcore_segtoken.keymap import Ignore, Rename, Rule
 
 PERCEPTION = "visual_encoder."
 """Prefix of the perception model inside OMG_LLaVA; its own file has the names without it."""
+
+CLIP = "clip:"
+"""Prefix of the names of open_clip's own checkpoint."""
 
 _HEAD = r"visual_encoder\.panoptic_head\."
 
@@ -18,31 +22,13 @@ def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
     Args:
         ours: Prefix of the `Perception` in our module, with its dot.
     """
-    back, pixel, decoder = f"{ours}backbone.", f"{ours}pixel_decoder.", f"{ours}query_decoder."
+    pixel, decoder = f"{ours}pixel_decoder.", f"{ours}query_decoder."
     official_pixel = _HEAD + r"pixel_decoder\."
     official_layer = _HEAD + r"transformer_decoder\.layers\.(\d+)\."
     leaf = r"\.(weight|bias)"
     return (
-        # ConvNeXt, in open_clip's (timm's) names
-        Ignore(
-            r"visual_encoder\.backbone\.(head|norm_pre)\..+", "CLIP's own head; classes come from the query decoder"
-        ),
-        Rename(r"visual_encoder\.backbone\.stem\.0" + leaf, rf"{back}embeddings.patch_embeddings.\1"),
-        Rename(r"visual_encoder\.backbone\.stem\.1" + leaf, rf"{back}embeddings.layernorm.\1"),
-        *(
-            Rename(
-                rf"visual_encoder\.backbone\.layer{stage + 1}\.downsample\.(\d)" + leaf,
-                rf"{back}stages.{stage}.downsampling_layer.\1.\2",
-            )
-            for stage in range(4)
-        ),
-        *(
-            rule
-            for stage in range(4)
-            for rule in _block_rules(
-                rf"visual_encoder\.backbone\.layer{stage + 1}\.blocks\.(\d+)\.", rf"{back}stages.{stage}.layers.\1."
-            )
-        ),
+        Ignore(r"visual_encoder\.backbone\.(head|norm_pre)\..+", "CLIP's own head; the query decoder finds classes"),
+        *_backbone_rules(r"visual_encoder\.backbone\.stem", r"visual_encoder\.backbone\.layer{number}", 1, ours),
         # mmdet's MSDeformAttnPixelDecoder
         Rename(official_pixel + r"input_convs\.(\d+)\.conv" + leaf, rf"{pixel}input_projections.\1.0.\2"),
         Rename(official_pixel + r"input_convs\.(\d+)\.gn" + leaf, rf"{pixel}input_projections.\1.1.\2"),
@@ -82,14 +68,32 @@ def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
     )
 
 
-def _block_rules(official: str, ours: str) -> Sequence[Rule]:
-    leaf = r"\.(weight|bias)"
+def clip_rules(ours: str = "perception.") -> Sequence[Rule]:
+    """The key map of open_clip's ConvNeXt, for a release whose file with OMG-Seg has no backbone.
+
+    Args:
+        ours: Prefix of the `Perception` in our module, with its dot.
+    """
+    trunk = re.escape(CLIP) + r"visual\.trunk\."
     return (
-        Rename(official + "gamma", f"{ours}layer_scale_parameter"),
-        Rename(official + "conv_dw" + leaf, rf"{ours}dwconv.\2"),
-        Rename(official + "norm" + leaf, rf"{ours}layernorm.\2"),
-        Rename(official + r"mlp\.fc([12])" + leaf, rf"{ours}pwconv\2.\3"),
+        *_backbone_rules(trunk + "stem", trunk + r"stages\.{number}", 0, ours),
+        Ignore(re.escape(CLIP) + r".+", "CLIP's text side and its own head"),
     )
+
+
+def _backbone_rules(stem: str, stages: str, first: int, ours: str) -> Iterator[Rule]:
+    """From timm's names of a ConvNeXt; `stages` has {number}, which counts from `first`."""
+    back, leaf = f"{ours}backbone.", r"\.(weight|bias)"
+    yield Rename(stem + r"\.0" + leaf, rf"{back}embeddings.patch_embeddings.\1")
+    yield Rename(stem + r"\.1" + leaf, rf"{back}embeddings.layernorm.\1")
+    for stage in range(4):
+        official, mine = stages.format(number=stage + first), f"{back}stages.{stage}."
+        yield Rename(official + r"\.downsample\.(\d)" + leaf, rf"{mine}downsampling_layer.\1.\2")
+        block, layer = official + r"\.blocks\.(\d+)\.", rf"{mine}layers.\1."
+        yield Rename(block + "gamma", f"{layer}layer_scale_parameter")
+        yield Rename(block + "conv_dw" + leaf, rf"{layer}dwconv.\2")
+        yield Rename(block + "norm" + leaf, rf"{layer}layernorm.\2")
+        yield Rename(block + r"mlp\.fc([12])" + leaf, rf"{layer}pwconv\2.\3")
 
 
 def projector_rules(visual: str = "projector.", state: str = "state_projector.") -> Sequence[Rule]:

@@ -1,6 +1,6 @@
 """The sizes of an OMG-Seg perception model and its projectors, read from the shapes of its weights.
 
-The released files hold no configuration: everything but the number of attention heads (8 in the release) follows from
+The released files hold no configuration: everything but the number of sampling points (4, mmdet's default) follows from
 the shapes.
 """
 
@@ -10,10 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pixcore.errors import UserError
+from pixcore.errors import ModelError
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of every weight under its official name."""
+
+POINTS = 4
+"""Sampling points of the deformable attention."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,21 @@ class PerceptionSizes:
     groups: int = 32
 
     @classmethod
-    def from_shapes(cls, shapes: Shapes, *, heads: int = 8) -> PerceptionSizes:
+    def from_shapes(cls, shapes: Shapes) -> PerceptionSizes:
         """Read the sizes from official names without the prefix `visual_encoder.`.
 
         Args:
             shapes: shape of every weight.
-            heads: attention heads of both transformers; the weights do not tell.
 
         Raises:
-            UserError: a weight that every OMG-Seg model has is missing.
+            ModelError: a weight that every OMG-Seg model has is missing.
         """
         head = "panoptic_head."
         decoder = head + "pixel_decoder."
 
         def size(name: str, axis: int = 0) -> int:
             if name not in shapes:
-                raise UserError(
+                raise ModelError(
                     f"not an OMG-Seg head: no weight named {name}",
                     hint="give omg_seg_convl.pth from zhangtao-whu/OMG-LLaVA as `perception`",
                 )
@@ -58,11 +60,13 @@ class PerceptionSizes:
 
         stages = range(1, _count(shapes, r"backbone\.layer(\d+)\.") + 1)
         dim = size(head + "query_feat.weight", 1)
+        levels = size(decoder + "level_encoding.weight")
         return cls(
             backbone_widths=tuple(size(f"backbone.layer{i}.blocks.0.norm.weight") for i in stages),
             backbone_depths=tuple(_count(shapes, rf"backbone\.layer{i}\.blocks\.(\d+)\.") + 1 for i in stages),
             dim=dim,
-            heads=heads,
+            # The release gives both transformers as many heads; the query decoder's own weights do not tell.
+            heads=size(decoder + "encoder.layers.0.self_attn.attention_weights.weight") // (levels * POINTS),
             encoder_layers=_count(shapes, r"panoptic_head\.pixel_decoder\.encoder\.layers\.(\d+)\.") + 1,
             encoder_hidden=size(decoder + "encoder.layers.0.ffn.layers.0.0.weight"),
             decoder_layers=_count(shapes, r"panoptic_head\.transformer_decoder\.layers\.(\d+)\.") + 1,
@@ -70,7 +74,7 @@ class PerceptionSizes:
             queries=size(head + "query_feat.weight"),
             mask_dim=size(decoder + "mask_feature.weight"),
             class_dim=size(head + "cls_proj.4.weight"),
-            levels=size(decoder + "level_encoding.weight"),
+            levels=levels,
         )
 
     @property

@@ -1,0 +1,132 @@
+"""OMG-LLaVA as a model adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.text import mask_spans
+from pixcore_transformers.spans import exact_tokens
+from torch import Tensor
+
+from pixcore import masks
+from pixcore.components import AttentionExtractor, Capability, ModelAdapter
+from pixcore.errors import ModelError
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Image, Request, Response
+from pixcore_omg_llava.checkpoint import Loaded, load
+from pixcore_omg_llava.config import OmgLlavaConfig
+from pixcore_omg_llava.masks import content_crop, corner_crop, cut, square_logits
+from pixcore_omg_llava.perception import VisualTokens
+from pixcore_omg_llava.preprocessing import model_input
+from pixcore_omg_llava.query_decoder import ImageMemory
+from pixcore_omg_llava.segrule import seg_places, states_at
+from pixcore_omg_llava.text import AnswerText, chat
+from pixcore_omg_llava.tokenizer import IMAGE, SEG
+
+
+class OmgLlava(ModelAdapter[OmgLlavaConfig]):
+    """OMG-LLaVA 7B as PixFoundation's `inference/infer_omgllava.py` runs it, without its 4-bit weights.
+
+    Under `published` the first [SEG]'s mask is the response's, all masks are cut from the top left of the padded
+    square although the image lies in its middle, and the text is cleaned as the script cleans it. Under `corrected`
+    masks are cut where the image is and united, and the text is what was said.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Text and masks."""
+        return frozenset({"text", "masks"})
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The release, read when it is first needed."""
+        return load(self.config)
+
+    def close(self) -> None:
+        """Free the weights' memory."""
+        self.__dict__.pop("loaded", None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+        """Answer a batch greedily; see the class for what the fidelity changes."""
+        if extractor is not None:
+            raise ModelError("omg-llava gives masks, not attention", hint="set extractor: null for this model")
+        if not requests:
+            return []
+        language, tokenizer = self.loaded.language, self.loaded.tokenizer
+        # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
+        seen = [self._look(request.image) for request in requests]
+        prompts = [
+            splice(
+                language.model.embed_tokens,
+                # A question that spells the placeholder would ask for a second image.
+                tokenizer.encode_with_image(chat(request.prompt.replace(IMAGE, ""))),
+                self.loaded.eye.projector(tokens),
+            )
+            for request, (tokens, _) in zip(requests, seen, strict=True)
+        ]
+        answers = generate(
+            language,
+            prompts,
+            max_new_tokens=self.config.max_new_tokens,
+            stop_ids=[tokenizer.eos, tokenizer.added["<|im_end|>"]],
+        )
+        return [
+            self._respond(request.image, memory, answer)
+            for request, (_, memory), answer in zip(requests, seen, answers, strict=True)
+        ]
+
+    def layout(self, image: Image) -> VisualLayout:
+        """The pixel tokens' grid over the padded square; the query tokens that follow lie nowhere and are left out."""
+        side = self.config.image_size // 64
+        return VisualLayout.single(VisualGrid.padded_to_square(side, side, image.size))
+
+    @torch.inference_mode()
+    def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
+        """(pixel tokens, width): the projected pixel tokens."""
+        tokens, _ = self._look(image)
+        (embedded,) = self.loaded.eye.projector(tokens)
+        return np.asarray(embedded[: tokens.pixels.shape[1]].cpu().numpy())
+
+    def _look(self, image: Image) -> tuple[VisualTokens, ImageMemory]:
+        pixels = model_input(image.pil(), self.config.image_size)[None]
+        seen: tuple[VisualTokens, ImageMemory] = self.loaded.eye.perception(pixels.to(self.loaded.language.device))
+        return seen
+
+    def _respond(self, image: Image, memory: ImageMemory, answer: Generation) -> Response:
+        tokenizer = self.loaded.tokenizer
+        published = self.context.published
+        text, tokens = exact_tokens(AnswerText(tokenizer, published=published), answer.token_ids)
+        places = seg_places(answer.token_ids, tokenizer.added[SEG])
+        found = masks.encode_many(self._masks(image.size, memory, states_at(places, answer.states)))
+        # The released script saves the first mask only.
+        chosen = masks.union(found[:1] if published else found, image.size)
+        stopped = answer.token_ids[-1] in (tokenizer.eos, tokenizer.added["<|im_end|>"])
+        return Response(
+            text,
+            tokens,
+            mask=chosen,
+            masks=tuple(found),
+            mask_spans=mask_spans(tokenizer, text, tokens, places),
+            extra={"finish": "stop" if stopped else "length"},
+        )
+
+    def _masks(self, size: tuple[int, int], memory: ImageMemory, states: Tensor) -> NDArray[np.bool_]:
+        """One mask for each state, (n, height, width)."""
+        width, height = size
+        if not len(states):
+            return np.zeros((0, height, width), dtype=bool)
+        eye = self.loaded.eye
+        images = torch.zeros(len(states), dtype=torch.long, device=states.device)
+        projected = eye.state_projector(states.to(memory.mask_features.dtype))
+        logits = eye.perception.query_decoder.masks_of_states(projected, memory.select(images))[-1]
+        crop = corner_crop(width, height) if self.context.published else content_crop(width, height)
+        return cut(square_logits(logits, max(size)), crop)

@@ -1,0 +1,206 @@
+"""OMG-LLaVA from its release: where the files are, what they hold, how they become modules."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+from pixcore_segtoken.keymap import Ignore
+from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_transformers.loading import resolve
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from pixcore.errors import ModelError
+from pixcore_omg_llava.config import OmgLlavaConfig, place
+from pixcore_omg_llava.internlm2 import Adapters, GroupedLayout, rules
+from pixcore_omg_llava.keymap import CLIP, PERCEPTION, clip_rules, perception_rules, projector_rules
+from pixcore_omg_llava.model import Eye, language_model
+from pixcore_omg_llava.sizes import PerceptionSizes
+from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to answer.
+
+    Attributes:
+        eye: Perception and projectors, float32.
+        language: The language model.
+        tokenizer: InternLM2's, with OMG-LLaVA's tokens.
+        reports: What became of the tensors, of `eye` and of `language`.
+    """
+
+    eye: Eye
+    language: LlamaForCausalLM
+    tokenizer: InternLM2Tokenizer
+    reports: tuple[LoadReport, LoadReport]
+
+
+def load(config: OmgLlavaConfig) -> Loaded:
+    """Read everything.
+
+    Raises:
+        ModelError: A file is missing, or does not fit.
+    """
+    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    finetuned = release_file(config, config.finetuned)
+    shapes = shapes_of(finetuned)
+    folder = resolve(place(config.language, offline=config.offline))
+    language, language_report = _load_language(config, folder, finetuned, shapes, device)
+    eye, eye_report = _load_eye(config, finetuned, language.config.hidden_size, device)
+    return Loaded(eye, language, InternLM2Tokenizer.from_folder(folder), (eye_report, language_report))
+
+
+def release_file(config: OmgLlavaConfig, name: str) -> Path:
+    """One file of the release: in the folder, or downloaded.
+
+    Raises:
+        ModelError: It is not there, or can't be reached.
+    """
+    folder = Path(config.checkpoint).expanduser()
+    if folder.is_dir():
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} has no {name}", hint="the README names the files of the release")
+        return folder / name
+    try:
+        return Path(hf_hub_download(config.checkpoint, name, revision=config.revision, local_files_only=config.offline))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ModelError(
+            f"can't get {name} of {config.checkpoint} from the hub: {str(error).splitlines()[0]}",
+            hint="check the name and revision, or give a folder",
+        ) from error
+
+
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a checkpoint, by its official name."""
+    return {name: tuple(tensor.shape) for file in shards(path) for name, tensor in read(file)}
+
+
+def llama_config(content: Mapping[str, Any], *, vocabulary: int) -> LlamaConfig:
+    """InternLM2's `config.json` as a Llama's.
+
+    Args:
+        content: What the file holds.
+        vocabulary: Rows of the embeddings, with the added tokens.
+    """
+    rope = dict(content.get("rope_scaling") or {})
+    rope["rope_type"] = rope.pop("type", rope.get("rope_type", "default"))
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        **{
+            key: content[key]
+            for key in (
+                "hidden_size",
+                "intermediate_size",
+                "num_hidden_layers",
+                "num_attention_heads",
+                "num_key_value_heads",
+                "rms_norm_eps",
+                "hidden_act",
+                "max_position_embeddings",
+            )
+            if key in content
+        },
+        rope_parameters={**rope, "rope_theta": float(content.get("rope_theta", 1e6))},
+    )
+
+
+def _load_language(
+    config: OmgLlavaConfig,
+    folder: Path,
+    finetuned: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    device: torch.device,
+) -> tuple[LlamaForCausalLM, LoadReport]:
+    adapters = Adapters.found_in(shapes, scale=config.lora_scale)
+    content = json.loads((folder / "config.json").read_text())
+    vocabulary = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (content["vocab_size"],))[0]
+    llama = llama_config(content, vocabulary=vocabulary)
+    with parameters_on_meta():
+        model = language_model(llama, adapters, config.lora).eval()
+    dtype = _DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16)
+    report = load_weights(
+        model,
+        [Source(folder), Source(finetuned)],
+        [
+            Ignore(r"projector(_text2vision)?\..+", "a projector"),
+            *rules(GroupedLayout.of(llama), adapters=adapters, lora=config.lora),
+        ],
+        dtype=dtype,
+        device=device,
+        cache=config.cache and config.cache / "language",
+    )
+    return model.to(device), report
+
+
+def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int, device: torch.device) -> tuple[Eye, LoadReport]:
+    head = release_file(config, config.perception)
+    shapes = shapes_of(head)
+    sources = [Source(head, PERCEPTION), Source(finetuned)]
+    # Whether the release's file has the frozen backbone in it was not to be seen; without it, CLIP's own is meant.
+    if not any(name.startswith("backbone.") for name in shapes):
+        clip = _clip_file(resolve(place(config.clip, offline=config.offline)))
+        sources.append(Source(clip, CLIP))
+        shapes |= as_backbone(shapes_of(clip))
+    with parameters_on_meta():
+        eye = Eye(PerceptionSizes.from_shapes(shapes), hidden=hidden).eval()
+    report = load_weights(
+        eye,
+        sources,
+        [
+            Ignore(r"llm\..+", "the language model"),
+            *perception_rules("perception."),
+            *clip_rules("perception."),
+            *projector_rules(),
+        ],
+        dtype=torch.float32,
+        device=device,
+        cache=config.cache and config.cache / "eye",
+    )
+    eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary)))
+    return eye.to(device), report
+
+
+def _clip_file(folder: Path) -> Path:
+    """Where open_clip keeps its weights in a folder from the hub."""
+    for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(
+        f"{folder} has no open_clip weights, and the file with OMG-Seg has no backbone",
+        hint="set clip: to the ConvNeXt that the README names",
+    )
+
+
+def as_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shapes of an open_clip ConvNeXt under the names that OMG-Seg gives it."""
+    renamed = {}
+    for name, shape in shapes.items():
+        parts = name.split(".")
+        if parts[:3] == ["visual", "trunk", "stages"]:
+            renamed[".".join(["backbone", f"layer{int(parts[3]) + 1}", *parts[4:]])] = shape
+    return renamed
+
+
+def _vocabulary(path: Path) -> Tensor:
+    """The class names' embeddings, (classes, prototypes, dim), a bare tensor in the file."""
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CheckpointError(
+            f"{path} is not a plain tensor: {str(error).splitlines()[0]}", hint="fetch it again"
+        ) from error
+    if not isinstance(content, Tensor) or content.dim() != 3:
+        raise CheckpointError(f"{path} holds no embeddings", hint="expected one tensor (classes, prototypes, dim)")
+    return content.float()

@@ -1,0 +1,60 @@
+"""OMG-LLaVA's options. Light: imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pixcore_transformers.config import TransformersConfig
+from pydantic import Field
+
+from pixcore.components import ModelConfig
+from pixcore.records import Protocol
+
+
+class OmgLlavaConfig(ModelConfig):
+    """`omg-llava`: three files of the release, the language model it was tuned from, and how to generate."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {
+        Protocol.SEGMENT: "Can you please segment {expression} in the given image"
+    }
+
+    checkpoint: str = Field(
+        "zhangtao-whu/OMG-LLaVA", description="A folder with the release's files, or a name on the hub."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit of the checkpoint on the hub.")
+    finetuned: str = Field(
+        "omg_llava_7b_finetune_8gpus.pth", description="Its file with adapters, embeddings and projectors."
+    )
+    perception: str = Field("omg_seg_convl.pth", description="Its file with OMG-Seg.")
+    vocabulary: str = Field(
+        "convnext_large_d_320_CocoPanopticOVDataset.pth", description="Its file with the class names' embeddings."
+    )
+    language: str = Field("internlm/internlm2-chat-7b", description="InternLM2: a folder, or a name on the hub.")
+    clip: str = Field(
+        "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup",
+        description="Where the ConvNeXt is if the file with OMG-Seg has none: a folder, or a name on the hub.",
+    )
+    offline: bool = Field(False, description="Never ask the hub; what is there in the cache has to do.")
+    lora: Literal["merged", "beside"] = Field(
+        "merged", description="Add the adapters to the weights, or compute them beside, as the release does."
+    )
+    lora_scale: float = Field(0.5, gt=0, description="alpha / rank of the adapters; the release has 256 / 512.")
+    image_size: int = Field(1024, ge=64, multiple_of=64, description="Side of the square that the model sees.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="Of the language model; auto: float16 on a GPU, float32 on a CPU. The rest is float32."
+    )
+    device: str | None = Field(None, description="A torch device; left out: the GPU if there is one.")
+    max_new_tokens: int = Field(512, ge=1, description="The published run allows 512.")
+    cache: Path | None = Field(None, description="A folder for a converted copy of the weights, which loads faster.")
+
+    def fingerprint(self) -> str:
+        """Of the release, the language model and the ConvNeXt."""
+        sources = ((self.checkpoint, self.revision), (self.language, None), (self.clip, None))
+        return " ".join(place(name, revision).fingerprint() for name, revision in sources)
+
+
+def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
+    """A folder or hub name in the form that pixcore-transformers resolves and hashes."""
+    return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})

@@ -1,0 +1,116 @@
+"""InternLM2's tokenizer on sentencepiece itself: its own class exists only as code inside the checkpoint.
+
+Text is cut at added tokens, nothing is stripped beside them, and each piece between goes to sentencepiece. Decoding
+joins everything without adding spaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sentencepiece import SentencePieceProcessor
+
+from pixcore.errors import ModelError
+
+SEG, PHRASE, PHRASE_END = "[SEG]", "<p>", "</p>"
+ADDED = (SEG, PHRASE, PHRASE_END, "<region>", "<mark>")
+"""What OMG-LLaVA adds to the vocabulary, in its order (omg_llava.py, _add_special_tokens)."""
+
+IMAGE = "<image>"
+IMAGE_ID = -200
+
+
+class InternLM2Tokenizer:
+    """Encodes and decodes.
+
+    Args:
+        pieces: The sentencepiece model.
+        added: Added tokens by text, ids after the model's.
+    """
+
+    def __init__(self, pieces: SentencePieceProcessor, added: Mapping[str, int]) -> None:
+        self._pieces = pieces
+        self.added = dict(added)
+        self.bos, self.eos = int(pieces.bos_id()), int(pieces.eos_id())
+        own = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
+        self._marked = own | self.added
+        self._names = {index: name for name, index in self._marked.items()}
+        # Longest first, so that no token hides another that begins like it.
+        names = sorted(self._marked, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> InternLM2Tokenizer:
+        """Read `tokenizer.model` and the added tokens in `tokenizer_config.json`, and add OMG-LLaVA's own.
+
+        Raises:
+            ModelError: There is no `tokenizer.model`.
+        """
+        model = folder / "tokenizer.model"
+        if not model.is_file():
+            raise ModelError(f"there is no tokenizer.model in {folder}", hint="fetch internlm/internlm2-chat-7b whole")
+        pieces = SentencePieceProcessor(model_file=str(model))
+        config = folder / "tokenizer_config.json"
+        listed = json.loads(config.read_text()).get("added_tokens_decoder", {}) if config.is_file() else {}
+        own = {pieces.bos_id(), pieces.eos_id(), pieces.unk_id()}
+        added = {token["content"]: int(index) for index, token in listed.items() if int(index) not in own}
+        for name in ADDED:
+            added.setdefault(name, max([len(pieces) - 1, *added.values()]) + 1)
+        return cls(pieces, added)
+
+    def __len__(self) -> int:
+        """Size of the vocabulary."""
+        return max([len(self._pieces) - 1, *self.added.values()]) + 1
+
+    def encode(self, text: str, *, bos: bool = True) -> list[int]:
+        """Token ids, the begin token first unless `bos` is off."""
+        ids = [self.bos] if bos else []
+        for part in self._split.split(text):
+            if part in self._marked:
+                ids.append(self._marked[part])
+            elif part:
+                ids.extend(self._pieces.encode(part))
+        return ids
+
+    def encode_with_image(self, prompt: str) -> list[int]:
+        """Ids of a prompt with one `<image>`, which becomes -200; the parts around it are encoded one by one."""
+        before, after = prompt.split(IMAGE)
+        return [*self.encode(before), IMAGE_ID, *self.encode(after, bos=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text with special and added tokens in it."""
+        return self._decode(ids, self._names)
+
+    def spoken(self, ids: Sequence[int]) -> str:
+        """The words alone: no special and no added tokens."""
+        return self._decode(ids, dict.fromkeys(self._names, ""))
+
+    def _decode(self, ids: Sequence[int], names: Mapping[int, str]) -> str:
+        text = ""
+        run: list[int] = []
+        for index in ids:
+            if index in names:
+                text += self._decode_run(run) + names[index]
+                run = []
+            else:
+                run.append(index)
+        text += self._decode_run(run)
+        # A text's own first space is the tokenizer's, if its model writes one.
+        return text[1:] if self._begins_with_space(ids) else text
+
+    def _decode_run(self, ids: Sequence[int]) -> str:
+        """With the space before the first piece, which sentencepiece drops; within an answer it belongs."""
+        if not ids:
+            return ""
+        text = str(self._pieces.decode(list(ids)))
+        boundary = self._pieces.id_to_piece(ids[0]).startswith("▁")
+        return " " + text if boundary and not text.startswith(" ") else text
+
+    def _begins_with_space(self, ids: Sequence[int]) -> bool:
+        if not ids or ids[0] in self._names:
+            return False
+        piece = self._pieces.id_to_piece(ids[0])
+        return bool(piece.startswith("▁")) and not str(self._pieces.decode([ids[0]])).startswith(" ")

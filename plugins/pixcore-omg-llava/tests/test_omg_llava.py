@@ -1,0 +1,210 @@
+"""OMG-LLaVA: batches, fidelities, adapters, key coverage, and a run from a release in the published layout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from pixcore_omg_llava.adapter import OmgLlava
+from pixcore_omg_llava.checkpoint import llama_config
+from pixcore_omg_llava.config import OmgLlavaConfig
+from pixcore_segtoken.checkpoint import CheckpointError
+
+from pixcore import masks
+from pixcore.components import Context
+from pixcore.errors import ModelError
+from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.geometry import check_geometry
+
+SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
+QUESTIONS = (
+    "Can you please segment the dog in the given image",
+    "Is it red?",
+    "What is it? (a) a square (b) a circle",
+    "Where is the <image> circle? Options:\nA. left\nB. right",
+)
+
+
+def requests() -> list[Request]:
+    rng = np.random.default_rng(0)
+    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
+    return [
+        Request(str(index), Protocol.SEGMENT, image, question)
+        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
+    ]
+
+
+def adapter(release: Any, fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> OmgLlava:
+    return OmgLlava(OmgLlavaConfig.model_validate(release.options() | changes), Context(fidelity=fidelity))
+
+
+@pytest.fixture(scope="module")
+def corrected(release: Any) -> list[Response]:
+    return adapter(release).answer(requests())
+
+
+@pytest.fixture(scope="module")
+def published(release: Any) -> list[Response]:
+    return adapter(release, Fidelity.PUBLISHED).answer(requests())
+
+
+def test_a_batch_says_what_each_sample_alone_says(release: Any, corrected: list[Response]) -> None:
+    one = adapter(release)
+    alone = [one.answer([request])[0] for request in requests()]
+    assert [response.text for response in corrected] == [response.text for response in alone]
+    for response, other in zip(corrected, alone, strict=True):
+        assert len(response.masks) == len(other.masks)
+        for mask, expected in zip(response.masks, other.masks, strict=True):
+            # Padding in the language model's batch may round a state otherwise.
+            assert (masks.decode(mask) != masks.decode(expected)).sum() <= 2
+    assert sum(len(response.masks) for response in corrected) > 4
+
+
+def test_masks_have_the_image_size_and_are_united(corrected: list[Response]) -> None:
+    for response, size in zip(corrected, SIZES, strict=True):
+        assert response.mask == masks.union(response.masks, size)
+        assert masks.size_of(response.mask) == size
+        assert masks.area(response.mask) > 0
+        assert len(response.mask_spans) == len(response.masks)
+
+
+def test_published_keeps_the_first_mask(published: list[Response]) -> None:
+    several = [response for response in published if len(response.masks) > 1]
+    assert several
+    assert all(response.mask == response.masks[0] for response in several)
+    assert any(response.mask != masks.union(response.masks, masks.size_of(response.masks[0])) for response in several)
+
+
+def test_published_cuts_a_centred_image_at_the_corner(
+    release: Any, published: list[Response], corrected: list[Response]
+) -> None:
+    for size, wrong, right in zip(SIZES, published, corrected, strict=True):
+        square = size[0] == size[1]
+        assert (wrong.masks == right.masks) == square
+
+
+def test_without_seg_there_is_an_empty_mask(release: Any) -> None:
+    (response,) = adapter(release, max_new_tokens=1).answer(requests()[:1])
+    assert response.masks == ()
+    assert response.mask == masks.empty(SIZES[0])
+
+
+def test_tokens_tile_the_text(published: list[Response], corrected: list[Response]) -> None:
+    for response in [*published, *corrected]:
+        assert "".join(token.text for token in response.tokens) == response.text
+
+
+def test_adapters_beside_the_weights_say_what_merged_ones_say(release: Any, corrected: list[Response]) -> None:
+    beside = adapter(release, lora="beside").answer(requests())
+    assert [response.text for response in beside] == [response.text for response in corrected]
+
+
+def test_adapters_matter(release: Any) -> None:
+    """Another scale has to give another model, or the test above shows nothing."""
+    mine, other = adapter(release).loaded, adapter(release, lora_scale=0.25).loaded
+    name = "model.layers.0.self_attn.v_proj.weight"
+    weights = [loaded.language.get_parameter(name) for loaded in (mine, other)]
+    assert not torch.allclose(*weights, atol=1e-2)
+
+
+def test_embeddings_come_from_the_fine_tuned_file(release: Any) -> None:
+    language = adapter(release).loaded.language
+    expected = release.finetuned["llm.base_model.model.model.tok_embeddings.weight"]
+    assert torch.equal(language.model.embed_tokens.weight, expected)
+    assert len(expected) == len(release.base["model.tok_embeddings.weight"]) + 4
+
+
+def test_every_key_is_loaded_or_ignored_with_a_reason(release: Any) -> None:
+    eye, language = adapter(release).loaded.reports
+    used = {official for report in (eye, language) for names in report.loaded.values() for official in names}
+    never = {official for official in (*eye.ignored, *language.ignored) if official not in used}
+    assert never == {
+        "visual_encoder.backbone.head.0.norm.weight",
+        "visual_encoder.backbone.head.0.norm.bias",
+        "visual_encoder.panoptic_head.mask_tokens.weight",
+        "visual_encoder.panoptic_head.pos_linear.weight",
+        "visual_encoder.panoptic_head.pos_linear.bias",
+        "model.tok_embeddings.weight",
+        "output.weight",
+    }
+    assert set(release.base) | set(release.finetuned) <= used | never
+    assert all((eye.ignored | language.ignored).values())
+
+
+def test_the_backbone_may_come_from_open_clip(
+    release: Any, release_without_backbone: Any, corrected: list[Response]
+) -> None:
+    clip = release_without_backbone.folder.parent / "clip"
+    other = adapter(release_without_backbone, clip=str(clip)).answer(requests())
+    assert [response.text for response in other] == [response.text for response in corrected]
+    assert [response.masks for response in other] == [response.masks for response in corrected]
+
+
+def test_an_unknown_key_is_refused(release: Any, tmp_path: Path) -> None:
+    for file in release.folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    broken = tmp_path / "omg_llava_7b_finetune_8gpus.pth"
+    broken.unlink()
+    torch.save(release.finetuned | {"projector.model.query_cross_attn.norm.weight": torch.zeros(3)}, broken)
+    with pytest.raises(CheckpointError, match="query_cross_attn"):
+        adapter(release, checkpoint=str(tmp_path)).answer(requests()[:1])
+
+
+def test_a_missing_file_is_named(release: Any) -> None:
+    with pytest.raises(ModelError, match=r"has no other\.pth"):
+        adapter(release, perception="other.pth").answer(requests()[:1])
+
+
+def test_the_cache_folder_holds_the_same_model(release: Any, corrected: list[Response], tmp_path: Path) -> None:
+    first = adapter(release, cache=tmp_path)
+    assert not any(report.from_cache for report in first.loaded.reports)
+    second = adapter(release, cache=tmp_path)
+    assert all(report.from_cache for report in second.loaded.reports)
+    assert [response.text for response in second.answer(requests())] == [response.text for response in corrected]
+
+
+def test_visual_tokens_lie_where_the_layout_says(release: Any) -> None:
+    assert check_geometry(adapter(release)) == []
+
+
+def test_attention_is_refused(release: Any) -> None:
+    with pytest.raises(ModelError, match="gives masks, not attention"):
+        adapter(release).answer(requests(), extractor=object())  # type: ignore[arg-type]
+
+
+def test_another_release_is_another_fingerprint(release: Any, release_without_backbone: Any) -> None:
+    configs = [OmgLlavaConfig.model_validate(one.options()) for one in (release, release_without_backbone)]
+    assert configs[0].fingerprint() != configs[1].fingerprint()
+
+
+def test_scaled_rotation_is_carried_over() -> None:
+    scaled = llama_config({"rope_scaling": {"type": "dynamic", "factor": 2.0}, "rope_theta": 1000000}, vocabulary=9)
+    assert scaled.rope_parameters["rope_type"] == "dynamic"
+    plain = llama_config({"rope_scaling": None, "rope_theta": 1000000}, vocabulary=9)
+    assert plain.rope_parameters == {"rope_type": "default", "rope_theta": 1000000.0}
+
+
+def test_a_run_on_mini_world(release: Any, tmp_path: Path) -> None:
+    config = {
+        "benchmark": {"name": "mini-world"},
+        "model": {"name": "omg-llava", **release.options()},
+        "extractor": None,
+        "output": str(tmp_path / "run"),
+        "store": str(tmp_path / "store"),
+        "batch_size": 2,
+    }
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "pixcore", "run", str(file), "--limit", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()]
+    assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
+    assert all(line["mask"] is not None for line in lines if line["protocol"] == "segment")
