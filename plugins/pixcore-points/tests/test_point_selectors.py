@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pixcore_points.config import (
     BoxOfRegionConfig,
+    PeakConfig,
     PeakRegionConfig,
     PeaksConfig,
     PositiveNegativeConfig,
@@ -16,7 +17,7 @@ from pixcore_points.peaks import Peak, Peaks, PositiveNegative
 from pixcore_points.random_points import RandomPoints
 from pixcore_points.regions import BoxOfRegion, WeightedCentre, peak_region
 
-from pixcore.components import Context, NoConfig
+from pixcore.components import Context
 
 maps = hnp.arrays(
     np.float32,
@@ -24,7 +25,7 @@ maps = hnp.arrays(
     elements=st.floats(-4, 4, width=16),
 )
 SELECTORS = [
-    Peak(NoConfig()),
+    Peak(PeakConfig()),
     Peaks(PeaksConfig(k=4)),
     PositiveNegative(PositiveNegativeConfig()),
     RandomPoints(RandomPointsConfig(k=3)),
@@ -60,9 +61,15 @@ def test_every_selector_stays_inside_any_map(selector, relevance):
 @given(relevance=maps)
 @settings(max_examples=60, deadline=None)
 def test_peak_is_the_first_highest_pixel_in_reading_order(relevance):
-    (x, y) = Peak(NoConfig()).select(relevance).points[0].astype(int)
+    (x, y) = Peak(PeakConfig()).select(relevance).points[0].astype(int)
     flat = relevance.reshape(-1)
     assert y * relevance.shape[1] + x == min(np.flatnonzero(flat == flat.max()))
+
+
+def test_a_later_rank_is_the_next_highest_pixel():
+    relevance = np.array([[3, 9, 1], [9, 4, 0]], np.float32)
+    ranks = [Peak(PeakConfig(rank=rank)).select(relevance).points[0].tolist() for rank in (1, 2, 3, 6, 99)]
+    assert ranks == [[1, 0], [0, 1], [1, 1], [2, 1], [2, 1]]
 
 
 def test_peaks_are_local_maxima_and_not_slopes():
@@ -83,7 +90,7 @@ def test_peaks_come_highest_first_and_k_limits_them():
 def test_peaks_keep_their_distance_and_hold_the_peak(relevance, share, k):
     points = Peaks(PeaksConfig(k=k, min_distance=share)).select(relevance).points
     assert 1 <= len(points) <= k
-    assert points[0].tolist() == Peak(NoConfig()).select(relevance).points[0].tolist()
+    assert points[0].tolist() == Peak(PeakConfig()).select(relevance).points[0].tolist()
     gaps = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1))
     others = gaps[~np.eye(len(points), dtype=bool)]
     assert (others >= max(share * max(relevance.shape), 1) - 1e-4).all()

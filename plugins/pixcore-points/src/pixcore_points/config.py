@@ -7,6 +7,16 @@ from pydantic import Field
 from pixcore.components import Config
 
 
+class PeakConfig(Config):
+    """Options of `peak`.
+
+    Attributes:
+        rank: 1 for the highest pixel, 2 for the second highest, and so on.
+    """
+
+    rank: int = Field(default=1, ge=1)
+
+
 class PeaksConfig(Config):
     """Options of `peaks`.
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import peak_local_max
 
-from pixcore.components import NoConfig, PointSelector
+from pixcore.components import PointSelector
 from pixcore.records import PointPrompt
-from pixcore_points.config import PeaksConfig, PositiveNegativeConfig
+from pixcore_points.config import PeakConfig, PeaksConfig, PositiveNegativeConfig
 
 
 def peak_of(relevance: NDArray[np.float32]) -> tuple[int, int]:
@@ -39,16 +39,22 @@ def maxima_of(relevance: NDArray[np.float32], distance: float, count: int) -> ND
     return np.asarray(kept, np.float32)
 
 
-class Peak(PointSelector[NoConfig]):
-    """The highest pixel of the map.
+class Peak(PointSelector[PeakConfig]):
+    """The highest pixel of the map, or the one of a later rank.
 
     This is attend-and-segment's choice (paper section 3.2): the argmax of the bicubically upsampled map after it was
-    cut to the image. Of several highest pixels it is the first in reading order.
+    cut to the image. Of several highest pixels it is the first in reading order. Another rank is what the released
+    script's `--max_point` asks for (PixFoundation `infer_pixfoundation.py:302-306`).
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
         """One positive point."""
-        return PointPrompt.at(peak_of(relevance))
+        if self.config.rank == 1:
+            return PointPrompt.at(peak_of(relevance))
+        order = np.argsort(-relevance, axis=None, kind="stable")
+        place = int(order[min(self.config.rank, len(order)) - 1])
+        row, column = divmod(place, relevance.shape[1])
+        return PointPrompt.at((column, row))
 
 
 class Peaks(PointSelector[PeaksConfig]):

@@ -10,7 +10,13 @@ from pixcore.hookspecs import Register
 def register_point_selectors(register: Register) -> None:
     """Offer the point selectors."""
     config = "pixcore_points.config"
-    register("peak", "pixcore_points.peaks:Peak", summary="the map's highest pixel (attend-and-segment)", default=True)
+    register(
+        "peak",
+        "pixcore_points.peaks:Peak",
+        config=f"{config}:PeakConfig",
+        summary="the map's highest pixel (attend-and-segment)",
+        default=True,
+    )
     register(
         "peaks",
         "pixcore_points.peaks:Peaks",

@@ -1,0 +1,70 @@
+"""spaCy pipelines, loaded once."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any
+
+import spacy
+from spacy.util import get_installed_models
+
+from pixcore.errors import ModelError
+
+_UNUSED = ("ner", "lemmatizer")  # neither noun chunks nor vectors need them
+
+
+@cache
+def load(name: str) -> Any:
+    """The pipeline of a name or folder.
+
+    Raises:
+        ModelError: It is not installed, or it can't be loaded.
+    """
+    try:
+        return spacy.load(name, exclude=list(_UNUSED))
+    except OSError as error:
+        installed = sorted(get_installed_models())
+        instead = f", or name an installed one: pipeline: {' | '.join(installed)}" if installed else ""
+        raise ModelError(
+            f"the spaCy pipeline {name!r} is not installed", hint=f"python -m spacy download {name}{instead}"
+        ) from error
+    except (ValueError, KeyError, ImportError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"the spaCy pipeline {name!r} can't be loaded: {first}", hint="is it made for this version of spaCy?"
+        ) from error
+
+
+@cache
+def load_for_phrases(name: str) -> Any:
+    """The pipeline, which must find noun chunks.
+
+    Raises:
+        ModelError: It can't be loaded, or it has no parser, or its language has no noun chunks.
+    """
+    pipeline = load(name)
+    try:
+        list(pipeline("a cat").noun_chunks)
+    except (ValueError, NotImplementedError) as error:
+        raise ModelError(
+            f"the spaCy pipeline {name!r} finds no noun phrases", hint="take one with a parser, such as en_core_web_lg"
+        ) from error
+    return pipeline
+
+
+@cache
+def load_for_similarity(name: str) -> Any:
+    """The pipeline; warns once if its similarities are not the published ones.
+
+    Raises:
+        ModelError: It can't be loaded.
+    """
+    pipeline = load(name)
+    if not pipeline.vocab.vectors_length:
+        warnings.warn(
+            f"the spaCy pipeline {name!r} has no word vectors: similarities come from its context vectors and are not "
+            "the published ones, which are en_core_web_lg's",
+            stacklevel=2,
+        )
+    return pipeline

