@@ -51,12 +51,11 @@ class Packed:
         return Packed(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
     def attention_mask(self) -> torch.Tensor:
-        """(batch, 1, length, length) bool: causal, and no turn sees another turn."""
+        """(batch, 1, TEXT_LENGTH, length) bool, for the text's rows: causal, and no turn sees another turn."""
         batch, text = self.turns.shape
-        length = PREFIX_LENGTH + text
         owner = torch.cat([self.turns.new_zeros(batch, PREFIX_LENGTH), self.turns], dim=1)
-        causal = torch.ones(length, length, dtype=torch.bool, device=owner.device).tril()
-        visible = (owner[:, None, :] == 0) | (owner[:, None, :] == owner[:, :, None])
+        causal = torch.ones(text, PREFIX_LENGTH + text, dtype=torch.bool, device=owner.device).tril(PREFIX_LENGTH)
+        visible = (owner[:, None, :] == 0) | (owner[:, None, :] == self.turns[:, :, None])
         return (causal & visible)[:, None]
 
     def all_positions(self) -> torch.Tensor:
@@ -98,21 +97,57 @@ def pack(encoder: Encoder, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packe
     return Packed(images, tokens, positions, turns, labels, weights)
 
 
-class JointBatches(Dataset[Packed]):
-    """Images with all kinds of turns: what the whole model is trained on."""
+@dataclass(frozen=True)
+class Query:
+    """Something to know about a kind, answered by one of ``classes`` words."""
+
+    kind: str
+    about: str
+    words: tuple[str, ...]
+
+    def target(self, scene: Scene) -> int:
+        """The index of the right word; ``IGNORED`` but for presence where there is none of the kind, or two."""
+        things = scene.of_kind(self.kind)
+        if self.about == "presence":
+            return int(bool(things))
+        if len(things) != 1:
+            return IGNORED
+        thing = things[0]
+        if self.about == "place":
+            return self.words.index(place(thing))
+        if self.about.startswith("attribute"):
+            return self.words.index(thing.values[int(self.about.split()[1])])
+        return self.words.index(thing.colours[thing.spec.parts.index(self.about)])
+
+
+def all_queries() -> list[Query]:
+    """Presence, place, every attribute and every part's colour, of every kind."""
+    places = tuple(where for row in PLACES for where in row)
+    queries = []
+    for kind in KINDS.values():
+        queries += [Query(kind.name, "presence", ("no", "yes")), Query(kind.name, "place", places)]
+        queries += [Query(kind.name, f"attribute {i}", a.values) for i, a in enumerate(kind.attributes)]
+        queries += [Query(kind.name, part, tuple(COLOURS)) for part in kind.parts]
+    return queries
+
+
+class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
+    """Images with all kinds of turns, and the answers to all queries: what the whole model is trained on."""
 
     def __init__(self, encoder: Encoder, seed: int, rows: range) -> None:
         """The given rows of every batch."""
         self._encoder, self._seed, self._rows = encoder, seed, rows
+        self._queries = all_queries()
 
-    def __getitem__(self, step: int) -> Packed:
-        """The batch of one step."""
-        rows = []
+    def __getitem__(self, step: int) -> tuple[Packed, torch.Tensor]:
+        """The batch of one step, and (batch, queries) targets."""
+        rows, targets = [], []
         for row in self._rows:
             rng = scene_random("train", self._seed, "joint", step, row)
             scene = make_scene(rng, "train")
             rows.append((render(scene).image, dialogue(scene, rng)))
-        return pack(self._encoder, rows)
+            targets.append([query.target(scene) for query in self._queries])
+        return pack(self._encoder, rows), torch.tensor(targets)
 
 
 class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -133,40 +168,6 @@ class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         length = max(map(len, texts))
         padded = [[self._encoder.pad] * (length - len(text)) + text for text in texts]
         return torch.tensor(padded), torch.tensor(letters)
-
-
-@dataclass(frozen=True)
-class Query:
-    """Something to know about a kind, answered by one of ``classes`` words."""
-
-    kind: str
-    about: str
-    words: tuple[str, ...]
-
-    def target(self, scene: Scene) -> int:
-        """The index of the right word; ``IGNORED`` where the kind is absent. Presence is always known."""
-        things = scene.of_kind(self.kind)
-        if self.about == "presence":
-            return int(bool(things))
-        if not things:
-            return IGNORED
-        thing = things[0]
-        if self.about == "place":
-            return self.words.index(place(thing))
-        if self.about.startswith("attribute"):
-            return self.words.index(thing.values[int(self.about.split()[1])])
-        return self.words.index(thing.colours[thing.spec.parts.index(self.about)])
-
-
-def all_queries() -> list[Query]:
-    """Presence, place, every attribute and every part's colour, of every kind."""
-    places = tuple(where for row in PLACES for where in row)
-    queries = []
-    for kind in KINDS.values():
-        queries += [Query(kind.name, "presence", ("no", "yes")), Query(kind.name, "place", places)]
-        queries += [Query(kind.name, f"attribute {i}", a.values) for i, a in enumerate(kind.attributes)]
-        queries += [Query(kind.name, part, tuple(COLOURS)) for part in kind.parts]
-    return queries
 
 
 class VisionBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):

@@ -5,7 +5,7 @@ Three stages, on mini-world's training side alone, and no mask anywhere:
 1. *letters*: the language model learns, in text alone, to look up the letter of an option;
 2. *vision*: the vision tower learns to see by naming attributes (state, colour, place, presence) through a
    decoder that is thrown away. This is supervision by words, as captions are;
-3. *joint*: the whole model learns to answer about images.
+3. *joint*: the whole model learns to answer about images; the decoder's loss goes on beside it, with a small weight.
 
 Every batch follows from the seed and the step, and every few minutes everything is written to
 ``OUT/checkpoint.safetensors``; the same command goes on from there. The finished model is in ``OUT/model``.
@@ -33,6 +33,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import (
     IGNORED,
     PREFIX_LENGTH,
@@ -65,15 +66,17 @@ class Recipe:
         warmup: steps until the peak.
         hold: the fraction of a stage's steps after which the rate falls along a cosine.
         vision_rate: the vision tower's share of the rate in the joint stage.
+        attribute_weight: the weight of the vision stage's loss in the joint stage.
     """
 
     seed: int = 1
-    steps: tuple[int, int, int] = (500, 2000, 5000)
+    steps: tuple[int, int, int] = (500, 3000, 3000)
     batch: tuple[int, int, int] = (48, 32, 16)
     rate: tuple[float, float, float] = (7e-4, 1e-3, 1e-3)
     warmup: int = 200
     hold: float = 0.3
     vision_rate: float = 0.5
+    attribute_weight: float = 0.1
 
     def rate_at(self, stage: int, step: int) -> float:
         """The learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
@@ -123,7 +126,8 @@ class Trainer:
         self.encoder = Encoder(self.tokenizer)
         torch.manual_seed(recipe.seed)
         self.network = build_network(len(self.tokenizer)).to(self.device)
-        self.decoder = AttributeDecoder(all_queries(), self.tower_width).to(self.device)
+        self.queries = all_queries()
+        self.decoder = AttributeDecoder(self.queries, self.tower_width).to(self.device)
         self.everything = nn.ModuleDict({"network": self.network, "decoder": self.decoder})
         core = self.network.model
         wrap: Callable[[nn.Module], Any] = torch.compile if compiled else lambda module: module
@@ -166,6 +170,7 @@ class Trainer:
         """Writes configuration, weights and tokenizer to ``out/model``."""
         if self.rank:
             return
+        self.network.config.text_config._attn_implementation = "sdpa"
         self.network.save_pretrained(self.out / "model")
         self.tokenizer.save_pretrained(self.out / "model")
 
@@ -184,6 +189,8 @@ class Trainer:
         optimizer = self._optimizer(stage)
         if start:
             load_checkpoint(self.checkpoint, self.everything, optimizer)
+        # The configuration's attention is read at every call; the packed one knows packed rows alone.
+        self.network.config.text_config._attn_implementation = PACKED if stage == 2 else "sdpa"
         loss_of = (self._letters_loss, self._vision_loss, self._joint_loss)[stage]
         stop = total if left is None else min(total, start + left)
         batches = self._batches(stage, start, stop)
@@ -260,6 +267,7 @@ class Trainer:
                 (self.network.model.language_model, 1.0),
                 (self.network.model.multi_modal_projector, 1.0),
                 (tower, self.recipe.vision_rate),
+                (self.decoder, 1.0),
             ],
         ][stage]
         groups = []
@@ -288,49 +296,64 @@ class Trainer:
     def _vision_loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         images, targets = (tensor.to(self.device) for tensor in batch)
         with self._autocast():
-            logits = self.decoder(self._tower(pixel_values=pixels(images)).last_hidden_state[:, 1:])
+            logits = self.decoder(self._patches(images))
         return self.decoder.loss(logits, targets)
 
-    def _answer_logits(self, batch: Packed) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (answers' tokens, vocabulary) of a batch on the device, and which text tokens they follow."""
+    def _patches(self, images: torch.Tensor) -> torch.Tensor:
+        """(batch, patches, width): what the vision tower makes of (batch, height, width, 3) uint8 images."""
+        features: torch.Tensor = self._tower(pixel_values=pixels(images)).last_hidden_state[:, 1:]
+        return features
+
+    def _answer_logits(self, batch: Packed, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (answers' tokens, vocabulary) of a batch, and (batch, TEXT_LENGTH) which tokens they follow."""
         core = self.network.model
         embed = core.language_model.get_input_embeddings()
-        with self._autocast():
-            seen = core.multi_modal_projector(self._tower(pixel_values=pixels(batch.images)).last_hidden_state[:, 1:])
-            begin = embed(torch.full_like(batch.tokens[:, :1], self.encoder.begin))
-            inputs = torch.cat([begin.to(seen.dtype), seen, embed(batch.tokens).to(seen.dtype)], dim=1)
-            # Additive and in the dtype of the activations: the CPU's fused attention takes no other mask.
-            mask = torch.zeros(batch.attention_mask().shape, dtype=seen.dtype, device=self.device)
-            mask.masked_fill_(~batch.attention_mask(), -1e9)
-            hidden = self._language(
-                inputs_embeds=inputs,
-                attention_mask=mask,
-                position_ids=batch.all_positions(),
-                use_cache=False,
-            ).last_hidden_state[:, PREFIX_LENGTH:]
-            answers = batch.labels != IGNORED
-            return self.network.lm_head(hidden[answers]), answers
+        seen = core.multi_modal_projector(patches)
+        begin = embed(torch.full_like(batch.tokens[:, :1], self.encoder.begin))
+        inputs = torch.cat([begin.to(seen.dtype), seen, embed(batch.tokens).to(seen.dtype)], dim=1)
+        visible = batch.attention_mask()
+        mask = torch.zeros(visible.shape, dtype=seen.dtype, device=self.device).masked_fill_(~visible, -1e9)
+        hidden = self._language(
+            inputs_embeds=inputs, attention_mask=mask, position_ids=batch.all_positions(), use_cache=False
+        ).last_hidden_state[:, PREFIX_LENGTH:]
+        answers = batch.labels != IGNORED
+        return self.network.lm_head(hidden[answers]), answers
 
-    def _joint_loss(self, batch: Packed) -> torch.Tensor:
-        batch = batch.to(self.device)
-        logits, answers = self._answer_logits(batch)
+    def _joint_loss(self, both: tuple[Packed, torch.Tensor]) -> torch.Tensor:
+        batch, targets = both[0].to(self.device), both[1].to(self.device)
+        with self._autocast():
+            patches = self._patches(batch.images)
+            attributes = self.decoder(patches)
+            logits, answers = self._answer_logits(batch, patches)
         weights = batch.weights[answers]
         losses = functional.cross_entropy(logits.float(), batch.labels[answers], reduction="none")
-        return (losses * weights).sum() / weights.sum()
+        answering = (losses * weights).sum() / weights.sum()
+        return answering + self.recipe.attribute_weight * self.decoder.loss(attributes, targets)
 
     @torch.no_grad()
     def validate(self, images: int = 96) -> dict[str, float]:
-        """Teacher-forced accuracy on the validation side: whole answers right, for each kind of turn."""
+        """Teacher-forced accuracy on the validation side: whole answers right, for each kind of turn.
+
+        "attributes" is the share of the queries that the vision stage's decoder answers rightly.
+        """
         right: dict[str, list[bool]] = defaultdict(list)
+        named = known = 0
         size = self.recipe.batch[2]
         for first in range(0, images, size):
             rows: list[tuple[Any, list[Turn]]] = []
+            targets = []
             for index in range(first, min(first + size, images)):
                 rng = scene_random("validation", 0, "turns", index)
                 scene = make_scene(rng, "validation")
                 rows.append((render(scene).image, dialogue(scene, rng)))
+                targets.append([query.target(scene) for query in self.queries])
             batch = pack(self.encoder, rows).to(self.device)
-            logits, answers = self._answer_logits(batch)
+            with self._autocast():
+                patches = self._patches(batch.images)
+                attributes = self.decoder(patches)
+                logits, answers = self._answer_logits(batch, patches)
+            found = self.decoder.correct(attributes, torch.tensor(targets, device=self.device))
+            named, known = named + found[0], known + found[1]
             wrong = torch.zeros_like(answers)
             wrong[answers] = logits.argmax(-1) != batch.labels[answers]
             for row, (_, turns) in enumerate(rows):
@@ -338,7 +361,8 @@ class Trainer:
                     here = (batch.turns[row] == number) & answers[row]
                     if here.any():
                         right[turn.kind].append(not bool(wrong[row, here].any()))
-        return {kind: round(sum(values) / len(values), 3) for kind, values in sorted(right.items())}
+        accuracy = {kind: round(sum(values) / len(values), 3) for kind, values in sorted(right.items())}
+        return {"attributes": round(named / known, 3), **accuracy}
 
     def _progress_bar(self) -> Progress:
         return Progress(
