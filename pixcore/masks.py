@@ -137,8 +137,9 @@ def iou(
             )
     left, right = [_bytes(rle) for rle in predictions], [_bytes(rle) for rle in truths]
     values = np.asarray(coco.iou(left, right, [0] * len(right)), dtype=np.float64)
-    if both_empty is not EmptyMaskPolicy.ZERO:
-        nothing = (coco.area(left) == 0)[:, None] & (coco.area(right) == 0)[None, :]
+    nowhere = coco.area(right) == 0
+    if both_empty is not EmptyMaskPolicy.ZERO and nowhere.any():
+        nothing = (coco.area(left) == 0)[:, None] & nowhere[None, :]
         values[nothing] = 1.0 if both_empty is EmptyMaskPolicy.ONE else np.nan
     return values
 

@@ -32,38 +32,31 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     Raises:
         DataError: A text is damaged: strange characters, a number without end, a negative run.
     """
-    sizes = np.array([len(text) for text in counts], np.int64)
-    bounds = np.concatenate(([0], np.cumsum(sizes)))
-    joined = "".join(counts)
-    text = joined if joined.isascii() else "".join(c if c.isascii() else "\x00" for c in joined)
-    codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    bounds = np.concatenate(([0], np.cumsum([len(text) for text in counts], dtype=np.int64)))
+    codes = _codes("".join(counts))
 
     def owner(position: int) -> str:
         return names[int(np.searchsorted(bounds, position, side="right")) - 1]
 
-    strange = np.flatnonzero((codes < 0) | (codes > 63))
+    strange = np.flatnonzero(codes > 63)
     if len(strange):
         raise DataError(
             f"{owner(int(strange[0]))} has counts that are not COCO's compressed text", hint="is it damaged?"
         )
-    ends = (codes & 0x20) == 0
-    last = bounds[1:][sizes > 0] - 1
-    if not ends[last].all():
-        place = int(last[~ends[last]][0])
+    goes_on = codes >= 32
+    last = bounds[1:][np.diff(bounds) > 0] - 1
+    if goes_on[last].any():
+        place = int(last[goes_on[last]][0])
         raise DataError(f"{owner(place)} has counts that end in the middle of a number", hint="is it damaged?")
-    stops = np.flatnonzero(ends)
-    starts = np.concatenate(([0], stops[:-1] + 1)) if len(stops) else stops
-    lengths = stops - starts + 1
+    ends = np.flatnonzero(~goes_on)
+    lengths = np.diff(ends, prepend=-1)
     if len(lengths) and lengths.max() > _LONGEST:
-        raise DataError(f"{owner(int(starts[lengths.argmax()]))} has a number of absurd size", hint="is it damaged?")
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
-    values = np.add.reduceat((codes & 0x1F) << shifts, starts) if len(starts) else np.zeros(0, np.int64)
-    negative = (codes[stops] & 0x10) != 0
-    values -= np.where(negative, np.int64(1) << (5 * lengths), 0)
-    first = np.searchsorted(starts, bounds)
+        raise DataError(f"{owner(int(ends[lengths.argmax()]))} has a number of absurd size", hint="is it damaged?")
+    values = _numbers(codes, ends, lengths)
+    first = np.searchsorted(ends, bounds)
     runs = _undo_differences(values, first)
     if len(runs) and runs.min() < 0:
-        raise DataError(f"{owner(int(starts[runs.argmin()]))} has a negative run length", hint="is it damaged?")
+        raise DataError(f"{owner(int(ends[runs.argmin()]))} has a negative run length", hint="is it damaged?")
     return runs, first
 
 
@@ -78,15 +71,39 @@ def covered(counts: Sequence[str], names: Sequence[str]) -> Ints:
     return np.asarray(sums[first[1:]] - sums[first[:-1]])
 
 
+def _codes(text: str) -> NDArray[np.uint8]:
+    """Six bits a character; everything that is none of COCO's characters becomes more than 63."""
+    plain = text if text.isascii() else "".join(c if c.isascii() else "\x00" for c in text)
+    return np.frombuffer(plain.encode("ascii"), np.uint8) - np.uint8(48)
+
+
+def _numbers(codes: NDArray[np.uint8], ends: Ints, lengths: Ints) -> Ints:
+    """Put numbers together from their last digit, which carries the sign, to their first."""
+    highest = codes[ends].astype(np.int64)
+    values = (highest & 15) - (highest & 16)
+    longer = np.flatnonzero(lengths > 1)
+    digit = 1
+    while len(longer):
+        values[longer] = (values[longer] << 5) | (codes[ends[longer] - digit] & 31)
+        digit += 1
+        longer = longer[lengths[longer] > digit]
+    return values
+
+
 def _undo_differences(values: Ints, first: Ints) -> Ints:
     """Sum every second number of a mask: runs 1, 3, 5, … and runs 2, 4, 6, … each from their own first."""
     sizes = np.diff(first)
-    place = np.arange(len(values)) - np.repeat(first[:-1], sizes)
-    runs = values.copy()
-    for parity, begin in ((1, 1), (0, 2)):
-        chain = np.flatnonzero((place % 2 == parity) & (place >= begin))
-        sums = np.cumsum(values[chain])
-        heads = place[chain] == begin
-        before = np.concatenate(([0], sums[:-1]))[heads]
-        runs[chain] = sums - np.repeat(before, np.diff(np.append(np.flatnonzero(heads), len(chain))))
-    return runs
+    # every mask begins at an even place, so that the two chains of all masks are two slices
+    padded_sizes = sizes + sizes % 2
+    padded_first = np.concatenate(([0], np.cumsum(padded_sizes)))
+    places = np.arange(len(values)) + np.repeat(padded_first[:-1] - first[:-1], sizes)
+    padded = np.zeros(padded_first[-1], np.int64)
+    padded[places] = values
+    filled = sizes > 0
+    starts, halves = padded_first[:-1][filled] // 2, padded_sizes[filled] // 2
+    even, odd = np.cumsum(padded[0::2]), np.cumsum(padded[1::2])
+    heads = padded[0::2][starts]
+    padded[0::2] = even - np.repeat(even[starts], halves)
+    padded[0::2][starts] = heads
+    padded[1::2] = odd - np.repeat(np.where(starts > 0, odd[starts - 1], 0), halves)
+    return np.asarray(padded[places])

@@ -134,6 +134,12 @@ class Tally:
             notes=(*self._notes(), *notes),
         )
 
+    def sums(self, row: str) -> tuple[list[str], dict[str, tuple[Floats, Floats]]]:
+        """What one row's figures are made of: the clusters' names, and for each figure their (sums, counts)."""
+        clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
+        columns = self._accuracies(self._kept, clusters) | self._groundings(self._kept, clusters, row)
+        return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}
+
     def _notes(self) -> Iterator[str]:
         for protocol, count in sorted(self._failed.items()):
             yield f"{count} sample(s) failed under {protocol}; they count as wrong and as IoU 0"
