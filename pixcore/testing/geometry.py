@@ -75,7 +75,10 @@ def check_geometry(
     findings: list[Finding] = []
     for size in sizes:
         rng = np.random.default_rng([seed, *size])
-        findings += _check_size(adapter, size, rng, draws, slack)
+        try:
+            findings += _check_size(adapter, size, rng, draws, slack)
+        except NotImplementedError as error:
+            return [Finding("geometry", str(error))]
     return findings
 
 
@@ -83,11 +86,7 @@ def _check_size(
     adapter: ModelAdapter[Any], size: tuple[int, int], rng: np.random.Generator, draws: int, slack: float
 ) -> list[Finding]:
     where = f"{size[0]}x{size[1]}"
-    try:
-        layout = adapter.layout(Image.from_pixels(_noise(size, (4, 4), rng)))
-    except NotImplementedError as error:
-        return [Finding(where, str(error))]
-    patch = _finest_cell(layout, size)
+    patch = _finest_cell(adapter.layout(Image.from_pixels(_noise(size, (4, 4), rng))), size)
     pixels = _noise(size, patch, rng)
     image = Image.from_pixels(pixels)
     layout, before = adapter.layout(image), adapter.visual_embeddings(image)

@@ -45,12 +45,14 @@ def _box(size: tuple[int, int], settings: Any) -> tuple[float, float, float, flo
     width, height = size
     if getattr(settings, "do_pad", False):
         return VisualGrid.padded_to_square(1, 1, size).box
-    shortest = settings.size.get("shortest_edge")
-    if not shortest:
+    if not settings.do_center_crop:
         return (0.0, 0.0, float(width), float(height))
-    scale = min(width, height) / shortest  # original pixels in one of the resized image
-    across, down = width, height
-    if settings.do_center_crop:
-        across, down = settings.crop_size["width"] * scale, settings.crop_size["height"] * scale
-    left, top = (width - across) / 2, (height - down) / 2
-    return (left, top, left + across, top + down)
+    shortest = settings.size.get("shortest_edge")
+    if shortest:
+        across, down = (int(side * shortest / min(width, height)) for side in size)
+    else:
+        across, down = settings.size["width"], settings.size["height"]
+    per_x, per_y = width / across, height / down  # original pixels in one of the resized image
+    crop = settings.crop_size
+    left, top = (across - crop["width"]) // 2, (down - crop["height"]) // 2
+    return (left * per_x, top * per_y, (left + crop["width"]) * per_x, (top + crop["height"]) * per_y)
