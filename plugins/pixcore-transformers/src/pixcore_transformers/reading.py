@@ -96,8 +96,7 @@ class Reader:
         self._begin(1, batch.cells)
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
         inputs = dict(batch.inputs)
-        whole = batch.with_text([list(tokens)])
-        ids, mask = whole["input_ids"], whole["attention_mask"]
+        ids = batch.with_text([list(tokens)])["input_ids"]
         for name, value in inputs.items():
             if value.shape[:2] == batch.inputs["input_ids"].shape:
                 inputs[name] = value[:, :-1]
@@ -107,12 +106,9 @@ class Reader:
             for step, token in enumerate(tokens):
                 position = batch.length - 1 + step
                 with torch.enable_grad():
-                    logits = self.model(
-                        input_ids=ids[:, position : position + 1],
-                        attention_mask=mask[:, : position + 1],
-                        past_key_values=cache,
-                        use_cache=True,
-                    ).logits
+                    # one sample is not padded, so that the positions follow from the cache
+                    now = ids[:, position : position + 1]
+                    logits = self.model(input_ids=now, past_key_values=cache, use_cache=True).logits
                     chosen = torch.log_softmax(logits[0, -1].float(), dim=-1)[token]
                     gradients = torch.autograd.grad(chosen, [tap.graph[layer] for layer in self.layers])
                 for layer, gradient in zip(self.layers, gradients, strict=True):
@@ -143,12 +139,17 @@ class Reader:
         seeds = [0] * len(tokens)
         whole = batch.with_text(tokens)
         with self._tap(batch):
-            if self.one_pass and held <= LARGEST_PASS:
+            if self.one_pass and held <= LARGEST_PASS and not self._writes_placeholder(tokens):
                 generate(self.model, whole, Settings(max_new_tokens=1, end=()), seeds)
             else:
                 forced = whole["input_ids"][:, batch.length :]
                 settings = Settings(longest, end=(), extra_steps=int(self.own_row))
                 generate(self.model, batch.inputs, settings, seeds, forced=forced)
+
+    def _writes_placeholder(self, tokens: Sequence[Sequence[int]]) -> bool:
+        """Whether an answer holds the image's placeholder, which one pass would take for another image."""
+        placeholder = getattr(self.model.config, "image_token_id", None)
+        return any(placeholder in answer for answer in tokens)
 
     def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         """Show the visual tokens' states after each layer; they do not depend on the text, which comes later."""
