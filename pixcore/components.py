@@ -120,7 +120,7 @@ class Needs:
     """What an extractor has to see; the adapter arranges it in one pass.
 
     Attributes:
-        layers: Which decoder layers, negative from the end; None for all.
+        layers: Which decoder layers, negative from the end; None for all, () for an extractor that looks at no rows.
         heads: Which heads, negative from the end; None for all.
         query: Which row belongs to a token: the one that predicts it (the row of the token before it), or the one of
             the token itself once it has been emitted.
