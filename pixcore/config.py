@@ -27,12 +27,14 @@ class Section(BaseModel):
     Attributes:
         name: The component's name.
         options: Its options, as given; its own config model validates them.
+        label: What tables call it; of use where one strategy stands there twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
+    label: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -42,7 +44,9 @@ class Section(BaseModel):
         if isinstance(value, Mapping):
             if not isinstance(value.get("name"), str):
                 raise ValueError("a component needs a name, such as {name: peaks, k: 3}")
-            return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
+            known = ("name", "label")
+            options = {key: option for key, option in value.items() if key not in known}
+            return {"name": value["name"], "label": value.get("label"), "options": options}
         if isinstance(value, cls):
             return value
         raise ValueError("expected a component's name, or a mapping with its name and options")
@@ -142,6 +146,7 @@ class Part:
 
     registration: Registration
     config: Config
+    label: str | None = None
 
     @property
     def name(self) -> str:
@@ -196,7 +201,8 @@ class ResolvedRun:
 
 
 def _spelt(part: Part) -> dict[str, Any]:
-    return {"name": part.name, **part.config.model_dump(mode="json")}
+    label = {"label": part.label} if part.label is not None else {}
+    return {"name": part.name, **label, **part.config.model_dump(mode="json")}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -375,16 +381,16 @@ def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple
 
 
 def row_names(parts: Sequence[Part]) -> list[str]:
-    """A name for each part of a list: its own, with the options that differ from the defaults where two share it."""
-    names = [part.name for part in parts]
+    """A name for each part of a list: its label or name, with what differs from the defaults where two share it."""
+    names = [part.label or part.name for part in parts]
     result = []
-    for part in parts:
-        if names.count(part.name) == 1:
-            result.append(part.name)
+    for part, name in zip(parts, names, strict=True):
+        if names.count(name) == 1:
+            result.append(name)
             continue
         options = part.config.model_dump(mode="json", exclude_defaults=True)
         described = ", ".join(f"{key}={value}" for key, value in options.items())
-        result.append(f"{part.name} ({described})" if described else part.name)
+        result.append(f"{name} ({described})" if described else name)
     return result
 
 
@@ -393,7 +399,7 @@ def _part(registry: Registry, kind: Kind, section: Section, where: str) -> Part:
         registration = registry.get(kind, section.name)
     except PluginError as error:
         raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
-    return Part(registration, component_config(registration, section.options, where))
+    return Part(registration, component_config(registration, section.options, where), section.label)
 
 
 def component_config(registration: Registration, options: Mapping[str, Any], where: str) -> Config:
@@ -455,6 +461,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
                 continue
             definitions.update(schema.pop("$defs", {}))
             schema.setdefault("properties", {})["name"] = {"const": registration.name}
+            schema["properties"]["label"] = {"type": "string"}
             schema["required"] = sorted({"name", *schema.get("required", [])})
             schema["title"] = f"{kind.noun}: {registration.name}"
             schema["description"] = registration.summary

@@ -138,3 +138,13 @@ def test_batches_change_nothing(workplace):
     one = workplace.predictions()
     workplace("run", str(workplace.config(batch_size=4, store="other")))
     assert workplace.predictions() == one
+
+
+def test_one_strategy_twice_has_two_rows(workplace):
+    twice = [{"name": "toy-first", "label": "one"}, {"name": "toy-first", "label": "two"}]
+    workplace("run", str(workplace.config(selections=twice)))
+    one, two, control = workplace.summary()["rows"]
+    assert (one["name"], two["name"], control["control"]) == ("one", "two", True)
+    assert one["figures"] == two["figures"]
+    workplace("report", "out")
+    assert [row["name"] for row in workplace.summary()["rows"][:2]] == ["one", "two"]
