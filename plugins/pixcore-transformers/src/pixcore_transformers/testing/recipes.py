@@ -156,7 +156,13 @@ def _internvl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
 def _gemma3(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
     return CONFIG_MAPPING["gemma3"](
         vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **_TOWER},
-        text_config=_text("gemma3_text", tokenizer, head_dim=8, sliding_window=64),
+        text_config=_text(
+            "gemma3_text",
+            tokenizer,
+            head_dim=8,
+            sliding_window=64,
+            layer_types=["sliding_attention", "full_attention"],
+        ),
         mm_tokens_per_image=16,
         boi_token_index=tokenizer.boi_token_id,
         eoi_token_index=tokenizer.eoi_token_id,
