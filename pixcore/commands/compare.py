@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pixcore.commands.sources import Source, open_source
+from pixcore.commands.sources import Source, notes, open_source
 from pixcore.comparison import Comparison, Flip, Side, compare, flip_rates
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.plugins import registry
@@ -70,6 +70,8 @@ def compare_command(
         _print_flip_rates(console, sides)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed)
+    lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
+    found = replace(found, notes=(*found.notes, *lacking))
     _print(console, found, chosen)
     if output is not None:
         prepare(output)
