@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pixcore_omg_llava.goldens import omg
@@ -47,6 +47,7 @@ def test_the_published_pixels(goldens: Path) -> None:
     np.testing.assert_allclose(model_input(image, pixels.shape[-1]).numpy(), pixels, rtol=0, atol=1e-6)
 
 
+@settings(deadline=None, max_examples=40)
 @given(kv_heads=st.integers(1, 4), per_group=st.integers(1, 4), head_dim=st.integers(1, 4))
 def test_joining_undoes_splitting(kv_heads: int, per_group: int, head_dim: int) -> None:
     layout = GroupedLayout(kv_heads * per_group, kv_heads, head_dim)
@@ -75,6 +76,7 @@ def test_an_adapter_beside_equals_a_merged_one() -> None:
     torch.testing.assert_close(beside(inputs), inputs @ weight.T)
 
 
+@settings(deadline=None, max_examples=40)
 @given(width=st.integers(1, 40), height=st.integers(1, 40))
 def test_crops(width: int, height: int) -> None:
     side = max(width, height)

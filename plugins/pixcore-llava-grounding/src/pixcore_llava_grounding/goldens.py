@@ -26,7 +26,7 @@ from pixcore_llava_grounding.masks import to_image, union
 from pixcore_llava_grounding.openseed import OpenSeed, match_probability, regions_of_states
 from pixcore_llava_grounding.query_decoder import Detections, Memory
 from pixcore_llava_grounding.sizes import OpenSeedSizes
-from pixcore_llava_grounding.states import seg_states
+from pixcore_llava_grounding.states import seg_places, seg_states
 from pixcore_llava_grounding.text import drop_empty_phrases
 
 KEYS = (
@@ -163,7 +163,7 @@ def llavag_loop(folder: Path) -> GoldenSet:
         max_new_tokens=1000,
         stop=lambda ids: config["eos_text"] in " ".join(words[token] for token in ids),
     )
-    states = seg_states(answer.token_ids, answer.states, config["seg_id"])
+    states = seg_states(seg_places(answer.token_ids, config["seg_id"]), answer.states)
     checks = [
         Check("output_ids", np.asarray(answer.token_ids)),
         Check("seg_states", states[None].numpy(), atol=2e-5, rtol=1e-4),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+Mask = NDArray[np.bool_]
 
-def to_image(masks: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
+
+def to_image(masks: Tensor, size: tuple[int, int]) -> Mask:
     """One state's regions as one mask of the original image: resized to the padded square, cut, united.
 
-    PixFoundation's script resizes by nearest neighbour and cuts the top left corner, where this model's padding leaves
-    the image.
+    PixFoundation's script resizes by nearest neighbour and cuts the top left corner, which is where this model's
+    padding leaves the image.
 
     Args:
         masks: (k, h, w) bool, of the padded square.
@@ -24,10 +28,20 @@ def to_image(masks: Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
     width, height = size
     side = max(width, height)
     square = functional.interpolate(masks[None].float(), size=(side, side), mode="nearest")[0]
-    return (square[:, :height, :width].sum(dim=0) > 0.5).cpu().numpy()
+    return np.asarray((square[:, :height, :width].sum(dim=0) > 0.5).cpu().numpy())
 
 
-def union(masks: list[NDArray[np.bool_]], size: tuple[int, int]) -> NDArray[np.bool_]:
+def smooth_to_image(logits: Tensor, size: tuple[int, int]) -> Mask:
+    """The same from mask logits (k, h, w), resized bilinearly before they are cut at zero; k may be 0."""
+    width, height = size
+    if not len(logits):
+        return np.zeros((height, width), dtype=bool)
+    side = max(width, height)
+    square = functional.interpolate(logits[None], size=(side, side), mode="bilinear", align_corners=False)[0]
+    return np.asarray((square[:, :height, :width] > 0).any(dim=0).cpu().numpy())
+
+
+def union(masks: Sequence[Mask], size: tuple[int, int]) -> Mask:
     """All states' masks as one; none gives the empty mask."""
     width, height = size
     return np.logical_or.reduce(masks) if masks else np.zeros((height, width), dtype=bool)

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from torch import Tensor
 
 
-def seg_states(token_ids: Sequence[int], states: Tensor, seg_id: int) -> Tensor:
+def seg_places(token_ids: Sequence[int], seg_id: int) -> list[int]:
+    """Index of each `<seg>` among the new tokens."""
+    return [index for index, token in enumerate(token_ids) if token == seg_id]
+
+
+def seg_states(places: Sequence[int], states: Tensor) -> Tensor:
     """(n, hidden) states kept for the mask decoder, raw: nothing projects them (llava_llama_gd.py:967-1028).
 
     Args:
-        token_ids: The new tokens.
+        places: Index of each `<seg>` among the new tokens.
         states: (tokens, hidden) after the final norm; row i predicted token i.
-        seg_id: `<seg>`.
     """
-    return states[[index for index, token in enumerate(token_ids) if token == seg_id]]
+    return states[list(places)]

@@ -1,12 +1,24 @@
-"""The answer's markers: `<g_s> phrase <g_e> <seg>`, and what the published script does to them."""
+"""The prompt, and the answer's markers `<g_s> phrase <g_e> <seg>` as published and removed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-MARKERS = ("<g_s>", "<g_e>", "<seg>")
-_END = " <seg>"
+from pixcore_segtoken.tokenizer import IMAGE, PublishedTokenizer
+
+PHRASE, PHRASE_END, SEG = "<g_s>", "<g_e>", "<seg>"
+MARKERS = (PHRASE, PHRASE_END, SEG)
+
+_SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the user's questions."
+)
+
+
+def chat(question: str) -> str:
+    """The whole prompt with one question, stripped as the published data mapper strips it."""
+    return f"{_SYSTEM} USER: {IMAGE}\n{question.replace(IMAGE, '').strip()} ASSISTANT:"
 
 
 def drop_empty_phrases(text: str, empty: Sequence[bool]) -> str:
@@ -21,12 +33,30 @@ def drop_empty_phrases(text: str, empty: Sequence[bool]) -> str:
     """
     if not empty:
         return text
-    pieces = text.split(_END)
+    pieces = text.split(f" {SEG}")
     kept = []
     # The published loop ends with the shorter of the two: pieces beyond the states are lost, but for the last one.
     for piece, nothing in zip(pieces, empty, strict=False):
-        phrase = piece + _END
+        phrase = f"{piece} {SEG}"
         if nothing:
-            phrase = " " + " ".join(re.sub(r"<g_s>|<g_e> <seg>", "", phrase).split())
+            phrase = " " + " ".join(re.sub(f"{PHRASE}|{PHRASE_END} {SEG}", "", phrase).split())
         kept.append(phrase)
     return "".join([*kept, pieces[-1]])
+
+
+class PublishedText:
+    """Decodes an answer as the released script writes it, markers and all.
+
+    In the form that `pixcore_transformers.spans.exact_tokens` asks for.
+    """
+
+    def __init__(self, tokenizer: PublishedTokenizer, empty: Sequence[bool]) -> None:
+        self._tokenizer, self._empty = tokenizer, empty
+
+    def decode(
+        self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
+    ) -> str:
+        """The text so far, `<s>` and `</s>` always left out; the flags change nothing."""
+        special = (self._tokenizer.bos, self._tokenizer.eos)
+        text = self._tokenizer.decode([index for index in token_ids if index not in special])
+        return drop_empty_phrases(text, self._empty)

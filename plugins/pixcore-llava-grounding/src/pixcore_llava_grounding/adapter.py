@@ -1,0 +1,133 @@
+"""LLaVA-Grounding as a model adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pixcore_segtoken.clip import centre_crop, centre_crop_box
+from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.text import mask_spans, spoken
+from pixcore_transformers.spans import exact_tokens
+from torch import Tensor
+
+from pixcore import masks
+from pixcore.components import AttentionExtractor, Capability, ModelAdapter
+from pixcore.errors import ModelError
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Image, Request, Response
+from pixcore_llava_grounding.checkpoint import Loaded, load
+from pixcore_llava_grounding.config import LlavaGroundingConfig
+from pixcore_llava_grounding.masks import Mask, smooth_to_image, to_image
+from pixcore_llava_grounding.openseed import StateRegions, regions_of_states
+from pixcore_llava_grounding.preprocessing import padded_square
+from pixcore_llava_grounding.query_decoder import Detections
+from pixcore_llava_grounding.states import seg_places, seg_states
+from pixcore_llava_grounding.text import PHRASE, PHRASE_END, SEG, PublishedText, chat
+
+
+class LlavaGrounding(ModelAdapter[LlavaGroundingConfig]):
+    """LLaVA-Grounding 7B as PixFoundation's `inference/infer_llavag.py` runs it.
+
+    Each `<seg>` may match several regions or none; the response's mask unites them all under both fidelities. Under
+    `published` masks are resized by nearest neighbour after they have been cut at zero, phrases without a region lose
+    their markers and the others keep them. Under `corrected` logits are resized, and the text has no markers.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Text and masks."""
+        return frozenset({"text", "masks"})
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The checkpoint, read when it is first needed."""
+        return load(self.config)
+
+    def close(self) -> None:
+        """Free the checkpoint's memory."""
+        self.__dict__.pop("loaded", None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+        """Answer a batch greedily; see the class for what the fidelity changes."""
+        if extractor is not None:
+            raise ModelError("llava-grounding gives masks, not attention", hint="set extractor: null for this model")
+        if not requests:
+            return []
+        speaker, tokenizer = self.loaded.speaker, self.loaded.tokenizer
+        pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
+        images = speaker.project(pixels.to(speaker.language.device))
+        prompts = [
+            splice(speaker.language.model.embed_tokens, tokenizer.encode_with_image(chat(request.prompt)), [tokens])
+            for request, tokens in zip(requests, images, strict=True)
+        ]
+        answers = generate(
+            speaker.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=[tokenizer.eos]
+        )
+        return [self._respond(request.image, answer) for request, answer in zip(requests, answers, strict=True)]
+
+    def layout(self, image: Image) -> VisualLayout:
+        """CLIP's grid over the part of the image that its centre crop keeps."""
+        side = self.loaded.speaker.clip.side
+        return VisualLayout.single(VisualGrid(side, side, centre_crop_box(*image.size, self._clip_size)))
+
+    def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
+        """(visual tokens, width): the projected patches."""
+        speaker = self.loaded.speaker
+        pixels = centre_crop(image.pil(), self._clip_size)[None].to(speaker.language.device)
+        return np.asarray(speaker.project(pixels)[0].float().cpu().numpy())
+
+    @property
+    def _clip_size(self) -> int:
+        return int(self.loaded.speaker.clip.model.config.image_size)
+
+    def _respond(self, image: Image, answer: Generation) -> Response:
+        tokenizer = self.loaded.tokenizer
+        ids = answer.token_ids
+        places = seg_places(ids, tokenizer.added[SEG])
+        found, regions = self._segment(image, seg_states(places, answer.states))
+        size = image.size
+        if self.context.published:
+            empty = [not len(state.matched) for state in regions]
+            text, tokens = exact_tokens(PublishedText(tokenizer, empty), ids)
+            # Phrases without a region are dropped with their empty masks.
+            kept = [index for index, nothing in enumerate(empty) if not nothing]
+            drawn = [to_image(regions[index].masks, size) for index in kept]
+        else:
+            text, tokens = spoken(tokenizer, ids)
+            kept = list(range(len(regions)))
+            drawn = [self._smooth(found, state, size) for state in regions]
+        encoded = [masks.encode(mask) for mask in drawn]
+        return Response(
+            text,
+            tokens,
+            mask=masks.union(encoded, size),
+            masks=tuple(encoded),
+            mask_spans=mask_spans(
+                tokenizer, text, tokens, [places[index] for index in kept], markers=(PHRASE, PHRASE_END)
+            ),
+            extra={
+                "finish": "stop" if ids[-1] == tokenizer.eos else "length",
+                "regions": [len(state.matched) for state in regions],
+            },
+        )
+
+    def _segment(self, image: Image, states: Tensor) -> tuple[Detections | None, list[StateRegions]]:
+        """All `<seg>` states of one answer at once: what the first stage keeps depends on all of them."""
+        if not len(states):
+            return None, []
+        pixels = padded_square(image.pil(), self.config.image_size)[None].to(states.device)
+        found: Detections = self.loaded.segmenter(pixels, states[None].float())
+        return found, regions_of_states(found, threshold=self.config.threshold)
+
+    @staticmethod
+    def _smooth(found: Detections | None, state: StateRegions, size: tuple[int, int]) -> Mask:
+        assert found is not None
+        return smooth_to_image(found.masks[0, state.matched], size)

@@ -1,0 +1,55 @@
+"""LLaVA-Grounding's options. Light: imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pixcore_transformers.config import TransformersConfig
+from pydantic import Field
+
+from pixcore.components import ModelConfig
+from pixcore.records import Protocol
+
+
+class LlavaGroundingConfig(ModelConfig):
+    """`llava-grounding`: what to load and how to generate."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {
+        Protocol.SEGMENT: "Can you identify {expression} in this image? (with grounding)"
+    }
+
+    checkpoint: str = Field(
+        default="Haozhangcx/llava_grounding_gd_vp",
+        description="A folder in the published layout, or a name on the hub.",
+    )
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    vision_tower: str | None = Field(
+        default=None, description="Where the CLIP tower is; left out, the one that the checkpoint's config names."
+    )
+    offline: bool = Field(default=False, description="Never ask the hub; what is there in the cache has to do.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto",
+        description="Of CLIP and the language model; auto: float16 on a GPU, float32 on a CPU. OpenSeeD is float32.",
+    )
+    device: str | None = Field(default=None, description="A torch device; left out: the GPU if there is one.")
+    max_new_tokens: int = Field(default=1000, ge=1, description="The published loop allows 1000.")
+    image_size: int = Field(default=1024, ge=64, multiple_of=32, description="Side of the square OpenSeeD sees.")
+    queries: int = Field(default=300, ge=1, description="Regions that OpenSeeD's second stage refines.")
+    threshold: float = Field(default=0.05, gt=0, lt=1, description="On a region's share of one <seg>'s attention.")
+    cache: Path | None = Field(
+        default=None, description="A folder for a converted copy of the weights, which loads faster."
+    )
+
+    def fingerprint(self) -> str:
+        """Of the checkpoint and of its tower, where that is named."""
+        named = () if self.vision_tower is None else ((self.vision_tower, None),)
+        return " ".join(
+            place(name, revision).fingerprint() for name, revision in ((self.checkpoint, self.revision), *named)
+        )
+
+
+def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
+    """A folder or hub name in the form that pixcore-transformers resolves and hashes."""
+    return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})

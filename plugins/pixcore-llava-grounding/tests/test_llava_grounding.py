@@ -1,0 +1,180 @@
+"""LLaVA-Grounding: batches, fidelities, key coverage, and a run from a checkpoint in the published layout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from pixcore_llava_grounding.adapter import LlavaGrounding
+from pixcore_llava_grounding.config import LlavaGroundingConfig
+from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+
+from pixcore import masks
+from pixcore.components import Context
+from pixcore.errors import ModelError
+from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.geometry import check_geometry
+
+SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
+QUESTIONS = (
+    "Can you identify the dog in this image? (with grounding)",
+    "Is it red?",
+    "What is it? (a) a square (b) a circle",
+    " Where is the <image> circle? Options:\nA. left\nB. right",
+)
+
+
+def requests() -> list[Request]:
+    rng = np.random.default_rng(0)
+    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
+    return [
+        Request(str(index), Protocol.SEGMENT, image, question)
+        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
+    ]
+
+
+def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> LlavaGrounding:
+    return LlavaGrounding(LlavaGroundingConfig.model_validate(options | changes), Context(fidelity=fidelity))
+
+
+@pytest.fixture(scope="module")
+def corrected(options: dict[str, object]) -> list[Response]:
+    return adapter(options).answer(requests())
+
+
+@pytest.fixture(scope="module")
+def published(options: dict[str, object]) -> list[Response]:
+    return adapter(options, Fidelity.PUBLISHED).answer(requests())
+
+
+def test_a_batch_says_what_each_sample_alone_says(options: dict[str, object], corrected: list[Response]) -> None:
+    one = adapter(options)
+    alone = [one.answer([request])[0] for request in requests()]
+    assert [response.text for response in corrected] == [response.text for response in alone]
+    assert [response.extra for response in corrected] == [response.extra for response in alone]
+    for response, other in zip(corrected, alone, strict=True):
+        for mask, expected in zip(response.masks, other.masks, strict=True):
+            # Padding in the language model's batch may round a state otherwise.
+            assert (masks.decode(mask) != masks.decode(expected)).sum() <= 2
+
+
+def test_masks_have_the_image_size_and_are_united(corrected: list[Response], published: list[Response]) -> None:
+    for responses in (corrected, published):
+        for response, size in zip(responses, SIZES, strict=True):
+            assert response.mask == masks.union(response.masks, size)
+            assert masks.size_of(response.mask) == size
+            assert len(response.mask_spans) == len(response.masks)
+        assert any(masks.area(response.mask) for response in responses)
+
+
+def test_both_fidelities_find_the_same_regions(corrected: list[Response], published: list[Response]) -> None:
+    for response, other in zip(corrected, published, strict=True):
+        regions = response.extra["regions"]
+        assert regions == other.extra["regions"]
+        # A <seg> without a region has an empty mask; the published script drops it.
+        assert [masks.area(mask) > 0 for mask in response.masks] == [count > 0 for count in regions]
+        assert len(other.masks) == sum(count > 0 for count in regions)
+        (overlap,) = masks.iou([response.mask], [other.mask])[0]
+        assert overlap > 0.5
+    assert any(0 in response.extra["regions"] for response in corrected)
+
+
+def test_markers_stay_in_the_published_text_alone(corrected: list[Response], published: list[Response]) -> None:
+    assert any("<seg>" in response.text for response in published)
+    assert not any("<seg>" in response.text for response in corrected)
+    for response in [*corrected, *published]:
+        assert "".join(token.text for token in response.tokens) == response.text
+
+
+def test_without_seg_there_is_an_empty_mask(options: dict[str, object]) -> None:
+    (response,) = adapter(options, max_new_tokens=1).answer(requests()[:1])
+    assert response.masks == ()
+    assert response.mask == masks.empty(SIZES[0])
+
+
+def test_every_key_is_loaded_or_ignored_with_a_reason(options: dict[str, object]) -> None:
+    speaker, segmenter = adapter(options).loaded.reports
+    used = {official for report in (speaker, segmenter) for names in report.loaded.values() for official in names}
+    never = {official for official in (*speaker.ignored, *segmenter.ignored) if official not in used}
+    official = {name for file in shards(Path(str(options["checkpoint"]))) for name, _ in read(file)}
+    assert official <= used | never
+    kinds = {
+        "rotary_emb.inv_freq", "relative_position_index", "criterion.empty_weight", "bbox_embed.", "decoder.norm.",
+        "lang_mapper", "interactive_model.", "tower:text_model.", "tower:logit_scale",
+    }  # fmt: skip
+    assert all(any(kind in name for kind in kinds) for name in never)
+    assert all(any(kind in name for name in never) for kind in kinds)
+    assert all((speaker.ignored | segmenter.ignored).values())
+
+
+def test_a_tower_inside_the_checkpoint_comes_first(
+    options: dict[str, object], options_with_own_tower: dict[str, object]
+) -> None:
+    inside, beside = (adapter(chosen).loaded.speaker.clip for chosen in (options_with_own_tower, options))
+    name = "model.post_layernorm.weight"
+    assert not torch.equal(inside.get_parameter(name), beside.get_parameter(name))
+
+
+def test_the_wrong_sizes_are_refused(options: dict[str, object], tmp_path: Path) -> None:
+    folder = Path(str(options["checkpoint"]))
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    content = json.loads((folder / "config.json").read_text()) | {"intermediate_size": 44}
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="of another shape"):
+        adapter(options, checkpoint=str(tmp_path)).answer(requests()[:1])
+
+
+def test_a_folder_without_its_added_tokens_is_refused(options: dict[str, object], tmp_path: Path) -> None:
+    for file in Path(str(options["checkpoint"])).iterdir():
+        if file.name != "added_tokens.json":
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(ModelError, match="has no <g_s>"):
+        adapter(options, checkpoint=str(tmp_path)).answer(requests()[:1])
+
+
+def test_the_cache_folder_holds_the_same_model(
+    options: dict[str, object], corrected: list[Response], tmp_path: Path
+) -> None:
+    first = adapter(options, cache=tmp_path)
+    assert not any(report.from_cache for report in first.loaded.reports)
+    second = adapter(options, cache=tmp_path)
+    assert all(report.from_cache for report in second.loaded.reports)
+    assert [response.masks for response in second.answer(requests())] == [response.masks for response in corrected]
+
+
+def test_visual_tokens_lie_where_the_layout_says(options: dict[str, object]) -> None:
+    assert check_geometry(adapter(options)) == []
+
+
+def test_attention_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match="gives masks, not attention"):
+        adapter(options).answer(requests(), extractor=object())  # type: ignore[arg-type]
+
+
+def test_a_run_on_mini_world(options: dict[str, object], tmp_path: Path) -> None:
+    config = {
+        "benchmark": {"name": "mini-world"},
+        "model": {"name": "llava-grounding", **options},
+        "extractor": None,
+        "output": str(tmp_path / "run"),
+        "store": str(tmp_path / "store"),
+        "batch_size": 2,
+        "fidelity": "published",
+    }
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "pixcore", "run", str(file), "--limit", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()]
+    assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
+    assert all(line["mask"] is not None for line in lines if line["protocol"] == "segment")
