@@ -84,6 +84,8 @@ def test_a_batch_is_its_samples_one_by_one(adapter: TransformersAdapter, request
         assert alone.tokens == one.tokens
         assert alone.layout is not None
         assert one.layout is not None
+        assert alone.maps is not None
+        assert one.maps is not None
         assert alone.layout.grids == one.layout.grids
         np.testing.assert_array_equal(alone.layout.cell_of, one.layout.cell_of)
         np.testing.assert_allclose(alone.maps, one.maps, atol=1e-5)

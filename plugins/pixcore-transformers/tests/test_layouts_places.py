@@ -62,7 +62,7 @@ def seen_by_cells(family: str, processed: Processed) -> NDArray[np.float64]:
     values = np.asarray(processed.inputs["pixel_values"], np.float64) * 127.5 + 127.5
     if family.startswith("qwen"):
         merged = values.reshape(-1, 4, 3, values.shape[1] // 3)  # four patches a token, two frames of one image
-        return merged.mean(axis=(1, 3))[:, :2]
+        return np.asarray(merged.mean(axis=(1, 3))[:, :2])
     values = values.reshape(-1, *values.shape[-3:])[:, :2]
     if family in ("pixtral", "mistral3"):
         cell = 8 if family == "mistral3" else 4
@@ -90,7 +90,7 @@ def canvas(processed: Processed) -> tuple[int, int]:
 def averaged(channels: NDArray[np.float64], cell: int) -> NDArray[np.float64]:
     """(channels, rows, cols): means over squares of pixels."""
     count, height, width = channels.shape
-    return channels.reshape(count, height // cell, cell, width // cell, cell).mean(axis=(2, 4))
+    return np.asarray(channels.reshape(count, height // cell, cell, width // cell, cell).mean(axis=(2, 4)))
 
 
 def layout_of(processed: Processed) -> VisualLayout:
@@ -116,7 +116,7 @@ def test_a_cell_covers_what_the_processor_shows_of_the_image(
 ) -> None:
     processed = process(family, size)
     layout, seen = layout_of(processed), seen_by_cells(family, processed)
-    boxes = np.array([layout.cell_box(token) for token in np.flatnonzero(layout.grid_of >= 0)])
+    boxes = np.array([layout.cell_box(int(token)) for token in np.flatnonzero(layout.grid_of >= 0)])
     assert len(seen) == len(boxes)
     x0, y0, x1, y1 = boxes.T
     # a cell with padding in it shows less than its box, and resizing bends the ramp within two pixels of the border

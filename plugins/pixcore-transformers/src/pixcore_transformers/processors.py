@@ -102,7 +102,7 @@ def _without_video(name: str) -> type[ProcessorMixin]:
         return ImageOnlyPixtralProcessor
     base: Any = processor_class_from_name(name)
 
-    class ImageOnly(base):
+    class ImageOnly(base):  # type: ignore[misc]  # known when the checkpoint is
         # SmolVLM's chat template call reads these two even where there is no video
         video_processor = SimpleNamespace(num_frames=1, fps=1)
 
@@ -151,7 +151,8 @@ class ImageOnlyPixtralProcessor(ProcessorMixin):  # type: ignore[misc]  # transf
 
     def _process_images(self, images: Any, **settings: Any) -> tuple[BatchFeature, list[str]]:
         cell = self.patch_size * self.spatial_merge_size
-        return super()._process_images(images, **{**settings, "patch_size": cell})
+        prepared: tuple[BatchFeature, list[str]] = super()._process_images(images, **{**settings, "patch_size": cell})
+        return prepared
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
         """The tokens of one image."""
