@@ -102,6 +102,7 @@ class Trainer:
         processes: int = 1,
         save_every: float = 180.0,
         validate_every: int = 250,
+        validation_images: int = 96,
         console: Console | None = None,
     ) -> None:
         """Builds the untrained model.
@@ -116,10 +117,12 @@ class Trainer:
             processes: how many of them share every batch, in torch.distributed's default group.
             save_every: seconds between two checkpoints.
             validate_every: joint steps between two validations.
+            validation_images: how many images each of them asks about.
             console: where progress goes.
         """
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
-        self.workers, self.save_every, self.validate_every = workers, save_every, validate_every
+        self.workers, self.save_every = workers, save_every
+        self.validate_every, self.validation_images = validate_every, validation_images
         self.rank, self.processes = rank, processes
         self.console = console or Console(quiet=rank > 0)
         self.tokenizer = build_tokenizer()
@@ -331,7 +334,7 @@ class Trainer:
         return answering + self.recipe.attribute_weight * self.decoder.loss(attributes, targets)
 
     @torch.no_grad()
-    def validate(self, images: int = 96) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Teacher-forced accuracy on the validation side: whole answers right, for each kind of turn.
 
         "attributes" is the share of the queries that the vision stage's decoder answers rightly.
@@ -339,10 +342,10 @@ class Trainer:
         right: dict[str, list[bool]] = defaultdict(list)
         named = known = 0
         size = self.recipe.batch[2]
-        for first in range(0, images, size):
+        for first in range(0, self.validation_images, size):
             rows: list[tuple[Any, list[Turn]]] = []
             targets = []
-            for index in range(first, min(first + size, images)):
+            for index in range(first, min(first + size, self.validation_images)):
                 rng = scene_random("validation", 0, "turns", index)
                 scene = make_scene(rng, "validation")
                 rows.append((render(scene).image, dialogue(scene, rng)))

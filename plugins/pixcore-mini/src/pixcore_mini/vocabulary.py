@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pixcore_mini_world.scene import make_scene, scene_random
 from transformers import PreTrainedTokenizerFast
 
@@ -11,6 +13,7 @@ from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, IMAGE, PAD, SPECIAL, U
 _SCENES = 4000
 
 
+@cache
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """The tokenizer of everything that training can say; the same one on every run."""
     splitter = word_tokenizer({token: index for index, token in enumerate(SPECIAL)}).pre_tokenizer
