@@ -17,7 +17,7 @@ _COMMANDS = {
     "ground": ("pixcore.commands.ground:ground", "One image, one expression: phrases, points, masks, as a picture."),
     "score": ("pixcore.commands.score:score", "Score predictions made elsewhere."),
     "report": ("pixcore.commands.report:report", "Write a run's report again."),
-    "compare": ("pixcore.commands.compare:compare", "Two runs side by side: paired differences, and what flipped."),
+    "compare": ("pixcore.commands.compare:compare_command", "Two runs side by side: paired differences, and what flipped."),
     "plugins": ("pixcore.commands.plugins:plugins", "What is installed, and what failed to load."),
     "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
 }
