@@ -1,0 +1,1 @@
+"""The SAM family as mask generators."""

@@ -1,0 +1,99 @@
+"""What the generators can be told. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pixcore.components import Config
+
+_PIECES, _PIECE = 32, 1 << 16  # of a large file so many pieces of so many bytes are hashed, evenly spread
+
+
+class GeneratorConfig(Config):
+    """Options that both generators have.
+
+    Attributes:
+        device: Where the model runs; `auto` takes a GPU if there is one.
+        precision: Of the image encoder; `auto` is bfloat16 on a GPU that knows it and float32 elsewhere. Prompts are
+            always decoded in float32.
+        memory_mb: What the decoder may use for one batch of prompts; more prompts go through in several batches.
+        cache_mb: How much of the encoded images is kept, in main memory and for the whole run.
+    """
+
+    device: str = "auto"
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    memory_mb: int = Field(default=2048, ge=64)
+    cache_mb: int = Field(default=2048, ge=0)
+
+
+class SamConfig(GeneratorConfig):
+    """Options of `sam`.
+
+    Attributes:
+        checkpoint: An official checkpoint, such as sam_vit_h_4b8939.pth; its size (vit_h, vit_l, vit_b) is read from
+            it.
+    """
+
+    checkpoint: Path
+
+    def fingerprint(self) -> str:
+        """A hash of the checkpoint's size and of pieces of it."""
+        return _hash_file(self.checkpoint.expanduser())
+
+
+class SamTransformersConfig(GeneratorConfig):
+    """Options of `sam-transformers`.
+
+    Attributes:
+        checkpoint: A folder, or a name on the hub.
+        revision: Of a name on the hub: a commit, branch or tag.
+    """
+
+    checkpoint: str = "facebook/sam-vit-huge"
+    revision: str | None = None
+
+    def fingerprint(self) -> str:
+        """Of a folder a hash of its files; of a name on the hub the commit that is on this machine."""
+        folder = Path(self.checkpoint).expanduser()
+        if folder.is_dir():
+            files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors"})
+            whole = hashlib.sha256()
+            for path in files:
+                whole.update(f"{path.name} {_hash_file(path)}\n".encode())
+            return whole.hexdigest()
+        revision = self.revision or "main"
+        if re.fullmatch(r"[0-9a-f]{40}", revision):
+            return revision
+        named = _hub_cache() / f"models--{self.checkpoint.replace('/', '--')}" / "refs" / revision
+        return named.read_text().strip() if named.is_file() else revision
+
+
+def _hash_file(path: Path) -> str:
+    """Hash a file's size and, of a large one, pieces of it; "absent" for one that can't be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.sha256(str(size).encode())
+            last = max(0, size - _PIECE)
+            whole = range(0, size, _PIECE)
+            starts = whole if len(whole) <= _PIECES else [last * i // (_PIECES - 1) for i in range(_PIECES)]
+            for start in starts:
+                file.seek(start)
+                digest.update(file.read(_PIECE))
+            return digest.hexdigest()
+    except OSError:
+        return "absent"
+
+
+def _hub_cache() -> Path:
+    """Where huggingface_hub keeps its files, worked out without importing it."""
+    if "HF_HUB_CACHE" in os.environ:
+        return Path(os.environ["HF_HUB_CACHE"])
+    home = os.environ.get("HF_HOME", os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
+    return Path(home).expanduser() / "hub"

@@ -1,0 +1,196 @@
+"""What every promptable segmenter has in common: an image is encoded once, its prompts are decoded together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixcore.components import Context, MaskGenerator
+from pixcore.errors import ModelError
+from pixcore.records import Image, MaskProposal, PointPrompt
+from pixcore_sam.config import GeneratorConfig
+
+STABILITY_OFFSET = 1.0
+"""How far the threshold is moved up and down, in logits, to see how stable a mask is; segment-anything's default."""
+
+ConfigT = TypeVar("ConfigT", bound=GeneratorConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """An encoded image.
+
+    Attributes:
+        features: What the encoder gave, on the CPU.
+        frame: (height, width) that the image has inside the model's input, without padding.
+        size: (height, width) of the original.
+    """
+
+    features: tuple[Tensor, ...]
+    frame: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the features."""
+        return sum(feature.nbytes for feature in self.features)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptBatch:
+    """Prompts of one shape, in the coordinates of the model's input.
+
+    Attributes:
+        indices: Which prompts these are.
+        points: (n, k, 2) float32, or None.
+        labels: (n, k) int, or None.
+        boxes: (n, 4) float32, or None.
+    """
+
+    indices: tuple[int, ...]
+    points: Tensor | None
+    labels: Tensor | None
+    boxes: Tensor | None
+
+
+_encoded: dict[tuple[str, str], OrderedDict[str, Encoded]] = {}
+"""Encoded images by checkpoint and content, for the whole process: each stage of a run makes a generator anew, and the
+next one's images are the last one's."""
+
+
+class Promptable(MaskGenerator[ConfigT]):
+    """A segmenter with an image encoder and a prompt decoder."""
+
+    def __init__(self, config: ConfigT, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self.device = _device(config.device)
+        self.precision = _precision(config.precision, self.device)
+        identity = (config.model_dump_json(exclude={"memory_mb", "cache_mb", "device"}), config.fingerprint())
+        self._cache = _encoded.setdefault(identity, OrderedDict())
+
+    @abstractmethod
+    def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
+        """Encode one (height, width, 3) RGB image."""
+
+    @abstractmethod
+    def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
+        """Move (n, 2) points, x first, from the image into the model's input."""
+
+    @abstractmethod
+    def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        """Decode prompts: low-resolution logits (n, m, h, w) and predicted IoUs (n, m)."""
+
+    @abstractmethod
+    def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
+        """Low-resolution logits (n, m, h, w) to the original image's pixels (n, m, height, width)."""
+
+    @property
+    @abstractmethod
+    def _bytes_per_prompt(self) -> int:
+        """What decoding takes for each prompt, roughly."""
+
+    def encoded(self, image: Image) -> Encoded:
+        """An encoded image; the same content is encoded once a run, within `cache_mb`."""
+        key = image.digest
+        if key not in self._cache:
+            with torch.inference_mode(), self._reduced_precision():
+                encoded = self._encode(image.pixels())
+            self._cache[key] = encoded
+            while (
+                len(self._cache) > 1 and sum(kept.bytes for kept in self._cache.values()) > self.config.cache_mb << 20
+            ):
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
+
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        """Masks above the logit 0, predicted IoUs as scores, and how stable the masks are."""
+        if not prompts:
+            return []
+        encoded = self.encoded(image)
+        found: dict[int, MaskProposal] = {}
+        with torch.inference_mode():
+            features = [feature.to(self.device).float() for feature in encoded.features]
+            for batch in self._batches(prompts, encoded):
+                low, scores = self._decode(features, batch)
+                masks, stability = _threshold(self._restore(low, encoded))
+                found.update(zip(batch.indices, _proposals(masks, scores, stability), strict=True))
+        return [found[index] for index in range(len(prompts))]
+
+    def _evict(self) -> None:
+        kept = sum(encoded.bytes for encoded in self._cache.values())
+        while len(self._cache) > 1 and kept > self.config.cache_mb << 20:
+            kept -= self._cache.popitem(last=False)[1].bytes
+
+    def _batches(self, prompts: Sequence[PointPrompt], encoded: Encoded) -> Iterator[PromptBatch]:
+        """Prompts with as many points, and a box or none, go together, as many as memory allows."""
+        height, width = encoded.size
+        per_prompt = self._bytes_per_prompt + 3 * 4 * 2 * height * width  # logits, and masks at three thresholds
+        most = max(1, (self.config.memory_mb << 20) // per_prompt)
+        alike: dict[tuple[int, bool], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
+        for (count, boxed), indices in alike.items():
+            for start in range(0, len(indices), most):
+                chosen = tuple(indices[start : start + most])
+                points = np.stack([prompts[index].points for index in chosen]).astype(np.float64)
+                labels = np.stack([prompts[index].labels for index in chosen])
+                corners = np.array([prompts[index].box or (0, 0, 0, 0) for index in chosen], np.float64)
+                yield PromptBatch(
+                    chosen,
+                    self._tensor(self._to_frame(points.reshape(-1, 2), encoded), (-1, count, 2)) if count else None,
+                    torch.as_tensor(labels, dtype=torch.int, device=self.device) if count else None,
+                    self._tensor(self._to_frame(corners.reshape(-1, 2), encoded), (-1, 4)) if boxed else None,
+                )
+
+    def _tensor(self, values: NDArray[np.float64], shape: tuple[int, ...]) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float, device=self.device).reshape(shape)
+
+    def _reduced_precision(self) -> Any:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
+
+
+def _threshold(logits: Tensor) -> tuple[NDArray[np.bool_], Tensor]:
+    """Masks (n, m, height, width) and their stability (n, m).
+
+    Stability is the IoU of the masks at thresholds a little above and below: segment-anything's
+    `calculate_stability_score`.
+    """
+    inner = (logits > STABILITY_OFFSET).sum((-1, -2))
+    outer = (logits > -STABILITY_OFFSET).sum((-1, -2))
+    # where even the larger one is empty, nothing can change
+    stability = torch.where(outer > 0, inner / outer.clamp(min=1), torch.ones_like(outer, dtype=torch.float))
+    return (logits > 0).cpu().numpy(), stability
+
+
+def _proposals(masks: NDArray[np.bool_], scores: Tensor, stability: Tensor) -> list[MaskProposal]:
+    numbers = scores.float().cpu().numpy(), stability.float().cpu().numpy()
+    return [
+        MaskProposal(one, score.astype(np.float32), stable.astype(np.float32))
+        for one, score, stable in zip(masks, *numbers, strict=True)
+    ]
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"device {name!r}: {str(error).splitlines()[0]}", hint="auto, cpu, cuda or cuda:1") from error
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if half else torch.float32
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -1,0 +1,174 @@
+"""The generator `sam-transformers`: the SAM family as transformers has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from pixcore.components import Context
+from pixcore.errors import ModelError, PluginError, nearest
+from pixcore_sam.config import SamTransformersConfig
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch
+
+_CLASSES = {
+    "sam": "SamModel",
+    "sam_hq": "SamHQModel",
+    "sam2": "Sam2Model",
+    "sam2_video": "Sam2Model",
+    "edgetam": "EdgeTamModel",
+    "edgetam_video": "EdgeTamModel",
+    "sam3_tracker": "Sam3TrackerModel",
+    "sam3_tracker_video": "Sam3TrackerModel",
+    "sam3": "Sam3TrackerModel",
+    "sam3_video": "Sam3TrackerModel",
+}
+"""By a checkpoint's `model_type`; video checkpoints hold the image model too."""
+
+_PADDED = frozenset({"sam", "sam_hq"})
+"""These keep an image's aspect and pad it; the later ones squeeze it into a square."""
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class SamTransformers(Promptable[SamTransformersConfig]):
+    """SAM, SAM-HQ, SAM 2, EdgeTAM or SAM 3's tracker, by checkpoint.
+
+    Images are prepared here, with Pillow, because transformers' image processors of these models need torchvision.
+    Mean and standard deviation are the checkpoint's own.
+    """
+
+    def __init__(self, config: SamTransformersConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._model, self._kind, normalisation = load(config.checkpoint, config.revision)
+        self._model.to(self.device)
+        self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
+        self._side = int(_image_size(self._model.config))
+
+    @property
+    def _bytes_per_prompt(self) -> int:
+        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
+        width = self._model.config.mask_decoder_config.hidden_size
+        return int(12 * 4 * width * (self._side // 16) ** 2)
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
+        height, width = pixels.shape[:2]
+        frame = (self._side, self._side)
+        if self._kind in _PADDED:
+            scale = self._side / max(height, width)
+            frame = (int(height * scale + 0.5), int(width * scale + 0.5))
+        resized = PILImage.fromarray(pixels).resize((frame[1], frame[0]), PILImage.Resampling.BILINEAR)
+        values = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
+        values = pad((values - self._mean) / self._std, (0, self._side - frame[1], 0, self._side - frame[0]))
+        given = self._model.get_image_embeddings(values[None].to(self.device))
+        return Encoded(tuple(feature.cpu() for feature in _flat(given)), frame, (height, width))
+
+    def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
+        scale = np.array([encoded.frame[1] / encoded.size[1], encoded.frame[0] / encoded.size[0]])
+        return np.asarray(coordinates * scale, np.float64)
+
+    def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        given: dict[str, Any] = {"image_embeddings": features[0]}
+        if self._kind == "sam_hq":
+            given["intermediate_embeddings"] = list(features[1:])
+        elif self._kind not in _PADDED:
+            given["image_embeddings"] = list(features)
+        output = self._model(
+            **given,
+            input_points=batch.points[None] if batch.points is not None else None,
+            input_labels=batch.labels[None] if batch.labels is not None else None,
+            input_boxes=batch.boxes[None] if batch.boxes is not None else None,
+            multimask_output=True,
+        )
+        return output.pred_masks[0], output.iou_scores[0]
+
+    def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
+        if self._kind in _PADDED:
+            whole = interpolate(logits, (self._side, self._side), mode="bilinear", align_corners=False)
+            logits = whole[..., : encoded.frame[0], : encoded.frame[1]]
+        return interpolate(logits, encoded.size, mode="bilinear", align_corners=False)
+
+
+def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:
+    """Load a checkpoint.
+
+    Returns:
+        The model, its `model_type`, and the mean and standard deviation of its pixels.
+
+    Raises:
+        ModelError: It is missing, damaged, or no SAM.
+        PluginError: transformers is missing or too old for it.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise PluginError(
+            "masks: sam-transformers needs transformers, which can't be imported",
+            hint='pip install "pixcore-sam[transformers]"',
+        ) from error
+    local = Path(checkpoint).expanduser()
+    source = str(local) if local.is_dir() else checkpoint
+    try:
+        kind = str(transformers.AutoConfig.from_pretrained(source, revision=revision).model_type)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"can't find the checkpoint {checkpoint!r}: {_first_line(error)}",
+            hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
+        ) from error
+    if kind not in _CLASSES:
+        raise ModelError(f"the checkpoint {checkpoint!r} is a {kind!r}, no SAM", hint=nearest(kind, _CLASSES))
+    model_class = getattr(transformers, _CLASSES[kind], None)
+    if model_class is None:
+        raise PluginError(
+            f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
+        )
+    try:
+        model = model_class.from_pretrained(source, revision=revision, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"can't load the checkpoint {checkpoint!r}: {_first_line(error)}", hint="is it complete?"
+        ) from error
+    default = _HALF if kind.startswith("sam3") else _IMAGENET
+    return model.eval().requires_grad_(False), kind, _normalisation(source, revision, default)
+
+
+def _normalisation(
+    source: str, revision: str | None, default: tuple[Sequence[float], Sequence[float]]
+) -> tuple[Sequence[float], Sequence[float]]:
+    """A checkpoint's own mean and standard deviation; the model family's if it does not say."""
+    from transformers.utils import cached_file
+
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        found = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        if found is None:
+            continue
+        said: Mapping[str, Any] = json.loads(Path(found).read_text(encoding="utf-8"))
+        said = said.get("image_processor", said)
+        if "image_mean" in said and "image_std" in said:
+            return said["image_mean"], said["image_std"]
+    return default
+
+
+def _image_size(config: Any) -> int:
+    return int(config.prompt_encoder_config.image_size)
+
+
+def _flat(given: Any) -> list[Tensor]:
+    """Encoders give one array, a list of them, or one array with a list beside it."""
+    if isinstance(given, Tensor):
+        return [given]
+    return [tensor for part in given for tensor in _flat(part)]
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

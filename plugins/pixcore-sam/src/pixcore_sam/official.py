@@ -1,0 +1,184 @@
+"""The generator `sam`: Meta's segment-anything package and its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pixcore.components import Context
+from pixcore.errors import ModelError, PluginError
+from pixcore_sam.config import SamConfig
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch
+
+_PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+_DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
+
+
+class Sam(Promptable[SamConfig]):
+    """Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them.
+
+    Points and boxes are scaled, encoded and decoded by the package's own code, the logits brought to the image's size
+    by its own `postprocess_masks`; only what is kept between prompts, and how many go through together, is pixcore's.
+    """
+
+    def __init__(self, config: SamConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._model = load(config.checkpoint).to(self.device)
+        self._side = int(self._model.image_encoder.img_size)
+        self._transform = _package().utils.transforms.ResizeLongestSide(self._side)
+
+    @property
+    def _bytes_per_prompt(self) -> int:
+        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
+        patch = self._model.image_encoder.patch_embed.proj.stride[0]
+        return int(12 * 4 * self._model.mask_decoder.transformer_dim * (self._side // patch) ** 2)
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
+        resized = torch.as_tensor(self._transform.apply_image(pixels), device=self.device)
+        batch = resized.permute(2, 0, 1).contiguous()[None]
+        features = self._model.image_encoder(self._model.preprocess(batch))
+        height, width = batch.shape[-2:]
+        return Encoded((features.cpu(),), (height, width), (pixels.shape[0], pixels.shape[1]))
+
+    def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
+        return np.asarray(self._transform.apply_coords(coordinates, encoded.size), np.float64)
+
+    def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        points = (batch.points, batch.labels) if batch.points is not None else None
+        sparse, dense = self._model.prompt_encoder(points=points, boxes=batch.boxes, masks=None)
+        low, scores = self._model.mask_decoder(
+            image_embeddings=features[0],
+            image_pe=self._model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        return low, scores
+
+    def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
+        restored: Tensor = self._model.postprocess_masks(logits, encoded.frame, encoded.size)
+        return restored
+
+
+def load(checkpoint: Path) -> Any:
+    """Build the model that a checkpoint in the official layout holds.
+
+    Raises:
+        ModelError: It is missing, damaged, or no checkpoint of this layout.
+        PluginError: The package, or the torchvision it needs, is missing or does not fit.
+    """
+    package = _package()
+    path = checkpoint.expanduser()
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"there is no SAM checkpoint {path}",
+            hint="segment-anything's README links sam_vit_h_4b8939.pth, sam_vit_l_0b3195.pth and sam_vit_b_01ec64.pth",
+        ) from error
+    except Exception as error:  # torch raises many kinds for damaged files
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
+    try:
+        model = _build(package.modeling, state)
+        model.load_state_dict(state, assign=True)
+        for name, values in (("pixel_mean", _PIXEL_MEAN), ("pixel_std", _PIXEL_STD)):
+            model.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)  # no checkpoint has them
+    except (KeyError, IndexError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{path} is no checkpoint of segment-anything's layout: {first}",
+            hint="checkpoints of transformers are for masks: sam-transformers",
+        ) from error
+    return model.float().eval().requires_grad_(False)
+
+
+def _build(modeling: Any, state: Mapping[str, Tensor]) -> Any:
+    """The model whose sizes a state dict has, as the package's own `build_sam_vit_*` makes it for three of them."""
+    encoder, decoder = "image_encoder", "mask_decoder"
+    width = state[f"{encoder}.pos_embed"].shape[-1]
+    grid = state[f"{encoder}.pos_embed"].shape[1]
+    patch = state[f"{encoder}.patch_embed.proj.weight"].shape[-1]
+    depth = _count(state, f"{encoder}.blocks.")
+    # a block's table of relative positions is as long as the window that it attends to
+    windows = [(len(state[f"{encoder}.blocks.{index}.attn.rel_pos_h"]) + 1) // 2 for index in range(depth)]
+    channels = state[f"{encoder}.neck.0.weight"].shape[0]
+    hidden = state[f"{decoder}.iou_prediction_head.layers.0.weight"].shape[0]
+    with torch.device("meta"):
+        return modeling.Sam(
+            image_encoder=modeling.ImageEncoderViT(
+                depth=depth,
+                embed_dim=width,
+                img_size=grid * patch,
+                mlp_ratio=state[f"{encoder}.blocks.0.mlp.lin1.weight"].shape[0] / width,
+                norm_layer=partial(nn.LayerNorm, eps=1e-6),
+                num_heads=width // state[f"{encoder}.blocks.0.attn.rel_pos_h"].shape[1],
+                patch_size=patch,
+                qkv_bias=True,
+                use_rel_pos=True,
+                global_attn_indexes=tuple(index for index, window in enumerate(windows) if window == grid),
+                window_size=min(windows),
+                out_chans=channels,
+            ),
+            prompt_encoder=modeling.PromptEncoder(
+                embed_dim=channels,
+                image_embedding_size=(grid, grid),
+                input_image_size=(grid * patch, grid * patch),
+                mask_in_chans=state["prompt_encoder.mask_downscaling.3.weight"].shape[0],
+            ),
+            mask_decoder=modeling.MaskDecoder(
+                num_multimask_outputs=len(state[f"{decoder}.mask_tokens.weight"]) - 1,
+                transformer=modeling.TwoWayTransformer(
+                    depth=_count(state, f"{decoder}.transformer.layers."),
+                    embedding_dim=channels,
+                    mlp_dim=len(state[f"{decoder}.transformer.layers.0.mlp.lin1.weight"]),
+                    num_heads=_DECODER_HEADS,
+                ),
+                transformer_dim=channels,
+                iou_head_depth=_count(state, f"{decoder}.iou_prediction_head.layers."),
+                iou_head_hidden_dim=hidden,
+            ),
+            pixel_mean=list(_PIXEL_MEAN),
+            pixel_std=list(_PIXEL_STD),
+        )
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def _package() -> Any:
+    """The segment-anything package.
+
+    Raises:
+        PluginError: It is not installed, or torchvision is not, or does not fit torch.
+    """
+    try:
+        import segment_anything
+        import segment_anything.modeling
+        import segment_anything.utils.transforms
+    except ModuleNotFoundError as error:
+        missing = "torchvision" if "torchvision" in str(error) else "segment-anything"
+        raise PluginError(f"masks: sam needs {missing}, which is not installed", hint=_remedy()) from error
+    except (ImportError, RuntimeError, AttributeError, OSError) as error:
+        # torchvision's operators are compiled against one version of torch
+        raise PluginError(
+            f"the installed torchvision does not fit torch {torch.__version__}, so segment-anything can't be imported",
+            hint=_remedy(),
+        ) from error
+    return segment_anything
+
+
+def _remedy() -> str:
+    build = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
+    return (
+        f"pip install segment-anything, and torch and torchvision together from one index (build {build}); "
+        "or take masks: sam-transformers, which needs neither"
+    )

@@ -1,0 +1,23 @@
+"""What this plugin offers."""
+
+from __future__ import annotations
+
+from pixcore import hookimpl
+from pixcore.hookspecs import Register
+
+
+@hookimpl
+def register_mask_generators(register: Register) -> None:
+    """Offer the generators."""
+    register(
+        "sam",
+        "pixcore_sam.official:Sam",
+        config="pixcore_sam.config:SamConfig",
+        summary="Segment Anything: the segment-anything package and its checkpoints",
+    )
+    register(
+        "sam-transformers",
+        "pixcore_sam.hub:SamTransformers",
+        config="pixcore_sam.config:SamTransformersConfig",
+        summary="SAM, SAM-HQ, SAM 2, EdgeTAM and SAM 3's tracker from transformers",
+    )

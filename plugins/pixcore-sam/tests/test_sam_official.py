@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pixcore_sam.config import SamConfig
+from pixcore_sam.official import Sam, _build
+
+from pixcore.errors import ModelError
+from pixcore.records import PointPrompt
+
+GOLDENS = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment"
+SIZES = [(256, 256), (300, 200), (200, 300), (640, 480), (90, 61), (1000, 40)]
+
+
+def prompts_for(width: int, height: int) -> list[PointPrompt]:
+    """One point, several with a negative one, a box, and a box with a point; some of each."""
+    rng = np.random.default_rng(width * height)
+
+    def places(count: int) -> np.ndarray:
+        return np.stack([rng.integers(width, size=count), rng.integers(height, size=count)], 1).astype(np.float32)
+
+    prompts = []
+    for _ in range(3):
+        prompts.append(PointPrompt.at(*places(1)))
+        prompts.append(PointPrompt(places(3), np.array([1, 1, 0], np.int8)))
+        (x0, y0), (x1, y1) = np.sort(places(2), axis=0).tolist()
+        box = (x0, y0, x1 + 1, y1 + 1)
+        prompts.append(PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), box))
+        prompts.append(PointPrompt(places(1), np.ones(1, np.int8), box))
+    return prompts
+
+
+def alike(prompts: list[PointPrompt]) -> list[list[int]]:
+    kinds: dict[tuple[int, bool], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        kinds.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
+    return list(kinds.values())
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    union = (one | other).sum()
+    return float((one & other).sum() / union) if union else 1.0
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_masks_and_scores_are_predict_torchs_exactly(official, make_official, checkpoint, picture, size):
+    width, height = size
+    image, prompts = picture(width, height), prompts_for(width, height)
+    generator = Sam(SamConfig(checkpoint=checkpoint))
+    proposals = generator.segment(image, prompts)
+    predictor = official.SamPredictor(make_official())
+    predictor.set_image(image.pixels())
+    for indices in alike(prompts):
+        chosen = [prompts[index] for index in indices]
+        coords, labels, boxes = None, None, None
+        if len(chosen[0].points):
+            points = np.stack([prompt.points for prompt in chosen])
+            coords = torch.as_tensor(predictor.transform.apply_coords(points, predictor.original_size)).float()
+            labels = torch.as_tensor(np.stack([prompt.labels for prompt in chosen])).int()
+        if chosen[0].box is not None:
+            given = np.array([prompt.box for prompt in chosen])
+            boxes = torch.as_tensor(predictor.transform.apply_boxes(given, predictor.original_size)).float()
+        masks, scores, _ = predictor.predict_torch(coords, labels, boxes, multimask_output=True)
+        for index, mask, score in zip(indices, masks.numpy(), scores.numpy(), strict=True):
+            assert np.array_equal(proposals[index].masks, mask)
+            assert np.array_equal(proposals[index].scores, score)
+            assert mask.shape == (3, height, width)
+    share = np.mean([proposal.masks.mean() for proposal in proposals])
+    assert 0.05 < share < 0.95  # else all this would compare nothing
+
+
+def test_stability_is_the_packages(official, make_official, checkpoint, picture):
+    calculate = importlib.import_module("segment_anything.utils.amg").calculate_stability_score
+    image, prompt = picture(300, 200), PointPrompt.at((150, 90))
+    (proposal,) = Sam(SamConfig(checkpoint=checkpoint)).segment(image, [prompt])
+    predictor = official.SamPredictor(make_official())
+    predictor.set_image(image.pixels())
+    logits, _, _ = predictor.predict(prompt.points, prompt.labels, return_logits=True)
+    assert proposal.stability == pytest.approx(calculate(torch.as_tensor(logits), 0.0, 1.0).numpy(), abs=1e-6)
+
+
+def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture):
+    image = picture(1600, 1200)
+    prompts = prompts_for(1600, 1200)[:8]
+    all_at_once = Sam(SamConfig(checkpoint=checkpoint, memory_mb=4096)).segment(image, prompts)
+    one_by_one = Sam(SamConfig(checkpoint=checkpoint, memory_mb=64))
+    sizes = [len(batch.indices) for batch in one_by_one._batches(prompts, one_by_one.encoded(image))]
+    assert sizes == [1] * 8
+    for one, other in zip(all_at_once, one_by_one.segment(image, prompts), strict=True):
+        assert min(overlap(a, b) for a, b in zip(one.masks, other.masks, strict=True)) > 0.999
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+def test_an_image_is_encoded_once_a_run(checkpoint, picture):
+    encoded = 0
+
+    def count(*_: object) -> None:
+        nonlocal encoded
+        encoded += 1
+
+    def generator(**options: object) -> Sam:
+        made = Sam(SamConfig.model_validate({"checkpoint": checkpoint, **options}))
+        made._model.image_encoder.register_forward_hook(count)
+        return made
+
+    image, same, other = picture(111, 99, seed=5), picture(111, 99, seed=5), picture(111, 99, seed=6)
+    first = generator()
+    first.segment(image, [PointPrompt.at((3, 4))])
+    first.segment(same, [PointPrompt.at((5, 6))])
+    first.close()
+    generator().segment(same, [PointPrompt.at((7, 8))])  # the next stage of the run
+    assert encoded == 1
+    generator().segment(other, [PointPrompt.at((3, 4))])
+    assert encoded == 2
+    small = generator(cache_mb=0)
+    for each in (image, other, image):
+        small.segment(each, [PointPrompt.at((3, 4))])
+    assert encoded == 4  # only the last image is kept, and `image` had to make room
+
+
+def test_no_prompt_asks_for_nothing(checkpoint, picture):
+    assert Sam(SamConfig(checkpoint=checkpoint)).segment(picture(20, 20), []) == []
+
+
+def test_reduced_precision_changes_little(checkpoint, picture):
+    image, prompts = picture(300, 200), prompts_for(300, 200)
+    full = Sam(SamConfig(checkpoint=checkpoint)).segment(image, prompts)
+    half = Sam(SamConfig(checkpoint=checkpoint, precision="bfloat16")).segment(image, prompts)
+    overlaps = [
+        overlap(a, b)
+        for one, other in zip(full, half, strict=True)
+        for a, b in zip(one.masks, other.masks, strict=True)
+    ]
+    assert 0.8 < np.mean(overlaps) < 1
+
+
+@pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])
+def test_the_released_sizes_are_read_from_their_checkpoints(official, name):
+    modeling = importlib.import_module("segment_anything.modeling")
+    with torch.device("meta"):
+        released = official.sam_model_registry[name]()
+    built = _build(modeling, released.state_dict())
+    assert {key: value.shape for key, value in built.state_dict().items()} == {
+        key: value.shape for key, value in released.state_dict().items()
+    }
+    for ours, theirs in zip(built.modules(), released.modules(), strict=True):
+        assert type(ours) is type(theirs)
+        for attribute in ("num_heads", "window_size", "img_size", "eps", "internal_dim", "input_image_size"):
+            assert getattr(ours, attribute, None) == getattr(theirs, attribute, None)
+
+
+def test_points_reach_the_model_where_the_published_code_put_them(make_official, tmp_path, picture):
+    if not GOLDENS.exists():
+        pytest.skip("../shared/data/goldens absent")
+    import json
+
+    torch.save(make_official(side=1024, patch=128).state_dict(), tmp_path / "sam.pth")
+    generator = Sam(SamConfig(checkpoint=tmp_path / "sam.pth"))
+    outputs = np.load(GOLDENS / "attention_outputs.npz")
+    compared = 0
+    for case in json.loads((GOLDENS / "attention_cases.json").read_text()):
+        for name in (name for name in outputs if name.startswith(f"{case['case']}/") and name.endswith("/points")):
+            encoded = generator.encoded(picture(case["image_width"], case["image_height"]))
+            moved = generator._to_frame(outputs[name].astype(np.float64), encoded)
+            assert np.array_equal(moved, outputs[name.replace("points", "points_sam1024")])
+            compared += 1
+    assert compared >= 40
+
+
+def test_a_missing_checkpoint_is_named(official, tmp_path):
+    with pytest.raises(ModelError, match=r"there is no SAM checkpoint .*nowhere\.pth"):
+        Sam(SamConfig(checkpoint=tmp_path / "nowhere.pth"))
+
+
+def test_a_damaged_checkpoint_is_no_stack_trace(official, checkpoint, tmp_path):
+    (tmp_path / "half.pth").write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(ModelError, match="can't read the SAM checkpoint"):
+        Sam(SamConfig(checkpoint=tmp_path / "half.pth"))
+
+
+def test_another_layout_is_told_apart(official, tmp_path):
+    torch.save({"vision_encoder.pos_embed": torch.zeros(1, 8, 8, 4)}, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match="no checkpoint of segment-anything's layout"):
+        Sam(SamConfig(checkpoint=tmp_path / "other.pth"))
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(official, tmp_path):
+    torch.save({"image_encoder.pos_embed": Path("x")}, tmp_path / "code.pth")
+    with pytest.raises(ModelError, match="can't read the SAM checkpoint"):
+        Sam(SamConfig(checkpoint=tmp_path / "code.pth"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise RuntimeError('operator torchvision::nms does not exist')", "does not fit torch"),
+        ("raise ModuleNotFoundError(\"No module named 'torchvision'\")", "needs torchvision, which is not installed"),
+        ("import torchvision.extension_of_another_build", "needs torchvision, which is not installed"),
+    ],
+)
+def test_a_torchvision_that_does_not_fit_gives_the_fix(official, tmp_path, body, said):
+    (tmp_path / "torchvision").mkdir()
+    (tmp_path / "torchvision" / "__init__.py").write_text(body)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from pixcore.errors import UserError\n"
+        "from pixcore_sam.config import SamConfig\n"
+        "from pixcore_sam.official import Sam\n"
+        "try:\n    Sam(SamConfig(checkpoint='x.pth'))\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert said in result.stdout, result.stderr
+    assert "pip install segment-anything" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_the_fingerprint_follows_the_content(tmp_path):
+    path = tmp_path / "weights.pth"
+    content = bytearray(np.random.default_rng(0).bytes(5_000_000))
+    path.write_bytes(content)
+    first = SamConfig(checkpoint=path).fingerprint()
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert SamConfig(checkpoint=path).fingerprint() != first
+    assert SamConfig(checkpoint=tmp_path / "nowhere").fingerprint() == "absent"
