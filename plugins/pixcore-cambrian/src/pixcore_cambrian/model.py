@@ -204,7 +204,8 @@ class Cambrian(nn.Module):
     ) -> list[Generation]:
         """Greedy answers to a batch; see `pixcore_segtoken.language.generate`."""
         embedded = [self.embed(ids, tokens) for ids, tokens in zip(prompts, seen.tokens, strict=True)]
-        with self.sampling(seen, [len(prompt) for prompt in embedded]):
+        longest = max(map(len, embedded))
+        with self.sampling(seen, [longest - len(prompt) + self.sizes.image_position for prompt in embedded]):
             return generate(
                 self.language,
                 embedded,
@@ -217,24 +218,26 @@ class Cambrian(nn.Module):
             )
 
     @contextmanager
-    def sampling(self, seen: Seen, lengths: Sequence[int]) -> Iterator[None]:
+    def sampling(self, seen: Seen, starts: Sequence[int]) -> Iterator[None]:
         """While open, the samplers rewrite the image's states between the decoder layers of every prefill.
 
-        The rows are found from the fixed `image_position`, not from where the image is; the two agree for the
-        published prompt. Newline tokens keep their states.
+        Newline tokens keep their states.
 
         Args:
             seen: The images.
-            lengths: Length of each prompt; shorter ones are padded on the left.
+            starts: Index of each image's first token in the padded sequence. The published code takes
+                `image_position` for it, not where the image is; the two agree for the published prompt.
         """
         rows = []
-        for index, (length, kept) in enumerate(zip(lengths, seen.contents, strict=True)):
-            first = max(lengths) - length + self.sizes.image_position
-            places = first + torch.arange(kept.rows * (kept.cols + 1)).reshape(kept.rows, -1)[:, :-1].flatten()
+        for index, (start, kept) in enumerate(zip(starts, seen.contents, strict=True)):
+            places = start + torch.arange(kept.rows * (kept.cols + 1)).reshape(kept.rows, -1)[:, :-1].flatten()
             rows.append(torch.stack([torch.full_like(places, index), places]))
         sample, position = torch.cat(rows, dim=1).to(self.newline.device)
         handles = [
-            self.language.model.layers[layer].register_forward_hook(_rewrite(sampler, seen.placed, sample, position))
+            # First of all hooks, so that whoever watches a layer sees what the next one gets.
+            self.language.model.layers[layer].register_forward_hook(
+                _rewrite(sampler, seen.placed, sample, position), prepend=True
+            )
             for layer, sampler in zip(self.sizes.sampler_layers, self.samplers, strict=True)
         ]
         try:

@@ -21,7 +21,7 @@ from pixcore.errors import ModelError
 PICKLES = (".bin", ".pth", ".pt")
 # In this order: where a folder has both forms, safetensors need no trust and no unpickling.
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_SINGLES = ("model*.safetensors", "*.safetensors", "pytorch_model*.bin", "*.pth", "*.pt")
+_SINGLES = ("model*.safetensors", "*.safetensors", "*pytorch_model*.bin", "*.pth", "*.pt")
 
 
 class CheckpointError(ModelError):

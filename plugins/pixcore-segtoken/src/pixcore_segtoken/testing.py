@@ -51,6 +51,15 @@ def noise(shapes: Mapping[str, Sequence[int]], seed: int, scale: float = 0.3) ->
     return tensors
 
 
+def local(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Let what comes from the whole image count little.
+
+    Attention with random weights mixes all places, after which nothing tells where a feature came from.
+    """
+    mixing = ("out_proj.weight", "attention.output.dense.weight", "proj_context.weight")
+    return {name: tensor * 0.1 if name.endswith(mixing) else tensor for name, tensor in tensors.items()}
+
+
 def llama_shapes(config: LlamaConfig, prefix: str = "model.") -> Shapes:
     """Llama as LLaVA and its descendants store it."""
     width, inner = config.hidden_size, config.intermediate_size
@@ -223,7 +232,7 @@ def write_tower(folder: Path, *, image_size: int, width: int = 16, seed: int = 5
     )
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": config.to_diff_dict()}))
-    tensors = noise(clip_shapes(config), seed)
+    tensors = local(noise(clip_shapes(config), seed))
     tensors |= noise({"text_model.final_layer_norm.weight": (4,), "logit_scale": ()}, seed)
     save_file(tensors, folder / "model.safetensors")
     return config

@@ -1,0 +1,137 @@
+"""Cambrian-1 as a model adapter: text, and attention through the tap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image as PILImage
+from pixcore_segtoken.loading import load_weights, parameters_on_meta
+from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, encode_with_image
+from pixcore_transformers.adapter import Adapter
+from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.loading import Loaded, choose_device, prepare_model, resolve
+from transformers import GenerationConfig, PreTrainedTokenizerFast
+
+from pixcore.errors import ModelError
+from pixcore.geometry import VisualLayout
+from pixcore_cambrian.config import CambrianConfig
+from pixcore_cambrian.generation import CambrianForGeneration
+from pixcore_cambrian.geometry import content, layout
+from pixcore_cambrian.model import Cambrian
+from pixcore_cambrian.prompt import llama_3
+from pixcore_cambrian.towers import build_tower, hub_name
+from pixcore_cambrian.weights import rules, sizes_of
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class _Grid(VisualFamily):
+    """Cambrian's cells and newlines, as the general adapter asks for them."""
+
+    model_types = ("cambrian_llama",)
+
+    def __init__(self, side: int, *, published: bool) -> None:
+        self._side = side
+        self._published = published
+
+    def layout(self, processed: Processed) -> VisualLayout:
+        return layout(self._side, *processed.size, published=self._published)
+
+    def visual(self, processed: Processed) -> NDArray[np.bool_]:
+        return np.asarray(processed.input_ids == IMAGE_ID)
+
+
+class CambrianAdapter(Adapter[CambrianConfig]):
+    """Cambrian-1 8B as PixFoundation's `inference/infer_pixfoundation_cambrian.py` runs it.
+
+    Under `published` the cut grid is placed as if it covered the padded square, and the samplers work from the
+    configured image position; under `corrected` both are where the image is.
+    """
+
+    def load(self) -> Loaded:
+        """Read the checkpoint and its towers.
+
+        Raises:
+            ModelError: It is no Cambrian with a spatial vision aggregator, or the prompt puts the image elsewhere than
+                the checkpoint was trained with.
+        """
+        if self.config.quantization is not None:
+            raise ModelError("cambrian can't be quantized here", hint="leave quantization out")
+        folder = resolve(self.config)
+        stored = json.loads((folder / "config.json").read_text())
+        if stored.get("mm_projector_type") != "sva":
+            raise ModelError(
+                f"{self.config.checkpoint} has no spatial vision aggregator", hint="cambrian-8b, -13b or -34b has one"
+            )
+        device = choose_device(self.config)
+        dtype = _DTYPES.get(self.config.dtype, torch.float16 if device.type != "cpu" else torch.float32)
+        towers = [
+            build_tower(name, self._tower_folder(index, name), tokens).to(device, dtype)
+            for index, (name, tokens) in enumerate(
+                zip(stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"], strict=True)
+            )
+        ]
+        with parameters_on_meta():
+            cambrian = Cambrian(sizes_of(stored, [tower.width for tower in towers])).eval()
+        load_weights(cambrian, folder, rules(), dtype=dtype, device=device)
+        if (folder / "generation_config.json").is_file():
+            cambrian.language.generation_config = GenerationConfig.from_pretrained(folder)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        model = CambrianForGeneration(cambrian, towers, fixed_position=self.context.published)
+        loaded = Loaded(prepare_model(model, self.config), tokenizer, None)
+        place = encode_with_image(tokenizer.encode, llama_3("")).index(IMAGE_ID)
+        if place != cambrian.sizes.image_position:
+            raise ModelError(
+                f"the published prompt puts the image at {place}, the checkpoint expects it at "
+                f"{cambrian.sizes.image_position}",
+                hint="the tokenizer is not the checkpoint's own",
+            )
+        return loaded
+
+    def _tower_folder(self, index: int, name: str) -> Path:
+        if self.config.towers is not None and index >= len(self.config.towers):
+            raise ModelError(f"no folder is given for tower {index}, {name}", hint="towers: one for each, or none")
+        source = hub_name(name) if self.config.towers is None else self.config.towers[index]
+        return resolve(TransformersConfig.model_validate({"checkpoint": source, "offline": self.config.offline}))
+
+    def full_prompt(self, prompt: str) -> str:
+        """The published conversation `llama_3`, unless the config has a template."""
+        question = prompt.replace(IMAGE, "")
+        if self.config.prompt_template is not None:
+            return self.config.prompt_template.format(prompt=question)
+        return llama_3(question)
+
+    def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
+        """Token ids with -200 for each cell and newline, padded on the left, and the towers' pixels."""
+        model: Any = self.loaded.model
+        tokenizer: Any = self.loaded.tokenizer
+        sequences = []
+        for image, prompt in zip(images, prompts, strict=True):
+            ids = encode_with_image(tokenizer.encode, self.full_prompt(prompt))
+            kept = content(model.cambrian.sizes.side, *image.size)
+            place = ids.index(IMAGE_ID)
+            sequences.append([*ids[:place], *[IMAGE_ID] * (kept.rows * (kept.cols + 1)), *ids[place + 1 :]])
+        longest = max(map(len, sequences))
+        padded = [[0] * (longest - len(ids)) + ids for ids in sequences]
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in sequences]
+        pixels = [model.flatten([tower.prepare(image) for tower in model.towers]) for image in images]
+        return {
+            "input_ids": torch.tensor(padded),
+            "attention_mask": torch.tensor(mask),
+            "pixel_values": torch.stack(pixels),
+            "image_sizes": torch.tensor([image.size for image in images]),
+        }
+
+    @cached_property
+    def family(self) -> VisualFamily:
+        """Where the visual tokens lie."""
+        model: Any = self.loaded.model
+        return _Grid(model.cambrian.sizes.side, published=self.context.published)

@@ -1,0 +1,24 @@
+"""Cambrian's options. Light: it imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from pixcore_transformers.config import TransformersConfig
+from pydantic import Field
+
+
+class CambrianConfig(TransformersConfig):
+    """`cambrian`: what to load and how to generate."""
+
+    checkpoint: str = Field(
+        default="nyu-visionx/cambrian-8b", description="A folder in the published layout, or a name on the hub."
+    )
+    towers: tuple[str, ...] | None = Field(
+        default=None,
+        description="Where the vision towers are, in the order of the checkpoint's mm_vision_tower_aux_list: folders, "
+        "or names on the hub. Left out, those that the list means.",
+    )
+
+    def fingerprint(self) -> str:
+        """Of the checkpoint, and of the towers where they are named."""
+        towers = [TransformersConfig.model_validate({"checkpoint": name}).fingerprint() for name in self.towers or ()]
+        return " ".join([super().fingerprint(), *towers])

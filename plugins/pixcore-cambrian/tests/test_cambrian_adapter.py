@@ -1,0 +1,123 @@
+"""Cambrian from a checkpoint in the published layout: text, attention, batches, geometry."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pixcore_attention.config import MeanConfig
+from pixcore_attention.mean import Mean
+from pixcore_cambrian.adapter import CambrianAdapter
+from pixcore_cambrian.config import CambrianConfig
+
+from pixcore.components import Context
+from pixcore.errors import ModelError
+from pixcore.records import Fidelity, Image, Protocol, Request
+from pixcore.testing.geometry import check_geometry
+
+SIZES = ((96, 60), (48, 80), (70, 70))
+QUESTIONS = ("Identify the small square.", "Is there a red circle? (a) Yes (b) No", "Where?")
+
+
+def requests() -> list[Request]:
+    rng = np.random.default_rng(4)
+    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
+    return [
+        Request(str(index), Protocol.SEGMENT, image, question)
+        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
+    ]
+
+
+def adapter(options: dict[str, Any], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> CambrianAdapter:
+    return CambrianAdapter(CambrianConfig.model_validate(options | changes), Context(fidelity=fidelity))
+
+
+def extractor(fidelity: Fidelity = Fidelity.CORRECTED) -> Mean:
+    return Mean(MeanConfig(), Context(fidelity=fidelity))
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_a_batch_does_what_each_sample_alone_does(cambrian_options: dict[str, Any], fidelity: Fidelity) -> None:
+    one = adapter(cambrian_options, fidelity)
+    together = one.answer(requests(), extractor(fidelity))
+    for response, request in zip(together, requests(), strict=True):
+        (alone,) = one.answer([request], extractor(fidelity))
+        assert response.text == alone.text
+        assert response.maps is not None
+        np.testing.assert_allclose(response.maps, alone.maps, rtol=0, atol=1e-5)
+    assert len({response.text for response in together}) == 3
+
+
+def test_maps_are_those_of_the_weights_that_eager_attention_returns(cambrian_options: dict[str, Any]) -> None:
+    """The tap beside the fast kernel, against the attention weights of the whole answer in one eager pass."""
+    one = adapter(cambrian_options)
+    (request,) = requests()[:1]
+    (response,) = one.answer([request], extractor())
+    batch = one.prepare([request])
+    model: Any = one.loaded.model
+    whole = batch.with_text([[token.id for token in response.tokens]])
+    model.config._attn_implementation = "eager"
+    rows: list[Any] = []
+    hooks = [
+        layer.self_attn.register_forward_hook(lambda module, given, output: rows.append(output[1]))
+        for layer in model.get_decoder().layers
+    ]
+    with torch.no_grad():
+        model(**whole)
+    for hook in hooks:
+        hook.remove()
+    weights = torch.stack(rows)[:, 0].mean((0, 1))
+    steps = slice(batch.length - 1, batch.length - 1 + len(response.tokens))
+    expected = weights[steps][:, batch.columns[0]]
+    np.testing.assert_allclose(response.maps, expected.numpy(), rtol=0, atol=1e-6)
+
+
+def test_the_samplers_are_at_work(cambrian_options: dict[str, Any]) -> None:
+    """Without them the first token's scores are others: the published trap of calling forward directly."""
+    one = adapter(cambrian_options)
+    batch = one.prepare(requests()[:1])
+    model: Any = one.loaded.model
+    with torch.no_grad():
+        right = model(**batch.inputs).logits[:, -1]
+        model.cambrian.samplers, kept = torch.nn.ModuleList(), model.cambrian.samplers
+        object.__setattr__(model.cambrian.sizes, "sampler_layers", ())
+        wrong = model(**batch.inputs).logits[:, -1]
+    object.__setattr__(model.cambrian.sizes, "sampler_layers", (0, 2))
+    model.cambrian.samplers = kept
+    assert (right - wrong).abs().max() > 0.01
+
+
+def test_newlines_belong_to_no_cell(cambrian_options: dict[str, Any]) -> None:
+    one = adapter(cambrian_options)
+    layout = one.layout(requests()[0].image)
+    rows, columns = layout.grids[0].rows, layout.grids[0].cols
+    assert (rows, columns) == (4, 6)
+    assert layout.tokens == rows * (columns + 1)
+    assert layout.grid_of.reshape(rows, columns + 1)[:, -1].tolist() == [-1] * rows
+    embeddings = one.visual_embeddings(requests()[0].image).reshape(rows, columns + 1, -1)
+    newline = one.loaded.model.cambrian.newline.detach().numpy()
+    np.testing.assert_allclose(embeddings[:, -1], np.broadcast_to(newline, (rows, len(newline))), atol=1e-6)
+
+
+def test_visual_tokens_lie_where_the_layout_says(cambrian_options: dict[str, Any]) -> None:
+    assert check_geometry(adapter(cambrian_options)) == []
+
+
+def test_published_geometry_is_the_released_scripts(cambrian_options: dict[str, Any]) -> None:
+    """Its default `pad` places the cut grid on the padded square: right for squares, wrong for all else."""
+    published = adapter(cambrian_options, Fidelity.PUBLISHED)
+    assert check_geometry(published, [(640, 320)], draws=1) != []
+
+
+def test_another_tokenizer_is_refused(cambrian_options: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(cambrian_options["checkpoint"], folder)
+    config = json.loads(Path(folder, "config.json").read_text())
+    Path(folder, "config.json").write_text(json.dumps(config | {"image_position": 3}))
+    with pytest.raises(ModelError, match="the checkpoint expects it at 3"):
+        adapter(cambrian_options, checkpoint=str(folder)).answer(requests()[:1])
