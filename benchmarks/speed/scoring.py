@@ -39,7 +39,7 @@ SIZE = (640, 480)
 def blob(rng: np.random.Generator) -> np.ndarray:
     """A mask as a segmenter gives: a thresholded field of smooth noise, about as many runs as PixCV-Bench's masks."""
     field = PILImage.fromarray(rng.normal(size=(4, 5)).astype(np.float32)).resize(SIZE, PILImage.Resampling.BICUBIC)
-    return np.asarray(np.asarray(field) > 0.4 + 0.5 * rng.random())
+    return np.asarray(np.asarray(field) > np.quantile(field, rng.uniform(0.7, 0.97)))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
