@@ -104,11 +104,8 @@ class Promptable(MaskGenerator[ConfigT]):
             with torch.inference_mode(), self._reduced_precision():
                 encoded = self._encode(image.pixels())
             self._cache[key] = encoded
-            while (
-                len(self._cache) > 1 and sum(kept.bytes for kept in self._cache.values()) > self.config.cache_mb << 20
-            ):
-                self._cache.popitem(last=False)
         self._cache.move_to_end(key)
+        self._evict()
         return self._cache[key]
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
