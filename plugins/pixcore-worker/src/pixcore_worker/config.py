@@ -1,0 +1,42 @@
+"""The worker's options. Light: imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pixcore.components import ModelConfig
+from pixcore.errors import ConfigError
+from pixcore.records import Protocol
+from pixcore_worker.manifest import Manifest, fingerprint, read_manifest
+
+
+class WorkerConfig(ModelConfig):
+    """`worker`."""
+
+    manifest: Path = Field(description="A YAML file that names the environment, the handler and the pins.")
+    log: Path | None = Field(default=None, description="A file for what the process prints; left out, a temporary one.")
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        try:
+            self.read()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def read(self) -> Manifest:
+        """What the manifest says."""
+        return read_manifest(self.manifest.expanduser().resolve())
+
+    @property
+    def prompts(self) -> Mapping[Protocol, str]:  # type: ignore[override]
+        """The manifest's own prompts: workers differ, so they are not the class's."""
+        return self.read().prompts
+
+    def fingerprint(self) -> str:
+        """Of the manifest and its handler; weights that the handler names are its own affair."""
+        return fingerprint(self.manifest.expanduser().resolve())

@@ -1,0 +1,103 @@
+"""The worker manifest: which environment, which code, which pins."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pixcore.errors import ConfigError
+from pixcore.records import Protocol
+
+
+class Manifest(BaseModel):
+    """What a manifest file says; paths in it start from its own folder.
+
+    Attributes:
+        name: What errors and records call the worker.
+        python: The environment's interpreter.
+        handler: The Python file that answers (see `side`).
+        directory: Where it runs, such as the model's repository; the manifest's own folder if left out.
+        commit: The repository's commit, or the beginning of it; another one is refused.
+        pins: Package to version; another one is refused. A local part (+cu117) need not be given.
+        capabilities: What its responses hold.
+        prompts: How it is asked under a protocol, with the fields {question}, {options}, {expression}.
+        options: Given to the handler's `load`.
+        environment: Variables set for the process.
+        images: `original` hands over a file as the benchmark has it, `png` the upright pixels that pixcore sees.
+        transport: `unix`: a socket file; `tcp`: a port of the loopback interface; left out, whichever there is.
+        startup_timeout: Seconds until the handler must have loaded.
+        request_timeout: Seconds until a request must be answered.
+        restarts: How often in a row the process may die or hang before it is given up.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    python: Path
+    handler: Path
+    directory: Path | None = None
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{7,40}$")] | None = None
+    pins: dict[str, str] = Field(default_factory=dict)
+    capabilities: frozenset[Literal["text", "masks"]] = frozenset({"text", "masks"})
+    prompts: dict[Protocol, str] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+    images: Literal["original", "png"] = "original"
+    transport: Literal["unix", "tcp"] | None = None
+    startup_timeout: Annotated[float, Field(gt=0)] = 900.0
+    request_timeout: Annotated[float, Field(gt=0)] = 300.0
+    restarts: Annotated[int, Field(ge=0)] = 3
+
+
+@lru_cache(maxsize=16)
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest, its paths made absolute.
+
+    Raises:
+        ConfigError: It is missing, no YAML, says something wrong, or names a file that is not there.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't read the worker manifest {path}: {error.strerror}", hint="check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = str(error).splitlines()[0]
+        raise ConfigError(f"the worker manifest {path} is no YAML: {problem}", hint="fix the YAML") from error
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ConfigError(
+            f"the worker manifest {path}, {where}: {first['msg']}",
+            hint=f"known keys: {', '.join(Manifest.model_fields)}",
+        ) from None
+    folder = path.resolve().parent
+    # `python` is not resolved: an environment's interpreter is a link, and is what it is by its place.
+    placed = manifest.model_copy(
+        update={
+            "python": _absolute(folder, manifest.python),
+            "handler": _absolute(folder, manifest.handler),
+            "directory": _absolute(folder, manifest.directory or Path()),
+        }
+    )
+    for key, file in (("python", placed.python), ("handler", placed.handler)):
+        if not file.is_file():
+            raise ConfigError(f"the worker manifest {path}, {key}: there is no file {file}", hint="check the path")
+    return placed
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of the manifest and of its handler."""
+    digest = hashlib.sha256(path.read_bytes())
+    digest.update(read_manifest(path).handler.read_bytes())
+    return digest.hexdigest()
+
+
+def _absolute(folder: Path, path: Path) -> Path:
+    return folder / path.expanduser()

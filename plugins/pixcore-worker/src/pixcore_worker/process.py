@@ -1,0 +1,257 @@
+"""The worker's process: started, watched, asked, ended.
+
+One request at a time goes over a socket that only this machine sees. A watchdog kills a process that takes too long,
+whatever it is doing; the process itself ends when ours does, because its standard input closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pixcore.errors import ModelError, SampleError
+from pixcore_worker.manifest import Manifest
+
+PROTOCOL = 1
+_SIDE = Path(__file__).with_name("side.py")
+_LARGEST_REPLY = 256 << 20
+_TAIL_LINES = 12
+_SOCKET_PATH_LIMIT = 100  # the kernel's is 108, on some systems 104
+# What would lead the other interpreter into our environment.
+_OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+
+class WorkerDied(SampleError):
+    """The process ended, or had to be ended, while it was answering."""
+
+
+class WorkerProcess:
+    """One process; after it has died, a new one has to be made.
+
+    Args:
+        manifest: What to start.
+        log: A file for what it prints; None for a temporary one.
+
+    Raises:
+        ModelError: It did not come up, or is not the environment that the manifest describes.
+    """
+
+    def __init__(self, manifest: Manifest, log: Path | None = None) -> None:
+        self._manifest = manifest
+        # Only this user may enter, which is what protects the socket file.
+        self._room = Path(tempfile.mkdtemp(prefix="pixcore-worker-"))
+        self._log = log or self._room / "log.txt"
+        self._token = secrets.token_hex(16)
+        self._process = self._start()
+        try:
+            self._address = self._wait_until_ready()
+            self.information = self._check_environment()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is running."""
+        return self._process.poll() is None
+
+    def predict(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask.
+
+        Raises:
+            WorkerDied: It crashed, hung or spoke nonsense; it has been ended.
+            SampleError: Its handler raised, or returned what is no reply.
+        """
+        body = json.dumps(request).encode()
+        status, content = self._exchange("POST", "/predict", body, self._manifest.request_timeout)
+        if status != http.HTTPStatus.OK:
+            raise SampleError(f"worker {self._manifest.name}: {content.get('error', 'an error without a name')}")
+        return content
+
+    def close(self) -> None:
+        """End the process and everything it started, and remove its files."""
+        self._end()
+        shutil.rmtree(self._room, ignore_errors=True)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        manifest = self._manifest
+        transport = manifest.transport or ("unix" if self._can_use_socket_file() else "tcp")
+        start = {"options": manifest.options, "packages": list(manifest.pins)}
+        (self._room / "start.json").write_text(json.dumps(start), encoding="utf-8")
+        environment = {key: value for key, value in os.environ.items() if key not in _OURS}
+        environment |= manifest.environment | {"PIXCORE_WORKER_TOKEN": self._token}
+        # Unbuffered, or the last words before a crash would be lost.
+        command = [str(manifest.python), "-u", str(_SIDE), "--room", str(self._room)]
+        command += ["--handler", str(manifest.handler), "--transport", transport]
+        try:
+            with self._log.open("ab") as log:
+                return subprocess.Popen(
+                    command,
+                    cwd=manifest.directory,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    # A group of its own, so that ending it ends its children too.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            shutil.rmtree(self._room, ignore_errors=True)
+            raise ModelError(
+                f"worker {manifest.name} can't be started: {error}", hint="check python and directory in its manifest"
+            ) from error
+
+    def _can_use_socket_file(self) -> bool:
+        return hasattr(socket, "AF_UNIX") and len(str(self._room / "socket")) < _SOCKET_PATH_LIMIT
+
+    def _wait_until_ready(self) -> str | int:
+        ready = self._room / "ready.json"
+        deadline = time.monotonic() + self._manifest.startup_timeout
+        while not ready.is_file():
+            if not self.alive:
+                raise ModelError(
+                    f"worker {self._manifest.name} ended while it was starting ({self._exit()})",
+                    hint=f"it printed: {self._last_words()}",
+                )
+            if time.monotonic() > deadline:
+                raise ModelError(
+                    f"worker {self._manifest.name} was not ready after {self._manifest.startup_timeout:g} s",
+                    hint=f"raise startup_timeout in its manifest; it printed: {self._last_words()}",
+                )
+            time.sleep(0.05)
+        address: str | int = json.loads(ready.read_text(encoding="utf-8"))["address"]
+        return address
+
+    def _check_environment(self) -> dict[str, Any]:
+        """Hold the environment to the manifest; a pin that slipped would make every number wrong in silence."""
+        manifest = self._manifest
+        try:
+            _, found = self._exchange("GET", "/info", None, manifest.request_timeout)
+        except SampleError as error:
+            raise ModelError(error.message, hint=error.hint) from error
+        problems = []
+        if found.get("protocol") != PROTOCOL:
+            problems.append(f"it speaks protocol {found.get('protocol')!r}, not {PROTOCOL}")
+        versions = found.get("versions") or {}
+        for package, pin in manifest.pins.items():
+            version = versions.get(package)
+            if version != pin and str(version).split("+")[0] != pin:
+                problems.append(f"{package} is {version or 'absent'}, not {pin}")
+        if manifest.commit and not str(found.get("commit")).startswith(manifest.commit):
+            problems.append(f"{manifest.directory} is at commit {found.get('commit')}, not {manifest.commit}")
+        if problems:
+            raise ModelError(
+                f"worker {manifest.name} is not what its manifest says: {'; '.join(problems)}",
+                hint="mend the environment, or the manifest if this is what you want",
+            )
+        return found
+
+    def _exchange(self, method: str, page: str, body: bytes | None, seconds: float) -> tuple[int, dict[str, Any]]:
+        with self._watchdog(seconds) as expired:
+            connection = _Connection(self._address)
+            try:
+                connection.request(method, page, body, {"X-Pixcore-Token": self._token})
+                reply = connection.getresponse()
+                data = reply.read(_LARGEST_REPLY + 1)
+                if len(data) > _LARGEST_REPLY:
+                    raise http.client.HTTPException(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
+                content = json.loads(data)
+                if not isinstance(content, dict):
+                    raise ValueError(f"expected a mapping, got {type(content).__name__}")
+                return reply.status, content
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise self._death(error, expired.is_set(), seconds) from error
+            finally:
+                connection.close()
+
+    @contextlib.contextmanager
+    def _watchdog(self, seconds: float) -> Iterator[threading.Event]:
+        """Kill the process after `seconds`, which ends any wait for it; the event tells that it happened."""
+        expired = threading.Event()
+
+        def kill() -> None:
+            expired.set()
+            self._signal(signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield expired
+        finally:
+            timer.cancel()
+
+    def _death(self, error: Exception, expired: bool, seconds: float) -> WorkerDied:
+        name = self._manifest.name
+        if expired:
+            message = f"worker {name} gave no answer within {seconds:g} s and was ended"
+        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # A crash closes the socket a moment before the process is gone.
+                self._process.wait(2)
+            if self.alive:
+                message = f"worker {name} said something that is no reply ({type(error).__name__}: {error})"
+            else:
+                message = f"worker {name} died while answering ({self._exit()})"
+        words = self._last_words()
+        self._end()
+        return WorkerDied(message, hint=f"it printed: {words}")
+
+    def _exit(self) -> str:
+        code = self._process.returncode
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return f"signal {signal.Signals(-code).name}"
+        return f"exit status {code}"
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            lines = []
+        return " | ".join(line.strip() for line in lines[-_TAIL_LINES:] if line.strip()) or "nothing"
+
+    def _end(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        if self.alive:
+            self._signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(3)
+        # Its children may outlive it.
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a socket file, or over a loopback port."""
+
+    def __init__(self, address: str | int) -> None:
+        super().__init__("127.0.0.1", address if isinstance(address, int) else None)
+        self._path = address if isinstance(address, str) else None
+
+    def connect(self) -> None:
+        """Open the socket."""
+        if self._path is None:
+            super().connect()
+            return
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self._path)

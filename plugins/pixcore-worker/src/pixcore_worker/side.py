@@ -1,0 +1,238 @@
+"""The worker's side: this one file runs in the other environment, on Python 3.8 or later and its standard library.
+
+It loads a handler (a Python file of yours), then answers over a socket that only this machine sees:
+
+    GET  /info     -> {"protocol", "python", "versions", "commit"}
+    POST /predict  {"id", "image" (base64), "name", "width", "height", "prompt", "protocol", "expression", "seed"}
+                   -> what the handler returns, masks as run lengths; {"error", "traceback"} and status 500 if it raises
+
+The handler:
+
+    def load(options):              # once; `options` are the manifest's. May be left out.
+        return model
+    def predict(model, request):    # `request` has image_path, prompt, protocol, expression, seed, id, width, height
+        return {"text": "Sure, it is [SEG].", "masks": [mask]}
+
+A mask is (height, width): a NumPy array or a list of rows, or COCO RLE. Also understood: "mask" (the final one; left
+out, all are united), "token_ids", "mask_spans" ([start, end] in the text for each mask), "extra" (any JSON).
+"""
+
+# Annotations are text on Python 3.8, so that they may be newer than it.
+from __future__ import annotations
+
+import argparse
+import base64
+import hmac
+import http.server
+import importlib.util
+import json
+import os
+import platform
+import re
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+PROTOCOL = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Load the handler, listen, tell where, serve until the other side goes away."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--room", required=True, help="a private folder for the socket and the ready file")
+    parser.add_argument("--handler", required=True)
+    parser.add_argument("--transport", choices=("unix", "tcp"), required=True)
+    given = parser.parse_args(arguments)
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    with open(os.path.join(given.room, "start.json"), encoding="utf-8") as file:
+        start = json.load(file)
+    handler = import_file(given.handler)
+    model = handler.load(start["options"]) if hasattr(handler, "load") else None
+    server, address = listen(given.transport, given.room)
+    server.token = os.environ.pop("PIXCORE_WORKER_TOKEN", "")
+    server.information = information(start["packages"])
+    server.predict = lambda request: answer(handler, model, request)
+    ready = os.path.join(given.room, "ready.json")
+    with open(ready + ".partial", "w", encoding="utf-8") as file:
+        json.dump({"address": address}, file)
+    os.replace(ready + ".partial", ready)
+    server.serve_forever()
+
+
+def leave_with_parent() -> None:
+    """End this process when the one that started it is gone: its end of our standard input is then closed."""
+    while sys.stdin.buffer.read(1 << 16):
+        pass
+    os._exit(0)
+
+
+def import_file(path: str) -> ModuleType:
+    """The handler as a module; what lies beside it, and in the working folder, can be imported by it."""
+    sys.path[:0] = [os.path.dirname(os.path.abspath(path)), os.getcwd()]
+    spec = importlib.util.spec_from_file_location("pixcore_worker_handler", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path + " is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def listen(transport: str, room: str) -> tuple[Server, str | int]:
+    """A server on a socket file, or on a free port of the loopback interface, and its address."""
+    if transport == "unix":
+        path = os.path.join(room, "socket")
+        return UnixServer(path, Handler), path  # type: ignore[arg-type]
+    server = Server(("127.0.0.1", 0), Handler)
+    return server, server.server_port
+
+
+def information(packages: Sequence[str]) -> dict[str, Any]:
+    """What this environment is."""
+    return {
+        "protocol": PROTOCOL,
+        "python": platform.python_version(),
+        "versions": {name: version_of(name) for name in packages},
+        "commit": commit(),
+    }
+
+
+def version_of(name: str) -> str | None:
+    """Version of an installed distribution, None where there is none."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def commit() -> str | None:
+    """The working folder's git commit, None where it is no repository."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None
+    return found.stdout.decode("ascii", "replace").strip() if found.returncode == 0 else None
+
+
+def answer(handler: ModuleType, model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Let the handler answer one request, its image in a file; what it returns, as JSON data."""
+    suffix = os.path.splitext(request.get("name", ""))[1]
+    if not re.match(r"^\.[A-Za-z0-9]{1,5}$", suffix):
+        suffix = ".png"
+    handle, path = tempfile.mkstemp(suffix=suffix)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64decode(request.pop("image")))
+        began = time.monotonic()
+        reply = dict(handler.predict(model, dict(request, image_path=path)))
+        seconds = time.monotonic() - began
+    finally:
+        os.unlink(path)
+    reply["masks"] = [encode(mask) for mask in reply.get("masks", [])]
+    if reply.get("mask") is not None:
+        reply["mask"] = encode(reply["mask"])
+    reply["seconds"] = seconds
+    return reply
+
+
+def encode(mask: Any) -> dict[str, Any]:
+    """COCO's uncompressed run lengths of a mask: column by column, zeros first."""
+    if isinstance(mask, dict):
+        counts = mask["counts"]
+        return {"size": list(mask["size"]), "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
+    if hasattr(mask, "detach"):
+        mask = mask.detach().cpu().numpy()
+    if hasattr(mask, "astype"):
+        height, width = mask.shape
+        data = (mask != 0).astype("uint8").tobytes(order="F")
+    else:
+        height, width = len(mask), len(mask[0])
+        if any(len(row) != width for row in mask):
+            raise ValueError("a mask's rows must be equally long")
+        data = bytes(1 if row[column] else 0 for column in range(width) for row in mask)
+    runs = [len(run.group()) for run in re.finditer(b"\x00+|\x01+", data)]
+    return {"size": [int(height), int(width)], "counts": ([0] if data[:1] == b"\x01" else []) + runs}
+
+
+class Server(http.server.HTTPServer):
+    """One request at a time: the model answers one anyway."""
+
+    token: str
+    information: dict[str, Any]
+    predict: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class UnixServer(Server):
+    """The same on a socket file."""
+
+    address_family = getattr(socket, "AF_UNIX", socket.AF_INET)
+
+    def server_bind(self) -> None:
+        """HTTPServer asks for a host name here; a socket file has none."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Reads a request, writes JSON."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def address_string(self) -> str:
+        """A socket file's peer has no address."""
+        return "local"
+
+    def log_message(self, *_: Any) -> None:
+        """The log is the handler's own."""
+
+    def do_GET(self) -> None:
+        """`/info`."""
+        if self.allowed() and self.path == "/info":
+            self.reply(200, self.server.information)
+        else:
+            self.reply(404, {"error": "no such page"})
+
+    def do_POST(self) -> None:
+        """`/predict`."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.allowed() or self.path != "/predict":
+            self.reply(404, {"error": "no such page"})
+            return
+        try:
+            reply = json.dumps(self.server.predict(json.loads(body.decode("utf-8"))))
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self.reply(500, {"error": text, "traceback": traceback.format_exc()})
+            return
+        self.write(200, reply.encode("utf-8"))
+
+    def allowed(self) -> bool:
+        """Whether the caller is the one that started us; other users of the machine reach a port too."""
+        return hmac.compare_digest(self.headers.get("X-Pixcore-Token", ""), self.server.token)
+
+    def reply(self, status: int, content: dict[str, Any]) -> None:
+        """Write JSON."""
+        self.write(status, json.dumps(content).encode("utf-8"))
+
+    def write(self, status: int, body: bytes) -> None:
+        """Write bytes."""
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+if __name__ == "__main__":
+    main()

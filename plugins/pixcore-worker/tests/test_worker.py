@@ -1,0 +1,407 @@
+"""The worker with real child processes: replies, crashes, hangs, nonsense, environments."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from pixcore_worker import side
+from pixcore_worker.adapter import Worker
+from pixcore_worker.config import WorkerConfig
+from pixcore_worker.manifest import read_manifest
+from pydantic import ValidationError
+
+from pixcore import masks
+from pixcore.errors import ConfigError, ModelError, SampleError
+from pixcore.records import Protocol, Request
+
+ECHO = """
+    def predict(model, request):
+        left = [[column < 2 for column in range(request["width"])] for row in range(request["height"])]
+        top = [[row < 1 for column in range(request["width"])] for row in range(request["height"])]
+        return {"text": request["prompt"], "masks": [left, top], "mask_spans": [[0, 6], [7, 8]], "token_ids": [3, 4]}
+"""
+FRAGILE = """
+    import os, signal, time
+
+    def load(options):
+        open(options["starts"], "a").write("x")
+
+    def predict(model, request):
+        what = request["prompt"]
+        if what == "kill":
+            print("about to fall")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "exit":
+            os._exit(7)
+        if what == "hang":
+            time.sleep(600)
+        if what == "raise":
+            raise ValueError("no such thing")
+        if what == "no text":
+            return {"masks": []}
+        if what == "large mask":
+            return {"text": "", "masks": [[[1] * 99]]}
+        if what == "no mapping":
+            return 5
+        return {"text": "fine " + what}
+"""
+
+MakeWorker = Callable[..., Worker]
+
+
+def ask(requests: list[Request], *prompts: str) -> list[Request]:
+    return [
+        Request(request.sample_id, request.protocol, request.image, prompt)
+        for request, prompt in zip(requests, prompts, strict=False)
+    ]
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_text_and_masks_come_back(make_worker: MakeWorker, requests: list[Request], transport: str) -> None:
+    worker = make_worker(ECHO, transport=transport)
+    responses = worker.answer(requests)
+    assert [response.text for response in responses] == [request.prompt for request in requests]
+    for request, response in zip(requests, responses, strict=True):
+        width, height = request.image.size
+        left = np.zeros((height, width), dtype=bool)
+        left[:, :2] = True
+        assert (masks.decode(response.masks[0]) == left).all()
+        assert response.mask == masks.union(response.masks, request.image.size)
+        assert response.mask_spans == ((0, 6), (7, 8))
+        assert response.extra["worker"]["token_ids"] == [3, 4]
+
+
+@pytest.mark.parametrize(("prompt", "complaint"), [("kill", "signal SIGKILL"), ("exit", "exit status 7")])
+def test_a_crash_costs_its_own_sample(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path, prompt: str, complaint: str
+) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")})
+    one, two, three = ask(requests, "one", prompt, "three")
+    assert worker.answer([one])[0].text == "fine one"
+    with pytest.raises(SampleError, match=complaint) as caught:
+        worker.answer([two])
+    if prompt == "kill":
+        assert "about to fall" in caught.value.hint
+    assert worker.answer([three])[0].text == "fine three"
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_a_crash_in_a_batch_keeps_the_others(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")})
+    batch = ask(requests, "one", "kill", "three", "raise")
+    with pytest.raises(SampleError, match="SIGKILL"):
+        worker.answer(batch)
+    # The stage now asks for each alone; nothing runs twice.
+    assert worker.answer([batch[0]])[0].text == "fine one"
+    with pytest.raises(SampleError, match="SIGKILL"):
+        worker.answer([batch[1]])
+    assert worker.answer([batch[2]])[0].text == "fine three"
+    with pytest.raises(SampleError, match="ValueError: no such thing"):
+        worker.answer([batch[3]])
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_a_hang_is_ended(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")}, request_timeout=1.5)
+    hang, fine = ask(requests, "hang", "two")
+    with pytest.raises(SampleError, match=r"no answer within 1\.5 s"):
+        worker.answer([hang])
+    assert worker.answer([fine])[0].text == "fine two"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "complaint"),
+    [
+        ("raise", "ValueError: no such thing"),
+        ("no mapping", "TypeError"),
+        ("no text", "text"),
+        ("large mask", "mask 0 is 99x1 pixels"),
+    ],
+)
+def test_a_bad_reply_leaves_the_process_running(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path, prompt: str, complaint: str
+) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")})
+    bad, good = ask(requests, prompt, "two")
+    with pytest.raises(SampleError, match=complaint):
+        worker.answer([bad])
+    assert worker.answer([good])[0].text == "fine two"
+    assert (tmp_path / "starts").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        'b"\\x00\\xff garbage\\r\\n\\r\\n"',
+        'b"HTTP/1.1 200 OK\\r\\nContent-Length: 4\\r\\n\\r\\n{[}]"',
+        'b"HTTP/1.1 200 OK\\r\\nContent-Length: 400\\r\\n\\r\\n{}"',
+        'b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n[]"',
+        'b"HTTP/1.1 200 OK\\r\\n\\r\\n\\x80\\x81"',
+    ],
+)
+def test_garbage_on_the_socket(make_worker: MakeWorker, requests: list[Request], garbage: str) -> None:
+    handler = f"""
+        import gc, socket
+
+        def predict(model, request):
+            if request["prompt"] != "garbage":
+                return {{"text": "fine"}}
+            for thing in gc.get_objects():
+                # The connection that this request came over.
+                if isinstance(thing, socket.socket) and thing.fileno() >= 0:
+                    try:
+                        thing.sendall({garbage})
+                        thing.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass
+            raise SystemError("said enough")
+    """
+    worker = make_worker(handler)
+    bad, good = ask(requests, "garbage", "two")
+    with pytest.raises(SampleError, match="worker other"):
+        worker.answer([bad])
+    assert worker.answer([good])[0].text == "fine"
+
+
+def test_after_some_deaths_in_a_row_it_is_given_up(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path
+) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")}, restarts=1)
+    for request in ask(requests, "exit", "exit"):
+        with pytest.raises(SampleError):
+            worker.answer([request])
+    for request in ask(requests, "fine", "fine"):
+        with pytest.raises(ModelError, match="died 2 times in a row"):
+            worker.answer([request])
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_a_worker_that_does_not_start_is_tried_once(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path
+) -> None:
+    worker = make_worker(f"open({str(tmp_path / 'starts')!r}, 'a').write('x')\nimport nonsense_that_is_not_there")
+    for request in requests[:2]:
+        with pytest.raises(ModelError, match="ended while it was starting") as caught:
+            worker.answer([request])
+        assert "nonsense_that_is_not_there" in caught.value.hint
+    assert (tmp_path / "starts").read_text() == "x"
+
+
+def test_a_slow_start_is_ended(make_worker: MakeWorker, requests: list[Request]) -> None:
+    worker = make_worker("import time\ntime.sleep(600)", startup_timeout=1)
+    with pytest.raises(ModelError, match="not ready after 1 s"):
+        worker.answer(requests[:1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"pins": {"torch": "1.13.1"}}, r"torch is absent, not 1\.13\.1"),
+        ({"commit": "0123456789"}, "is at commit .*, not 0123456789"),
+    ],
+)
+def test_another_environment_is_refused(
+    make_worker: MakeWorker, requests: list[Request], settings: dict[str, Any], complaint: str
+) -> None:
+    worker = make_worker(ECHO, **settings)
+    with pytest.raises(ModelError, match=complaint):
+        worker.answer(requests[:1])
+
+
+def test_the_environment_is_the_manifests(
+    make_worker: MakeWorker, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    handler = """
+        import os, sys
+
+        def load(options):
+            return options
+
+        def predict(model, request):
+            assert "numpy" not in sys.modules
+            names = ("PYTHONPATH", "PIXCORE_WORKER_TOKEN", "COLOUR")
+            return {"text": repr([os.environ.get(name) for name in names] + [model])}
+    """
+    worker = make_worker(handler, environment={"COLOUR": "red"}, options={"size": 3})
+    (response,) = worker.answer(requests[:1])
+    assert response.text == "[None, None, 'red', {'size': 3}]"
+
+
+def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Request]) -> None:
+    handler = """
+        import hashlib
+
+        def predict(model, request):
+            return {"text": hashlib.sha256(open(request["image_path"], "rb").read()).hexdigest()}
+    """
+    responses = make_worker(handler).answer(requests)
+    assert [response.text for response in responses] == [request.image.digest for request in requests]
+
+
+def test_the_process_ends_with_its_parent(write_manifest: Callable[..., Path], tmp_path: Path) -> None:
+    manifest = write_manifest("""
+        import os
+
+        def predict(model, request):
+            return {"text": str(os.getpid())}
+    """)
+    script = f"""
+import os, signal
+import numpy as np
+from pixcore.records import Image, Protocol, Request
+from pixcore_worker.adapter import Worker
+from pixcore_worker.config import WorkerConfig
+worker = Worker(WorkerConfig(manifest={str(manifest)!r}))
+image = Image.from_pixels(np.zeros((2, 2, 3), np.uint8))
+print(worker.answer([Request("0", Protocol.QUESTION, image, "?")])[0].text, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    child = int(done.stdout)
+    for _ in range(200):
+        if not _running(child):
+            return
+        time.sleep(0.1)
+    os.kill(child, 9)
+    pytest.fail("the worker outlived its parent by 20 s")
+
+
+def _running(process: int) -> bool:
+    try:
+        # A process that nobody has waited for is a zombie, not a runner.
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_close_ends_it_and_its_children(make_worker: MakeWorker, requests: list[Request]) -> None:
+    handler = """
+        import os, subprocess
+
+        def predict(model, request):
+            child = subprocess.Popen(["sleep", "600"])
+            return {"text": f"{os.getpid()} {child.pid}"}
+    """
+    worker = make_worker(handler)
+    (response,) = worker.answer(requests[:1])
+    worker.close()
+    for process in response.text.split():
+        for _ in range(100):
+            if not _running(int(process)):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"process {process} is still there")
+
+
+def test_a_stranger_on_the_port_gets_nothing(make_worker: MakeWorker, requests: list[Request]) -> None:
+    import urllib.error
+    import urllib.request
+
+    worker = make_worker(ECHO, transport="tcp")
+    worker.answer(requests[:1])
+    process = worker._process
+    assert process is not None
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{process._address}/info")
+
+
+def test_attention_is_refused(make_worker: MakeWorker, requests: list[Request]) -> None:
+    with pytest.raises(ModelError, match="gives no attention"):
+        make_worker(ECHO).answer(requests, extractor=object())  # type: ignore[arg-type]
+
+
+def test_prompts_and_capabilities_come_from_the_manifest(make_worker: MakeWorker, requests: list[Request]) -> None:
+    worker = make_worker(ECHO, prompts={"segment": "Find {expression}."}, capabilities=["text"])
+    assert worker.config.prompts == {Protocol.SEGMENT: "Find {expression}."}
+    assert worker.capabilities == {"text"}
+    assert worker.answer(requests[:1])[0].mask is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"pythn": "x"}, "pythn"),
+        ({"python": "not/there"}, "there is no file"),
+        ({"request_timeout": 0}, "request_timeout"),
+        ({"commit": "main"}, "commit"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_before_anything_starts(
+    write_manifest: Callable[..., Path], settings: dict[str, Any], complaint: str
+) -> None:
+    manifest = write_manifest(ECHO, **settings)
+    with pytest.raises(ConfigError, match=complaint):
+        read_manifest(manifest)
+    with pytest.raises(ValidationError, match=complaint):
+        WorkerConfig(manifest=manifest)
+
+
+def test_another_handler_is_another_fingerprint(write_manifest: Callable[..., Path]) -> None:
+    config = WorkerConfig(manifest=write_manifest(ECHO))
+    before = config.fingerprint()
+    (config.manifest.parent / "handler.py").write_text("# other\n")
+    assert config.fingerprint() != before
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (5, 3)])
+def test_masks_of_every_kind_are_encoded_alike(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random(shape) < 0.5
+    expected = masks.encode(mask)
+    forms = (mask, mask.tolist(), mask.astype(float), np.asfortranarray(mask), ~mask == 0, expected)
+    for form in forms:
+        assert masks.parse(side.encode(form), where="mask") == expected
+    for constant in (np.zeros(shape), np.ones(shape)):
+        assert masks.parse(side.encode(constant), where="mask") == masks.encode(constant.astype(bool))
+
+
+def test_the_other_side_is_python_3_8_and_its_standard_library() -> None:
+    source = Path(side.__file__).read_text()
+    tree = ast.parse(source, feature_version=(3, 8))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
+    # Newer than 3.8 and not a matter of syntax.
+    assert "removeprefix" not in source
+    assert "removesuffix" not in source
+
+
+def test_a_run_records_the_sample_that_crashed(write_manifest: Callable[..., Path], tmp_path: Path) -> None:
+    manifest = write_manifest("""
+        import os
+
+        def predict(model, request):
+            if request["protocol"] == "segment":
+                os._exit(9)
+            return {"text": "A", "masks": [[[1] * request["width"]] * request["height"]]}
+    """)
+    config = {
+        "benchmark": {"name": "mini-world"},
+        "model": {"name": "worker", "manifest": str(manifest)},
+        "extractor": None,
+        "on_error": "record",
+        "batch_size": 2,
+        "output": str(tmp_path / "run"),
+        "store": str(tmp_path / "store"),
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "pixcore", "run", str(tmp_path / "run.yaml"), "--limit", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["failed"] == 2
+    lines = [json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()]
+    assert {line["protocol"] for line in lines if line.get("text") == "A"} == {"question", "letter"}
