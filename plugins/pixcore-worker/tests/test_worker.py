@@ -169,7 +169,7 @@ def test_garbage_on_the_socket(make_worker: MakeWorker, requests: list[Request],
     """
     worker = make_worker(handler)
     bad, good = ask(requests, "garbage", "two")
-    with pytest.raises(SampleError, match="worker other"):
+    with pytest.raises(SampleError, match="said something that is no reply"):
         worker.answer([bad])
     assert worker.answer([good])[0].text == "fine"
 

@@ -168,6 +168,8 @@ class WorkerProcess:
                 data = reply.read(_LARGEST_REPLY + 1)
                 if len(data) > _LARGEST_REPLY:
                     raise http.client.HTTPException(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
+                if reply.length:
+                    raise http.client.HTTPException(f"a reply that ends {reply.length} bytes early")
                 content = json.loads(data)
                 if not isinstance(content, dict):
                     raise ValueError(f"expected a mapping, got {type(content).__name__}")
