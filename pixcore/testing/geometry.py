@@ -201,13 +201,13 @@ def _grown(region: Box) -> Box:
 
 
 def _finest_cell(layout: VisualLayout, size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of the smallest cell in whole pixels: so large a region stands out and touches few cells."""
+    """(width, height) of the smallest cell in whole pixels, or an eighth of the image: it touches few cells."""
     cells = [grid.cell_box(0, 0) for grid in layout.grids]
     width = min(x1 - x0 for x0, _, x1, _ in cells)
     height = min(y1 - y0 for _, y0, _, y1 in cells)
     return (
-        int(min(max(round(width), 2), size[0] // 3)),
-        int(min(max(round(height), 2), size[1] // 3)),
+        int(min(max(round(width), 2), max(size[0] // 8, 1))),
+        int(min(max(round(height), 2), max(size[1] // 8, 1))),
     )
 
 
