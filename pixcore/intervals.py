@@ -18,7 +18,7 @@ LEVEL = 0.95
 _CELLS = 4_000_000  # of one block of draws: bounds memory whatever the number of clusters
 
 
-def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[NDArray[np.int64]]:
+def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[Floats]:
     """Draw clusters with replacement.
 
     Args:
@@ -33,7 +33,7 @@ def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterat
     shares = np.full(clusters, 1.0 / clusters)
     block = max(1, _CELLS // clusters)
     for first in range(0, resamples, block):
-        yield rng.multinomial(clusters, shares, size=min(block, resamples - first))
+        yield rng.multinomial(clusters, shares, size=min(block, resamples - first)).astype(np.float64)
 
 
 def ratios(numerators: Floats, denominators: Floats) -> Floats:
@@ -56,11 +56,9 @@ def resampled_ratios(numerators: Floats, denominators: Floats, *, seed: int = 0,
     """
     if len(numerators) == 0:
         return np.full((resamples, numerators.shape[1]), np.nan)
-    blocks = [
-        ratios(drawn @ numerators, drawn @ denominators)
-        for drawn in draws(len(numerators), seed=seed, resamples=resamples)
-    ]
-    return np.concatenate(blocks)
+    both = np.concatenate([numerators, denominators], axis=1)
+    sums = np.concatenate([drawn @ both for drawn in draws(len(both), seed=seed, resamples=resamples)])
+    return ratios(*np.split(sums, 2, axis=1))
 
 
 def interval(samples: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:

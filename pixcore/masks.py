@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from pixcore.errors import DataError
+from pixcore.runlengths import covered
 
 Mask = NDArray[np.bool_]
 
@@ -181,33 +182,10 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
         return from_runs(counts, (width, height))
     if not isinstance(counts, str):
         raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
-    if sum(_runs(counts, where)) != width * height:
+    # pycocotools itself reads past the end of damaged text
+    if covered([counts], [where])[0] != width * height:
         raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
     return RLE(size=[height, width], counts=counts)
-
-
-def _runs(counts: str, where: str) -> list[int]:
-    """Decompress COCO run lengths; pycocotools itself reads past the end of damaged text."""
-    runs: list[int] = []
-    value, shift = 0, 0
-    for character in counts:
-        code = ord(character) - 48
-        if not 0 <= code < 64:
-            raise DataError(f"{where} has counts that are not COCO's compressed text", hint="is it damaged?")
-        value |= (code & 0x1F) << shift
-        shift += 5
-        if not code & 0x20:
-            if code & 0x10:
-                value -= 1 << shift
-            if len(runs) > 2:
-                value += runs[-2]
-            if value < 0:
-                raise DataError(f"{where} has a negative run length", hint="is it damaged?")
-            runs.append(value)
-            value, shift = 0, 0
-    if shift:
-        raise DataError(f"{where} has counts that end in the middle of a number", hint="is it damaged?")
-    return runs
 
 
 def blend(

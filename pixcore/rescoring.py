@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.letters import grade_letter
@@ -91,6 +94,7 @@ class PredictionsFile:
         self._contents = _look_through(path, ids)
         self.rows = self._table_rows()
         self.lacking = 0
+        self._measured: dict[Protocol, list[NDArray[np.float64]]] = {}
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -103,12 +107,13 @@ class PredictionsFile:
         with self.path.open("rb") as file:
             for sample in self._samples():
                 outcomes: dict[Protocol, ProtocolResult] = {}
+                self._measured = {}
                 for protocol in self.protocols:
                     outcome = self._outcome(file, sample, protocol)
                     if outcome is not None:
                         outcomes[protocol] = outcome
                 if outcomes or self._missing != "skip":
-                    yield score_sample(sample, outcomes, self.rows)
+                    yield score_sample(sample, outcomes, self.rows, ious=self._measured)
 
     def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
         found = self._contents.lines.get((sample.id, protocol))
@@ -183,8 +188,10 @@ class PredictionsFile:
     def _apply(self, sample: Sample, candidates: tuple[Candidate, ...], name: str, prediction: Prediction) -> Selection:
         try:
             if name == "oracle":
-                ious = candidate_ious(sample, candidates) if sample.mask is not None else None
-                return oracle(sample, candidates, self.fidelity, ious=ious)
+                protocol = prediction.result.protocol
+                if sample.mask is not None and protocol not in self._measured:
+                    self._measured[protocol] = candidate_ious(sample, candidates)
+                return oracle(sample, candidates, self.fidelity, ious=self._measured.get(protocol))
             if name in RULES:
                 return RULES[name](sample, candidates, self.fidelity)
             response = prediction.result.response

@@ -16,7 +16,7 @@ from pixcore.errors import DataError
 
 Ints = NDArray[np.int64]
 
-_LONGEST = 12  # characters of one number; 60 bits
+_LONGEST = 7  # characters of one number; 35 bits with its sign
 
 
 def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints]:

@@ -136,14 +136,16 @@ def score_protocol(
     result: ProtocolResult,
     rows: Iterable[RowSpec],
     *,
+    ious: Sequence[NDArray[np.float64]] | None = None,
     both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
 ) -> dict[str, Score]:
     """Score one sample under one protocol for every row that it has a selection or a mask for.
 
-    A failed sample gets a score in every row, so that it counts as a failure in every figure.
+    A failed sample gets a score in every row, so that it counts as a failure in every figure. `ious` are those of the
+    candidates, if they have been measured already.
     """
     scores: dict[str, Score] = {}
-    measured: dict[bool, list[NDArray[np.float64]]] = {}
+    measured: dict[bool, Sequence[NDArray[np.float64]]] = {} if ious is None else {False: ious}
     for row in rows:
         selection = result.selections.get(row.name)
         if result.error is None and selection is None and not (row.own_masks and _own_mask(result) is not None):
@@ -162,13 +164,18 @@ def score_sample(
     results: Mapping[Protocol, ProtocolResult],
     rows: Sequence[RowSpec],
     *,
+    ious: Mapping[Protocol, Sequence[NDArray[np.float64]]] | None = None,
     both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
 ) -> SampleResult:
     """Score one sample under all its protocols; the results come back with their `scores` filled in."""
+    known = ious or {}
     return SampleResult(
         sample,
         {
-            protocol: replace(result, scores=score_protocol(sample, result, rows, both_empty=both_empty))
+            protocol: replace(
+                result,
+                scores=score_protocol(sample, result, rows, ious=known.get(protocol), both_empty=both_empty),
+            )
             for protocol, result in results.items()
         },
     )

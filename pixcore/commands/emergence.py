@@ -98,7 +98,7 @@ def _names(sources: Sequence[Source]) -> list[str]:
     models = [source.origin.model for source in sources]
     if len(set(models)) == len(models):
         return models
-    return [f"{model} ({source.name})" for model, source in zip(models, sources, strict=True)]
+    return [f"{model} ({Path(source.name).name})" for model, source in zip(models, sources, strict=True)]
 
 
 def _row(source: Source, name: str | None) -> RowSpec | None:

@@ -80,7 +80,7 @@ def bars(
                     axes.errorbar(where, value, [[low], [high]], color="#1f2328", linewidth=1, capsize=2)
         axes.set_xticks(range(len(categories)), categories)
         if len(series) > 1:
-            axes.legend()
+            figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -100,7 +100,7 @@ def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) 
         axes.set_xticks(ticks, [str(n) for n in ticks])
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
