@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
@@ -18,3 +22,88 @@ class PhraseOverlapConfig(Config):
 
     threshold: float | None = Field(default=None, ge=0, le=1)
     mask: MaskRule = "best-score"
+
+
+class ConsensusConfig(Config):
+    """Options of `consensus`.
+
+    Attributes:
+        iou: Two masks agree as much as their IoU says, but not at all below this.
+    """
+
+    iou: float = Field(default=0.0, ge=0, le=1)
+
+
+class AttentionInsideConfig(Config):
+    """Options of `attention-inside`.
+
+    Attributes:
+        normalise: How a mask's area counts against the share of relevance inside: `difference` subtracts its share of
+            the image, `ratio` divides by it. The ratio is highest for the smallest masks at a peak.
+        subtract_mean: Whether the mean over all output tokens is subtracted first, as before a point is selected.
+    """
+
+    normalise: Literal["difference", "ratio"] = "difference"
+    subtract_mean: bool = True
+
+
+class EmbeddingConfig(Config):
+    """Options of `embedding`.
+
+    Attributes:
+        model: A sentence-transformers model: a folder, or a name on the hub.
+        revision: Of a name on the hub.
+        threshold: Where the best cosine is below it, the object is taken for absent; null: never.
+        mask: Which of the chosen candidate's masks is the answer.
+        device: Where the model runs.
+    """
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    revision: str | None = None
+    threshold: float | None = Field(default=None, ge=-1, le=1)
+    mask: MaskRule = "best-score"
+    device: str = "cpu"
+
+    def fingerprint(self) -> str:
+        """Of a folder the sizes of its files and the content of the small ones; of a name the revision."""
+        folder = Path(self.model).expanduser()
+        if not folder.is_dir():
+            return self.revision or "main"
+        digest = hashlib.sha256()
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            size = path.stat().st_size
+            with path.open("rb") as file:  # the end of a large file is weights, its beginning a header
+                file.seek(max(0, size - (1 << 20)))
+                digest.update(f"{path.relative_to(folder)} {size}".encode() + file.read())
+        return digest.hexdigest()
+
+
+class SelfJudgeConfig(Config):
+    """Options of `self-judge`.
+
+    Attributes:
+        prompt: What the model is asked about the picture with one mask highlighted; {expression} stands in it.
+        yes: The answer whose probability counts.
+        no: The answer that it is weighed against.
+        masks: Which masks of a candidate are shown: `all`, or the one with the `best-score`.
+        limit: At most so many masks are shown, those with the highest scores; null: all of them.
+        threshold: Where the best probability is below it, the object is taken for absent; null: never.
+        opacity: Of the red over the mask.
+    """
+
+    prompt: str = "Is the {expression} highlighted in red? Answer yes or no."
+    yes: str = "Yes"
+    no: str = "No"
+    masks: Literal["all", "best-score"] = "all"
+    limit: int | None = Field(default=None, ge=1)
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    opacity: float = Field(default=0.5, gt=0, le=1)
+
+    @field_validator("prompt")
+    @classmethod
+    def _names_the_expression(cls, value: str) -> str:
+        try:
+            value.format(expression="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(f"the prompt is no template: {error}; its one field is {{expression}}") from None
+        return value

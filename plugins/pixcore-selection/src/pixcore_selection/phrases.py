@@ -17,7 +17,8 @@ class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
     """The candidate whose phrase shares most words with the expression.
 
     The overlap is Dice's coefficient of the two sets of words, in lower case and without articles: 1 for the same
-    words, 0 for none in common. Of equals the one whose mask has the highest score, then the first.
+    words, 0 for none in common; of a merged candidate that of its best phrase. Of equals the one whose mask has the
+    highest score, then the first.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
@@ -25,13 +26,13 @@ class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
         if sample.expression is None:
             return Selection.nothing("no expression to compare phrases with")
         wanted = _words(sample.expression)
-        overlaps = [_dice(_words(phrase_of(candidate)), wanted) for candidate in candidates]
+        overlaps = [max(_dice(_words(phrase), wanted) for phrase in phrases_of(candidate)) for candidate in candidates]
         return choose_by_similarity(candidates, overlaps, self.config.threshold, self.config.mask)
 
 
-def phrase_of(candidate: Candidate) -> str:
-    """A candidate's phrase; empty where predictions came without one."""
-    return candidate.group.phrase if candidate.group is not None else ""
+def phrases_of(candidate: Candidate) -> tuple[str, ...]:
+    """A candidate's phrase (empty where predictions came without one), and those of duplicates merged into it."""
+    return (candidate.group.phrase if candidate.group is not None else "", *candidate.merged)
 
 
 def choose_by_similarity(
@@ -49,7 +50,7 @@ def choose_by_similarity(
     if not usable:
         return Selection.nothing("no candidates")
     best = max(usable, key=lambda index: (similarities[index], _top_score(candidates[index]), -index))
-    similarity, phrase = float(similarities[best]), phrase_of(candidates[best])
+    similarity, phrase = float(similarities[best]), phrases_of(candidates[best])[0]
     if threshold is not None and similarity < threshold:
         return Selection.absent(f"the best phrase, {phrase!r}, is below {threshold:g}", score=similarity)
     reason = f"{phrase!r} is the most similar phrase ({similarity:.2f})"

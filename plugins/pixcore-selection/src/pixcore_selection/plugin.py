@@ -30,3 +30,32 @@ def register_selection_strategies(register: Register) -> None:
         default=True,
     )
     register("random", "pixcore_selection.rules:RandomPick", summary="any mask, each as likely", default=True)
+    register(
+        "stability",
+        "pixcore_selection.rules:Stability",
+        summary="the mask that changes least with its threshold",
+    )
+    register(
+        "consensus",
+        "pixcore_selection.consensus:Consensus",
+        config=f"{config}:ConsensusConfig",
+        summary="the mask that the other candidates agree with most",
+    )
+    register(
+        "attention-inside",
+        "pixcore_selection.attention:AttentionInside",
+        config=f"{config}:AttentionInsideConfig",
+        summary="the mask that holds most of its phrase's relevance for its area",
+    )
+    register(
+        "embedding",
+        "pixcore_selection.embedding:Embedding",
+        config=f"{config}:EmbeddingConfig",
+        summary="the phrase nearest to the expression by a sentence-transformers model",
+    )
+    register(
+        "self-judge",
+        "pixcore_selection.self_judge:SelfJudge",
+        config=f"{config}:SelfJudgeConfig",
+        summary="the mask that the model itself takes for the expression when it is highlighted",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pixcore import selection_rules
 from pixcore.components import NoConfig, SelectionStrategy
+from pixcore.errors import UserError
 from pixcore.records import Candidate, Response, Sample, Selection
 
 
@@ -30,6 +31,34 @@ class MaskScore(SelectionStrategy[NoConfig]):
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by score."""
         return selection_rules.mask_score(sample, candidates, self.context.fidelity)
+
+
+class Stability(SelectionStrategy[NoConfig]):
+    """The mask that changes least with its threshold; of equals the one with the highest score, then the first.
+
+    Stability is what segment-anything's automatic generator filters by. A generator without thresholds has none.
+    """
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        """Choose by stability.
+
+        Raises:
+            UserError: The mask generator gave no stability.
+        """
+        best: tuple[float, float, int, int] | None = None
+        for index, candidate in enumerate(candidates):
+            if len(candidate.stability) != len(candidate.masks):
+                raise UserError(
+                    "the strategy 'stability' needs masks with a stability, and the run's mask generator gives none",
+                    hint="take masks: sam or sam-transformers, or selection mask-score",
+                )
+            scores = candidate.scores or (0.0,) * len(candidate.masks)
+            for mask, (stability, score) in enumerate(zip(candidate.stability, scores, strict=True)):
+                if best is None or (stability, score) > best[:2]:
+                    best = (stability, score, index, mask)
+        if best is None:
+            return Selection.nothing("no candidates")
+        return Selection.chosen(best[2], best[3], score=best[0], reason=f"its stability is {best[0]:.2f}")
 
 
 class RandomPick(SelectionStrategy[NoConfig]):
