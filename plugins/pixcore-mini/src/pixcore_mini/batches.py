@@ -134,10 +134,18 @@ def all_queries() -> list[Query]:
 class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
     """Images with all kinds of turns, and the answers to all queries: what the whole model is trained on."""
 
-    def __init__(self, encoder: Encoder, seed: int, rows: range) -> None:
-        """The given rows of every batch."""
-        self._encoder, self._seed, self._rows = encoder, seed, rows
+    def __init__(self, encoder: Encoder, seed: int, rows: range, steps: int) -> None:
+        """The given rows of every batch of a stage of so many steps."""
+        self._encoder, self._seed, self._rows, self._steps = encoder, seed, rows, steps
         self._queries = all_queries()
+
+    def told(self, step: int) -> float:
+        """The share of letter questions that are told the answer.
+
+        It falls from 0.8 to 0.1 over the first 60 % of the stage: a model that can't see yet unlearns the lookup
+        from letter questions about images.
+        """
+        return max(0.1, 0.8 - 0.7 * step / (0.6 * self._steps))
 
     def __getitem__(self, step: int) -> tuple[Packed, torch.Tensor]:
         """The batch of one step, and (batch, queries) targets."""
@@ -145,7 +153,7 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
         for row in self._rows:
             rng = scene_random("train", self._seed, "joint", step, row)
             scene = make_scene(rng, "train")
-            rows.append((render(scene).image, dialogue(scene, rng)))
+            rows.append((render(scene).image, dialogue(scene, rng, self.told(step))))
             targets.append([query.target(scene) for query in self._queries])
         return pack(self._encoder, rows), torch.tensor(targets)
 

@@ -123,9 +123,18 @@ def identify_absent(scene: Scene, rng: Random) -> Turn:
     )
 
 
-def dialogue(scene: Scene, rng: Random) -> list[Turn]:
-    """What is asked about one training scene: nine turns or so, about one in five on something absent."""
-    turns = [as_letter(random_question(scene, rng)) for _ in range(2)]
+def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
+    """What is asked about one training scene: eight turns or so, about one in six on something absent.
+
+    Args:
+        scene: the scene.
+        rng: where the choices come from.
+        told: the share of letter questions that come with the sentence that answers them, image or not.
+    """
+    turns = []
+    for _ in range(2 + (rng.random() < 0.25)):
+        question = random_question(scene, rng)
+        turns.append(told_letter(question) if rng.random() < told else as_letter(question))
     turns += [as_sentence(random_question(scene, rng)) for _ in range(2)]
     index = rng.randrange(len(scene.things))
     turns.append(identify(scene, index, None, rng))
@@ -137,7 +146,5 @@ def dialogue(scene: Scene, rng: Random) -> list[Turn]:
     else:
         presence = language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
     turns.append(as_letter(presence) if rng.random() < 0.4 else as_sentence(presence))
-    if rng.random() < 0.25:
-        turns.append(told_letter(random_question(scene, rng)))
     rng.shuffle(turns)
     return turns

@@ -19,6 +19,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Recipe:
     warmup: int = 200
     hold: float = 0.3
     vision_rate: float = 0.5
-    attribute_weight: float = 0.1
+    attribute_weight: float = 0.3
 
     def rate_at(self, stage: int, step: int) -> float:
         """The learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
@@ -170,11 +171,11 @@ class Trainer:
         self.save_model()
 
     def save_model(self) -> None:
-        """Writes configuration, weights and tokenizer to ``out/model``."""
+        """Writes configuration, weights (rounded to float16) and tokenizer to ``out/model``."""
         if self.rank:
             return
         self.network.config.text_config._attn_implementation = "sdpa"
-        self.network.save_pretrained(self.out / "model")
+        deepcopy(self.network).half().save_pretrained(self.out / "model")
         self.tokenizer.save_pretrained(self.out / "model")
 
     def _recipe_json(self) -> Any:
@@ -250,7 +251,7 @@ class Trainer:
         datasets: tuple[Callable[[], Dataset[Any]], ...] = (
             lambda: LetterBatches(self.encoder, recipe.seed, rows),
             lambda: VisionBatches(recipe.seed, rows),
-            lambda: JointBatches(self.encoder, recipe.seed, rows),
+            lambda: JointBatches(self.encoder, recipe.seed, rows, recipe.steps[2]),
         )
         loader: DataLoader[Any] = DataLoader(
             datasets[stage](),
