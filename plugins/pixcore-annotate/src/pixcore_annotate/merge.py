@@ -1,0 +1,152 @@
+"""Several annotators' decisions as one benchmark folder, with what they disagree about.
+
+The folder is what the benchmark `coco-referring` reads: `annotations.json`, COCO's format with `expression` at each
+annotation and, for objects that are absent, at the image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixcore.errors import DataError
+from pixcore.masks import area, iou
+from pixcore.pieces import digest
+from pixcore_annotate.project import Item, Journal, State, annotators, read_tasks
+
+AGREE = 0.9
+"""IoU from which two masks count as the same."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An item that annotators decided differently.
+
+    Attributes:
+        item: Its id.
+        about: "mask", "expression" or "absence".
+        said: What each annotator decided, in words.
+    """
+
+    item: str
+    about: str
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came out.
+
+    Attributes:
+        states: The decision that stands, by item; conflicts are not among them unless somebody was preferred.
+        conflicts: What is to be talked about.
+        undecided: Items that nobody finished.
+    """
+
+    states: Mapping[str, State]
+    conflicts: tuple[Conflict, ...]
+    undecided: tuple[str, ...]
+
+
+def merge(folder: Path, *, prefer: str | None = None) -> Merged:
+    """Merge all journals of a folder.
+
+    Args:
+        folder: The folder of annotation work.
+        prefer: Whose decision stands where annotators differ.
+
+    Raises:
+        DataError: The folder or a journal is damaged, or nobody is called that.
+    """
+    items = read_tasks(folder)
+    journals = {name: Journal(folder, name, items) for name in annotators(folder)}
+    if prefer is not None and prefer not in journals:
+        raise DataError(f"nobody called {prefer!r} has decided anything", hint=f"there are: {', '.join(journals)}")
+    states: dict[str, State] = {}
+    conflicts: list[Conflict] = []
+    undecided: list[str] = []
+    for name, item in items.items():
+        decided = {
+            who: journal[name] for who, journal in journals.items() if journal[name].status in ("done", "absent")
+        }
+        if not decided:
+            undecided.append(name)
+            continue
+        conflict = _conflict(item, decided)
+        if conflict is None:
+            states[name] = next(iter(decided.values()))
+            continue
+        conflicts.append(conflict)
+        if prefer in decided:
+            states[name] = decided[prefer]
+    return Merged(states, tuple(conflicts), tuple(undecided))
+
+
+def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
+    """Write a benchmark folder.
+
+    Args:
+        folder: The folder of annotation work.
+        states: The decisions that stand.
+        target: Where; `annotations.json` in it is replaced once the new one is whole.
+
+    Returns:
+        The annotation file.
+    """
+    items = read_tasks(folder)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (name, state) in enumerate(states.items()):
+        item = items[name]
+        mask = state.mask(item)
+        source = folder / item.image
+        entry: dict[str, Any] = {
+            "id": name,
+            "file_name": os.path.relpath(source, target),
+            "width": item.size[0],
+            "height": item.size[1],
+            "question": item.question or None,
+            "expression": state.expression,
+            **item.extra,
+        }
+        if source.is_file():
+            entry["sha256"] = digest(source)
+        images.append({key: value for key, value in entry.items() if value is not None})
+        if state.status != "absent":
+            annotations.append(
+                {
+                    "id": number + 1,
+                    "image_id": name,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "area": area(mask),
+                    "segmentation": mask,
+                    "expression": state.expression,
+                }
+            )
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "annotations.json"
+    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def _conflict(item: Item, decided: Mapping[str, State]) -> Conflict | None:
+    states: Sequence[State] = list(decided.values())
+    if len({state.status for state in states}) > 1:
+        return Conflict(item.id, "absence", {who: state.status for who, state in decided.items()})
+    drawn = [state.mask(item) for state in states]
+    overlaps = iou(drawn, drawn)
+    if overlaps.min() < AGREE:
+        worst = f"IoU {overlaps.min():.2f}"
+        said = {who: f"{area(mask)} pixels" for who, mask in zip(decided, drawn, strict=True)}
+        return Conflict(item.id, f"mask ({worst})", said)
+    if len({state.expression.casefold() for state in states}) > 1:
+        return Conflict(item.id, "expression", {who: state.expression for who, state in decided.items()})
+    return None

@@ -1,0 +1,97 @@
+"""From CV-Bench's questions to the objects that they are about, by rules; into a table that a person corrects.
+
+The paper asks GPT-4o and corrects by hand. CV-Bench's questions follow few patterns, so rules do it offline. The table
+keeps what the rules said (`parsed`) beside what counts (`objects`), so that parsing again never touches a correction.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixcore.tables import read_table
+
+COLUMNS = ("id", "image", "question", "parsed", "objects", "checked")
+JOIN = " | "
+
+_BOX = r"\s*\((?:annotated|highlighted|marked)[^)]*\)"
+_PATTERNS = (
+    r"relative positions? of (?:the )?(?P<one>.+?) and (?:the )?(?P<two>.+?) in (?:the|this) (?:image|picture|photo)",
+    r"where is (?:the )?(?P<one>.+?) (?:located )?(?:with respect|in relation|relative) to (?:the )?(?P<two>.+?)\?",
+    r"closer to the camera[^,]*, (?:the )?(?P<one>.+?) or (?:the )?(?P<two>.+?)\?",
+    r"closer to (?:the )?(?P<three>.+?), (?:the )?(?P<one>.+?) or (?:the )?(?P<two>.+?)\?",
+    r"is (?:the )?(?P<one>.+?) (?:to the left of|to the right of|above|below|behind|in front of|next to) "
+    r"(?:the )?(?P<two>.+?)(?: in (?:the|this) (?:image|picture|photo))?\?",
+    r"how many (?P<many>.+?) (?:are|is|can|do|does|appear)\b",
+    r"number of (?P<many>.+?)(?: in (?:the|this) (?:image|picture|photo)| are|\?|$)",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about an image.
+
+    Attributes:
+        id: Unique in the table.
+        image: The image's path.
+        text: The question.
+    """
+
+    id: str
+    image: str
+    text: str
+
+
+def parse_question(text: str) -> tuple[str, ...]:
+    """The objects that a question is about, in the order of the question; empty where no rule fits."""
+    plain = re.sub(_BOX, "", text.strip(), flags=re.IGNORECASE)
+    for pattern in _PATTERNS:
+        match = re.search(pattern, plain, re.IGNORECASE)
+        if match:
+            groups = match.groupdict()
+            names = [groups[key] for key in ("many", "one", "two", "three") if groups.get(key)]
+            return tuple(dict.fromkeys(name.strip(" ,.?") for name in names))
+    return ()
+
+
+def update_table(path: Path, questions: Iterable[Question]) -> Mapping[str, int]:
+    """Parse questions into a table; a person's corrections in it stay.
+
+    Args:
+        path: The table; made if need be. A row counts as corrected where `objects` differs from `parsed`, or `checked`
+            says anything.
+        questions: What to parse.
+
+    Returns:
+        How many rows were "parsed", "kept" as corrected, and "unread": no rule fits, and `objects` is empty.
+
+    Raises:
+        DataError: The table is there and damaged.
+    """
+    old = {row["id"]: row for row in read_table(path, COLUMNS)} if path.exists() else {}
+    counts = {"parsed": 0, "kept": 0, "unread": 0}
+    rows: dict[str, dict[str, str]] = {}
+    for question in questions:
+        parsed = JOIN.join(parse_question(question.text))
+        row = {"id": question.id, "image": question.image, "question": question.text, "parsed": parsed}
+        before = old.get(question.id)
+        if before is not None and (before["checked"].strip() or before["objects"] != before["parsed"]):
+            rows[question.id] = {**row, "objects": before["objects"], "checked": before["checked"]}
+            counts["kept"] += 1
+        else:
+            rows[question.id] = {**row, "objects": parsed, "checked": ""}
+            counts["parsed" if parsed else "unread"] += 1
+    for name, row in old.items():  # rows of questions that are gone stay: somebody may have worked on them
+        rows.setdefault(name, {column: row[column] for column in COLUMNS})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+    os.replace(partial, path)
+    return counts

@@ -1,0 +1,227 @@
+"""Polygons from a VGG Image Annotator project: its native JSON, its CSV export, its COCO export.
+
+VIA keeps regions with their shape and free attributes, and no image size; sizes come from the images, or from the COCO
+export, which states them. Polygons, polylines, rectangles, circles and ellipses become polygons; points have no area
+and are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as PILImage
+from PIL import UnidentifiedImageError
+
+from pixcore.coco import Size, read_coco, read_json, union_of
+from pixcore.errors import DataError
+from pixcore.masks import area
+from pixcore.tables import read_table
+
+_SIDES = 64
+
+
+@dataclass
+class ViaImage:
+    """One image of a project.
+
+    Attributes:
+        file_name: As the project has it.
+        size: (width, height), if the project states it.
+        polygons: [x0, y0, x1, y1, …] each.
+        attributes: Of the file and its regions; later ones win.
+    """
+
+    file_name: str
+    size: Size | None = None
+    polygons: list[list[float]] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+def read_via(path: Path) -> dict[str, ViaImage]:
+    """Read a project, by file name.
+
+    Raises:
+        DataError: It is none of the three forms, or a region has no area.
+    """
+    if path.suffix.lower() == ".csv":
+        return _from_csv(path)
+    document = read_json(path)
+    if isinstance(document, Mapping) and "annotations" in document and "images" in document:
+        return _from_coco(path)
+    return _from_json(document, path)
+
+
+def import_via(
+    project: Path,
+    target: Path,
+    *,
+    images: Path | None = None,
+    expressions: Path | None = None,
+    attribute: str = "expression",
+) -> tuple[int, int]:
+    """Turn a project into a benchmark folder that `coco-referring` reads.
+
+    Args:
+        project: The project's file.
+        target: The folder; `annotations.json` in it is replaced once the new one is whole.
+        images: Where the images are; needed where the project states no sizes.
+        expressions: CSV with `file` and `expression`, if they are not an attribute in the project.
+        attribute: Which attribute holds the expression.
+
+    Returns:
+        Number of images, and of those that have an expression.
+
+    Raises:
+        DataError: The project, an image or the table is missing or damaged.
+    """
+    found = read_via(project)
+    said = _expressions(expressions) if expressions is not None else {}
+    unknown = sorted(said.keys() - found.keys())
+    if unknown:
+        raise DataError(f"{expressions} is about {unknown[0]}, which {project} does not have", hint="check file names")
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (name, image) in enumerate(found.items(), start=1):
+        path = (images / name) if images is not None else None
+        size = image.size or _measure(path, name)
+        expression = said.get(name) or image.attributes.get(attribute, "").strip() or None
+        entry: dict[str, Any] = {"id": number, "width": size[0], "height": size[1], "expression": expression}
+        entry["file_name"] = os.path.relpath(path, target) if path is not None else name
+        entries.append({key: value for key, value in entry.items() if value is not None})
+        for ring in image.polygons:
+            mask = union_of([[ring]], size, where=f"{project}: image {name}")
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "segmentation": [ring],
+                    "area": area(mask),
+                }
+            )
+    target.mkdir(parents=True, exist_ok=True)
+    document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    partial = target / "annotations.json.part"
+    partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, target / "annotations.json")
+    return len(entries), sum("expression" in entry for entry in entries)
+
+
+def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
+    metadata = document.get("_via_img_metadata", document) if isinstance(document, Mapping) else None
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(e, Mapping) and "filename" in e for e in metadata.values()
+    ):
+        raise DataError(f"{path} is no VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
+    found: dict[str, ViaImage] = {}
+    for entry in entries:
+        name = str(entry["filename"])
+        image = found.setdefault(name, ViaImage(name))
+        image.attributes.update(_texts(entry.get("file_attributes")))
+        regions = entry.get("regions") or []
+        for region in regions.values() if isinstance(regions, Mapping) else regions:
+            image.polygons += _polygons(region.get("shape_attributes") or {}, f"{path}: {name}")
+            image.attributes.update(_texts(region.get("region_attributes")))
+    return found
+
+
+def _from_csv(path: Path) -> dict[str, ViaImage]:
+    columns = ("filename", "region_shape_attributes")
+    found: dict[str, ViaImage] = {}
+    for row in read_table(path, columns, aliases={"#filename": "filename"}):
+        name = row["filename"]
+        image = found.setdefault(name, ViaImage(name))
+        for column in ("file_attributes", "region_attributes"):
+            image.attributes.update(_texts(_cell(row.get(column, "{}"), path, name)))
+        shape = _cell(row["region_shape_attributes"], path, name)
+        if shape:
+            image.polygons += _polygons(shape, f"{path}: {name}")
+    return found
+
+
+def _from_coco(path: Path) -> dict[str, ViaImage]:
+    found: dict[str, ViaImage] = {}
+    for image in read_coco(path).values():
+        rings = [ring for one in image.segmentations if isinstance(one, list) for ring in _rings(one)]
+        found[image.file_name] = ViaImage(image.file_name, image.size, rings, _texts(image.extra))
+    return found
+
+
+def _rings(segmentation: list[Any]) -> Iterator[list[float]]:
+    # VIA's own export writes one flat ring where COCO has a list of them
+    if segmentation and not isinstance(segmentation[0], list):
+        yield [float(value) for value in segmentation]
+    else:
+        yield from segmentation
+
+
+def _polygons(shape: Mapping[str, Any], where: str) -> list[list[float]]:
+    kind = shape.get("name")
+    try:
+        if kind in ("polygon", "polyline"):
+            xs, ys = shape["all_points_x"], shape["all_points_y"]
+            if len(xs) < 3 or len(xs) != len(ys):
+                raise DataError(f"{where} has a polygon with {len(xs)} points", hint="a polygon needs at least three")
+            return [[float(value) for point in zip(xs, ys, strict=True) for value in point]]
+        if kind == "rect":
+            x, y, width, height = (float(shape[key]) for key in ("x", "y", "width", "height"))
+            return [[x, y, x + width, y, x + width, y + height, x, y + height]]
+        if kind in ("circle", "ellipse"):
+            return [_round(shape)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where} has a damaged {kind}: {error}", hint="open it in VIA and save it again") from error
+    raise DataError(
+        f"{where} has a region of shape {kind!r}", hint="polygons, rectangles, circles and ellipses have an area"
+    )
+
+
+def _round(shape: Mapping[str, Any]) -> list[float]:
+    x, y = float(shape["cx"]), float(shape["cy"])
+    wide, high = float(shape.get("rx", shape.get("r", 0))), float(shape.get("ry", shape.get("r", 0)))
+    turn = float(shape.get("theta", 0))
+    ring = []
+    for step in range(_SIDES):
+        angle = 2 * math.pi * step / _SIDES
+        right, down = wide * math.cos(angle), high * math.sin(angle)
+        ring += [x + right * math.cos(turn) - down * math.sin(turn), y + right * math.sin(turn) + down * math.cos(turn)]
+    return ring
+
+
+def _cell(text: str, path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        raise DataError(f"{path}: {name} has attributes that are no JSON", hint="export it from VIA again") from error
+    return value if isinstance(value, Mapping) else {}
+
+
+def _texts(attributes: Any) -> dict[str, str]:
+    given = attributes if isinstance(attributes, Mapping) else {}
+    return {str(key): str(value) for key, value in given.items() if isinstance(value, str) and value.strip()}
+
+
+def _expressions(path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in read_table(path, ("file", "expression"), aliases={"filename": "file", "image": "file"}):
+        name = row["file"].strip()
+        if name in found:
+            raise DataError(f"{path} has two rows about {name}", hint="one row a file")
+        found[name] = row["expression"].strip()
+    return found
+
+
+def _measure(path: Path | None, name: str) -> Size:
+    if path is None:
+        raise DataError(f"nothing states the size of {name}", hint="say where the images are: --images FOLDER")
+    try:
+        with PILImage.open(path) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"can't read image {path}: {error}", hint="check --images") from error
