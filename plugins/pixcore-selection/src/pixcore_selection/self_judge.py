@@ -59,7 +59,7 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
 
     def _shown(self, candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
         """(candidate, mask) of what the model is shown, in order."""
-        places = []
+        places: list[tuple[int, int]] = []
         for index, candidate in enumerate(candidates):
             if candidate.masks:
                 every = range(len(candidate.masks))
