@@ -159,7 +159,8 @@ def _verdict(check: Check, stored: Any) -> Verdict:
         return _counted(check, want, got)
     want, got = want.astype(np.float64), got.astype(np.float64)
     # Equal infinities and NaNs at the same places are agreement; their difference is not a number.
-    apart = np.where((want == got) | (np.isnan(want) & np.isnan(got)), 0.0, np.abs(want - got))
+    with np.errstate(invalid="ignore"):
+        apart = np.where((want == got) | (np.isnan(want) & np.isnan(got)), 0.0, np.abs(want - got))
     apart = np.where(np.isnan(apart), np.inf, apart)
     allowed = check.atol + check.rtol * np.abs(np.where(np.isfinite(want), want, 0.0))
     tolerance = f"{check.atol:.1e}" + (f" + {check.rtol:.0e} rel" if check.rtol else "")
