@@ -22,7 +22,7 @@ from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.dialogue import dialogue
 from pixcore_mini.network import build_network, pixels
 from pixcore_mini.tokenizer import Encoder
-from pixcore_mini.train import Recipe, Trainer
+from pixcore_mini.trainer import Recipe, Trainer
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
 from rich.console import Console

@@ -1,0 +1,376 @@
+"""Runs the recipe that `pixcore_mini.train` describes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pixcore_mini_world.render import render
+from pixcore_mini_world.scene import make_scene, scene_random
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import distributed, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from pixcore_mini.attention import PACKED
+from pixcore_mini.batches import (
+    IGNORED,
+    PREFIX_LENGTH,
+    JointBatches,
+    LetterBatches,
+    Packed,
+    VisionBatches,
+    all_queries,
+    pack,
+)
+from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from pixcore_mini.dialogue import Turn, dialogue
+from pixcore_mini.network import build_network, pixels
+from pixcore_mini.probe import AttributeDecoder
+from pixcore_mini.tokenizer import Encoder
+from pixcore_mini.vocabulary import build_tokenizer
+
+STAGES = ("letters", "vision", "joint")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights.
+
+    Attributes:
+        seed: of the initialisation and of every batch.
+        steps: optimizer steps of each stage.
+        batch: batch size of each stage.
+        rate: peak learning rate of each stage.
+        warmup: steps until the peak.
+        hold: the fraction of a stage's steps after which the rate falls along a cosine.
+        vision_rate: the vision tower's share of the rate in the joint stage.
+        attribute_weight: the weight of the vision stage's loss in the joint stage.
+    """
+
+    seed: int = 1
+    steps: tuple[int, int, int] = (500, 3000, 3000)
+    batch: tuple[int, int, int] = (48, 32, 16)
+    rate: tuple[float, float, float] = (7e-4, 1e-3, 1e-3)
+    warmup: int = 200
+    hold: float = 0.3
+    vision_rate: float = 0.5
+    attribute_weight: float = 0.3
+
+    def rate_at(self, stage: int, step: int) -> float:
+        """The learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
+        total = self.steps[stage]
+        progress = max(0.0, (step / total - self.hold) / (1 - self.hold))
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+        warmup = min(self.warmup, max(1, total // 5))
+        return self.rate[stage] * min(1.0, (step + 1) / warmup) * decay
+
+
+class Trainer:
+    """Runs a recipe, from its start or from a checkpoint."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        *,
+        device: str = "cpu",
+        compiled: bool = False,
+        workers: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+        save_every: float = 180.0,
+        validate_every: int = 250,
+        validation_images: int = 96,
+        console: Console | None = None,
+    ) -> None:
+        """Builds the untrained model.
+
+        Args:
+            recipe: what to do.
+            out: the folder for the checkpoint, the log and the finished model.
+            device: a torch device.
+            compiled: whether torch.compile is used; it changes the speed and, by rounding, the last digits.
+            workers: processes that draw the training images; 0 draws them in this one.
+            rank: which of the data-parallel processes this one is; the first one writes.
+            processes: how many of them share every batch, in torch.distributed's default group.
+            save_every: seconds between two checkpoints.
+            validate_every: joint steps between two validations.
+            validation_images: how many images each of them asks about.
+            console: where progress goes.
+        """
+        self.recipe, self.out, self.device = recipe, out, torch.device(device)
+        self.workers, self.save_every = workers, save_every
+        self.validate_every, self.validation_images = validate_every, validation_images
+        self.rank, self.processes = rank, processes
+        self.console = console or Console(quiet=rank > 0)
+        self.tokenizer = build_tokenizer()
+        self.encoder = Encoder(self.tokenizer)
+        torch.manual_seed(recipe.seed)
+        self.network = build_network(len(self.tokenizer)).to(self.device)
+        self.queries = all_queries()
+        self.decoder = AttributeDecoder(self.queries, self.tower_width).to(self.device)
+        self.everything = nn.ModuleDict({"network": self.network, "decoder": self.decoder})
+        core = self.network.model
+        wrap: Callable[[nn.Module], Any] = torch.compile if compiled else lambda module: module
+        self._tower, self._language = wrap(core.vision_tower), wrap(core.language_model)
+
+    @property
+    def tower_width(self) -> int:
+        """Features of a patch."""
+        return int(self.network.config.vision_config.hidden_size)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the training state is kept."""
+        return self.out / "checkpoint.safetensors"
+
+    def train(self, stop_after: int | None = None) -> None:
+        """Trains to the end and writes the model; goes on from the checkpoint where there is one.
+
+        Args:
+            stop_after: stop (with a checkpoint) after so many steps of this call.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        first_stage = first_step = 0
+        if self.checkpoint.exists():
+            progress = read_progress(self.checkpoint)
+            if progress["recipe"] != self._recipe_json():
+                raise SystemExit(f"{self.checkpoint} was made with another recipe; choose another --out")
+            first_stage, first_step = progress["stage"], progress["step"]
+            load_checkpoint(self.checkpoint, self.everything)
+            self.console.print(f"going on at {STAGES[first_stage]} step {first_step}")
+        left = stop_after
+        for stage in range(first_stage, len(STAGES)):
+            start = first_step if stage == first_stage else 0
+            left = self._run_stage(stage, start, left)
+            if left == 0:
+                return
+        self.save_model()
+
+    def save_model(self) -> None:
+        """Writes configuration, weights (rounded to float16) and tokenizer to ``out/model``."""
+        if self.rank:
+            return
+        self.network.config.text_config._attn_implementation = "sdpa"
+        deepcopy(self.network).half().save_pretrained(self.out / "model")
+        self.tokenizer.save_pretrained(self.out / "model")
+
+    def _recipe_json(self) -> Any:
+        return json.loads(json.dumps(vars(self.recipe)))
+
+    def _save(self, stage: int, step: int, optimizer: torch.optim.Optimizer | None) -> None:
+        if self.rank:
+            return
+        progress = {"stage": stage, "step": step, "recipe": self._recipe_json()}
+        save_checkpoint(self.checkpoint, self.everything, optimizer, progress)
+
+    def _run_stage(self, stage: int, start: int, left: int | None) -> int | None:
+        """Runs one stage from a step on; the number of steps still allowed afterwards, None for no limit."""
+        total = self.recipe.steps[stage]
+        optimizer = self._optimizer(stage)
+        if start:
+            load_checkpoint(self.checkpoint, self.everything, optimizer)
+        # The configuration's attention is read at every call; the packed one knows packed rows alone.
+        self.network.config.text_config._attn_implementation = PACKED if stage == 2 else "sdpa"
+        loss_of = (self._letters_loss, self._vision_loss, self._joint_loss)[stage]
+        stop = total if left is None else min(total, start + left)
+        batches = self._batches(stage, start, stop)
+        smooth, saved, began = 0.0, time.monotonic(), time.monotonic()
+        with self._progress_bar() as bar:
+            task = bar.add_task(STAGES[stage], total=total, completed=start, loss="")
+            for step in range(start, stop):
+                rate = self.recipe.rate_at(stage, step)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["share"]
+                loss = loss_of(next(batches))
+                torch.autograd.backward(loss)
+                self._share_gradients(optimizer)
+                nn.utils.clip_grad_norm_(self.everything.parameters(), 1.0)
+                optimizer.step()
+                self.everything.zero_grad(set_to_none=True)
+                smooth = loss.item() if step == start else 0.97 * smooth + 0.03 * loss.item()
+                bar.update(task, completed=step + 1, loss=f"loss {smooth:.3f}")
+                done = step + 1
+                if done % 50 == 0:
+                    speed = (done - start) * self.recipe.batch[stage] / (time.monotonic() - began)
+                    self._log(stage=STAGES[stage], step=done, loss=round(smooth, 4), per_second=round(speed, 1))
+                if stage == 2 and self.rank == 0 and (done % self.validate_every == 0 or done == total):
+                    self._log(stage=STAGES[stage], step=done, **self.validate())
+                if time.monotonic() - saved > self.save_every and done < stop:
+                    self._save(stage, done, optimizer)
+                    saved = time.monotonic()
+        if stop == total:
+            self._save(min(stage + 1, len(STAGES) - 1), 0 if stage < len(STAGES) - 1 else total, None)
+        else:
+            self._save(stage, stop, optimizer)
+        return None if left is None else left - (stop - start)
+
+    def _share_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Makes every process's gradients the mean over the processes."""
+        if self.processes == 1:
+            return
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.processes
+        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def _batches(self, stage: int, start: int, stop: int) -> Iterator[Any]:
+        recipe = self.recipe
+        share = recipe.batch[stage] // self.processes
+        rows = range(self.rank * share, (self.rank + 1) * share)
+        datasets: tuple[Callable[[], Dataset[Any]], ...] = (
+            lambda: LetterBatches(self.encoder, recipe.seed, rows),
+            lambda: VisionBatches(recipe.seed, rows),
+            lambda: JointBatches(self.encoder, recipe.seed, rows, recipe.steps[2]),
+        )
+        loader: DataLoader[Any] = DataLoader(
+            datasets[stage](),
+            batch_size=None,
+            sampler=range(start, stop),
+            num_workers=self.workers,
+            prefetch_factor=8 if self.workers else None,
+        )
+        return iter(loader)
+
+    def _optimizer(self, stage: int) -> torch.optim.Optimizer:
+        tower = self.network.model.vision_tower
+        parts: list[tuple[nn.Module, float]] = [
+            [(self.network.model.language_model, 1.0)],
+            [(tower, 1.0), (self.decoder, 1.0)],
+            [
+                (self.network.model.language_model, 1.0),
+                (self.network.model.multi_modal_projector, 1.0),
+                (tower, self.recipe.vision_rate),
+                (self.decoder, 1.0),
+            ],
+        ][stage]
+        groups = []
+        for module, share in parts:
+            parameters = list(module.parameters())
+            for decay, chosen in (
+                (0.02, [p for p in parameters if p.ndim >= 2]),
+                (0.0, [p for p in parameters if p.ndim < 2]),
+            ):
+                groups.append({"params": chosen, "weight_decay": decay, "share": share})
+        return torch.optim.AdamW(groups, lr=self.recipe.rate[stage], betas=(0.9, 0.98), fused=True)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _letters_loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        tokens, letters = (tensor.to(self.device) for tensor in batch)
+        mask = (tokens != self.encoder.pad).long()
+        with self._autocast():
+            hidden = self.network.model.language_model(
+                input_ids=tokens, attention_mask=mask, use_cache=False
+            ).last_hidden_state[:, -1]
+            logits = self.network.lm_head(hidden)
+        return functional.cross_entropy(logits.float(), letters)
+
+    def _vision_loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        images, targets = (tensor.to(self.device) for tensor in batch)
+        with self._autocast():
+            logits = self.decoder(self._patches(images))
+        return self.decoder.loss(logits, targets)
+
+    def _patches(self, images: torch.Tensor) -> torch.Tensor:
+        """(batch, patches, width): what the vision tower makes of (batch, height, width, 3) uint8 images."""
+        features: torch.Tensor = self._tower(pixel_values=pixels(images)).last_hidden_state[:, 1:]
+        return features
+
+    def _answer_logits(self, batch: Packed, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (answers' tokens, vocabulary) of a batch, and (batch, TEXT_LENGTH) which tokens they follow."""
+        core = self.network.model
+        embed = core.language_model.get_input_embeddings()
+        seen = core.multi_modal_projector(patches)
+        begin = embed(torch.full_like(batch.tokens[:, :1], self.encoder.begin))
+        inputs = torch.cat([begin.to(seen.dtype), seen, embed(batch.tokens).to(seen.dtype)], dim=1)
+        visible = batch.attention_mask()
+        mask = torch.zeros(visible.shape, dtype=seen.dtype, device=self.device).masked_fill_(~visible, -1e9)
+        hidden = self._language(
+            inputs_embeds=inputs, attention_mask=mask, position_ids=batch.all_positions(), use_cache=False
+        ).last_hidden_state[:, PREFIX_LENGTH:]
+        answers = batch.labels != IGNORED
+        return self.network.lm_head(hidden[answers]), answers
+
+    def _joint_loss(self, both: tuple[Packed, torch.Tensor]) -> torch.Tensor:
+        batch, targets = both[0].to(self.device), both[1].to(self.device)
+        with self._autocast():
+            patches = self._patches(batch.images)
+            attributes = self.decoder(patches)
+            logits, answers = self._answer_logits(batch, patches)
+        weights = batch.weights[answers]
+        losses = functional.cross_entropy(logits.float(), batch.labels[answers], reduction="none")
+        answering = (losses * weights).sum() / weights.sum()
+        return answering + self.recipe.attribute_weight * self.decoder.loss(attributes, targets)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Teacher-forced accuracy on the validation side: whole answers right, for each kind of turn.
+
+        "attributes" is the share of the queries that the vision stage's decoder answers rightly.
+        """
+        right: dict[str, list[bool]] = defaultdict(list)
+        named = known = 0
+        size = self.recipe.batch[2]
+        for first in range(0, self.validation_images, size):
+            rows: list[tuple[Any, list[Turn]]] = []
+            targets = []
+            for index in range(first, min(first + size, self.validation_images)):
+                rng = scene_random("validation", 0, "turns", index)
+                scene = make_scene(rng, "validation")
+                rows.append((render(scene).image, dialogue(scene, rng)))
+                targets.append([query.target(scene) for query in self.queries])
+            batch = pack(self.encoder, rows).to(self.device)
+            with self._autocast():
+                patches = self._patches(batch.images)
+                attributes = self.decoder(patches)
+                logits, answers = self._answer_logits(batch, patches)
+            found = self.decoder.correct(attributes, torch.tensor(targets, device=self.device))
+            named, known = named + found[0], known + found[1]
+            wrong = torch.zeros_like(answers)
+            wrong[answers] = logits.argmax(-1) != batch.labels[answers]
+            for row, (_, turns) in enumerate(rows):
+                for number, turn in enumerate(turns, 1):
+                    here = (batch.turns[row] == number) & answers[row]
+                    if here.any():
+                        right[turn.kind].append(not bool(wrong[row, here].any()))
+        accuracy = {kind: round(sum(values) / len(values), 3) for kind, values in sorted(right.items())}
+        return {"attributes": round(named / known, 3), **accuracy}
+
+    def _progress_bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description:8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+
+    def _log(self, **entry: Any) -> None:
+        if self.rank:
+            return
+        line = json.dumps(entry)
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+        if not self.console.is_terminal or len(entry) > 4:
+            self.console.print(line, highlight=False, soft_wrap=True)
