@@ -1,0 +1,152 @@
+"""Loading: what a user may get wrong, and what the tap changes in a model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pixcore_transformers import loading
+from pixcore_transformers.adapter import TransformersAdapter
+from pixcore_transformers.config import Llava15Config, TransformersConfig
+from transformers.utils import is_bitsandbytes_available
+
+from pixcore.errors import ModelError
+from pixcore.records import Image, Protocol, Request
+
+
+def adapter(folder: Path | str, **options: Any) -> TransformersAdapter:
+    return TransformersAdapter(TransformersConfig(checkpoint=str(folder), max_new_tokens=4, **options))
+
+
+def ask() -> Request:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    return Request("one", Protocol.QUESTION, Image.from_pixels(pixels), "What is it?")
+
+
+@pytest.fixture
+def copy(checkpoint: Callable[..., Path], tmp_path: Path) -> Path:
+    """A checkpoint of one's own, to break."""
+    made = tmp_path / "llava"
+    made.mkdir()
+    for path in checkpoint("llava").iterdir():
+        (made / path.name).write_bytes(path.read_bytes())
+    return made
+
+
+def test_the_tower_stays_on_its_kernel(checkpoint: Callable[..., Path]) -> None:
+    model = adapter(checkpoint("llava_next")).loaded.model
+    assert model.config.text_config._attn_implementation == "pixcore_sdpa"
+    assert model.config.vision_config._attn_implementation == "sdpa"
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_kernel_and_the_dtype_are_options(checkpoint: Callable[..., Path]) -> None:
+    folder = checkpoint("llava_next")
+    eager = adapter(folder, kernel="eager").loaded.model
+    assert eager.config.text_config._attn_implementation == "pixcore_eager"
+    assert adapter(folder, dtype="bfloat16").loaded.model.dtype == torch.bfloat16
+    assert adapter(folder).answer([ask()])[0].text == adapter(folder, kernel="eager").answer([ask()])[0].text
+
+
+def test_half_precision_answers(checkpoint: Callable[..., Path]) -> None:
+    [response] = adapter(checkpoint("qwen2_5_vl"), dtype="bfloat16").answer([ask()])
+    assert len(response.tokens) == 4
+
+
+def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
+    assert adapter(tmp_path / "absent").capabilities == {"text", "attention"}
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no folder .*absent \(a folder, or a name on the hub"):
+        adapter(tmp_path / "absent").answer([ask()])
+
+
+def test_a_hub_name_that_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match="can't get nobody/nothing from the hub"):
+        adapter("nobody/nothing", offline=True).answer([ask()])
+
+
+def test_a_folder_without_a_processor(copy: Path) -> None:
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        (copy / name).unlink()
+    with pytest.raises(ModelError, match="processor"):
+        adapter(copy).answer([ask()])
+
+
+def test_an_unknown_architecture_is_refused(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"model_type": "of-the-future"}))
+    with pytest.raises(ModelError, match="can't read the config"):
+        adapter(copy).answer([ask()])
+
+
+def test_code_of_a_checkpoint_is_not_run(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text()) | {"model_type": "own", "auto_map": {"AutoConfig": "own.C"}}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "own.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(ModelError, match="trust_remote_code"):
+        adapter(copy).answer([ask()])
+
+
+def test_what_does_not_fit_says_how_much_it_needs(
+    checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = checkpoint("llava_next")
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+    with pytest.raises(ModelError, match=r"needs 0\.1 GiB for its weights, 0\.1 GiB are free"):
+        adapter(folder, device_map="cpu").answer([ask()])
+
+
+def test_how_much_a_checkpoint_needs(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": 14_126_000_000}}))
+    assert loading.weight_bytes(tmp_path) == 14_126_000_000
+
+
+@pytest.mark.skipif(is_bitsandbytes_available(), reason="bitsandbytes is installed")
+def test_quantization_names_what_is_missing(checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match="4bit needs bitsandbytes"):
+        adapter(checkpoint("llava_next"), quantization="4bit").answer([ask()])
+
+
+def test_the_fingerprint_follows_the_weights(copy: Path) -> None:
+    config = TransformersConfig(checkpoint=str(copy))
+    before = config.fingerprint()
+    assert before == TransformersConfig(checkpoint=str(copy), max_new_tokens=3).fingerprint()
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert config.fingerprint() != before
+
+
+def test_the_fingerprint_of_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    config = TransformersConfig(checkpoint="owner/name")
+    assert config.fingerprint() == "main"
+    refs = tmp_path / "models--owner--name" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("0" * 40)
+    assert config.fingerprint() == "0" * 40
+    assert TransformersConfig(checkpoint="owner/name", revision="a" * 40).fingerprint() == "a" * 40
+
+
+def test_configs_and_the_plugin_are_light() -> None:
+    code = (
+        "import sys, pixcore_transformers.plugin, pixcore_transformers.config, pixcore_attention.plugin, "
+        "pixcore_attention.config; print([m for m in ('torch', 'transformers', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_default_checkpoint_of_llava() -> None:
+    assert Llava15Config().checkpoint == "llava-hf/llava-1.5-7b-hf"
