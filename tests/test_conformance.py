@@ -52,7 +52,8 @@ class Extractor(AttentionExtractor[NoConfig]):
     needs = Needs()
 
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
-        self.batch, self.step, self.steps = batch, [], []
+        self.step: list[Any] = []
+        self.steps: list[Any] = []
 
     def observe(self, layer: int, rows: Any) -> None:
         self.step.append(rows.mean(axis=1))
@@ -75,7 +76,7 @@ class Grouper(TokenGrouper[NoConfig]):
         return [TokenGroup((i,), t.text, t.start, t.end) for i, t in enumerate(tokens) if t.end > t.start]
 
 
-class Selector(PointSelector[NoConfig]):
+class Selector(PointSelector[Any]):
     def select(self, relevance: Any) -> PointPrompt:
         row, col = np.unravel_index(int(relevance.argmax()), relevance.shape)
         return PointPrompt.at((float(col), float(row)))
@@ -395,8 +396,10 @@ class Misfit(Adapter):
 )
 def test_a_broken_contract_is_named(component: Component[Any], where: str, message: str) -> None:
     kind = next(kind for kind in Kind if isinstance(component, kind.interface))
-    adapter = isinstance(component, Adapter) and not isinstance(component, Hidden)
-    findings = check_model_adapter(component, geometry=False) if adapter else check_component(kind, component)
+    if isinstance(component, Adapter) and not isinstance(component, Hidden):
+        findings = check_model_adapter(component, geometry=False)
+    else:
+        findings = check_component(kind, component)
     assert any(own.where.startswith(where) and message in own.message for own in findings), [*map(str, findings)]
 
 
