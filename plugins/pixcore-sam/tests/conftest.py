@@ -2,139 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
-import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image as PILImage
-from torch import nn
+from pixcore_sam.testing import CHANNELS, DEPTH, HEADS, WIDTH, WINDOW, save_small_sam, segment_anything, small_sam
 
 from pixcore.records import Image
-
-WIDTH, DEPTH, HEADS, CHANNELS, WINDOW = 32, 3, 2, 32, 3
 
 
 @pytest.fixture(scope="session")
 def official() -> ModuleType:
     """The segment-anything package, whatever the state of torchvision."""
-    return _segment_anything()
-
-
-def _segment_anything() -> ModuleType:
-    """Import segment-anything where torchvision is missing or made for another torch.
-
-    The package takes two functions for images and two for boxes from torchvision; pixcore uses none of the latter. A
-    torchvision for another torch stops at schemas of operators that its own library would have brought.
-    """
     if importlib.util.find_spec("segment_anything") is None:
         pytest.skip("segment-anything absent")
-    if "segment_anything" in sys.modules:
-        return sys.modules["segment_anything"]
-    try:
-        importlib.import_module("torchvision")
-    except ModuleNotFoundError:
-        return _without_torchvision()
-    except RuntimeError:
-        _forget("torchvision")
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _segment_anything.library = library  # type: ignore[attr-defined]  # the schemas live as long as it does
-    return importlib.import_module("segment_anything")
-
-
-def _without_torchvision() -> ModuleType:
-    functional, boxes = ModuleType("functional"), ModuleType("boxes")
-    functional.to_pil_image = PILImage.fromarray  # type: ignore[attr-defined]
-    functional.resize = lambda image, size: image.resize((size[1], size[0]), PILImage.Resampling.BILINEAR)  # type: ignore[attr-defined]
-    boxes.batched_nms = boxes.box_area = None  # type: ignore[attr-defined]
-    names = {"torchvision.transforms.functional": functional, "torchvision.ops.boxes": boxes}
-    for name in ("torchvision", "torchvision.transforms", "torchvision.ops"):
-        names[name] = ModuleType(name)
-    sys.modules.update(names)
-    try:
-        return importlib.import_module("segment_anything")
-    finally:
-        _forget("torchvision")  # others ask whether it is there
-
-
-def _forget(package: str) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
-        del sys.modules[name]
+    return segment_anything()
 
 
 @pytest.fixture(scope="session")
 def make_official(official: ModuleType) -> Callable[..., Any]:
     """A small model made by the package's own classes."""
-
-    def make(side: int = 256, patch: int = 32, seed: int = 0) -> Any:
-        modeling = importlib.import_module("segment_anything.modeling")
-        torch.manual_seed(seed)  # the frequencies of the positions are a buffer, no parameter
-        grid = side // patch
-        model = modeling.Sam(
-            image_encoder=modeling.ImageEncoderViT(
-                depth=DEPTH,
-                embed_dim=WIDTH,
-                img_size=side,
-                mlp_ratio=4,
-                norm_layer=partial(nn.LayerNorm, eps=1e-6),
-                num_heads=HEADS,
-                patch_size=patch,
-                qkv_bias=True,
-                use_rel_pos=True,
-                global_attn_indexes=(1,),
-                window_size=WINDOW,
-                out_chans=CHANNELS,
-            ),
-            prompt_encoder=modeling.PromptEncoder(
-                embed_dim=CHANNELS, image_embedding_size=(grid, grid), input_image_size=(side, side), mask_in_chans=16
-            ),
-            mask_decoder=modeling.MaskDecoder(
-                num_multimask_outputs=3,
-                transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=64, num_heads=8),
-                transformer_dim=CHANNELS,
-                iou_head_depth=3,
-                iou_head_hidden_dim=CHANNELS,
-            ),
-            pixel_mean=[123.675, 116.28, 103.53],
-            pixel_std=[58.395, 57.12, 57.375],
-        )
-        return randomised(model, seed)
-
-    return make
-
-
-def randomised(model: Any, seed: int) -> Any:
-    """Give a model random weights under which its masks differ from prompt to prompt and are neither empty nor full."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            values = torch.randn(parameter.shape, generator=generator)
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
-            if parameter.ndim > 1:
-                gain = 40.0 if "hypernetworks" in name and "layers.2" in name else 1.5
-                parameter.copy_(values * gain / fan_in**0.5 if "embed" not in name else values)
-            elif "norm" in name and name.endswith("weight"):
-                parameter.copy_(1 + 0.1 * values)
-            else:
-                parameter.copy_(0.1 * values)
-    return model.eval()
+    return small_sam
 
 
 @pytest.fixture(scope="session")
-def checkpoint(make_official: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(official: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An official checkpoint file."""
-    path = tmp_path_factory.mktemp("official") / "sam_vit_tiny.pth"
-    torch.save(make_official().state_dict(), path)
-    return path
+    return save_small_sam(tmp_path_factory.mktemp("official") / "sam_vit_tiny.pth")
 
 
 _NAMES = [
