@@ -114,6 +114,14 @@ def test_published_geometry_is_the_released_scripts(cambrian_options: dict[str, 
     assert check_geometry(published, [(640, 320)], draws=1) != []
 
 
+def test_published_text_is_tidied_up(cambrian_options: dict[str, Any]) -> None:
+    said = "There is n't one ."
+    published, corrected = adapter(cambrian_options, Fidelity.PUBLISHED), adapter(cambrian_options)
+    tokens = published.loaded.tokenizer.encode(said, add_special_tokens=False)
+    assert published._respond(tokens).text == "There isn't one."
+    assert corrected._respond(tokens).text == said
+
+
 def test_another_tokenizer_is_refused(cambrian_options: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(cambrian_options["checkpoint"], folder)

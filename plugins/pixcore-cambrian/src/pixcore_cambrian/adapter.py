@@ -18,6 +18,7 @@ from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.loading import Loaded, choose_device, prepare_model, resolve
+from pixcore_transformers.spans import Decoder, clean_up_spaces
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from pixcore.errors import ModelError
@@ -49,11 +50,28 @@ class _Grid(VisualFamily):
         return np.asarray(processed.input_ids == IMAGE_ID)
 
 
+class _Tidying:
+    """A tokenizer that closes the spaces before punctuation, as transformers 4 does for those that ask for it."""
+
+    def __init__(self, tokenizer: Decoder) -> None:
+        self._tokenizer = tokenizer
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
+        return clean_up_spaces(
+            self._tokenizer.decode(
+                token_ids,
+                skip_special_tokens=skip_special_tokens,
+                clean_up_tokenization_spaces=clean_up_tokenization_spaces,
+            )
+        )
+
+
 class CambrianAdapter(Adapter[CambrianConfig]):
     """Cambrian-1 8B as PixFoundation's `inference/infer_pixfoundation_cambrian.py` runs it.
 
-    Under `published` the cut grid is placed as if it covered the padded square, and the samplers work from the
-    configured image position; under `corrected` both are where the image is.
+    Under `published` the cut grid is placed as if it covered the padded square, the samplers work from the configured
+    image position, and the text is tidied up as Llama 3's tokenizer asks for (which transformers 5 ignores). Under
+    `corrected` grid and image are where they are, and the text is what was said.
     """
 
     def load(self) -> Loaded:
@@ -129,6 +147,12 @@ class CambrianAdapter(Adapter[CambrianConfig]):
             "pixel_values": torch.stack(pixels),
             "image_sizes": torch.tensor([image.size for image in images]),
         }
+
+    @property
+    def decoder(self) -> Decoder:
+        """What turns tokens into text."""
+        tokenizer: Any = self.loaded.tokenizer
+        return _Tidying(tokenizer) if self.context.published and tokenizer.clean_up_tokenization_spaces else tokenizer
 
     @cached_property
     def family(self) -> VisualFamily:

@@ -56,7 +56,9 @@ def write_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{_START} $A", special_tokens=[(_START, tokenizer.token_to_id(_START))]
     )
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=_START, eos_token=_END)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=_START, eos_token=_END, clean_up_tokenization_spaces=True
+    )
     fast.save_pretrained(folder)
     return fast
 
