@@ -31,12 +31,27 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
+from pixcore.spending import Expense, Purse
 
 
 class Config(BaseModel):
-    """Base of every component's config: unknown keys are errors, values never change."""
+    """Base of every component's config: unknown keys are errors, values never change.
+
+    Attributes:
+        incidental: Fields that change how a component works and never what it records (a timeout, where a key is
+            found): they are no part of the records' key.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    incidental: ClassVar[frozenset[str]] = frozenset()
+
+    def ready(self) -> None:
+        """Look for what the component needs from outside before a run begins, so that nothing is computed in vain.
+
+        Raises:
+            UserError: Something is missing, such as a service's key.
+        """
 
     def fingerprint(self) -> str:
         """What can change the component's records besides its config and version.
@@ -76,6 +91,7 @@ class Context:
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
         recall: Answers from the store what a paid service said before to the same key, or None.
         remember: Keeps what a paid service said under a key, at once.
+        purse: The run's prices and its budget; None: no limit, and nothing is counted.
     """
 
     fidelity: Fidelity = Fidelity.CORRECTED
@@ -83,6 +99,7 @@ class Context:
     model: Callable[[], ModelAdapter[Any]] | None = field(default=None, repr=False)
     recall: Callable[[str], Any] | None = field(default=None, repr=False)
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
+    purse: Purse | None = field(default=None, repr=False)
 
     @property
     def published(self) -> bool:
@@ -314,10 +331,13 @@ class SelectionStrategy(Component[ConfigT]):
     Attributes:
         uses_ground_truth: Marks an upper bound; reports mark it too.
         needs_model: Whether it asks models or services at a cost worth estimating.
+        asks_service: Whether it asks a service that may cost money: `--estimate` tells of it, `--fresh-judge` asks it
+            anew. What it pays for it keeps with `context.remember`.
     """
 
     uses_ground_truth: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
+    asks_service: ClassVar[bool] = False
 
     @abstractmethod
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
@@ -337,6 +357,10 @@ class SelectionStrategy(Component[ConfigT]):
             except Exception as error:  # a failed sample must not cost its neighbours
                 yield error
 
+    def expect(self, sample: Sample, masks: int) -> Expense:
+        """What choosing among so many masks will cost; asked only of a strategy that asks a service."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
+
 
 class Benchmark(Component[ConfigT]):
     """Yields samples with masks."""
@@ -351,7 +375,13 @@ class Benchmark(Component[ConfigT]):
 
 
 class Judge(Component[ConfigT]):
-    """Says whether a free-text answer is right."""
+    """Says whether a free-text answer is right.
+
+    Attributes:
+        asks_service: Whether it asks a service that may cost money, as of a selection strategy.
+    """
+
+    asks_service: ClassVar[bool] = False
 
     @abstractmethod
     def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
@@ -371,3 +401,7 @@ class Judge(Component[ConfigT]):
                 yield self.grade(question, options, answer, response)
             except Exception as error:  # a failed sample must not cost its neighbours
                 yield error
+
+    def expect(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
+        """What grading an answer will cost; asked only of a judge that asks a service."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it costs")

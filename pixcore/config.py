@@ -19,6 +19,7 @@ from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import Fidelity, Protocol
+from pixcore.spending import Budget, Price
 
 
 class Section(BaseModel):
@@ -87,6 +88,8 @@ class RunConfig(BaseModel):
         seed: For everything random.
         batch_size: Requests that the model answers together.
         merge_iou: Candidates whose masks overlap at least this much are merged; null: none are.
+        budget: What paid services may cost this run over all its commands, in US dollars, or {usd:, calls:, tokens:}.
+        prices: What models of paid services cost, in US dollars per million tokens, where a plugin does not know.
         on_error: `stop` at the first sample that fails, or `record` it and go on.
         output: The run's folder.
         store: The folder of the stage stores, shared by runs.
@@ -111,6 +114,8 @@ class RunConfig(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     merge_iou: Annotated[float, Field(gt=0, le=1)] | None = None
+    budget: Budget | None = None
+    prices: dict[str, Price] = Field(default_factory=dict)
     on_error: Literal["stop", "record"] = "stop"
     output: Path
     store: Path = Path("runs/store")
@@ -158,7 +163,7 @@ class Part:
         return {
             "kind": self.registration.kind.value,
             "name": self.name,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", exclude=set(self.config.incidental)),
             "distribution": self.registration.distribution,
             "version": self.registration.version,
             "fingerprint": self.config.fingerprint(),

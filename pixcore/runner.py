@@ -22,7 +22,8 @@ from pixcore.protocols import build_prompt
 from pixcore.records import Protocol, Request, Sample
 from pixcore.results import ProtocolResult, SampleResult
 from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, score_sample
-from pixcore.stages import Answer, Control, Grade, Item, Loader, Monitor, Propose, Select, Stage, describe
+from pixcore.spending import LEDGER, Purse
+from pixcore.stages import Answer, Control, Grade, Item, Loader, Monitor, Propose, Select, Stage, Witness, describe
 
 _RECORDED_VERSIONS = ("torch", "transformers", "spacy", "segment-anything", "openai", "numpy", "scikit-image")
 
@@ -83,16 +84,24 @@ class Run:
         scope: Which part of the benchmark.
         samples: In place of a benchmark; their responses are looked at for masks whether there is a ground truth or
             not.
+        witness: Strategies and judges that ask a service are asked anew, and it hears of every record before and
+            after.
     """
 
     def __init__(
-        self, resolved: ResolvedRun, scope: Scope | None = None, samples: Sequence[Sample] | None = None
+        self,
+        resolved: ResolvedRun,
+        scope: Scope | None = None,
+        samples: Sequence[Sample] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.resolved = resolved
         self.scope = scope or Scope()
         config = resolved.config
         self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
-        self.context = Context(config.fidelity, config.seed, self.loader)
+        self.purse = Purse(config.prices, config.budget, config.output / LEDGER)
+        self.context = Context(config.fidelity, config.seed, self.loader, purse=self.purse)
+        self._witness = witness
         self._given = samples
         self._broken: dict[tuple[str, Protocol], str] = {}
 
@@ -256,6 +265,7 @@ class Run:
                     self.resolved.config.store,
                     self.context,
                     label,
+                    self._witness if asks_service(strategy) else None,
                     answers=self.answers[protocol],
                     proposals=pool,
                     strategy=strategy,
@@ -271,7 +281,12 @@ class Run:
             if protocol in self.answers:
                 answers = {protocol.value: self.answers[protocol]}
                 result[protocol] = Grade(
-                    resolved.config.store, self.context, f"judge: {protocol}", answers=answers, judge=part
+                    resolved.config.store,
+                    self.context,
+                    f"judge: {protocol}",
+                    self._witness if asks_service(part) else None,
+                    answers=answers,
+                    judge=part,
                 )
         return result
 
@@ -291,6 +306,7 @@ class Run:
             broken = self._broken.get((item.sample.id, item.request.protocol))
             if broken is not None:
                 monitor.failed("read", item, DataError(broken))
+        self._look_for_services(items)
         try:
             for answers in dict.fromkeys(self.answers.values()):
                 mine = [item for item in items if self.answers[item.request.protocol] is answers]
@@ -305,12 +321,32 @@ class Run:
                 for select in dict.fromkeys(row.values()):
                     select.run(self._after(select.proposals, by_image, row, select), monitor)
             for protocol, grade in self.grades.items():
-                mine = [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
                 finished = self.answers[protocol].store.finished()
-                grade.run([item for item in mine if item.key in finished], monitor)
+                grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
         finally:
             self.loader.free()
         return monitor.failures
+
+    def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:
+        """The stages that ask a service, each with the items that it still has to be asked about."""
+        given = self._sound() if items is None else items
+        for row in self.selections.values():
+            for select in dict.fromkeys(row.values()):
+                if asks_service(select.strategy):
+                    mine = [item for item in given if item.segmented and row.get(item.request.protocol) is select]
+                    yield select, select.pending(mine)
+        for protocol, grade in self.grades.items():
+            if asks_service(grade.judge):
+                yield grade, grade.pending(self._graded(given, protocol))
+
+    def _look_for_services(self, items: Sequence[Item]) -> None:
+        """Let a missing key or server be told now, and not after hours of answering."""
+        for stage, pending in self.work_for_services(items):
+            if pending:
+                (stage.strategy if isinstance(stage, Select) else stage.judge).config.ready()
+
+    def _graded(self, items: Sequence[Item], protocol: Protocol) -> list[Item]:
+        return [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
 
     def _after(
         self, before: Stage, items: Sequence[Item], stages: Mapping[Protocol, Stage], stage: Stage
@@ -439,6 +475,11 @@ def sees_truth(part: Part) -> bool:
     """Whether a selection strategy uses the ground truth."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.uses_ground_truth
+
+
+def asks_service(part: Part) -> bool:
+    """Whether a strategy or a judge asks a service that may cost money."""
+    return bool(getattr(part.registration.component_class, "asks_service", False))
 
 
 def _versions() -> dict[str, str]:

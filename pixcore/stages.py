@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -95,6 +95,9 @@ class Monitor(Interface):
         """The stage is over."""
 
 
+Witness = Callable[[str, Item, Entry | None, Entry], None]
+
+
 @dataclass(eq=False)
 class Stage(ABC):
     """One stage of a run.
@@ -103,11 +106,14 @@ class Stage(ABC):
         root: The folder of the stage stores.
         context: The run, as components may know it.
         label: What the progress bar says.
+        witness: Makes every record anew, in place of those that are there, and hears of both: (label, item, the record
+            of before, the new one).
     """
 
     root: Path
     context: Context
     label: str = ""
+    witness: Witness | None = None
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -133,18 +139,25 @@ class Stage(ABC):
 
     def run(self, items: Sequence[Item], monitor: Monitor) -> None:
         """Make what is missing; failures of earlier runs are tried again."""
-        finished = self.store.finished()
-        wanted = {self.key_of(item): item for item in reversed(items)}
-        pending = [item for key, item in wanted.items() if key not in finished][::-1]
-        monitor.begin(self.label or self.name, len(wanted), len(wanted) - len(pending))
+        pending = self.pending(items)
+        total = len({self.key_of(item) for item in items})
+        monitor.begin(self.label or self.name, total, total - len(pending))
         if pending:
             for item, outcome in self.compute(pending):
                 if isinstance(outcome, Exception):
                     self._fail(item, outcome, monitor)
                 else:
+                    if self.witness is not None:
+                        self.witness(self.label or self.name, item, self.get(item), outcome)
                     self.store.put(self.key_of(item), item.sample.id, outcome)
                 monitor.advance()
         monitor.end()
+
+    def pending(self, items: Sequence[Item]) -> list[Item]:
+        """Those whose record is missing, in order; of items with one key the first."""
+        finished = self.store.finished() if self.witness is None else set()
+        wanted = {self.key_of(item): item for item in reversed(items)}
+        return [item for key, item in wanted.items() if key not in finished][::-1]
 
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
         if isinstance(error, UserError) and not isinstance(error, DataError):
@@ -413,7 +426,7 @@ class Select(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
-        context = with_memory(self.context, self.store)
+        context = with_memory(self.context, self.root, self.strategy, fresh=self.witness is not None)
         strategy: SelectionStrategy[Any] = self.strategy.create(context)
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
@@ -456,7 +469,8 @@ class Grade(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the judge a lazy stream."""
-        judge: Judge[Any] = self.judge.create(with_memory(self.context, self.store))
+        context = with_memory(self.context, self.root, self.judge, fresh=self.witness is not None)
+        judge: Judge[Any] = self.judge.create(context)
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
@@ -474,6 +488,28 @@ class Grade(Stage):
         judge.close()
 
 
-def with_memory(context: Context, store: StageStore) -> Context:
-    """The context of a component that pays for its answers: they are kept beside the stage's records."""
-    return Context(context.fidelity, context.seed, context.model, store.recall, store.remember)
+def with_memory(context: Context, root: Path, part: Part, *, fresh: bool = False) -> Context:
+    """The context of a component that pays for its answers: they are kept beside the stages' records.
+
+    One file serves all components of a distribution, whatever their options and version, because an answer's own key
+    says everything about the question.
+
+    Args:
+        context: The run's.
+        root: The folder of the stage stores.
+        part: The component.
+        fresh: Forget what was answered before this call; it is still replaced only by a new answer.
+    """
+    store = StageStore(root, "exchanges", {"distribution": part.registration.distribution})
+    if not fresh:
+        return replace(context, recall=store.recall, remember=store.remember)
+    renewed: set[str] = set()
+
+    def recall(key: str) -> Any:
+        return store.recall(key) if key in renewed else None
+
+    def remember(key: str, value: Any) -> None:
+        store.remember(key, value)
+        renewed.add(key)
+
+    return replace(context, recall=recall, remember=remember)

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from pixcore import config as configs
 from pixcore.commands import results
+from pixcore.drift import DRIFT, Drift
+from pixcore.estimate import estimate, table
 from pixcore.plugins import registry
 from pixcore.progress import monitor_for
-from pixcore.run_folder import prepare
+from pixcore.run_folder import prepare, write_json
 from pixcore.runner import Run, Scope
 
 
@@ -31,12 +33,16 @@ def _shard(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
 @click.option("--sample", "samples", multiple=True, metavar="ID", help="This sample alone; may be given repeatedly.")
 @click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts: one machine's share, no tables.")
+@click.option("--estimate", "estimating", is_flag=True, help="Say what services will be asked, and ask nothing.")
+@click.option("--fresh-judge", is_flag=True, help="Ask services anew, and say what changed.")
 def run(
     config: Path,
     settings: tuple[str, ...],
     limit: int | None,
     samples: tuple[str, ...],
     shard: tuple[int, int] | None,
+    estimating: bool,
+    fresh_judge: bool,
 ) -> int:
     """Take a benchmark through the pipeline that CONFIG describes.
 
@@ -46,7 +52,11 @@ def run(
     resolved = configs.resolve(document, registry())
     prepare(resolved.config.output)
     scope = Scope(limit, samples, shard)
-    job = Run(resolved, scope)
+    drift = Drift() if fresh_judge else None
+    job = Run(resolved, scope, witness=drift)
+    if estimating:
+        _show_estimate(job)
+        return 0
     messages = Console(stderr=True)
     started = time.perf_counter()
     failures = job.execute(monitor_for(messages))
@@ -55,6 +65,23 @@ def run(
         results.write(job, resolved.config.output, registry(), seconds=computed)
         results.show(resolved.config.output)
         messages.print(f"report: {resolved.config.output / 'report.html'}", style="bold", soft_wrap=True)
+    if drift is not None:
+        write_json(resolved.config.output / DRIFT, drift.document())
+        for line in drift.lines():
+            messages.print(line, soft_wrap=True, highlight=False)
     if failures:
         messages.print(f"{failures} failed; the next run tries them again", style="yellow")
     return 0
+
+
+def _show_estimate(job: Run) -> None:
+    lines = estimate(job)
+    console = Console()
+    if not lines:
+        console.print("This run asks no service.")
+        return
+    console.print(table(lines, job.purse.spent))
+    budget = job.resolved.config.budget
+    if budget is not None:
+        limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
+        console.print(f"budget: {limits}")

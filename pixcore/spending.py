@@ -1,0 +1,218 @@
+"""What asking a paid service costs: expected before, counted while it happens, held to a budget.
+
+The core knows no service and no price. A component says what a call is expected to cost and, afterwards, what it did;
+prices come from the config's `prices:`, or from the table that the component's plugin ships.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pixcore.errors import ConfigError, StoreError, UserError
+
+LEDGER = "spending.jsonl"
+
+_MILLION = 1_000_000
+
+
+class BudgetError(UserError):
+    """The budget is spent: what was done is kept, and a larger budget goes on from there."""
+
+
+@dataclass(frozen=True)
+class Expense:
+    """What calls to a service cost, or are expected to.
+
+    Attributes:
+        model: The service's model.
+        calls: Requests.
+        images: Pictures sent.
+        input_tokens: Sent, pictures included.
+        output_tokens: Received.
+        usd: Its price in US dollars; None where no price is known.
+    """
+
+    model: str
+    calls: int = 1
+    images: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Sent and received."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Expense) -> Expense:
+        known = self.usd is not None and other.usd is not None
+        return Expense(
+            self.model,
+            self.calls + other.calls,
+            self.images + other.images,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            (self.usd or 0.0) + (other.usd or 0.0) if known else None,
+        )
+
+
+class Price(BaseModel):
+    """What a model costs.
+
+    Attributes:
+        input: US dollars per million tokens sent.
+        output: US dollars per million tokens received.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """US dollars."""
+        return (self.input * input_tokens + self.output * output_tokens) / _MILLION
+
+
+class Budget(BaseModel):
+    """What a run may spend over all its commands; a lone number in a config is US dollars.
+
+    Attributes:
+        usd: US dollars.
+        calls: Requests.
+        tokens: Sent and received.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    usd: Annotated[float, Field(ge=0)] | None = None
+    calls: Annotated[int, Field(ge=0)] | None = None
+    tokens: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"usd": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class Purse:
+    """A run's prices, its budget, and the ledger of what was spent. Safe to use from several threads.
+
+    Args:
+        prices: By model, from the config.
+        budget: None: no limit.
+        ledger: A file of JSON lines, one a paid call; what it holds from earlier commands counts. None: nothing is
+            written.
+    """
+
+    def __init__(
+        self, prices: Mapping[str, Price] | None = None, budget: Budget | None = None, ledger: Path | None = None
+    ) -> None:
+        self.prices = dict(prices or {})
+        self.budget = budget
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._spent = _sum(read_ledger(ledger) if ledger is not None else ())
+        self._promised: list[Expense] = []
+
+    @property
+    def spent(self) -> Expense:
+        """Everything that the ledger holds."""
+        return self._spent
+
+    @contextmanager
+    def call(self, expected: Expense) -> Iterator[list[Expense]]:
+        """Set the expected cost of one call aside while it is under way.
+
+        Yields:
+            A list, into which the caller puts what the call did cost; nothing if it cost nothing.
+
+        Raises:
+            BudgetError: It would exceed the budget, together with the calls under way.
+            ConfigError: The budget is in dollars and the model's price is not known.
+        """
+        with self._lock:
+            self._check(expected)
+            self._promised.append(expected)
+        actual: list[Expense] = []
+        try:
+            yield actual
+        finally:
+            with self._lock:
+                self._promised.remove(expected)
+                for expense in actual:
+                    self._spent = _sum((self._spent, expense))
+                    self._write(expense)
+
+    def _check(self, expected: Expense) -> None:
+        budget = self.budget
+        if budget is None:
+            return
+        if budget.usd is not None and expected.usd is None:
+            raise ConfigError(
+                f"budget: {budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
+                hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
+            )
+        total = _sum((self._spent, *self._promised, expected))
+        for limit, value, unit in (
+            (budget.usd, total.usd or 0.0, "USD"),
+            (budget.calls, total.calls, "calls"),
+            (budget.tokens, total.tokens, "tokens"),
+        ):
+            if limit is not None and value > limit:
+                raise BudgetError(
+                    f"the budget of {limit:g} {unit} is spent ({_said(self._spent)})",
+                    hint="everything answered is kept; raise budget: and run again to go on",
+                )
+
+    def _write(self, expense: Expense) -> None:
+        if self._ledger is None:
+            return
+        line = {
+            "model": expense.model,
+            "calls": expense.calls,
+            "images": expense.images,
+            "input_tokens": expense.input_tokens,
+            "output_tokens": expense.output_tokens,
+            "usd": expense.usd,
+        }
+        try:
+            with self._ledger.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise StoreError(
+                f"can't write {self._ledger}: {error.strerror}", hint="nothing more is spent unseen"
+            ) from error
+
+
+def read_ledger(path: Path) -> Iterator[Expense]:
+    """The expenses of earlier commands; a last line that a killed process left torn is passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            yield Expense(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+
+
+def _sum(expenses: Iterable[Expense]) -> Expense:
+    """The total; what has no known price adds nothing to its dollars."""
+    total = Expense("", calls=0, usd=0.0)
+    for expense in expenses:
+        total += replace(expense, usd=expense.usd or 0.0)
+    return total
+
+
+def _said(expense: Expense) -> str:
+    return f"{expense.calls} calls, {expense.tokens} tokens, {expense.usd or 0.0:.4f} USD"
