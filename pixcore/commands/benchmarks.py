@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,8 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
         samples += 1
         absent += sample.absent
         unscored += sample.mask is None or sample.expression is None
-        try:
+        with contextlib.suppress(DataError):
             pictures += bool(sample.image.read())
-        except DataError:
-            pass
     console.print(
         f"{samples} samples, {absent} with an empty mask, {unscored} not scored for grounding, {pictures} images there"
     )

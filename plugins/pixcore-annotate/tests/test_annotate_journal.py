@@ -1,0 +1,151 @@
+"""Decisions survive, can be undone, and merge; images of a benchmark come out."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pixcore_annotate.merge import export, merge
+from pixcore_annotate.project import Journal, State, read_tasks, state_from_json, write_tasks
+from pixcore_coco_referring.benchmark import CocoReferring
+from pixcore_coco_referring.config import CocoReferringConfig
+
+from pixcore import masks
+from pixcore.errors import DataError
+
+
+def journal(folder: Path, name: str = "ann") -> Journal:
+    return Journal(folder, name, read_tasks(folder))
+
+
+def test_decisions_are_there_after_a_restart(folder: Path) -> None:
+    first = journal(folder)
+    assert first["item-0"] == State(expression="the door of house 0")
+    first.decide("item-0", State(("23",), (), "the door", "done"))
+    first.decide("item-1", State((), ((1.0, 2.0, 30.0, 2.0, 30.0, 40.0),), "a roof", "done"))
+    again = journal(folder)
+    assert again["item-0"] == first["item-0"]
+    assert again["item-1"] == first["item-1"]
+
+
+def test_undo_goes_back_one_by_one_even_after_a_restart(folder: Path) -> None:
+    first = journal(folder)
+    first.decide("item-0", State(("17",), (), "a", "open"))
+    first.decide("item-0", State(("17", "23"), (), "b", "done"))
+    first.decide("item-1", State((), (), "c", "absent"))
+    assert first.undo() == "item-1"
+    again = journal(folder)
+    assert again["item-1"].status == "open"
+    assert again["item-0"].expression == "b"
+    assert again.undo() == "item-0"
+    assert again["item-0"].expression == "a"
+    assert [again.undo(), again.undo()] == ["item-0", None]
+    assert journal(folder)["item-0"] == State(expression="the door of house 0")
+
+
+def test_a_line_cut_short_is_dropped_and_work_goes_on(folder: Path) -> None:
+    first = journal(folder)
+    first.decide("item-0", State(("23",), (), "kept", "done"))
+    whole = first.path.read_bytes()
+    for cut in (1, 10, len(whole) - 1):
+        first.path.write_bytes(whole + whole[:cut])
+        again = journal(folder)
+        assert again["item-0"].expression == "kept"
+        again.decide("item-1", State((), (), "new", "absent"))
+        assert journal(folder)["item-1"].expression == "new"
+        first.path.write_bytes(whole)
+
+
+def _work(folder: str, started: object) -> None:
+    mine = journal(Path(folder))
+    number = 0
+    while True:
+        mine.decide("item-0", State(("23",), (), f"expression {number}", "done"))
+        print(number, flush=True, file=open(Path(folder) / "shown", "a"))  # noqa: SIM115 - what the page has shown
+        number += 1
+
+
+def test_a_kill_loses_nothing_that_was_shown(folder: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_work, args=(str(folder), None))
+    process.start()
+    shown = folder / "shown"
+    while not shown.exists() or shown.read_text().count("\n") < 5:
+        time.sleep(0.01)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    last = int(shown.read_text().split("\n")[-2])
+    kept = int(journal(folder)["item-0"].expression.split()[1])
+    assert kept in (last, last + 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "is no JSON"),
+        ("[]", "is no decision"),
+        ('{"item": "other", "state": {}}', "unknown item 'other'"),
+        ('{"item": "item-0", "state": {"keep": 5}}', "damaged state"),
+    ],
+)
+def test_a_damaged_journal_names_its_line(folder: Path, line: str, message: str) -> None:
+    (folder / "decisions-ann.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match=message):
+        journal(folder)
+
+
+def test_what_the_page_sends_is_checked(folder: Path) -> None:
+    item = read_tasks(folder)["item-0"]
+    good = {"keep": ["23"], "polygons": [[-5, 10, 400, 10, 100, 300]], "expression": " door ", "status": "done"}
+    state = state_from_json(good, item)
+    assert state.polygons == ((0.0, 10.0, 200.0, 10.0, 100.0, 120.0),)
+    assert state.expression == "door"
+    for change in ({"keep": ["99"]}, {"polygons": [[1, 2, 3, 4]]}, {"status": "maybe"}, {"polygons": "x"}):
+        with pytest.raises(DataError):
+            state_from_json({**good, **change}, item)
+    with pytest.raises(DataError, match="annotator's name"):
+        journal(folder, "../evil")
+    with pytest.raises(DataError, match="is there already"):
+        write_tasks(folder, [])
+
+
+def test_two_annotators_merge_with_their_conflicts_shown(folder: Path, tmp_path: Path) -> None:
+    ann, ben = journal(folder, "ann"), journal(folder, "ben")
+    ann.decide("item-0", State(("23",), (), "The door", "done"))
+    ben.decide("item-0", State(("23",), (), "the door", "done"))
+    ann.decide("item-1", State(("17",), (), "the house", "done"))
+    ben.decide("item-1", State(("23",), (), "the house", "done"))
+    ann.decide("item-2", State((), (), "the cat", "absent"))
+    ben.decide("item-2", State(("17",), (), "the cat", "skipped"))
+    merged = merge(folder)
+    assert set(merged.states) == {"item-0", "item-2"}
+    (conflict,) = merged.conflicts
+    assert (conflict.item, set(conflict.said)) == ("item-1", {"ann", "ben"})
+    assert conflict.about.startswith("mask (IoU 0.1")
+    assert merge(folder, prefer="ben").states["item-1"].keep == ("23",)
+    with pytest.raises(DataError, match="nobody called 'cyd'"):
+        merge(folder, prefer="cyd")
+
+    path = export(folder, merged.states, tmp_path / "benchmark")
+    assert len(json.loads(path.read_text())["images"]) == 2
+    samples = {one.id: one for one in CocoReferring(CocoReferringConfig(root=tmp_path / "benchmark")).samples()}
+    assert set(samples) == {"item-0", "item-2"}
+    assert samples["item-2"].absent
+    assert samples["item-0"].expression == "The door"
+    expected = np.zeros((120, 200), bool)
+    expected[40:70, 50:80] = True
+    np.testing.assert_array_equal(masks.decode(samples["item-0"].mask), expected)  # type: ignore[arg-type]
+    assert samples["item-0"].image.pixels().shape == (120, 200, 3)
+
+
+def test_opposite_words_about_absence_are_a_conflict(folder: Path) -> None:
+    journal(folder, "ann").decide("item-0", State((), (), "x", "absent"))
+    journal(folder, "ben").decide("item-0", State(("17",), (), "x", "done"))
+    (conflict,) = merge(folder).conflicts
+    assert conflict.about == "absence"

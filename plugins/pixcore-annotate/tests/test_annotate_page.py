@@ -1,0 +1,158 @@
+"""The page in a real browser, with real clicks and keys; and what the server refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pixcore_annotate.project import Journal, read_tasks
+from pixcore_annotate.server import Server
+
+from pixcore import masks
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[tuple[Server, Path]]:
+    tasks = read_tasks(folder)
+    server = Server(folder, tasks, Journal(folder, "ann", tasks))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(server.address, timeout=5).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield server, folder
+    server.stop()
+    thread.join(10)
+
+
+@pytest.fixture
+def page(served: tuple[Server, Path]) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 800})
+        page.set_default_timeout(60_000)
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.goto(served[0].address)
+        page.wait_for_selector("#canvas[data-item='item-0']")
+        yield page
+        browser.close()
+    assert not problems
+
+
+def journal(folder: Path) -> Journal:
+    return Journal(folder, "ann", read_tasks(folder))
+
+
+def click_at(page: Any, x: float, y: float) -> None:
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.click(box["x"] + x * box["width"] / 200, box["y"] + y * box["height"] / 120)
+
+
+def test_a_pass_with_mouse_and_keys(page: Any, served: tuple[Server, Path]) -> None:
+    folder = served[1]
+    # what stands in a question is shown, not run
+    assert "<b>bold</b>" in page.inner_text("#question")
+
+    # a click means the smallest mask under it: the door, not the house around it
+    click_at(page, 65, 55)
+    page.wait_for_selector("#instances li.kept >> text=door")
+    assert journal(folder)["item-0"].keep == ("23",)
+    # a click beside it means the house; a key takes it away again
+    click_at(page, 30, 90)
+    page.wait_for_selector("#instances li.kept >> text=house")
+    page.keyboard.press("1")
+    page.wait_for_selector("#instances li:not(.kept) >> text=house")
+
+    page.fill("#expression", "the red door")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    assert journal(folder)["item-0"].expression == "the red door"
+    assert journal(folder)["item-0"].status == "done"
+
+    # draw a polygon where no mask fits
+    page.keyboard.press("p")
+    for x, y in ((140, 20), (190, 20), (190, 100), (140, 100)):
+        click_at(page, x, y)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#polygons li")
+    state = journal(folder)["item-1"]
+    drawn = masks.decode(state.mask(read_tasks(folder)["item-1"]))
+    expected = np.zeros((120, 200), bool)
+    expected[20:100, 140:190] = True
+    assert np.logical_and(drawn, expected).sum() / np.logical_or(drawn, expected).sum() > 0.95
+    page.click("#done")
+    page.wait_for_selector("#canvas[data-item='item-2']")
+
+    # absent, and a change of mind
+    page.keyboard.press("0")
+    page.wait_for_selector("#count:has-text('3 of 3')")
+    assert journal(folder)["item-2"].status == "absent"
+    page.click("#undo")
+    page.wait_for_selector("#count:has-text('2 of 3')")
+    assert journal(folder)["item-2"].status == "open"
+
+    # nothing kept is no decision
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#problem:has-text('nothing is kept')")
+    assert journal(folder)["item-2"].status == "open"
+
+
+def test_the_page_goes_on_where_it_stopped(page: Any, served: tuple[Server, Path]) -> None:
+    page.keyboard.press("a")
+    page.wait_for_selector("#instances li.kept >> nth=1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    page.reload()
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("#canvas[data-item='item-0']")
+    assert page.locator("#instances li.kept").count() == 2
+
+
+def answer(address: str, *, host: str | None = None, body: bytes | None = None) -> tuple[int, bytes]:
+    request = urllib.request.Request(address, data=body, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_what_the_server_refuses(served: tuple[Server, Path]) -> None:
+    server, folder = served
+    assert server.address.startswith("http://127.0.0.1:")
+    origin = server.address.split("/", 3)
+    root = "/".join(origin[:3]) + "/"
+    assert answer(root)[0] == 404
+    assert answer(root + "wrong-token/items")[0] == 404
+    assert answer(server.address + "items", host="evil.example")[0] == 400
+    assert answer(server.address + "items")[0] == 200
+    assert answer(server.address + "items/99")[0] == 404
+    assert answer(server.address + "items/0/masks/7")[0] == 404
+    assert answer(server.address + "project.py")[0] == 404
+    assert answer(server.address + "items/0", body=b"{")[0] == 400
+    bad = {"keep": ["99"], "polygons": [], "expression": "", "status": "done"}
+    status, said = answer(server.address + "items/0", body=json.dumps(bad).encode())
+    assert (status, json.loads(said)["error"]) == (400, "item item-0 has no instance '99'")
+    assert not (folder / "decisions-ann.jsonl").exists()
