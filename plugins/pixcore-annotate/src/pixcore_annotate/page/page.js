@@ -233,6 +233,8 @@ document.addEventListener("keydown", (event) => {
   if (event.key in keys) { event.preventDefault(); keys[event.key](); }
   else if (/^[1-9]$/.test(event.key) && Number(event.key) <= item.instances.length) toggle(Number(event.key) - 1);
 });
+// a button pressed by mouse keeps no focus, or the next Enter would press it again
+document.addEventListener("click", (event) => { if (event.detail && event.target.tagName === "BUTTON") event.target.blur(); });
 window.addEventListener("resize", () => { if (item) paint(); });
 
 queue(async () => {
