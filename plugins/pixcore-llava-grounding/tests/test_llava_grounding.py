@@ -19,7 +19,9 @@ from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
+from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.conformance import check_registration
 from pixcore.testing.geometry import check_geometry
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
@@ -153,6 +155,13 @@ def test_the_cache_folder_holds_the_same_model(
 
 def test_visual_tokens_lie_where_the_layout_says(options: dict[str, object]) -> None:
     assert check_geometry(adapter(options)) == []
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_the_contract_of_adapters(options: dict[str, object], fidelity: Fidelity) -> None:
+    config = LlavaGroundingConfig.model_validate(options)
+    registration = registry().get(Kind.MODEL, "llava-grounding")
+    assert check_registration(registration, config, Context(fidelity=fidelity)) == []
 
 
 def test_attention_is_refused(options: dict[str, object]) -> None:

@@ -20,7 +20,9 @@ from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
+from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.conformance import check_registration
 from pixcore.testing.geometry import check_geometry
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
@@ -172,6 +174,13 @@ def test_the_cache_folder_holds_the_same_model(release: Any, corrected: list[Res
 
 def test_visual_tokens_lie_where_the_layout_says(release: Any) -> None:
     assert check_geometry(adapter(release)) == []
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_the_contract_of_adapters(release: Any, fidelity: Fidelity) -> None:
+    config = OmgLlavaConfig.model_validate(release.options())
+    registration = registry().get(Kind.MODEL, "omg-llava")
+    assert check_registration(registration, config, Context(fidelity=fidelity)) == []
 
 
 def test_attention_is_refused(release: Any) -> None:

@@ -23,7 +23,9 @@ from pydantic import ValidationError
 
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
+from pixcore.plugins import Kind, registry
 from pixcore.records import Protocol, Request
+from pixcore.testing.conformance import check_registration
 
 ECHO = """
     def predict(model, request):
@@ -316,6 +318,11 @@ def test_a_stranger_on_the_port_gets_nothing(make_worker: MakeWorker, requests: 
     assert process is not None
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{process._address}/info")
+
+
+def test_the_contract_of_adapters(write_manifest: Callable[..., Path]) -> None:
+    config = WorkerConfig(manifest=write_manifest(ECHO))
+    assert check_registration(registry().get(Kind.MODEL, "worker"), config) == []
 
 
 def test_attention_is_refused(make_worker: MakeWorker, requests: list[Request]) -> None:
