@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pixcore.components import Config
+from pixcore.components import ModelConfig
 
 _WHOLE = 64 << 20  # a file up to this size is hashed whole
 _ENDS = 1 << 20  # of a larger one, its size and both ends
 
 
-class TransformersConfig(Config):
+class TransformersConfig(ModelConfig):
     """What to load and how to generate."""
 
     checkpoint: str = Field(description="A folder, or a name on the hub.")
