@@ -1,0 +1,78 @@
+"""The report page beside the paper's figures, and the configs of the systems that segment themselves."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pixcore.config import read_yaml, resolve
+from pixcore.errors import UserError
+from pixcore.plugins import registry
+
+HERE = Path(__file__).resolve().parents[1]
+OWN_MASKS = ("glamm-7b", "glamm-regcap-7b", "lisa-7b", "llava-grounding-7b", "omg-llava-7b")
+
+
+@pytest.fixture(scope="module")
+def report() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("paper_report", HERE / "report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_row_of_the_paper_has_its_config(report: ModuleType) -> None:
+    configs = {path.stem for path in HERE.glob("*.yaml")}
+    assert {config for config, _ in report.SYSTEMS.values()} == configs
+    assert len(list(report.lines(Path("nowhere")))) == 2 * len(report.SYSTEMS)
+
+
+def test_s_of_the_papers_own_columns(report: ModuleType) -> None:
+    compared = 0
+    for line in report.lines(Path("nowhere")):
+        paper = {name: cell.paper for name, cell in line.cells.items()}
+        if paper["S"] is not None:
+            assert report.harmonic(paper) == pytest.approx(paper["S"], abs=0.051)
+            compared += 1
+    assert compared == 27
+
+
+def test_our_figures_stand_beside_the_papers_with_the_difference(report: ModuleType, tmp_path: Path) -> None:
+    assert "Nothing has been run" in report.page(list(report.lines(tmp_path)))
+    folder = tmp_path / "llava-1.5-7b-pixmmvp-published"
+    folder.mkdir()
+    figures = {
+        name: {"value": value} for name, value in {"A†": 25.0, "A": 28.0, "M†": None, "M": 40.5, "S": 33.0}.items()
+    }
+    (folder / "summary.json").write_text(json.dumps({"rows": [{"name": "oracle", "figures": figures}]}))
+    found = list(report.lines(tmp_path))
+    (line,) = (
+        one for one in found if (one.method, one.base, one.benchmark) == ("PixFoundation (oracle)", "7B", "pixmmvp")
+    )
+    assert (line.cells["M"].paper, line.cells["M"].ours["published"]) == (38.0, 40.5)
+    page = report.page(found)
+    assert "40.5<small>+2.5</small>" in page
+    assert "Nothing has been run" not in page
+    (bare,) = (one for one in found if (one.method, one.base, one.benchmark) == ("LLaVA-1.5", "7B", "pixmmvp"))
+    assert bare.cells["A"].ours["published"] == 28.0
+    assert bare.cells["M"].ours["published"] is None
+
+
+@pytest.mark.parametrize("name", OWN_MASKS)
+def test_configs_of_systems_that_segment_themselves(name: str) -> None:
+    try:
+        resolved = resolve(read_yaml(HERE / f"{name}.yaml"), registry())
+    except UserError as error:
+        pytest.skip(str(error))
+    assert resolved.masks is None
+    assert resolved.extractor is None
+    assert resolved.config.fidelity == "published"
