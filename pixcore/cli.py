@@ -19,6 +19,7 @@ _COMMANDS = {
     "report": ("pixcore.commands.report:report", "Write a run's report again."),
     "compare": ("pixcore.commands.compare:compare_command", "Two runs side by side: paired differences, and what flipped."),
     "plugins": ("pixcore.commands.plugins:plugins", "What is installed, and what failed to load."),
+    "verify": ("pixcore.commands.verify:verify", "A model on ten fixed images, beside what is expected of it."),
     "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
 }
 """Name of each command: where it is, and its one line, so that help imports none of them."""
