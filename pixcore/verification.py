@@ -1,8 +1,8 @@
 """Ten fixed images for a model that its plugin's author could not run: what it says, beside what is expected.
 
 The images are drawn from formulas, so they are the same everywhere and need no download. A plugin stores what its model
-is known to give on them as `expectations.json` in its package: `{MODEL: {FIDELITY: {CASE: {"text", "mask"}}}}`, a case in
-the form that a report has it.
+is known to give on them as `expectations.json` in its package: `{MODEL: {FIDELITY: {CASE: {"text", "mask"}}}}`, a
+case in the form that a report has it.
 """
 
 from __future__ import annotations
