@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ PICKLES = (".bin", ".pth", ".pt")
 # In this order: where a folder has both forms, safetensors need no trust and no unpickling.
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model*.safetensors", "*.safetensors", "*pytorch_model*.bin", "*.pth", "*.pt")
+
+
+_MAPPED_BYTES = 64 << 20
 
 
 class CheckpointError(ModelError):
@@ -63,41 +68,80 @@ def shards(path: Path) -> list[Path]:
 def read(path: Path) -> Iterator[tuple[str, Tensor]]:
     """The names and tensors of one file, in file order.
 
-    Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it
-    is used and not before.
+    Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it is used and
+    not before. The file is opened anew every so many bytes: a mapping keeps all pages that were ever looked at in
+    memory for as long as it lives, which would add up to the whole file.
 
     Raises:
         CheckpointError: The file is damaged, or is a pickle of more than tensors.
     """
-    yield from _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    names: Sequence[str] | None = None
+    done = 0
+    while names is None or done < len(names):
+        taken = 0
+        with _opened(path) as file:
+            names = names or file.names
+            while done < len(names) and (taken < _MAPPED_BYTES or not file.mapped):
+                tensor = file.tensor(names[done])
+                taken += tensor.nbytes
+                yield names[done], tensor
+                done += 1
+                del tensor
+        if not names:
+            return
 
 
-def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+@dataclass
+class _File:
+    """An open checkpoint file.
+
+    Attributes:
+        names: Of its tensors.
+        tensor: Gives one.
+        mapped: Whether tensors are views on the file; else all are in memory while it is open.
+    """
+
+    names: Sequence[str]
+    tensor: Callable[[str], Tensor]
+    mapped: bool
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_File]:
+    if path.suffix != ".safetensors":
+        yield _opened_pickle(path)
+        return
     try:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - not a mapping
-                yield name, file.get_tensor(name)
+        opened = safe_open(path, framework="pt")
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
+    with opened as file:
+        yield _File(list(file.keys()), file.get_tensor, mapped=True)
 
 
-def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
-    for name, value in list(_unwrap(_unpickle(path)).items()):
+def _opened_pickle(path: Path) -> _File:
+    unpickled, mapped = _unpickle(path)
+    content = _unwrap(unpickled)
+
+    def tensor(name: str) -> Tensor:
+        value = content[name]
         if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"{path}: {name} is a {type(value).__name__}, not a tensor",
                 hint="expected a state dict, bare or under the key state_dict or model",
             )
-        yield name, value
+        return value
+
+    return _File(list(content), tensor, mapped)
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path) -> tuple[Any, bool]:
     try:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
         except RuntimeError:
             # Files older than torch 1.6's zip format cannot be mapped.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True), False
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a plain file of weights: {str(error).splitlines()[0]}",
