@@ -165,6 +165,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             )
         path = self._image_path(row)
         size = _header_size(path) if path is not None else annotated.stated_size()
+        if size is None and question is not None and question.image is not None:
+            size = Image(question.image, row.file.name).size
         task = question.task if question is not None and question.task else ("Relation" if row.relates else "Count")
         return Sample(
             id=row.id,

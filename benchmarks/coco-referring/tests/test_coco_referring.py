@@ -1,0 +1,157 @@
+"""A user's own data: COCO files with expressions, tables of them, RefCOCO's layout; and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from pixcore_coco_referring.benchmark import CocoReferring
+from pixcore_coco_referring.config import CocoReferringConfig
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.records import Sample
+
+SQUARE = [[10, 10, 20, 10, 20, 20, 10, 20]]
+OTHER = [[30, 5, 38, 5, 38, 15, 30, 15]]
+
+
+def document() -> dict[str, Any]:
+    return {
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 40, "height": 30, "expression": "both squares"},
+            {"id": 2, "file_name": "b.png", "width": 40, "height": 30, "expressions": ["the cat", "a cat"]},
+            {"id": 3, "file_name": "c.png", "width": 40, "height": 30},
+        ],
+        "annotations": [
+            {"id": 7, "image_id": 1, "segmentation": SQUARE, "expression": "the left square"},
+            {"id": 8, "image_id": 1, "segmentation": OTHER, "expressions": ["the right square", "the far one"]},
+            {"id": 9, "image_id": 3, "segmentation": SQUARE},
+        ],
+        "categories": [],
+    }
+
+
+def write(root: Path, content: dict[str, Any]) -> Path:
+    root.mkdir(exist_ok=True)
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
+
+
+def load(root: Path, **options: Any) -> dict[str, Sample]:
+    return {one.id: one for one in CocoReferring(CocoReferringConfig(root=root, **options)).samples()}
+
+
+def test_expressions_of_annotations_and_of_images(tmp_path: Path) -> None:
+    samples = load(write(tmp_path / "d", document()))
+    assert {name: one.expression for name, one in samples.items()} == {
+        "7": "the left square",
+        "8.0": "the right square",
+        "8.1": "the far one",
+        "1": "both squares",
+        "2.0": "the cat",
+        "2.1": "a cat",
+    }
+    assert samples["2.0"].absent
+    assert samples["7"].mask == masks.from_polygons(SQUARE, (40, 30))
+    whole = masks.decode(samples["1"].mask)  # type: ignore[arg-type]
+    parts = [masks.decode(samples[name].mask) for name in ("7", "8.0")]  # type: ignore[arg-type]
+    np.testing.assert_array_equal(whole, parts[0] | parts[1])
+
+
+def test_questions_and_pairs_come_along(tmp_path: Path) -> None:
+    content = document()
+    facts = {"question": "How many?", "options": ["1", "2"], "answer": 1, "pair": 4, "categories": {"kind": "count"}}
+    content["images"][0].update(facts)
+    sample = load(write(tmp_path / "d", content))["1"]
+    assert (sample.question, sample.options, sample.answer) == ("How many?", ("1", "2"), 1)
+    assert (sample.pair, sample.categories) == ("4", {"kind": "count"})
+
+
+def test_expressions_from_a_table(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "said.csv").write_text("\ufeffannotation_id,image,expression\n9,,the square\n,c.png,all of it\n")
+    samples = load(root, expressions="said.csv")
+    assert samples["9"].expression == "the square"
+    assert samples["3"].expression == "all of it"
+
+
+def test_a_size_that_nothing_states_comes_from_the_image(tmp_path: Path) -> None:
+    content = document()
+    for image in content["images"]:
+        del image["width"], image["height"]
+    root = write(tmp_path / "d", content)
+    for name in "abc":
+        PILImage.new("RGB", (50, 60)).save(root / f"{name}.png")
+    assert load(root)["7"].mask["size"] == [60, 50]  # type: ignore[index]
+
+
+def test_refcocos_layout(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "annotations.json").rename(root / "instances.json")
+    references = [
+        {"ref_id": 5, "ann_id": 7, "image_id": 1, "split": "val", "sentences": [{"sent": "left", "raw": "Left one"}]},
+        {"ref_id": 6, "ann_id": 8, "image_id": 1, "split": "testA", "sentences": [{"sent": "right"}, {"sent": "far"}]},
+    ]
+    (root / "refs.json").write_text(json.dumps(references))
+    options = {"annotations": "instances.json", "refs": "refs.json"}
+    samples = load(root, **options)
+    assert [(one.id, one.expression) for one in samples.values()] == [
+        ("5", "Left one"),
+        ("6.0", "right"),
+        ("6.1", "far"),
+    ]
+    assert list(load(root, split="val", **options)) == ["5"]
+    with pytest.raises(DataError, match="has no split 'train'"):
+        load(root, split="train", **options)
+    (root / "refs.json").write_text(json.dumps([{**references[0], "ann_id": 99}]))
+    with pytest.raises(DataError, match="reference 5 lacks or misses 99"):
+        load(root, **options)
+
+
+Change = Callable[[dict[str, Any]], Any]
+DAMAGES: dict[str, tuple[Change, str]] = {
+    "no images": (lambda d: d.pop("images"), "has no list of images"),
+    "an annotation without image": (lambda d: d["annotations"][0].pop("image_id"), "annotation 7 has no image_id"),
+    "two points": (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "polygon with 2 points"),
+    "another size": (
+        lambda d: d["annotations"][0].update(segmentation=dict(masks.empty((5, 5)))),
+        "is 5x5 pixels, its image is 40x30",
+    ),
+    "duplicate ids": (lambda d: d["annotations"][1].update(id=7), "two annotations have the id 7"),
+    "an id that an image and an annotation share": (lambda d: d["annotations"][0].update(id=1), "two samples"),
+    "no expressions": (
+        lambda d: [
+            one.pop(key, None) for one in d["images"] + d["annotations"] for key in ("expression", "expressions")
+        ],
+        "holds no expression",
+    ),
+    "an answer beyond the options": (
+        lambda d: d["images"][0].update(options=["1"], answer=3),
+        "has the answer 3",
+    ),
+    "no segmentation": (lambda d: d["annotations"][0].pop("segmentation"), "has no segmentation"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_every_damage_is_named(case: str, tmp_path: Path) -> None:
+    change, message = DAMAGES[case]
+    content = document()
+    change(content)
+    with pytest.raises(DataError) as caught:
+        load(write(tmp_path / "d", content))
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_table_about_something_unknown(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "said.csv").write_text("annotation_id,expression\n77,the square\n")
+    with pytest.raises(DataError, match="unknown annotation '77'"):
+        load(root, expressions="said.csv")
