@@ -17,7 +17,7 @@ _COMMANDS = {
     "ground": ("pixcore.commands.ground:ground", "One image, one expression: phrases, points, masks, as a picture."),
     "score": ("pixcore.commands.score:score", "Score predictions made elsewhere."),
     "report": ("pixcore.commands.report:report", "Write a run's report again."),
-    "compare": ("pixcore.commands.compare:compare_command", "Two runs side by side: paired differences, and what flipped."),
+    "compare": ("pixcore.commands.compare:compare_command", "Two runs side by side: differences, and what flipped."),
     "emergence": ("pixcore.commands.emergence:emergence", "When and where grounding emerges, as figures."),
     "benchmarks": ("pixcore.commands.benchmarks:benchmarks", "Get benchmarks, check them, build your own."),
     "annotate": ("pixcore.commands.annotate:annotate", "Keep, drop or draw masks on a local page."),
