@@ -1,0 +1,54 @@
+"""`python -m pixcore_openai concepts PHRASES.csv LETTERS.csv`: a judge's concepts for `pixcore emergence`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import click
+
+from pixcore.errors import DataError, PixcoreError, UserError
+from pixcore.run_folder import replacing
+from pixcore.tables import read_table
+from pixcore_openai.config import TextConfig
+from pixcore_openai.texts import classify_phrases
+
+
+@click.group()
+def main() -> None:
+    """Ask a language model about text."""
+
+
+@main.command()
+@click.argument("phrases", type=click.Path(path_type=Path))
+@click.argument("letters", type=click.Path(path_type=Path))
+@click.option("--model", default="gpt-4o", show_default=True)
+@click.option("--base-url", help="A server of your own, such as http://localhost:8000/v1")
+@click.option("--store", type=click.Path(path_type=Path), default=Path("runs/store"), show_default=True)
+def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, store: Path) -> None:
+    """Ask what the noun phrases in PHRASES are about, and write their letters.
+
+    PHRASES is the phrases.csv of `pixcore emergence` (columns sample_id, phrase, text); LETTERS is what its --judged
+    reads. A phrase without a readable answer gets no letters.
+    """
+    rows = read_table(phrases, ("sample_id", "phrase", "text"))
+    pairs = [(row["phrase"], row["text"]) for row in rows]
+    found = classify_phrases(pairs, TextConfig(model=model, base_url=base_url), store=store)
+    failed = 0
+    with replacing(letters) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["sample_id", "letters"])
+        for row, outcome in zip(rows, found, strict=True):
+            if isinstance(outcome, UserError) and not isinstance(outcome, DataError):
+                raise outcome
+            failed += outcome is None or isinstance(outcome, Exception)
+            named = "" if outcome is None or isinstance(outcome, Exception) else ", ".join(outcome)
+            writer.writerow([row["sample_id"], named])
+    click.echo(f"{len(rows)} phrases, {failed} without an answer: {letters}")
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=True)
+    except PixcoreError as error:
+        raise SystemExit(f"pixcore_openai: {error}") from None

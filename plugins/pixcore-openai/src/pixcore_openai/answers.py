@@ -1,0 +1,71 @@
+"""Reading what a language model said. What can't be read is None: nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+
+def read_number(text: str, count: int, *, published: bool) -> int | None:
+    """The number of a picture, from 1 to `count`.
+
+    `published` takes the first digits anywhere, as the released script does; it differs where these name no picture,
+    for there the script crashes or takes the first. `corrected` wants them to be the only number.
+    """
+    structured = _field(text, "number")
+    if isinstance(structured, int) and not isinstance(structured, bool):
+        number: int | None = structured
+    else:
+        found = re.findall(r"(?<![\d.\-])\d+(?!\.?\d)", text)
+        if published:
+            first = re.search(r"\d+", text)
+            number = int(first.group()[:9]) if first else None
+        else:
+            number = int(found[0][:9]) if len(set(found)) == 1 else None
+    return number if number is not None and 1 <= number <= count else None
+
+
+def read_yes_no(text: str, *, published: bool) -> bool | None:
+    """Yes or no. `published` reads what the released scripts do: the word alone, full stops after it, any case."""
+    structured = _field(text, "answer")
+    if isinstance(structured, str):
+        text = structured
+    if published:
+        match = re.match(r"^(yes|no)\.*$", text.strip(), re.IGNORECASE)
+        return None if match is None else match.group(1).lower() == "yes"
+    words = set(re.findall(r"\b(yes|no)\b", text.lower()))
+    return words == {"yes"} if len(words) == 1 else None
+
+
+def read_letters(text: str) -> tuple[str, ...] | None:
+    """Letters a to f, as the released script splits them: at commas, without parentheses, else the first word."""
+    structured = _field(text, "letters")
+    if isinstance(structured, list):
+        found = [str(one).lower() for one in structured]
+    else:
+        bare = [part.strip().strip("().").lower() for part in text.split(",")]
+        first = re.match(r"\s*\(?([a-f])\b", text.lower())
+        found = [part for part in bare if part in tuple("abcdef")] or ([first.group(1)] if first else [])
+    letters = tuple(dict.fromkeys(one for one in found if one in tuple("abcdef")))
+    return letters or None
+
+
+def read_objects(text: str) -> tuple[str, ...] | None:
+    """The names in {"objects": [...]}; an empty list is an answer."""
+    names = _field(text, "objects")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _field(text: str, key: str) -> Any:
+    """One field of a JSON object, which some models put between words or fences."""
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or end < start:
+        return None
+    try:
+        document = json.loads(text[start : end + 1])
+    except ValueError:
+        return None
+    return document.get(key) if isinstance(document, dict) else None

@@ -1,0 +1,146 @@
+"""The Batch API: many calls in one file, answered within a day at half the price.
+
+Calls that wait at the same time go into one batch. Which batch a call went into is kept at once, so that a process that
+is stopped while a batch is under way finds its answers there later and pays for none twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+
+from pixcore.components import Context
+from pixcore.errors import SampleError
+from pixcore_openai.faults import MayPass, RefusedRequest, explain
+from pixcore_openai.server import Completion, Server, read_completion
+
+_QUIET = 2.0  # seconds without a new call after which a batch is sent
+_LARGEST_FILE = 100_000_000  # bytes; OpenAI takes 200 MB
+_OVER = ("completed", "failed", "expired", "cancelled")
+
+
+class Batches:
+    """Collects calls and asks them together. Lives in one event loop.
+
+    Args:
+        server: Whose client is used.
+        context: Where the batch of each call is kept.
+        poll: Seconds between questions whether a batch is finished.
+    """
+
+    def __init__(self, server: Server, context: Context, poll: float) -> None:
+        self._server = server
+        self._context = context
+        self._poll = poll
+        self._waiting: dict[str, tuple[bytes, asyncio.Future[Completion]]] = {}
+        self._flush: asyncio.Task[None] | None = None
+        self._results: dict[str, asyncio.Task[Mapping[str, Any]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def complete(self, key: str, body: Mapping[str, Any]) -> Completion:
+        """Ask in a batch; waits until it is finished.
+
+        Args:
+            key: The exchange's key, the call's name in the batch.
+            body: As for a call of its own.
+
+        Raises:
+            RefusedRequest: The server calls the request wrong.
+            SampleError: The batch has no answer for this call.
+            UserError: No batch can succeed.
+        """
+        plain = {**{name: value for name, value in body.items() if name != "extra_body"}, **body.get("extra_body", {})}
+        known = self._context.recall(f"batch/{key}") if self._context.recall is not None else None
+        if known is not None:
+            results = await self._collect(known)
+            if key in results:
+                return _read(results[key], self._server)
+        call = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": plain}
+        line = json.dumps(call).encode() + b"\n"
+        answer: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = (line, answer)
+        if self._flush is not None:
+            self._flush.cancel()
+        full = sum(len(one) for one, _ in self._waiting.values()) > _LARGEST_FILE
+        self._flush = asyncio.ensure_future(self._send_after(0.0 if full else _QUIET))
+        return await answer
+
+    async def _send_after(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        waiting, self._waiting, self._flush = self._waiting, {}, None
+        task = asyncio.ensure_future(self._send(waiting))
+        self._tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, waiting: Mapping[str, tuple[bytes, asyncio.Future[Completion]]]) -> None:
+        client = self._server.client
+        try:
+            content = b"".join(line for line, _ in waiting.values())
+            file = await client.files.create(file=("calls.jsonl", content), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+            )
+            if self._context.remember is not None:
+                for key in waiting:
+                    self._context.remember(f"batch/{key}", batch.id)
+            results = await self._collect(batch.id)
+        except Exception as error:
+            meaning = explain(error, self._server.place)
+            for _, answer in waiting.values():
+                answer.set_exception(SampleError(f"the batch failed: {meaning}") if _passes(meaning) else meaning)
+            return
+        for key, (_, answer) in waiting.items():
+            try:
+                if key not in results:
+                    raise SampleError(f"the batch {batch.id} has no answer for this call")
+                answer.set_result(_read(results[key], self._server))
+            except Exception as error:
+                answer.set_exception(error)
+
+    async def _collect(self, batch_id: str) -> Mapping[str, Any]:
+        """The results of a batch by key; asked for once, however many calls wait."""
+        if batch_id not in self._results:
+            self._results[batch_id] = asyncio.ensure_future(self._wait_for(batch_id))
+        return await self._results[batch_id]
+
+    async def _wait_for(self, batch_id: str) -> Mapping[str, Any]:
+        client = self._server.client
+        while True:
+            try:
+                batch = await client.batches.retrieve(batch_id)
+            except openai.APIConnectionError:
+                await asyncio.sleep(self._poll)  # the batch goes on without us
+                continue
+            if batch.status in _OVER:
+                break
+            await asyncio.sleep(self._poll)
+        results: dict[str, Any] = {}
+        for file_id in (batch.output_file_id, batch.error_file_id):
+            if file_id:
+                content = await client.files.content(file_id)
+                for line in content.text.splitlines():
+                    if line.strip():
+                        result = json.loads(line)
+                        results[result["custom_id"]] = result
+        return results
+
+
+def _passes(meaning: Exception) -> bool:
+    return isinstance(meaning, MayPass)
+
+
+def _read(result: Mapping[str, Any], server: Server) -> Completion:
+    response = result.get("response") or {}
+    status = response.get("status_code")
+    if status == 200:
+        try:
+            return read_completion(json.dumps(response["body"]).encode(), server.key)
+        except MayPass as error:
+            raise SampleError(f"the batch's answer can't be read: {error}") from None
+    said = json.dumps(result.get("error") or (response.get("body") or {}).get("error") or "no reason given")[:300]
+    kind = RefusedRequest if status in (400, 422) else SampleError
+    raise kind(f"the batch's call failed ({status}): {said}")

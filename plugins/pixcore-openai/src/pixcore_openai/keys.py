@@ -1,0 +1,66 @@
+"""Where the key comes from, and that it goes nowhere: environment or a private file in, nothing out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from pixcore.errors import UserError
+
+NO_KEY = "none"
+"""What a server without keys is sent; the client insists on something."""
+
+HOW_LOCAL = (
+    "point it to a server of your own with base_url: http://localhost:8000/v1 (vLLM, transformers serve, llama.cpp) or "
+    "http://localhost:11434/v1 (Ollama)"
+)
+
+
+def read_key(variable: str, file: Path | None, *, needed: bool) -> str:
+    """The key.
+
+    Args:
+        variable: An environment variable.
+        file: A file to read it from instead.
+        needed: Whether the server asks for one.
+
+    Returns:
+        The key, or `NO_KEY`.
+
+    Raises:
+        UserError: It is needed and missing, or others than its owner may read the file.
+    """
+    if file is not None:
+        return _from_file(file)
+    key = os.environ.get(variable, "").strip()
+    if key:
+        return key
+    if needed:
+        raise UserError(
+            f"a language model is to be asked at OpenAI, and {variable} is not set",
+            hint=f"set it, name a file with api_key_file:, or {HOW_LOCAL}",
+        )
+    return NO_KEY
+
+
+def _from_file(file: Path) -> str:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"can't read the key from api_key_file: {file}: {reason}", hint="check the path") from None
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UserError(
+            f"api_key_file: {file} has mode {stat.S_IMODE(mode):03o}: others may read the key",
+            hint=f"chmod 600 {file}",
+        )
+    if not text or len(text.split()) != 1:
+        raise UserError(f"api_key_file: {file} holds no key", hint="expected one line with the key alone")
+    return text
+
+
+def redact(text: str, key: str) -> str:
+    """Take the key out of a text that comes from the server: some name it in their errors."""
+    return text.replace(key, "[key]") if key != NO_KEY else text

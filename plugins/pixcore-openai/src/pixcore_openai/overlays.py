@@ -1,0 +1,85 @@
+"""The pictures that a language model is shown: the image, and the image with one candidate highlighted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from scipy import ndimage
+
+from pixcore.masks import Mask, blend
+from pixcore_openai.config import Overlay
+
+_RED = (255, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What is sent of one image.
+
+    Attributes:
+        pixels: (height, width, 3) RGB.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of size and pixels; the PNG's own bytes may differ between versions of the encoder."""
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def data_url(self) -> str:
+        """A PNG, as a request holds it: lossless, so that a thin mask's edge is not smeared."""
+        buffer = io.BytesIO()
+        PILImage.fromarray(self.pixels).save(buffer, "PNG", compress_level=3)
+        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def plain(image: PILImage.Image, max_side: int | None) -> Picture:
+    """The image itself, scaled down only where that is asked for."""
+    return _scaled(np.asarray(image, np.uint8), max_side)
+
+
+def highlighted(
+    image: PILImage.Image, mask: Mask, *, overlay: Overlay = "blend", opacity: float = 0.5, max_side: int | None = None
+) -> Picture:
+    """The image with one mask shown.
+
+    Args:
+        image: RGB.
+        mask: (height, width), of the image's size.
+        overlay: "blend" covers the mask in red, as the paper does; "outline" draws its edge, three pixels wide;
+            "dim" darkens what is outside.
+        opacity: Of the red, or of the dark.
+        max_side: Scale down to this afterwards.
+    """
+    pixels = np.asarray(image, np.uint8)
+    if overlay == "blend":
+        shown = blend(pixels, mask, colour=_RED, opacity=opacity)
+    elif overlay == "outline":
+        ring = ndimage.binary_dilation(mask, iterations=2) & ~ndimage.binary_erosion(mask)
+        shown = blend(pixels, ring, colour=_RED, opacity=1.0)
+    else:
+        shown = blend(pixels, ~mask, colour=(0, 0, 0), opacity=opacity)
+    return _scaled(shown, max_side)
+
+
+def _scaled(pixels: NDArray[np.uint8], max_side: int | None) -> Picture:
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if max_side is None or longest <= max_side:
+        return Picture(pixels)
+    size = (max(1, round(width * max_side / longest)), max(1, round(height * max_side / longest)))
+    resized = PILImage.fromarray(pixels).resize(size, PILImage.Resampling.LANCZOS)
+    return Picture(np.asarray(resized, np.uint8))

@@ -1,0 +1,193 @@
+"""One server: calls through the official client, with retries, a limit that adapts, and an end to patience."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import openai
+
+from pixcore.errors import SampleError
+from pixcore_openai.config import OFFICIAL, ServerConfig
+from pixcore_openai.faults import MayPass, Place, RefusedRequest, ServerDown, explain
+from pixcore_openai.keys import NO_KEY, read_key, redact
+from pixcore_openai.limiter import Limiter
+
+LARGEST_ANSWER = 2_000_000  # bytes; a yes, a number or a few names with all their metadata are a few thousand
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
+_GIVEN_UP_IN_A_ROW = 5
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a server answered.
+
+    Attributes:
+        text: The answer; empty if there is none.
+        refusal: Why it declines to answer; empty if it does not.
+        served: The model's name as the server has it.
+        fingerprint: The server's own fingerprint of the model, or empty.
+        usage: Tokens as the server counted them: "input", "output".
+        attempts: How many calls it took.
+    """
+
+    text: str
+    refusal: str
+    served: str
+    fingerprint: str
+    usage: Mapping[str, int]
+    attempts: int = 1
+
+
+class Server:
+    """Asks one server. Lives in one event loop.
+
+    Args:
+        config: Which server, and how patiently.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.limiter = Limiter(config.concurrency)
+        needed = config.address == OFFICIAL or bool(config.azure_api_version)
+        self.key = read_key(config.api_key_env, config.api_key_file, needed=needed)
+        self.place = Place(config.address, config.model, str(config.api_key_file or config.api_key_env))
+        self.client = self._client()
+        self.calls = 0
+        self._failing_since: float | None = None
+        self._given_up = 0
+
+    def _client(self) -> openai.AsyncOpenAI:
+        # our own retries: the client's know neither the limit nor that a server is dead
+        if self.config.azure_api_version is not None:
+            return openai.AsyncAzureOpenAI(
+                api_key=self.key,
+                azure_endpoint=str(self.config.base_url),
+                api_version=self.config.azure_api_version,
+                max_retries=0,
+            )
+        return openai.AsyncOpenAI(api_key=self.key, base_url=self.config.address, max_retries=0)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+    async def complete(self, body: Mapping[str, Any]) -> Completion:
+        """Ask until there is an answer, or no sense in asking.
+
+        Raises:
+            RefusedRequest: The server calls the request wrong.
+            SampleError: Every attempt failed.
+            UserError: No call can succeed: a wrong key, an unknown model, a dead server.
+        """
+        reason = ""
+        for attempt in range(1, self.config.attempts + 1):
+            try:
+                completion = await self._attempt(body)
+            except MayPass as error:
+                reason = redact(str(error), self.key)
+                self._watch(reason)
+                if attempt < self.config.attempts:
+                    await asyncio.sleep(self._wait(attempt, error))
+                continue
+            except RefusedRequest as error:
+                raise RefusedRequest(redact(error.message, self.key)) from None
+            return replace(completion, attempts=attempt)
+        self._given_up += 1
+        if self._given_up >= _GIVEN_UP_IN_A_ROW and self._failing_since is not None:
+            raise self._down(reason)
+        raise SampleError(f"{self.config.address}: {self.config.attempts} attempts failed, the last: {reason}")
+
+    async def _attempt(self, body: Mapping[str, Any]) -> Completion:
+        async with self.limiter.slot() as began:
+            self.calls += 1
+            try:
+                async with asyncio.timeout(self.config.timeout):
+                    raw = await self._send(body)
+                completion = read_completion(raw, self.key)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                meaning = explain(error, self.place)
+                if isinstance(meaning, MayPass):
+                    if meaning.crowded:
+                        self.limiter.shrink(began, meaning.wait)
+                    if meaning.answered:
+                        self._failing_since = None
+                    elif self._failing_since is None:
+                        self._failing_since = began
+                else:
+                    self._failing_since = None
+                raise meaning from None
+            self.limiter.succeed()
+            self._failing_since, self._given_up = None, 0
+            return completion
+
+    async def _send(self, body: Mapping[str, Any]) -> bytes:
+        """The raw body of one answer, read with a cap on its size."""
+        received = bytearray()
+        create = self.client.chat.completions.with_streaming_response.create
+        async with create(**body) as response:
+            async for chunk in response.iter_bytes():
+                received += chunk
+                if len(received) > LARGEST_ANSWER:
+                    raise SampleError(f"{self.config.address} answers with more than {LARGEST_ANSWER} bytes")
+        return bytes(received)
+
+    def _wait(self, attempt: int, error: MayPass) -> float:
+        if error.wait is not None:
+            if error.wait > self.config.patience:
+                raise ServerDown(
+                    f"{self.config.address} asks to wait {error.wait:.0f} s, longer than patience: allows",
+                    hint="run again later: everything answered is kept",
+                )
+            return error.wait
+        return float(min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0))
+
+    def _watch(self, reason: str) -> None:
+        if self._failing_since is None:
+            return
+        if asyncio.get_running_loop().time() - self._failing_since > self.config.patience:
+            raise self._down(reason)
+
+    def _down(self, reason: str) -> ServerDown:
+        since = self._failing_since if self._failing_since is not None else 0.0
+        silent = asyncio.get_running_loop().time() - since
+        return ServerDown(
+            f"{self.config.address} has answered nothing for {silent:.0f} s, the last: {reason}",
+            hint="is it up? run again later: everything answered is kept",
+        )
+
+
+def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
+    """Read the body of an answer.
+
+    Raises:
+        MayPass: It is no JSON, or no chat completion: cut off, or a proxy's page.
+    """
+    try:
+        document = json.loads(redact(raw.decode("utf-8"), key))
+        choice = document["choices"][0]
+        message = choice["message"]
+        content, refusal = message.get("content"), message.get("refusal")
+        text = _text(content)
+        usage = document.get("usage") or {}
+        counted = {"input": int(usage.get("prompt_tokens") or 0), "output": int(usage.get("completion_tokens") or 0)}
+        served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise MayPass(f"the answer is no chat completion: {type(error).__name__}") from None
+    if not refusal and choice.get("finish_reason") == "content_filter":
+        refusal = "stopped by the server's content filter"
+    return Completion(text, str(refusal or ""), served, fingerprint, counted)
+
+
+def _text(content: Any) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part.get("type") == "text")
