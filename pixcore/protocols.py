@@ -109,6 +109,4 @@ def _fill(template: str, **fields: str) -> str:
     try:
         return template.format(**fields)
     except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(
-            f"prompt template {template!r} can't be filled: {error}", hint=_FIELDS
-        ) from error
+        raise ConfigError(f"prompt template {template!r} can't be filled: {error}", hint=_FIELDS) from error
