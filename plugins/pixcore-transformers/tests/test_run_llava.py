@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from pixcore_transformers.testing.llava import TinyLlava
 
 from pixcore.cli import main
-from pixcore_transformers.testing.llava import TinyLlava
 
 CONFIG = """
 benchmark: mini-world
