@@ -11,7 +11,7 @@ from pixcore.errors import DataError, PixcoreError, UserError
 from pixcore.run_folder import replacing
 from pixcore.tables import read_table
 from pixcore_openai.config import TextConfig
-from pixcore_openai.texts import classify_phrases
+from pixcore_openai.texts import answer_concepts
 
 
 @click.group()
@@ -28,12 +28,12 @@ def main() -> None:
 def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, store: Path) -> None:
     """Ask what the noun phrases in PHRASES are about, and write their letters.
 
-    PHRASES is the phrases.csv of `pixcore emergence` (columns sample_id, phrase, text); LETTERS is what its --judged
+    PHRASES is the phrases.csv of `pixcore emergence` (columns sample_id and prompt); LETTERS is what its --judged
     reads. A phrase without a readable answer gets no letters.
     """
-    rows = read_table(phrases, ("sample_id", "phrase", "text"))
-    pairs = [(row["phrase"], row["text"]) for row in rows]
-    found = classify_phrases(pairs, TextConfig(model=model, base_url=base_url), store=store)
+    rows = read_table(phrases, ("sample_id", "prompt"))
+    questions = [row["prompt"] for row in rows]
+    found = answer_concepts(questions, TextConfig(model=model, base_url=base_url), store=store)
     failed = 0
     with replacing(letters) as file:
         writer = csv.writer(file, lineterminator="\n")

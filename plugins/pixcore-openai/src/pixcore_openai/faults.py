@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 import openai
 
 from pixcore.errors import PixcoreError, SampleError, UserError
+from pixcore_openai.keys import redact
 
 _SHOWN = 300
 
@@ -49,11 +50,13 @@ class Place:
         address: The server.
         model: The model that is asked for.
         variable: Where the key comes from.
+        key: The key itself, to be taken out of whatever the server says.
     """
 
     address: str
     model: str
     variable: str
+    key: str = field(repr=False)
 
 
 def explain(error: Exception, place: Place) -> Exception:
@@ -71,11 +74,11 @@ def explain(error: Exception, place: Place) -> Exception:
         return MayPass("the call took too long")
     # whatever else comes out of reading a body is the connection: the client wraps some of it and passes on the rest
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    return MayPass(f"the connection failed: {type(cause).__name__} {cause}".strip()[:_SHOWN])
+    return MayPass(redact(f"the connection failed: {type(cause).__name__} {cause}".strip(), place.key)[:_SHOWN])
 
 
 def _by_status(error: openai.APIStatusError, place: Place) -> Exception:
-    status, said = error.status_code, _said(error)
+    status, said = error.status_code, redact(_said(error), place.key)[:_SHOWN]
     if status == 429:
         if getattr(error, "code", None) == "insufficient_quota":
             return UserError(f"{place.address}: {said}", hint="the account is out of credit; what was answered is kept")
@@ -99,7 +102,7 @@ def _said(error: openai.APIStatusError) -> str:
     body = error.body
     message = body.get("message") if isinstance(body, Mapping) else None
     lines = str(message or error.message).strip().splitlines()
-    return (lines[0] if lines else "no reason given")[:_SHOWN]
+    return lines[0] if lines else "no reason given"
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pixcore.components import Context
-from pixcore.concepts import judge_prompt
 from pixcore.protocols import letter
 from pixcore_openai.config import Overlay
 
@@ -130,8 +129,3 @@ def grading(
     listing = "; ".join(f"({letter(index)}) {text}" for index, text in enumerate(options))
     fields = {"question": question, "options": listing, "correct": f"{named} {options[answer]}", "response": response}
     return CORRECTED_JUDGE, fields
-
-
-def concepts(noun: str, text: str) -> tuple[Prompt, dict[str, str]]:
-    """What is the phrase about? The paper's wording under either fidelity."""
-    return PUBLISHED_CONCEPTS, {"text": judge_prompt(noun, text)}

@@ -13,7 +13,7 @@ import openai
 
 from pixcore.errors import SampleError
 from pixcore_openai.config import OFFICIAL, ServerConfig
-from pixcore_openai.faults import MayPass, Place, RefusedRequest, ServerDown, explain
+from pixcore_openai.faults import MayPass, Place, ServerDown, explain
 from pixcore_openai.keys import NO_KEY, read_key, redact
 from pixcore_openai.limiter import Limiter
 
@@ -55,7 +55,7 @@ class Server:
         self.limiter = Limiter(config.concurrency)
         needed = config.address == OFFICIAL or bool(config.azure_api_version)
         self.key = read_key(config.api_key_env, config.api_key_file, needed=needed)
-        self.place = Place(config.address, config.model, str(config.api_key_file or config.api_key_env))
+        self.place = Place(config.address, config.model, str(config.api_key_file or config.api_key_env), self.key)
         self.client = self._client()
         self.calls = 0
         self._failing_since: float | None = None
@@ -89,13 +89,11 @@ class Server:
             try:
                 completion = await self._attempt(body)
             except MayPass as error:
-                reason = redact(str(error), self.key)
+                reason = str(error)
                 self._watch(reason)
                 if attempt < self.config.attempts:
                     await asyncio.sleep(self._wait(attempt, error))
                 continue
-            except RefusedRequest as error:
-                raise RefusedRequest(redact(error.message, self.key)) from None
             return replace(completion, attempts=attempt)
         self._given_up += 1
         if self._given_up >= _GIVEN_UP_IN_A_ROW and self._failing_since is not None:

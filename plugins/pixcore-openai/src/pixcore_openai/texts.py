@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pixcore.components import Context
+from pixcore.concepts import judge_prompt
 from pixcore.store import StageStore
 from pixcore_openai import prompts
 from pixcore_openai.answers import read_letters, read_objects
@@ -37,15 +38,25 @@ def classify_phrases(
         In order, letters a to f as in the paper's prompt (`pixcore.concepts.Concept.letter`); None where the answer
         could not be read even when asked again; the error of a call that failed.
     """
+    return answer_concepts((judge_prompt(*item) for item in phrases), config, context=context, store=store)
+
+
+def answer_concepts(
+    questions: Iterable[str],
+    config: TextConfig | None = None,
+    *,
+    context: Context | None = None,
+    store: Path | None = None,
+) -> Iterator[tuple[str, ...] | Exception | None]:
+    """As `classify_phrases`, for finished questions: the column `prompt` of what `pixcore emergence` writes."""
     asker = Asker(config or TextConfig(), _with_store(context or Context(), store))
 
-    async def work(item: tuple[str, str]) -> tuple[str, ...] | None:
-        prompt, fields = prompts.concepts(*item)
-        answer = await asker.ask(Question(prompt, fields), read_letters)
+    async def work(question: str) -> tuple[str, ...] | None:
+        answer = await asker.ask(Question(prompts.PUBLISHED_CONCEPTS, {"text": question}), read_letters)
         letters: tuple[str, ...] | None = answer.value
         return letters
 
-    return asker.overlap(phrases, work)
+    return asker.overlap(questions, work)
 
 
 def parse_objects(

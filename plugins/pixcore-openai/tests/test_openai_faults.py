@@ -1,0 +1,190 @@
+"""What a server can do wrong, each on command over TCP, and what becomes of the sample."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+
+import pytest
+from pixcore_openai.config import JudgeConfig
+from pixcore_openai.judge import OpenAIJudge
+
+from pixcore.errors import SampleError, UserError
+from pixcore.records import Fidelity, Verdict
+
+KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
+ITEM = ("Is the door open?", ("Open", "Closed"), 0, "It is open.")
+
+
+def judge(server, memory, **options):
+    fields = {"fidelity": options.pop("fidelity", Fidelity.CORRECTED)}
+    defaults = {"base_url": server.url, "attempts": 3, "timeout": 5.0}
+    return OpenAIJudge(JudgeConfig(**{**defaults, **options}), memory.context(**fields))
+
+
+def once(fault):
+    """The fault at a question's first call, none afterwards."""
+    return lambda asked, count: fault if count == 0 else None
+
+
+def always(fault):
+    return lambda asked, count: fault
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "503", "drop", "truncated", "wrong", "html"])
+def test_what_may_pass_is_tried_again(server, memory, fault):
+    server.script.faults = once(fault)
+    verdict = judge(server, memory).grade(*ITEM)
+    assert verdict.correct is True
+    assert len(server.calls) == 2
+    (exchange,) = verdict.details["exchanges"]
+    assert exchange["attempts"] == 2
+    assert (exchange["served"], exchange["fingerprint"]) == ("served-model-2026-11", "fp_1")
+    assert verdict.details["served"] == ["served-model-2026-11 fp_1"]
+
+
+@pytest.mark.parametrize("fault", ["hang", "trickle"])
+def test_a_call_that_does_not_end_is_tried_again(server, memory, fault):
+    server.script.faults = once(fault)
+    assert judge(server, memory, timeout=0.5).grade(*ITEM).correct is True
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "drop", "truncated", "wrong"])
+def test_what_does_not_pass_fails_the_sample_alone(server, memory, fault):
+    server.script.faults = lambda asked, count: fault if "bad" in asked.text else None
+    items = [ITEM, (*ITEM[:3], "bad"), (*ITEM[:3], "good")]
+    first, second, third = judge(server, memory).grade_many(items)
+    assert isinstance(second, SampleError)
+    assert "3 attempts" in str(second)
+    assert isinstance(first, Verdict)
+    assert isinstance(third, Verdict)
+    assert len(server.calls) == 5
+
+
+def test_a_huge_answer_fails_the_sample_without_another_try(server, memory):
+    server.script.faults = always("huge")
+    with pytest.raises(SampleError, match="more than 2000000 bytes"):
+        judge(server, memory).grade(*ITEM)
+    assert len(server.calls) == 1
+
+
+def test_a_refused_request_fails_the_sample_without_another_try(server, memory):
+    server.script.faults = always("400")
+    with pytest.raises(SampleError, match="400") as caught:
+        judge(server, memory, structured=False).grade(*ITEM)
+    assert len(server.calls) == 1
+    assert KEY not in str(caught.value)
+
+
+def test_a_refusal_is_an_answer(server, memory):
+    server.script.faults = always("refusal")
+    verdict = judge(server, memory).grade(*ITEM)
+    assert verdict.correct is None
+    assert verdict.reason == "refused: I can't help with that."
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("401", "refuses the key"), ("403", "refuses the key"), ("404", "no model"), ("quota", "credit")],
+)
+def test_what_every_call_would_fail_with_ends_the_run(server, memory, fault, says):
+    server.script.faults = always(fault)
+    outcomes = list(judge(server, memory, concurrency=2).grade_many([(*ITEM[:3], str(n)) for n in range(50)]))
+    assert isinstance(outcomes[0], UserError)
+    assert says in str(outcomes[0])
+    assert KEY not in str(outcomes[0])
+    assert len(server.calls) <= 4
+    assert outcomes[0].__cause__ is None, "the client's error holds the request with the key"
+
+
+def test_retry_after_is_respected(server, memory):
+    server.script.faults, server.script.retry_after = once("429"), "1"
+    assert judge(server, memory).grade(*ITEM).correct is True
+    first, second = server.times
+    assert second - first >= 1.0
+
+
+def test_a_longer_wait_than_patience_ends_the_run(server, memory):
+    server.script.faults, server.script.retry_after = always("429"), "3600"
+    with pytest.raises(UserError, match="3600 s"):
+        judge(server, memory, patience=60).grade(*ITEM)
+
+
+def test_fewer_calls_at_once_after_429_and_more_again(server, memory):
+    busy = {"until": 20}
+
+    def faults(asked, count):
+        busy["until"] -= 1
+        return "429" if busy["until"] > 0 and server.active > 2 else None
+
+    server.script.faults, server.script.latency = faults, 0.02
+    one = judge(server, memory, concurrency=8, attempts=8)
+    verdicts = one.grade_many([(*ITEM[:3], f"answer {n}") for n in range(80)])
+    limits = []
+    for verdict in verdicts:
+        assert isinstance(verdict, Verdict)
+        limits.append(one._asker._server.limiter.limit)
+    assert min(limits) <= 4
+    assert limits[-1] > min(limits)
+    assert server.most_active <= 8
+
+
+def test_a_dead_server_ends_the_run_and_keeps_what_was_done(server, memory):
+    asked_before = 6
+    server.script.faults = lambda asked, count: "hang" if len(server.calls) > asked_before else None
+    items = [(*ITEM[:3], f"answer {n}") for n in range(40)]
+    started = time.monotonic()
+    outcomes = []
+    for outcome in judge(server, memory, concurrency=2, timeout=0.3, patience=1.0).grade_many(items):
+        outcomes.append(outcome)
+        if isinstance(outcome, UserError):
+            break
+    assert time.monotonic() - started < 60  # bounded at all; by patience plus one call in theory
+    assert isinstance(outcomes[-1], UserError)
+    assert "has answered nothing" in str(outcomes[-1])
+    assert sum(isinstance(outcome, Verdict) for outcome in outcomes) == asked_before == len(memory)
+
+
+def test_nobody_there(memory, monkeypatch, server):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    one = judge(server, memory, base_url=f"http://127.0.0.1:{port}/v1", attempts=2, patience=5.0, concurrency=4)
+    outcomes = []
+    for outcome in one.grade_many([(*ITEM[:3], f"answer {n}") for n in range(100)]):
+        outcomes.append(outcome)
+        if isinstance(outcome, UserError):
+            break
+    assert isinstance(outcomes[-1], UserError)
+    assert len(outcomes) <= 8, "a few samples are given up before the server is taken for dead"
+
+
+def test_soak(server, memory):
+    """2,000 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
+    kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400", "hang"]
+
+    def faults(asked, count):
+        rng = random.Random(f"{asked.digest}{count}")
+        return rng.choice(kinds) if rng.random() < 0.2 else None
+
+    server.script.faults = faults
+    one = judge(server, memory, structured=False, attempts=6, timeout=1.0, concurrency=64)
+    items = [(*ITEM[:3], f"answer {n}") for n in range(2000)]
+    outcomes = list(one.grade_many(items))
+    assert len(outcomes) == len(items)
+    assert all(isinstance(outcome, Verdict | SampleError) for outcome in outcomes)
+    answered = [outcome for outcome in outcomes if isinstance(outcome, Verdict) and outcome.correct is not None]
+    assert len(answered) > 1800
+    assert set(server.answered.values()) == {1}, "no question is answered, and so paid, twice"
+    assert len(server.answered) == len(answered)
+    assert len(server.calls) < 1.5 * len(items)
+
+    calls = len(server.calls)
+    again = list(judge(server, memory, structured=False).grade_many(items))
+    failed = sum(isinstance(outcome, SampleError) for outcome in outcomes)
+    assert len(server.calls) - calls <= 6 * failed, "only what has no answer is asked again"
+    kept = [(one, two) for one, two in zip(outcomes, again, strict=True) if isinstance(one, Verdict)]
+    assert all(one == two for one, two in kept)
