@@ -32,6 +32,11 @@ class Turn:
         """Whether the answer is an option's letter."""
         return self.answer in LETTERS
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the answer is one word."""
+        return len(self.answer.split()) == 1
+
 
 def question_prompt(question: str, options: tuple[str, str]) -> str:
     """The prompt of the protocol ``question``."""
@@ -59,6 +64,16 @@ def as_sentence(question: Question) -> Turn:
 def as_letter(question: Question) -> Turn:
     """A question answered with a letter."""
     return Turn(letter_prompt(question.text, question.options), LETTERS[question.answer], f"letter {question.category}")
+
+
+def as_word(question: Question) -> Turn:
+    """A question answered with the option's word alone, without a sentence to lead up to it.
+
+    No protocol asks so. It is a step towards the letter: there too the first token has to know the answer.
+    """
+    options = ", ".join(question.options)
+    prompt = f"{question.text} Options: {options}\nAnswer directly."
+    return Turn(prompt, f" {question.options[question.answer]}", f"word {question.category}")
 
 
 def told_letter(question: Question) -> Turn:
@@ -135,7 +150,8 @@ def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
     for _ in range(2 + (rng.random() < 0.25)):
         question = random_question(scene, rng)
         turns.append(told_letter(question) if rng.random() < told else as_letter(question))
-    turns += [as_sentence(random_question(scene, rng)) for _ in range(2)]
+    turns.append(as_sentence(random_question(scene, rng)))
+    turns.append(as_word(random_question(scene, rng)))
     index = rng.randrange(len(scene.things))
     turns.append(identify(scene, index, None, rng))
     index = rng.randrange(len(scene.things))
