@@ -7,7 +7,7 @@ to score, sample by sample in the benchmark's order. Memory holds one sample at 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -21,7 +21,7 @@ from pixcore.predictions import UNNAMED, Prediction, parse_line, prediction_from
 from pixcore.protocols import build_prompt
 from pixcore.records import Candidate, Fidelity, Protocol, Response, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, candidate_ious, score_sample
+from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, candidate_ious, score_protocol
 from pixcore.selection_rules import RULES, UPPER_BOUNDS, oracle
 
 Grader = Callable[[Sample, Protocol, str], Verdict | None]
@@ -52,6 +52,7 @@ class _Contents:
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
+    masked: set[Protocol] = field(default_factory=set)
 
 
 class PredictionsFile:
@@ -113,7 +114,12 @@ class PredictionsFile:
                     if outcome is not None:
                         outcomes[protocol] = outcome
                 if outcomes or self._missing != "skip":
-                    yield score_sample(sample, outcomes, self.rows, ious=self._measured)
+                    yield SampleResult(sample, {name: self._scored(sample, one) for name, one in outcomes.items()})
+
+    def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
+        """Score a result; masks are measured under the protocols for which the file has any."""
+        rows = self.rows if outcome.protocol in self._contents.masked else ()
+        return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=self._measured.get(outcome.protocol)))
 
     def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
         found = self._contents.lines.get((sample.id, protocol))
@@ -151,7 +157,7 @@ class PredictionsFile:
     def _selected(self, sample: Sample, prediction: Prediction) -> ProtocolResult:
         """Apply the rows' strategies where the line has no choice of its own."""
         result = prediction.result
-        if result.error is not None or prediction.has_mask or result.protocol is Protocol.LETTER:
+        if result.error is not None or prediction.has_mask or result.protocol not in self._contents.masked:
             return result
         selections = dict(result.selections)
         for row in self.rows:
@@ -277,6 +283,8 @@ def _look_through(path: Path, ids: set[str]) -> _Contents:
         for strategy in chosen if isinstance(chosen, Mapping) else ():
             contents.controls.setdefault(strategy, strategy in bounds)
         contents.own_masks |= "mask" in data
+        if "mask" in data or data.get("candidates") or data.get("choices") or data.get("choice") is not None:
+            contents.masked.add(protocol)
         contents.unnamed += data.get("choice") is not None
         contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
     if not contents.lines:

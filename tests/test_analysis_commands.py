@@ -1,0 +1,147 @@
+"""score, compare and emergence on the command line, on small data of one's own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+
+from pixcore import masks
+from pixcore.cli import main
+
+pytest.importorskip("pixcore_coco_referring")
+
+TEXT = "The red roof of a house stands on the <script>alert(1)</script> left side."
+RIGHT, WRONG = {"correct": True}, {"correct": False}
+
+
+def mask(left: int) -> dict[str, Any]:
+    array = np.zeros((24, 32), bool)
+    array[4:20, left : left + 12] = True
+    return dict(masks.encode(array))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    images, annotations = [], []
+    for index in range(1, 7):
+        PILImage.new("RGB", (32, 24), (40 * index, 90, 120)).save(folder / f"{index}.png")
+        image = {"id": index, "file_name": f"{index}.png", "width": 32, "height": 24, "expression": "the roof"}
+        asked = {"question": "Red?", "options": ["Yes", "No"], "answer": 0, "pair": (index + 1) // 2}
+        images.append({**image, **asked})
+        annotations.append({"id": 100 + index, "image_id": index, "segmentation": mask(6)})
+    document = {"images": images, "annotations": annotations, "categories": []}
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+def predictions(path: Path, offsets: list[int], verdicts: list[bool]) -> Path:
+    with path.open("w") as out:
+        for index, (offset, right) in enumerate(zip(offsets, verdicts, strict=True), start=1):
+            candidates = [
+                {"phrase": "The red roof", "start": 0, "end": 12, "masks": [mask(16)], "scores": [0.5]},
+                {"phrase": "left side", "start": 64, "end": 73, "masks": [mask(6 + offset)], "scores": [0.4]},
+            ]
+            line = {"sample_id": str(index), "protocol": "segment", "text": TEXT, "candidates": candidates}
+            out.write(json.dumps({**line, "choice": {"candidate": 1, "mask": 0}}) + "\n")
+            answer = {
+                "sample_id": str(index),
+                "protocol": "question",
+                "text": TEXT,
+                "verdict": RIGHT if right else WRONG,
+            }
+            out.write(json.dumps(answer) + "\n")
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return int(end.value.code or 0)
+
+
+def test_score_writes_what_it_prints(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = predictions(tmp_path / "p.jsonl", [0, 0, 6, 6, 0, 0], [True, True, True, False, True, True])
+    data = ("--benchmark", "coco-referring", "--root", root)
+    assert run("score", file, *data, "--json", tmp_path / "out.json") == 0
+    document = json.loads((tmp_path / "out.json").read_text())
+    (row,) = document["rows"]
+    assert row["name"] == "choice"
+    assert row["figures"]["A†"]["value"] == pytest.approx(100 * 2 / 3)
+    assert row["figures"]["M"]["value"] == pytest.approx(100 * (4 + 2 / 3) / 6)
+    assert [one["protocol"] for one in row["locations"]] == ["segment"]
+    (failures,) = row["failures"]
+    assert failures["both succeed"] == 2
+    assert "choice" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("score", "{file}"), "which benchmark do the predictions answer?"),
+        (("score", "{file}", "--benchmark", "coco-reffering"), "did you mean 'coco-referring'"),
+        (("score", "{file}", "--benchmark", "coco-referring"), "root"),
+        (("score", "nowhere.jsonl", "--benchmark", "coco-referring", "--root", "{root}"), "can't read predictions"),
+        (("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--sample", "77"), "'77'"),
+        (("compare", "{file}"), "compare needs two runs"),
+        (
+            ("compare", "{file}", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--row", "x"),
+            "no row 'x'",
+        ),
+        (("emergence", "{file}", "--benchmark", "coco-referring", "--root", "{root}"), "no folder to write to"),
+    ],
+)
+def test_mistakes_end_with_one_line(
+    arguments: tuple[str, ...], message: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = predictions(tmp_path / "p.jsonl", [0] * 6, [True] * 6)
+    assert run(*(argument.format(file=file, root=root) for argument in arguments)) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_compare_writes_both_sides_and_runs_nothing_of_them(root: Path, tmp_path: Path) -> None:
+    left = predictions(tmp_path / "left.jsonl", [0, 0, 6, 6, 0, 0], [True] * 6)
+    right = predictions(tmp_path / "right.jsonl", [0] * 6, [True, False] * 3)
+    out = tmp_path / "compared"
+    assert run("compare", left, right, "--benchmark", "coco-referring", "--root", root, "--output", out) == 0
+    found = json.loads((out / "compare.json").read_text())
+    by_name = {one["name"]: one for one in found["differences"]}
+    assert by_name["A†"]["difference"] == pytest.approx(-100)
+    assert by_name["M"]["difference"] == pytest.approx(100 * (6 - 4 - 2 / 3) / 6)
+    assert {flip["sample_id"] for flip in found["flips"] if flip["kind"] == "mask"} == {"3", "4"}
+    page = (out / "compare.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert page.count("data:image/jpeg") == 2 * len(found["flips"])
+
+
+def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Path) -> None:
+    file = predictions(tmp_path / "p.jsonl", [0, 0, 6, 6, 0, 0], [True, True, True, False, True, True])
+    judged = tmp_path / "judged.csv"
+    judged.write_text("sample_id,letters\n" + "".join(f'{index},"(b), (c)"\n' for index in range(1, 7)))
+    out = tmp_path / "emergence"
+    data = ("--benchmark", "coco-referring", "--root", root, "--output", out, "--judged", judged)
+    assert run("emergence", file, *data) == 0
+    for name in ("places", "places-tied", "concepts", "iou-by-place", "iou-by-concept", "best-of-n"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (out / f"{name}.svg").read_text()
+        assert len(list(csv.reader((out / f"{name}.csv").open()))) > 1
+    (model,) = json.loads((out / "emergence.json").read_text())["models"]
+    assert model["concepts"]["location and position"] == 6
+    assert model["places"][8] == 6
+    assert model["agreement"]["share"] == 1
+    phrases = list(csv.DictReader((out / "phrases.csv").open()))
+    assert {row["phrase"] for row in phrases} == {"left side"}
+    assert all(row["prompt"].startswith("Can you classify") for row in phrases)
+    page = (out / "emergence.html").read_text()
+    assert "<script>alert" not in page
+    assert page.count("data:image/jpeg") == 4  # the samples whose phrase does not name the roof and whose mask fits
