@@ -74,10 +74,10 @@ def _load(checkpoint: str | Path, trust_remote_code: bool, **hub: Any) -> Proces
         ) from error
     except (OSError, ValueError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(
-            f"the processor of {checkpoint} can't be loaded: {reason}",
-            hint="the checkpoint's folder needs its tokenizer and preprocessor_config.json beside the weights",
-        ) from error
+        hint = "the checkpoint's folder needs its tokenizer and preprocessor_config.json beside the weights"
+        if "trust_remote_code" in str(error):
+            hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
+        raise ModelError(f"the processor of {checkpoint} can't be loaded: {reason}", hint=hint) from error
 
 
 def _declared_class(checkpoint: str, **hub: Any) -> str | None:

@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {
     "qwen2_5_vl": f"{_HERE}.qwen:QwenVL",
     "qwen2_vl": f"{_HERE}.qwen:QwenVL",
     "qwen3_vl": f"{_HERE}.qwen:QwenVL",
+    "qwen3_vl_moe": f"{_HERE}.qwen:QwenVL",
     "smolvlm": f"{_HERE}.idefics3:Idefics3",
 }
 """`model_type` to "module:Class", imported when first needed."""

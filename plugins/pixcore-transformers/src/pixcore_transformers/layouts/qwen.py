@@ -9,7 +9,7 @@ from pixcore_transformers.families import Processed, VisualFamily
 class QwenVL(VisualFamily):
     """Dynamic resolution: the image is stretched to the nearest multiple of a merged patch on each side."""
 
-    model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+    model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 
     def layout(self, processed: Processed) -> VisualLayout:
         """One grid over the whole image, in row-major order.

@@ -128,7 +128,7 @@ def _qwen2_5_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
     return CONFIG_MAPPING["qwen2_5_vl"](vision_config=vision, text_config=_qwen_text(tokenizer), **_qwen_ids(tokenizer))
 
 
-def _qwen3_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
+def _qwen3_vl(kind: str, **text_changes: Any) -> Callable[[PreTrainedTokenizerBase], PreTrainedConfig]:
     vision = {
         "depth": 2,
         "hidden_size": 32,
@@ -139,8 +139,12 @@ def _qwen3_vl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0],
     }
-    text = {**_qwen_text(tokenizer, mrope_interleaved=True), "head_dim": 8}
-    return CONFIG_MAPPING["qwen3_vl"](vision_config=vision, text_config=text, **_qwen_ids(tokenizer))
+
+    def config(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
+        text = {**_qwen_text(tokenizer, mrope_interleaved=True), "head_dim": 8, **text_changes}
+        return CONFIG_MAPPING[kind](vision_config=vision, text_config=text, **_qwen_ids(tokenizer))
+
+    return config
 
 
 def _internvl(tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
@@ -298,7 +302,16 @@ RECIPES: Mapping[str, Recipe] = {
         placeholder=_QWEN_PLACEHOLDER,
     ),
     "qwen3_vl": Recipe(
-        _qwen3_vl,
+        _qwen3_vl("qwen3_vl"),
+        "Qwen2VLImageProcessor",
+        _QWEN_IMAGE,
+        "Qwen3VLProcessor",
+        roles={},
+        special=_QWEN_SPECIAL,
+        placeholder=_QWEN_PLACEHOLDER,
+    ),
+    "qwen3_vl_moe": Recipe(
+        _qwen3_vl("qwen3_vl_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16),
         "Qwen2VLImageProcessor",
         _QWEN_IMAGE,
         "Qwen3VLProcessor",

@@ -1,0 +1,78 @@
+"""Processors load with their own or the config's image options, and say what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image as PILImage
+from pixcore_transformers.processors import load_processor
+from pixcore_transformers.testing import RECIPES
+
+from pixcore.errors import ConfigError, ModelError
+
+NO_TORCHVISION = importlib.util.find_spec("torchvision") is None
+
+
+def tokens(processor: Any, family: str, size: tuple[int, int] = (190, 90)) -> int:
+    """How many tokens a prompt with an image has."""
+    text = (RECIPES[family].placeholder or "<image>") + "Where?"
+    return int(
+        processor(images=[[PILImage.new("RGB", size, (9, 99, 199))]], text=[text], return_tensors="pt").input_ids.shape[
+            1
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("gemma3", {"do_pan_and_scan": True, "pan_and_scan_min_crop_size": 20}),
+        ("internvl", {"max_patches": 1}),
+        ("qwen2_5_vl", {"size": {"shortest_edge": 64, "longest_edge": 1024}}),
+        ("smolvlm", {"do_image_splitting": False}),
+        ("mistral3", {"size": {"longest_edge": 32}}),
+    ],
+)
+def test_image_options_stand_in_for_the_checkpoint_s(
+    family: str, options: dict[str, Any], checkpoint: Callable[..., Path]
+) -> None:
+    folder = checkpoint(family)
+    own, changed = load_processor(folder), load_processor(folder, image_options=options)
+    assert tokens(own, family) != tokens(changed, family)
+    assert tokens(load_processor(folder), family) == tokens(own, family), "the options stay with their processor"
+
+
+def test_an_unknown_image_option_is_named(checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="has no option 'max_patch'") as error:
+        load_processor(checkpoint("internvl"), image_options={"max_patch": 1})
+    assert "did you mean 'max_patches'" in error.value.hint
+
+
+def test_a_folder_without_a_processor_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the processor of") as error:
+        load_processor(tmp_path)
+    assert "preprocessor_config.json" in error.value.hint
+
+
+def test_code_in_a_checkpoint_does_not_run_unasked(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    for path in checkpoint("llava").glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    custom = {"processor_class": "Theirs", "auto_map": {"AutoProcessor": "theirs.Theirs"}}
+    (tmp_path / "processor_config.json").write_text(json.dumps(custom))
+    (tmp_path / "theirs.py").write_text("raise SystemExit('it ran')\n")
+    with pytest.raises(ModelError) as error:
+        load_processor(tmp_path)
+    assert "set trust_remote_code" in error.value.hint
+
+
+@pytest.mark.skipif(not NO_TORCHVISION, reason="with torchvision transformers loads the video half too")
+@pytest.mark.parametrize("family", ["qwen2_vl", "internvl", "llava_onevision", "smolvlm", "pixtral"])
+def test_image_halves_load_without_torchvision(family: str, checkpoint: Callable[..., Path]) -> None:
+    processor: Any = load_processor(checkpoint(family))
+    assert "video_processor" not in processor.get_attributes()
+    assert tokens(processor, family) > 10
