@@ -1,0 +1,73 @@
+"""The Batch API, and text questions: concepts and objects."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+
+from pixcore_openai import batches
+from pixcore_openai.config import JudgeConfig, TextConfig
+from pixcore_openai.judge import OpenAIJudge
+from pixcore_openai.texts import classify_phrases, parse_objects
+
+
+def items(count):
+    return [("Is it open?", ("yes", "no"), 0, f"answer {number}") for number in range(count)]
+
+
+def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    server.script.answer = lambda asked: "yes" if int(asked.text.split("answer ")[-1].split("<")[0]) % 3 else "no"
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(30)))
+    assert [verdict.correct for verdict in verdicts] == [bool(number % 3) for number in range(30)]
+    assert len(server.batches) == 1
+    again = list(OpenAIJudge(config.model_copy(update={"batch": False}), memory.context()).grade_many(items(30)))
+    assert again == verdicts, "an answer is an answer, however it was asked for"
+    assert len(server.calls) == 30
+
+
+def test_a_batch_that_was_left_under_way_is_found_again(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
+    # what a process leaves that was stopped while it waited: the batch's name and no answers
+    left = {key: value for key, value in memory.items() if key.startswith("batch/")}
+    assert len(left) == 5
+    memory.clear()
+    memory.update(left)
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
+    assert all(verdict.correct for verdict in verdicts)
+    assert len(server.batches) == 1
+
+
+def test_concepts(server, memory, tmp_path):
+    answers = {"red fur": "(a), (c)", "the sky": "d", "hm": "I can't say"}
+    server.script.answer = lambda asked: next(said for noun, said in answers.items() if f"'{noun}'" in asked.text)
+    pairs = [(noun, "A red fur under the sky.") for noun in answers]
+    config = TextConfig(base_url=server.url, structured=False)
+    assert list(classify_phrases(pairs, config, store=tmp_path)) == [("a", "c"), ("d",), None]
+    asked = len(server.calls)
+    assert server.calls[0].text.startswith("Can you classify the following noun phrase belongs to which of these 6")
+    list(classify_phrases(pairs, config, store=tmp_path))
+    assert len(server.calls) == asked
+
+
+def test_concepts_from_the_command_line(server, tmp_path):
+    server.script.answer = lambda asked: '{"letters": ["b", "e"]}'
+    with (tmp_path / "phrases.csv").open("w") as file:
+        csv.writer(file).writerows([["sample_id", "prompt"], ["one", "Can you classify …: 'left', 'On the left.'. "]])
+    command = [sys.executable, "-m", "pixcore_openai", "concepts", "phrases.csv", "letters.csv"]
+    subprocess.run([*command, "--base-url", server.url], cwd=tmp_path, check=True, timeout=60, env={**os.environ})
+    assert (tmp_path / "letters.csv").read_text() == 'sample_id,letters\none,"b, e"\n'
+
+
+def test_objects(server, memory):
+    server.script.answer = lambda asked: (
+        'Sure: {"objects": ["cup", "spoon", "cup"]}' if "cup" in asked.text else '{"objects": []}'
+    )
+    questions = ["Where is the cup with respect to the spoon?", "Why?"]
+    found = list(parse_objects(questions, TextConfig(base_url=server.url), context=memory.context()))
+    assert found == [("cup", "spoon"), ()]

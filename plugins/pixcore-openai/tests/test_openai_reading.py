@@ -1,0 +1,146 @@
+"""What needs no server: reading answers, keys, configs, prices, headers."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pixcore_openai.answers import read_letters, read_number, read_yes_no
+from pixcore_openai.config import AutomaticConfig, ServerConfig
+from pixcore_openai.faults import retry_after
+from pixcore_openai.keys import NO_KEY, read_key
+from pixcore_openai.prices import image_tokens, price_of, shipped
+from pydantic import ValidationError
+
+from pixcore.components import Context
+from pixcore.errors import UserError
+from pixcore.spending import Price, Purse
+
+
+@pytest.mark.parametrize(
+    ("text", "published", "corrected"),
+    [
+        ("3", 3, 3),
+        ("3.", 3, 3),
+        ("Image 3", 3, 3),
+        ("The best is number 3, number 3.", 3, 3),
+        ("2 or 3", 2, None),
+        ("3.5", 3, None),
+        ("0", None, None),
+        ("6", None, None),
+        ("-1", 1, None),
+        ("99999999999999999999", None, None),
+        ("five", None, None),
+        ('{"number": 4}', 4, 4),
+        ('```json\n{"number": 4}\n```', 4, 4),
+        ("", None, None),
+    ],
+)
+def test_numbers(text, published, corrected):
+    assert read_number(text, 5, published=True) == published
+    assert read_number(text, 5, published=False) == corrected
+
+
+@pytest.mark.parametrize(
+    ("text", "published", "corrected"),
+    [
+        ("Yes", True, True),
+        ("no.", False, False),
+        ("YES..", True, True),
+        ("Yes, it does.", None, True),
+        ("yes and no", None, None),
+        ("Nothing", None, None),
+        ('{"answer": "no"}', False, False),
+        ("", None, None),
+    ],
+)
+def test_yes_or_no(text, published, corrected):
+    assert read_yes_no(text, published=True) is published
+    assert read_yes_no(text, published=False) is corrected
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [("(a), (e)", ("a", "e")), ("B", ("b",)), ("c. Object part", ("c",)), ("g", None), ('{"letters": ["f"]}', ("f",))],
+)
+def test_letters(text, letters):
+    assert read_letters(text) == letters
+
+
+@given(st.text(max_size=40), st.integers(1, 500), st.booleans())
+def test_a_number_is_in_range_or_none(text, count, published):
+    number = read_number(text, count, published=published)
+    assert number is None or 1 <= number <= count
+    read_yes_no(text, published=published)
+    read_letters(text)
+
+
+def test_a_key_file_must_be_private(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk-one\n")
+    file.chmod(0o644)
+    with pytest.raises(UserError, match="mode 644"):
+        read_key("NOT_SET", file, needed=True)
+    file.chmod(0o600)
+    assert read_key("NOT_SET", file, needed=True) == "sk-one"
+    with pytest.raises(UserError, match="can't read the key"):
+        read_key("NOT_SET", tmp_path / "none", needed=True)
+
+
+def test_a_server_of_ones_own_needs_no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert read_key("OPENAI_API_KEY", None, needed=False) == NO_KEY
+    AutomaticConfig(base_url="http://localhost:8000/v1").ready()
+    with pytest.raises(UserError, match="base_url"):
+        ServerConfig(base_url=None).ready()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "http://user:secret@host/v1"},
+        {"base_url": "https://host/v1?api-key=1"},
+        {"base_url": "localhost:8000"},
+        {"extra": {"api_key": "1"}},
+        {"extra": {"Authorization": "1"}},
+        {"api_key": "sk-1"},
+        {"azure_api_version": "2024-10-21"},
+    ],
+)
+def test_a_config_holds_no_secret_and_no_nonsense(options):
+    with pytest.raises(ValidationError):
+        ServerConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "tokens"),
+    [
+        ("gpt-4o", (1024, 1024), 765),  # these three are OpenAI's own examples
+        ("gpt-4o", (2048, 4096), 1105),
+        ("gpt-4o-2024-11-20", (512, 512), 255),
+        ("gpt-4o-mini", (128, 64), 8500),
+        ("gpt-4.1-mini", (1024, 1024), 1659),
+    ],
+)
+def test_image_tokens(model, size, tokens):
+    assert image_tokens(model, size) == tokens
+
+
+def test_prices():
+    assert price_of("gpt-4o-2024-11-20", Context()) == Price(input=2.5, output=10.0)
+    assert price_of("llava", Context()) is None
+    own = Purse({"llava": Price(input=0, output=0)})
+    assert price_of("llava", Context(purse=own)) == Price(input=0, output=0)
+    assert shipped()["dated"].isoformat() == "2026-11-05"
+
+
+def test_retry_after():
+    assert retry_after({"retry-after": "3"}) == 3.0
+    assert retry_after({"retry-after-ms": "1500", "retry-after": "9"}) == 1.5
+    date = formatdate(time.time() + 100, usegmt=True)
+    assert 90 < retry_after({"retry-after": date}) <= 100
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({}) is None

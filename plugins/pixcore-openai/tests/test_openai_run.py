@@ -1,0 +1,188 @@
+"""Whole runs from the command line: the estimate, the budget, what a second run costs, drift, and the key."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
+TOY = Path(__file__).resolve().parents[3] / "tests" / "toy"
+
+
+class Place:
+    """A folder with a config of the core's toy components, judged by a language model."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.document = {
+            "benchmark": {"name": "toy-boxes", "pairs": 3},
+            "model": "toy",
+            "extractor": "toy-rows",
+            "transforms": [],
+            "grouper": "toy-each",
+            "points": "toy-peak",
+            "masks": "toy-squares",
+            "selections": ["toy-best", {"name": "automatic", "base_url": url, "attempts": 2}],
+            "control": None,
+            "judge": {"name": "openai", "base_url": url, "attempts": 2},
+            "letter_judge": "toy-judge",
+            "output": "out",
+            "store": "store",
+        }
+        self.environment = {**os.environ, "PYTHONPATH": str(TOY), "PIXCORE_PLUGINS": "toy,openai", "COLUMNS": "200"}
+
+    def __call__(self, *arguments: str, status: int = 0, **changes: object) -> subprocess.CompletedProcess[str]:
+        config = self.folder / "run.yaml"
+        config.write_text(yaml.safe_dump({**self.document, **changes}))
+        done = subprocess.run(
+            [sys.executable, "-m", "pixcore", "run", str(config), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
+        return done
+
+
+@pytest.fixture
+def place(tmp_path, server):
+    server.script.answer = lambda asked: '{"answer": "yes", "number": 1}'
+    return Place(tmp_path, server.url)
+
+
+def test_a_second_run_costs_nothing_and_needs_no_key(place, server):
+    place()
+    asked = len(server.calls)
+    assert asked > 0
+    first = (place.folder / "out" / "summary.json").read_text()
+    del place.environment["OPENAI_API_KEY"]
+    place(output="elsewhere")
+    assert len(server.calls) == asked
+    assert (place.folder / "elsewhere" / "summary.json").read_text() == first
+    changed = {**place.document["judge"], "concurrency": 2, "timeout": 9}
+    place(judge=changed)
+    assert len(server.calls) == asked, "how a server is asked changes no record"
+
+
+def test_the_estimate_spends_nothing_and_comes_true(place, server):
+    before = place("--estimate").stdout
+    assert not server.calls
+    assert "assumed: none is computed yet" in before
+    assert "gpt-5.1" in before
+    assert "gpt-4o" in before
+    place("--limit", "2")
+    assert len(server.calls) > 0
+    told = place("--estimate").stdout
+    assert "spent before" in told
+    place()
+    calls = len(server.calls)
+    ledger = [json.loads(line) for line in (place.folder / "out" / "spending.jsonl").read_text().splitlines()]
+    assert sum(line["calls"] for line in ledger) == calls
+    assert all(line["usd"] > 0 for line in ledger)
+    after = place("--estimate").stdout
+    assert "nothing left to ask" in after
+    unknown = {**place.document["judge"], "model": "my-own"}
+    assert "price unknown" in place("--estimate", judge=unknown).stdout
+    assert (
+        "price unknown" not in place("--estimate", judge=unknown, prices={"my-own": {"input": 0, "output": 0}}).stdout
+    )
+
+
+def test_a_budget_stops_the_run_and_more_of_it_goes_on(place, server):
+    stopped = place(budget={"calls": 7}, status=2)
+    assert "the budget of 7 calls is spent" in stopped.stderr
+    assert "raise budget:" in stopped.stderr
+    assert len(server.calls) == 7
+    place(budget={"calls": 7}, status=2)
+    assert len(server.calls) == 7, "what was spent counts on"
+    place(budget={"calls": 1000})
+    asked = {call.digest for call in server.calls}
+    assert len(asked) == len(server.calls), "nothing is asked twice"
+
+
+def test_a_budget_in_dollars_needs_a_price(place, server):
+    judge = {**place.document["judge"], "model": "my-own"}
+    stopped = place(budget=5, judge=judge, selections=["toy-best"], status=2)
+    assert "price of model 'my-own' is not known" in stopped.stderr
+    assert not server.calls
+    place(budget=5, judge=judge, selections=["toy-best"], prices={"my-own": {"input": 0.1, "output": 0.2}})
+
+
+def test_a_fresh_judge_asks_anew_and_tells_the_drift(place, server):
+    place()
+    asked = len(server.calls)
+    server.script.answer = lambda asked: '{"answer": "no", "number": 2}'
+    server.script.fingerprint = "fp_2"
+    told = place("--fresh-judge").stderr
+    assert len(server.calls) > asked
+    drift = json.loads((place.folder / "out" / "drift.json").read_text())["stages"]
+    judged = drift["judge: question"]
+    assert judged["asked"] == judged["compared"] == len(judged["changed"]) == 6
+    assert judged["served"] == {"before": ["served-model-2026-11 fp_1"], "after": ["served-model-2026-11 fp_2"]}
+    assert "6 of 6 changed (100.0 %)" in told
+    calls = len(server.calls)
+    place()
+    assert len(server.calls) == calls, "the fresh answers are the ones that are kept"
+
+
+def test_where_there_is_no_server_it_says_how_to_name_one_before_anything_is_computed(place, tmp_path):
+    del place.environment["OPENAI_API_KEY"]
+    place.environment.pop("OPENAI_BASE_URL", None)
+    log = tmp_path / "log"
+    stopped = place(selections=["automatic"], model={"name": "toy", "log": str(log)}, status=2)
+    assert "OPENAI_API_KEY is not set" in stopped.stderr
+    assert "base_url: http://localhost:8000/v1" in stopped.stderr
+    assert not log.exists()
+
+
+def test_one_failed_sample_is_recorded_and_the_run_goes_on(place, server):
+    failing = []
+
+    def faults(asked, count):
+        if not failing and not asked.images:
+            failing.append(asked.digest)
+        return "500" if asked.digest in failing else None
+
+    server.script.faults = faults
+    done = place(on_error="record", benchmark={"name": "toy-boxes", "pairs": 3})
+    assert "failed" in done.stderr
+    assert (place.folder / "out" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("fault", [None, "401", "400", "500"])
+def test_the_key_is_nowhere(place, server, fault):
+    """In no file that a run writes, in nothing that it prints, with traceback and debug logs, however it ends."""
+    server.script.faults = lambda asked, count: fault
+    if fault is None:
+        server.script.answer = lambda asked: f'{{"answer": "yes", "number": 1}} {asked.authorization}'
+    place.environment["OPENAI_LOG"] = "debug"
+    config = {"on_error": "record"}
+    status = 2 if fault == "401" else 0
+    done = place("--fresh-judge", status=status, **config)
+    key_file = place.folder / "key.txt"
+    key_file.write_text(KEY)
+    key_file.chmod(0o600)
+    from_file = {**place.document["judge"], "api_key_file": str(key_file), "model": "other"}
+    del place.environment["OPENAI_API_KEY"]
+    selections = ["toy-best"]
+    second = place(judge=from_file, selections=selections, status=status, **config)
+    assert f"Bearer {KEY}" in {call.authorization for call in server.calls}
+    key_file.unlink()
+    for text in (done.stdout, done.stderr, second.stdout, second.stderr):
+        assert KEY not in text
+    files = [path for path in place.folder.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    for path in files:
+        assert KEY.encode() not in path.read_bytes(), path
+        if path.suffix == ".sqlite":
+            with sqlite3.connect(path) as database:
+                assert KEY not in "\n".join(database.iterdump())
