@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pixcore.geometry import VisualLayout
+from pixcore.judging import JudgingNotes
 from pixcore.plugins import Registry
 from pixcore.predictions import prediction_line
 from pixcore.report.html import write_report
@@ -34,14 +35,16 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
         seconds: How long the stages took, if they ran.
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
+    judging = JudgingNotes()
     with replacing(folder / PREDICTIONS) as file:
         for result in job.results():
             tally.add(result)
+            judging.add(result)
             for outcome in result.results.values():
                 record = prediction_line(result.sample, outcome, job.rows)
                 file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                 registry.notify("sample_finished", run=str(folder), record=record)
-    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name)
+    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=tuple(judging.lines()))
     document = job.document()
     if seconds is not None:
         document["seconds"] = round(seconds, 3)
@@ -54,7 +57,7 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
 def show(folder: Path) -> None:
     """Print a run's table."""
     summary = from_dict(read_json(folder / SUMMARY), where=str(folder / SUMMARY))
-    Console().print(SummaryTable(summary))
+    Console().print(SummaryTable(summary, further=False))
 
 
 def transformer(job: Run) -> Callable[[Maps, VisualLayout, Maps | None], Maps]:

@@ -37,10 +37,15 @@ class SummaryTable:
 
     From 80 columns on every figure stands on lines of its own: the value, below it its 95 % interval. What a column
     counts stands in its head where all its rows count the same, and below the figure where they differ.
+
+    Args:
+        summary: What to show.
+        further: With the figures beyond the paper's columns that differ by row (gIoU, cIoU, absence); reports and
+            `summary.json` have them in any case.
     """
 
-    def __init__(self, summary: Summary) -> None:
-        self.summary = summary
+    def __init__(self, summary: Summary, *, further: bool = True) -> None:
+        self.summary, self.further = summary, further
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render: title, main table, a second one for what did not fit, footnotes."""
@@ -49,7 +54,8 @@ class SummaryTable:
         yield _text(_title(summary), plain, style="bold")
         yield summary_table(summary, budget=roomy, ascii_only=plain)
         shared, names = further_figures(summary.rows)
-        yield from _further_tables(summary.rows, names, options.max_width, budget=not roomy, ascii_only=plain)
+        shown = names if self.further else ()
+        yield from _further_tables(summary.rows, shown, options.max_width, budget=not roomy, ascii_only=plain)
         for name, figure in shared.items():
             yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
         for note in footnotes(summary):
