@@ -85,9 +85,10 @@ def test_stability_is_the_packages(official, make_official, checkpoint, picture)
     assert proposal.stability == pytest.approx(calculate(torch.as_tensor(logits), 0.0, 1.0).numpy(), abs=1e-6)
 
 
-def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture):
+def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture, monkeypatch):
     image = picture(1600, 1200)
     prompts = prompts_for(1600, 1200)[:8]
+    monkeypatch.setattr("pixcore_sam.generator._CPU_BATCH", 4096 << 20)
     all_at_once = Sam(SamConfig(checkpoint=checkpoint, memory_mb=4096)).segment(image, prompts)
     one_by_one = Sam(SamConfig(checkpoint=checkpoint, memory_mb=64))
     sizes = [len(batch.indices) for batch in one_by_one._batches(prompts, one_by_one.encoded(image))]
@@ -122,6 +123,18 @@ def test_an_image_is_encoded_once_a_run(checkpoint, picture):
     for each in (image, other, image):
         small.segment(each, [PointPrompt.at((3, 4))])
     assert encoded == 4  # only the last image is kept, and `image` had to make room
+
+
+def test_what_is_asked_twice_is_decoded_once(checkpoint, picture):
+    generator = Sam(SamConfig(checkpoint=checkpoint))
+    decoded = []
+    generator._model.mask_decoder.register_forward_hook(lambda _, __, output: decoded.append(len(output[0])))
+    prompts = [PointPrompt.at(place) for place in [(3, 4), (9, 9), (3, 4), (3, 4), (9, 9)]]
+    proposals = generator.segment(picture(40, 30), prompts)
+    assert sum(decoded) == 2
+    for index, same in [(0, 2), (0, 3), (1, 4)]:
+        assert np.array_equal(proposals[index].masks, proposals[same].masks)
+    assert not np.array_equal(proposals[0].masks, proposals[1].masks)
 
 
 def test_no_prompt_asks_for_nothing(checkpoint, picture):

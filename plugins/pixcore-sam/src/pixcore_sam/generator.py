@@ -21,6 +21,10 @@ from pixcore_sam.config import GeneratorConfig
 STABILITY_OFFSET = 1.0
 """How far the threshold is moved up and down, in logits, to see how stable a mask is; segment-anything's default."""
 
+_CPU_BATCH = 160 << 20
+"""A CPU is no quicker with many prompts at once, and slower where they do not fit its cache: see
+benchmarks/speed/propose.py."""
+
 ConfigT = TypeVar("ConfigT", bound=GeneratorConfig)
 
 
@@ -113,14 +117,18 @@ class Promptable(MaskGenerator[ConfigT]):
         if not prompts:
             return []
         encoded = self.encoded(image)
+        # several phrases often peak at one place, and what is asked twice is answered once
+        numbers: dict[bytes, int] = {}
+        places = [numbers.setdefault(_content(prompt), len(numbers)) for prompt in prompts]
+        different = [prompts[places.index(number)] for number in range(len(numbers))]
         found: dict[int, MaskProposal] = {}
         with torch.inference_mode():
             features = [feature.to(self.device).float() for feature in encoded.features]
-            for batch in self._batches(prompts, encoded):
+            for batch in self._batches(different, encoded):
                 low, scores = self._decode(features, batch)
                 masks, stability = _threshold(self._restore(low, encoded))
                 found.update(zip(batch.indices, _proposals(masks, scores, stability), strict=True))
-        return [found[index] for index in range(len(prompts))]
+        return [found[place] for place in places]
 
     def _evict(self) -> None:
         kept = sum(encoded.bytes for encoded in self._cache.values())
@@ -131,7 +139,10 @@ class Promptable(MaskGenerator[ConfigT]):
         """Prompts with as many points, and a box or none, go together, as many as memory allows."""
         height, width = encoded.size
         per_prompt = self._bytes_per_prompt + 3 * 4 * 2 * height * width  # logits, and masks at three thresholds
-        most = max(1, (self.config.memory_mb << 20) // per_prompt)
+        memory = self.config.memory_mb << 20
+        if self.device.type == "cpu":
+            memory = min(memory, _CPU_BATCH)
+        most = max(1, memory // per_prompt)
         alike: dict[tuple[int, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
@@ -155,14 +166,18 @@ class Promptable(MaskGenerator[ConfigT]):
         return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
 
 
+def _content(prompt: PointPrompt) -> bytes:
+    return b"|".join((prompt.points.tobytes(), prompt.labels.tobytes(), repr(prompt.box).encode()))
+
+
 def _threshold(logits: Tensor) -> tuple[NDArray[np.bool_], Tensor]:
     """Masks (n, m, height, width) and their stability (n, m).
 
     Stability is the IoU of the masks at thresholds a little above and below: segment-anything's
     `calculate_stability_score`.
     """
-    inner = (logits > STABILITY_OFFSET).sum((-1, -2))
-    outer = (logits > -STABILITY_OFFSET).sum((-1, -2))
+    inner = torch.count_nonzero(logits > STABILITY_OFFSET, (-1, -2))
+    outer = torch.count_nonzero(logits > -STABILITY_OFFSET, (-1, -2))
     # where even the larger one is empty, nothing can change
     stability = torch.where(outer > 0, inner / outer.clamp(min=1), torch.ones_like(outer, dtype=torch.float))
     return (logits > 0).cpu().numpy(), stability

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate, pad
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
 from pixcore_sam.config import SamTransformersConfig
+from pixcore_sam.decoder import FewTokens
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch
 
 _CLASSES = {
@@ -52,7 +53,9 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         self._model, self._kind, normalisation = load(config.checkpoint, config.revision)
         self._model.to(self.device)
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
-        self._side = int(_image_size(self._model.config))
+        self._side = int(self._model.config.prompt_encoder_config.image_size)
+        self._few_tokens = FewTokens(self._model) if self._kind == "sam" else None
+        self._resizing: dict[tuple[int, int, int], Tensor] = {}
 
     @property
     def _bytes_per_prompt(self) -> int:
@@ -77,6 +80,12 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         return np.asarray(coordinates * scale, np.float64)
 
     def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        points = batch.points[None] if batch.points is not None else None
+        labels = batch.labels[None] if batch.labels is not None else None
+        boxes = batch.boxes[None] if batch.boxes is not None else None
+        if self._few_tokens is not None:
+            sparse = self._model.prompt_encoder(points, labels, boxes, None)[0]
+            return self._few_tokens(features[0], sparse[0])
         given: dict[str, Any] = {"image_embeddings": features[0]}
         if self._kind == "sam_hq":
             given["intermediate_embeddings"] = list(features[1:])
@@ -84,18 +93,31 @@ class SamTransformers(Promptable[SamTransformersConfig]):
             given["image_embeddings"] = list(features)
         output = self._model(
             **given,
-            input_points=batch.points[None] if batch.points is not None else None,
-            input_labels=batch.labels[None] if batch.labels is not None else None,
-            input_boxes=batch.boxes[None] if batch.boxes is not None else None,
+            input_points=points,
+            input_labels=labels,
+            input_boxes=boxes,
             multimask_output=True,
         )
         return output.pred_masks[0], output.iou_scores[0]
 
     def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
-        if self._kind in _PADDED:
-            whole = interpolate(logits, (self._side, self._side), mode="bilinear", align_corners=False)
-            logits = whole[..., : encoded.frame[0], : encoded.frame[1]]
-        return interpolate(logits, encoded.size, mode="bilinear", align_corners=False)
+        down = self._resize(logits.shape[-2], encoded.frame[0], encoded.size[0])
+        across = self._resize(logits.shape[-1], encoded.frame[1], encoded.size[1])
+        return down @ (logits @ across.T)
+
+    def _resize(self, cells: int, frame: int, pixels: int) -> Tensor:
+        """The (pixels, cells) weights of resizing along one axis.
+
+        The padding models' masks are resized to the padded square, cut, and resized to the image: both are linear, so
+        one matrix does what two resized pictures and a copy do.
+        """
+        key = (cells, frame, pixels)
+        if key not in self._resizing:
+            weights = torch.eye(cells, device=self.device)[None]
+            if self._kind in _PADDED:
+                weights = interpolate(weights, self._side, mode="linear", align_corners=False)[..., :frame]
+            self._resizing[key] = interpolate(weights, pixels, mode="linear", align_corners=False)[0].T.contiguous()
+        return self._resizing[key]
 
 
 def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:
@@ -156,10 +178,6 @@ def _normalisation(
         if "image_mean" in said and "image_std" in said:
             return said["image_mean"], said["image_std"]
     return default
-
-
-def _image_size(config: Any) -> int:
-    return int(config.prompt_encoder_config.image_size)
 
 
 def _flat(given: Any) -> list[Tensor]:
