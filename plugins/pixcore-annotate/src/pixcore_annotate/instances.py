@@ -22,6 +22,8 @@ _IRREGULAR: Mapping[str, str] = {
     "women": "woman",
     "children": "child",
     "mice": "mouse",
+    "leaves": "leaf",
+    "shelves": "shelf",
 }
 
 Finder = Callable[[str, Sequence[str], Size], list[Instance]]
@@ -132,10 +134,20 @@ def _singular(name: str) -> str:
         "women": "woman",
         "children": "child",
         "mice": "mouse",
+        "leaves": "leaf",
+        "shelves": "shelf",
     }
     if word in irregular:
         return irregular[word]
-    for ending, single in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("ves", "fe")):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
+    for ending, single in (
+        ("ies", "y"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("ves", "fe"),
+        ("uses", "us"),
+    ):
+        if word.endswith(ending) and len(word) > len(ending):
             return word.removesuffix(ending) + single
-    return word.removesuffix("s") if word.endswith("s") and not word.endswith("ss") else word
+    return word.removesuffix("s") if word.endswith("s") and not word.endswith(("ss", "us")) else word

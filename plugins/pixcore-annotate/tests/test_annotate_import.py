@@ -1,0 +1,241 @@
+"""VIA's three forms give one benchmark; questions give objects; instances of the class are found."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from pixcore_annotate.instances import ade_instances, coco_instances, items_from_table, matches
+from pixcore_annotate.objects import Question, parse_question, update_table
+from pixcore_annotate.via import import_via, read_via
+from pixcore_coco_referring.benchmark import CocoReferring
+from pixcore_coco_referring.config import CocoReferringConfig
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.records import Sample
+
+XS, YS = [5, 25, 25, 5], [6, 6, 18, 18]
+RING = [value for point in zip(XS, YS, strict=True) for value in point]
+EXPRESSION = "the left wing"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        PILImage.new("RGB", (40, 30)).save(folder / name)
+    return folder
+
+
+def native() -> dict[str, Any]:
+    region = {
+        "shape_attributes": {"name": "polygon", "all_points_x": XS, "all_points_y": YS},
+        "region_attributes": {"expression": EXPRESSION},
+    }
+    entries = {
+        "a.jpg123": {"filename": "a.jpg", "size": 123, "regions": [region], "file_attributes": {}},
+        "b.jpg99": {"filename": "b.jpg", "size": 99, "regions": [], "file_attributes": {"expression": "the moon"}},
+    }
+    return {"_via_settings": {}, "_via_img_metadata": entries, "_via_attributes": {}}
+
+
+def as_json(folder: Path) -> Path:
+    path = folder / "project.json"
+    path.write_text(json.dumps(native()))
+    return path
+
+
+def as_old_json(folder: Path) -> Path:
+    """VIA 1 keeps regions by number and has no settings around the images."""
+    entries = native()["_via_img_metadata"]
+    for entry in entries.values():
+        entry["regions"] = {str(number): region for number, region in enumerate(entry["regions"])}
+    path = folder / "old.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def as_csv(folder: Path) -> Path:
+    path = folder / "project.csv"
+    columns = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns.split(","))
+        for entry in native()["_via_img_metadata"].values():
+            regions = entry["regions"] or [{"shape_attributes": {}, "region_attributes": {}}]
+            for number, region in enumerate(regions):
+                shape, said = json.dumps(region["shape_attributes"]), json.dumps(region["region_attributes"])
+                about = json.dumps(entry["file_attributes"])
+                writer.writerow([entry["filename"], entry["size"], about, len(entry["regions"]), number, shape, said])
+    return path
+
+
+def as_coco(folder: Path) -> Path:
+    document = {
+        "images": [
+            {"id": 1, "width": 40, "height": 30, "file_name": "a.jpg", "expression": EXPRESSION},
+            {"id": 2, "width": 40, "height": 30, "file_name": "b.jpg", "expression": "the moon"},
+        ],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": None, "segmentation": RING, "iscrowd": 0}],
+    }
+    path = folder / "coco.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def samples(folder: Path) -> dict[str | None, Sample]:
+    return {one.expression: one for one in CocoReferring(CocoReferringConfig(root=folder)).samples()}
+
+
+@pytest.mark.parametrize("form", [as_json, as_old_json, as_csv, as_coco])
+def test_every_form_of_a_project_gives_the_same_benchmark(form: Any, tmp_path: Path, images: Path) -> None:
+    target = tmp_path / "benchmark"
+    assert import_via(form(tmp_path), target, images=images) == (2, 2)
+    found = samples(target)
+    assert found[EXPRESSION].mask == masks.from_polygons([RING], (40, 30))
+    assert found["the moon"].absent
+    assert found["the moon"].image.pixels().shape == (30, 40, 3)
+
+
+def test_expressions_from_a_table_and_sizes_from_the_export(tmp_path: Path) -> None:
+    table = tmp_path / "said.csv"
+    table.write_text("file,expression\na.jpg,the right wing\n")
+    import_via(as_coco(tmp_path), tmp_path / "benchmark", expressions=table)
+    assert set(samples(tmp_path / "benchmark")) == {"the right wing", "the moon"}
+    table.write_text("file,expression\nz.jpg,what\n")
+    with pytest.raises(DataError, match=r"about z\.jpg"):
+        import_via(as_coco(tmp_path), tmp_path / "benchmark", expressions=table)
+
+
+def shaped(folder: Path, shape: dict[str, Any]) -> Path:
+    document = native()
+    document["_via_img_metadata"]["a.jpg123"]["regions"][0]["shape_attributes"] = shape
+    path = folder / "shaped.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_rectangles_and_circles_become_polygons(tmp_path: Path) -> None:
+    rectangle = read_via(shaped(tmp_path, {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 5}))["a.jpg"]
+    assert rectangle.polygons == [[2, 3, 12, 3, 12, 8, 2, 8]]
+    (ring,) = read_via(shaped(tmp_path, {"name": "circle", "cx": 20, "cy": 15, "r": 10}))["a.jpg"].polygons
+    filled = masks.area(masks.from_polygons([ring], (40, 30)))
+    assert filled == pytest.approx(np.pi * 100, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"name": "polygon", "all_points_x": [1, 2], "all_points_y": [1, 2]}, "polygon with 2 points"),
+        ({"name": "point", "cx": 1, "cy": 2}, "region of shape 'point'"),
+        ({"name": "rect", "x": 2}, "a damaged rect"),
+    ],
+)
+def test_regions_without_an_area(shape: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
+        read_via(shaped(tmp_path, shape))
+
+
+def test_what_is_no_project(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"a": 1}')
+    with pytest.raises(DataError, match="is no VIA project"):
+        read_via(path)
+    with pytest.raises(DataError, match="nothing states the size"):
+        import_via(as_json(tmp_path), tmp_path / "benchmark")
+
+
+@pytest.mark.parametrize(
+    ("question", "objects"),
+    [
+        ("How many organs are in the image?", ("organs",)),
+        ("How many television receivers can you see?", ("television receivers",)),
+        (
+            "Considering the relative positions of the curtain (annotated by the red box) and the person in the image "
+            "provided, where is the curtain (annotated by the red box) located with respect to the person?",
+            ("curtain", "person"),
+        ),
+        ("Which object is closer to the camera taking this photo, the car or the tree?", ("car", "tree")),
+        ("Is the spoon to the left of the broccoli in the image?", ("spoon", "broccoli")),
+        ("What is the meaning of this?", ()),
+    ],
+)
+def test_objects_of_a_question(question: str, objects: tuple[str, ...]) -> None:
+    assert parse_question(question) == objects
+
+
+def test_parsing_again_never_touches_a_correction(tmp_path: Path) -> None:
+    table = tmp_path / "objects.csv"
+    questions = [
+        Question("1", "a.jpg", "How many dogs are in the image?"),
+        Question("2", "b.jpg", "How many cats are in the image?"),
+        Question("3", "c.jpg", "What now?"),
+    ]
+    assert update_table(table, questions) == {"parsed": 2, "kept": 0, "unread": 1}
+    rows = list(csv.DictReader(table.open()))
+    rows[0]["objects"] = "dog | puppy"
+    rows[1]["checked"] = "ann"
+    rows[2]["objects"] = "clock"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    again = [Question(one.id, one.image, one.text.replace("cats", "lions")) for one in questions[:3]]
+    assert update_table(table, again) == {"parsed": 0, "kept": 3, "unread": 0}
+    after = {row["id"]: row for row in csv.DictReader(table.open())}
+    assert [after[name]["objects"] for name in "123"] == ["dog | puppy", "cats", "clock"]
+    assert after["2"]["parsed"] == "lions"
+    update_table(table, questions[:1])  # rows of questions that are gone stay
+    assert {row["id"] for row in csv.DictReader(table.open())} == {"1", "2", "3"}
+
+
+def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Path) -> None:
+    coco = tmp_path / "instances.json"
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
+        "annotations": [
+            {"id": 5, "image_id": 1, "category_id": 3, "segmentation": [RING]},
+            {"id": 6, "image_id": 1, "category_id": 4, "segmentation": [RING]},
+        ],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 4, "name": "cat"}],
+    }
+    coco.write_text(json.dumps(document))
+    ade = tmp_path / "ade"
+    (ade / "b").mkdir(parents=True)
+    pixels = np.zeros((30, 40), np.uint8)
+    pixels[4:9, 3:20] = 255
+    PILImage.fromarray(pixels).save(ade / "b" / "instance_000_b.png")
+    sheet = {"annotation": {"object": [{"id": 0, "name": "bucket, pail", "instance_mask": "b/instance_000_b.png"}]}}
+    (ade / "b.json").write_text(json.dumps(sheet))
+
+    table = tmp_path / "objects.csv"
+    table.write_text("id,image,objects,question\n1,a.jpg,dogs,How many?\n2,b.jpg,pail | cup,Where?\n")
+    one, two = items_from_table(table, images, [coco_instances(coco), ade_instances(ade)])
+    assert [(instance.id, instance.label) for instance in one.instances] == [("5", "dog")]
+    assert one.instances[0].mask == masks.from_polygons([RING], (40, 30))
+    assert [instance.label for instance in two.instances] == ["bucket, pail"]
+    np.testing.assert_array_equal(masks.decode(two.instances[0].mask), pixels > 0)
+    assert two.expression == "pail and cup"
+
+
+@pytest.mark.parametrize(
+    ("label", "asked", "same"),
+    [
+        ("person", "people", True),
+        ("bench", "benches", True),
+        ("bucket, pail", "pail", True),
+        ("knife", "knives", True),
+        ("glass", "glasses", True),
+        ("cat", "caterpillars", False),
+        ("bus", "buses", True),
+    ],
+)
+def test_classes_match_in_singular_and_plural(label: str, asked: str, same: bool) -> None:
+    assert matches(label, [asked]) is same
