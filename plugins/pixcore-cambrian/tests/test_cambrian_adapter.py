@@ -18,6 +18,7 @@ from pixcore_cambrian.config import CambrianConfig
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
+from pixcore.testing.conformance import check_model_adapter
 from pixcore.testing.geometry import check_geometry
 
 SIZES = ((96, 60), (48, 80), (70, 70))
@@ -129,3 +130,9 @@ def test_another_tokenizer_is_refused(cambrian_options: dict[str, Any], tmp_path
     Path(folder, "config.json").write_text(json.dumps(config | {"image_position": 3}))
     with pytest.raises(ModelError, match="the checkpoint expects it at 3"):
         adapter(cambrian_options, checkpoint=str(folder)).answer(requests()[:1])
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_the_contract_of_adapters(cambrian_options: dict[str, Any], fidelity: Fidelity) -> None:
+    """All but the geometry, which is tested above: published, it is the released script's and wrong on purpose."""
+    assert check_model_adapter(adapter(cambrian_options, fidelity), geometry=False) == []

@@ -19,7 +19,9 @@ from pixcore_segtoken.keymap import Ignore
 
 from pixcore import masks
 from pixcore.components import Context
+from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.conformance import check_registration
 from pixcore.testing.geometry import check_geometry
 from pixcore.testing.goldens import compare
 
@@ -99,3 +101,10 @@ def test_visual_tokens_lie_where_the_layout_says(glamm_options: dict[str, object
 def test_published_sizes_are_those_of_vit_h() -> None:
     assert GlammConfig().sam == SamSizes()
     assert GlammConfig().checkpoint == "MBZUAI/GLaMM-FullScope"
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_the_contract_of_adapters(glamm_options: dict[str, object], fidelity: Fidelity) -> None:
+    config = GlammConfig.model_validate(glamm_options)
+    registration = registry().get(Kind.MODEL, "glamm")
+    assert check_registration(registration, config, Context(fidelity=fidelity)) == []

@@ -19,7 +19,9 @@ from pixcore_segtoken.testing import TINY_SAM
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
+from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.testing.conformance import check_registration
 from pixcore.testing.geometry import check_geometry
 from pixcore.testing.goldens import compare, load_arrays
 
@@ -149,3 +151,10 @@ def test_another_systems_checkpoint_is_refused(lisa_options: dict[str, object]) 
 def test_attention_is_refused(lisa_options: dict[str, object]) -> None:
     with pytest.raises(ModelError, match="gives masks, not attention"):
         adapter(lisa_options).answer(requests(), extractor=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fidelity", list(Fidelity))
+def test_the_contract_of_adapters(lisa_options: dict[str, object], fidelity: Fidelity) -> None:
+    config = LisaConfig.model_validate(lisa_options)
+    registration = registry().get(Kind.MODEL, "lisa")
+    assert check_registration(registration, config, Context(fidelity=fidelity)) == []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import torch
 from pixcore_segtoken.adapter import GroundedAdapter
@@ -12,16 +11,12 @@ from pixcore_segtoken.grounded import GroundedSizes
 from pixcore_segtoken.keymap import Rule
 from pixcore_segtoken.text import glamm_prompt, glamm_question, published_glamm_text
 
-from pixcore.records import Protocol
 from pixcore_glamm.weights import PROJECTOR_DEPTH, rules
 
 
 class Glamm(GroundedAdapter[GroundedConfig]):
     """GLaMM as PixFoundation's `inference/infer_glamm.py` runs it."""
 
-    prompts: ClassVar[Mapping[Protocol, str]] = {
-        Protocol.SEGMENT: "Can you please segment {expression} in the given image"
-    }
     projector_depth = PROJECTOR_DEPTH
     published_dtype = torch.bfloat16
 

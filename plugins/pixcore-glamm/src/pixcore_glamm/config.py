@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pixcore_segtoken.config import GroundedConfig
 from pydantic import Field
+
+from pixcore.records import Protocol
+
+_PROMPTS: Mapping[Protocol, str] = {Protocol.SEGMENT: "Can you please segment {expression} in the given image"}
 
 
 class GlammConfig(GroundedConfig):
     """`glamm`."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
     checkpoint: str = Field(
         default="MBZUAI/GLaMM-FullScope", description="A folder in the published layout, or a name on the hub."
@@ -16,6 +25,8 @@ class GlammConfig(GroundedConfig):
 
 class RegcapConfig(GroundedConfig):
     """`glamm-regcap`."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
     checkpoint: str = Field(
         default="MBZUAI/GLaMM-RegCap-RefCOCOg", description="A folder in the published layout, or a name on the hub."

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 import torch
 from pixcore_segtoken.adapter import GroundedAdapter
@@ -11,7 +10,6 @@ from pixcore_segtoken.grounded import GroundedSizes
 from pixcore_segtoken.keymap import Rule
 from pixcore_segtoken.text import lisa_prompt, lisa_question, published_lisa_text
 
-from pixcore.records import Protocol
 from pixcore_lisa.config import LisaConfig
 from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 
@@ -19,7 +17,6 @@ from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 class Lisa(GroundedAdapter[LisaConfig]):
     """LISA-7B as PixFoundation's `inference/infer_lisa.py` runs it, without its 8-bit weights."""
 
-    prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: "Can you segment {expression} in this image?"}
     projector_depth = PROJECTOR_DEPTH
     published_dtype = torch.float16
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pixcore_segtoken.config import GroundedConfig
 from pydantic import Field
+
+from pixcore.records import Protocol
 
 
 class LisaConfig(GroundedConfig):
     """`lisa`."""
+
+    prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: "Can you segment {expression} in this image?"}
 
     checkpoint: str = Field(
         default="xinlai/LISA-7B-v1-explanatory", description="A folder in the published layout, or a name on the hub."

@@ -8,7 +8,7 @@ from typing import Literal
 from pixcore_transformers.config import TransformersConfig
 from pydantic import Field
 
-from pixcore.components import Config
+from pixcore.components import Config, ModelConfig
 
 
 class SamSizes(Config):
@@ -33,7 +33,7 @@ class SamSizes(Config):
     iou_head_hidden: int = 256
 
 
-class GroundedConfig(Config):
+class GroundedConfig(ModelConfig):
     """What to load and how to generate."""
 
     checkpoint: str = Field(description="A folder in the published layout, or a name on the hub.")
