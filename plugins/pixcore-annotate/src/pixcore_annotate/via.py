@@ -116,7 +116,7 @@ def import_via(
 
 def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
     metadata = document.get("_via_img_metadata", document) if isinstance(document, Mapping) else None
-    entries = list(metadata.values()) if isinstance(metadata, Mapping) else [None]
+    entries: list[Any] = list(metadata.values()) if isinstance(metadata, Mapping) else [None]
     if not all(isinstance(entry, Mapping) and "filename" in entry for entry in entries):
         raise DataError(f"{path} is no VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
     found: dict[str, ViaImage] = {}
