@@ -21,6 +21,7 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
+from pixcore.testing.adapters import check_model_adapter
 
 
 class Parts(TinyLlava):
@@ -190,3 +191,8 @@ def test_probability_is_a_product_over_tokens(parts: Parts, original: Path) -> N
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
     expected = [parts.probability(image.pil(), prompt, own) for own in ids]
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fidelity", Fidelity)
+def test_the_adapter_keeps_the_contract(original: Path, fidelity: Fidelity) -> None:
+    assert check_model_adapter(adapter(original, fidelity, max_new_tokens=5)) == []
