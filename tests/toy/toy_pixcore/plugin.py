@@ -6,7 +6,9 @@ from pixcore import hookimpl
 @hookimpl
 def register_model_adapters(register):
     register("toy", "toy_pixcore.components:ToyModel", config="toy_pixcore.config:ToyModelConfig", summary="counts")
-    register("toy-masks", "toy_pixcore.components:ToyMasks", config="toy_pixcore.config:ToyModelConfig", summary="masks")
+    register(
+        "toy-masks", "toy_pixcore.components:ToyMasks", config="toy_pixcore.config:ToyModelConfig", summary="masks"
+    )
 
 
 @hookimpl
@@ -39,7 +41,9 @@ def register_selection_strategies(register):
 
 @hookimpl
 def register_benchmarks(register):
-    register("toy-boxes", "toy_pixcore.components:ToyBoxes", config="toy_pixcore.config:ToyBoxesConfig", summary="boxes")
+    register(
+        "toy-boxes", "toy_pixcore.components:ToyBoxes", config="toy_pixcore.config:ToyBoxesConfig", summary="boxes"
+    )
 
 
 @hookimpl
