@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from pixcore_transformers.tap import Tap, Watch, install
+from pixcore_transformers.tap import Tap, Watch, install, untapped
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
@@ -162,7 +162,9 @@ def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
-    "way", [{"cache_implementation": "static"}, {"prefill_chunk_size": 5}, {"prefill_chunk_size": 11}], ids=str
+    "way",
+    [{"cache_implementation": "static"}, {"prefill_chunk_size": 5}, {"prefill_chunk_size": 11}, {"use_cache": False}],
+    ids=str,
 )
 def test_the_cache_and_the_prefill_do_not_matter(name: str, way: dict[str, Any]) -> None:
     model, inputs = tapped(MODELS[name]), prompts([12, 9])
@@ -239,6 +241,22 @@ def test_nested_taps_do_not_see_each_other() -> None:
     assert torch.equal(seen.stack(), alone.stack())
     assert len(within) == STEPS
     assert all(torch.equal(one.stack(), within[0].stack()) for one in within)
+
+
+def test_the_tapped_model_may_be_used_meanwhile() -> None:
+    model, inputs, other = tapped(MODELS["llama, grouped queries"]), prompts([12]), prompts([9])
+    seen, alone = Recorder(), Recorder()
+
+    def meanwhile() -> None:
+        with untapped():
+            model.generate(**other, generation_config=settings())
+
+    with Tap(model, watch(inputs, model), alone):
+        model.generate(**inputs, generation_config=settings())
+    with Tap(model, watch(inputs, model), seen):
+        processors = LogitsProcessorList([Noting(meanwhile)])
+        model.generate(**inputs, generation_config=settings(), logits_processor=processors)
+    assert torch.equal(seen.stack(), alone.stack())
 
 
 def test_taps_in_threads_do_not_see_each_other() -> None:

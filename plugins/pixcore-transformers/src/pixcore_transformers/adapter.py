@@ -27,6 +27,7 @@ from pixcore_transformers.layouts import family_for
 from pixcore_transformers.loading import Loaded, load
 from pixcore_transformers.reading import Maps, Reader
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
+from pixcore_transformers.tap import untapped
 
 ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
 Extractor = AttentionExtractor[Any]
@@ -138,7 +139,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         batch = self.prepare(requests)
         settings, seeds = self.settings(), [request.seed for request in requests]
         if extractor is None:
-            return [self._respond(answer) for answer in generate(self.loaded.model, batch.inputs, settings, seeds)]
+            with untapped():
+                tokens = generate(self.loaded.model, batch.inputs, settings, seeds)
+            return [self._respond(answer) for answer in tokens]
         reader = self._reader(extractor)
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)
@@ -194,7 +197,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
         handle = self.loaded.model.get_decoder().register_forward_pre_hook(look, with_kwargs=True)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), untapped():
                 self.loaded.model(**batch.inputs)
         except _Seen:
             pass
@@ -212,7 +215,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         forced = batch.with_text(tokens)["input_ids"][:, batch.length :]
         scores: list[torch.Tensor] = []
         settings = Settings(longest, end=())
-        generate(model, batch.inputs, settings, [0] * len(tokens), forced=forced, scores=scores)
+        with untapped():
+            generate(model, batch.inputs, settings, [0] * len(tokens), forced=forced, scores=scores)
         log = torch.stack([torch.log_softmax(step.double(), dim=-1) for step in scores], dim=1).cpu()
         return np.array(
             [

@@ -17,6 +17,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from pixcore.errors import ModelError
+
 Tensor = torch.Tensor
 
 
@@ -62,6 +64,9 @@ def generate(
 
     Returns:
         For each sample its new tokens up to and with the end token.
+
+    Raises:
+        ModelError: The batch does not fit in memory.
     """
     length = inputs["input_ids"].shape[1]
     processors: list[LogitsProcessor] = []
@@ -71,12 +76,18 @@ def generate(
         processors.append(Forced(forced, length))
     elif settings.temperature > 0:
         processors.append(Sampler(settings.temperature, settings.top_p, seeds))
-    sequences = model.generate(
-        **inputs,
-        generation_config=_generation_config(model, settings),
-        logits_processor=LogitsProcessorList(processors),
-        stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
-    )
+    try:
+        sequences = model.generate(
+            **inputs,
+            generation_config=_generation_config(model, settings),
+            logits_processor=LogitsProcessorList(processors),
+            stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
+        )
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"memory ran out on {len(seeds)} prompts of {length} tokens",
+            hint="a smaller batch_size, smaller images (image_options), dtype: bfloat16, or device_map: auto",
+        ) from error
     new = sequences[:, length:].tolist()
     return [cut_at_end(tokens[: settings.max_new_tokens], settings.end) for tokens in new]
 

@@ -13,7 +13,8 @@ exception is as closed as any other.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -127,11 +128,13 @@ class Tap:
                 hint="beam search and other ways that change the batch while generating are not supported",
             )
         layer = int(module.layer_idx)  # type: ignore[arg-type]
-        start = self._seen.get(layer, 0)
+        seen = self._seen.get(layer, 0)
+        # without a cache every pass begins again: its keys are its queries'
+        start = 0 if key.shape[2] == query.shape[2] else seen
         stop = start + query.shape[2]
         self._seen[layer] = stop
         # a sliding window's cache holds the newest keys; a static one has room after them
-        return self.watch.rows(start, stop), max(0, stop - key.shape[2])
+        return [row for row in self.watch.rows(start, stop) if row + start >= seen], max(0, stop - key.shape[2])
 
     def cut(self, rows: Tensor, offset: int) -> Tensor:
         """(batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
@@ -156,6 +159,16 @@ class Tap:
                     self.sink.observe(index, self._held[index][:, :, row])
                 self.sink.end_step()
             self._held.clear()
+
+
+@contextmanager
+def untapped() -> Iterator[None]:
+    """Keep an open tap from seeing what runs inside: another use of its model in the middle of a generation."""
+    token = _open.set(None)
+    try:
+        yield
+    finally:
+        _open.reset(token)
 
 
 def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
