@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ def items(count):
 
 def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, monkeypatch):
     monkeypatch.setattr(batches, "_QUIET", 0.3)
-    server.script.answer = lambda asked: "yes" if int(asked.text.split("answer ")[-1].split("<")[0]) % 3 else "no"
+    server.script.answer = lambda asked: "yes" if int(re.search(r"<answer>answer (\d+)", asked.text)[1]) % 3 else "no"
     config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(30)))
     assert [verdict.correct for verdict in verdicts] == [bool(number % 3) for number in range(30)]
@@ -60,13 +61,13 @@ def test_concepts_from_the_command_line(server, tmp_path):
     with (tmp_path / "phrases.csv").open("w") as file:
         csv.writer(file).writerows([["sample_id", "prompt"], ["one", "Can you classify …: 'left', 'On the left.'. "]])
     command = [sys.executable, "-m", "pixcore_openai", "concepts", "phrases.csv", "letters.csv"]
-    subprocess.run([*command, "--base-url", server.url], cwd=tmp_path, check=True, timeout=60, env={**os.environ})
+    subprocess.run([*command, "--base-url", server.url], cwd=tmp_path, check=True, timeout=300, env={**os.environ})
     assert (tmp_path / "letters.csv").read_text() == 'sample_id,letters\none,"b, e"\n'
 
 
 def test_objects(server, memory):
     server.script.answer = lambda asked: (
-        'Sure: {"objects": ["cup", "spoon", "cup"]}' if "cup" in asked.text else '{"objects": []}'
+        'Sure: {"objects": ["cup", "spoon", "cup"]}' if "the cup" in asked.text else '{"objects": []}'
     )
     questions = ["Where is the cup with respect to the spoon?", "Why?"]
     found = list(parse_objects(questions, TextConfig(base_url=server.url), context=memory.context()))

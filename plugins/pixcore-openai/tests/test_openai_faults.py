@@ -171,7 +171,7 @@ def test_soak(server, memory):
         return rng.choice(kinds) if rng.random() < 0.2 else None
 
     server.script.faults = faults
-    one = judge(server, memory, structured=False, attempts=6, timeout=1.0, concurrency=64)
+    one = judge(server, memory, structured=False, attempts=6, timeout=8.0, concurrency=32)
     items = [(*ITEM[:3], f"answer {n}") for n in range(2000)]
     outcomes = list(one.grade_many(items))
     assert len(outcomes) == len(items)

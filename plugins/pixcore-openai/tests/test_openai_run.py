@@ -47,7 +47,7 @@ class Place:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
         return done
@@ -186,3 +186,10 @@ def test_the_key_is_nowhere(place, server, fault):
         if path.suffix == ".sqlite":
             with sqlite3.connect(path) as database:
                 assert KEY not in "\n".join(database.iterdump())
+
+
+def test_the_flip_rate_stands_with_the_table(place, server):
+    selections = ["toy-best", {**place.document["selections"][1], "orders": 3}]
+    place(selections=selections)
+    notes = json.loads((place.folder / "out" / "summary.json").read_text())["notes"]
+    assert any(note.startswith("automatic: another order of the pictures changes") for note in notes), notes

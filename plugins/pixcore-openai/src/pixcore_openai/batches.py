@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any
-
-import openai
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from pixcore.components import Context
 from pixcore.errors import SampleError
 from pixcore_openai.faults import MayPass, RefusedRequest, explain
 from pixcore_openai.server import Completion, Server, read_completion
+
+R = TypeVar("R")
 
 _QUIET = 2.0  # seconds without a new call after which a batch is sent
 _LARGEST_FILE = 100_000_000  # bytes; OpenAI takes 200 MB
@@ -109,24 +110,30 @@ class Batches:
 
     async def _wait_for(self, batch_id: str) -> Mapping[str, Any]:
         client = self._server.client
-        while True:
-            try:
-                batch = await client.batches.retrieve(batch_id)
-            except openai.APIConnectionError:
-                await asyncio.sleep(self._poll)  # the batch goes on without us
-                continue
-            if batch.status in _OVER:
-                break
+        while (batch := await self._patiently(partial(client.batches.retrieve, batch_id))).status not in _OVER:
             await asyncio.sleep(self._poll)
         results: dict[str, Any] = {}
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id:
-                content = await client.files.content(file_id)
+                content = await self._patiently(partial(client.files.content, file_id))
                 for line in content.text.splitlines():
                     if line.strip():
                         result = json.loads(line)
                         results[result["custom_id"]] = result
         return results
+
+    async def _patiently(self, ask: Callable[[], Awaitable[R]]) -> R:
+        """Ask again where that may help, as long as patience lasts: the batch goes on without us."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._server.config.patience
+        while True:
+            try:
+                return await ask()
+            except Exception as error:
+                meaning = explain(error, self._server.place)
+                if not isinstance(meaning, MayPass) or clock() > deadline:
+                    raise meaning from None
+            await asyncio.sleep(self._poll)
 
 
 def _passes(meaning: Exception) -> bool:

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
-from scipy import ndimage
 
 from pixcore.masks import Mask, blend
 from pixcore_openai.config import Overlay
@@ -68,11 +67,22 @@ def highlighted(
     if overlay == "blend":
         shown = blend(pixels, mask, colour=_RED, opacity=opacity)
     elif overlay == "outline":
-        ring = ndimage.binary_dilation(mask, iterations=2) & ~ndimage.binary_erosion(mask)
-        shown = blend(pixels, ring, colour=_RED, opacity=1.0)
+        shown = blend(pixels, _grown(mask, 2) & _grown(~mask, 1), colour=_RED, opacity=1.0)
     else:
         shown = blend(pixels, ~mask, colour=(0, 0, 0), opacity=opacity)
     return _scaled(shown, max_side)
+
+
+def _grown(mask: Mask, steps: int) -> Mask:
+    """The mask and its neighbours, four to a pixel."""
+    for _ in range(steps):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
 
 
 def _scaled(pixels: NDArray[np.uint8], max_side: int | None) -> Picture:
