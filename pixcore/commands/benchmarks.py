@@ -104,19 +104,32 @@ def import_via_command(
 @benchmarks.command(name="parse-objects")
 @click.argument("questions", type=click.Path(path_type=Path))
 @click.argument("table", type=click.Path(path_type=Path))
-def parse_objects_command(questions: Path, table: Path) -> None:
-    """Find the objects that QUESTIONS are about, by rules, into TABLE, a CSV file to be inspected.
+@click.option("--model", help="Ask this model (pixcore-openai) in place of rules, as the paper did.")
+@click.option("--base-url", help="A server of your own, such as http://localhost:8000/v1")
+@click.option("--store", type=click.Path(path_type=Path), default=Path("runs/store"), help="Where answers are kept.")
+def parse_objects_command(questions: Path, table: Path, model: str | None, base_url: str | None, store: Path) -> None:
+    """Find the objects that QUESTIONS are about into TABLE, a CSV file to be inspected; by rules, offline.
 
     QUESTIONS is CSV or a JSON list with id, image and question, or CV-Bench's parquet file. A corrected row of TABLE
     (its `objects` differ from `parsed`, or `checked` says anything) is never overwritten.
     """
     _annotate()
-    from pixcore_annotate.objects import Question, update_table
+    from pixcore_annotate.objects import Question, by_rules, update_table
 
-    counts = update_table(table, [Question(*row) for row in _questions(questions)])
+    parser = by_rules if model is None else _asking(model, base_url, store)
+    counts = update_table(table, [Question(*row) for row in _questions(questions)], parser=parser)
     kept, unread = counts["kept"], counts["unread"]
     console = Console(stderr=True)
-    console.print(f"{table}: {counts['parsed']} parsed, {kept} corrections kept, {unread} that no rule reads")
+    console.print(f"{table}: {counts['parsed']} parsed, {kept} corrections kept, {unread} unread")
+
+
+def _asking(model: str, base_url: str | None, store: Path) -> Any:
+    try:
+        from pixcore_openai.config import TextConfig
+        from pixcore_openai.texts import parse_objects
+    except ImportError as error:
+        raise PluginError("asking a model needs pixcore-openai", hint="pip install pixcore-openai") from error
+    return lambda texts: parse_objects(texts, TextConfig(model=model, base_url=base_url), store=store)
 
 
 def _questions(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -196,6 +196,14 @@ def test_parsing_again_never_touches_a_correction(tmp_path: Path) -> None:
     assert {row["id"] for row in csv.DictReader(table.open())} == {"1", "2", "3"}
 
 
+def test_another_parser_that_could_not_read_everything(tmp_path: Path) -> None:
+    table = tmp_path / "objects.csv"
+    questions = [Question(str(number), "a.jpg", "?") for number in range(3)]
+    counts = update_table(table, questions, parser=lambda _: [("dog", "cat"), None, DataError("the server is gone")])
+    assert counts == {"parsed": 1, "kept": 0, "unread": 2}
+    assert [row["objects"] for row in csv.DictReader(table.open())] == ["dog | cat", "", ""]
+
+
 def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Path) -> None:
     coco = tmp_path / "instances.json"
     document = {

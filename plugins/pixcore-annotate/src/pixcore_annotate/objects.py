@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixcore.tables import read_table
+
+Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
 
 COLUMNS = ("id", "image", "question", "parsed", "objects", "checked")
 JOIN = " | "
@@ -58,16 +60,22 @@ def parse_question(text: str) -> tuple[str, ...]:
     return ()
 
 
-def update_table(path: Path, questions: Iterable[Question]) -> Mapping[str, int]:
+def by_rules(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The parser that works offline."""
+    return map(parse_question, texts)
+
+
+def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = by_rules) -> Mapping[str, int]:
     """Parse questions into a table; a person's corrections in it stay.
 
     Args:
         path: The table; made if need be. A row counts as corrected where `objects` differs from `parsed`, or `checked`
             says anything.
         questions: What to parse.
+        parser: Gives the objects of each text, in order; None or an error where it could not read one.
 
     Returns:
-        How many rows were "parsed", "kept" as corrected, and "unread": no rule fits, and `objects` is empty.
+        How many rows were "parsed", "kept" as corrected, and "unread": `objects` is empty.
 
     Raises:
         DataError: The table is there and damaged.
@@ -75,8 +83,9 @@ def update_table(path: Path, questions: Iterable[Question]) -> Mapping[str, int]
     old = {row["id"]: row for row in read_table(path, COLUMNS)} if path.exists() else {}
     counts = {"parsed": 0, "kept": 0, "unread": 0}
     rows: dict[str, dict[str, str]] = {}
-    for question in questions:
-        parsed = JOIN.join(parse_question(question.text))
+    asked = list(questions)
+    for question, found in zip(asked, parser([question.text for question in asked]), strict=True):
+        parsed = JOIN.join(found) if isinstance(found, tuple) else ""
         row = {"id": question.id, "image": question.image, "question": question.text, "parsed": parsed}
         before = old.get(question.id)
         if before is not None and (before["checked"].strip() or before["objects"] != before["parsed"]):
