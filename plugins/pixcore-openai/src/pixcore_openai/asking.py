@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
@@ -110,7 +110,7 @@ class Asker:
 
     async def _exchange(self, question: Question, *, again: bool) -> Mapping[str, Any]:
         body = self._body(question)
-        messages = await asyncio.to_thread(_messages, question, self._said(question, again), encoded=False)
+        messages = await _messages(question, self._said(question, again), encoded=False)
         key = content_key({"address": self.config.address, "again": again, **body, "messages": messages})
         known = self.context.recall(key) if self.context.recall is not None else None
         if known is not None:
@@ -146,7 +146,7 @@ class Asker:
     async def _pay(self, key: str, body: dict[str, Any], question: Question, again: bool) -> tuple[Completion, bool]:
         with self._purse.call(self.expect(question)) as paid:
             said = self._said(question, again)
-            messages = await asyncio.to_thread(_messages, question, said, encoded=True)
+            messages = await _messages(question, said, encoded=True)
             full = {**body, "messages": messages}
             structured = "response_format" in full
             if structured and not self._structured:
@@ -267,17 +267,27 @@ async def _coroutine(work: Callable[[T], Awaitable[R]], item: T) -> R:
     return await work(item)
 
 
-def _messages(question: Question, said: tuple[str, str | None], *, encoded: bool) -> list[dict[str, Any]]:
+async def _messages(question: Question, said: tuple[str, str | None], *, encoded: bool) -> list[dict[str, Any]]:
     """The messages; with digests in place of pictures unless `encoded`."""
+    if not question.pictures:
+        return _spelt(question, said, ())
+    # hashing and encoding pictures must not hold up the calls that are under way
+    pictures = await asyncio.to_thread(
+        lambda: [picture.data_url() if encoded else picture.digest for picture in question.pictures]
+    )
+    return _spelt(question, said, pictures)
+
+
+def _spelt(question: Question, said: tuple[str, str | None], pictures: Sequence[str]) -> list[dict[str, Any]]:
     text, detail = said
     system = [{"role": "system", "content": question.prompt.system}] if question.prompt.system else []
-    if not question.pictures:
+    if not pictures:
         return [*system, {"role": "user", "content": text}]
     content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-    for number, picture in enumerate(question.pictures, 1):
+    for number, picture in enumerate(pictures, 1):
         if question.prompt.numbered:
             content.append({"type": "text", "text": f"Image {number}:"})
-        shown = {"url": picture.data_url() if encoded else picture.digest, **({"detail": detail} if detail else {})}
+        shown = {"url": picture, **({"detail": detail} if detail else {})}
         content.append({"type": "image_url", "image_url": shown})
     return [*system, {"role": "user", "content": content}]
 
