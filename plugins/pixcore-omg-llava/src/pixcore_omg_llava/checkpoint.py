@@ -132,10 +132,11 @@ def _load_language(
     dtype = _DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16)
     report = load_weights(
         model,
-        [Source(folder), Source(finetuned)],
+        # The adapters first: they are small, and wait for their weights better than the weights would for them.
+        [Source(finetuned), Source(folder)],
         [
             Ignore(r"projector(_text2vision)?\..+", "a projector"),
-            *rules(GroupedLayout.of(llama), adapters=adapters, lora=config.lora),
+            *rules(GroupedLayout.of(llama), adapters=adapters, lora=config.lora, dtype=dtype),
         ],
         dtype=dtype,
         device=device,

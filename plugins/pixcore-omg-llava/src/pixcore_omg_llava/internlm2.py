@@ -32,7 +32,7 @@ _LINEARS = {
 }
 _NORMS = {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
 
-_ROWS = 1024
+_ROWS = 256
 """Rows of a weight that are merged at once."""
 
 LoraMode = Literal["merged", "beside"]
@@ -156,12 +156,12 @@ def _wrap(owner: nn.Module, name: str, adapters: Adapters) -> None:
     setattr(parent, leaf, LoraLinear(base, rank=adapters.rank, scale=adapters.scale))
 
 
-def merged(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
-    """`weight + scale * up @ down`, computed in float32 and returned in the weight's own type.
+def merged(weight: Tensor, down: Tensor, up: Tensor, scale: float, dtype: torch.dtype | None = None) -> Tensor:
+    """`weight + scale * up @ down`, computed in float32 and returned in `dtype`, or the weight's own.
 
     Some rows at a time: in float32 the output projection alone would take a tenth of the whole model's memory, thrice.
     """
-    result = torch.empty_like(weight)
+    result = torch.empty_like(weight, dtype=dtype)
     narrow = down.float()
     for rows in range(0, len(weight), _ROWS):
         part = slice(rows, rows + _ROWS)
@@ -170,7 +170,12 @@ def merged(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
 
 
 def rules(
-    layout: GroupedLayout, *, adapters: Adapters | None = None, lora: LoraMode = "merged", ours: str = ""
+    layout: GroupedLayout,
+    *,
+    adapters: Adapters | None = None,
+    lora: LoraMode = "merged",
+    dtype: torch.dtype | None = None,
+    ours: str = "",
 ) -> Sequence[Rule]:
     """The key map of InternLM2 into `transformers.LlamaForCausalLM`.
 
@@ -179,6 +184,7 @@ def rules(
         adapters: What the fine-tuned file brings; None for the base model alone.
         lora: `merged` adds adapters to the weights, before the grouped projection is split; `beside` fills the layers
             that `add_adapters` made.
+        dtype: What merged weights are stored in; None keeps the file's.
         ours: Prefix of the Llama in our module, with its dot.
     """
     adapters = adapters or Adapters()
@@ -194,14 +200,14 @@ def rules(
     for official, llama in _LINEARS.items():
         name = rf"model\.layers\.(\d+)\.{re.escape(official)}"
         targets = [rf"{ours}model.layers.\1.{part}" for part in llama]
-        found += _linear_rules(
-            rf"{name}\.weight", name, targets, layout, adapters if official in adapters.layers else None, lora
-        )
+        own = adapters if official in adapters.layers else None
+        found += _linear_rules(rf"{name}\.weight", name, targets, layout, own, lora, dtype)
     head = r"output\.weight"
     if adapters.head is not None:
         found.append(Ignore(head, "the fine-tuned file has its own output projection"))
         head = re.escape(_ADAPTED + adapters.head)
-    found += _linear_rules(head, "output", [rf"{ours}lm_head"], layout, adapters if adapters.output else None, lora)
+    own = adapters if adapters.output else None
+    found += _linear_rules(head, "output", [rf"{ours}lm_head"], layout, own, lora, dtype)
     return found
 
 
@@ -216,7 +222,13 @@ def _embedding_rules(adapters: Adapters, ours: str) -> Iterable[Rule]:
 
 
 def _linear_rules(
-    weight: str, name: str, targets: Sequence[str], layout: GroupedLayout, adapters: Adapters | None, lora: LoraMode
+    weight: str,
+    name: str,
+    targets: Sequence[str],
+    layout: GroupedLayout,
+    adapters: Adapters | None,
+    lora: LoraMode,
+    dtype: torch.dtype | None,
 ) -> Iterable[Rule]:
     """Rules of one official linear layer that becomes one of ours, or three."""
 
@@ -232,7 +244,7 @@ def _linear_rules(
         scale = adapters.scale
 
         def merge(match: re.Match[str], parts: Mapping[str, Tensor]) -> Iterable[Named]:
-            return spread(match, merged(parts["weight"], parts["down"], parts["up"], scale), ".weight")
+            return spread(match, merged(parts["weight"], parts["down"], parts["up"], scale, dtype), ".weight")
 
         yield Merge({"weight": weight, "down": down, "up": up}, merge)
     else:
