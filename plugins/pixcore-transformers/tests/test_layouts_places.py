@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from pixcore_transformers.families import Processed
 from pixcore_transformers.layouts import family_for
-from pixcore_transformers.layouts.anyres import unpadded_tiles
+from pixcore_transformers.layouts.anyres import padded_canvas, unpadded
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.testing import RECIPES
 from transformers import AutoConfig
@@ -74,9 +74,9 @@ def seen_by_cells(family: str, processed: Processed) -> NDArray[np.float64]:
     height, width = canvas(processed)
     rows = [np.concatenate(tiles[row * width : (row + 1) * width], axis=2) for row in range(height)]
     joined = np.concatenate(rows, axis=1)
-    kept = unpadded_tiles(processed.config, processed.size)
-    top, left = (joined.shape[1] - kept.rows) // 2, (joined.shape[2] - kept.cols) // 2
-    joined = joined[:, top : top + kept.rows, left : left + kept.cols]
+    kept_rows, kept_cols = unpadded(padded_canvas(processed.config, processed.size), processed.size)
+    top, left = (joined.shape[1] - kept_rows) // 2, (joined.shape[2] - kept_cols) // 2
+    joined = joined[:, top : top + kept_rows, left : left + kept_cols]
     return np.concatenate([whole.reshape(2, -1).T, joined.reshape(2, -1).T])
 
 
@@ -99,6 +99,9 @@ def layout_of(processed: Processed) -> VisualLayout:
 
 @pytest.mark.parametrize("family", SERVED)
 @given(size=SIZES)
+@example(size=(500, 11))
+@example(size=(11, 500))
+@example(size=(1, 1))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_layout_has_a_place_for_every_visual_token_of_the_prompt(
     family: str, size: tuple[int, int], process: Process
@@ -125,3 +128,12 @@ def test_a_cell_covers_what_the_processor_shows_of_the_image(
     assume(inside.any())
     # Idefics3 resizes three times, each time to whole grey levels, and a level is a pixel here
     np.testing.assert_allclose(seen[inside], centres[inside], atol=0.8)
+
+
+@pytest.mark.parametrize(("size", "newlines"), [((1000, 8), 0), ((8, 1000), 8)])
+def test_of_a_sliver_only_newlines_are_left(size: tuple[int, int], newlines: int, process: Process) -> None:
+    """LLaVA-NeXT cuts the padding in whole cells: here nothing of the tiles stays, the whole image does."""
+    processed = process("llava_next", size)
+    layout = layout_of(processed)
+    assert len(layout.grids) == 1
+    assert layout.tokens == 64 + newlines == int((processed.input_ids == processed.config.image_token_id).sum())

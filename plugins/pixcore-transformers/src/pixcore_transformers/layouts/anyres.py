@@ -22,12 +22,20 @@ class LlavaNext(VisualFamily):
     model_types = ("llava_next",)
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """The whole image stretched to a square, then the unpadded tiles with a newline after each row."""
+        """The whole image stretched to a square, then the unpadded tiles with a newline after each row.
+
+        Of a sliver of an image less than a row or column of cells is left: its tiles are newlines, or nothing.
+        """
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
-        tiles = self.shrink(unpadded_tiles(processed.config, processed.size), side, processed.config)
-        whole = VisualGrid.stretched(side, side, processed.size)
-        return VisualLayout.joined([VisualLayout.single(whole), VisualLayout.single(tiles, newline=True)])
+        whole = VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        canvas = padded_canvas(processed.config, processed.size)
+        rows, cols = unpadded(canvas, processed.size)
+        tiles = VisualLayout.separators(rows)
+        if rows and cols:
+            grid = self.shrink(_centre(canvas, rows, cols), side, processed.config)
+            tiles = VisualLayout.single(grid, newline=True)
+        return VisualLayout.joined([whole, tiles])
 
     def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
         """The grid of the tiles as the language model gets it: here, as it is."""
@@ -48,18 +56,15 @@ class LlavaOneVision(LlavaNext):
         return VisualGrid(int(tiles.rows // ratio), int(tiles.cols // ratio), tiles.box)
 
 
-def unpadded_tiles(config: Any, size: tuple[int, int]) -> VisualGrid:
-    """The grid over all tiles, without the rows or columns of padding that the model cuts off.
-
-    Two roundings differ: the processor pads in pixels of the resized image, the model cuts in cells and computes from
-    the aspect ratio. So up to a cell of padding stays on each side, and the box reaches outside the image.
+def padded_canvas(config: Any, size: tuple[int, int]) -> VisualGrid:
+    """The grid over all tiles; its box is the padded image, the image in its centre.
 
     Args:
         config: The model's config, with `image_grid_pinpoints` as (height, width).
         size: (width, height) of the original image.
     """
     width, height = size
-    vision = config.vision_config
+    tile, side = config.vision_config.image_size, config.vision_config.image_size // config.vision_config.patch_size
     canvas_height, canvas_width = select_best_resolution((height, width), config.image_grid_pinpoints)
     if canvas_width / width < canvas_height / height:
         scaled_width = canvas_width
@@ -69,17 +74,25 @@ def unpadded_tiles(config: Any, size: tuple[int, int]) -> VisualGrid:
         scaled_width = min(math.ceil(width * canvas_height / height), canvas_width)
     per_x, per_y = width / scaled_width, height / scaled_height  # original pixels in one of the resized image
     left, top = -((canvas_width - scaled_width) // 2) * per_x, -((canvas_height - scaled_height) // 2) * per_y
-    side = vision.image_size // vision.patch_size
-    canvas = VisualGrid(
-        canvas_height // vision.image_size * side,
-        canvas_width // vision.image_size * side,
-        (left, top, left + canvas_width * per_x, top + canvas_height * per_y),
-    )
-    rows, cols, cut_rows, cut_cols = canvas.rows, canvas.cols, 0, 0
+    box = (left, top, left + canvas_width * per_x, top + canvas_height * per_y)
+    return VisualGrid(canvas_height // tile * side, canvas_width // tile * side, box)
+
+
+def unpadded(canvas: VisualGrid, size: tuple[int, int]) -> tuple[int, int]:
+    """How many (rows, cols) of cells the model keeps in the middle of the canvas.
+
+    Two roundings differ: the processor pads in pixels of the resized image, the model cuts in cells and computes from
+    the aspect ratio. So up to a cell of padding stays on each side, and what is kept reaches outside the image.
+    """
+    width, height = size
+    rows, cols = canvas.rows, canvas.cols
     if width / height > cols / rows:
-        cut_rows = (rows - int(round(height * (cols / width), 7))) // 2
-    else:
-        cut_cols = (cols - int(round(width * (rows / height), 7))) // 2
-    first = canvas.cell_box(cut_rows, cut_cols)
-    last = canvas.cell_box(rows - cut_rows - 1, cols - cut_cols - 1)
-    return VisualGrid(rows - 2 * cut_rows, cols - 2 * cut_cols, (first[0], first[1], last[2], last[3]))
+        return rows - (rows - int(round(height * (cols / width), 7))) // 2 * 2, cols
+    return rows, cols - (cols - int(round(width * (rows / height), 7))) // 2 * 2
+
+
+def _centre(canvas: VisualGrid, rows: int, cols: int) -> VisualGrid:
+    top, left = (canvas.rows - rows) // 2, (canvas.cols - cols) // 2
+    first = canvas.cell_box(top, left)
+    last = canvas.cell_box(top + rows - 1, left + cols - 1)
+    return VisualGrid(rows, cols, (first[0], first[1], last[2], last[3]))
