@@ -11,7 +11,7 @@ import torch
 from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import (
     IGNORED,
-    SHORT_WEIGHT,
+    LETTER_WEIGHT,
     JointBatches,
     LetterBatches,
     VisionBatches,
@@ -68,8 +68,8 @@ def test_a_packed_row_answers_as_single_prompts_do(tokenizer: PreTrainedTokenize
                 said = batch.labels[row, here]
                 assert said[said != IGNORED].tolist() == encoder.answer(turn.answer)
                 weights = batch.weights[row, here][said != IGNORED]
-                assert weights[0] == (SHORT_WEIGHT if turn.is_short else 1.0)
-                assert (weights[1:] == 1.0).all()
+                assert weights[-2] == (LETTER_WEIGHT if turn.is_letter else 1.0)
+                assert (weights[:-2] == 1.0).all()
 
 
 def test_batches_follow_from_the_step_and_rows(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -18,8 +18,8 @@ from pixcore_mini.tokenizer import GRID, Encoder
 IGNORED = -100
 #: Text positions behind the visual tokens in a packed row; a turn that does not fit any more is left out.
 TEXT_LENGTH = 304
-#: A letter or a word is one token among the thirty of a description; this keeps it from being drowned.
-SHORT_WEIGHT = 4.0
+#: A letter is one token among many; this keeps it from being drowned.
+LETTER_WEIGHT = 4.0
 #: The begin mark and the visual tokens.
 PREFIX_LENGTH = 1 + GRID * GRID
 
@@ -90,8 +90,8 @@ def pack(encoder: Encoder, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packe
             turns[row, here] = number
             labels[row, said] = torch.tensor(answer)
             weights[row, said] = 1.0
-            if turn.is_short:
-                weights[row, said.start] = SHORT_WEIGHT
+            if turn.is_letter:
+                weights[row, said.stop - 2] = LETTER_WEIGHT
             start += length
     images = torch.from_numpy(np.stack([image for image, _ in scenes]))
     return Packed(images, tokens, positions, turns, labels, weights)

@@ -29,13 +29,8 @@ class Turn:
 
     @property
     def is_letter(self) -> bool:
-        """Whether the answer is an option's letter."""
-        return self.answer in LETTERS
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the answer is one word."""
-        return len(self.answer.split()) == 1
+        """Whether the answer ends with an option's letter."""
+        return self.kind.startswith("letter")
 
 
 def question_prompt(question: str, options: tuple[str, str]) -> str:
@@ -62,24 +57,22 @@ def as_sentence(question: Question) -> Turn:
 
 
 def as_letter(question: Question) -> Turn:
-    """A question answered with a letter."""
-    return Turn(letter_prompt(question.text, question.options), LETTERS[question.answer], f"letter {question.category}")
+    """A question answered with a letter, behind the sentence that it follows from.
 
-
-def as_word(question: Question) -> Turn:
-    """A question answered with the option's word alone, without a sentence to lead up to it.
-
-    No protocol asks so. It is a step towards the letter: there too the first token has to know the answer.
+    With the letter alone as the answer a model of this size stays at chance: it can look a letter up for a word that
+    has been said (`told_letter`), not yet for one that it would have to think of.
     """
-    options = ", ".join(question.options)
-    prompt = f"{question.text} Options: {options}\nAnswer directly."
-    return Turn(prompt, f" {question.options[question.answer]}", f"word {question.category}")
+    return Turn(
+        letter_prompt(question.text, question.options),
+        f"{question.sentence}\nAnswer:{LETTERS[question.answer]}",
+        f"letter {question.category}",
+    )
 
 
 def told_letter(question: Question) -> Turn:
     """A letter question behind the sentence that answers it: no image is needed, only the lookup."""
-    turn = as_letter(question)
-    return Turn(f"{question.sentence} {turn.prompt}", turn.answer, "letter told")
+    prompt = f"{question.sentence} {letter_prompt(question.text, question.options)}"
+    return Turn(prompt, LETTERS[question.answer], "letter told")
 
 
 def random_question(scene: Scene, rng: Random) -> Question:
@@ -151,7 +144,6 @@ def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
         question = random_question(scene, rng)
         turns.append(told_letter(question) if rng.random() < told else as_letter(question))
     turns.append(as_sentence(random_question(scene, rng)))
-    turns.append(as_word(random_question(scene, rng)))
     index = rng.randrange(len(scene.things))
     turns.append(identify(scene, index, None, rng))
     index = rng.randrange(len(scene.things))

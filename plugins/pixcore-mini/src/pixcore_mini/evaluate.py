@@ -25,7 +25,6 @@ from pixcore.records import Image, Protocol, Request
 from pixcore_mini.adapter import Mini
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import (
-    LETTERS,
     Turn,
     absent_noun,
     as_letter,
@@ -52,10 +51,8 @@ class Asked:
     question: Question | None
 
     def right(self, answer: str) -> bool:
-        """A letter has to be the letter; a sentence has to name the right option and no other one."""
+        """An answer to a question has to name the right option and no other one; a description has to be exact."""
         if self.question is None:
-            return answer == self.turn.answer
-        if self.turn.answer in LETTERS:
             return answer == self.turn.answer
         return read_options(answer, self.question.options) == {self.question.answer}
 
