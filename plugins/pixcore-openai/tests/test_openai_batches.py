@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import subprocess
-import sys
 
 from pixcore_openai import batches
+from pixcore_openai.__main__ import main
 from pixcore_openai.config import JudgeConfig, TextConfig
 from pixcore_openai.judge import OpenAIJudge
 from pixcore_openai.texts import classify_phrases, parse_objects
@@ -58,11 +56,12 @@ def test_concepts(server, memory, tmp_path):
 
 def test_concepts_from_the_command_line(server, tmp_path):
     server.script.answer = lambda asked: '{"letters": ["b", "e"]}'
-    with (tmp_path / "phrases.csv").open("w") as file:
+    phrases, letters = tmp_path / "phrases.csv", tmp_path / "letters.csv"
+    with phrases.open("w") as file:
         csv.writer(file).writerows([["sample_id", "prompt"], ["one", "Can you classify …: 'left', 'On the left.'. "]])
-    command = [sys.executable, "-m", "pixcore_openai", "concepts", "phrases.csv", "letters.csv"]
-    subprocess.run([*command, "--base-url", server.url], cwd=tmp_path, check=True, timeout=300, env={**os.environ})
-    assert (tmp_path / "letters.csv").read_text() == 'sample_id,letters\none,"b, e"\n'
+    options = ["--base-url", server.url, "--store", str(tmp_path / "store")]
+    main(["concepts", str(phrases), str(letters), *options], standalone_mode=False)
+    assert letters.read_text() == 'sample_id,letters\none,"b, e"\n'
 
 
 def test_objects(server, memory):

@@ -8,19 +8,24 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
+
+from pixcore.cli import main
+from pixcore.plugins import registry
 
 KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
 TOY = Path(__file__).resolve().parents[3] / "tests" / "toy"
 
 
 class Place:
-    """A folder with a config of the core's toy components, judged by a language model."""
+    """A folder with a config of the core's toy components, judged by a language model; commands run in-process."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
+        self.capture = capture
         self.document = {
             "benchmark": {"name": "toy-boxes", "pairs": 3},
             "model": "toy",
@@ -36,35 +41,48 @@ class Place:
             "output": "out",
             "store": "store",
         }
-        self.environment = {**os.environ, "PYTHONPATH": str(TOY), "PIXCORE_PLUGINS": "toy,openai", "COLUMNS": "200"}
 
-    def __call__(self, *arguments: str, status: int = 0, **changes: object) -> subprocess.CompletedProcess[str]:
+    def write(self, **changes: object) -> str:
+        """Write the config with some sections changed."""
         config = self.folder / "run.yaml"
         config.write_text(yaml.safe_dump({**self.document, **changes}))
-        done = subprocess.run(
-            [sys.executable, "-m", "pixcore", "run", str(config), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
-        return done
+        return str(config)
+
+    def __call__(self, *arguments: str, status: int = 0, **changes: object) -> Done:
+        self.capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["run", self.write(**changes), *arguments])
+        said = self.capture.readouterr()
+        assert ended.value.code == status, said
+        return Done(said.out, said.err)
+
+
+class Done(NamedTuple):
+    """What a command said."""
+
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
-def place(tmp_path, server):
+def place(tmp_path, server, monkeypatch, capfd):
     server.script.answer = lambda asked: '{"answer": "yes", "number": 1}'
-    return Place(tmp_path, server.url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,openai")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    registry.cache_clear()
+    yield Place(tmp_path, server.url, capfd)
+    registry.cache_clear()
 
 
-def test_a_second_run_costs_nothing_and_needs_no_key(place, server):
+def test_a_second_run_costs_nothing_and_needs_no_key(place, server, monkeypatch):
     place()
     asked = len(server.calls)
     assert asked > 0
     first = (place.folder / "out" / "summary.json").read_text()
-    del place.environment["OPENAI_API_KEY"]
+    monkeypatch.delenv("OPENAI_API_KEY")
     place(output="elsewhere")
     assert len(server.calls) == asked
     assert (place.folder / "elsewhere" / "summary.json").read_text() == first
@@ -134,9 +152,8 @@ def test_a_fresh_judge_asks_anew_and_tells_the_drift(place, server):
     assert len(server.calls) == calls, "the fresh answers are the ones that are kept"
 
 
-def test_where_there_is_no_server_it_says_how_to_name_one_before_anything_is_computed(place, tmp_path):
-    del place.environment["OPENAI_API_KEY"]
-    place.environment.pop("OPENAI_BASE_URL", None)
+def test_where_there_is_no_server_it_says_how_to_name_one_before_anything_is_computed(place, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
     log = tmp_path / "log"
     stopped = place(selections=["automatic"], model={"name": "toy", "log": str(log)}, status=2)
     assert "OPENAI_API_KEY is not set" in stopped.stderr
@@ -159,28 +176,38 @@ def test_one_failed_sample_is_recorded_and_the_run_goes_on(place, server):
 
 
 @pytest.mark.parametrize("fault", [None, "401", "400", "500"])
-def test_the_key_is_nowhere(place, server, fault):
-    """In no file that a run writes, in nothing that it prints, with traceback and debug logs, however it ends."""
+def test_the_key_is_nowhere(place, server, monkeypatch, fault):
+    """In no file that a run writes and in nothing that it prints, however it ends and whatever the server says."""
     server.script.faults = lambda asked, count: fault
-    if fault is None:
-        server.script.answer = lambda asked: f'{{"answer": "yes", "number": 1}} {asked.authorization}'
-    place.environment["OPENAI_LOG"] = "debug"
-    config = {"on_error": "record"}
+    server.script.answer = lambda asked: f'{{"answer": "yes", "number": 1}} {asked.authorization}'
     status = 2 if fault == "401" else 0
-    done = place("--fresh-judge", status=status, **config)
+    said = [*place("--fresh-judge", "--traceback", status=status, on_error="record")]
     key_file = place.folder / "key.txt"
     key_file.write_text(KEY)
     key_file.chmod(0o600)
+    monkeypatch.delenv("OPENAI_API_KEY")
     from_file = {**place.document["judge"], "api_key_file": str(key_file), "model": "other"}
-    del place.environment["OPENAI_API_KEY"]
-    selections = ["toy-best"]
-    second = place(judge=from_file, selections=selections, status=status, **config)
-    assert f"Bearer {KEY}" in {call.authorization for call in server.calls}
+    said += place("--traceback", judge=from_file, selections=["toy-best"], status=status, on_error="record")
+    assert {call.authorization for call in server.calls} == {f"Bearer {KEY}"}
     key_file.unlink()
-    for text in (done.stdout, done.stderr, second.stdout, second.stderr):
+    no_key_in(said, place.folder)
+
+
+def test_the_key_is_in_no_debug_log(place):
+    """The client logs requests where `OPENAI_LOG` says so, which it reads when it is imported."""
+    command = [sys.executable, "-m", "pixcore", "run", place.write(selections=["toy-best"])]
+    environment = {**os.environ, "PYTHONPATH": str(TOY), "OPENAI_LOG": "debug"}
+    done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "chat/completions" in done.stderr, "there is a log to search"
+    no_key_in([done.stdout, done.stderr], place.folder)
+
+
+def no_key_in(said, folder):
+    for text in said:
         assert KEY not in text
-    files = [path for path in place.folder.rglob("*") if path.is_file()]
-    assert len(files) > 3
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 2
     for path in files:
         assert KEY.encode() not in path.read_bytes(), path
         if path.suffix == ".sqlite":
