@@ -14,6 +14,7 @@ from pixcore_pixmmvp.benchmark import DISPUTED, PixMMVP, split_options
 from pixcore_pixmmvp.config import PixMMVPConfig
 
 from pixcore import masks
+from pixcore.cli import main
 from pixcore.errors import DataError
 from pixcore.letters import published_options
 from pixcore.records import Sample
@@ -54,6 +55,7 @@ def test_disputed_labels(released: Path) -> None:
     original, corrected = load(released), load(released, labels="corrected")
     changed = {int(name) for name in original if original[name].answer != corrected[name].answer}
     assert changed == DISPUTED
+    assert {int(name) for name, one in original.items() if one.categories["labels"] == "disputed"} == DISPUTED
     assert "disputed" in PixMMVP(PixMMVPConfig(root=released)).notes[0]
 
 
@@ -66,7 +68,7 @@ def test_mmvps_own_questions_with_a_byte_order_mark_and_a_letter_l(copied: Path,
     assert samples["1"].question == "Are the butterfly's wings closer to being open or closed?"
     assert len({sample.categories["pattern"] for sample in samples.values()}) == 9
     (copied / "visual_patterns.csv").unlink()
-    assert load(copied)["1"].categories == {}
+    assert load(copied)["1"].categories == {"labels": "undisputed"}
 
 
 def test_options_are_cut_at_their_letters_alone() -> None:
@@ -166,6 +168,20 @@ def test_every_damage_is_named(case: str, copied: Path) -> None:
         load(copied)
     assert message in str(caught.value)
     assert caught.value.hint
+
+
+def test_the_check_lists_every_piece(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["benchmarks", "check", "pixmmvp", "--root", str(copied)])
+    assert not end.value.code
+    said = capsys.readouterr().out
+    assert "300 samples, 53 with an empty mask, 14 not scored for grounding, 0 images there" in said
+    assert "MMVP Images/" in said
+    (copied / "Objects.csv").unlink()
+    with pytest.raises(SystemExit) as end:
+        main(["benchmarks", "check", "pixmmvp", "--root", str(copied)])
+    assert end.value.code == 2
+    assert "Objects.csv missing" in capsys.readouterr().err
 
 
 def test_a_picture_that_is_not_there_says_where_to_get_it(released: Path) -> None:

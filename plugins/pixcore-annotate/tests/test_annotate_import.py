@@ -17,6 +17,7 @@ from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
 
 from pixcore import masks
+from pixcore.cli import main
 from pixcore.errors import DataError
 from pixcore.records import Sample
 
@@ -247,3 +248,21 @@ def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Pat
 )
 def test_classes_match_in_singular_and_plural(label: str, asked: str, same: bool) -> None:
     assert matches(label, [asked]) is same
+
+
+def test_building_on_the_command_line(tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["benchmarks", "import-via", as_json(tmp_path), tmp_path / "out", "--images", images]
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    assert not end.value.code
+    assert "2 images, 2 with an expression" in " ".join(capsys.readouterr().err.split())
+    questions = tmp_path / "questions.json"
+    questions.write_text(json.dumps([{"id": 4, "image": "a.jpg", "question": "How many dogs are in the image?"}]))
+    with pytest.raises(SystemExit) as end:
+        main(["benchmarks", "parse-objects", str(questions), str(tmp_path / "table.csv")])
+    assert not end.value.code
+    assert [row["objects"] for row in csv.DictReader((tmp_path / "table.csv").open())] == ["dogs"]
+    questions.write_text('[{"id": 4}]')
+    with pytest.raises(SystemExit) as end:
+        main(["benchmarks", "parse-objects", str(questions), str(tmp_path / "table.csv")])
+    assert end.value.code == 2

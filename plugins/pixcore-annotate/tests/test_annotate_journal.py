@@ -17,6 +17,7 @@ from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
 
 from pixcore import masks
+from pixcore.cli import main
 from pixcore.errors import DataError
 
 
@@ -149,3 +150,21 @@ def test_opposite_words_about_absence_are_a_conflict(folder: Path) -> None:
     journal(folder, "ben").decide("item-0", State(("17",), (), "x", "done"))
     (conflict,) = merge(folder).conflicts
     assert conflict.about == "absence"
+
+
+def test_export_on_the_command_line_says_what_conflicts(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal(folder, "ann").decide("item-0", State(("17",), (), "x", "done"))
+    journal(folder, "ben").decide("item-0", State(("23",), (), "x", "done"))
+    journal(folder, "ben").decide("item-1", State(("23",), (), "y", "done"))
+    with pytest.raises(SystemExit) as end:
+        main(["annotate", str(folder), "--export", str(tmp_path / "out")])
+    assert not end.value.code
+    said = " ".join(capsys.readouterr().err.split())
+    assert "conflict about item item-0, mask (IoU" in said
+    assert "1 items; 1 undecided and 1 in conflict are left out" in said
+    with pytest.raises(SystemExit) as end:
+        main(["annotate", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert "holds no tasks.json" in capsys.readouterr().err

@@ -76,7 +76,10 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         rows = ", ".join(str(row) for row in sorted(DISPUTED))
         if self.config.labels == "corrected":
             return (f"answers of rows {rows} are swapped (labels: corrected); figures with labels: original differ",)
-        return (f"answers of rows {rows} are disputed and taken as MMVP has them; labels: corrected swaps them",)
+        return (
+            f"answers of rows {rows} are disputed and taken as MMVP has them; labels: corrected swaps them, and the "
+            "breakdown by labels has the figures without them",
+        )
 
     def samples(self) -> Iterator[Sample]:
         """All samples, by Index.
@@ -114,7 +117,9 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         answer = self._answer(index, right, len(texts))
         if image.size is None:
             raise DataError(f"{_SEGMENTATIONS.path}: image {index} has no width and height", hint="add them")
-        categories = {"pattern": pattern} if pattern else {}
+        categories = {"labels": "disputed" if index in DISPUTED else "undisputed"}
+        if pattern:
+            categories["pattern"] = pattern
         return Sample(
             id=str(index),
             image=self._image(image),
@@ -127,7 +132,6 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
             categories=categories,
             released_expression=name,
             released_options=options,
-            extra={"labels": "disputed"} if index in DISPUTED else {},
         )
 
     def _answer(self, index: int, right: str, options: int) -> int:
