@@ -22,8 +22,7 @@ STABILITY_OFFSET = 1.0
 """How far the threshold is moved up and down, in logits, to see how stable a mask is; segment-anything's default."""
 
 _CPU_BATCH = 160 << 20
-"""A CPU is no quicker with many prompts at once, and slower where they do not fit its cache: see
-benchmarks/speed/propose.py."""
+"""A CPU is no quicker with many prompts at once, and slower where they do not fit its cache."""
 
 ConfigT = TypeVar("ConfigT", bound=GeneratorConfig)
 

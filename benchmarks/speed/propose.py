@@ -1,0 +1,220 @@
+"""The propose stage on one image: pixcore against the published way, and its cost against the number of phrases.
+
+    python benchmarks/speed/propose.py [--quick]
+
+A response of 30 phrases about an image of 640x480 becomes 30 points and 90 masks, with SAM at its real sizes except for
+a small image encoder (the encoder runs once in both ways and is timed by itself; weights are random).
+
+- pixcore: maps are brought to the image's size, points selected, all prompts decoded, masks kept as run lengths: what
+  `Propose` does, and one transaction in the store.
+- the published way: maps are upsampled with torch, prompts decoded one at a time, each mask written as a PNG file and
+  read back.
+
+Both must give the same points and masks (IoU above 0.999). Times are processor time of one core, so that other work on
+the machine does not count; the least of several rounds. Raw numbers go to `propose.json` beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # processor time of one core
+
+import numpy as np
+import torch
+from PIL import Image as PILImage
+from pixcore_points.config import PeakConfig
+from pixcore_points.peaks import Peak
+from pixcore_regions.config import RegionsConfig
+from pixcore_regions.generator import Regions
+from pixcore_sam.config import SamTransformersConfig
+from pixcore_sam.hub import SamTransformers
+from torch.nn.functional import interpolate
+
+from pixcore import serialise
+from pixcore.components import MaskGenerator
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.masks import encode_many, iou
+from pixcore.records import Candidate, Image, PointPrompt, TokenGroup
+from pixcore.store import StageStore
+
+HERE = Path(__file__).parent
+SIZE = (640, 480)
+CELLS = 24
+PHRASES = 30
+
+
+def picture() -> Image:
+    small = PILImage.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return Image.from_pixels(np.asarray(small.resize(SIZE, PILImage.Resampling.BICUBIC)))
+
+
+def maps_of(phrases: int) -> np.ndarray:
+    """One map a phrase, as attention has them: noise with one clear peak, each at another place."""
+    rng = np.random.default_rng(1)
+    maps = rng.normal(0, 0.05, (phrases, CELLS, CELLS)).astype(np.float32)
+    places = rng.permutation([(row, col) for row in range(4, 20) for col in range(1, 23)])[:phrases]
+    maps[np.arange(phrases), places[:, 0], places[:, 1]] += 1
+    return maps
+
+
+def save_sam(folder: Path) -> None:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    torch.manual_seed(0)
+    encoder = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 64}
+    config = transformers.SamConfig(vision_config={**encoder, "global_attn_indexes": [0]})
+    model = transformers.SamModel(config)
+    with torch.no_grad():  # random kernels would draw a chequerboard on every mask; trained ones draw outlines
+        for name in ("upscale_conv1", "upscale_conv2"):
+            weight = getattr(model.mask_decoder, name).weight
+            weight.copy_(weight.mean((-1, -2), keepdim=True).expand_as(weight))
+    model.save_pretrained(folder)
+
+
+def pixcore_way(generator: MaskGenerator[Any], image: Image, maps: np.ndarray, store: StageStore) -> list[Candidate]:
+    layout = VisualLayout.single(VisualGrid.padded_to_square(CELLS, CELLS, SIZE))
+    select = Peak(PeakConfig()).select
+    prompts = [select(layout.to_image(values.reshape(-1), SIZE)) for values in maps]
+    found = []
+    for number, (prompt, proposal) in enumerate(zip(prompts, generator.segment(image, prompts), strict=True)):
+        group = TokenGroup((number,), "a phrase", 0, 8)
+        scores = tuple(float(score) for score in proposal.scores)
+        found.append(Candidate(group, prompt, tuple(encode_many(proposal.masks)), scores))
+    store.put(str(time.perf_counter_ns()), "one", serialise.candidates_to_entry(found))
+    return found
+
+
+Decoder = Callable[[int, int], np.ndarray]
+"""(x, y) to (3, height, width) masks."""
+
+
+def published_way(decode: Decoder, maps: np.ndarray, folder: Path) -> tuple[list[tuple[int, int]], list[np.ndarray]]:
+    side, (width, height) = max(SIZE), SIZE
+    upsampled = interpolate(torch.from_numpy(maps)[None], (side, side), mode="bicubic", align_corners=False)[0]
+    top = (side - height) // 2
+    places = upsampled[:, top : top + height].reshape(len(maps), -1).argmax(1)
+    points = [(int(place) % width, int(place) // width) for place in places]
+    names = []
+    for number, point in enumerate(points):
+        for index, mask in enumerate(decode(*point)):
+            names.append(folder / f"1_{number:03d}_{index:03d}.png")
+            PILImage.fromarray(mask.astype(np.uint8) * 255).save(names[-1])
+    return points, [np.asarray(PILImage.open(name)) > 0 for name in names]
+
+
+def sam_decoder(generator: SamTransformers, image: Image) -> Decoder:
+    """The model's own forward pass from the encoded image, one prompt a call, and SAM's own postprocessing."""
+    encoded = generator.encoded(image)
+    height, width = encoded.frame
+
+    def decode(x: int, y: int) -> np.ndarray:
+        points = torch.tensor([[[[x * width / SIZE[0], y * height / SIZE[1]]]]])
+        labels = torch.ones(1, 1, 1, dtype=torch.int)
+        with torch.inference_mode():
+            output = generator._model(
+                image_embeddings=encoded.features[0], input_points=points, input_labels=labels, multimask_output=True
+            )
+            whole = interpolate(output.pred_masks[0], (1024, 1024), mode="bilinear", align_corners=False)
+            logits = interpolate(whole[..., :height, :width], SIZE[::-1], mode="bilinear", align_corners=False)
+        return (logits[0] > 0).numpy()
+
+    return decode
+
+
+def least(work: Callable[[], Any], rounds: int) -> tuple[float, Any]:
+    times = []
+    for _ in range(rounds):
+        started = time.process_time()
+        result = work()
+        times.append(time.process_time() - started)
+    return min(times), result
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def same(candidates: Sequence[Candidate], points: Sequence[tuple[int, int]], decoded: Sequence[np.ndarray]) -> float:
+    """The least IoU of the two ways' masks; their points must be equal."""
+    assert [tuple(candidate.point.points[0]) for candidate in candidates if candidate.point] == points, "points differ"
+    ours = [mask for candidate in candidates for mask in candidate.masks]
+    theirs = encode_many(np.stack(decoded))
+    worst = min(float(iou([a], [b])[0, 0]) for a, b in zip(ours, theirs, strict=True))
+    assert worst > 0.999, f"masks differ: {worst}"
+    return worst
+
+
+def against_published(
+    generator: MaskGenerator[Any], decode: Decoder, image: Image, maps: np.ndarray, place: Path, rounds: int
+) -> dict[str, Any]:
+    folder = place / "png"
+    folder.mkdir()
+    store = StageStore(place / "store", "propose", {})
+    ours, candidates = least(lambda: pixcore_way(generator, image, maps, store), rounds)
+    theirs, (points, decoded) = least(lambda: published_way(decode, maps, folder), rounds)
+    kept = len(json.dumps(serialise.candidates_to_entry(candidates).body))
+    return {
+        "pixcore, s": ours,
+        "published way, s": theirs,
+        "ratio": theirs / ours,
+        "pixcore, bytes": kept,
+        "published way, bytes": size_of(folder),
+        "ratio of bytes": size_of(folder) / kept,
+        "least IoU": same(candidates, points, decoded),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    rounds = 1 if parser.parse_args().quick else 3
+    torch.set_num_threads(1)
+    image, maps = picture(), maps_of(PHRASES)
+    result: dict[str, Any] = {"phrases": PHRASES, "masks": 3 * PHRASES, "rounds": rounds}
+    with tempfile.TemporaryDirectory() as made:
+        place = Path(made)
+        save_sam(place / "checkpoint")
+        sam = SamTransformers(SamTransformersConfig(checkpoint=str(place / "checkpoint")))
+        result["encoder, s"], _ = least(lambda: sam.encoded(image), 1)
+        for name, distinct in (("sam", PHRASES), ("sam, 12 places", 12)):
+            (place / name).mkdir()
+            asked = maps[np.arange(PHRASES) % distinct]
+            result[name] = against_published(sam, sam_decoder(sam, image), image, asked, place / name, rounds)
+        regions = Regions(RegionsConfig())
+        regions.segmented(image)
+        (place / "regions").mkdir()
+        one_by_one: Decoder = lambda x, y: regions.segment(image, [PointPrompt.at((x, y))])[0].masks  # noqa: E731
+        result["regions"] = against_published(regions, one_by_one, image, maps, place / "regions", rounds)
+        store = StageStore(place / "growth", "propose", {})
+        growth = {
+            count: least(lambda count=count: pixcore_way(sam, image, maps[:count], store), rounds)[0]
+            for count in (1, 5, 10, 20, 30)
+        }
+    slope, intercept = np.polyfit(list(growth), list(growth.values()), 1)
+    result["seconds by phrases"] = growth
+    result["seconds a phrase"], result["seconds besides"] = float(slope), float(intercept)
+    (HERE / "propose.json").write_text(json.dumps(result, indent=1) + "\n")
+    for name in ("sam", "sam, 12 places", "regions"):
+        found = result[name]
+        print(
+            f"{name}, {PHRASES} phrases: {found['pixcore, s']:.2f} s against {found['published way, s']:.2f} s "
+            f"({found['ratio']:.1f} times less), {found['pixcore, bytes'] / 1024:.0f} KiB against "
+            f"{found['published way, bytes'] / 1024:.0f} KiB ({found['ratio of bytes']:.1f} times less), "
+            f"least IoU {found['least IoU']:.4f}"
+        )
+    times = ", ".join(f"{count}: {seconds:.2f} s" for count, seconds in growth.items())
+    print(f"after encoding once ({result['encoder, s']:.2f} s for this small encoder), by phrases: {times};")
+    print(f"{1000 * slope:.0f} ms a phrase and {1000 * intercept:.0f} ms besides")
+
+
+if __name__ == "__main__":
+    main()
