@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.components import SelectionStrategy
-from pixcore.errors import UserError
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import AttentionInsideConfig
 
@@ -23,18 +22,11 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by relevance inside.
-
-        Raises:
-            UserError: The responses have no maps.
-        """
+        """Choose by relevance inside; a response without maps says nothing about it."""
         if not any(candidate.masks for candidate in candidates):
             return Selection.nothing("no candidates")
         if response.maps is None or response.layout is None:
-            raise UserError(
-                "the strategy 'attention-inside' needs maps, and the run's responses have none",
-                hint="take a model with attention and an extractor, or another selection",
-            )
+            return Selection.nothing("the response has no maps: this strategy needs a model with attention")
         maps = response.maps
         if self.config.subtract_mean:
             maps = maps - maps.mean(axis=0)

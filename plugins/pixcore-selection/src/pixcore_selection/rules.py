@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from pixcore import selection_rules
 from pixcore.components import NoConfig, SelectionStrategy
-from pixcore.errors import UserError
 from pixcore.records import Candidate, Response, Sample, Selection
 
 
@@ -40,24 +39,18 @@ class Stability(SelectionStrategy[NoConfig]):
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by stability.
-
-        Raises:
-            UserError: The mask generator gave no stability.
-        """
+        """Choose by stability; masks without one are passed over."""
         best: tuple[float, float, int, int] | None = None
         for index, candidate in enumerate(candidates):
             if len(candidate.stability) != len(candidate.masks):
-                raise UserError(
-                    "the strategy 'stability' needs masks with a stability, and the run's mask generator gives none",
-                    hint="take masks: sam or sam-transformers, or selection mask-score",
-                )
+                continue
             scores = candidate.scores or (0.0,) * len(candidate.masks)
             for mask, (stability, score) in enumerate(zip(candidate.stability, scores, strict=True)):
                 if best is None or (stability, score) > best[:2]:
                     best = (stability, score, index, mask)
         if best is None:
-            return Selection.nothing("no candidates")
+            said = "the mask generator gives no stability: sam and sam-transformers do"
+            return Selection.nothing(said if candidates else "no candidates")
         return Selection.chosen(best[2], best[3], score=best[0], reason=f"its stability is {best[0]:.2f}")
 
 
