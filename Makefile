@@ -14,6 +14,7 @@ modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
 demo: .venv/demo-installed
 	$(BIN)/pixcore run demo.yaml
+	$(BIN)/pixcore emergence runs/demo
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal

@@ -365,6 +365,11 @@ class SelectionStrategy(Component[ConfigT]):
 class Benchmark(Component[ConfigT]):
     """Yields samples with masks."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Lines that stand below every table of this benchmark: what is missing, which choice was made."""
+        return ()
+
     @abstractmethod
     def samples(self) -> Iterator[Sample]:
         """All samples in their order; images are read on use."""

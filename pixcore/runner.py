@@ -111,6 +111,11 @@ class Run:
         return self.resolved.benchmark.name if self.resolved.benchmark is not None else "given samples"
 
     @cached_property
+    def benchmark(self) -> Benchmark[Any] | None:
+        """The benchmark."""
+        return self.resolved.benchmark.create(self.context) if self.resolved.benchmark is not None else None
+
+    @cached_property
     def samples(self) -> list[Sample]:
         """The samples in scope.
 
@@ -120,11 +125,10 @@ class Run:
         if self._given is not None:
             return list(self._given)
         part = self.resolved.benchmark
-        if part is None:
+        if part is None or self.benchmark is None:
             raise ConfigError("the config has no benchmark:", hint="a run needs one")
-        benchmark: Benchmark[Any] = part.create(self.context)
         found: dict[str, Sample] = {}
-        for sample in benchmark.samples():
+        for sample in self.benchmark.samples():
             if sample.id in found:
                 raise DataError(
                     f"benchmark {part.name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"

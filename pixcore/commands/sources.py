@@ -204,6 +204,6 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
 
 def notes(source: Source) -> Iterator[str]:
     """Said last, when all samples have gone by: what the benchmark left out, and what the file lacks."""
-    yield from getattr(source.data, "notes", ())
+    yield from source.data.notes
     if source.file.lacking:
         yield f"{source.file.lacking} sample(s) have no prediction; they count as wrong and as nothing chosen"
