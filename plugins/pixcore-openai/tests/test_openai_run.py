@@ -180,14 +180,15 @@ def test_the_key_is_nowhere(place, server, monkeypatch, fault):
     """In no file that a run writes and in nothing that it prints, however it ends and whatever the server says."""
     server.script.faults = lambda asked, count: fault
     server.script.answer = lambda asked: f'{{"answer": "yes", "number": 1}} {asked.authorization}'
-    status = 2 if fault == "401" else 0
-    said = [*place("--fresh-judge", "--traceback", status=status, on_error="record")]
+    # a wrong key ends every run; errors throughout do where enough calls fail in a row to take the server for dead
+    first, second = {"401": (2, 2), "500": (2, 0)}.get(fault, (0, 0))
+    said = [*place("--fresh-judge", "--traceback", status=first, on_error="record")]
     key_file = place.folder / "key.txt"
     key_file.write_text(KEY)
     key_file.chmod(0o600)
     monkeypatch.delenv("OPENAI_API_KEY")
     from_file = {**place.document["judge"], "api_key_file": str(key_file), "model": "other"}
-    said += place("--traceback", judge=from_file, selections=["toy-best"], status=status, on_error="record")
+    said += place("--traceback", judge=from_file, selections=["toy-best"], status=second, on_error="record")
     assert {call.authorization for call in server.calls} == {f"Bearer {KEY}"}
     key_file.unlink()
     no_key_in(said, place.folder)
@@ -199,7 +200,7 @@ def test_the_key_is_in_no_debug_log(place):
     environment = {**os.environ, "PYTHONPATH": str(TOY), "OPENAI_LOG": "debug"}
     done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "chat/completions" in done.stderr, "there is a log to search"
+    assert "HTTP Response" in done.stderr, "there is a log to search"
     no_key_in([done.stdout, done.stderr], place.folder)
 
 
