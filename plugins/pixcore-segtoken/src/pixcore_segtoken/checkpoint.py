@@ -26,7 +26,7 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model*.safetensors", "*.safetensors", "*pytorch_model*.bin", "*.pth", "*.pt")
 
 
-_MAPPED_BYTES = 64 << 20
+_MAPPED_BYTES = 32 << 20
 
 
 class CheckpointError(ModelError):
