@@ -253,6 +253,7 @@ def application(server: LocalServer) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/openai/deployments/{name}/chat/completions", chat, methods=["POST"]),
             Route("/v1/files", upload, methods=["POST"]),
             Route("/v1/batches", create_batch, methods=["POST"]),
             Route("/v1/batches/{name}", read_batch),

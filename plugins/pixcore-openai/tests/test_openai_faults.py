@@ -162,6 +162,12 @@ def test_nobody_there(memory, monkeypatch, server):
     assert len(outcomes) <= 8, "a few samples are given up before the server is taken for dead"
 
 
+def test_azures_older_api(server, memory):
+    """Its addresses and its header; without a key it is not asked at all."""
+    one = judge(server, memory, base_url=server.url.removesuffix("/v1"), azure_api_version="2024-10-21")
+    assert one.grade(*ITEM).correct is True
+
+
 def test_soak(server, memory):
     """2,000 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
     kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400", "hang"]
