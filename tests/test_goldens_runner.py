@@ -75,9 +75,7 @@ def offer(golden: GoldenSet, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("checks", "status"), [(GOOD, 0), (GOOD[:1], 1), ((), 1)])
-def test_exit_status(
-    checks: tuple[Check, ...], status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_exit_status(checks: tuple[Check, ...], status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     np.savez(tmp_path / "outputs.npz", **EXPECTED)
     offer(GoldenSet(checks, ("*/logits",)), monkeypatch)
     result = CliRunner().invoke(goldens.main, ["toy", str(tmp_path)])
