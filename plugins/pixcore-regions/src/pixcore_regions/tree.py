@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pixcore_regions.ground import figure
 from pixcore_regions.superpixels import Superpixels, describe, superpixels
 
+_PLAIN_CONTRAST, _PLAIN_AREA = 10.0, 0.01  # CIELAB, and share of the image: below both a region hardly stands out
+
 
 @dataclass(frozen=True, eq=False)
 class RegionTree:
@@ -57,13 +59,14 @@ class RegionTree:
     def prominence(self, node: int) -> float:
         """How well a region stands out, 0 to 1.
 
-        The share of the merge that ends it which its own inside does not explain: 1 for an even region among very
-        different ones, 0 for a piece that is cut out of its like. Regions as large as the image are no answer to a
-        point, so it falls to 0 towards them.
+        The share of the merge that ends it which its own inside does not explain: near 1 for an even region among very
+        different ones, 0 for a piece that is cut out of its like. Specks are even whatever they are, so a plain
+        contrast over a small area is added to both sides. Regions as large as the image are no answer to a point, so
+        it falls to 0 towards them.
         """
-        if not self.limit[node] > 0:
-            return 0.0
-        return float((1 - self.height[node] / self.limit[node]) * (1 - self.area[node] / self.order.size))
+        plain = _PLAIN_CONTRAST * float(np.sqrt(_PLAIN_AREA * self.order.size))
+        share = (self.height[node] + plain) / (self.limit[node] + plain)
+        return float(max(0.0, 1 - share) * (1 - self.area[node] / self.order.size))
 
 
 def grow(pixels: NDArray[np.uint8], fineness: float) -> RegionTree:
