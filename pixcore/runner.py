@@ -138,7 +138,8 @@ class Run:
         if unknown:
             hint = nearest(unknown[0], list(found)[:20] if len(found) > 20 else found)
             raise DataError(f"benchmark {part.name!r} has no sample {unknown[0]!r}", hint=hint)
-        chosen = [found[name] for name in self.scope.samples] if self.scope.samples else list(found.values())
+        named = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
+        chosen = [found[name] for name in named] if named else list(found.values())
         chosen = chosen[: self.scope.limit]
         if self.scope.shard is not None:
             index, count = self.scope.shard

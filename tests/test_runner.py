@@ -46,6 +46,10 @@ def test_limit_and_sample(workplace):
     assert workplace.summary()["samples"] == 2
     workplace("run", config, "--sample", "s3", "--sample", "s1")
     assert [line["sample_id"] for line in workplace.predictions()] == ["s3", "s3", "s3", "s1", "s1", "s1"]
+    workplace("run", config, "--sample", "s1", "--sample", "s1")
+    assert workplace.summary()["samples"] == 1
+    assert [line["sample_id"] for line in workplace.predictions()] == ["s1"] * 3
+    workplace("score", "out/predictions.jsonl", "--sample", "s1", "--sample", "s1")
     failed = workplace("run", config, "--sample", "s33", status=2)
     assert "no sample 's33'" in failed.stderr
 

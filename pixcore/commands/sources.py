@@ -197,7 +197,7 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
         unknown = [name for name in names if name not in chosen]
         if unknown:
             raise DataError(f"the benchmark has no sample {unknown[0]!r}", hint="check --sample")
-        return islice((chosen[name] for name in names), limit)
+        return islice((chosen[name] for name in dict.fromkeys(names)), limit)
 
     return samples
 
