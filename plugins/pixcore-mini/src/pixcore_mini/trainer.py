@@ -58,7 +58,7 @@ class Recipe:
     """
 
     seed: int = 1
-    steps: tuple[int, int, int] = (500, 3000, 3000)
+    steps: tuple[int, int, int] = (500, 3000, 3500)
     batch: tuple[int, int, int] = (48, 32, 16)
     rate: tuple[float, float, float] = (7e-4, 1e-3, 1e-3)
     warmup: int = 200
