@@ -311,7 +311,7 @@ def _choice_to_json(selection: Selection) -> Any:
     if selection.outcome != "chosen":
         return selection.outcome
     data: dict[str, Any] = {"candidate": selection.candidate, "mask": selection.mask}
-    if selection.score is not None:
+    if selection.score is not None and math.isfinite(selection.score):
         data["score"] = selection.score
     return data
 

@@ -309,8 +309,10 @@ class Propose(Stage):
         generator: MaskGenerator[Any] = self.masks.create(self.context)
         for chunk in batched(items, _CHUNK):
             responses = [self._response(item) for item in chunk]
-            groups = grouper.group_many([(response.text, response.tokens) for response in responses])
-            for item, response, own in zip(chunk, responses, groups, strict=True):
+            for item, response, own in zip(chunk, responses, _grouped(grouper, responses), strict=True):
+                if isinstance(own, Exception):
+                    yield item, own
+                    continue
                 try:
                     yield item, self._propose(item, response, own, transforms, selector, generator)
                 except Exception as error:  # recorded with its sample
@@ -348,7 +350,24 @@ class Propose(Stage):
         return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
 
 
+def _grouped(grouper: TokenGrouper[Any], responses: Sequence[Response]) -> Sequence[list[TokenGroup] | Exception]:
+    """Group several responses; where that fails, one by one, so that one sample costs no other."""
+    try:
+        return grouper.group_many([(response.text, response.tokens) for response in responses])
+    except Exception:
+        return [_grouped_alone(grouper, response) for response in responses]
+
+
+def _grouped_alone(grouper: TokenGrouper[Any], response: Response) -> list[TokenGroup] | Exception:
+    try:
+        return grouper.group_many([(response.text, response.tokens)])[0]
+    except Exception as error:  # recorded with its sample
+        return error
+
+
 def _candidate(group: TokenGroup | None, prompt: PointPrompt, proposal: MaskProposal) -> Candidate:
+    if not np.isfinite(proposal.scores).all():
+        raise SampleError("the mask generator gave a score that is no finite number")
     return Candidate(
         group=group,
         point=prompt,

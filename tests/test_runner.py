@@ -101,6 +101,22 @@ def test_a_failure_counts_as_wrong_and_zero(workplace):
     assert less["toy-best"]["M"]["value"] < whole["toy-best"]["M"]["value"]
 
 
+def test_a_text_that_can_not_be_grouped_costs_no_other(workplace):
+    config = workplace.config(grouper="toy-stumbles", on_error="record", control=None)
+    done = workplace("run", str(config))
+    assert "6 failed" in done.stderr
+    failed = [line for line in workplace.predictions() if line.get("error")]
+    assert len(failed) == 6
+    assert all("can't parse this" in line["error"] for line in failed)
+
+
+def test_scores_that_are_no_numbers_fail_their_sample_alone(workplace):
+    config = workplace.config(masks="toy-unsure", on_error="record")
+    workplace("run", str(config))
+    failed = {line["sample_id"] for line in workplace.predictions() if "no finite number" in line.get("error", "")}
+    assert failed == {"s0"}
+
+
 def test_a_pixel_level_model_needs_no_attention(workplace):
     config = workplace.config(model="toy-masks", extractor=None, masks=None, selections=[])
     workplace("run", str(config))

@@ -116,6 +116,20 @@ class ToyEach(TokenGrouper):
         return [TokenGroup((i,), t.text, t.start, t.end) for i, t in enumerate(tokens) if t.end > t.start]
 
 
+class ToyStumbles(ToyEach):
+    """Fails on every second text of a process, and on every batch of several."""
+
+    calls = 0
+
+    def group_many(self, responses):
+        if len(responses) > 1:
+            raise RuntimeError("too many at once")
+        ToyStumbles.calls += 1
+        if ToyStumbles.calls % 2:
+            raise RuntimeError("can't parse this")
+        return super().group_many(responses)
+
+
 class ToyPeak(PointSelector):
     """The highest pixel."""
 
@@ -144,6 +158,16 @@ class ToySquares(MaskGenerator):
         ys, xs = np.mgrid[:height, :width]
         distance = np.maximum(np.abs(xs - x), np.abs(ys - y))
         return MaskProposal(np.stack([distance <= r for r in (2, 5, 9)]), np.array([0.3, 0.2, 0.1], np.float32))
+
+
+class ToyUnsure(ToySquares):
+    """The same squares; the first image's scores are NaN, as of a generator in half precision."""
+
+    def segment(self, image, prompts):
+        proposals = super().segment(image, prompts)
+        if image.name != "s0":
+            return proposals
+        return [MaskProposal(one.masks, np.full(3, np.nan, np.float32)) for one in proposals]
 
 
 class ToyFirst(SelectionStrategy):

@@ -19,6 +19,7 @@ def register_attention_extractors(register):
 @hookimpl
 def register_token_groupers(register):
     register("toy-each", "toy_pixcore.components:ToyEach", summary="a group a token")
+    register("toy-stumbles", "toy_pixcore.components:ToyStumbles", summary="fails on some texts")
 
 
 @hookimpl
@@ -30,6 +31,7 @@ def register_point_selectors(register):
 @hookimpl
 def register_mask_generators(register):
     register("toy-squares", "toy_pixcore.components:ToySquares", summary="three squares around a point")
+    register("toy-unsure", "toy_pixcore.components:ToyUnsure", summary="the same with scores that are no numbers")
 
 
 @hookimpl
