@@ -133,7 +133,7 @@ class RunConfig(BaseModel):
         for protocol, template in value.items():
             try:
                 template.format(question="", options="", expression="")
-            except (KeyError, IndexError, ValueError) as error:
+            except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
                 raise ValueError(
                     f"the prompt for {protocol} is no template: {error}; fields are {{question}}, {{options}}, "
                     "{expression}"
@@ -245,6 +245,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f"line {mark.line + 1}" if mark is not None else "somewhere"
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"config {path}, {where}: {problem}", hint="fix the YAML") from error
+    except (ValueError, RecursionError) as error:  # 2001-99-99 looks like a date, and is none
+        raise ConfigError(f"config {path} holds a value that is none: {error}", hint="quote it, or mend it") from error
     if not isinstance(document, dict):
         raise ConfigError(
             f"config {path} holds {'nothing' if document is None else type(document).__name__}",
@@ -269,7 +271,7 @@ def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict
             raise ConfigError(f"--set {setting!r} has no key=value", hint="for example --set points.k=3")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"--set {path}: {text!r} is no YAML value", hint="quote it") from error
         _put(result, path.strip().split("."), value, setting)
     return result

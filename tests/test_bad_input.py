@@ -63,6 +63,9 @@ TEXTS = {
     "one key twice": ("benchmark: a\nbenchmark: b", "'benchmark' stands there twice"),
     "an object of Python's": ("benchmark: !!python/object/apply:os.getcwd []", "line 1"),
     "a tab": ("benchmark:\n\tname: x", "line 2"),
+    "a date that is none": ("benchmark: 2001-99-99", "month"),
+    "a number that is none": ("seed: 0x_", "holds a value that is none"),
+    "nested without end": ("[" * 3000, "recursion"),
 }
 
 
@@ -105,6 +108,8 @@ CONFIGS = {
     "unknown fidelity": ({"fidelity": "exact"}, ["fidelity", "'exact'", "published"]),
     "unknown error policy": ({"on_error": "ignore"}, ["on_error", "'ignore'", "record"]),
     "prompt with an unknown field": ({"prompts": {"segment": "Find {object}"}}, ["prompts", "{expression}"]),
+    "prompt that looks into a field": ({"prompts": {"segment": "{expression.name}"}}, ["prompts", "{expression}"]),
+    "prompt that asks a field for an item": ({"prompts": {"segment": "{expression[a]}"}}, ["prompts", "{expression}"]),
     "prompt for an unknown protocol": ({"prompts": {"box": "Find"}}, ["prompts.box"]),
     "overlap above one": ({"merge_iou": 1.5}, ["merge_iou", "got 1.5"]),
     "ids twice": ({"benchmark": {"name": "toy-boxes", "twice": True}}, ["two samples with the id 's0'"]),
@@ -128,6 +133,7 @@ COMMANDS = {
     "a shard that is none": (["run", "run.yaml", "--shard", "3/2"], ["i/n"]),
     "an unknown sample": (["run", "run.yaml", "--sample", "s99"], ["no sample 's99'"]),
     "a setting without value": (["run", "run.yaml", "--set", "points.k"], ["key=value"]),
+    "a setting that looks like a date": (["run", "run.yaml", "--set", "seed=2001-99-99"], ["seed", "quote it"]),
     "a setting into nowhere": (["run", "run.yaml", "--set", "selections.9.k=1"], ["no place in a list of 3"]),
     "an unknown kind": (["plugins", "modles"], ["modles"]),
     "no such image": (["ground", "no.png", "the box", "--config", "run.yaml"], ["no.png"]),
