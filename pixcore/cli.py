@@ -23,6 +23,7 @@ _COMMANDS = {
     "annotate": ("pixcore.commands.annotate:annotate", "Keep, drop or draw masks on a local page."),
     "plugins": ("pixcore.commands.plugins:plugins", "What is installed, and what failed to load."),
     "verify": ("pixcore.commands.verify:verify", "A model on ten fixed images, beside what is expected of it."),
+    "check": ("pixcore.commands.check:check", "Hold a plugin's component to the contract."),
     "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
 }
 """Name of each command: where it is, and its one line, so that help imports none of them."""
