@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pixcore import masks
 from pixcore.errors import DataError, nearest
@@ -200,9 +200,10 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         and all(isinstance(s, list) and list(map(type, s)) == [int, int] for s in spans)
     ):
         raise DataError(f"{where} has odd token_spans", hint="expected [[start, end], ...] in characters of the text")
+    text = data.get("text", "")
     response = Response(
-        text=data.get("text", ""),
-        tokens=tuple(Token(-1, data["text"][start:end], start, end) for start, end in spans),
+        text=text,
+        tokens=tuple(Token(-1, text[start:end], start, end) for start, end in spans),
         mask=mask,
     )
     result = ProtocolResult(
@@ -221,9 +222,21 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         result=result,
         choice=_choice(choice, candidates, f"{where}: choice") if choice is not None else None,
         controls=frozenset(control_choices),
-        upper_bounds=frozenset(data.get("upper_bounds") or ()),
+        upper_bounds=frozenset(upper_bounds(data, where)),
         has_mask=has_mask,
     )
+
+
+def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
+    """Strategies of a line that saw the ground truth.
+
+    Raises:
+        DataError: They are no list of names.
+    """
+    names = data.get("upper_bounds") or []
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise DataError(f"{where} has odd upper_bounds", hint="expected a list of strategies' names")
+    return names
 
 
 def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tuple[Candidate, ...]:
@@ -261,11 +274,16 @@ def _check_candidate(item: Mapping[str, Any], place: str) -> None:
         given = item.get(key)
         if given is not None and (isinstance(given, bool) or not isinstance(given, kind)):
             raise DataError(f"{place} has {key} {given!r}", hint="see the format of predictions.jsonl")
+    stability, tokens, merged = (item.get(key) or [] for key in ("stability", "tokens", "merged"))
+    if not (isinstance(stability, list) and all(_is_number(value) for value in stability)):
+        raise DataError(f"{place} has a stability that is no list of numbers", hint="expected one for each mask")
+    if not (isinstance(tokens, list) and all(_is_index(token) for token in tokens)):
+        raise DataError(f"{place} has odd tokens", hint="expected indices into the tokens, or leave them out")
+    if not (isinstance(merged, list) and all(isinstance(phrase, str) for phrase in merged)):
+        raise DataError(f"{place} has odd merged phrases", hint="expected a list of texts, or leave them out")
     point = item.get("point")
-    if point is not None and not isinstance(point, Mapping):
-        sound = isinstance(point, list) and len(point) == 2 and all(_is_number(number) for number in point)
-        if not sound:
-            raise DataError(f"{place} has point {point!r}", hint="expected [x, y] in pixels of the image")
+    if point is not None and not _is_point(point):
+        raise DataError(f"{place} has point {point!r}", hint="expected [x, y] in pixels of the image")
 
 
 def _rles(values: list[Any], names: list[str], size: Size | None) -> list[RLE]:
@@ -330,6 +348,24 @@ def _object(value: Any, where: str, key: str) -> Mapping[str, Any] | None:
     if value is not None and not isinstance(value, Mapping):
         raise DataError(f"{where} has {key} {value!r}", hint="expected a JSON object")
     return value
+
+
+def _is_point(value: Any) -> bool:
+    """A single point, or points with their labels and perhaps a box, as `candidate_to_json` writes them."""
+    if not isinstance(value, Mapping):
+        return _are_numbers(value, 2)
+    points, labels, box = value.get("points"), value.get("labels"), value.get("box")
+    return (
+        isinstance(points, list)
+        and all(_are_numbers(point, 2) for point in points)
+        and _are_numbers(labels, len(points))
+        and all(label in (0, 1) for label in labels)
+        and (bool(points) if box is None else _are_numbers(box, 4))
+    )
+
+
+def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) == count and all(_is_number(number) for number in value)
 
 
 def _is_number(value: Any) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.letters import grade_letter
-from pixcore.predictions import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines
+from pixcore.predictions import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines, upper_bounds
 from pixcore.protocols import build_prompt
 from pixcore.records import Candidate, Fidelity, Protocol, Response, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
@@ -274,7 +274,7 @@ def _look_through(path: Path, ids: set[str]) -> _Contents:
         contents.protocols.add(protocol)
         if protocol is Protocol.LETTER:
             continue
-        bounds = data.get("upper_bounds") or ()
+        bounds = upper_bounds(data, where)
         choices = data.get("choices")
         for strategy in choices if isinstance(choices, Mapping) else ():
             contents.choices.setdefault(strategy, strategy in bounds)

@@ -83,6 +83,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "too few scores": (with_candidate(scores=[0.1]), "has 1 scores for 2 masks"),
     "a worded similarity": (with_candidate(similarity="high"), "similarity 'high'"),
     "a point of three": (with_candidate(point=[1, 2, 3]), "point [1, 2, 3]"),
+    "points without labels": (with_candidate(point={"points": [[1, 2]]}), "point {'points'"),
+    "a label for no point": (with_candidate(point={"points": [[1, 2]], "labels": [1, 0]}), "point {'points'"),
+    "a stability in words": (with_candidate(stability=["high", "low"]), "stability"),
+    "tokens that are no list": (with_candidate(tokens=5), "odd tokens"),
+    "merged with a number": (with_candidate(merged=5), "merged"),
+    "upper bounds that are no list": ({**MANY, "choice": "absent", "upper_bounds": 5}, "upper_bounds"),
     "masks of another size": (with_candidate(masks=[masks.encode(np.ones((2, 2), bool))], scores=[1]), "candidate 0"),
     "no masks": ({**MANY, "candidates": [{"phrase": "x"}], "choice": "absent"}, "candidate 0 has no masks"),
     "candidates no list": ({**MANY, "candidates": {"a": 1}, "choice": "absent"}, "no list"),
@@ -109,6 +115,12 @@ def test_every_bad_line_is_named(case: str, path: Path) -> None:
         opened(path, GOOD, line)
     assert message in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_failed_line_may_have_spans_and_no_text(path: Path) -> None:
+    failed = {"sample_id": "1", "protocol": "segment", "error": "it failed", "token_spans": [[0, 2]]}
+    result = opened(path, GOOD, failed)[1].results[Protocol.SEGMENT]
+    assert result.error == "it failed"
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
