@@ -65,7 +65,6 @@ class StoppingMonitor:
         if not self._stop:
             self._display.failed(stage, item, error)
             return
-        self._display.end()
         message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
         hint = "what was computed before is kept; on_error: record goes on without it"
         kind = DataError if isinstance(error, DataError) else SampleError

@@ -92,7 +92,7 @@ class Monitor(Interface):
         """A sample failed; raises to stop the run."""
 
     def end(self) -> None:
-        """The stage is over."""
+        """The stage is over, or has been stopped."""
 
 
 Witness = Callable[[str, Item, Entry | None, Entry], None]
@@ -141,9 +141,9 @@ class Stage(ABC):
         """Make what is missing; failures of earlier runs are tried again."""
         pending = self.pending(items)
         total = len({self.key_of(item) for item in items})
-        monitor.begin(self.label or self.name, total, total - len(pending))
-        if pending:
-            for item, outcome in self.compute(pending):
+        try:
+            monitor.begin(self.label or self.name, total, total - len(pending))
+            for item, outcome in self.compute(pending) if pending else ():
                 if isinstance(outcome, Exception):
                     self._fail(item, outcome, monitor)
                 else:
@@ -151,7 +151,8 @@ class Stage(ABC):
                         self.witness(self.label or self.name, item, self.get(item), outcome)
                     self.store.put(self.key_of(item), item.sample.id, outcome)
                 monitor.advance()
-        monitor.end()
+        finally:
+            monitor.end()  # also when stopped: a bar that is left running leaves a terminal without its cursor
 
     def pending(self, items: Sequence[Item]) -> list[Item]:
         """Those whose record is missing, in order; of items with one key the first."""

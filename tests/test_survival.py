@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 KILLS = 50
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 def records(store: Path) -> dict[str, dict[str, tuple]]:
@@ -91,6 +97,29 @@ def test_ctrl_c_says_how_to_go_on(workplace):
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
     workplace("run", str(config))
+
+
+def test_ctrl_c_gives_a_terminal_its_cursor_back(workplace):
+    config = workplace.config(model={"name": "toy", "pause": 0.2})
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixcore", "run", str(config)],
+        cwd=workplace.folder,
+        env={**workplace.environment, "TERM": "xterm"},
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    while HIDE_CURSOR not in shown:
+        shown += os.read(leader, 4096)
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while more := os.read(leader, 4096):
+            shown += more
+    os.close(leader)
+    assert process.wait(timeout=60) == 130
+    assert shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR)
 
 
 def test_shards_share_a_store(workplace):
