@@ -13,6 +13,7 @@ import io
 import json
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -157,7 +158,7 @@ class StageStore:
             else:
                 hint = "is the folder writable, and on a local disk?"
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
-        except (sqlite3.DatabaseError, zipfile.BadZipFile, ValueError) as error:
+        except (sqlite3.DatabaseError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
             raise StoreError(
                 f"the stage store {self.path} is damaged: {error}",
                 hint="move this file away and run again: this stage is computed anew, the others are kept",

@@ -269,6 +269,25 @@ def test_a_damaged_record_names_its_file(pixcore):
     one_line(line, damaged.name)
 
 
+def test_a_damaged_array_names_its_file(pixcore):
+    assert pixcore("run", config())[0] == 0
+    with_arrays = [path for path in Path("store").glob("answer-*.sqlite") if _spoil_arrays(path)]
+    status, line = pixcore("run", "run.yaml")
+    assert status == 2
+    one_line(line, "damaged", with_arrays[0].name)
+
+
+def _spoil_arrays(path: Path) -> int:
+    """Overwrite the beginning of the first compressed array of every record, as a failing disk would."""
+    with sqlite3.connect(path) as database:
+        found = database.execute("SELECT key, arrays FROM records WHERE arrays IS NOT NULL").fetchall()
+        for key, arrays in found:
+            header = 30 + int.from_bytes(arrays[26:28], "little") + int.from_bytes(arrays[28:30], "little")
+            spoilt = arrays[:header] + b"\xff" * 8 + arrays[header + 8 :]
+            database.execute("UPDATE records SET arrays = ? WHERE key = ?", (spoilt, key))
+    return len(found)
+
+
 @pytest.mark.parametrize("key", ["output", "store"])
 def test_a_folder_that_can_not_be_made(pixcore, key):
     Path("taken").write_text("a file")
