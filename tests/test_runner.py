@@ -125,6 +125,12 @@ def test_a_pixel_level_model_needs_no_attention(workplace):
     assert row["figures"]["M"]["value"] == 100.0
 
 
+def test_a_benchmarks_notes_stand_below_the_table(workplace):
+    done = workplace("run", str(workplace.config()))
+    assert "every box is bright" in workplace.summary()["notes"]
+    assert "every box is bright" in done.stdout
+
+
 def test_answers_alone(workplace):
     config = workplace.config(extractor=None, masks=None, selections=[], protocols=["letter"])
     workplace("run", str(config))

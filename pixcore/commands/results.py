@@ -44,7 +44,8 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
                 record = prediction_line(result.sample, outcome, job.rows)
                 file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                 registry.notify("sample_finished", run=str(folder), record=record)
-    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=tuple(judging.lines()))
+    notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
+    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
     document = job.document()
     if seconds is not None:
         document["seconds"] = round(seconds, 3)

@@ -200,6 +200,8 @@ class ToyBest(SelectionStrategy):
 class ToyBoxes(Benchmark):
     """A bright box on the left or on the right."""
 
+    notes = ("every box is bright",)
+
     def samples(self):
         config = self.config
         for index in range(2 * config.pairs):
