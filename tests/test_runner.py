@@ -154,9 +154,26 @@ def test_report_is_written_again_from_records(workplace):
     before = workplace.summary()
     for name in ("report.html", "summary.json", "predictions.jsonl"):
         (workplace.folder / "out" / name).unlink()
+    seconds = json.loads((workplace.folder / "out" / "run.json").read_text())["seconds"]
     workplace("report", "out")
     assert workplace.summary() == before
+    assert json.loads((workplace.folder / "out" / "run.json").read_text())["seconds"] == seconds
     assert (workplace.folder / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_report_without_the_runs_records_changes_nothing(workplace):
+    workplace("run", str(workplace.config()))
+    before = {path.name: path.read_bytes() for path in (workplace.folder / "out").iterdir()}
+    store = workplace.folder / "store"
+    store.rename(workplace.folder / "elsewhere")
+    assert "are not at store/" in workplace("report", "out", status=2).stderr
+    (workplace.folder / "elsewhere").rename(store)
+    document = json.loads(before["run.json"])
+    document["config"]["seed"] = 5  # as another version of a plugin, it changes every key
+    (workplace.folder / "out" / "run.json").write_text(json.dumps(document))
+    assert "run the config again" in workplace("report", "out", status=2).stderr
+    for name in ("summary.json", "predictions.jsonl", "report.html"):
+        assert (workplace.folder / "out" / name).read_bytes() == before[name]
 
 
 def test_batches_change_nothing(workplace):

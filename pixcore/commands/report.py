@@ -8,13 +8,14 @@ import click
 
 from pixcore.commands import results
 from pixcore.plugins import registry
-from pixcore.run_folder import open_run
+from pixcore.run_folder import RUN, open_run, read_json
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write the tables, predictions and report of the run in folder RUN again from its records; compute nothing."""
-    results.write(open_run(run, registry()), run, registry())
+    job = open_run(run, registry())
+    results.write(job, run, registry(), seconds=read_json(run / RUN).get("seconds"))
     results.show(run)
     click.echo(f"report: {run / 'report.html'}", err=True)
