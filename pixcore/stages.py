@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ from pixcore.components import (
 from pixcore.config import Part
 from pixcore.errors import DataError, PixcoreError, SampleError, UserError
 from pixcore.masks import encode_many
-from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, Sample, TokenGroup
+from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, Sample, Selection, TokenGroup
 from pixcore.serialise import Entry
 from pixcore.store import StageStore, content_key
 
@@ -448,6 +449,7 @@ class Select(Stage):
         """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
         context = with_memory(self.context, self.root, self.strategy, fresh=self.witness is not None)
         strategy: SelectionStrategy[Any] = self.strategy.create(context)
+        offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
             for item in items:
@@ -455,15 +457,31 @@ class Select(Stage):
                 if answer is None or proposal is None:
                     raise SampleError(f"sample {item.sample.id} has no candidates to choose from")
                 strategy.reseed(item.entropy)
-                response = serialise.response_from_entry(answer)
-                yield item.sample, response, serialise.candidates_from_entry(proposal)
+                candidates = serialise.candidates_from_entry(proposal)
+                offered.append([len(candidate.masks) for candidate in candidates])
+                yield item.sample, serialise.response_from_entry(answer), candidates
 
         for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
+            wrong = _misplaced(outcome, offered.popleft())
             if isinstance(outcome, Exception):
                 yield item, outcome
+            elif wrong:
+                yield item, SampleError(f"strategy {self.strategy.name!r} chose {wrong}")
             else:
                 yield item, Entry(serialise.selection_to_json(outcome))
         strategy.close()
+
+
+def _misplaced(outcome: Selection | Exception, offered: Sequence[int]) -> str:
+    """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
+    if isinstance(outcome, Exception) or outcome.outcome != "chosen":
+        return ""
+    candidate, mask = outcome.candidate, outcome.mask
+    if not (isinstance(candidate, int) and isinstance(mask, int)):
+        return f"candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
+    if 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]:
+        return ""
+    return f"candidate {candidate}, mask {mask}, where {len(offered)} candidates with {list(offered)} masks are"
 
 
 @dataclass(eq=False, kw_only=True)

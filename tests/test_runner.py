@@ -125,6 +125,13 @@ def test_a_pixel_level_model_needs_no_attention(workplace):
     assert row["figures"]["M"]["value"] == 100.0
 
 
+def test_a_choice_of_what_was_not_offered_fails_its_sample_alone(workplace):
+    workplace("run", str(workplace.config(selections=["toy-beyond"], on_error="record")))
+    failed = {line["sample_id"]: line["error"] for line in workplace.predictions() if line.get("error")}
+    assert list(failed) == ["s3"]
+    assert "'toy-beyond' chose candidate 5, mask 0, where 5 candidates" in failed["s3"]
+
+
 def test_a_benchmarks_notes_stand_below_the_table(workplace):
     done = workplace("run", str(workplace.config()))
     assert "every box is bright" in workplace.summary()["notes"]

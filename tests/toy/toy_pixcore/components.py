@@ -177,6 +177,13 @@ class ToyFirst(SelectionStrategy):
         return Selection.chosen(0, 0) if candidates else Selection.nothing("no candidate")
 
 
+class ToyBeyond(SelectionStrategy):
+    """The first mask; of one sample a candidate that is none."""
+
+    def select(self, sample, response, candidates):
+        return Selection.chosen(len(candidates) if sample.id == "s3" else 0, 0)
+
+
 class ToyRandom(SelectionStrategy):
     """Any candidate."""
 
