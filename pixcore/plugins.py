@@ -179,7 +179,7 @@ class Registry:
         for name, distribution, version, load in plugins:
             try:
                 self._add(name, distribution, version, load())
-            except Exception as error:  # whatever a plugin does wrong, the others work
+            except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 self.failures.append(Failure(name, distribution, version, reason))
         self._report_clashes()
@@ -319,9 +319,16 @@ def _version(distribution: metadata.Distribution) -> str:
     origin = json.loads(direct)
     if not origin.get("dir_info", {}).get("editable"):
         return distribution.version
-    source = Path(unquote(urlparse(origin["url"]).path)) / "src"
+    root = Path(unquote(urlparse(origin["url"]).path))
+    source = root / "src"
+    if source.is_dir():
+        files = set(source.rglob("*.py"))
+    else:  # packages beside pyproject.toml
+        source = root
+        packages = [path.parent for path in root.glob("*/__init__.py")]
+        files = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
     digest = hashlib.sha256()
-    for path in sorted(source.rglob("*.py")):
+    for path in sorted(files):
         digest.update(path.relative_to(source).as_posix().encode())
         digest.update(path.read_bytes())
     return f"{distribution.version}+{digest.hexdigest()[:8]}"

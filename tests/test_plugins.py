@@ -8,12 +8,13 @@ import subprocess
 import sys
 import types
 import warnings
+from importlib import metadata
 
 import pytest
 
 from pixcore import hookimpl
 from pixcore.errors import PluginError
-from pixcore.plugins import Kind, Registry
+from pixcore.plugins import Kind, Registry, _version
 
 
 def plugin(**hooks):
@@ -61,6 +62,34 @@ def test_a_broken_plugin_takes_no_other_down():
     assert (failure.plugin, failure.error) == ("bad", "ImportError: no module named nonsense")
     with pytest.raises(PluginError, match=r"1 plugin\(s\) failed to load"):
         registry.get(Kind.JUDGE, "other")
+
+
+def test_a_plugin_that_exits_takes_no_other_down():
+    def leaves():
+        sys.exit("this needs another Python")
+
+    assert [failure.error for failure in loaded(bad=leaves, good=offering("fine")).failures] == [
+        "SystemExit: this needs another Python"
+    ]
+
+
+@pytest.mark.parametrize("package", ["src/my_plugin", "my_plugin"])
+def test_edits_change_the_version_of_an_editable_install(tmp_path, package):
+    code = tmp_path / package / "adapter.py"
+    code.parent.mkdir(parents=True)
+    (code.parent / "__init__.py").touch()
+    record = tmp_path / "my_plugin-1.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1\n")
+    origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+    (record / "direct_url.json").write_text(json.dumps(origin))
+    found = []
+    for text in ("one = 1\n", "one = 2\n"):
+        code.write_text(text)
+        (entry,) = metadata.distributions(path=[str(tmp_path)])
+        found.append(_version(entry))
+    assert found[0] != found[1]
+    assert all(version.startswith("1+") for version in found)
 
 
 def test_a_plugin_that_fails_half_way_offers_nothing():
