@@ -77,7 +77,9 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         line["candidates"] = [candidate_to_json(candidate) for candidate in result.candidates]
     own: dict[str, Any] = {}
     control: dict[str, Any] = {}
-    for name, selection in result.selections.items():
+    # of a model that segments by itself nothing was offered, and so nothing chosen
+    selections = {} if "mask" in line else result.selections
+    for name, selection in selections.items():
         spec = specs.get(name)
         (control if spec is not None and spec.control else own)[name] = _choice_to_json(selection)
     if own:
@@ -85,7 +87,7 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     if control or result.controls:
         candidates = [candidate_to_json(candidate) for candidate in result.controls]
         line["control"] = {"candidates": candidates, "choices": control}
-    bounds = sorted(name for name in result.selections if name in specs and specs[name].uses_ground_truth)
+    bounds = sorted(name for name in selections if name in specs and specs[name].uses_ground_truth)
     if bounds:
         line["upper_bounds"] = bounds
     if result.error is not None:

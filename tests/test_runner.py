@@ -125,6 +125,13 @@ def test_a_pixel_level_model_needs_no_attention(workplace):
     assert row["figures"]["M"]["value"] == 100.0
 
 
+def test_a_pixel_level_model_scores_to_its_own_row_alone(workplace):
+    workplace("run", str(workplace.config(model="toy-masks")))
+    workplace("score", "out/predictions.jsonl", "--json", "score.json")
+    scored = json.loads((workplace.folder / "score.json").read_text())
+    assert [row["name"] for row in scored["rows"]] == ["own masks"] == [r["name"] for r in workplace.summary()["rows"]]
+
+
 def test_a_choice_of_what_was_not_offered_fails_its_sample_alone(workplace):
     workplace("run", str(workplace.config(selections=["toy-beyond"], on_error="record")))
     failed = {line["sample_id"]: line["error"] for line in workplace.predictions() if line.get("error")}
