@@ -234,18 +234,6 @@ class PredictionsFile:
         return marked or name in UPPER_BOUNDS
 
 
-def results_from_predictions(
-    path: Path,
-    samples: Callable[[], Iterable[Sample]],
-    *,
-    fidelity: Fidelity,
-    select: Sequence[str] = (),
-    **options: Any,
-) -> Iterator[SampleResult]:
-    """Scored results of a predictions file; see `PredictionsFile`, which also says what the table's rows are."""
-    return iter(PredictionsFile(path, samples, fidelity=fidelity, select=select, **options))
-
-
 def _ids(samples: Iterable[Sample]) -> set[str]:
     ids: set[str] = set()
     for sample in samples:
