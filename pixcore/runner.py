@@ -47,7 +47,7 @@ class StoppingMonitor:
     """Follows a run's `on_error`: stops at the first failed sample, or counts it."""
 
     def __init__(self, on_error: str, display: Monitor) -> None:
-        self.failures = 0
+        self.failures = self.records = 0
         self._stop = on_error == "stop"
         self._display = display
 
@@ -56,7 +56,8 @@ class StoppingMonitor:
         self._display.begin(stage, total, done)
 
     def advance(self, count: int = 1) -> None:
-        """Pass on."""
+        """Count, and pass on."""
+        self.records += count
         self._display.advance(count)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
@@ -100,6 +101,7 @@ class Run:
         self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
         self.purse = Purse(config.prices, config.budget, config.output / LEDGER)
         self.context = Context(config.fidelity, config.seed, self.loader, purse=self.purse)
+        self.records = 0
         self._witness = witness
         self._given = samples
         self._broken: dict[tuple[str, Protocol], str] = {}
@@ -298,7 +300,7 @@ class Run:
         """Run every stage over the whole benchmark; what is there already is not computed again.
 
         Returns:
-            How many samples failed.
+            How many samples failed; `records` then says how many records were made.
 
         Raises:
             UserError: Something that every sample would fail with.
@@ -329,6 +331,7 @@ class Run:
                 grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
         finally:
             self.loader.free()
+            self.records = monitor.records
         return monitor.failures
 
     def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:

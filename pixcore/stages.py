@@ -39,6 +39,7 @@ from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Respo
 from pixcore.serialise import Entry
 from pixcore.store import StageStore, content_key
 
+_NO_CANDIDATES = serialise.candidates_to_entry(())
 _CHUNK = 32  # responses that a grouper is handed together, and so the most that are in memory
 
 
@@ -278,6 +279,16 @@ def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Ite
     return np.stack([maps[list(group.tokens)].mean(axis=0) for group in groups]).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The components that turn maps into candidates."""
+
+    grouper: TokenGrouper[Any]
+    transforms: Sequence[MapTransform[Any]]
+    selector: PointSelector[Any]
+    generator: MaskGenerator[Any]
+
+
 @dataclass(eq=False, kw_only=True)
 class Propose(Stage):
     """Groups of tokens become points, points become candidate masks."""
@@ -304,22 +315,36 @@ class Propose(Stage):
         }
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Group several responses at once, then go image by image."""
-        grouper: TokenGrouper[Any] = self.grouper.create(self.context)
-        transforms: list[MapTransform[Any]] = [part.create(self.context) for part in self.transforms]
-        selector: PointSelector[Any] = self.points.create(self.context)
-        generator: MaskGenerator[Any] = self.masks.create(self.context)
+        """Group several responses at once, then go image by image.
+
+        The parts are made at the first response with maps: a model that segments by itself needs none of them.
+        """
+        parts: _Parts | None = None
         for chunk in batched(items, _CHUNK):
             responses = [self._response(item) for item in chunk]
-            for item, response, own in zip(chunk, responses, _grouped(grouper, responses), strict=True):
+            if parts is None and any(response.maps is not None for response in responses):
+                parts = self._parts()
+            if parts is None:
+                yield from ((item, _NO_CANDIDATES) for item in chunk)
+                continue
+            for item, response, own in zip(chunk, responses, _grouped(parts.grouper, responses), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
                     continue
                 try:
-                    yield item, self._propose(item, response, own, transforms, selector, generator)
+                    yield item, self._propose(item, response, own, parts)
                 except Exception as error:  # recorded with its sample
                     yield item, error
-        generator.close()
+        if parts is not None:
+            parts.generator.close()
+
+    def _parts(self) -> _Parts:
+        return _Parts(
+            self.grouper.create(self.context),
+            [part.create(self.context) for part in self.transforms],
+            self.points.create(self.context),
+            self.masks.create(self.context),
+        )
 
     def _response(self, item: Item) -> Response:
         entry = self.answers.get(item)
@@ -327,24 +352,16 @@ class Propose(Stage):
             raise SampleError(f"sample {item.sample.id} has no answer to look at")
         return serialise.response_from_entry(entry)
 
-    def _propose(
-        self,
-        item: Item,
-        response: Response,
-        groups: Sequence[TokenGroup],
-        transforms: Sequence[MapTransform[Any]],
-        selector: PointSelector[Any],
-        generator: MaskGenerator[Any],
-    ) -> Entry:
+    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: _Parts) -> Entry:
         if response.maps is None or response.layout is None:
-            return serialise.candidates_to_entry(())  # a model that gives neither maps nor masks has no candidates
+            return _NO_CANDIDATES
         image = item.request.image
-        selector.reseed(item.entropy)
+        parts.selector.reseed(item.entropy)
         prompts = [
-            selector.select(response.layout.to_image(values, image.size))
-            for values in group_maps(response, groups, transforms)
+            parts.selector.select(response.layout.to_image(values, image.size))
+            for values in group_maps(response, groups, parts.transforms)
         ]
-        proposals = generator.segment(image, prompts) if prompts else []
+        proposals = parts.generator.segment(image, prompts) if prompts else []
         found = [
             _candidate(group, prompt, proposal)
             for group, prompt, proposal in zip(groups, prompts, proposals, strict=True)
@@ -399,21 +416,33 @@ class Control(Stage):
         }
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Draw as many prompts an image as it has candidates."""
+        """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
         selector: PointSelector[Any] = self.points.create(self.context)
-        generator: MaskGenerator[Any] = self.masks.create(self.context)
+        generator: MaskGenerator[Any] | None = None
         for item in items:
             try:
-                yield item, self._draw(item, selector, generator)
+                own = self._matched(item)
+                if own and generator is None:
+                    generator = self.masks.create(self.context)
+                yield item, self._draw(item, own, selector, generator) if generator else _NO_CANDIDATES
             except Exception as error:  # recorded with its sample
                 yield item, error
-        generator.close()
+        if generator is not None:
+            generator.close()
 
-    def _draw(self, item: Item, selector: PointSelector[Any], generator: MaskGenerator[Any]) -> Entry:
+    def _matched(self, item: Item) -> tuple[Candidate, ...]:
         entry = self.proposals.get(item)
         if entry is None:
             raise SampleError(f"sample {item.sample.id} has no candidates to match")
-        own = serialise.candidates_from_entry(entry)
+        return serialise.candidates_from_entry(entry)
+
+    def _draw(
+        self,
+        item: Item,
+        own: Sequence[Candidate],
+        selector: PointSelector[Any],
+        generator: MaskGenerator[Any],
+    ) -> Entry:
         width, height = item.request.image.size
         nowhere = np.zeros((height, width), np.float32)
         selector.reseed(item.entropy)

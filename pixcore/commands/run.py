@@ -14,7 +14,7 @@ from pixcore.drift import DRIFT, Drift
 from pixcore.estimate import estimate, table
 from pixcore.plugins import registry
 from pixcore.progress import monitor_for
-from pixcore.run_folder import prepare, write_json
+from pixcore.run_folder import RUN, prepare, read_json, write_json
 from pixcore.runner import Run, Scope
 
 
@@ -62,7 +62,9 @@ def run(
     failures = job.execute(monitor_for(messages))
     computed = time.perf_counter() - started
     if shard is None:
-        results.write(job, resolved.config.output, registry(), seconds=computed)
+        output = resolved.config.output
+        before = read_json(output / RUN).get("seconds") if not job.records and (output / RUN).is_file() else None
+        results.write(job, output, registry(), seconds=computed if before is None else before)
         results.show(resolved.config.output)
         messages.print(f"report: {resolved.config.output / 'report.html'}", style="bold", soft_wrap=True)
     if drift is not None:
