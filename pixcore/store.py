@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import sqlite3
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ import numpy as np
 from pixcore.errors import StoreError
 from pixcore.serialise import Arrays, Entry
 
+_PATIENCE = 60.0  # seconds that another process may hold a store
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ingredients (document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
@@ -68,8 +70,8 @@ class StageStore:
         self.path = root / f"{stage}-{self.key[:20]}.sqlite"
         with self._explained():
             root.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            self._use_write_ahead_log()
             # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
             # than the last records
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -78,6 +80,19 @@ class StageStore:
             self._db.execute(
                 "INSERT INTO ingredients SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ingredients)", (document,)
             )
+
+    def _use_write_ahead_log(self) -> None:
+        """Turn the log on; SQLite does not wait for another process that is just doing the same, so this does."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def __enter__(self) -> StageStore:
         return self

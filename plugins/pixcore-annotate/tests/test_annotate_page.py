@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 import urllib.error
@@ -18,8 +17,6 @@ from pixcore_annotate.project import Journal, read_tasks
 from pixcore_annotate.server import Server
 
 from pixcore import masks
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture
@@ -41,21 +38,16 @@ def served(folder: Path) -> Iterator[tuple[Server, Path]]:
 
 
 @pytest.fixture
-def page(served: tuple[Server, Path]) -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 800})
-        page.set_default_timeout(60_000)
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.goto(served[0].address)
-        page.wait_for_selector("#canvas[data-item='item-0']")
-        yield page
-        browser.close()
+def page(served: tuple[Server, Path], browser: Any) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.set_default_timeout(60_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.goto(served[0].address)
+    page.wait_for_selector("#canvas[data-item='item-0']")
+    yield page
+    page.close()
     assert not problems
 
 

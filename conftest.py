@@ -1,0 +1,23 @@
+"""What tests of several packages share: one browser, because Playwright runs once in a process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; without one these tests are skipped, and say so."""
+    api = pytest.importorskip("playwright.sync_api", reason="the browser tests need `pip install playwright`")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on the PATH: nothing is opened in a browser (Debian: apt install chromium)")
+    with api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        running = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield running
+        running.close()
