@@ -106,7 +106,8 @@ def test_newlines_belong_to_no_cell(cambrian_options: dict[str, Any]) -> None:
 
 
 def test_visual_tokens_lie_where_the_layout_says(cambrian_options: dict[str, Any]) -> None:
-    assert check_geometry(adapter(cambrian_options)) == []
+    # more draws than usual: in a network this small and random a cell can hardly answer to one kind of noise
+    assert check_geometry(adapter(cambrian_options), draws=4) == []
 
 
 def test_published_geometry_is_the_released_scripts(cambrian_options: dict[str, Any]) -> None:
