@@ -6,9 +6,6 @@ import warnings
 from functools import cache
 from typing import Any
 
-import spacy
-from spacy.util import get_installed_models
-
 from pixcore.errors import ModelError
 
 _UNUSED = ("ner", "lemmatizer")  # neither noun chunks nor vectors need them
@@ -21,6 +18,10 @@ def load(name: str) -> Any:
     Raises:
         ModelError: It is not installed, or it can't be loaded.
     """
+    # imported here because a run whose records are all there asks the strategy's class and nothing of spaCy
+    import spacy
+    from spacy.util import get_installed_models
+
     try:
         return spacy.load(name, exclude=list(_UNUSED))
     except OSError as error:
