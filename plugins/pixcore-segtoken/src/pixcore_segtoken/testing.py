@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 import torch
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
+from pixcore.cli import main
 from pixcore_segtoken.config import SamSizes
 
 Shapes = dict[str, tuple[int, ...]]
@@ -290,3 +292,38 @@ def write_grounded(
         weight_map |= dict.fromkeys(part, file)
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return folder
+
+
+def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: str) -> list[dict[str, Any]]:
+    """Take a pixel-level model through `pixcore run` on two pairs of mini-world, as a user would.
+
+    Args:
+        model: The config's section, name and options.
+        folder: Where the config, the stores and the run are written.
+        fidelity: "published" or "corrected".
+
+    Returns:
+        The lines of `predictions.jsonl`.
+    """
+    document = {
+        "benchmark": {"name": "mini-world", "pairs": 2},
+        "model": dict(model),
+        "extractor": None,
+        "masks": None,
+        "selections": [],
+        "control": None,
+        "judge": "exact-match",
+        "letter_judge": "exact-match",
+        "fidelity": fidelity,
+        "batch_size": 4,
+        "output": str(folder / "out"),
+        "store": str(folder / "store"),
+    }
+    config = folder / "run.yaml"
+    config.write_text(json.dumps(document))  # JSON is YAML
+    try:
+        main(["run", str(config)])
+    except SystemExit as ended:
+        if ended.code:
+            raise AssertionError(f"pixcore run ended with status {ended.code}") from ended
+    return [json.loads(line) for line in (folder / "out/predictions.jsonl").read_text().splitlines()]
