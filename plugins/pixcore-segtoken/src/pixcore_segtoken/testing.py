@@ -305,7 +305,7 @@ def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: str) -> 
     Returns:
         The lines of `predictions.jsonl`.
     """
-    document = {
+    document: dict[str, Any] = {
         "benchmark": {"name": "mini-world", "pairs": 2},
         "model": dict(model),
         "extractor": None,
