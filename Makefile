@@ -34,10 +34,11 @@ speed: .venv/test-installed
 paper: .venv/test-installed
 	$(BIN)/python benchmarks/paper/run.py
 
-# the packages share one build backend; installing it once is quicker than an isolated build for each of them
+# the packages share one build backend; installing it once is quicker than an isolated build for each of them.
+# setuptools is for docopt (num2words, which SmolVLM's processor asks for), which has no wheel: a venv's own is too old.
 .venv/created: constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) hatchling editables
+	$(PIP) hatchling editables setuptools
 	touch $@
 
 .venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
