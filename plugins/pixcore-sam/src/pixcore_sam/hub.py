@@ -55,7 +55,7 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
         self._few_tokens = FewTokens(self._model) if self._kind == "sam" else None
-        self._resizing: dict[tuple[int, int, int], Tensor] = {}
+        self._resizings: dict[tuple[int, int, int], Tensor] = {}
 
     @property
     def _bytes_per_prompt(self) -> int:
@@ -79,18 +79,21 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         scale = np.array([encoded.frame[1] / encoded.size[1], encoded.frame[0] / encoded.size[0]])
         return np.asarray(coordinates * scale, np.float64)
 
-    def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+    def _prepared(self, features: Sequence[Tensor]) -> Any:
+        return self._few_tokens.shared(features[0]) if self._few_tokens is not None else features
+
+    def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = batch.points[None] if batch.points is not None else None
         labels = batch.labels[None] if batch.labels is not None else None
         boxes = batch.boxes[None] if batch.boxes is not None else None
         if self._few_tokens is not None:
             sparse = self._model.prompt_encoder(points, labels, boxes, None)[0]
-            return self._few_tokens(features[0], sparse[0])
-        given: dict[str, Any] = {"image_embeddings": features[0]}
+            return self._few_tokens(prepared, sparse[0])
+        given: dict[str, Any] = {"image_embeddings": prepared[0]}
         if self._kind == "sam_hq":
-            given["intermediate_embeddings"] = list(features[1:])
+            given["intermediate_embeddings"] = list(prepared[1:])
         elif self._kind not in _PADDED:
-            given["image_embeddings"] = list(features)
+            given["image_embeddings"] = list(prepared)
         output = self._model(
             **given,
             input_points=points,
@@ -101,23 +104,28 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         return output.pred_masks[0], output.iou_scores[0]
 
     def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
-        down = self._resize(logits.shape[-2], encoded.frame[0], encoded.size[0])
-        across = self._resize(logits.shape[-1], encoded.frame[1], encoded.size[1])
-        return down @ (logits @ across.T)
+        n, masks, height, width = logits.shape
+        down = self._resizing(height, encoded.frame[0], encoded.size[0])
+        across = self._resizing(width, encoded.frame[1], encoded.size[1])
+        tall = down @ logits.flatten(0, 1).transpose(0, 1).flatten(1)
+        wide = across @ tall.reshape(-1, n * masks, width).permute(2, 1, 0).flatten(1)
+        # the columns are whole in memory, as run lengths have them
+        return wide.reshape(-1, n, masks, len(down)).permute(1, 2, 3, 0)
 
-    def _resize(self, cells: int, frame: int, pixels: int) -> Tensor:
-        """The (pixels, cells) weights of resizing along one axis.
+    def _resizing(self, cells: int, frame: int, pixels: int) -> Tensor:
+        """The (pixels, cells) weights of resizing along one axis, sparse: three in a row at most.
 
         The padding models' masks are resized to the padded square, cut, and resized to the image: both are linear, so
         one matrix does what two resized pictures and a copy do.
         """
         key = (cells, frame, pixels)
-        if key not in self._resizing:
+        if key not in self._resizings:
             weights = torch.eye(cells, device=self.device)[None]
             if self._kind in _PADDED:
                 weights = interpolate(weights, self._side, mode="linear", align_corners=False)[..., :frame]
-            self._resizing[key] = interpolate(weights, pixels, mode="linear", align_corners=False)[0].T.contiguous()
-        return self._resizing[key]
+            weights = interpolate(weights, pixels, mode="linear", align_corners=False)
+            self._resizings[key] = weights[0].T.to_sparse()
+        return self._resizings[key]
 
 
 def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,11 @@ class Sam(Promptable[SamConfig]):
     def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
         return np.asarray(self._transform.apply_coords(coordinates, encoded.size), np.float64)
 
-    def _decode(self, features: Sequence[Tensor], batch: PromptBatch) -> tuple[Tensor, Tensor]:
+    def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = (batch.points, batch.labels) if batch.points is not None else None
         sparse, dense = self._model.prompt_encoder(points=points, boxes=batch.boxes, masks=None)
         low, scores = self._model.mask_decoder(
-            image_embeddings=features[0],
+            image_embeddings=prepared[0],
             image_pe=self._model.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
