@@ -15,7 +15,7 @@ from pixcore.geometry import VisualLayout
 from pixcore.judging import JudgingNotes
 from pixcore.plugins import Registry
 from pixcore.predictions import prediction_line
-from pixcore.report.html import write_report
+from pixcore.report.html import Report
 from pixcore.report.summary import from_dict, to_dict
 from pixcore.report.table import SummaryTable
 from pixcore.run_folder import PREDICTIONS, REPORT, RUN, SUMMARY, read_json, replacing, write_json
@@ -36,22 +36,24 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
     judging = JudgingNotes()
-    with replacing(folder / PREDICTIONS) as file:
-        for result in job.results():
-            tally.add(result)
-            judging.add(result)
-            for outcome in result.results.values():
-                record = prediction_line(result.sample, outcome, job.rows)
-                file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-                registry.notify("sample_finished", run=str(folder), record=record)
-    notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
-    summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
-    document = job.document()
-    if seconds is not None:
-        document["seconds"] = round(seconds, 3)
-    write_json(folder / RUN, document)
-    write_json(folder / SUMMARY, to_dict(summary))
-    write_report(folder / REPORT, summary=summary, results=job.results(), run=document, transform=transformer(job))
+    with Report(job.rows, transform=transformer(job)) as report:
+        with replacing(folder / PREDICTIONS) as file:
+            for result in job.results():
+                tally.add(result)
+                judging.add(result)
+                report.add(result)
+                for outcome in result.results.values():
+                    record = prediction_line(result.sample, outcome, job.rows)
+                    file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                    registry.notify("sample_finished", run=str(folder), record=record)
+        notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
+        summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
+        document = job.document()
+        if seconds is not None:
+            document["seconds"] = round(seconds, 3)
+        write_json(folder / RUN, document)
+        write_json(folder / SUMMARY, to_dict(summary))
+        report.write(folder / REPORT, summary=summary, run=document)
     registry.notify("run_finished", run=str(folder), summary=to_dict(summary))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid
-from pixcore.report.html import write_report
+from pixcore.report.html import Report
 from pixcore.results import SampleResult, Summary
 
 Make = Callable[..., SampleResult]
@@ -59,8 +59,12 @@ def open_report(browser: Any, tmp_path: Path, summary: Summary) -> Iterator[Call
     pages: list[Page] = []
 
     def opened(results: list[SampleResult], *, width: int = 1280, scheme: str = "light", **options: Any) -> Page:
+        kept = {key: options.pop(key) for key in ("display", "budget", "transform") if key in options}
         options = {"summary": summary, "run": RUN} | options
-        path = write_report(tmp_path / "a report #1.html", results=results, **options)
+        with Report(options["summary"].rows, **kept) as report:
+            for result in results:
+                report.add(result)
+            path = report.write(tmp_path / "a report #1.html", **options)
         pages.append(Page(browser, path, width, scheme))
         return pages[-1]
 
