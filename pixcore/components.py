@@ -331,12 +331,14 @@ class SelectionStrategy(Component[ConfigT]):
     Attributes:
         uses_ground_truth: Marks an upper bound; reports mark it too.
         needs_model: Whether it asks models or services at a cost worth estimating.
+        needs_maps: Whether it looks at the response's relevance maps, which a predictions file does not hold.
         asks_service: Whether it asks a service that may cost money: `--estimate` tells of it, `--fresh-judge` asks it
             anew. What it pays for it keeps with `context.remember`.
     """
 
     uses_ground_truth: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
+    needs_maps: ClassVar[bool] = False
     asks_service: ClassVar[bool] = False
 
     @abstractmethod

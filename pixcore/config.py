@@ -20,6 +20,7 @@ from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import Fidelity, Protocol
 from pixcore.spending import Budget, Price
+from pixcore.versions import foundations
 
 
 class Section(BaseModel):
@@ -166,6 +167,7 @@ class Part:
             "config": self.config.model_dump(mode="json", exclude=set(self.config.incidental)),
             "distribution": self.registration.distribution,
             "version": self.registration.version,
+            "foundations": foundations(self.registration.distribution),
             "fingerprint": self.config.fingerprint(),
         }
 

@@ -194,7 +194,7 @@ def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fideli
     if not sample.absent:
         return score.iou > 0.5
     chosen = outcome.selections.get(row)
-    if outcome.error is not None or (chosen is not None and chosen.outcome == "nothing"):
+    if outcome.error is not None or (chosen is not None and not chosen.answers):
         return False
     width, height = masks.size_of(sample.mask)
     covered = score.predicted_area or 0

@@ -6,9 +6,7 @@ checks every hook's name and arguments.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 import re
 import warnings
@@ -17,14 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import pluggy
 
 from pixcore import components, hookspecs
 from pixcore.errors import PluginError, nearest
+from pixcore.versions import version_of
 
 GROUP = "pixcore"
 CHOSEN_PLUGINS = "PIXCORE_PLUGINS"
@@ -261,7 +258,7 @@ class Registry:
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""
-        for plugin in self._manager.get_plugins():
+        for plugin in [listener.plugin for listener in getattr(self._manager.hook, hook).get_hookimpls()]:
             others = [other for other in self._manager.get_plugins() if other is not plugin]
             try:
                 self._manager.subset_hook_caller(hook, others)(**arguments)
@@ -308,30 +305,8 @@ def _installed() -> Iterator[tuple[str, str, str, Callable[[], object]]]:
         if wanted is None or entry.name in wanted:
             distribution = entry.dist
             name = distribution.name if distribution else "unknown"
-            version = _version(distribution) if distribution else "unknown"
+            version = version_of(distribution) if distribution else "unknown"
             yield entry.name, name, version, entry.load
-
-
-def _version(distribution: metadata.Distribution) -> str:
-    direct = distribution.read_text("direct_url.json")
-    if not direct:
-        return distribution.version
-    origin = json.loads(direct)
-    if not origin.get("dir_info", {}).get("editable"):
-        return distribution.version
-    root = Path(unquote(urlparse(origin["url"]).path))
-    source = root / "src"
-    if source.is_dir():
-        files = set(source.rglob("*.py"))
-    else:  # packages beside pyproject.toml
-        source = root
-        packages = [path.parent for path in root.glob("*/__init__.py")]
-        files = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.relative_to(source).as_posix().encode())
-        digest.update(path.read_bytes())
-    return f"{distribution.version}+{digest.hexdigest()[:8]}"
 
 
 @lru_cache(maxsize=1)

@@ -2,8 +2,9 @@
 
 One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
 (`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`
-(`{"candidate", "mask"}`, "absent" or "nothing"), `choices` (the same by strategy), `verdict` (`{"correct"}`), `control`
-(`{"candidates", "choices"}`), `prompt`, `error`. A run's own file scores to the run's own figures exactly.
+(`{"candidate", "mask"}`, "absent", "nothing" or "failed"), `choices` (the same by strategy), `verdict`
+(`{"correct"}`), `control` (`{"candidates", "choices"}`), `prompt`, `error`. A run's own file scores to
+the run's own figures exactly.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     }
     if result.verdict is not None:
         line["verdict"] = {"correct": result.verdict.correct, "reason": result.verdict.reason}
+        if result.verdict.error is not None:
+            line["verdict"]["error"] = result.verdict.error
     if result.response is not None and result.response.tokens:
         line["token_spans"] = [[token.start, token.end] for token in result.response.tokens]
     if result.response is not None and result.response.mask is not None:
@@ -103,7 +106,7 @@ def write_predictions(path: Path, results: Iterable[SampleResult], rows: Iterabl
         for result in results:
             for outcome in result.results.values():
                 line = prediction_line(result.sample, outcome, rows)
-                out.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+                out.write(json.dumps(line, allow_nan=False) + "\n")
     os.replace(partial, path)
 
 
@@ -312,8 +315,12 @@ def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Select
         return Selection.absent()
     if value == "nothing":
         return Selection.nothing()
+    if value == "failed" or (isinstance(value, Mapping) and "failed" in value):
+        return Selection.failed(value if isinstance(value, str) else str(value["failed"]))
     if not isinstance(value, Mapping):
-        raise DataError(f"{where} is {value!r}", hint='expected {"candidate": 0, "mask": 0}, "absent" or "nothing"')
+        raise DataError(
+            f"{where} is {value!r}", hint='expected {"candidate": 0, "mask": 0}, "absent", "nothing" or "failed"'
+        )
     index, mask = value.get("candidate"), value.get("mask", 0)
     if index is None or not _is_index(index) or not _is_index(mask):
         raise DataError(f"{where} is {dict(value)!r}", hint='expected {"candidate": 0, "mask": 0}')
@@ -328,6 +335,8 @@ def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Select
 
 
 def _choice_to_json(selection: Selection) -> Any:
+    if selection.outcome == "failed":
+        return {"failed": selection.reason}
     if selection.outcome != "chosen":
         return selection.outcome
     data: dict[str, Any] = {"candidate": selection.candidate, "mask": selection.mask}
@@ -343,7 +352,8 @@ def _verdict(value: Any, where: str) -> Verdict | None:
     correct = given.get("correct")
     if correct is not None and not isinstance(correct, bool):
         raise DataError(f"{where} has verdict {correct!r}", hint='expected {"correct": true}, false or null')
-    return Verdict(correct, str(given.get("reason") or ""))
+    failed = given.get("error")
+    return Verdict(correct, str(given.get("reason") or ""), error=None if failed is None else str(failed))
 
 
 def _object(value: Any, where: str, key: str) -> Mapping[str, Any] | None:

@@ -325,7 +325,8 @@ class Selection:
 
     Attributes:
         outcome: "chosen"; "absent": the object is not there, so the prediction is the empty mask; "nothing": no
-            answer at all, which scores 0 even where the object is absent.
+            answer at all, which scores 0 even where the object is absent; "failed": likewise, and the next run tries
+            again. A strategy never answers "failed": it raises, and results say so.
         candidate: Index of the chosen candidate.
         mask: Index of the chosen mask in it.
         reason: One line for the report.
@@ -333,7 +334,7 @@ class Selection:
         details: JSON data for the record: votes, raw answers, similarities.
     """
 
-    outcome: Literal["chosen", "absent", "nothing"]
+    outcome: Literal["chosen", "absent", "nothing", "failed"]
     candidate: int | None = None
     mask: int | None = None
     reason: str = ""
@@ -355,6 +356,16 @@ class Selection:
         """The strategy found nothing to choose."""
         return cls("nothing", reason=reason, **fields)
 
+    @classmethod
+    def failed(cls, error: str) -> Selection:
+        """The strategy failed, with this error."""
+        return cls("failed", reason=error)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it stands for a mask, be it the empty one."""
+        return self.outcome in ("chosen", "absent")
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -364,11 +375,18 @@ class Verdict:
         correct: Right or wrong; None where the judge could not tell, which counts as wrong and is reported.
         reason: Which rule, or the judge's own words.
         details: JSON data for the record.
+        error: What went wrong where the judge failed; the next run asks it again. A judge never answers so: it raises.
     """
 
     correct: bool | None
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @classmethod
+    def failed(cls, error: str) -> Verdict:
+        """The judge failed, with this error: wrong."""
+        return cls(None, "the judge failed", error=error)
 
 
 @dataclass(frozen=True)

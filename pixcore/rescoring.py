@@ -19,10 +19,11 @@ from pixcore.errors import DataError, nearest
 from pixcore.letters import grade_letter
 from pixcore.predictions import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines, upper_bounds
 from pixcore.protocols import build_prompt
-from pixcore.records import Candidate, Fidelity, Protocol, Response, Sample, Selection, Verdict
+from pixcore.records import Candidate, Fidelity, Image, Protocol, Request, Response, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
 from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, candidate_ious, score_protocol
 from pixcore.selection_rules import RULES, UPPER_BOUNDS, oracle
+from pixcore.stages import Item
 
 Grader = Callable[[Sample, Protocol, str], Verdict | None]
 Missing = Literal["fail", "skip", "error"]
@@ -60,11 +61,14 @@ class PredictionsFile:
 
     Args:
         path: The file.
-        samples: Gives the benchmark's samples, each time it is called.
+        samples: Gives the whole benchmark's samples, each time it is called.
+        asked: Gives those of them that are to be scored, likewise; lines about others are passed over. All by default.
         fidelity: Whose rules.
         select: Strategies to apply to candidates; a row of the table each. Where a line has a choice by that name, it
             stands. Without any, the file's own choices are the rows.
-        strategies: Strategies beyond `selection_rules.RULES`, by name.
+        strategies: Strategies beyond `selection_rules.RULES`, by name. Each is seeded anew for every line as in a run,
+            so that its choices depend on no order, and are the run's own where the image is there to be read.
+        unsuited: Why other strategies can't choose from a file, by name; choices of theirs that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
 
@@ -78,21 +82,24 @@ class PredictionsFile:
         path: Path,
         samples: Callable[[], Iterable[Sample]],
         *,
+        asked: Callable[[], Iterable[Sample]] | None = None,
         fidelity: Fidelity,
         select: Sequence[str] = (),
         strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
+        unsuited: Mapping[str, str] | None = None,
         grade: Grader | None = None,
         missing: Missing = "fail",
     ) -> None:
         self.path = path
         self.fidelity = fidelity
-        self._samples = samples
+        self._asked = asked or samples
         self._strategies = dict(strategies or {})
+        self._unsuited = dict(unsuited or {})
         self._grade = grade or letter_grader(fidelity)
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         ids = _ids(samples())
-        self._contents = _look_through(path, ids)
+        self._contents = _look_through(path, ids, {sample.id for sample in asked()} if asked is not None else ids)
         self.rows = self._table_rows()
         self.lacking = 0
         self._measured: dict[Protocol, list[NDArray[np.float64]]] = {}
@@ -106,7 +113,7 @@ class PredictionsFile:
         """Scored results, in the benchmark's order."""
         self.lacking = 0
         with self.path.open("rb") as file:
-            for sample in self._samples():
+            for sample in self._asked():
                 outcomes: dict[Protocol, ProtocolResult] = {}
                 self._measured = {}
                 for protocol in self.protocols:
@@ -200,18 +207,33 @@ class PredictionsFile:
                 return oracle(sample, candidates, self.fidelity, ious=self._measured.get(protocol))
             if name in RULES:
                 return RULES[name](sample, candidates, self.fidelity)
-            response = prediction.result.response
-            return self._strategies[name].select(sample, response or Response(""), candidates)
+            strategy = self._strategies[name]
+            strategy.reseed(self._entropy(sample, prediction.result))
+            return strategy.select(sample, prediction.result.response or Response(""), candidates)
         except DataError as error:
             raise DataError(f"{prediction.where}: {error.message}", hint=error.hint) from error
+
+    def _entropy(self, sample: Sample, result: ProtocolResult) -> int:
+        """What a run seeds its strategies with: the content of what was asked.
+
+        A line without a prompt is taken to have been asked by the protocol's own. Where there is no image to read the
+        rest is the seed: one that depends on no order either, but is not the run's.
+        """
+        prompt = result.prompt or build_prompt(sample, result.protocol, self.fidelity) or ""
+        request = Request(sample.id, result.protocol, sample.image, prompt, sample.expression)
+        try:
+            return Item(sample, request, segmented=True).entropy
+        except DataError:
+            return Item(sample, replace(request, image=Image(lambda: b"")), segmented=True).entropy
 
     def _table_rows(self) -> tuple[RowSpec, ...]:
         contents = self._contents
         known = {**RULES, **self._strategies}
         unknown = [name for name in self._select if name not in known and name not in contents.choices]
         if unknown and not contents.unnamed:
+            why = self._unsuited.get(unknown[0], "it can't be worked out from candidates")
             raise DataError(
-                f"the file has no choices by {unknown[0]!r}, and it can't be worked out from candidates",
+                f"the file has no choices by {unknown[0]!r}, and {why}",
                 hint=nearest(unknown[0], {*known, *contents.choices}),
             )
         rows: list[RowSpec] = [RowSpec(OWN_MASKS, own_masks=True)] if contents.own_masks else []
@@ -245,7 +267,8 @@ def _ids(samples: Iterable[Sample]) -> set[str]:
     return ids
 
 
-def _look_through(path: Path, ids: set[str]) -> _Contents:
+def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
+    """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
     contents = _Contents({}, set(), {}, {})
     for number, place, data in read_lines(path):
         where = f"{path.name} line {number}"
@@ -259,6 +282,8 @@ def _look_through(path: Path, ids: set[str]) -> _Contents:
                 hint="one line for each sample and protocol",
             )
         contents.lines[name, protocol] = (number, place)
+        if name not in asked:
+            continue
         contents.protocols.add(protocol)
         if protocol is Protocol.LETTER:
             continue
@@ -277,6 +302,8 @@ def _look_through(path: Path, ids: set[str]) -> _Contents:
         contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
     if not contents.lines:
         raise DataError(f"{path} holds no predictions", hint="expected one JSON object a line")
+    if not contents.protocols:
+        raise DataError(f"{path} holds no predictions for the samples asked for", hint="check --limit and --sample")
     return contents
 
 

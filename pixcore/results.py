@@ -57,7 +57,7 @@ class Summary:
         model: The model adapter's name; "predictions" where they were made elsewhere.
         fidelity: "published" or "corrected".
         samples: Number of samples.
-        failed: Number of (sample, protocol) pairs that failed.
+        failed: How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict.
         rows: The table.
         breakdowns: For each category ("pattern", …) and each of its values the rows over those samples alone.
         notes: Lines that a reader has to know: what was left out, which policy applied.
@@ -83,10 +83,10 @@ class ProtocolResult:
         response: What was said; None if the sample failed before.
         candidates: What strategies chose from; empty for a pixel-level MLLM.
         controls: The matched control's candidates: the same groups with random points.
-        selections: By strategy; the control's under its row's name.
+        selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
         verdict: The judge's word, where an answer was asked.
-        error: What failed, in one line.
+        error: What failed before anything could be chosen, in one line: the sample then fails in every row.
     """
 
     protocol: Protocol

@@ -19,13 +19,14 @@ from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrateg
 from pixcore.config import Part, ResolvedRun, row_names
 from pixcore.errors import ConfigError, DataError, SampleError, nearest
 from pixcore.protocols import build_prompt
-from pixcore.records import Protocol, Request, Sample
+from pixcore.records import Protocol, Request, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
 from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, score_sample
 from pixcore.spending import LEDGER, Purse
 from pixcore.stages import Answer, Control, Grade, Item, Loader, Monitor, Propose, Select, Stage, Witness, describe
+from pixcore.versions import NUMERICAL
 
-_RECORDED_VERSIONS = ("torch", "transformers", "spacy", "segment-anything", "openai", "numpy", "scikit-image")
+_RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
 
 @dataclass(frozen=True)
@@ -379,39 +380,43 @@ class Run:
         broken = self._broken.get((item.sample.id, protocol))
         if broken is not None:
             return replace(blank, error=broken)
-        chain = self._chain(item)
-        error = next((error for stage in chain if (error := stage.failure(item)) is not None), None)
-        answer = self.answers[protocol].get(item)
+        answers = self.answers[protocol]
+        answer = answers.get(item)
         if answer is None:
-            return replace(blank, error=error or "not computed yet")
-        proposal = self.proposals[protocol].get(item) if protocol in self.proposals and item.segmented else None
-        control = self.controls[protocol].get(item) if protocol in self.controls and item.segmented else None
-        verdict = self.grades[protocol].get(item) if protocol in self.grades else None
-        chosen = {
-            name: serialise.selection_from_json(entry.body)
-            for name, row in self.selections.items()
-            if protocol in row and (entry := row[protocol].get(item)) is not None
-        }
+            return replace(blank, error=answers.failure(item) or "not computed yet")
+        answered = replace(blank, response=serialise.response_from_entry(answer), verdict=self._verdict(item))
+        if not item.segmented or protocol not in self.proposals:
+            return answered
+        proposal = self.proposals[protocol].get(item)
+        if proposal is None:
+            return replace(answered, error=self.proposals[protocol].failure(item))
+        control = self.controls[protocol].get(item) if protocol in self.controls else None
+        found = {name: self._selection(item, row[protocol]) for name, row in self.selections.items() if protocol in row}
         return replace(
-            blank,
-            response=serialise.response_from_entry(answer),
-            candidates=serialise.candidates_from_entry(proposal) if proposal else (),
+            answered,
+            candidates=serialise.candidates_from_entry(proposal),
             controls=serialise.candidates_from_entry(control) if control else (),
-            selections=chosen,
-            verdict=serialise.verdict_from_json(verdict.body) if verdict else None,
-            error=error,
+            selections={name: selection for name, selection in found.items() if selection is not None},
         )
 
-    def _chain(self, item: Item) -> list[Stage]:
-        """The stages that an item goes through, in order."""
-        protocol = item.request.protocol
-        chain: list[Stage] = [self.answers[protocol]]
-        if item.segmented:
-            later: tuple[Mapping[Protocol, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
-            chain += [stages[protocol] for stages in later if protocol in stages]
-        if protocol in self.grades and item.sample.answer is not None:
-            chain.append(self.grades[protocol])
-        return chain
+    def _selection(self, item: Item, select: Select) -> Selection | None:
+        """What a strategy chose, or that it failed; one row's failure, its own or its control's, is no other row's."""
+        entry = select.get(item)
+        if entry is not None:
+            return serialise.selection_from_json(entry.body)
+        error = select.failure(item) or select.proposals.failure(item)
+        return None if error is None else Selection.failed(error)
+
+    def _verdict(self, item: Item) -> Verdict | None:
+        """What the judge said, or that it failed: the answer then counts as wrong, and its masks as they are."""
+        grade = self.grades.get(item.request.protocol)
+        if grade is None or item.sample.answer is None:
+            return None
+        entry = grade.get(item)
+        if entry is not None:
+            return serialise.verdict_from_json(entry.body)
+        error = grade.failure(item)
+        return None if error is None else Verdict.failed(error)
 
     @cached_property
     def rows(self) -> list[RowSpec]:
@@ -426,7 +431,7 @@ class Run:
         return rows or [RowSpec(ANSWERS_ALONE)]
 
     def _segments_itself(self) -> bool:
-        for item in self.items:
+        for item in self._sound():
             if item.segmented and (entry := self.answers[item.request.protocol].get(item)) is not None:
                 return bool(entry.body["mask"] is not None)
         return False

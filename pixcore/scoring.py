@@ -62,8 +62,8 @@ def candidate_ious(
 
 
 def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
-    """The mask that a selection stands for: a candidate's, the empty one for "absent", None for "nothing"."""
-    if selection.outcome == "nothing":
+    """The mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
+    if not selection.answers:
         return None
     if selection.outcome == "absent":
         return masks.empty(_size(sample))

@@ -151,10 +151,16 @@ class Stage(ABC):
                 else:
                     if self.witness is not None:
                         self.witness(self.label or self.name, item, self.get(item), outcome)
-                    self.store.put(self.key_of(item), item.sample.id, outcome)
+                    self._keep(item, outcome, monitor)
                 monitor.advance()
         finally:
             monitor.end()  # also when stopped: a bar that is left running leaves a terminal without its cursor
+
+    def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
+        try:
+            self.store.put(self.key_of(item), item.sample.id, record)
+        except TypeError as error:  # what a plugin put in it is its sample's failure
+            self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
 
     def pending(self, items: Sequence[Item]) -> list[Item]:
         """Those whose record is missing, in order; of items with one key the first."""
@@ -491,19 +497,21 @@ class Select(Stage):
                 yield item.sample, serialise.response_from_entry(answer), candidates
 
         for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
-            wrong = _misplaced(outcome, offered.popleft())
+            masks = offered.popleft()
             if isinstance(outcome, Exception):
                 yield item, outcome
-            elif wrong:
+            elif wrong := _misplaced(outcome, masks):
                 yield item, SampleError(f"strategy {self.strategy.name!r} chose {wrong}")
             else:
                 yield item, Entry(serialise.selection_to_json(outcome))
         strategy.close()
 
 
-def _misplaced(outcome: Selection | Exception, offered: Sequence[int]) -> str:
+def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
     """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
-    if isinstance(outcome, Exception) or outcome.outcome != "chosen":
+    if not isinstance(outcome, Selection):
+        return f"a {type(outcome).__name__}, which is no Selection"
+    if outcome.outcome != "chosen":
         return ""
     candidate, mask = outcome.candidate, outcome.mask
     if not (isinstance(candidate, int) and isinstance(mask, int)):

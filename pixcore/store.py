@@ -2,8 +2,8 @@
 
 The file's name is a hash of its ingredients (component, config, plugin version, weights, seed, the store of the stage
 before), which it also holds in plain JSON. Within it a record's key is a hash of the sample's content. Each record is
-one transaction, so a process killed at any instant loses the sample in flight and nothing else; readers and a second
-writer may be at work all the while (write-ahead log).
+one transaction, so a process killed at any instant loses what it is just computing and nothing else; readers and a
+second writer may be at work all the while (write-ahead log).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pixcore.errors import StoreError
 from pixcore.serialise import Arrays, Entry
 
 _PATIENCE = 60.0  # seconds that another process may hold a store
+_LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ingredients (document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
@@ -107,13 +108,15 @@ class StageStore:
         self._db.close()
 
     def put(self, key: str, sample_id: str, entry: Entry) -> None:
-        """Keep one record, in one transaction, in place of a failure or record under the same key."""
-        body = json.dumps(entry.body, ensure_ascii=False, separators=(",", ":"))
+        """Keep one record, in one transaction, in place of a failure or record under the same key.
+
+        Raises:
+            TypeError: The record's body is no JSON data.
+            StoreError: The file can't be written.
+        """
+        row = key, sample_id, _pack_body(entry.body), _pack(entry.arrays)
         with self._explained():
-            self._db.execute(
-                "INSERT OR REPLACE INTO records (key, sample_id, body, arrays) VALUES (?, ?, ?, ?)",
-                (key, sample_id, body, _pack(entry.arrays)),
-            )
+            self._db.execute("INSERT OR REPLACE INTO records (key, sample_id, body, arrays) VALUES (?, ?, ?, ?)", row)
 
     def put_failure(self, key: str, sample_id: str, error: str) -> None:
         """Keep that a sample failed; a failure never replaces a record."""
@@ -134,7 +137,7 @@ class StageStore:
             row = self._db.execute("SELECT body, arrays FROM records WHERE key = ?", (key,)).fetchone()
             if row is None or row[0] is None:
                 return None
-            return Entry(json.loads(row[0]), _unpack(row[1]))
+            return Entry(_unpack_body(row[0]), _unpack(row[1]))
 
     def failure(self, key: str) -> str | None:
         """What went wrong with a sample, or None."""
@@ -156,9 +159,7 @@ class StageStore:
     def remember(self, key: str, value: Any) -> None:
         """Keep JSON data beside the records, at once: one exchange with a paid service, say."""
         with self._explained():
-            self._db.execute(
-                "INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, json.dumps(value, ensure_ascii=False))
-            )
+            self._db.execute("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, json.dumps(value)))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -183,6 +184,23 @@ class StageStore:
                 f"can't use the stage store {self.path}: {error.strerror or error}",
                 hint="choose another folder with store:",
             ) from error
+
+
+def _pack_body(body: Any) -> str | bytes:
+    """JSON text in ASCII (a model's text may hold half a surrogate pair, which has no UTF-8), compressed if large."""
+    text = json.dumps(body, separators=(",", ":"), default=_plain)
+    return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
+
+
+def _unpack_body(stored: str | bytes) -> Any:
+    return json.loads(zlib.decompress(stored) if isinstance(stored, bytes) else stored)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which a plugin easily leaves in a record."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} is no JSON data")
 
 
 def _pack(arrays: Arrays) -> bytes | None:

@@ -84,6 +84,8 @@ class Tally:
         self._seed, self._resamples = seed, resamples
         self._kept: list[_Kept] = []
         self._failed: Counter[str] = Counter()
+        self._choices_failed: Counter[tuple[str, str]] = Counter()
+        self._judge_failed = 0
         self._unread = 0
         self._paired = False
 
@@ -95,10 +97,14 @@ class Tally:
         for protocol, outcome in result.results.items():
             if outcome.error is not None:
                 self._failed[protocol] += 1
+            for name, selection in outcome.selections.items():
+                self._choices_failed[name, protocol] += selection.outcome == "failed"
+            self._judge_failed += outcome.verdict is not None and outcome.verdict.error is not None
             right = is_correct(sample, outcome)
             if right is not None:
                 correct.append((protocol, right))
-                self._unread += outcome.verdict is not None and outcome.verdict.correct is None
+                verdict = outcome.verdict
+                self._unread += verdict is not None and verdict.correct is None and verdict.error is None
             for row in self.rows:
                 score = outcome.scores.get(row.name)
                 if score is not None and score.iou is not None and sample.mask is not None:
@@ -110,8 +116,8 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Number of (sample, protocol) pairs that failed."""
-        return sum(self._failed.values())
+        """How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict."""
+        return self._failed.total() + self._choices_failed.total() + self._judge_failed
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = (), breakdowns: bool = True) -> Summary:
         """The table, over all samples and broken down by each category."""
@@ -143,6 +149,11 @@ class Tally:
     def _notes(self) -> Iterator[str]:
         for protocol, count in sorted(self._failed.items()):
             yield f"{count} sample(s) failed under {protocol}; they count as wrong and as IoU 0"
+        for (name, protocol), count in self._choices_failed.items():
+            if count:
+                yield f"{count} choice(s) of {name} failed under {protocol}; they count as IoU 0 in its row alone"
+        if self._judge_failed:
+            yield f"the judge failed on {self._judge_failed} answer(s); they count as wrong"
         if self._unread:
             yield f"{self._unread} answer(s) could not be judged; they count as wrong"
         alone = self._unpaired()
@@ -307,7 +318,7 @@ def summarise(
 def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
     pool = result.controls if row.control else result.candidates
     chosen = result.selections.get(row.name)
-    answered = score.error is None and (chosen is None or chosen.outcome != "nothing")
+    answered = score.error is None and (chosen is None or chosen.answers)
     return _Mask(
         iou=score.iou or 0.0,
         best=score.best_iou,

@@ -14,7 +14,8 @@ import pytest
 
 from pixcore import hookimpl
 from pixcore.errors import PluginError
-from pixcore.plugins import Kind, Registry, _version
+from pixcore.plugins import Kind, Registry
+from pixcore.versions import version_of
 
 
 def plugin(**hooks):
@@ -87,7 +88,7 @@ def test_edits_change_the_version_of_an_editable_install(tmp_path, package):
     for text in ("one = 1\n", "one = 2\n"):
         code.write_text(text)
         (entry,) = metadata.distributions(path=[str(tmp_path)])
-        found.append(_version(entry))
+        found.append(version_of(entry))
     assert found[0] != found[1]
     assert all(version.startswith("1+") for version in found)
 

@@ -132,11 +132,60 @@ def test_a_pixel_level_model_scores_to_its_own_row_alone(workplace):
     assert [row["name"] for row in scored["rows"]] == ["own masks"] == [r["name"] for r in workplace.summary()["rows"]]
 
 
+def failed_choices(workplace, name):
+    lines = [line for line in workplace.predictions() if line["protocol"] == "segment"]
+    choices = {line["sample_id"]: line["choices"][name] for line in lines}
+    return {sample: choice["failed"] for sample, choice in choices.items() if "failed" in choice}
+
+
 def test_a_choice_of_what_was_not_offered_fails_its_sample_alone(workplace):
     workplace("run", str(workplace.config(selections=["toy-beyond"], on_error="record")))
-    failed = {line["sample_id"]: line["error"] for line in workplace.predictions() if line.get("error")}
+    failed = failed_choices(workplace, "toy-beyond")
     assert list(failed) == ["s3"]
     assert "'toy-beyond' chose candidate 5, mask 0, where 5 candidates" in failed["s3"]
+
+
+def test_a_strategy_that_fails_fails_its_own_row_alone(workplace):
+    workplace("run", str(workplace.config(selections=["toy-best"])))
+    (alone, control) = workplace.summary()["rows"]
+    done = workplace("run", str(workplace.config(selections=["toy-best", "toy-careless"], on_error="record")))
+    best, careless, still = workplace.summary()["rows"]
+    assert (best["figures"], still["figures"]) == (alone["figures"], control["figures"])
+    assert careless["figures"]["A per sample"] == best["figures"]["A per sample"]
+    assert careless["figures"]["M"]["n"] == 6
+    assert workplace.summary()["failed"] == 6  # three samples under two protocols
+    assert "3 choice(s) of toy-careless failed under segment" in done.stdout
+    failed = failed_choices(workplace, "toy-careless")
+    assert list(failed) == ["s1", "s2", "s3"]
+    assert "toy strategy failed" in failed["s1"]
+    assert "chose a NoneType" in failed["s2"]
+    assert "a ndarray is no JSON data" in failed["s3"]
+    assert "toy strategy failed" in (workplace.folder / "out" / "report.html").read_text()
+    workplace("score", "out/predictions.jsonl", "--json", "score.json")
+    scored = json.loads((workplace.folder / "score.json").read_text())
+    assert scored["failed"] == 6
+    assert [row["figures"] for row in scored["rows"]] == [row["figures"] for row in workplace.summary()["rows"]]
+
+
+def test_a_judge_that_fails_costs_no_mask(workplace):
+    workplace("run", str(workplace.config()))
+    before = workplace.summary()
+    done = workplace("run", str(workplace.config(judge="toy-sulky-judge", on_error="record")))
+    after = workplace.summary()
+    assert "the judge failed on 6 answer(s)" in done.stdout
+    for old, new in zip(before["rows"], after["rows"], strict=True):
+        assert new["figures"]["A† per sample"]["value"] == 0
+        assert [new["figures"][name] for name in ("A", "M†", "M")] == [old["figures"][n] for n in ("A", "M†", "M")]
+    workplace("score", "out/predictions.jsonl", "--json", "score.json")
+    scored = json.loads((workplace.folder / "score.json").read_text())
+    assert [row["figures"] for row in scored["rows"]] == [row["figures"] for row in after["rows"]]
+    again = workplace("run", str(workplace.config(judge="toy-sulky-judge", on_error="record")))
+    assert "6 failed" in again.stderr  # asked again, not remembered as an answer
+
+
+def test_a_text_with_half_a_surrogate_pair_is_kept(workplace):
+    workplace("run", str(workplace.config(model={"name": "toy", "says": r"a bright box \ud83d"})))
+    assert workplace.predictions()[0]["text"] == "a bright box \ud83d"
 
 
 def test_a_benchmarks_notes_stand_below_the_table(workplace):

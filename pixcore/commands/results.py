@@ -44,7 +44,7 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
                 report.add(result)
                 for outcome in result.results.values():
                     record = prediction_line(result.sample, outcome, job.rows)
-                    file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                    file.write(json.dumps(record, allow_nan=False) + "\n")
                     registry.notify("sample_finished", run=str(folder), record=record)
         notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
         summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pixcore.components import Benchmark, Context, Judge
+from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
 from pixcore.config import Section, apply_settings, component_config
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.plugins import Kind, Registry
@@ -111,12 +111,16 @@ def open_source(
     context = Context(rules, origin.seed)
     data, name = open_benchmark(plugins, origin, context, benchmark, root, settings)
     limit = limit if limit is not None or names else origin.limit
+    names = names or origin.samples
+    found, unsuited = strategies(plugins, select, context)
     file = PredictionsFile(
         predictions,
-        scoped(data, limit, names or origin.samples),
+        data.samples,
+        asked=scoped(data, limit, names) if limit is not None or names else None,
         fidelity=rules,
         select=select,
-        strategies=strategies(plugins, select, context),
+        strategies=found,
+        unsuited=unsuited,
         grade=grader(plugins, judge, context),
         missing=missing,
     )
@@ -175,16 +179,29 @@ def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
     return grade
 
 
-def strategies(plugins: Registry, select: Sequence[str], context: Context) -> dict[str, Any]:
-    """Strategies beyond the rules that `pixcore score` has itself, unless they would need a model."""
-    found = {}
+def strategies(
+    plugins: Registry, select: Sequence[str], context: Context
+) -> tuple[dict[str, SelectionStrategy[Any]], dict[str, str]]:
+    """Strategies beyond the rules that `pixcore score` has itself: those that can choose from a file, and why not others.
+
+    Returns:
+        The strategies, and for each that needs what a file does not hold the reason.
+    """
+    found: dict[str, SelectionStrategy[Any]] = {}
+    unsuited: dict[str, str] = {}
     installed = {registration.name: registration for registration in plugins.all(Kind.SELECTIONS)}
     for name in select:
-        registration = installed.get(name)
-        if name in RULES or registration is None or registration.component_class.needs_model:  # type: ignore[attr-defined]
+        if name in RULES or name not in installed:
             continue
-        found[name] = registration.create(component_config(registration, {}, "select"), context)
-    return found
+        registration = installed[name]
+        kind: type[SelectionStrategy[Any]] = registration.component_class  # type: ignore[assignment]
+        if kind.needs_maps:
+            unsuited[name] = "it needs relevance maps, which a predictions file does not hold"
+        elif kind.needs_model:
+            unsuited[name] = "it asks a model or a service, which scoring a file does not"
+        else:
+            found[name] = registration.create(component_config(registration, {}, "select"), context)
+    return found, unsuited
 
 
 def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> Callable[[], Iterator[Sample]]:

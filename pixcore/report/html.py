@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 
+from pixcore.errors import DataError
 from pixcore.report import table
 from pixcore.report.page import embed_json, plain, write_page
 from pixcore.report.payload import Display, Transform, sample_index, sample_payload
@@ -59,17 +61,33 @@ class Report:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spool.close()
+        with suppress(OSError):  # closing writes what is left, which nobody reads any more
+            self._spool.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"can't write the report's samples to {tempfile.gettempdir()}: {error.strerror}",
+                hint="free some space there, or set TMPDIR",
+            ) from error
 
     def add(self, result: SampleResult) -> None:
-        """Take in one sample; samples are shown in the order in which they come."""
+        """Take in one sample; samples are shown in the order in which they come.
+
+        Raises:
+            DataError: The temporary file is full.
+        """
         whole = self._spent < self._budget
         self._reduced += not whole
         display = self._display if whole else replace(self._display, candidates=False)
         payload = sample_payload(result, controls=self._controls, transform=self._transform, display=display)
         text = embed_json(payload)
         self._spent += len(text)
-        self._spool.write(text + "\n")
+        with self._explained():
+            self._spool.write(text + "\n")
         self._entries.append(sample_index(result, self._names))
 
     def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any]) -> Path:
@@ -87,7 +105,8 @@ class Report:
             DataError: The file can't be written.
         """
         target = Path(path)
-        self._spool.seek(0)
+        with self._explained():
+            self._spool.seek(0)
         write_page(
             target,
             "report.html",

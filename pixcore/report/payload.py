@@ -92,7 +92,7 @@ def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, A
         texts += [candidate.group.phrase for candidate in one.candidates if candidate.group and not one.response]
         states[str(protocol)] = {
             "answer": answer_state(one),
-            "failed": one.error is not None,
+            "failed": has_failed(one),
             "iou": [None if name not in one.scores else one.scores[name].iou for name in strategies],
         }
     return {
@@ -102,6 +102,12 @@ def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, A
         "text": "\n".join(text for text in texts if text),
         "protocols": states,
     }
+
+
+def has_failed(result: ProtocolResult) -> bool:
+    """Whether anything failed: the answer, its candidates, a strategy, the judge."""
+    judge = result.verdict is not None and result.verdict.error is not None
+    return result.error is not None or judge or any(one.outcome == "failed" for one in result.selections.values())
 
 
 def answer_state(result: ProtocolResult) -> str | None:
@@ -212,7 +218,7 @@ def _protocol_data(
         "prompt": result.prompt,
         "error": result.error,
         "answer": answer_state(result),
-        "verdict": None if verdict is None else verdict.reason,
+        "verdict": None if verdict is None else verdict.error or verdict.reason,
         "pieces": text_pieces(response.text, response.tokens, [c.group for c in kept]) if response else None,
         "grid": None if maps is None else [maps.grid.rows, maps.grid.cols, *maps.grid.box],
         "candidates": [

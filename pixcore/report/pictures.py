@@ -136,7 +136,7 @@ def _choice(candidates: Sequence[Candidate], selection: Selection) -> tuple[int 
 def _caption(chosen: Candidate | None, selection: Selection, strategy: str) -> list[str]:
     by = f" · {strategy}" if strategy else ""
     if chosen is None:
-        word = "not in the image" if selection.outcome == "absent" else "nothing chosen"
+        word = {"absent": "not in the image", "failed": "failed"}.get(selection.outcome, "nothing chosen")
         first = f"{word}{by}"
     else:
         place = selection.mask or 0

@@ -105,8 +105,8 @@ def footnotes(summary: Summary) -> list[str]:
 
 
 def failures(summary: Summary) -> str:
-    """How many answers are missing, in words."""
-    return f"{summary.failed} answer{'s' if summary.failed != 1 else ''} failed"
+    """How often something failed, in words."""
+    return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"
 
 
 def value(number: float | None) -> str:

@@ -24,7 +24,7 @@ def check_selection_strategy(strategy: SelectionStrategy[Any]) -> list[Finding]:
     report = Report()
     kind = type(strategy)
     with report.step("marks"):
-        for mark in ("uses_ground_truth", "needs_model", "asks_service"):
+        for mark in ("uses_ground_truth", "needs_model", "needs_maps", "asks_service"):
             report.instance(getattr(kind, mark), mark, bool)
     if _costs(report, strategy, "selecting"):
         return report.findings

@@ -239,7 +239,8 @@
     describe(focus, view) {
       const parts = [];
       if (view.pick && view.pick.outcome !== "chosen") {
-        parts.push(view.pick.outcome === "absent" ? `${focus.pick} says the object is absent` : `${focus.pick} chose nothing`);
+        const said = { absent: "says the object is absent", nothing: "chose nothing", failed: "failed" };
+        parts.push(`${focus.pick} ${said[view.pick.outcome]}`);
       } else if (view.phrase) {
         parts.push(el("q", {}, view.phrase.trim()));
         if (view.candidate && view.at >= 0) parts.push(view.filled ? `mask ${view.at + 1} of ${view.candidate.masks.length}` : "its best mask");

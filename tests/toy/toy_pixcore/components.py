@@ -57,7 +57,7 @@ class ToyModel(ModelAdapter):
         _log(self.config, f"answer {request.protocol} {request.sample_id}")
         if request.protocol is Protocol.LETTER:
             return Response("A", (Token(1, "A", 0, 1), Token(0, "", 1, 1)))
-        text = "there is a bright box"
+        text = self.config.says.encode().decode("unicode_escape")
         words, tokens, start = text.split(), [], 0
         for word in words:
             start = text.index(word, start)
@@ -184,6 +184,18 @@ class ToyBeyond(SelectionStrategy):
         return Selection.chosen(len(candidates) if sample.id == "s3" else 0, 0)
 
 
+class ToyCareless(SelectionStrategy):
+    """The first mask, with NumPy's numbers; of some samples nothing that could be kept."""
+
+    def select(self, sample, response, candidates):
+        if sample.id == "s1":
+            raise RuntimeError("toy strategy failed")
+        if sample.id == "s2":
+            return None
+        details = {"votes": np.arange(3)} if sample.id == "s3" else {"votes": np.int64(3)}
+        return Selection.chosen(0, 0, score=np.float32(0.5), details=details)
+
+
 class ToyRandom(SelectionStrategy):
     """Any candidate."""
 
@@ -239,6 +251,15 @@ def _scene(index, size):
     inside[height // 4 : height // 4 + max(height // 3, 1), x : x + max(width // 5, 1)] = True
     pixels[inside] = 230
     return pixels, inside
+
+
+class ToySulkyJudge(Judge):
+    """Fails on every answer in words."""
+
+    def grade(self, question, options, answer, response):
+        if len(response) > 1:
+            raise RuntimeError("too many words")
+        return Verdict(response.strip().lower() == "ab"[answer], "toy rule")
 
 
 class ToyJudge(Judge):

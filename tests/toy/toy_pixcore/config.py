@@ -14,6 +14,7 @@ class ToyModelConfig(ModelConfig):
         pause: Seconds that an answer takes.
         fails_on: Sample ids that it can't answer.
         log: A file that gets a line for every answered request.
+        says: Its answer, whatever is asked, with Python's escapes.
     """
 
     prompts: ClassVar = {Protocol.SEGMENT: "Where is {expression}?"}
@@ -21,6 +22,7 @@ class ToyModelConfig(ModelConfig):
     pause: float = 0.0
     fails_on: tuple[str, ...] = ()
     log: Path | None = None
+    says: str = "there is a bright box"
 
 
 class ToyBoxesConfig(Config):

@@ -39,6 +39,7 @@ def register_selection_strategies(register):
     register("toy-first", "toy_pixcore.components:ToyFirst", summary="the first mask")
     register("toy-best", "toy_pixcore.components:ToyBest", summary="the best mask: an upper bound")
     register("toy-beyond", "toy_pixcore.components:ToyBeyond", summary="a candidate that is none, of one image")
+    register("toy-careless", "toy_pixcore.components:ToyCareless", summary="raises, or gives what is no record")
     register("toy-random", "toy_pixcore.components:ToyRandom", summary="any mask")
 
 
@@ -51,4 +52,5 @@ def register_benchmarks(register):
 
 @hookimpl
 def register_judges(register):
+    register("toy-sulky-judge", "toy_pixcore.components:ToySulkyJudge", summary="reads one letter and no more")
     register("toy-judge", "toy_pixcore.components:ToyJudge", summary="looks for the option's text")

@@ -1,0 +1,93 @@
+"""Versions that a record's numbers can depend on.
+
+A package's own version is not all: an adapter stands on libraries that compute (torch, transformers, …) and on packages
+of its own family, such as one that several adapters share. Any other requirement (a parser, an HTTP client) leaves
+numbers alone, and a newer one must not cost a run its records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+NUMERICAL = (
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "segment-anything",
+    "sentence-transformers",
+    "spacy",
+    "timm",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Libraries whose release can change a text, a map or a mask."""
+
+
+def version_of(distribution: metadata.Distribution) -> str:
+    """A package's version; of an editable install with a hash of its sources, because edits change no version."""
+    direct = distribution.read_text("direct_url.json")
+    if not direct:
+        return distribution.version
+    origin = json.loads(direct)
+    if not origin.get("dir_info", {}).get("editable"):
+        return distribution.version
+    root = Path(unquote(urlparse(origin["url"]).path))
+    source = root / "src"
+    if source.is_dir():
+        files = set(source.rglob("*.py"))
+    else:  # packages beside pyproject.toml
+        source = root
+        packages = [path.parent for path in root.glob("*/__init__.py")]
+        files = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.relative_to(source).as_posix().encode())
+        digest.update(path.read_bytes())
+    return f"{distribution.version}+{digest.hexdigest()[:8]}"
+
+
+@cache
+def foundations(name: str) -> dict[str, str]:
+    """Versions of what a package's numbers stand on, its own aside: numerical libraries, and packages of the family.
+
+    A build's own mark ("+cpu") is left out: records made on a GPU are read on a laptop.
+
+    Args:
+        name: The package's name; one that is not installed stands on nothing.
+    """
+    found: dict[str, str] = {}
+    for required in _requirements(name):
+        installed = _installed(required)
+        if installed is None:
+            continue
+        if required in NUMERICAL:
+            found[required] = installed.version.split("+")[0]
+        elif required != "pixcore" and "pixcore" in _requirements(required):
+            found |= {required: version_of(installed), **foundations(required)}
+    return dict(sorted(found.items()))
+
+
+def _requirements(name: str) -> list[str]:
+    """What a package requires, extras too: those that are not installed are not asked for."""
+    installed = _installed(name)
+    lines = (installed.requires or []) if installed is not None else []
+    return [_plain(match[0]) for line in lines if (match := re.match(r"[\w.-]+", line))]
+
+
+def _installed(name: str) -> metadata.Distribution | None:
+    try:
+        return metadata.distribution(name)
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

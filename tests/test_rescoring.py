@@ -1,0 +1,94 @@
+"""`pixcore score` on a run's own file: a part of it, and what a strategy chooses from it, are as the run has them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def scored(workplace, *arguments):
+    return json.loads(workplace("score", "out/predictions.jsonl", *arguments, "--json", "-").stdout)
+
+
+def row(document, name):
+    (found,) = (one for one in document["rows"] if one["name"] == name)
+    return found["figures"]
+
+
+@pytest.mark.parametrize("scope", [("--limit", "2"), ("--sample", "s5", "--sample", "s4")])
+def test_a_part_of_a_file_scores_as_a_run_of_that_part(workplace, scope):
+    config = workplace.config()
+    workplace("run", str(config))
+    part = scored(workplace, *scope)
+    workplace("run", str(config), "--set", "output=part", *scope)
+    expected = workplace.summary("part")
+    assert part["samples"] == expected["samples"] == 2
+    assert {one["name"]: one["figures"] for one in part["rows"]} == {
+        one["name"]: one["figures"] for one in expected["rows"]
+    }
+
+
+def test_a_line_about_no_sample_of_the_benchmark_is_named_whatever_is_asked_for(workplace):
+    workplace("run", str(workplace.config()))
+    lines = workplace.predictions()
+    path = workplace.folder / "out" / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in [*lines, {**lines[-1], "sample_id": "s99"}]))
+    said = workplace("score", str(path), "--limit", "2", status=2).stderr
+    assert f"line {len(lines) + 1} has the unknown sample 's99'" in said
+
+
+def test_a_file_without_the_samples_asked_for(workplace):
+    workplace("run", str(workplace.config()), "--limit", "2")
+    said = workplace("score", "out/predictions.jsonl", "--sample", "s5", status=2).stderr
+    assert "no predictions for the samples asked for" in said
+
+
+def undecided(workplace):
+    """The run's lines in reverse, without what was chosen."""
+    lines = [{k: v for k, v in line.items() if k not in ("choices", "control")} for line in workplace.predictions()]
+    path = workplace.folder / "out" / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in reversed(lines)))
+
+
+def test_a_random_choice_is_the_runs_own_in_any_order_of_the_lines(workplace):
+    workplace("run", str(workplace.config()))
+    expected = row(workplace.summary(), "toy-random")
+    undecided(workplace)
+    assert row(scored(workplace, "--select", "toy-random"), "toy-random") == expected
+    last = row(scored(workplace, "--select", "toy-random", "--sample", "s5"), "toy-random")
+    workplace("run", str(workplace.config()), "--set", "output=alone", "--sample", "s5")
+    assert last == row(workplace.summary("alone"), "toy-random")
+
+
+def test_without_images_a_random_choice_still_does_not_depend_on_the_order(workplace):
+    workplace("run", str(workplace.config()))
+    undecided(workplace)
+    absent = ("--set", "folder=nowhere")
+    backwards = scored(workplace, "--select", "toy-random", *absent)
+    path = workplace.folder / "out" / "predictions.jsonl"
+    path.write_text("\n".join(reversed(path.read_text().splitlines())))
+    assert row(scored(workplace, "--select", "toy-random", *absent), "toy-random") == row(backwards, "toy-random")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("attention-inside", "needs relevance maps"), ("self-judge", "asks a model"), ("toy-none", "worked out")],
+)
+def test_a_strategy_that_a_file_is_not_enough_for_says_why(workplace, name, reason):
+    pytest.importorskip("pixcore_selection")
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection"
+    workplace("run", str(workplace.config()))
+    undecided(workplace)
+    said = workplace("score", "out/predictions.jsonl", "--select", name, status=2).stderr
+    assert f"no choices by '{name}'" in said
+    assert reason in said
+    assert said.count("\n") == 1
+
+
+def test_what_such_a_strategy_chose_in_the_run_stands(workplace):
+    pytest.importorskip("pixcore_selection")
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection"
+    workplace("run", str(workplace.config(selections=["attention-inside"])))
+    again = scored(workplace, "--select", "attention-inside")
+    assert row(again, "attention-inside") == row(workplace.summary(), "attention-inside")

@@ -1,0 +1,51 @@
+"""Records come back as they were put, however large and odd."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixcore.serialise import Entry
+from pixcore.store import StageStore
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(body=JSON, repeat=st.sampled_from([1, 2000]))
+def test_a_body_comes_back(tmp_path_factory: pytest.TempPathFactory, body: object, repeat: int):
+    """Also one that is large enough to be compressed."""
+    with StageStore(tmp_path_factory.mktemp("store"), "answer", {}) as store:
+        store.put("key", "sample", Entry([body] * repeat))
+        found = store.get("key")
+    assert found is not None
+    assert found.body == [body] * repeat
+
+
+def test_a_large_body_is_compressed_and_a_small_one_is_text(tmp_path: Path):
+    counts = "".join(np.random.default_rng(0).choice(list("0123456789abcdefgh"), 50_000))
+    with StageStore(tmp_path, "propose", {}) as store:
+        store.put("small", "one", Entry({"text": "short"}))
+        store.put("large", "two", Entry({"counts": counts}))
+        path = store.path
+        assert store.get("large").body == {"counts": counts}
+    stored = dict(sqlite3.connect(path).execute("SELECT key, body FROM records"))
+    assert stored["small"] == '{"text":"short"}'
+    assert len(stored["large"]) < 0.7 * len(counts)
+
+
+def test_numpys_numbers_are_numbers_and_arrays_are_refused(tmp_path: Path):
+    with StageStore(tmp_path, "select", {}) as store:
+        store.put("key", "one", Entry({"score": np.float32(0.5), "votes": np.int64(3), "fine": np.bool_(True)}))
+        assert store.get("key").body == {"score": 0.5, "votes": 3, "fine": True}
+        with pytest.raises(TypeError, match="ndarray is no JSON data"):
+            store.put("other", "two", Entry({"votes": np.arange(3)}))
