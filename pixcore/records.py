@@ -71,7 +71,7 @@ class Image:
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
         """An image in memory, (height, width, 3) RGB; its bytes are a PNG."""
         buffer = io.BytesIO()
-        PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # made to be hashed and read, not to be sent
+        PILImage.fromarray(pixels).save(buffer, "PNG", compress_level=0)  # made to be hashed and read, not to be sent
         encoded = buffer.getvalue()
         return cls(lambda: encoded, name, (pixels.shape[1], pixels.shape[0]))
 

@@ -102,7 +102,11 @@ def split_of(thing: Thing) -> Split:
     Every (kind, colours) combination belongs to exactly one side, so no thing of the test side was ever
     seen in training with that combination of colours.
     """
-    content = " ".join((thing.kind, *thing.colours))
+    return _side_of(thing.kind, thing.colours)
+
+
+def _side_of(kind: str, colours: Sequence[str]) -> Split:
+    content = " ".join((kind, *colours))
     content_class = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") % 10
     return next(split for split, classes in _SPLIT_CLASSES.items() if content_class in classes)
 
@@ -135,21 +139,25 @@ def make_thing(rng: Random, split: Split, kind: str, count: int, taken: Sequence
         if colours[0] in seen:
             continue
         half_width, half_height = spec.half_width * size + _MARGIN, spec.half_height * size + _MARGIN
-        thing = Thing(
-            kind,
-            rng.uniform(half_width, 1 - half_width),
-            rng.uniform(half_height, 1 - half_height),
-            size,
-            colours,
-            tuple(rng.choice(attribute.values) for attribute in spec.attributes),
-            tuple(_tint(rng) for _ in spec.parts),
-        )
-        if split_of(thing) == split:
-            return thing
+        x, y = rng.uniform(half_width, 1 - half_width), rng.uniform(half_height, 1 - half_height)
+        values = tuple(rng.choice(attribute.values) for attribute in spec.attributes)
+        tints = tuple(_tint(rng) for _ in spec.parts)
+        if _side_of(kind, colours) == split:
+            return Thing(kind, x, y, size, colours, values, tints)
 
 
 def _tint(rng: Random) -> tuple[int, int, int]:
-    return rng.randint(-_TINT, _TINT), rng.randint(-_TINT, _TINT), rng.randint(-_TINT, _TINT)
+    return _shift(rng), _shift(rng), _shift(rng)
+
+
+def _shift(rng: Random) -> int:
+    """The number that ``rng.randint(-_TINT, _TINT)`` gives, without its checks: most of a scene's numbers are these."""
+    span = 2 * _TINT + 1
+    bits = span.bit_length()
+    drawn = rng.getrandbits(bits)
+    while drawn >= span:
+        drawn = rng.getrandbits(bits)
+    return drawn - _TINT
 
 
 def make_scene(rng: Random, split: Split, count: int | None = None, *, twins: float = 0.3) -> Scene:

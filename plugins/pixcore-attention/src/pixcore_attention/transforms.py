@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from pixcore.components import MapTransform, NoConfig
 from pixcore.errors import ConfigError
@@ -82,6 +81,7 @@ class Smooth(MapTransform[SmoothConfig]):
 
     def transform(self, maps: Maps, layout: VisualLayout, reference: Maps | None) -> Maps:
         """Smooth maps (tokens, visual tokens); a grid's border cells are repeated outwards."""
+        from scipy.ndimage import gaussian_filter  # takes a while to import, and the other transforms do without
 
         def blur(cells: Maps) -> Maps:
             return np.asarray(gaussian_filter(cells, self.config.sigma, mode="nearest"), np.float32)
