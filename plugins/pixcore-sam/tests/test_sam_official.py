@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pixcore_sam.config import SamConfig
+from pixcore_sam.generator import _threshold
 from pixcore_sam.official import Sam, _build
 
 from pixcore.errors import ModelError
@@ -83,6 +84,14 @@ def test_stability_is_the_packages(official, make_official, checkpoint, picture)
     predictor.set_image(image.pixels())
     logits, _, _ = predictor.predict(prompt.points, prompt.labels, return_logits=True)
     assert proposal.stability == pytest.approx(calculate(torch.as_tensor(logits), 0.0, 1.0).numpy(), abs=1e-6)
+
+
+def test_a_mask_that_no_pixel_comes_near_is_not_stable():
+    logits = np.full((1, 2, 4, 4), -9, np.float32)
+    logits[0, 1] = 9
+    masks, stability = _threshold(logits)
+    assert masks.sum(axis=(-1, -2)).tolist() == [[0, 16]]
+    assert stability.tolist() == [[0, 1]]
 
 
 def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture, monkeypatch):

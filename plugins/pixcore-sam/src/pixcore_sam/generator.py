@@ -182,9 +182,9 @@ def _threshold(logits: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[
     """
     inner = np.count_nonzero(logits > STABILITY_OFFSET, axis=(-1, -2))
     outer = np.count_nonzero(logits > -STABILITY_OFFSET, axis=(-1, -2))
-    # where even the larger one is empty, nothing can change
-    stability = np.where(outer > 0, inner / np.maximum(outer, 1), 1.0).astype(np.float32)
-    return logits > 0, stability
+    # where even the larger one is empty that function divides 0 by 0; here such a mask is the least stable of all
+    stability = inner / np.maximum(outer, 1)
+    return logits > 0, stability.astype(np.float32)
 
 
 def _proposals(
