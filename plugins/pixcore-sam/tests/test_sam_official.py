@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PILImage
 from pixcore_sam.config import SamConfig
-from pixcore_sam.generator import _threshold
-from pixcore_sam.official import Sam, _build
+from pixcore_sam.generator import _threshold, fitted, resized
+from pixcore_sam.official import Sam, _build, modeling
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, PluginError
 from pixcore.records import PointPrompt
 
 GOLDENS = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment"
@@ -94,7 +95,36 @@ def test_a_mask_that_no_pixel_comes_near_is_not_stable():
     assert stability.tolist() == [[0, 1]]
 
 
-def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture, monkeypatch):
+@pytest.mark.parametrize("size", [(1, 600), (600, 1), (3, 2000)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_longest_images_keep_one_pixel_of_their_shorter_side(official, make_official, checkpoint, picture, size):
+    """`SamPredictor` resizes them to nothing; given one pixel, it says what we say."""
+    width, height = size
+    image, frame = picture(width, height), (1, 256) if width > height else (256, 1)
+    points = [(width // 2, height // 2), (width - 1, height - 1)]
+    proposals = Sam(SamConfig(checkpoint=checkpoint)).segment(image, [PointPrompt.at(point) for point in points])
+    predictor = official.SamPredictor(make_official())
+    small = np.array(image.pil().resize(frame[::-1], PILImage.Resampling.BILINEAR))
+    predictor.set_torch_image(torch.as_tensor(small).permute(2, 0, 1)[None], (height, width))
+    moved = torch.tensor(points, dtype=torch.float64) * torch.tensor([frame[1] / width, frame[0] / height])
+    masks, scores, _ = predictor.predict_torch(moved.float()[:, None], torch.ones(2, 1, dtype=torch.int))
+    for proposal, mask, score in zip(proposals, masks.numpy(), scores.numpy(), strict=True):
+        assert np.array_equal(proposal.masks, mask)
+        assert np.array_equal(proposal.scores, score)
+
+
+def test_images_are_resized_as_torchvision_resizes_them(official, picture):
+    """Where there is a torchvision that fits; elsewhere segment-anything itself has been given Pillow's resizing."""
+    try:
+        functional = importlib.import_module("torchvision.transforms.functional")
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"torchvision can't be imported: {error}")
+    for size in SIZES:
+        pixels = picture(*size).pixels()
+        frame = fitted(pixels.shape[:2], 256)
+        assert np.array_equal(resized(pixels, frame), functional.resize(PILImage.fromarray(pixels), list(frame)))
+
+
+def test_batches_of_any_size_give_the_same_masks_in_the_same_order(checkpoint, picture):
     image = picture(1600, 1200)
     prompts = prompts_for(1600, 1200)[:8]
     monkeypatch.setattr("pixcore_sam.generator._CPU_BATCH", 4096 << 20)
@@ -218,29 +248,48 @@ def test_a_checkpoint_that_would_run_code_is_refused(official, tmp_path):
         Sam(SamConfig(checkpoint=tmp_path / "code.pth"))
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("raise RuntimeError('operator torchvision::nms does not exist')", "does not fit torch"),
-        ("raise ModuleNotFoundError(\"No module named 'torchvision'\")", "needs torchvision, which is not installed"),
-        ("import torchvision.extension_of_another_build", "needs torchvision, which is not installed"),
-    ],
-)
-def test_a_torchvision_that_does_not_fit_gives_the_fix(official, tmp_path, body, said):
+def test_a_torchvision_that_does_not_fit_is_no_obstacle(checkpoint, picture, tmp_path):
+    """There is nothing to mend, so nothing is said."""
     (tmp_path / "torchvision").mkdir()
-    (tmp_path / "torchvision" / "__init__.py").write_text(body)
+    (tmp_path / "torchvision" / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
+    image = picture(90, 61)
+    image.pil().save(tmp_path / "image.png")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from pixcore.errors import UserError\n"
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from pixcore.records import PointPrompt\n"
         "from pixcore_sam.config import SamConfig\n"
         "from pixcore_sam.official import Sam\n"
-        "try:\n    Sam(SamConfig(checkpoint='x.pth'))\n"
-        "except UserError as error:\n    print(error)\n"
+        f"image = Image.from_path(Path({str(tmp_path / 'image.png')!r}))\n"
+        f"(found,) = Sam(SamConfig(checkpoint={str(checkpoint)!r})).segment(image, [PointPrompt.at((30, 40))])\n"
+        f"np.save({str(tmp_path / 'masks.npy')!r}, found.masks)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert said in result.stdout, result.stderr
-    assert "pip install segment-anything" in result.stdout
-    assert "Traceback" not in result.stderr
+    assert (result.returncode, result.stderr) == (0, "")
+    (expected,) = Sam(SamConfig(checkpoint=checkpoint)).segment(image, [PointPrompt.at((30, 40))])
+    assert np.array_equal(np.load(tmp_path / "masks.npy"), expected.masks)
+
+
+def test_without_the_package_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    with pytest.raises(PluginError, match=r'needs segment-anything.*pip install "pixcore-sam\[official\]"'):
+        modeling()
+
+
+def test_the_whole_package_can_be_imported_after_its_models(checkpoint):
+    code = (
+        "from pixcore_sam.config import SamConfig\n"
+        "from pixcore_sam.official import Sam\n"
+        "from pixcore_sam.testing import segment_anything\n"
+        f"model = Sam(SamConfig(checkpoint={str(checkpoint)!r}))._model\n"
+        "segment_anything()\n"
+        "import sys; assert type(model) is sys.modules['segment_anything.build_sam'].Sam\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_fingerprint_follows_the_content(tmp_path):

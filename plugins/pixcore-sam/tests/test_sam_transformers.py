@@ -18,7 +18,7 @@ from pixcore.records import Image, PointPrompt
 
 transformers = pytest.importorskip("transformers")
 
-SIZES = [(256, 256), (300, 200), (200, 300), (90, 61), (640, 480)]
+SIZES = [(256, 256), (300, 200), (200, 300), (90, 61), (640, 480), (1, 600), (600, 1)]
 
 
 def prompts_for(width: int, height: int) -> list[PointPrompt]:

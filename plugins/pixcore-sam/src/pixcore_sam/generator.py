@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image as PILImage
 from torch import Tensor
 
 from pixcore.components import Context, MaskGenerator
@@ -83,9 +84,10 @@ class Promptable(MaskGenerator[ConfigT]):
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         """Encode one (height, width, 3) RGB image."""
 
-    @abstractmethod
     def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
         """Move (n, 2) points, x first, from the image into the model's input."""
+        scale = np.array([encoded.frame[1] / encoded.size[1], encoded.frame[0] / encoded.size[0]])
+        return np.asarray(coordinates * scale, np.float64)
 
     def _prepared(self, features: Sequence[Tensor]) -> Any:
         """What all prompts of an image have in common, from its features."""
@@ -168,6 +170,23 @@ class Promptable(MaskGenerator[ConfigT]):
 
     def _reduced_precision(self) -> Any:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
+
+
+def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width) of an image whose longer side becomes ``side``.
+
+    As segment-anything's `ResizeLongestSide` rounds them, except that an image far longer than wide keeps one pixel of
+    its shorter side.
+    """
+    scale = side / max(size)
+    height, width = (max(1, int(length * scale + 0.5)) for length in size)
+    return height, width
+
+
+def resized(pixels: NDArray[np.uint8], frame: tuple[int, int]) -> NDArray[np.uint8]:
+    """(height, width, 3) pixels at another size, as torchvision resizes pictures: by Pillow."""
+    height, width = frame
+    return np.array(PILImage.fromarray(pixels).resize((width, height), PILImage.Resampling.BILINEAR))
 
 
 def _content(prompt: PointPrompt) -> bytes:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image as PILImage
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -18,7 +17,7 @@ from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch, fitted, resized
 
 _CLASSES = {
     "sam": "SamModel",
@@ -65,19 +64,11 @@ class SamTransformers(Promptable[SamTransformersConfig]):
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         height, width = pixels.shape[:2]
-        frame = (self._side, self._side)
-        if self._kind in _PADDED:
-            scale = self._side / max(height, width)
-            frame = (int(height * scale + 0.5), int(width * scale + 0.5))
-        resized = PILImage.fromarray(pixels).resize((frame[1], frame[0]), PILImage.Resampling.BILINEAR)
-        values = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
+        frame = fitted((height, width), self._side) if self._kind in _PADDED else (self._side, self._side)
+        values = torch.from_numpy(resized(pixels, frame)).permute(2, 0, 1).float() / 255
         values = pad((values - self._mean) / self._std, (0, self._side - frame[1], 0, self._side - frame[0]))
         given = self._model.get_image_embeddings(values[None].to(self.device))
         return Encoded(tuple(feature.cpu() for feature in _flat(given)), frame, (height, width))
-
-    def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
-        scale = np.array([encoded.frame[1] / encoded.size[1], encoded.frame[0] / encoded.size[0]])
-        return np.asarray(coordinates * scale, np.float64)
 
     def _prepared(self, features: Sequence[Tensor]) -> Any:
         return self._few_tokens.shared(features[0]) if self._few_tokens is not None else features

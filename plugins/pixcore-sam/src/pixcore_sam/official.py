@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
 from pixcore_sam.config import SamConfig
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch, fitted, resized
 
 _PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
@@ -24,15 +27,15 @@ _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
 class Sam(Promptable[SamConfig]):
     """Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them.
 
-    Points and boxes are scaled, encoded and decoded by the package's own code, the logits brought to the image's size
-    by its own `postprocess_masks`; only what is kept between prompts, and how many go through together, is pixcore's.
+    Points and boxes are encoded and decoded by the package's own code, the logits brought to the image's size by its
+    own `postprocess_masks`. pixcore's is how the image is resized, for which the package has torchvision, what is kept
+    between prompts, and how many go through together.
     """
 
     def __init__(self, config: SamConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._model = load(config.checkpoint).to(self.device)
         self._side = int(self._model.image_encoder.img_size)
-        self._transform = _package().utils.transforms.ResizeLongestSide(self._side)
 
     @property
     def _bytes_per_prompt(self) -> int:
@@ -41,14 +44,11 @@ class Sam(Promptable[SamConfig]):
         return int(12 * 4 * self._model.mask_decoder.transformer_dim * (self._side // patch) ** 2)
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
-        resized = torch.as_tensor(self._transform.apply_image(pixels), device=self.device)
-        batch = resized.permute(2, 0, 1).contiguous()[None]
+        height, width = pixels.shape[:2]
+        frame = fitted((height, width), self._side)
+        batch = torch.as_tensor(resized(pixels, frame), device=self.device).permute(2, 0, 1).contiguous()[None]
         features = self._model.image_encoder(self._model.preprocess(batch))
-        height, width = batch.shape[-2:]
-        return Encoded((features.cpu(),), (height, width), (pixels.shape[0], pixels.shape[1]))
-
-    def _to_frame(self, coordinates: NDArray[np.float64], encoded: Encoded) -> NDArray[np.float64]:
-        return np.asarray(self._transform.apply_coords(coordinates, encoded.size), np.float64)
+        return Encoded((features.cpu(),), frame, (height, width))
 
     def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = (batch.points, batch.labels) if batch.points is not None else None
@@ -72,9 +72,9 @@ def load(checkpoint: Path) -> Any:
 
     Raises:
         ModelError: It is missing, damaged, or no checkpoint of this layout.
-        PluginError: The package, or the torchvision it needs, is missing or does not fit.
+        PluginError: The package is missing.
     """
-    package = _package()
+    classes = modeling()
     path = checkpoint.expanduser()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -87,7 +87,7 @@ def load(checkpoint: Path) -> Any:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
     try:
-        model = _build(package.modeling, state)
+        model = _build(classes, state)
         model.load_state_dict(state, assign=True)
         for name, values in (("pixel_mean", _PIXEL_MEAN), ("pixel_std", _PIXEL_STD)):
             model.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)  # no checkpoint has them
@@ -154,31 +154,25 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
     return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
 
 
-def _package() -> Any:
-    """The segment-anything package.
+def modeling() -> Any:
+    """segment-anything's `modeling`, without the rest of the package.
+
+    The package's own `__init__` imports torchvision, for its predictor and its automatic generator; the model's classes
+    do without. So they are imported under a parent that is never executed, and a torchvision that is missing, or made
+    for another torch, is no obstacle.
 
     Raises:
-        PluginError: It is not installed, or torchvision is not, or does not fit torch.
+        PluginError: The package is not installed.
     """
-    try:
-        import segment_anything
-        import segment_anything.modeling
-        import segment_anything.utils.transforms
-    except ModuleNotFoundError as error:
-        missing = "torchvision" if "torchvision" in str(error) else "segment-anything"
-        raise PluginError(f"masks: sam needs {missing}, which is not installed", hint=_remedy()) from error
-    except (ImportError, RuntimeError, AttributeError, OSError) as error:
-        # torchvision's operators are compiled against one version of torch
+    parent = importlib.util.find_spec("segment_anything")
+    if parent is None:
         raise PluginError(
-            f"the installed torchvision does not fit torch {torch.__version__}, so segment-anything can't be imported",
-            hint=_remedy(),
-        ) from error
-    return segment_anything
-
-
-def _remedy() -> str:
-    build = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
-    return (
-        f"pip install segment-anything, and torch and torchvision together from one index (build {build}); "
-        "or take masks: sam-transformers, which needs neither"
-    )
+            "masks: sam needs segment-anything, which is not installed", hint='pip install "pixcore-sam[official]"'
+        )
+    if "segment_anything" in sys.modules:
+        return importlib.import_module("segment_anything.modeling")
+    sys.modules["segment_anything"] = importlib.util.module_from_spec(parent)
+    try:
+        return importlib.import_module("segment_anything.modeling")
+    finally:
+        del sys.modules["segment_anything"]  # whoever wants the whole package still gets it

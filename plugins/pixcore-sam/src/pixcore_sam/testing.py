@@ -14,6 +14,8 @@ import torch
 from PIL import Image as PILImage
 from torch import nn
 
+from pixcore_sam.official import modeling
+
 WIDTH, DEPTH, HEADS, CHANNELS, WINDOW = 32, 3, 2, 32, 3
 """Sizes of the small models: the encoder's width, blocks and heads, the decoder's width, the window of attention."""
 
@@ -72,12 +74,11 @@ def small_sam(side: int = 256, patch: int = 32, seed: int = 0) -> Any:
         patch: Of a token, in pixels.
         seed: Of the weights.
     """
-    segment_anything()
-    modeling = importlib.import_module("segment_anything.modeling")
+    classes = modeling()
     torch.manual_seed(seed)  # the frequencies of the positions are a buffer, no parameter
     grid = side // patch
-    model = modeling.Sam(
-        image_encoder=modeling.ImageEncoderViT(
+    model = classes.Sam(
+        image_encoder=classes.ImageEncoderViT(
             depth=DEPTH,
             embed_dim=WIDTH,
             img_size=side,
@@ -91,12 +92,12 @@ def small_sam(side: int = 256, patch: int = 32, seed: int = 0) -> Any:
             window_size=WINDOW,
             out_chans=CHANNELS,
         ),
-        prompt_encoder=modeling.PromptEncoder(
+        prompt_encoder=classes.PromptEncoder(
             embed_dim=CHANNELS, image_embedding_size=(grid, grid), input_image_size=(side, side), mask_in_chans=16
         ),
-        mask_decoder=modeling.MaskDecoder(
+        mask_decoder=classes.MaskDecoder(
             num_multimask_outputs=3,
-            transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=64, num_heads=8),
+            transformer=classes.TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=64, num_heads=8),
             transformer_dim=CHANNELS,
             iou_head_depth=3,
             iou_head_hidden_dim=CHANNELS,
