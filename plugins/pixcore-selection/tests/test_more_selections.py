@@ -35,6 +35,13 @@ class TestStability:
         chosen = Stability(NoConfig()).select(make_sample(), silent, [make_candidate("a", (0, 9))])
         assert (chosen.outcome, chosen.reason.split(":")[0]) == ("nothing", "the mask generator gives no stability")
 
+    def test_an_empty_mask_is_stable_and_yet_not_chosen(self, make_sample, make_candidate, silent):
+        empty = make_candidate("a", (0, 0), (0, 9), scores=(0.9, 0.1), stability=(1.0, 0.6))
+        chosen = Stability(NoConfig()).select(make_sample(), silent, [empty, make_candidate("b", (0, 9))])
+        assert (chosen.candidate, chosen.mask, chosen.score) == (0, 1, 0.6)
+        nowhere = make_candidate("a", (0, 0), (5, 5), scores=(0.1, 0.9), stability=(1.0, 1.0))
+        assert Stability(NoConfig()).select(make_sample(), silent, [nowhere]).mask == 1
+
     def test_no_candidates(self, make_sample, silent):
         assert Stability(NoConfig()).select(make_sample(), silent, []).outcome == "nothing"
 
@@ -66,6 +73,25 @@ class TestConsensus:
     def test_one_candidate_is_chosen_by_its_score(self, make_sample, make_candidate):
         chosen = self.choose(make_sample(), [make_candidate("a", (0, 9), (0, 8), scores=(0.1, 0.8))])
         assert (chosen.candidate, chosen.mask) == (0, 1)
+
+    def test_empty_masks_agree_with_nothing(self, make_sample, make_candidate):
+        candidates = [
+            make_candidate("a", (0, 40), (0, 0), scores=(0.1, 0.9)),
+            make_candidate("b", (0, 30), (0, 0), scores=(0.1, 0.9)),
+            make_candidate("c", (60, 99), (0, 0), scores=(0.1, 0.9)),
+        ]
+        chosen = self.choose(make_sample(), candidates)
+        assert (chosen.candidate, chosen.mask) == (0, 0)
+        assert chosen.score == pytest.approx((30 / 40 + 0) / 2)
+
+    def test_an_empty_mask_is_chosen_only_where_all_are(self, make_sample, make_candidate):
+        apart = [make_candidate("a", (0, 0), scores=(0.9,)), make_candidate("b", (0, 9), scores=(0.1,))]
+        assert self.choose(make_sample(), apart).candidate == 1
+        alone = make_candidate("a", (0, 0), (0, 9), scores=(0.9, 0.1))
+        assert self.choose(make_sample(), [alone]).mask == 1
+        nowhere = [make_candidate("a", (0, 0), scores=(0.1,)), make_candidate("b", (0, 0), scores=(0.9,))]
+        chosen = self.choose(make_sample(), nowhere)
+        assert (chosen.outcome, chosen.candidate, chosen.score) == ("chosen", 1, 0.0)
 
     def test_weak_agreement_can_be_left_out(self, make_sample, make_candidate):
         near = [make_candidate("a", (0, 40)), make_candidate("b", (0, 20)), make_candidate("c", (0, 18))]
@@ -102,6 +128,13 @@ class TestAttentionInside:
         candidate = make_candidate("a", (0, 100), token=0)
         assert self.choose(make_sample(), looking(2, 7), [candidate]).score == pytest.approx(0)
         assert self.choose(make_sample(), looking(2, 7), [candidate], normalise="ratio").score == pytest.approx(1)
+
+    def test_an_empty_mask_does_not_win_over_one_that_holds_less_than_its_share(self, make_sample, make_candidate):
+        beside = make_candidate("a", (0, 0), (50, 90), token=0)  # looks at 20..30
+        chosen = self.choose(make_sample(), looking(2, 7), [beside])
+        assert (chosen.mask, chosen.score < 0) == (1, True)
+        nowhere = make_candidate("a", (0, 0), token=0)
+        assert self.choose(make_sample(), looking(2, 7), [nowhere]).outcome == "chosen"
 
     def test_a_map_without_anything_positive_scores_nothing(self, make_sample, make_candidate):
         chosen = self.choose(make_sample(), looking(3, 3), [make_candidate("a", (30, 40))])
@@ -161,6 +194,12 @@ class TestSelfJudge:
         assert [asked[:2] for asked in best.details["asked"]] == [[0, 1], [1, 0]]
         assert (few.candidate, few.mask) == (1, 0)
 
+    def test_nobody_is_asked_about_an_empty_mask(self, make_sample, make_candidate):
+        candidates = [make_candidate("a", (0, 0), (60, 90), scores=(0.9, 0.1)), make_candidate("b", (0, 0))]
+        chosen = self.choose(make_sample(), candidates)
+        assert [asked[:2] for asked in chosen.details["asked"]] == [[0, 1]]
+        assert self.choose(make_sample(), [make_candidate("a", (0, 0))]).details["asked"][0][:2] == [0, 0]
+
     def test_unbelieved_masks_mean_absence(self, make_sample, make_candidate):
         assert self.choose(make_sample(), [make_candidate("a", (60, 90))], threshold=0.5).outcome == "absent"
 
@@ -207,6 +246,12 @@ class TestEmbedding:
     def test_below_the_threshold_the_object_is_absent(self, model, make_sample, make_candidate):
         far = [make_candidate("the weather in June", (0, 9))]
         assert self.choose(make_sample(), far, model=model, threshold=0.9).outcome == "absent"
+
+    def test_a_folder_may_be_below_the_home_folder(self, model, make_sample, make_candidate, monkeypatch, tmp_path):
+        (tmp_path / "minilm").symlink_to(model)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        chosen = self.choose(make_sample(), [make_candidate("the red door", (0, 9))], model="~/minilm")
+        assert chosen.score == pytest.approx(1)
 
     def test_a_missing_model_is_named(self, model, make_sample, tmp_path):
         (tmp_path / "empty").mkdir()

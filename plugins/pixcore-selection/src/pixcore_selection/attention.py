@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import AttentionInsideConfig
+from pixcore_selection.places import Place, all_places, not_empty
 
 
 class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
@@ -18,7 +20,8 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
 
     A phrase's relevance is the mean of its tokens' maps, without the mean over all output tokens and cut off below 0,
     brought to the image's size; a mask's score is the share of it inside the mask against the mask's share of the
-    image. Of equals the first wins. The maps are the extractor's own: a run's other transforms are not applied.
+    image. Of equals the first wins; an empty mask, which would win over all that hold less than their share, is chosen
+    only where all are empty. The maps are the extractor's own: a run's other transforms are not applied.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
@@ -30,19 +33,19 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
         maps = response.maps
         if self.config.subtract_mean:
             maps = maps - maps.mean(axis=0)
-        best: tuple[float, int, int] | None = None
-        for index, candidate in enumerate(candidates):
-            if candidate.group is None or not candidate.masks:
-                continue
-            values = np.clip(maps[list(candidate.group.tokens)].mean(axis=0), 0, None)
-            relevance = response.layout.to_image(values, masks.size_of(candidate.masks[0]))
-            for mask, rle in enumerate(candidate.masks):
-                score = self._score(np.clip(relevance, 0, None), masks.decode(rle))
-                if best is None or score > best[0]:
-                    best = (score, index, mask)
-        if best is None:
+        groups = {index: one.group for index, one in enumerate(candidates) if one.group is not None}
+        places = [place for place in all_places(candidates) if place[0] in groups]
+        if not places:
             return Selection.nothing("no candidate says which tokens it belongs to")
-        return Selection.chosen(best[1], best[2], score=best[0], reason=f"relevance inside: {best[0]:.2f}")
+        scores: dict[Place, float] = {}
+        for index, own in groupby(not_empty(candidates, places), key=lambda place: place[0]):
+            values = np.clip(maps[list(groups[index].tokens)].mean(axis=0), 0, None)
+            rles = candidates[index].masks
+            relevance = np.clip(response.layout.to_image(values, masks.size_of(rles[0])), 0, None)
+            for place in own:
+                scores[place] = self._score(relevance, masks.decode(rles[place[1]]))
+        best = max(scores, key=scores.__getitem__)  # of equals the first
+        return Selection.chosen(*best, score=scores[best], reason=f"relevance inside: {scores[best]:.2f}")
 
     def _score(self, relevance: NDArray[np.float32], mask: masks.Mask) -> float:
         total, area = float(relevance.sum(dtype=np.float64)), float(mask.mean())

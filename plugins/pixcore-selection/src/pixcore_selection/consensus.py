@@ -10,6 +10,7 @@ from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import ConsensusConfig
+from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class Consensus(SelectionStrategy[ConsensusConfig]):
@@ -18,23 +19,34 @@ class Consensus(SelectionStrategy[ConsensusConfig]):
     What another candidate has to say about a mask is the IoU of its most similar one; a mask's agreement is the mean
     over all other candidates: the medoid of what the phrases point at. Of equals, and where there is only one
     candidate, the one with the highest score wins, then the first. Phrases about the background agree as well as others
-    do, so this favours what the response talks about most.
+    do, so this favours what the response talks about most. Empty masks agree with nothing, each other included, and
+    one is chosen only where all are empty.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by agreement."""
-        flat = [mask for candidate in candidates for mask in candidate.masks]
-        if not flat:
+        places = all_places(candidates)
+        if not places:
             return Selection.nothing("no candidates")
-        owner = np.repeat(np.arange(len(candidates)), [len(candidate.masks) for candidate in candidates])
-        overlaps = masks.iou(flat, flat)
+        agreements = dict(zip(places, self._agreements(candidates, places), strict=True))
+        best = max(  # of equals the first
+            not_empty(candidates, places),
+            key=lambda place: (round(agreements[place], 9), score_at(candidates, place)),
+        )
+        others = len({index for index, _ in places}) - 1
+        agreement = agreements[best]
+        reason = f"the other {others} candidates agree with it by {agreement:.2f}" if others else "the only candidate"
+        return Selection.chosen(*best, score=agreement, reason=reason)
+
+    def _agreements(self, candidates: Sequence[Candidate], places: Sequence[Place]) -> list[float]:
+        """The mean IoU of each mask with the nearest ones of the other candidates; 1 where there are no others."""
+        flat = [candidates[index].masks[mask] for index, mask in places]
+        overlaps = masks.iou(flat, flat, both_empty=masks.EmptyMaskPolicy.ZERO)
         overlaps[overlaps < self.config.iou] = 0.0
-        said = np.stack([overlaps[:, owner == index].max(axis=1) for index in np.unique(owner)], axis=1)
-        others = said.shape[1] - 1
-        own = overlaps.diagonal() if others == 0 else (said.sum(axis=1) - 1.0) / others  # a mask agrees with itself
-        scores = np.concatenate([candidate.scores or (0.0,) * len(candidate.masks) for candidate in candidates])
-        best = max(range(len(flat)), key=lambda place: (round(float(own[place]), 9), float(scores[place]), -place))
-        index = int(owner[best])
-        mask = best - int(np.flatnonzero(owner == index)[0])
-        reason = f"the other {others} candidates agree with it by {own[best]:.2f}" if others else "the only candidate"
-        return Selection.chosen(index, mask, score=float(own[best]), reason=reason)
+        owners = np.array([index for index, _ in places])
+        asked, own = np.unique(owners, return_inverse=True)
+        if len(asked) == 1:
+            return [1.0] * len(flat)
+        said = np.stack([overlaps[:, owners == index].max(axis=1) for index in asked], axis=1)  # (masks, candidates)
+        said[np.arange(len(flat)), own] = 0.0  # what a candidate says about its own masks does not count
+        return [float(total) / (len(asked) - 1) for total in said.sum(axis=1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _load(config: EmbeddingConfig) -> Any:
         ) from error
     try:
         return SentenceTransformer(
-            config.model,
+            str(Path(config.model).expanduser()),
             revision=config.revision,
             device=config.device,
             trust_remote_code=False,

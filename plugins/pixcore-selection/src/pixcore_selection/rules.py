@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pixcore import selection_rules
 from pixcore.components import NoConfig, SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore_selection.places import all_places, not_empty, score_at
 
 
 class Oracle(SelectionStrategy[NoConfig]):
@@ -35,23 +36,26 @@ class MaskScore(SelectionStrategy[NoConfig]):
 class Stability(SelectionStrategy[NoConfig]):
     """The mask that changes least with its threshold; of equals the one with the highest score, then the first.
 
-    Stability is what segment-anything's automatic generator filters by. A generator without thresholds has none.
+    Stability is what segment-anything's automatic generator filters by. A generator without thresholds has none. An
+    empty mask, which no threshold changes, is chosen only where all are empty.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by stability; masks without one are passed over."""
-        best: tuple[float, float, int, int] | None = None
-        for index, candidate in enumerate(candidates):
-            if len(candidate.stability) != len(candidate.masks):
-                continue
-            scores = candidate.scores or (0.0,) * len(candidate.masks)
-            for mask, (stability, score) in enumerate(zip(candidate.stability, scores, strict=True)):
-                if best is None or (stability, score) > best[:2]:
-                    best = (stability, score, index, mask)
-        if best is None:
+        known = [
+            (index, mask)
+            for index, mask in all_places(candidates)
+            if len(candidates[index].stability) == len(candidates[index].masks)
+        ]
+        if not known:
             said = "the mask generator gives no stability: sam and sam-transformers do"
             return Selection.nothing(said if candidates else "no candidates")
-        return Selection.chosen(best[2], best[3], score=best[0], reason=f"its stability is {best[0]:.2f}")
+        best = max(  # of equals the first
+            not_empty(candidates, known),
+            key=lambda place: (candidates[place[0]].stability[place[1]], score_at(candidates, place)),
+        )
+        stability = candidates[best[0]].stability[best[1]]
+        return Selection.chosen(*best, score=stability, reason=f"its stability is {stability:.2f}")
 
 
 class RandomPick(SelectionStrategy[NoConfig]):
@@ -59,7 +63,7 @@ class RandomPick(SelectionStrategy[NoConfig]):
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Draw one."""
-        masks = [(index, mask) for index, candidate in enumerate(candidates) for mask in range(len(candidate.masks))]
-        if not masks:
+        places = all_places(candidates)
+        if not places:
             return Selection.nothing("no candidates")
-        return Selection.chosen(*masks[int(self.rng.integers(len(masks)))], reason="drawn at random")
+        return Selection.chosen(*places[int(self.rng.integers(len(places)))], reason="drawn at random")

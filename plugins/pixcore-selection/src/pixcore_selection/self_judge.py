@@ -10,6 +10,7 @@ from pixcore.components import SelectionStrategy
 from pixcore.errors import ModelError, UserError
 from pixcore.records import Candidate, Image, Response, Sample, Selection
 from pixcore_selection.config import SelfJudgeConfig
+from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
@@ -17,6 +18,7 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
 
     It is shown the picture once for each mask, the mask in red, and asked yes or no; the mask with the highest
     probability of yes, against that of no, wins. It needs no second model, but as many questions as there are masks.
+    Empty masks, with which nothing in the picture would be red, are shown only where all are empty.
     """
 
     needs_model = True
@@ -57,17 +59,14 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
         reason = f"the model says yes to it with a probability of {beliefs[best]:.2f}"
         return Selection.chosen(*shown[best], score=beliefs[best], reason=reason, details=details)
 
-    def _shown(self, candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
-        """(candidate, mask) of what the model is shown, in order."""
-        places: list[tuple[int, int]] = []
-        for index, candidate in enumerate(candidates):
-            if candidate.masks:
-                every = range(len(candidate.masks))
-                places.extend(
-                    (index, mask) for mask in (every if self.config.masks == "all" else [best_score(candidate)])
-                )
-        if self.config.limit is not None and len(places) > self.config.limit:
-            scored = [candidates[index].scores[mask] if candidates[index].scores else 0.0 for index, mask in places]
-            order = sorted(range(len(places)), key=lambda place: -scored[place])[: self.config.limit]
-            places = [places[place] for place in sorted(order)]
+    def _shown(self, candidates: Sequence[Candidate]) -> list[Place]:
+        """What the model is shown, in order."""
+        places = all_places(candidates)
+        if self.config.masks == "best-score":
+            places = [(index, mask) for index, mask in places if mask == best_score(candidates[index])]
+        places = not_empty(candidates, places)
+        if self.config.limit is not None:
+            # sorted() keeps the order of equals
+            highest = sorted(places, key=lambda place: -score_at(candidates, place))[: self.config.limit]
+            places = sorted(highest)
         return places
