@@ -169,16 +169,23 @@ def test_an_unknown_device_is_named(converted):
 
 def test_fingerprints(converted, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    assert len(SamTransformersConfig(checkpoint=str(converted)).fingerprint()) == 64
-    assert SamTransformersConfig(checkpoint="a/b", revision="v1").fingerprint() == "v1"
+    weights, precision = SamTransformersConfig(checkpoint=str(converted), device="cpu").fingerprint().split()
+    assert (len(weights), precision) == (64, "float32")
+    assert SamTransformersConfig(checkpoint="a/b", revision="v1", device="cpu").fingerprint() == "v1 float32"
     refs = tmp_path / "models--a--b" / "refs"
     refs.mkdir(parents=True)
     (refs / "main").write_text("0123\n")
-    assert SamTransformersConfig(checkpoint="a/b").fingerprint() == "0123"
+    assert SamTransformersConfig(checkpoint="a/b", precision="float16").fingerprint() == "0123 float16"
 
 
 def test_the_plugin_and_its_configs_do_not_import_torch():
-    code = "import sys, pixcore_sam.plugin, pixcore_sam.config; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, pixcore_sam.plugin, pixcore_sam.config as config\n"
+        "config.SamTransformersConfig()\n"
+        "config.SamTransformersConfig(device='cpu').fingerprint()\n"
+        "config.SamTransformersConfig(precision='bfloat16').fingerprint()\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,12 +1,14 @@
-"""What the generators can be told. Nothing here imports torch."""
+"""What the generators can be told. Validation does not import torch, and a fingerprint only where it has to."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+from abc import abstractmethod
+from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,14 +24,37 @@ class GeneratorConfig(Config):
         device: Where the model runs; `auto` takes a GPU if there is one.
         precision: Of the image encoder; `auto` is bfloat16 on a GPU that knows it and float32 elsewhere. Prompts are
             always decoded in float32.
-        memory_mb: What the decoder may use for one batch of prompts; more prompts go through in several batches.
+        memory_mb: What the decoder may use for one batch of prompts; more prompts go through in several batches. Left
+            out, 2048 on a GPU and 64 on a CPU, which is no quicker with many prompts at once, and slower where they do
+            not fit its cache.
         cache_mb: How much of the encoded images is kept, in main memory and for the whole run.
     """
 
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    memory_mb: int = Field(default=2048, ge=64)
+    memory_mb: int | None = Field(default=None, ge=64)
     cache_mb: int = Field(default=2048, ge=0)
+
+    incidental: ClassVar[frozenset[str]] = frozenset({"cache_mb"})
+
+    def fingerprint(self) -> str:
+        """The weights, and the precision: what `auto` comes to differs between machines, and so do the masks."""
+        return f"{self._weights()} {self.resolved_precision()}"
+
+    def resolved_precision(self) -> Literal["float32", "float16", "bfloat16"]:
+        """The image encoder's precision on this machine."""
+        if self.precision != "auto":
+            return self.precision
+        # torch takes seconds to import: it is asked only where there may be a GPU
+        if not self.device.startswith(("auto", "cuda")) or metadata.version("torch").endswith("+cpu"):
+            return "float32"
+        import torch
+
+        return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"
+
+    @abstractmethod
+    def _weights(self) -> str:
+        """What changes when the weights do."""
 
 
 class SamConfig(GeneratorConfig):
@@ -42,7 +67,7 @@ class SamConfig(GeneratorConfig):
 
     checkpoint: Path
 
-    def fingerprint(self) -> str:
+    def _weights(self) -> str:
         """A hash of the checkpoint's size and of pieces of it."""
         return _hash_file(self.checkpoint.expanduser())
 
@@ -58,7 +83,7 @@ class SamTransformersConfig(GeneratorConfig):
     checkpoint: str = "facebook/sam-vit-huge"
     revision: str | None = None
 
-    def fingerprint(self) -> str:
+    def _weights(self) -> str:
         """Of a folder a hash of its files; of a name on the hub the commit that is on this machine."""
         folder = Path(self.checkpoint).expanduser()
         if folder.is_dir():

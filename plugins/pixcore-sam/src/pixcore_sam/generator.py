@@ -22,8 +22,8 @@ from pixcore_sam.config import GeneratorConfig
 STABILITY_OFFSET = 1.0
 """How far the threshold is moved up and down, in logits, to see how stable a mask is; segment-anything's default."""
 
-_CPU_BATCH = 64 << 20
-"""A CPU is no quicker with many prompts at once, and slower where they do not fit its cache."""
+_GPU_MB, _CPU_MB = 2048, 64
+"""For a batch of prompts where the config does not say."""
 
 ConfigT = TypeVar("ConfigT", bound=GeneratorConfig)
 
@@ -65,9 +65,9 @@ class PromptBatch:
     boxes: Tensor | None
 
 
-_encoded: dict[tuple[str, str], OrderedDict[str, Encoded]] = {}
-"""Encoded images by checkpoint and content, for the whole process: each stage of a run makes a generator anew, and the
-next one's images are the last one's."""
+_encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
+"""Encoded images by model and content, for the whole process: each stage of a run makes a generator anew, and the next
+one's images are the last one's. What was asked for last stands last."""
 
 
 class Promptable(MaskGenerator[ConfigT]):
@@ -76,9 +76,10 @@ class Promptable(MaskGenerator[ConfigT]):
     def __init__(self, config: ConfigT, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.device = _device(config.device)
-        self.precision = _precision(config.precision, self.device)
-        identity = (config.model_dump_json(exclude={"memory_mb", "cache_mb", "device"}), config.fingerprint())
-        self._cache = _encoded.setdefault(identity, OrderedDict())
+        self.precision: torch.dtype = getattr(torch, config.resolved_precision())
+        # the precision that `auto` came to is in the fingerprint
+        which = config.model_dump_json(exclude={"device", "precision", "memory_mb", "cache_mb"})
+        self._identity = (which, config.fingerprint(), self.device.type)
 
     @abstractmethod
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
@@ -108,14 +109,13 @@ class Promptable(MaskGenerator[ConfigT]):
 
     def encoded(self, image: Image) -> Encoded:
         """An encoded image; the same content is encoded once a run, within `cache_mb`."""
-        key = image.digest
-        if key not in self._cache:
+        key = (*self._identity, image.digest)
+        if key not in _encoded:
             with torch.inference_mode(), self._reduced_precision():
-                encoded = self._encode(image.pixels())
-            self._cache[key] = encoded
-        self._cache.move_to_end(key)
+                _encoded[key] = self._encode(image.pixels())
+        _encoded.move_to_end(key)
         self._evict()
-        return self._cache[key]
+        return _encoded[key]
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
         """Masks above the logit 0, predicted IoUs as scores, and how stable the masks are."""
@@ -137,18 +137,16 @@ class Promptable(MaskGenerator[ConfigT]):
         return [found[place] for place in places]
 
     def _evict(self) -> None:
-        kept = sum(encoded.bytes for encoded in self._cache.values())
-        while len(self._cache) > 1 and kept > self.config.cache_mb << 20:
-            kept -= self._cache.popitem(last=False)[1].bytes
+        kept = sum(encoded.bytes for encoded in _encoded.values())
+        while len(_encoded) > 1 and kept > self.config.cache_mb << 20:
+            kept -= _encoded.popitem(last=False)[1].bytes
 
     def _batches(self, prompts: Sequence[PointPrompt], encoded: Encoded) -> Iterator[PromptBatch]:
         """Prompts with as many points, and a box or none, go together, as many as memory allows."""
         height, width = encoded.size
         per_prompt = self._bytes_per_prompt + 3 * 4 * 2 * height * width  # logits, and masks at three thresholds
-        memory = self.config.memory_mb << 20
-        if self.device.type == "cpu":
-            memory = min(memory, _CPU_BATCH)
-        most = max(1, memory // per_prompt)
+        memory_mb = self.config.memory_mb or (_CPU_MB if self.device.type == "cpu" else _GPU_MB)
+        most = max(1, (memory_mb << 20) // per_prompt)
         alike: dict[tuple[int, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
@@ -219,11 +217,3 @@ def _device(name: str) -> torch.device:
         return torch.device(name)
     except RuntimeError as error:
         raise ModelError(f"device {name!r}: {str(error).splitlines()[0]}", hint="auto, cpu, cuda or cuda:1") from error
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if half else torch.float32
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
