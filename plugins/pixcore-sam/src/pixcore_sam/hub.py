@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -126,40 +129,95 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
         The model, its `model_type`, and the mean and standard deviation of its pixels.
 
     Raises:
-        ModelError: It is missing, damaged, or no SAM.
-        PluginError: transformers is missing or too old for it.
+        ModelError: It is missing, damaged, incomplete, or no SAM.
+        PluginError: transformers, or what this model needs besides, is missing, too old or does not fit.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise PluginError(
-            "masks: sam-transformers needs transformers, which can't be imported",
-            hint='pip install "pixcore-sam[transformers]"',
-        ) from error
     local = Path(checkpoint).expanduser()
     source = str(local) if local.is_dir() else checkpoint
+    kind = ""
     try:
-        kind = str(transformers.AutoConfig.from_pretrained(source, revision=revision).model_type)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"can't find the checkpoint {checkpoint!r}: {_first_line(error)}",
-            hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
-        ) from error
-    if kind not in _CLASSES:
-        raise ModelError(f"the checkpoint {checkpoint!r} is a {kind!r}, no SAM", hint=nearest(kind, _CLASSES))
-    model_class = getattr(transformers, _CLASSES[kind], None)
-    if model_class is None:
-        raise PluginError(
-            f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
-        )
-    try:
-        model = model_class.from_pretrained(source, revision=revision, use_safetensors=True, dtype=torch.float32)
+        import transformers
+
+        kind = _kind(transformers, source, revision)
+        model_class = getattr(transformers, _CLASSES[kind], None)
+        if model_class is None:
+            raise PluginError(
+                f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
+            )
+        with _quiet(transformers):
+            model, report = model_class.from_pretrained(
+                source, revision=revision, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+    except ImportError as error:
+        raise _not_importable(kind) from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(
             f"can't load the checkpoint {checkpoint!r}: {_first_line(error)}", hint="is it complete?"
         ) from error
+    missing = sorted(report["missing_keys"])  # what is tied to another weight is not among them
+    if missing:
+        listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise ModelError(
+            f"the checkpoint {checkpoint!r} lacks {len(missing)} of {_CLASSES[kind]}'s weights: {listing}",
+            hint="facebook/sam3 has its tracker; a detector, or a Sam3VideoModel as transformers saves it, won't do"
+            if kind.startswith("sam3")
+            else "is it complete?",
+        )
     default = _HALF if kind.startswith("sam3") else _IMAGENET
     return model.eval().requires_grad_(False), kind, _normalisation(source, revision, default)
+
+
+def _kind(transformers: Any, source: str, revision: str | None) -> str:
+    """A checkpoint's `model_type`.
+
+    Raises:
+        ModelError: There is no such checkpoint, or it is no SAM.
+    """
+    try:
+        config, _ = transformers.PreTrainedConfig.get_config_dict(source, revision=revision)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"can't find the checkpoint {source!r}: {_first_line(error)}",
+            hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
+        ) from error
+    kind = str(config.get("model_type"))
+    if kind not in _CLASSES:
+        raise ModelError(f"the checkpoint {source!r} is a {kind!r}, no SAM", hint=nearest(kind, _CLASSES))
+    return kind
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without transformers' warnings: that a video model's checkpoint becomes the image model, and what it lacks."""
+    logging = transformers.utils.logging
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _not_importable(kind: str) -> PluginError:
+    """Why transformers could not import what a model of this kind needs, and what to do about it."""
+    try:
+        if importlib.util.find_spec("torchvision") is not None:
+            importlib.import_module("torchvision")
+    except Exception:  # its operators are compiled against one version of torch, and fail in many ways with another
+        build = "cpu" if torch.version.cuda is None else f"cu{torch.version.cuda.replace('.', '')}"
+        return PluginError(
+            f"the installed torchvision does not fit torch {torch.__version__}, so transformers can't load the model",
+            hint=f"pip install torch and torchvision together from one index (build {build}), or remove torchvision",
+        )
+    if kind.startswith("edgetam"):
+        return PluginError(
+            "EdgeTAM's image encoder needs timm and torchvision, which can't be imported",
+            hint='pip install "pixcore-sam[edgetam]"',
+        )
+    return PluginError(
+        "masks: sam-transformers needs transformers, which can't be imported",
+        hint='pip install "pixcore-sam[transformers]"',
+    )
 
 
 def _normalisation(
