@@ -182,7 +182,7 @@ def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
 def strategies(
     plugins: Registry, select: Sequence[str], context: Context
 ) -> tuple[dict[str, SelectionStrategy[Any]], dict[str, str]]:
-    """Strategies beyond the rules that `pixcore score` has itself: those that can choose from a file, and why not others.
+    """Strategies beyond the rules that `pixcore score` has itself: which can choose from a file, and why others can't.
 
     Returns:
         The strategies, and for each that needs what a file does not hold the reason.

@@ -24,6 +24,8 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
     only where all are empty. The maps are the extractor's own: a run's other transforms are not applied.
     """
 
+    needs_maps = True
+
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by relevance inside; a response without maps says nothing about it."""
         if not any(candidate.masks for candidate in candidates):
