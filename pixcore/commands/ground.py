@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from rich.text import Text
 from pixcore import config as configs
 from pixcore.errors import ConfigError, DataError, StoreError
 from pixcore.masks import RLE, area
-from pixcore.plugins import registry
+from pixcore.plugins import Kind, registry
 from pixcore.progress import monitor_for
 from pixcore.records import Candidate, Image, Sample, Selection
 from pixcore.report.pictures import ground_picture
@@ -24,6 +25,9 @@ from pixcore.results import ProtocolResult
 from pixcore.runner import Run, sees_truth
 
 _NAME = "image"
+_CHOOSER = "phrase-overlap"
+"""Who chooses where the config does not say: of the strategies that come with pixcore the one that needs nothing more
+than the expression. The others of the defaults look past it, or at the ground truth."""
 
 
 @click.command()
@@ -41,7 +45,10 @@ def ground(
     settings: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Ask for EXPRESSION in IMAGE and show the phrases, their points and masks, and the chosen one."""
+    """Ask for EXPRESSION in IMAGE and show the phrases, their points and masks, and the chosen one.
+
+    The config's first selection that needs no ground truth chooses; where the config has none, phrase-overlap does.
+    """
     if not expression.strip():
         raise DataError("the expression is empty", hint='for example: pixcore ground photo.jpg "the cat\'s ear"')
     picture = Image.from_path(image)
@@ -49,9 +56,13 @@ def ground(
     document: dict[str, Any] = {} if config is None else configs.read_yaml(config)
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     document |= {"benchmark": None, "protocols": ["segment"], "control": None, "on_error": "stop"}
-    with tempfile.TemporaryDirectory() as store:
+    if document.get("selections") is None and _CHOOSER in {one.name for one in registry().all(Kind.SELECTIONS)}:
+        document["selections"] = [_CHOOSER]
+    with tempfile.TemporaryDirectory() as store, ExitStack() as opened:
         resolved = _without_truth(configs.resolve({**document, "store": store, "output": store}, registry()))
         job = Run(resolved, samples=[Sample(_NAME, picture, expression=expression)])
+        for stage in job.stages():
+            opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
         job.execute(monitor_for(Console(stderr=True, quiet=not Console(stderr=True).is_terminal)))
         (result,) = next(iter(job.results())).results.values()
     strategy = next(iter(result.selections), "")

@@ -1,0 +1,59 @@
+"""`pixcore ground` on one image of one's own."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pixcore.cli import main
+from pixcore.components import Context
+from pixcore.plugins import Kind, registry
+
+pytest.importorskip("pixcore_mini")
+pytest.importorskip("pixcore_mini_world")
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A picture of mini-world, and what is asked for in it."""
+    registration = registry().get(Kind.BENCHMARK, "mini-world")
+    samples = registration.create(registration.config_class(), Context()).samples()
+    sample = next(one for one in samples if one.expression and not one.absent)
+    path = tmp_path_factory.mktemp("picture") / "scene.png"
+    path.write_bytes(sample.image.read())
+    return path, sample.expression
+
+
+def ground(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["ground", *map(str, arguments)])
+    assert not end.value.code
+
+
+def test_without_a_config_the_expression_decides(picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    path, expression = picture
+    ground(path, expression)
+    assert "phrase-overlap: " in capsys.readouterr().out
+    assert path.with_name("scene-grounded.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_configs_first_selection_without_ground_truth_chooses(
+    picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, expression = picture
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({"selections": ["oracle", "mask-score", "phrase-overlap"]}))
+    ground(path, expression, "--config", config)
+    assert "mask-score: " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux which files are open")
+def test_no_file_of_its_store_stays_open(picture: tuple[Path, str]) -> None:
+    ground(*picture)
+    gc.collect()  # the store of what services said goes with the strategy that was handed it
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [path for path in opened if ".sqlite" in path and path.endswith("(deleted)")]
