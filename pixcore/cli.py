@@ -61,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped; what was computed is kept, and the same command goes on from there", err=True)
+        # options before the command take no values, so the first other word is the command
+        resumes = next((word for word in given if not word.startswith("-")), "") == "run"
+        kept = "; what was computed is kept, and the same command goes on from there" if resumes else ""
+        click.echo(f"stopped{kept}", err=True)
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plugin that exits has failed too, whatever its status says
         reason = str(error).strip().splitlines()
         _show(
             f"{type(error).__name__}: {reason[0] if reason else ''} (this is a failure of pixcore or a plugin; "

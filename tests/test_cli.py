@@ -1,0 +1,61 @@
+"""How commands end when they are stopped, and when a plugin ends them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from PIL import Image
+
+EXITING_PLUGIN = """
+from pixcore import hookimpl
+from pixcore.components import ModelAdapter
+
+
+class Exits(ModelAdapter):
+    capabilities = frozenset({"text"})
+
+    def answer(self, requests, extractor=None):
+        raise SystemExit(%s)
+
+
+@hookimpl
+def register_model_adapters(register):
+    register("exits", "exiting:Exits")
+"""
+
+
+def test_ctrl_c_promises_nothing_where_nothing_is_kept(workplace):
+    picture = workplace.folder / "box.png"
+    Image.new("RGB", (40, 24), "red").save(picture)
+    workplace.environment["TMPDIR"] = str(workplace.folder)
+    config = workplace.config(model={"name": "toy", "pause": 30.0})
+    process = workplace.start("ground", str(picture), "the box", "--config", str(config))
+    while not list(workplace.folder.glob("*/answer-*.sqlite")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "stopped"
+
+
+def exiting(workplace, status: str) -> str:
+    """The last line of a run whose model exits, installed as a plugin of its own."""
+    (workplace.folder / "exiting.py").write_text(EXITING_PLUGIN % status)
+    record = workplace.folder / "exiting-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: exiting\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[pixcore]\nexiting = exiting\n")
+    paths = (workplace.environment["PYTHONPATH"], str(workplace.folder))
+    workplace.environment |= {"PYTHONPATH": os.pathsep.join(paths), "PIXCORE_PLUGINS": "toy,exiting"}
+    return workplace("run", str(workplace.config(model="exits")), status=1).stderr.strip().splitlines()[-1]
+
+
+def test_a_model_that_exits_ends_the_command_with_an_error(workplace):
+    assert exiting(workplace, repr("no GPU\nhere")).startswith("error: SystemExit: no GPU (")
+
+
+def test_a_model_that_exits_with_success_has_failed_all_the_same(workplace):
+    assert exiting(workplace, "0").startswith("error: SystemExit: 0 (")
