@@ -19,6 +19,26 @@ _NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cann
 _CLAUSES = re.compile(r"[,;:!?\n]|\.(?!\d)|\bbut\b")  # a denial ends with its clause
 _REACH = 3  # words: "not really very open" denies "open", "not in doubt that it is open" does not
 
+_YES_NO = frozenset({"yes", "no"})
+_OPEN = frozenset({"whether", "if"})  # what follows them is not said to be so
+
+# whether something is there, in the same words either way
+_IS_THERE = re.compile(
+    r"\bthere (?:is|are|was|were)\b|\b(?:i|we|you) (?:can )?see\b|\b(?:is|are) (?:visible|present)\b"
+)
+_IS_NOT_THERE = re.compile(
+    r"\bthere (?:is|are|was|were) (?:no|not)\b|\b(?:not|cannot|never) see\b|\bsee no\b"
+    r"|\b(?:is|are) not (?:visible|present)\b|^no\b"
+)
+
+# behind a letter: that it is wrong. "is not wrong" rules nothing out
+_WRONG = r"(?:wrong|incorrect|false)\b"
+_RULED_OUT = (
+    rf"\s+(?:(?:is|are|was|were)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
+    rf"|(?:is|are|was|were)n['’]t\b(?!\s+{_WRONG})|can(?:not|['’]t)\s+be\b)"
+)
+_JOIN = r"\s*,?\s*(?i:\bor\b|\band\b|[/&])\s*(?i:the\s+)?(?i:(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*)?"
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -51,13 +71,39 @@ def read(response: str, options: Sequence[str]) -> Reading:
 def words_of(text: str) -> list[str]:
     """The words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("can't", "cannot")
+    plain = plain.replace("there's", "there is")
     words = re.findall(r"\w+(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
     return [word for word in words if word not in _ARTICLES] or words
 
 
 def _letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
-    """The answer is a letter, starts with one that is set off, or announces one."""
-    return set(read_options(answer, [""] * len(texts)))
+    """The answer is a letter, starts with one that is set off, or announces one; with it all that "or" and "and" join.
+
+    A letter that is ruled out ("Choice B is wrong") is none.
+    """
+    named = set(read_options(_without_ruled_out(answer, texts), [""] * len(texts)))
+    joined = _joined(answer, texts)
+    return named | joined if named & joined else named
+
+
+def _without_ruled_out(answer: str, texts: Sequence[list[str]]) -> str:
+    """The answer without letters of which it says that they are wrong."""
+    return re.sub(rf"{_letter(texts)}{_RULED_OUT}", "", answer)
+
+
+def _joined(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """Letters that "or" or "and" joins to another one."""
+    one = _letter(texts)
+    # of "A, B or C" all three; in "B or a boat" the small "a" is an article
+    pairs = re.finditer(rf"{one}(?=(?:\s*,\s*\w(?!\w))*{_JOIN}{one}(?!(?<=a)\s+[a-z]))", answer)
+    names = [letter(index) for index in range(len(texts))]
+    return {names.index(name.lower()) for pair in pairs for name in pair.groups()}
+
+
+def _letter(texts: Sequence[list[str]]) -> str:
+    """A pattern for an option's letter that stands alone, perhaps in parentheses, quotes or asterisks."""
+    names = "".join(letter(index) for index in range(len(texts)))
+    return rf"(?<![\w'’])[\"'`*_(\[]*([{names}{names.upper()}])(?![\w'’])[\"'`*_)\]]*"
 
 
 def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -68,17 +114,31 @@ def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
 
 
 def _yes_or_no(answer: str, texts: Sequence[list[str]]) -> set[int]:
-    """Where the options are yes and no: the first word, or else a denial anywhere."""
-    plain = [" ".join(text) for text in texts]
-    if sorted(plain) != ["no", "yes"]:
+    """Where the options are yes and no: the first word, a clause's last one, or what is said to be there or not.
+
+    Both are read by the same measure: what the answer denies of anything else is no more a "no" than what it affirms is
+    a "yes".
+    """
+    if not _are_yes_and_no(texts):
         return set()
-    said = words_of(answer)
-    both = {word for word in ("yes", "no") if word in said}
-    if said[0] in ("yes", "no"):
-        return {plain.index(said[0])}
-    if both == {"yes"}:
-        return {plain.index("yes")}
-    return {plain.index("no")} if "yes" not in both and _NEGATIONS & set(said) else set()
+    clauses = [words for clause in re.split(_CLAUSES, answer) if (words := words_of(clause))]
+    telling = clauses[:1] if clauses[0][0] in _YES_NO else [words for words in clauses if words[-1] in _YES_NO]
+    said = {word for words in telling for word in words} & _YES_NO or {_presence(words) for words in clauses}
+    return {index for index, (word,) in enumerate(texts) if word in said}
+
+
+def _are_yes_and_no(texts: Sequence[list[str]]) -> bool:
+    return sorted(texts) == [["no"], ["yes"]]
+
+
+def _presence(clause: list[str]) -> str:
+    """Whether a clause says that something is there: "yes", "no", or "" where it says neither."""
+    text = " ".join(clause)
+    if _OPEN & set(clause):
+        return ""
+    if _IS_NOT_THERE.search(text):
+        return "no"
+    return "yes" if _IS_THERE.search(text) and not _NEGATIONS & set(clause) else ""
 
 
 def _loose_letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -87,20 +147,26 @@ def _loose_letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
     small = "".join(names)
     capital = small.upper()
     found = set()
-    for match in re.finditer(rf"\(([{small}{capital}])\)|(?<![\w'])([{capital}])(?![\w'])(?!\s+[a-z])", answer):
-        clause = re.split(_CLAUSES, answer[: match.start()])[-1]
+    alone = rf"(?<![\w'])([{capital}])(?![\w'])(?!\s+(?!(?:or|and)\s+[{capital}](?!\w))[a-z])"
+    for match in re.finditer(rf"\(([{small}{capital}])\)|{alone}", _without_ruled_out(answer, texts)):
+        clause = re.split(_CLAUSES, match.string[: match.start()])[-1]
         if not _NEGATIONS & set(words_of(clause)[-_REACH:]):
             found.add(names.index((match.group(1) or match.group(2)).lower()))
-    return found
+    joined = _joined(answer, texts)
+    return found | joined if found & joined else found
 
 
 def _texts(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """An option's text occurs, not denied; the longest of overlapping ones. To deny one of two names the other."""
+    if _are_yes_and_no(texts):
+        return set()  # the "no" of "no fish" is not the answer
     return _affirmed(answer, [[text] if text else [] for text in texts])
 
 
 def _telling_words(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """A word occurs, and is not denied, that only one of the options has: "left" of "facing left / facing right"."""
+    if _are_yes_and_no(texts):
+        return set()
     own = [
         [[word] for word in text if all(word not in other for j, other in enumerate(texts) if j != index)]
         for index, text in enumerate(texts)
