@@ -308,6 +308,9 @@ class Candidate:
         stability: One for each mask, or empty.
         similarity: A phrase similarity that came with predictions made elsewhere.
         merged: Phrases of duplicates that were merged into this candidate.
+        map: (visual tokens,) float32 over the response's layout: the group's relevance after the run's transforms, on
+            which its point was selected. None where predictions came without. A control's candidate has that of the
+            group that it stands for; its point was selected on nothing.
     """
 
     group: TokenGroup | None
@@ -317,6 +320,7 @@ class Candidate:
     stability: tuple[float, ...] = ()
     similarity: float | None = None
     merged: tuple[str, ...] = ()
+    map: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ class Row:
         figures: By column: "A†", "A", "M†", "M", "S"; further ones by their own names ("A† per sample", …).
         uses_ground_truth: An upper bound.
         control: A matched control: random points, as many candidates as the run's own.
-        candidates: Mean number of candidate masks per scored sample.
-        oracle_gap: M of the oracle on the same candidates minus this row's M, in percent points; None if unknown.
+        candidates: Mean number of candidates per scored sample, under `segment`, or `question` where that is missing.
+        masks: Mean number of their masks.
+        oracle_gap: mIoU of the oracle on the same candidates minus this row's, in percent points; None if unknown.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     uses_ground_truth: bool = False
     control: bool = False
     candidates: float | None = None
+    masks: float | None = None
     oracle_gap: float | None = None
 
 

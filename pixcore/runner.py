@@ -21,7 +21,7 @@ from pixcore.errors import ConfigError, DataError, SampleError, nearest
 from pixcore.protocols import build_prompt
 from pixcore.records import Protocol, Request, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, score_sample
+from pixcore.scoring import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_row, score_sample
 from pixcore.spending import LEDGER, Purse
 from pixcore.stages import Answer, Control, Grade, Item, Loader, Monitor, Propose, Select, Stage, Witness, describe
 from pixcore.versions import NUMERICAL
@@ -136,6 +136,8 @@ class Run:
                     f"benchmark {part.name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"
                 )
             found[sample.id] = sample
+        if not found:
+            raise DataError(f"benchmark {part.name!r} has no samples", hint="check its options and its folder")
         unknown = [name for name in self.scope.samples if name not in found]
         if unknown:
             hint = nearest(unknown[0], list(found)[:20] if len(found) > 20 else found)
@@ -201,7 +203,7 @@ class Run:
     def proposals(self) -> dict[Protocol, Propose]:
         """The propose stage of each protocol that is looked at for masks."""
         resolved = self.resolved
-        if resolved.masks is None:
+        if resolved.masks is None or not any(item.segmented for item in self.items):
             return {}
         by_answers: dict[Answer, Propose] = {}
         result: dict[Protocol, Propose] = {}
@@ -243,23 +245,38 @@ class Run:
         return {protocol: by_proposals[proposals] for protocol, proposals in self.proposals.items()}
 
     @cached_property
-    def control_name(self) -> str | None:
-        """What the control's row is called."""
+    def _strategies(self) -> dict[str, Part]:
+        """The strategies by row name."""
+        return dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
+
+    @cached_property
+    def _control_strategies(self) -> dict[str, Part]:
+        """The matched controls' strategies by row name: the config's own first, then every other that costs nothing."""
         resolved = self.resolved
         if resolved.control_points is None or resolved.control_selection is None:
-            return None
-        return f"{resolved.control_points.name} points, {resolved.control_selection.name} pick"
+            return {}
+        own = resolved.control_selection
+        matched = {own.label or own.name: own}
+        for name, part in self._strategies.items():
+            if not is_costly(part):
+                matched.setdefault(name, part)
+        return {control_row(resolved.control_points.name, name): part for name, part in matched.items()}
 
     @cached_property
     def selections(self) -> dict[str, dict[Protocol, Select]]:
-        """By row name and protocol; the control's row among them."""
-        names = row_names(self.resolved.selections)
-        rows = {
-            name: self._select(self.proposals, part, f"select: {name}")
-            for name, part in zip(names, self.resolved.selections, strict=True)
-        }
-        if self.control_name is not None and self.resolved.control_selection is not None:
-            rows[self.control_name] = self._select(self.controls, self.resolved.control_selection, "select: control")
+        """By row name and protocol; the controls' rows among them.
+
+        Raises:
+            ConfigError: A strategy's label is the name of a control's row.
+        """
+        clash = next((name for name in self._strategies if name in self._control_strategies), None)
+        if clash is not None:
+            raise ConfigError(
+                f"selections: the label {clash!r} is the name of a matched control's row", hint="change it"
+            )
+        rows = {name: self._select(self.proposals, part, f"select: {name}") for name, part in self._strategies.items()}
+        for name, part in self._control_strategies.items():
+            rows[name] = self._select(self.controls, part, f"control: {name}")
         return rows
 
     def _select(
@@ -423,11 +440,11 @@ class Run:
         """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
         rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself() else []
         if self.proposals and not rows:
-            parts = dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
-            rows += [RowSpec(name, uses_ground_truth=sees_truth(part)) for name, part in parts.items()]
-            if self.control_name is not None and self.resolved.control_selection is not None:
-                truth = sees_truth(self.resolved.control_selection)
-                rows.append(RowSpec(self.control_name, uses_ground_truth=truth, control=True))
+            rows += [RowSpec(name, uses_ground_truth=sees_truth(part)) for name, part in self._strategies.items()]
+            rows += [
+                RowSpec(name, uses_ground_truth=sees_truth(part), control=True)
+                for name, part in self._control_strategies.items()
+            ]
         return rows or [RowSpec(ANSWERS_ALONE)]
 
     def _segments_itself(self) -> bool:
@@ -487,6 +504,12 @@ def sees_truth(part: Part) -> bool:
     """Whether a selection strategy uses the ground truth."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.uses_ground_truth
+
+
+def is_costly(part: Part) -> bool:
+    """Whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
+    strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
+    return strategy.asks_service or strategy.needs_model
 
 
 def asks_service(part: Part) -> bool:

@@ -24,6 +24,11 @@ ANSWERS_ALONE = "answers"
 """The row of a run that measures answers and no masks."""
 
 
+def control_row(points: str, strategy: str) -> str:
+    """What a strategy's matched control is called: the row in which it picks among candidates from other points."""
+    return f"{points} points, {strategy} pick"
+
+
 @dataclass(frozen=True)
 class RowSpec:
     """What one row of the table shows.

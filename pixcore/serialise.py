@@ -7,7 +7,7 @@ peak) however small the attention is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def response_from_entry(entry: Entry) -> Response:
     if "grids" in body:
         grids = tuple(VisualGrid(rows, cols, tuple(box)) for rows, cols, box in body["grids"])
         layout = VisualLayout(grids, arrays["grid_of"], arrays["cell_of"])
-    maps = arrays["maps"].astype(np.float32) * arrays["scale"][:, None] if "maps" in arrays else None
+    maps = _enlarge(arrays) if "maps" in arrays else None
     return Response(
         text=body["text"],
         tokens=tuple(Token(*token) for token in body["tokens"]),
@@ -155,16 +155,29 @@ def verdict_from_json(data: Mapping[str, Any]) -> Verdict:
 
 
 def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
-    """Turn the candidates of one response into an entry."""
-    return Entry([candidate_to_json(candidate) for candidate in candidates])
+    """Turn the candidates of one response into an entry; all have a map, or none has."""
+    arrays: Arrays = {}
+    maps = [candidate.map for candidate in candidates if candidate.map is not None]
+    if maps:
+        arrays["maps"], arrays["scale"] = _shrink(np.stack(maps))
+    return Entry([candidate_to_json(candidate) for candidate in candidates], arrays)
 
 
 def candidates_from_entry(entry: Entry) -> tuple[Candidate, ...]:
     """Turn them back."""
-    return tuple(candidate_from_json(data) for data in entry.body)
+    candidates = tuple(candidate_from_json(data) for data in entry.body)
+    if "maps" not in entry.arrays:
+        return candidates
+    maps = _enlarge(entry.arrays)
+    return tuple(replace(candidate, map=values) for candidate, values in zip(candidates, maps, strict=True))
 
 
 def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
     peaks = np.abs(maps).max(axis=1) if maps.size else np.zeros(len(maps), np.float32)
     scale = np.where(peaks > 0, peaks, 1.0).astype(np.float32)
     return (maps / scale[:, None]).astype(np.float16), scale
+
+
+def _enlarge(arrays: Arrays) -> NDArray[np.float32]:
+    maps: NDArray[np.float32] = arrays["maps"].astype(np.float32) * arrays["scale"][:, None]
+    return maps

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from typing import Protocol as Interface
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixcore import serialise
 from pixcore.candidates import merge_duplicates
@@ -307,7 +308,7 @@ class Propose(Stage):
     merge_iou: float | None
 
     name = "propose"
-    revision = 1
+    revision = 2
 
     def ingredients(self) -> dict[str, Any]:
         """The parts, and the answers that they work on."""
@@ -363,15 +364,10 @@ class Propose(Stage):
             return _NO_CANDIDATES
         image = item.request.image
         parts.selector.reseed(item.entropy)
-        prompts = [
-            parts.selector.select(response.layout.to_image(values, image.size))
-            for values in group_maps(response, groups, parts.transforms)
-        ]
+        maps = group_maps(response, groups, parts.transforms)
+        prompts = [parts.selector.select(response.layout.to_image(values, image.size)) for values in maps]
         proposals = parts.generator.segment(image, prompts) if prompts else []
-        found = [
-            _candidate(group, prompt, proposal)
-            for group, prompt, proposal in zip(groups, prompts, proposals, strict=True)
-        ]
+        found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
         return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
 
 
@@ -390,7 +386,9 @@ def _grouped_alone(grouper: TokenGrouper[Any], response: Response) -> list[Token
         return error
 
 
-def _candidate(group: TokenGroup | None, prompt: PointPrompt, proposal: MaskProposal) -> Candidate:
+def _candidate(
+    group: TokenGroup | None, values: NDArray[np.float32] | None, prompt: PointPrompt, proposal: MaskProposal
+) -> Candidate:
     if not np.isfinite(proposal.scores).all():
         raise SampleError("the mask generator gave a score that is no finite number")
     return Candidate(
@@ -399,6 +397,7 @@ def _candidate(group: TokenGroup | None, prompt: PointPrompt, proposal: MaskProp
         masks=tuple(encode_many(proposal.masks)),
         scores=tuple(float(score) for score in proposal.scores),
         stability=tuple(float(value) for value in proposal.stability) if proposal.stability is not None else (),
+        map=values,
     )
 
 
@@ -455,7 +454,7 @@ class Control(Stage):
         prompts = [selector.select(nowhere) for _ in own]
         proposals = generator.segment(item.request.image, prompts) if prompts else []
         drawn = [
-            _candidate(match.group, prompt, proposal)
+            _candidate(match.group, match.map, prompt, proposal)
             for match, prompt, proposal in zip(own, prompts, proposals, strict=True)
         ]
         return serialise.candidates_to_entry(drawn)

@@ -44,6 +44,7 @@ class _Mask:
     predicted: int
     truth: int
     candidates: int
+    masks: int
     headline: bool
     named: bool
     says_absent: bool
@@ -177,20 +178,17 @@ class Tally:
         for row in self.rows:
             columns = accuracies | self._groundings(kept, clusters, row.name)
             figures = self._figures(columns)
-            pool = [mask for one in kept for mask in [one.scored.get((row.name, Protocol.SEGMENT))] if mask]
-            headline = [mask for mask in pool if mask.headline and mask.best is not None]
-            gap = None
-            if headline and not row.own_masks:
-                gap = 100 * float(np.mean([(mask.best or 0.0) - mask.iou for mask in headline]))
-            counts = [mask.candidates for mask in pool]
+            pool = [] if row.own_masks else _pool(kept, row.name)
+            gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
             rows.append(
                 Row(
                     name=row.name,
                     figures=figures,
                     uses_ground_truth=row.uses_ground_truth,
                     control=row.control,
-                    candidates=float(np.mean(counts)) if counts and not row.own_masks else None,
-                    oracle_gap=gap,
+                    candidates=float(np.mean([mask.candidates for mask in pool])) if pool else None,
+                    masks=float(np.mean([mask.masks for mask in pool])) if pool else None,
+                    oracle_gap=100 * float(np.mean(gaps)) if gaps else None,
                 )
             )
         return tuple(rows)
@@ -315,6 +313,15 @@ def summarise(
     return tally.summary(benchmark=benchmark, model=model, notes=notes, breakdowns=breakdowns)
 
 
+def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
+    """A row's masks under `segment`; under `question` where nobody was asked to segment."""
+    for protocol in (Protocol.SEGMENT, Protocol.QUESTION):
+        found = [mask for one in kept if (mask := one.scored.get((row, protocol))) is not None]
+        if found:
+            return found
+    return []
+
+
 def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
     pool = result.controls if row.control else result.candidates
     chosen = result.selections.get(row.name)
@@ -324,7 +331,8 @@ def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Scor
         best=score.best_iou,
         predicted=score.predicted_area or 0,
         truth=masks.area(sample.mask) if sample.mask is not None else 0,
-        candidates=sum(len(candidate.masks) for candidate in pool),
+        candidates=len(pool),
+        masks=sum(len(candidate.masks) for candidate in pool),
         headline=grounded(sample, fidelity),
         named=sample.expression is not None,
         says_absent=answered and score.predicted_area == 0,

@@ -64,14 +64,19 @@ def foundations(name: str) -> dict[str, str]:
         name: The package's name; one that is not installed stands on nothing.
     """
     found: dict[str, str] = {}
-    for required in _requirements(name):
+    seen = {"pixcore", _plain(name)}  # an extra may name its own package
+    waiting = _requirements(name)
+    while waiting:
+        required = waiting.pop()
         installed = _installed(required)
-        if installed is None:
+        if required in seen or installed is None:
             continue
+        seen.add(required)
         if required in NUMERICAL:
             found[required] = installed.version.split("+")[0]
-        elif required != "pixcore" and "pixcore" in _requirements(required):
-            found |= {required: version_of(installed), **foundations(required)}
+        elif "pixcore" in _requirements(required):
+            found[required] = version_of(installed)
+            waiting += _requirements(required)
     return dict(sorted(found.items()))
 
 

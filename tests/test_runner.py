@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+
+import pytest
+
+from pixcore import masks
+from tests.conftest import TOY
 
 
 def lines(path):
@@ -149,11 +155,11 @@ def test_a_strategy_that_fails_fails_its_own_row_alone(workplace):
     workplace("run", str(workplace.config(selections=["toy-best"])))
     (alone, control) = workplace.summary()["rows"]
     done = workplace("run", str(workplace.config(selections=["toy-best", "toy-careless"], on_error="record")))
-    best, careless, still = workplace.summary()["rows"]
+    best, careless, still, _ = workplace.summary()["rows"]
     assert (best["figures"], still["figures"]) == (alone["figures"], control["figures"])
     assert careless["figures"]["A per sample"] == best["figures"]["A per sample"]
     assert careless["figures"]["M"]["n"] == 6
-    assert workplace.summary()["failed"] == 6  # three samples under two protocols
+    assert workplace.summary()["failed"] == 12  # three samples, two protocols, its own control too
     assert "3 choice(s) of toy-careless failed under segment" in done.stdout
     failed = failed_choices(workplace, "toy-careless")
     assert list(failed) == ["s1", "s2", "s3"]
@@ -163,7 +169,7 @@ def test_a_strategy_that_fails_fails_its_own_row_alone(workplace):
     assert "toy strategy failed" in (workplace.folder / "out" / "report.html").read_text()
     workplace("score", "out/predictions.jsonl", "--json", "score.json")
     scored = json.loads((workplace.folder / "score.json").read_text())
-    assert scored["failed"] == 6
+    assert scored["failed"] == 12
     assert [row["figures"] for row in scored["rows"]] == [row["figures"] for row in workplace.summary()["rows"]]
 
 
@@ -246,10 +252,37 @@ def test_batches_change_nothing(workplace):
     assert workplace.predictions() == one
 
 
+def test_every_strategy_has_its_own_matched_control(workplace, monkeypatch):
+    monkeypatch.syspath_prepend(str(TOY))
+    components = importlib.import_module("toy_pixcore.components")
+    size = importlib.import_module("toy_pixcore.config").ToyBoxesConfig().size
+    done = workplace("run", str(workplace.config(selections=["toy-first", "toy-best"])))
+    rows = {row["name"]: row for row in workplace.summary()["rows"]}
+    assert [name for name, row in rows.items() if row["control"]] == [
+        "toy-anywhere points, toy-best pick",
+        "toy-anywhere points, toy-first pick",
+    ]
+    drawn = [line for line in workplace.predictions() if line["protocol"] == "segment"]
+    first = [line["control"]["candidates"][0]["masks"][0] for line in drawn]
+    truths = [masks.encode(components._scene(int(line["sample_id"][1:]), size)[1]) for line in drawn]
+    expected = [masks.iou([mask], [truth])[0, 0] for mask, truth in zip(first, truths, strict=True)]
+    shown = rows["toy-anywhere points, toy-first pick"]["figures"]["M"]["value"]
+    assert shown == pytest.approx(100 * sum(expected) / len(expected))
+    assert f"{shown:.1f}" in done.stdout
+    assert "toy-first pick" not in done.stdout  # a column beside the strategy, not a line of its own
+
+
+def test_a_label_is_no_controls_name(workplace):
+    label = "toy-anywhere points, toy-best pick"
+    config = workplace.config(selections=["toy-best", {"name": "toy-first", "label": label}])
+    failed = workplace("run", str(config), status=2)
+    assert f"'{label}' is the name of a matched control's row" in failed.stderr
+
+
 def test_one_strategy_twice_has_two_rows(workplace):
     twice = [{"name": "toy-first", "label": "one"}, {"name": "toy-first", "label": "two"}]
     workplace("run", str(workplace.config(selections=twice)))
-    one, two, control = workplace.summary()["rows"]
+    one, two, control, *_ = workplace.summary()["rows"]
     assert (one["name"], two["name"], control["control"]) == ("one", "two", True)
     assert one["figures"] == two["figures"]
     workplace("report", "out")

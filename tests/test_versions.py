@@ -35,6 +35,12 @@ def test_numerical_libraries_and_the_family_count_and_nothing_else(install):
     assert foundations("toy-adapter") == {"timm": "7.0", "torch": "9.1.0", "toy-shared": "0.3"}
 
 
+def test_an_extra_may_name_its_own_package(install):
+    install("toy-adapter", "1.0", "pixcore", 'toy-adapter[all]; extra == "test"', "toy-shared")
+    install("toy-shared", "0.3", "pixcore>=0.1", "toy-adapter")
+    assert foundations("toy-adapter") == {"toy-shared": "0.3"}
+
+
 def test_what_is_not_installed_counts_for_nothing(install):
     install("toy-adapter", "1.0", "pixcore", 'segment-anything-of-no-one; extra == "sam"')
     assert foundations("toy-adapter") == {}

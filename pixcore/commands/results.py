@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
-from pixcore.geometry import VisualLayout
 from pixcore.judging import JudgingNotes
 from pixcore.plugins import Registry
 from pixcore.predictions import prediction_line
@@ -21,8 +16,6 @@ from pixcore.report.table import SummaryTable
 from pixcore.run_folder import PREDICTIONS, REPORT, RUN, SUMMARY, read_json, replacing, write_json
 from pixcore.runner import Run
 from pixcore.summary import Tally
-
-Maps = NDArray[np.float32]
 
 
 def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None = None) -> None:
@@ -36,7 +29,7 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
     judging = JudgingNotes()
-    with Report(job.rows, transform=transformer(job)) as report:
+    with Report(job.rows) as report:
         with replacing(folder / PREDICTIONS) as file:
             for result in job.results():
                 tally.add(result)
@@ -61,15 +54,3 @@ def show(folder: Path) -> None:
     """Print a run's table."""
     summary = from_dict(read_json(folder / SUMMARY), where=str(folder / SUMMARY))
     Console().print(SummaryTable(summary, further=False))
-
-
-def transformer(job: Run) -> Callable[[Maps, VisualLayout, Maps | None], Maps]:
-    """From a response's raw maps to those that its points were selected on."""
-    transforms: list[Any] = [part.create(job.context) for part in job.resolved.transforms]
-
-    def transform(maps: Maps, layout: VisualLayout, reference: Maps | None) -> Maps:
-        for one in transforms:
-            maps = one.transform(maps, layout, reference)
-        return maps
-
-    return transform

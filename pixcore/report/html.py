@@ -15,7 +15,7 @@ from markupsafe import Markup
 from pixcore.errors import DataError
 from pixcore.report import table
 from pixcore.report.page import embed_json, plain, write_page
-from pixcore.report.payload import Display, Transform, sample_index, sample_payload
+from pixcore.report.payload import Display, sample_index, sample_payload
 from pixcore.results import Row, SampleResult, Summary
 from pixcore.scoring import RowSpec
 
@@ -36,7 +36,6 @@ class Report:
         self,
         rows: Iterable[RowSpec | Row],
         *,
-        transform: Transform | None = None,
         display: Display | None = None,
         budget: int = _BUDGET,
     ) -> None:
@@ -44,7 +43,6 @@ class Report:
 
         Args:
             rows: The table's rows.
-            transform: From a response's raw maps to those that its points were selected on.
             display: How large images, masks and maps are kept.
             budget: Bytes; once the samples' data exceed it, the samples that follow keep their texts, images and chosen
                 masks but not all their candidates, and the report says so.
@@ -52,7 +50,7 @@ class Report:
         self._rows = [{"name": row.name, "upper_bound": row.uses_ground_truth, "control": row.control} for row in rows]
         self._names = [str(row["name"]) for row in self._rows]
         self._controls = {str(row["name"]) for row in self._rows if row["control"]}
-        self._transform, self._display, self._budget = transform, display or Display(), budget
+        self._display, self._budget = display or Display(), budget
         self._entries: list[dict[str, Any]] = []
         self._reduced = self._spent = 0
         self._spool = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed with the report)
@@ -83,7 +81,7 @@ class Report:
         whole = self._spent < self._budget
         self._reduced += not whole
         display = self._display if whole else replace(self._display, candidates=False)
-        payload = sample_payload(result, controls=self._controls, transform=self._transform, display=display)
+        payload = sample_payload(result, controls=self._controls, display=display)
         text = embed_json(payload)
         self._spent += len(text)
         with self._explained():

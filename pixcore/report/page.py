@@ -23,7 +23,16 @@ from markupsafe import Markup
 
 from pixcore.errors import DataError
 from pixcore.report import table
-from pixcore.report.summary import COLUMNS, common_count, count, distinct_rows, further_figures, ranking
+from pixcore.report.summary import (
+    COLUMNS,
+    common_count,
+    count,
+    distinct_rows,
+    further_figures,
+    own_control,
+    ranking,
+    shown,
+)
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -105,7 +114,9 @@ def _environment() -> Environment:
         common_count=common_count,
         distinct_rows=distinct_rows,
         further_figures=further_figures,
+        own_control=own_control,
         ranking=ranking,
+        shown=shown,
     )
     return environment
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,9 +24,6 @@ from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Sel
 from pixcore.report.page import plain
 from pixcore.report.scaling import fitted, mask_at
 from pixcore.results import ProtocolResult, SampleResult
-
-Transform = Callable[[NDArray[np.float32], VisualLayout, NDArray[np.float32] | None], NDArray[np.float32]]
-"""What turns a response's raw maps into those that points were selected on (maps, layout, reference)."""
 
 OWN_MASKS = "own masks"
 """The row of a pixel-level MLLM."""
@@ -53,7 +50,6 @@ def sample_payload(
     result: SampleResult,
     *,
     controls: Collection[str] = (),
-    transform: Transform | None = None,
     display: Display | None = None,
 ) -> dict[str, Any]:
     """Everything that a sample's card shows.
@@ -61,7 +57,6 @@ def sample_payload(
     Args:
         result: The sample under all its protocols.
         controls: Rows whose selections refer to `ProtocolResult.controls`.
-        transform: From raw maps to those that points were selected on; None shows the raw ones.
         display: How large things are kept.
 
     Returns:
@@ -74,7 +69,7 @@ def sample_payload(
     pool = _MaskPool(size, display.mask)
     data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
     data["protocols"] = {
-        str(protocol): _protocol_data(one, sample, pool, size, set(controls), transform, display)
+        str(protocol): _protocol_data(one, sample, pool, size, set(controls), display)
         for protocol, one in result.results.items()
     }
     data["mask_size"], data["masks"] = pool.shape, pool.counts
@@ -205,14 +200,13 @@ def _protocol_data(
     pool: _MaskPool,
     size: tuple[int, int],
     controls: set[str],
-    transform: Transform | None,
     display: Display,
 ) -> dict[str, Any]:
     response = result.response
     candidates = result.candidates or _own_candidates(response)
     kept = candidates if display.candidates else ()
     ious = _all_ious(candidates, sample.mask)
-    maps = _Maps.of(response, transform, size, display.map) if kept else None
+    maps = _Maps.of(response, size, display.map) if kept else None
     verdict = result.verdict
     return {
         "prompt": result.prompt,
@@ -230,7 +224,7 @@ def _protocol_data(
                 "scores": list(candidate.scores),
                 "ious": ious[index],
                 "similarity": candidate.similarity,
-                "map": maps.of_group(candidate.group) if maps else None,
+                "map": maps.of_candidate(candidate) if maps else None,
             }
             for index, candidate in enumerate(kept)
         ],
@@ -355,24 +349,19 @@ class _MaskPool:
 
 @dataclass
 class _Maps:
-    """A response's relevance maps, transformed, on one grid that is small enough to embed."""
+    """How candidates' relevance maps are shown: on one grid that is small enough to embed."""
 
-    maps: NDArray[np.float32]
     layout: VisualLayout
     grid: VisualGrid
     resampled: bool
 
     @classmethod
-    def of(
-        cls, response: Response | None, transform: Transform | None, size: tuple[int, int], longest: int
-    ) -> _Maps | None:
-        if response is None or response.maps is None or response.layout is None:
+    def of(cls, response: Response | None, size: tuple[int, int], longest: int) -> _Maps | None:
+        if response is None or response.layout is None:
             return None
-        layout, maps = response.layout, response.maps
-        if transform is not None:
-            maps = transform(maps, layout, response.reference)
+        layout = response.layout
         if len(layout.grids) == 1 and layout.grids[0].cells <= longest**2:
-            return cls(maps, layout, layout.grids[0], resampled=False)
+            return cls(layout, layout.grids[0], resampled=False)
         # several tiles, or one large grid: what they show of the image, on one grid over the image
         cols, rows = fitted(size, longest)
         across, down = cols / size[0], rows / size[1]
@@ -381,14 +370,12 @@ class _Maps:
             for grid in layout.grids
         )
         small = VisualLayout(grids, layout.grid_of, layout.cell_of)
-        return cls(maps, small, VisualGrid.stretched(rows, cols, size), resampled=True)
+        return cls(small, VisualGrid.stretched(rows, cols, size), resampled=True)
 
-    def of_group(self, group: TokenGroup | None) -> str | None:
-        """The mean over the group's tokens, as the propose stage takes it; None for a group without tokens."""
-        tokens = [] if group is None else [token for token in group.tokens if 0 <= token < len(self.maps)]
-        if not tokens:
+    def of_candidate(self, candidate: Candidate) -> str | None:
+        """A candidate's map; None where it has none."""
+        if candidate.map is None:
             return None
-        mean = self.maps[tokens].mean(axis=0)
         if self.resampled:
-            return quantise(self.layout.to_image(mean, (self.grid.cols, self.grid.rows)))
-        return quantise(self.layout.cell_values(mean)[0])
+            return quantise(self.layout.to_image(candidate.map, (self.grid.cols, self.grid.rows)))
+        return quantise(self.layout.cell_values(candidate.map)[0])

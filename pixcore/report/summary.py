@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pixcore.errors import DataError
 from pixcore.results import Figure, Row, Summary
+from pixcore.scoring import control_row
 
 COLUMNS = ("A†", "A", "M†", "M", "S")
 """The columns of the paper's Table 1, in its order."""
@@ -40,6 +41,17 @@ def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summar
         raise DataError(f"{where} is no summary: {place}: {first['msg']}", hint="was it written by pixcore?") from error
 
 
+def shown(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """A table's lines: of the matched controls the config's own alone; the others stand beside their strategies."""
+    controls = [row for row in rows if row.control]
+    return tuple(row for row in rows if not row.control or row is controls[0])
+
+
+def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
+    """The row in which a strategy picks among candidates from other points."""
+    return next((other for other in rows if other.control and other.name.endswith(control_row("", row.name))), None)
+
+
 def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
     """The measured figures beyond the paper's columns, in the order in which rows name them.
 
@@ -61,7 +73,9 @@ def count(figure: Figure) -> str:
     """What a figure counts: "150 pairs", "n = 300"; empty where nothing was measured."""
     if figure.value is None:
         return ""
-    return f"{figure.n} pairs" if figure.per_pair else f"n = {figure.n}"
+    if not figure.per_pair:
+        return f"n = {figure.n}"
+    return "1 pair" if figure.n == 1 else f"{figure.n} pairs"
 
 
 def common_count(rows: tuple[Row, ...], column: str) -> str | None:
@@ -73,7 +87,7 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
     """Names of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
     tables = list(breakdown.values())
-    names = tuple(row.name for row in tables[0]) if tables else ()
+    names = tuple(row.name for row in shown(tables[0])) if tables else ()
     alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
     return names[:1] if alike else names
 

@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.report.summary import COLUMNS, common_count, count, further_figures, ranking
+from pixcore.report.summary import COLUMNS, common_count, count, further_figures, own_control, ranking, shown
 from pixcore.results import Figure, Row, Summary
 
-_ROOMY = 112
-"""From this width on, the masks and the gap to the oracle have their columns in the main table."""
+_ROOMY = 132
+"""From this width on, what a strategy had to choose from has its columns in the main table."""
 
 MEANING = (
     ("A†", "accuracy of free answers, read by the judge"),
@@ -50,12 +50,13 @@ class SummaryTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render: title, main table, a second one for what did not fit, footnotes."""
         summary, plain = self.summary, options.ascii_only
+        rows = shown(summary.rows)
         roomy = options.max_width >= _ROOMY
         yield _text(_title(summary), plain, style="bold")
         yield summary_table(summary, budget=roomy, ascii_only=plain)
-        shared, names = further_figures(summary.rows)
-        shown = names if self.further else ()
-        yield from _further_tables(summary.rows, shown, options.max_width, budget=not roomy, ascii_only=plain)
+        shared, names = further_figures(rows)
+        beside = () if roomy else _budget(summary.rows)
+        yield from _further_tables(rows, names if self.further else (), beside, options.max_width, ascii_only=plain)
         for name, figure in shared.items():
             yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
         for note in footnotes(summary):
@@ -67,27 +68,27 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
 
     Args:
         summary: What to show.
-        budget: With columns for the number of candidate masks and the gap to the oracle.
+        budget: With columns for the number of candidates, the gap to the oracle, and the matched control.
         ascii_only: Without a character that an ASCII terminal lacks.
     """
     table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_lines=False)
     table.add_column("selection", ratio=None, min_width=11, overflow="fold")
-    columns = [name for name in COLUMNS if name in _measured(summary.rows)] or list(COLUMNS)
-    shared = {name: common_count(summary.rows, name) for name in columns}
+    rows = shown(summary.rows)
+    columns = [name for name in COLUMNS if name in _measured(rows)] or list(COLUMNS)
+    shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
         head = f"{name}\n{shared[name]}" if shared[name] else name
         table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
-    if budget:
-        table.add_column("masks", justify="right", no_wrap=True)
-        table.add_column("oracle\nahead by", justify="right", no_wrap=True)
-    best, second = ranking(summary.rows, "S")
-    for row in summary.rows:
+    beside = _budget(summary.rows) if budget else []
+    for head, _ in beside:
+        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+    best, second = ranking(rows, "S")
+    for number, row in enumerate(rows):
         cells: list[Text] = [_name(row, ascii_only)]
         for name in columns:
             style = {best: "bold", second: "underline"}.get(row.name, "") if name == "S" else ""
             cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
-        if budget:
-            cells += [_text(text, ascii_only) for text in _budget(row)]
+        cells += [_text(values[number], ascii_only) for _, values in beside]
         table.add_row(*cells)
     return table
 
@@ -100,7 +101,7 @@ def footnotes(summary: Summary) -> list[str]:
     if any(row.uses_ground_truth for row in summary.rows):
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):
-        notes.append(f"{CONTROL} matched control: random points, as many candidates as the run's own")
+        notes.append(f"{CONTROL} matched control: the same strategy on as many candidates from random points")
     return [note for note in (*notes, *summary.notes) if note]
 
 
@@ -152,21 +153,34 @@ def _cell(figure: Figure | None, ascii_only: bool, *, style: str, counted: bool)
     return text
 
 
-def _budget(row: Row) -> tuple[str, str]:
-    return (
-        "–" if row.candidates is None else f"{row.candidates:.1f}",
-        "–" if row.oracle_gap is None else f"{row.oracle_gap:.1f}",
-    )
+def _budget(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
+    """Columns about what a strategy had to choose from, each with its head; none where nothing was chosen."""
+    lines = shown(rows)
+    if all(row.candidates is None for row in lines):
+        return []
+    controls = [own_control(row, rows) for row in lines]
+    columns = [
+        ("candi-\ndates", [value(row.candidates) for row in lines]),
+        ("masks", [value(row.masks) for row in lines]),
+        ("oracle\nahead by", [value(row.oracle_gap) for row in lines]),
+    ]
+    if any(controls):
+        random = [value(None) if control is None else _short(control, "M") for control in controls]
+        columns.append((f"M of its\ncontrol {CONTROL}", random))
+    return columns
 
 
 def _further_tables(
-    rows: tuple[Row, ...], names: Sequence[str], width: int, *, budget: bool, ascii_only: bool
+    rows: tuple[Row, ...],
+    names: Sequence[str],
+    beside: Sequence[tuple[str, list[str]]],
+    width: int,
+    *,
+    ascii_only: bool,
 ) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
-    if budget and any(row.candidates is not None for row in rows):
-        sizes, gaps = zip(*(_budget(row) for row in rows), strict=True)
-        columns[:0] = [("masks", list(sizes)), ("oracle\nahead by", list(gaps))]
+    columns = list(beside)
+    columns += [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
     taken = min(max((cell_len(row.name) for row in rows), default=0) + 3, 30) + 2
     while columns:
         table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ def make_result() -> Callable[..., SampleResult]:
             controls = _candidates(tokens, rng)
             tokens.append(Token(2, "", len(said), len(said)))
             maps = rng.random((len(tokens), layout.tokens)).astype(np.float32)
+            candidates = tuple(replace(one, map=maps[index]) for index, one in enumerate(candidates))
             correct = None if protocol is Protocol.SEGMENT else number % 3 != 0
             picks = {
                 "mask-score": Selection.chosen(0, 1, reason="the highest score", score=0.9),

@@ -16,7 +16,7 @@ from PIL import Image as PILImage
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
-from pixcore.records import Candidate, Image, Protocol, Response, Sample, Score, Token, TokenGroup, Verdict
+from pixcore.records import Image, Protocol, Response, Sample, Score, Token, TokenGroup, Verdict
 from pixcore.report.page import embed_json
 from pixcore.report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
 from pixcore.results import ProtocolResult, SampleResult
@@ -91,19 +91,13 @@ def test_a_sample_carries_its_masks_once_and_its_true_ious(make_result: Make) ->
         assert (picks["phrase-overlap"]["outcome"], picks["phrase-overlap"]["mask"]) == ("absent", None)
 
 
-def test_a_groups_map_is_the_mean_over_its_transformed_tokens(make_result: Make) -> None:
+def test_a_candidates_map_is_shown_on_its_own_grid(make_result: Make) -> None:
     result = make_result(2)
-    one = result.results[Protocol.SEGMENT]
-    response = one.response
-    assert response is not None
-    assert response.maps is not None
-    pair = Candidate(TokenGroup((1, 3), "red of", 4, 15), None, one.candidates[0].masks, one.candidates[0].scores)
-    changed = SampleResult(result.sample, {Protocol.SEGMENT: replace(one, candidates=(pair,))})
-    payload = sample_payload(changed, transform=lambda maps, layout, reference: maps - maps.mean(axis=0))
-    shown = payload["protocols"]["segment"]
-    centred = response.maps - response.maps.mean(axis=0)
+    shown = sample_payload(result)["protocols"]["segment"]
+    candidate = result.results[Protocol.SEGMENT].candidates[1]
+    assert candidate.map is not None
     assert shown["grid"] == [4, 6, 0.0, 0.0, 48.0, 32.0]
-    assert shown["candidates"][0]["map"] == quantise(centred[[1, 3]].mean(axis=0))
+    assert shown["candidates"][1]["map"] == quantise(candidate.map)
 
 
 def test_tiles_are_shown_on_one_grid_over_the_image(make_result: Make) -> None:
@@ -116,7 +110,8 @@ def test_tiles_are_shown_on_one_grid_over_the_image(make_result: Make) -> None:
     left, right = VisualGrid(4, 3, (0, 0, 24, 32)), VisualGrid(4, 3, (24, 0, 48, 32))
     layout = VisualLayout.joined([VisualLayout.single(grid) for grid in (whole, left, right)])
     maps = np.random.default_rng(0).random((len(response.tokens), layout.tokens)).astype(np.float32)
-    tiled = replace(one, response=Response(response.text, response.tokens, maps, layout))
+    candidates = tuple(replace(candidate, map=maps[index]) for index, candidate in enumerate(one.candidates))
+    tiled = replace(one, response=Response(response.text, response.tokens, maps, layout), candidates=candidates)
     payload = sample_payload(SampleResult(result.sample, {Protocol.SEGMENT: tiled}), display=Display(map=48))
     shown = payload["protocols"]["segment"]
     assert shown["grid"] == [32, 48, 0.0, 0.0, 48.0, 32.0]
