@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -18,27 +19,35 @@ from pixcore.runner import Run, Scope
 RUN, SUMMARY, PREDICTIONS, REPORT = "run.json", "summary.json", "predictions.jsonl", "report.html"
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, given: str = "output:") -> None:
     """Make a run's folder, before anything is computed.
+
+    Args:
+        folder: The folder.
+        given: The key or option that named it, for the hint of an error.
 
     Raises:
         StoreError: It can't be written.
     """
-    with _explained(folder):
+    with _explained(folder, given):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path, given: str = "output:") -> Iterator[IO[str]]:
     """Write a text file that takes its place only when it is whole.
+
+    Args:
+        path: The file.
+        given: The key or option that named it or its folder, for the hint of an error.
 
     Raises:
         StoreError: It can't be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with _explained(path):
+    with _explained(path, given):
         try:
             with beside.open("w", encoding="utf-8") as file:
                 yield file
@@ -47,9 +56,9 @@ def replacing(path: Path) -> Iterator[IO[str]]:
             beside.unlink(missing_ok=True)
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    with replacing(path) as file:
+def write_json(path: Path, document: Mapping[str, Any], given: str = "output:") -> None:
+    """Write a JSON file, whole or not at all; as `replacing`."""
+    with replacing(path, given) as file:
         json.dump(document, file, indent=1, ensure_ascii=False)
         file.write("\n")
 
@@ -101,9 +110,10 @@ def open_run(folder: Path, registry: Registry) -> Run:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, given: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space and run again: records are kept" if error.errno == 28 else "choose another output:"
+        full = error.errno == errno.ENOSPC
+        hint = "free some space, then the same command again" if full else f"choose another {given}"
         raise StoreError(f"can't write {path}: {error.strerror or error}", hint=hint) from error

@@ -90,7 +90,25 @@ def test_score_writes_what_it_prints(root: Path, tmp_path: Path, capsys: pytest.
         (("score", "{file}", "--benchmark", "coco-referring"), "root"),
         (("score", "nowhere.jsonl", "--benchmark", "coco-referring", "--root", "{root}"), "can't read predictions"),
         (("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--sample", "77"), "'77'"),
+        (
+            ("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--json", "/nowhere/x"),
+            "(choose another --json)",
+        ),
         (("compare", "{file}"), "compare needs two runs"),
+        (
+            (
+                "compare",
+                "{file}",
+                "{file}",
+                "--benchmark",
+                "coco-referring",
+                "--root",
+                "{root}",
+                "--output",
+                "{file}/x",
+            ),
+            "(choose another --output)",
+        ),
         (
             ("compare", "{file}", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--row", "x"),
             "no row 'x'",

@@ -16,6 +16,8 @@ import yaml
 from PIL import Image
 
 from pixcore import cli, masks, plugins
+from pixcore.errors import StoreError
+from pixcore.run_folder import replacing
 from tests.conftest import TOY, TOY_RUN
 
 SIZE = (40, 24)
@@ -357,6 +359,13 @@ def test_a_full_disk_at_the_very_end_keeps_the_old_results(pixcore, tmp_path):
     done = run_with_little_room(tmp_path, 20_000)
     assert done.returncode == 2, done.stderr
     assert {file.name: file.read_bytes() for file in Path("out").iterdir()} == old
+
+
+def test_a_file_on_a_full_disk_says_to_make_room(tmp_path):
+    path = tmp_path / "summary.json"
+    with pytest.raises(StoreError, match="free some space"), replacing(path):
+        Path("/dev/full").write_text("more than there is room for")
+    assert not path.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a tmpfs is mounted as root")

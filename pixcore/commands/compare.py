@@ -74,7 +74,7 @@ def compare_command(
     found = replace(found, notes=(*found.notes, *lacking))
     _print(console, found, chosen)
     if output is not None:
-        prepare(output)
+        prepare(output, "--output")
         _write(output, found, sources, chosen)
         Console(stderr=True).print(f"side by side: {output / 'compare.html'}", style="bold", soft_wrap=True)
 

@@ -83,7 +83,7 @@ def emergence(
         letters = _judged(judged)
         for one in found:
             one.judged_by(letters)
-    prepare(output)
+    prepare(output, "--output")
     _write(output, found, sources, rows[0], _layers(runs))
     _print(Console(), found)
     Console(stderr=True).print(f"emergence: {output / 'emergence.html'}", style="bold", soft_wrap=True)

@@ -82,4 +82,4 @@ def score(
         return
     Console().print(EvaluationTable(found))
     if output is not None:
-        write_json(output, found.document())
+        write_json(output, found.document(), "--json")
