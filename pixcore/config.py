@@ -112,7 +112,7 @@ class RunConfig(BaseModel):
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = tuple(Protocol)
     prompts: dict[Protocol, str] = Field(default_factory=dict)
     fidelity: Fidelity = Fidelity.CORRECTED
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     merge_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     budget: Budget | None = None
@@ -132,6 +132,8 @@ class RunConfig(BaseModel):
     @classmethod
     def _known_fields(cls, value: dict[Protocol, str]) -> dict[Protocol, str]:
         for protocol, template in value.items():
+            if not template.strip():
+                raise ValueError(f"the prompt for {protocol} is empty")
             try:
                 template.format(question="", options="", expression="")
             except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
@@ -142,8 +144,11 @@ class RunConfig(BaseModel):
         return value
 
 
-_SECTION_OF = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}
-_NULLABLE = {"benchmark", "extractor", "masks", "control"}
+SECTION_OF: Mapping[str, Kind] = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}
+"""The kind of component that each section of a config names."""
+
+NULLABLE = frozenset({"benchmark", "extractor", "masks", "control"})
+"""The sections that may be null."""
 
 
 @dataclass(frozen=True)
@@ -354,22 +359,22 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
 
 def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     filled = dict(document)
-    for key, kind in _SECTION_OF.items():
+    for key, kind in SECTION_OF.items():
         given = filled.get(key)
-        if given is not None or (key in filled and key in _NULLABLE):
+        if given is not None or (key in filled and key in NULLABLE):
             continue
         defaults = [registration.name for registration in registry.defaults(kind)]
         if kind.listed:
             filled[key] = defaults
         elif defaults:
             filled[key] = defaults[0]
-        elif key in _NULLABLE and kind is not Kind.BENCHMARK:
+        elif key in NULLABLE and kind is not Kind.BENCHMARK:
             filled[key] = None
         else:
-            raise ConfigError(
-                f"the config has no {key}:",
-                hint=f"name a {kind.noun}; {nearest('', [r.name for r in registry.all(kind)])}",
-            )
+            hint = f"name a {kind.noun}; {nearest('', [r.name for r in registry.all(kind)])}"
+            if registry.failures:  # the default may be among what could not be loaded
+                hint += f"; {registry.failures[0].error}"
+            raise ConfigError(f"the config has no {key}:", hint=hint)
     if "output" not in filled:
         digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
         names = [_name(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
@@ -453,54 +458,3 @@ def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[Bas
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return model
-
-
-def json_schema(registry: Registry) -> dict[str, Any]:
-    """The config's JSON schema, covering every installed component: for an editor's completion."""
-    definitions: dict[str, Any] = {}
-    properties: dict[str, Any] = {}
-    base = RunConfig.model_json_schema(ref_template="#/$defs/{model}")
-    definitions.update(base.get("$defs", {}))
-    for kind in Kind:
-        alternatives: list[dict[str, Any]] = []
-        for registration in registry.all(kind):
-            try:
-                schema = registration.config_class.model_json_schema(ref_template="#/$defs/{model}")
-            except PluginError:
-                continue
-            definitions.update(schema.pop("$defs", {}))
-            schema.setdefault("properties", {})["name"] = {"const": registration.name}
-            schema["properties"]["label"] = {"type": "string"}
-            schema["required"] = sorted({"name", *schema.get("required", [])})
-            schema["title"] = f"{kind.noun}: {registration.name}"
-            schema["description"] = registration.summary
-            schema["additionalProperties"] = False
-            definition = f"{kind.value}-{registration.name}"
-            definitions[definition] = schema
-            alternatives += [{"const": registration.name}, {"$ref": f"#/$defs/{definition}"}]
-        definitions[f"{kind.value}-section"] = {"anyOf": alternatives} if alternatives else {}
-    properties.update(base["properties"])
-    for key, kind in _SECTION_OF.items():
-        reference: dict[str, Any] = {"$ref": f"#/$defs/{kind.value}-section"}
-        if kind.listed:
-            reference = {"type": "array", "items": reference}
-        elif key in _NULLABLE:
-            reference = {"anyOf": [reference, {"type": "null"}]}
-        properties[key] = reference
-    definitions["Control"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "points": {"$ref": f"#/$defs/{Kind.POINTS.value}-section"},
-            "selection": {"$ref": f"#/$defs/{Kind.SELECTIONS.value}-section"},
-        },
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "pixcore run",
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["benchmark"],
-        "properties": properties,
-        "$defs": definitions,
-    }

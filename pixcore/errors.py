@@ -59,14 +59,18 @@ class SampleError(PixcoreError):
     """One sample that can't be processed; the run's `on_error` decides what follows."""
 
 
+_LISTED = 60
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return a hint that names the nearest allowed word and lists them all.
+    """Return a hint that names the nearest allowed word and lists them all, or the first of many.
 
     Args:
         name: What was given.
         allowed: What would have been accepted.
     """
     names = sorted(allowed)
-    listing = f"allowed: {', '.join(names)}" if names else "none is installed"
+    more = f", ... ({len(names)} in all)" if len(names) > _LISTED else ""
+    listing = f"allowed: {', '.join(names[:_LISTED])}{more}" if names else "none is installed"
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}? {listing}" if close else listing

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from typing import Any
 
@@ -162,11 +162,12 @@ class Registry:
         failures: What could not; the rest works.
     """
 
-    def __init__(self, plugins: Iterable[tuple[str, str, str, Callable[[], object]]]) -> None:
+    def __init__(self, plugins: Iterable[tuple[str, str, Callable[[], str], Callable[[], object]]]) -> None:
         """Load plugins.
 
         Args:
-            plugins: (name, distribution, version, load) of each; `load` imports and returns the plugin module.
+            plugins: (name, distribution, version, load) of each; `version` looks its version up, `load` imports and
+                returns the plugin module.
         """
         self.failures: list[Failure] = []
         self._found: dict[Kind, dict[str, list[Registration]]] = {kind: {} for kind in Kind}
@@ -174,11 +175,13 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._warned: set[str] = set()
         for name, distribution, version, load in plugins:
+            found = "unknown"
             try:
-                self._add(name, distribution, version, load())
+                found = version()
+                self._add(name, distribution, found, load())
             except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                self.failures.append(Failure(name, distribution, version, reason))
+                self.failures.append(Failure(name, distribution, found, reason))
         self._report_clashes()
 
     def _add(self, name: str, distribution: str, version: str, plugin: object) -> None:
@@ -290,7 +293,7 @@ def _check(plugin: str, name: str, target: str, config: str | None) -> None:
             )
 
 
-def _installed() -> Iterator[tuple[str, str, str, Callable[[], object]]]:
+def _installed() -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
     """The installed plugins, as `PIXCORE_PLUGINS` restricts them: "a,b" loads those two, an empty value none."""
     restriction = os.environ.get(CHOSEN_PLUGINS)
     wanted = None if restriction is None else {name.strip() for name in restriction.split(",") if name.strip()}
@@ -304,9 +307,10 @@ def _installed() -> Iterator[tuple[str, str, str, Callable[[], object]]]:
     for entry in entries:
         if wanted is None or entry.name in wanted:
             distribution = entry.dist
-            name = distribution.name if distribution else "unknown"
-            version = version_of(distribution) if distribution else "unknown"
-            yield entry.name, name, version, entry.load
+            if distribution is None:
+                yield entry.name, "unknown", lambda: "unknown", entry.load
+            else:
+                yield entry.name, distribution.name, partial(version_of, distribution), entry.load
 
 
 @lru_cache(maxsize=1)

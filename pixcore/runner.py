@@ -48,7 +48,7 @@ class StoppingMonitor:
     """Follows a run's `on_error`: stops at the first failed sample, or counts it."""
 
     def __init__(self, on_error: str, display: Monitor) -> None:
-        self.failures = self.records = 0
+        self.failures = 0
         self._stop = on_error == "stop"
         self._display = display
 
@@ -57,8 +57,7 @@ class StoppingMonitor:
         self._display.begin(stage, total, done)
 
     def advance(self, count: int = 1) -> None:
-        """Count, and pass on."""
-        self.records += count
+        """Pass on."""
         self._display.advance(count)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
@@ -102,7 +101,6 @@ class Run:
         self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
         self.purse = Purse(config.prices, config.budget, config.output / LEDGER)
         self.context = Context(config.fidelity, config.seed, self.loader, purse=self.purse)
-        self.records = 0
         self._witness = witness
         self._given = samples
         self._broken: dict[tuple[str, Protocol], str] = {}
@@ -140,8 +138,7 @@ class Run:
             raise DataError(f"benchmark {part.name!r} has no samples", hint="check its options and its folder")
         unknown = [name for name in self.scope.samples if name not in found]
         if unknown:
-            hint = nearest(unknown[0], list(found)[:20] if len(found) > 20 else found)
-            raise DataError(f"benchmark {part.name!r} has no sample {unknown[0]!r}", hint=hint)
+            raise DataError(f"benchmark {part.name!r} has no sample {unknown[0]!r}", hint=nearest(unknown[0], found))
         named = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
         chosen = [found[name] for name in named] if named else list(found.values())
         chosen = chosen[: self.scope.limit]
@@ -318,7 +315,7 @@ class Run:
         """Run every stage over the whole benchmark; what is there already is not computed again.
 
         Returns:
-            How many samples failed; `records` then says how many records were made.
+            How often a sample failed.
 
         Raises:
             UserError: Something that every sample would fail with.
@@ -330,7 +327,7 @@ class Run:
             broken = self._broken.get((item.sample.id, item.request.protocol))
             if broken is not None:
                 monitor.failed("read", item, DataError(broken))
-        self._look_for_services(items)
+        self._look_ahead(items)
         try:
             for answers in dict.fromkeys(self.answers.values()):
                 mine = [item for item in items if self.answers[item.request.protocol] is answers]
@@ -349,7 +346,6 @@ class Run:
                 grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
         finally:
             self.loader.free()
-            self.records = monitor.records
         return monitor.failures
 
     def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:
@@ -364,11 +360,26 @@ class Run:
             if asks_service(grade.judge):
                 yield grade, grade.pending(self._graded(given, protocol))
 
-    def _look_for_services(self, items: Sequence[Item]) -> None:
-        """Let a missing key or server be told now, and not after hours of answering."""
-        for stage, pending in self.work_for_services(items):
-            if pending:
-                (stage.strategy if isinstance(stage, Select) else stage.judge).config.ready()
+    def _look_ahead(self, items: Sequence[Item]) -> None:
+        """Let a missing checkpoint, pipeline, key or server be told now, and not after hours of answering."""
+        waiting: dict[Stage, list[Item]] = {}
+        for item in items:
+            for stage in self._stages_of(item):
+                waiting.setdefault(stage, []).append(item)
+        for stage, mine in waiting.items():
+            if stage.pending(mine):
+                for part in stage.parts:
+                    part.config.ready()
+
+    def _stages_of(self, item: Item) -> Iterator[Stage]:
+        """The stages that an item goes through, in order."""
+        protocol = item.request.protocol
+        yield self.answers[protocol]
+        if item.segmented:
+            later: tuple[Mapping[Protocol, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
+            yield from (stages[protocol] for stages in later if protocol in stages)
+        if protocol in self.grades and item.sample.answer is not None:
+            yield self.grades[protocol]
 
     def _graded(self, items: Sequence[Item], protocol: Protocol) -> list[Item]:
         return [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
@@ -454,7 +465,10 @@ class Run:
         return False
 
     def document(self) -> dict[str, Any]:
-        """What `run.json` holds: the resolved config, versions of everything, which stage stores it used."""
+        """What `run.json` holds: the resolved config, versions of everything, which stage stores it used.
+
+        "seconds" is how long their records took, over all commands that computed them.
+        """
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
@@ -472,6 +486,7 @@ class Run:
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
             "stores": used,
+            "seconds": round(sum(stage.store.seconds for stage in self.stages()), 3),
             "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
 

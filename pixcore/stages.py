@@ -8,6 +8,7 @@ nothing is loaded, nothing computed.
 from __future__ import annotations
 
 import gc
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ from pixcore.components import (
 )
 from pixcore.config import Part
 from pixcore.errors import DataError, PixcoreError, SampleError, UserError
-from pixcore.masks import encode_many
+from pixcore.masks import encode_many, size_of
 from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, Sample, Selection, TokenGroup
 from pixcore.serialise import Entry
 from pixcore.store import StageStore, content_key
@@ -122,6 +123,11 @@ class Stage(ABC):
     revision: ClassVar[int]
     """Counted up whenever the stage itself makes other records from the same ingredients."""
 
+    @property
+    @abstractmethod
+    def parts(self) -> Sequence[Part]:
+        """The components at work."""
+
     @abstractmethod
     def ingredients(self) -> dict[str, Any]:
         """Everything but the sample that can change a record."""
@@ -144,6 +150,7 @@ class Stage(ABC):
         """Make what is missing; failures of earlier runs are tried again."""
         pending = self.pending(items)
         total = len({self.key_of(item) for item in items})
+        started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
             for item, outcome in self.compute(pending) if pending else ():
@@ -156,6 +163,8 @@ class Stage(ABC):
                 monitor.advance()
         finally:
             monitor.end()  # also when stopped: a bar that is left running leaves a terminal without its cursor
+            if pending:
+                self.store.spend(time.perf_counter() - started)
 
     def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
         try:
@@ -230,6 +239,11 @@ class Answer(Stage):
 
     name = "answer"
     revision = 1
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The model, and who reads its attention."""
+        return [self.model.part, *([self.extractor] if self.extractor else [])]
 
     def ingredients(self) -> dict[str, Any]:
         """The model and the extractor."""
@@ -310,6 +324,11 @@ class Propose(Stage):
     name = "propose"
     revision = 2
 
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What makes masks of maps."""
+        return [self.grouper, *self.transforms, self.points, self.masks]
+
     def ingredients(self) -> dict[str, Any]:
         """The parts, and the answers that they work on."""
         return {
@@ -362,7 +381,12 @@ class Propose(Stage):
     def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: _Parts) -> Entry:
         if response.maps is None or response.layout is None:
             return _NO_CANDIDATES
-        image = item.request.image
+        image, truth = item.request.image, item.sample.mask
+        if truth is not None and size_of(truth) != image.size:
+            raise DataError(
+                f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}",
+                hint="is it the mask of another image?",
+            )
         parts.selector.reseed(item.entropy)
         maps = group_maps(response, groups, parts.transforms)
         prompts = [parts.selector.select(response.layout.to_image(values, image.size)) for values in maps]
@@ -411,6 +435,11 @@ class Control(Stage):
 
     name = "control"
     revision = 1
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What makes masks of nothing."""
+        return [self.points, self.masks]
 
     def ingredients(self) -> dict[str, Any]:
         """The parts, and the candidates that are matched."""
@@ -471,6 +500,11 @@ class Select(Stage):
     name = "select"
     revision = 1
 
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The strategy."""
+        return [self.strategy]
+
     def ingredients(self) -> dict[str, Any]:
         """The strategy, and the candidates that it chooses from."""
         return {"proposals": self.proposals.store.key, "strategy": self.strategy.ingredients()}
@@ -529,6 +563,11 @@ class Grade(Stage):
 
     name = "score"
     revision = 1
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The judge."""
+        return [self.judge]
 
     def ingredients(self) -> dict[str, Any]:
         """The judge, and the answers that it reads."""

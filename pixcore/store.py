@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS records (
     finished REAL NOT NULL DEFAULT (julianday('now'))
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exchanges (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent (seconds REAL NOT NULL);
 """
 
 
@@ -149,6 +150,17 @@ class StageStore:
         """The keys of all records, failures left out."""
         with self._explained():
             return {key for (key,) in self._db.execute("SELECT key FROM records WHERE body IS NOT NULL")}
+
+    def spend(self, seconds: float) -> None:
+        """Note how long a command has computed records."""
+        with self._explained():
+            self._db.execute("INSERT INTO spent VALUES (?)", (seconds,))
+
+    @property
+    def seconds(self) -> float:
+        """How long all commands, on all machines, have computed these records."""
+        with self._explained():
+            return float(self._db.execute("SELECT total(seconds) FROM spent").fetchone()[0])
 
     def recall(self, key: str) -> Any:
         """What was remembered under a key, or None."""

@@ -256,7 +256,8 @@ class Tally:
             figures[name] = _figure(values[name], drawn[name] if several else None, column.n, column.per_pair)
         overall = harmonic_score(*(np.asarray(values[name]) for name in ("A†", "A", "M†", "M")))
         spread = harmonic_score(drawn["A†"], drawn["A"], drawn["M†"], drawn["M"])
-        figures["S"] = _figure(float(overall), spread if several else None, len(numerators), self._paired)
+        counted = max(columns[name].n for name in ("A†", "A")) if self._paired else len(numerators)
+        figures["S"] = _figure(float(overall), spread if several else None, counted, self._paired)
         order = ("A†", "A", "M†", "M", "S")
         return {name: figures[name] for name in (*order, *(name for name in names if name not in order))}
 

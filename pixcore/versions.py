@@ -13,7 +13,8 @@ import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 NUMERICAL = (
     "numpy",
@@ -39,7 +40,7 @@ def version_of(distribution: metadata.Distribution) -> str:
     origin = json.loads(direct)
     if not origin.get("dir_info", {}).get("editable"):
         return distribution.version
-    root = Path(unquote(urlparse(origin["url"]).path))
+    root = Path(url2pathname(urlparse(origin["url"]).path))
     source = root / "src"
     if source.is_dir():
         files = set(source.rglob("*.py"))
@@ -48,7 +49,7 @@ def version_of(distribution: metadata.Distribution) -> str:
         packages = [path.parent for path in root.glob("*/__init__.py")]
         files = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for path in sorted(path for path in files if path.is_file() and not path.name.startswith(".")):  # no editors' locks
         digest.update(path.relative_to(source).as_posix().encode())
         digest.update(path.read_bytes())
     return f"{distribution.version}+{digest.hexdigest()[:8]}"

@@ -88,6 +88,11 @@ def test_the_schema_covers_installed_plugins(workplace):
     good = yaml.safe_load(workplace.config().read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(good, schema)
+    jsonschema.validate({**good, "budget": 5}, schema)
+    assert all(value.get("description") for value in schema["properties"].values())
+    assert schema["$defs"]["model-toy"]["properties"]["pause"]["description"] == "Seconds that an answer takes."
+    inherited = schema["$defs"]["points-toy-anywhere"]["properties"]
+    assert all("description" in value for name, value in inherited.items() if name != "name")
     for key, value in {"model": "tay", "batch_size": 0, "points": {"name": "toy-peak", "k": 1}, "sed": 1}.items():
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**good, key: value}, schema)

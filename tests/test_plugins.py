@@ -33,7 +33,7 @@ def loaded(**plugins):
     entries = []
     for name, value in plugins.items():
         load = value if callable(value) and not isinstance(value, types.ModuleType) else lambda value=value: value
-        entries.append((name, f"dist-{name}", "1.0", load))
+        entries.append((name, f"dist-{name}", lambda: "1.0", load))
     return Registry(entries)
 
 
@@ -63,6 +63,18 @@ def test_a_broken_plugin_takes_no_other_down():
     assert (failure.plugin, failure.error) == ("bad", "ImportError: no module named nonsense")
     with pytest.raises(PluginError, match=r"1 plugin\(s\) failed to load"):
         registry.get(Kind.JUDGE, "other")
+
+
+def test_a_plugin_whose_version_cannot_be_read_takes_no_other_down():
+    def unreadable():
+        raise json.JSONDecodeError("Expecting value", "", 0)
+
+    good = ("good", "dist-good", lambda: "1.0", lambda: offering("fine"))
+    registry = Registry([("bad", "dist-bad", unreadable, lambda: offering("lost")), good])
+    assert registry.get(Kind.JUDGE, "fine").plugin == "good"
+    (failure,) = registry.failures
+    assert (failure.plugin, failure.version) == ("bad", "unknown")
+    assert failure.error.startswith("JSONDecodeError")
 
 
 def test_a_plugin_that_exits_takes_no_other_down():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from collections.abc import Iterator
+from itertools import chain, repeat
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 
 from pixcore.evaluation import BINS, Evaluation
-from pixcore.report.table import SummaryTable
+from pixcore.report.table import RowName, SummaryTable, bare_table, name_column
 from pixcore.results import Row
 
 SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")
@@ -37,41 +39,46 @@ class EvaluationTable:
         ]
         if not rows:
             return None
-        table = _table("mIoU, with and without images without a named object", "selection", "")
+        table = self._table("mIoU, with and without images without a named object", "")
         for heading in ("with", "n", "without", "n"):
             table.add_column(heading, justify="right")
         for row, name in rows:
-            table.add_row(row.name, name, *_figure(row, f"{name} with none"), *_figure(row, name))
+            table.add_row(RowName(row.name), name, *_figure(row, f"{name} with none"), *_figure(row, name))
         return table
 
     def _failures(self) -> Table | None:
         if not self.evaluation.failures:
             return None
-        table = _table("what succeeds, answers or grounding", "selection", "answers", "masks")
+        table = self._table("what succeeds, answers or grounding", "answers", "masks")
         for outcome in SHORT:
             table.add_column(outcome, justify="right", no_wrap=True)
         for name, found in self.evaluation.failures.items():
-            for one in found:
-                table.add_row(name, str(one.answers), str(one.grounding), *map(str, one.counts))
+            for label, one in zip(_once(name), found, strict=False):
+                table.add_row(label, str(one.answers), str(one.grounding), *map(str, one.counts))
         return table
 
     def _locations(self) -> Table | None:
         if not self.evaluation.locations:
             return None
-        table = _table("where the chosen phrases begin, in percent of the text", "selection", "protocol")
+        table = self._table("where the chosen phrases begin, in percent of the text", "protocol")
         for index in range(BINS):
             table.add_column(str(100 * index // BINS), justify="right")
         for name, found in self.evaluation.locations.items():
-            for one in found:
-                table.add_row(name, str(one.protocol), *map(str, one.counts))
+            for label, one in zip(_once(name), found, strict=False):
+                table.add_row(label, str(one.protocol), *map(str, one.counts))
+        return table
+
+    def _table(self, title: str, *columns: str) -> Table:
+        table = bare_table(title)
+        name_column(table, (RowName(row.name) for row in self.evaluation.summary.rows))
+        for column in columns:
+            table.add_column(column, no_wrap=True)
         return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", min_width=16 if column == "selection" else 8 if column else None)
-    return table
+def _once(name: str) -> Iterator[RenderableType]:
+    """A row's name for the first of its lines, nothing for the others."""
+    return chain((RowName(name),), repeat(""))
 
 
 def _figure(row: Row, name: str) -> tuple[str, str]:

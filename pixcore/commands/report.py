@@ -8,7 +8,7 @@ import click
 
 from pixcore.commands import results
 from pixcore.plugins import registry
-from pixcore.run_folder import RUN, open_run, read_json
+from pixcore.run_folder import open_run
 
 
 @click.command()
@@ -16,6 +16,6 @@ from pixcore.run_folder import RUN, open_run, read_json
 def report(run: Path) -> None:
     """Write the tables, predictions and report of the run in folder RUN again from its records; compute nothing."""
     job = open_run(run, registry())
-    results.write(job, run, registry(), seconds=read_json(run / RUN).get("seconds"))
+    results.write(job, run, registry())
     results.show(run)
     click.echo(f"report: {run / 'report.html'}", err=True)

@@ -18,14 +18,13 @@ from pixcore.runner import Run
 from pixcore.summary import Tally
 
 
-def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None = None) -> None:
+def write(job: Run, folder: Path, registry: Registry) -> None:
     """Write a run's folder from its records.
 
     Args:
         job: The run.
         folder: Where.
         registry: Its observers are told.
-        seconds: How long the stages took, if they ran.
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
     judging = JudgingNotes()
@@ -42,8 +41,6 @@ def write(job: Run, folder: Path, registry: Registry, *, seconds: float | None =
         notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
         summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
         document = job.document()
-        if seconds is not None:
-            document["seconds"] = round(seconds, 3)
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))
         report.write(folder / REPORT, summary=summary, run=document)

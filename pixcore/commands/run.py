@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from pixcore.drift import DRIFT, Drift
 from pixcore.estimate import estimate, table
 from pixcore.plugins import registry
 from pixcore.progress import monitor_for
-from pixcore.run_folder import RUN, prepare, read_json, write_json
+from pixcore.run_folder import prepare, write_json
 from pixcore.runner import Run, Scope
 
 
@@ -58,13 +57,9 @@ def run(
         _show_estimate(job)
         return 0
     messages = Console(stderr=True)
-    started = time.perf_counter()
     failures = job.execute(monitor_for(messages))
-    computed = time.perf_counter() - started
     if shard is None:
-        output = resolved.config.output
-        before = read_json(output / RUN).get("seconds") if not job.records and (output / RUN).is_file() else None
-        results.write(job, output, registry(), seconds=computed if before is None else before)
+        results.write(job, resolved.config.output, registry())
         results.show(resolved.config.output)
         messages.print(f"report: {resolved.config.output / 'report.html'}", style="bold", soft_wrap=True)
     if drift is not None:

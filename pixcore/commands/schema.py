@@ -6,8 +6,8 @@ import json
 
 import click
 
-from pixcore.config import json_schema
 from pixcore.plugins import registry
+from pixcore.schema import json_schema
 
 
 @click.command()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +30,8 @@ MEANING = (
 
 _PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
 """For terminals that know no more than ASCII."""
+
+_TIED = "\N{NO-BREAK SPACE}"
 
 UPPER_BOUND, CONTROL = "▲", "◇"
 
@@ -53,14 +57,54 @@ class SummaryTable:
         rows = shown(summary.rows)
         roomy = options.max_width >= _ROOMY
         yield _text(_title(summary), plain, style="bold")
-        yield summary_table(summary, budget=roomy, ascii_only=plain)
+        yield Padding(summary_table(summary, budget=roomy, ascii_only=plain), (1, 0))
         shared, names = further_figures(rows)
         beside = () if roomy else _budget(summary.rows)
-        yield from _further_tables(rows, names if self.further else (), beside, options.max_width, ascii_only=plain)
+        further = names if self.further else ()
+        for table in _further_tables(rows, further, beside, options.max_width, ascii_only=plain):
+            yield Padding(table, (0, 0, 1, 0))
         for name, figure in shared.items():
             yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
         for note in footnotes(summary):
             yield Padding(_text(note, plain, style="dim"), (0, 0, 0, 2))
+
+
+class RowName:
+    """A row's name as a cell, folded between words and behind hyphens where its column is narrow.
+
+    Args:
+        name: The name.
+        style: How it looks.
+    """
+
+    def __init__(self, name: str, style: str = "") -> None:
+        self.name, self.style = name, style
+
+    @property
+    def narrowest(self) -> int:
+        """The width of its longest piece."""
+        pieces = textwrap.wrap(self.name, 1, break_long_words=False)
+        return max(map(cell_len, pieces), default=0)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """From its longest piece to one line."""
+        return Measurement(self.narrowest, cell_len(self.name)).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render."""
+        lines = textwrap.wrap(self.name, options.max_width)
+        yield Text("\n".join(lines).replace(_TIED, " "), style=self.style, overflow="fold")
+
+
+def bare_table(title: str | None = None, *, ascii_only: bool = False) -> Table:
+    """A table without an edge, which would take two columns of a narrow terminal from the names."""
+    lines = box.ASCII2 if ascii_only else box.SIMPLE_HEAD
+    return Table(title=title, title_justify="left", box=lines, pad_edge=False, show_edge=False)
+
+
+def name_column(table: Table, names: Iterable[RowName]) -> None:
+    """Give a table its column for rows' names, which never becomes narrower than the longest word in them."""
+    table.add_column("selection", min_width=max((name.narrowest for name in names), default=0))
 
 
 def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = False) -> Table:
@@ -71,9 +115,9 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
         budget: With columns for the number of candidates, the gap to the oracle, and the matched control.
         ascii_only: Without a character that an ASCII terminal lacks.
     """
-    table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False, show_lines=False)
-    table.add_column("selection", ratio=None, min_width=11, overflow="fold")
+    table = bare_table(ascii_only=ascii_only)
     rows = shown(summary.rows)
+    name_column(table, (_name(row, ascii_only) for row in rows))
     columns = [name for name in COLUMNS if name in _measured(rows)] or list(COLUMNS)
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
@@ -84,7 +128,7 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
         table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
     best, second = ranking(rows, "S")
     for number, row in enumerate(rows):
-        cells: list[Text] = [_name(row, ascii_only)]
+        cells: list[RenderableType] = [_name(row, ascii_only)]
         for name in columns:
             style = {best: "bold", second: "underline"}.get(row.name, "") if name == "S" else ""
             cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
@@ -135,12 +179,10 @@ def _measured(rows: Iterable[Row]) -> set[str]:
     return {name for row in rows for name, figure in row.figures.items() if figure.value is not None}
 
 
-def _name(row: Row, ascii_only: bool) -> Text:
+def _name(row: Row, ascii_only: bool) -> RowName:
     marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
-    text = _text(f"{row.name} {marks}".strip(), ascii_only)
-    if row.uses_ground_truth or row.control:
-        text.stylize("italic")
-    return text
+    text = f"{row.name}{_TIED}{marks}" if marks else row.name
+    return RowName(text.translate(_PLAIN) if ascii_only else text, "italic" if marks else "")
 
 
 def _cell(figure: Figure | None, ascii_only: bool, *, style: str, counted: bool) -> Text:
@@ -183,9 +225,9 @@ def _further_tables(
     columns += [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
     taken = min(max((cell_len(row.name) for row in rows), default=0) + 3, 30) + 2
     while columns:
-        table = Table(box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("selection", min_width=11, overflow="fold")
-        cells = [[_name(row, ascii_only)] for row in rows]
+        table = bare_table(ascii_only=ascii_only)
+        name_column(table, (_name(row, ascii_only) for row in rows))
+        cells: list[list[RenderableType]] = [[_name(row, ascii_only)] for row in rows]
         room = width - taken
         while columns:
             head, values = columns[0]

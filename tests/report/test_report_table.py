@@ -60,6 +60,18 @@ def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int)
     assert "two samples have no expression" in text
 
 
+@pytest.mark.parametrize("width", [80, 90, 100])
+@pytest.mark.parametrize(
+    "words", ["attend- and- segment, unreleased variant", "highest- probability- of- an- affirmative"]
+)
+def test_a_name_is_folded_between_words_and_behind_hyphens_alone(summary: Summary, width: int, words: str) -> None:
+    first, *rest = summary.rows
+    named = replace(first, name=words.replace("- ", "-"), uses_ground_truth=True)
+    text = _printed(replace(summary, rows=(named, *rest)), width)
+    pieces = [*words.split()[:-1], f"{words.split()[-1]} ▲"]
+    assert {text.count(piece) for piece in pieces} == {2}, "a piece is broken in one of the two tables"
+
+
 def test_an_ascii_terminal_gets_ascii(summary: Summary) -> None:
     assert "oracle ^" in _printed(summary, 80, "ascii")
 

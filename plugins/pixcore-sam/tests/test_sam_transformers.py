@@ -276,6 +276,24 @@ def test_prompts_in_batches_give_the_masks_of_all_at_once(kind, model_of, conver
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["sam", "sam2"])
+def test_every_core_decodes_prompts_of_its_own(kind, model_of, converted, picture):
+    folder = converted if kind == "sam" else model_of(kind)[1]
+    generator = SamTransformers(SamTransformersConfig(checkpoint=str(folder), device="cpu", memory_mb=1))
+    prompts = [PointPrompt.at(place) for place in np.random.default_rng(1).integers(0, 90, (7, 2)).tolist()]
+    before, results = torch.get_num_threads(), []
+    try:
+        for cores in (1, 3):
+            torch.set_num_threads(cores)
+            results.append(generator.segment(picture(90, 131), prompts))
+            assert torch.get_num_threads() == cores
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(*results, strict=True):
+        assert np.mean(one.masks != other.masks) < 1e-5
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
 def test_memory_is_what_the_config_says_and_little_on_a_cpu_that_was_not_told(model_of, picture):
     image = picture(1600, 1200)
     prompts = [PointPrompt.at((index, index)) for index in range(6)]

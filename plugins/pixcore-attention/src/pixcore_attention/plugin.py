@@ -13,6 +13,7 @@ def register_attention_extractors(register: Register) -> None:
         "pixcore_attention.mean:Mean",
         config="pixcore_attention.config:MeanConfig",
         summary="mean over layers and heads (attend-and-segment, the paper's)",
+        default=True,
     )
     for name, target, config, summary in (
         ("raw", "raw:Raw", "RawConfig", "every layer and head, kept for research"),
@@ -36,6 +37,7 @@ def register_map_transforms(register: Register) -> None:
         "subtract-mean",
         "pixcore_attention.transforms:SubtractMean",
         summary="minus the mean over all output tokens (attend-and-segment, the paper's)",
+        default=True,
     )
     for name, target, config, summary in (
         ("divide-by-reference", "DivideByReference", "DivideConfig", "divided by a general prompt's map"),

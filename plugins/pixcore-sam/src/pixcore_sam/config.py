@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pixcore.components import Config
+from pixcore.errors import ModelError
 
 _PIECES, _PIECE = 32, 1 << 16  # of a large file so many pieces of so many bytes are hashed, evenly spread
 
@@ -66,6 +67,18 @@ class SamConfig(GeneratorConfig):
     """
 
     checkpoint: Path
+
+    def ready(self) -> None:
+        """See that the checkpoint is there.
+
+        Raises:
+            ModelError: It is not.
+        """
+        if not self.checkpoint.expanduser().is_file():
+            sizes = "sam_vit_h_4b8939.pth, sam_vit_l_0b3195.pth and sam_vit_b_01ec64.pth"
+            raise ModelError(
+                f"there is no SAM checkpoint {self.checkpoint}", hint=f"segment-anything's README links {sizes}"
+            )
 
     def _weights(self) -> str:
         """A hash of the checkpoint's size and of pieces of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -126,15 +126,26 @@ class Promptable(MaskGenerator[ConfigT]):
         numbers: dict[bytes, int] = {}
         places = [numbers.setdefault(_content(prompt), len(numbers)) for prompt in prompts]
         different = [prompts[places.index(number)] for number in range(len(numbers))]
-        found: dict[int, MaskProposal] = {}
         with torch.inference_mode():
             prepared = self._prepared([feature.to(self.device).float() for feature in encoded.features])
-            for batch in self._batches(different, encoded):
+
+        def decoded(batch: PromptBatch) -> list[MaskProposal]:
+            with torch.inference_mode():
                 low, scores = self._decode(prepared, batch)
                 masks, stability = _threshold(self._restore(low, encoded).cpu().numpy())
-                proposals = _proposals(masks, scores.float().cpu().numpy(), stability)
-                found.update(zip(batch.indices, proposals, strict=True))
+            return _proposals(masks, scores.float().cpu().numpy(), stability)
+
+        batches = list(self._batches(different, encoded))
+        found: dict[int, MaskProposal] = {}
+        for batch, proposals in zip(batches, self._all_decoded(decoded, batches), strict=True):
+            found.update(zip(batch.indices, proposals, strict=True))
         return [found[place] for place in places]
+
+    def _all_decoded(
+        self, decoded: Callable[[PromptBatch], list[MaskProposal]], batches: Sequence[PromptBatch]
+    ) -> Iterable[list[MaskProposal]]:
+        """The batches' proposals, in order."""
+        return map(decoded, batches)
 
     def _evict(self) -> None:
         kept = sum(encoded.bytes for encoded in _encoded.values())

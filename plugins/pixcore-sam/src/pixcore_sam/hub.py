@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch.nn.functional import interpolate, pad
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
+from pixcore.records import MaskProposal
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, fitted, resized
@@ -72,6 +74,20 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         values = pad((values - self._mean) / self._std, (0, self._side - frame[1], 0, self._side - frame[0]))
         given = self._model.get_image_embeddings(values[None].to(self.device))
         return Encoded(tuple(feature.cpu() for feature in _flat(given)), frame, (height, width))
+
+    def _all_decoded(
+        self, decoded: Callable[[PromptBatch], list[MaskProposal]], batches: Sequence[PromptBatch]
+    ) -> Iterable[list[MaskProposal]]:
+        """On a CPU every core decodes prompts of its own; sharing one prompt's small products, they would wait."""
+        cores = torch.get_num_threads()
+        if self.device.type != "cpu" or cores == 1 or len(batches) == 1:
+            return super()._all_decoded(decoded, batches)
+        workers = min(cores, len(batches))
+        try:
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                return list(pool.map(decoded, batches))
+        finally:
+            torch.set_num_threads(cores)  # what a worker sets holds for threads that start later, too
 
     def _prepared(self, features: Sequence[Tensor]) -> Any:
         return self._few_tokens.shared(features[0]) if self._few_tokens is not None else features

@@ -78,11 +78,6 @@ def load(checkpoint: Path) -> Any:
     path = checkpoint.expanduser()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"there is no SAM checkpoint {path}",
-            hint="segment-anything's README links sam_vit_h_4b8939.pth, sam_vit_l_0b3195.pth and sam_vit_b_01ec64.pth",
-        ) from error
     except Exception as error:  # torch raises many kinds for damaged files
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error

@@ -1,0 +1,87 @@
+"""The config's JSON schema, for an editor's completion: every key and option with what its docstring says of it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from pydantic import BaseModel
+
+from pixcore.config import NULLABLE, SECTION_OF, Control, RunConfig
+from pixcore.errors import PluginError
+from pixcore.plugins import Kind, Registry
+
+
+def json_schema(registry: Registry) -> dict[str, Any]:
+    """The config's JSON schema, covering every installed component: for an editor's completion."""
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    base = described(RunConfig)
+    definitions.update(base.get("$defs", {}))
+    for kind in Kind:
+        alternatives: list[dict[str, Any]] = []
+        for registration in registry.all(kind):
+            try:
+                schema = described(registration.config_class)
+            except PluginError:
+                continue
+            definitions.update(schema.pop("$defs", {}))
+            schema.setdefault("properties", {})["name"] = {"const": registration.name}
+            schema["properties"]["label"] = {"type": "string", "description": "what tables call it"}
+            schema["required"] = sorted({"name", *schema.get("required", [])})
+            schema["title"] = f"{kind.noun}: {registration.name}"
+            schema["description"] = registration.summary
+            schema["additionalProperties"] = False
+            definition = f"{kind.value}-{registration.name}"
+            definitions[definition] = schema
+            alternatives += [{"const": registration.name}, {"$ref": f"#/$defs/{definition}"}]
+        definitions[f"{kind.value}-section"] = {"anyOf": alternatives} if alternatives else {}
+    properties.update(base["properties"])
+    for key, kind in SECTION_OF.items():
+        reference: dict[str, Any] = {"$ref": f"#/$defs/{kind.value}-section"}
+        if kind.listed:
+            reference = {"type": "array", "items": reference}
+        elif key in NULLABLE:
+            reference = {"anyOf": [reference, {"type": "null"}]}
+        properties[key] = {"description": properties[key]["description"], **reference}
+    properties["budget"]["anyOf"].insert(0, {"type": "number", "exclusiveMinimum": 0})  # US dollars
+    texts = attribute_texts(Control)
+    definitions["Control"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "points": {"$ref": f"#/$defs/{Kind.POINTS.value}-section", "description": texts["points"]},
+            "selection": {"$ref": f"#/$defs/{Kind.SELECTIONS.value}-section", "description": texts["selection"]},
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pixcore run",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["benchmark"],
+        "properties": properties,
+        "$defs": definitions,
+    }
+
+
+def described(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON schema, in which each property has its docstring's text as description."""
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    texts = attribute_texts(model)
+    for name, value in schema.get("properties", {}).items():
+        if name in texts:
+            value["description"] = texts[name]
+    return schema
+
+
+def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What a model's docstring, and those of the models it derives from, say under "Attributes:" (Google style)."""
+    texts: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        section = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(base.__doc__ or ""), re.M | re.S)
+        if section:
+            for name, text in re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", section[1], re.M | re.S):
+                texts[name] = " ".join(text.split())
+    return texts
