@@ -32,7 +32,8 @@ class CambrianSizes:
         query_tokens: Queries of each group of the connector (square numbers).
         image_tokens: Cells of the final grid, a square number.
         connector_depth: Layers of the connector.
-        sampler_layers: Decoder layers after which a sampler rewrites the image's states.
+        sampler_layers: Decoder layers after which a sampler rewrites the image's states. One beyond the last layer has
+            weights in the checkpoint and is never called.
         image_position: The index at which the samplers take the image to begin, wherever it is.
     """
 
@@ -104,20 +105,23 @@ class Cambrian(nn.Module):
         super().__init__()
         self.sizes = sizes
         width, hidden = sizes.width, sizes.language.hidden_size
+        feature_widths = [width] * len(sizes.tower_widths)
         self.tower_projections = nn.ModuleList(
             nn.Sequential(nn.Linear(channels, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width))
             for channels in sizes.tower_widths
         )
         self.query = nn.Parameter(torch.zeros(len(sizes.query_tokens), width))
         self.connectors = nn.ModuleList(
-            Sampler(width, width, sizes.factors(tokens), sizes.connector_depth) for tokens in sizes.query_tokens
+            Sampler(width, width, feature_widths, sizes.factors(tokens), width, sizes.connector_depth)
+            for tokens in sizes.query_tokens
         )
         self.projector = nn.Sequential(
             nn.Linear(width * len(sizes.query_tokens), hidden), nn.GELU(), nn.Linear(hidden, hidden)
         )
         self.newline = nn.Parameter(torch.zeros(hidden))
         self.samplers = nn.ModuleList(
-            Sampler(hidden, width, sizes.factors(sizes.image_tokens), 1) for _ in sizes.sampler_layers
+            Sampler(hidden, width, feature_widths, sizes.factors(sizes.image_tokens), width, 1)
+            for _ in sizes.sampler_layers
         )
         self.language = LlamaForCausalLM(sizes.language)
 
@@ -233,12 +237,12 @@ class Cambrian(nn.Module):
             places = start + torch.arange(kept.rows * (kept.cols + 1)).reshape(kept.rows, -1)[:, :-1].flatten()
             rows.append(torch.stack([torch.full_like(places, index), places]))
         sample, position = torch.cat(rows, dim=1).to(self.newline.device)
+        layers = self.language.model.layers
         handles = [
             # First of all hooks, so that whoever watches a layer sees what the next one gets.
-            self.language.model.layers[layer].register_forward_hook(
-                _rewrite(sampler, seen.placed, sample, position), prepend=True
-            )
+            layers[layer].register_forward_hook(_rewrite(sampler, seen.placed, sample, position), prepend=True)
             for layer, sampler in zip(self.sizes.sampler_layers, self.samplers, strict=True)
+            if layer < len(layers)
         ]
         try:
             yield

@@ -18,15 +18,15 @@ class PlacedAttention(nn.Module):
     """Attention of each query to the features of all towers at its place.
 
     Args:
-        width: Width of queries and features.
-        towers: Number of towers; each has its own key and value projection.
+        width: Width of queries, keys and values.
+        feature_widths: Width of each tower's features; each tower has its own key and value projection.
     """
 
-    def __init__(self, width: int, towers: int) -> None:
+    def __init__(self, width: int, feature_widths: Sequence[int]) -> None:
         super().__init__()
-        self.q_proj = _normed_linear(width)
-        self.k_proj = nn.ModuleList(_normed_linear(width) for _ in range(towers))
-        self.v_proj = nn.ModuleList(_normed_linear(width) for _ in range(towers))
+        self.q_proj = _normed_linear(width, width)
+        self.k_proj = nn.ModuleList(_normed_linear(given, width) for given in feature_widths)
+        self.v_proj = nn.ModuleList(_normed_linear(given, width) for given in feature_widths)
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, queries: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class PlacedAttention(nn.Module):
 
         Args:
             queries: (n, 1, width).
-            features: One (n, k_i, width) a tower.
+            features: One (n, k_i, feature_widths[i]) a tower.
             mask: (n, sum k_i) bool, True where there is image.
 
         Returns:
@@ -54,15 +54,20 @@ class SamplerLayer(nn.Module):
 
     Args:
         query_width: Width of the queries: the vision width before the language model, its own inside it.
-        width: The vision width.
+        context_width: Width of the global context.
+        feature_widths: Width of each tower's features; of a tower with several cells in a query's cell it is `width`,
+            because its position embedding is that wide.
         factors: For each tower, how many of its cells lie along one side of a query's cell.
+        width: The block's own width.
     """
 
-    def __init__(self, query_width: int, width: int, factors: Sequence[int]) -> None:
+    def __init__(
+        self, query_width: int, context_width: int, feature_widths: Sequence[int], factors: Sequence[int], width: int
+    ) -> None:
         super().__init__()
-        self.proj_context = nn.Linear(width, width, bias=False)
+        self.proj_context = nn.Linear(context_width, width, bias=False)
         self.proj_in = nn.Linear(query_width + width, width, bias=False)
-        self.attention = PlacedAttention(width, len(factors))
+        self.attention = PlacedAttention(width, feature_widths)
         self.norm = nn.LayerNorm(width)
         self.proj_out = nn.Sequential(
             nn.Linear(width, width, bias=False), nn.GELU(), nn.Linear(width, query_width, bias=False)
@@ -72,7 +77,7 @@ class SamplerLayer(nn.Module):
         )
 
     def forward(self, queries: Tensor, context: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """(n, 1, query_width) queries and (n, 1, width) context to (n, 1, query_width)."""
+        """(n, 1, query_width) queries and (n, 1, context_width) context to (n, 1, query_width)."""
         placed = [
             tower + self.position[str(index)] if str(index) in self.position else tower
             for index, tower in enumerate(features)
@@ -84,11 +89,21 @@ class SamplerLayer(nn.Module):
 
 
 class Sampler(nn.Module):
-    """A stack of `SamplerLayer`."""
+    """A stack of `SamplerLayer`, whose arguments it takes."""
 
-    def __init__(self, query_width: int, width: int, factors: Sequence[int], depth: int) -> None:
+    def __init__(
+        self,
+        query_width: int,
+        context_width: int,
+        feature_widths: Sequence[int],
+        factors: Sequence[int],
+        width: int,
+        depth: int,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(SamplerLayer(query_width, width, factors) for _ in range(depth))
+        self.layers = nn.ModuleList(
+            SamplerLayer(query_width, context_width, feature_widths, factors, width) for _ in range(depth)
+        )
 
     def forward(self, queries: Tensor, context: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
         """See `SamplerLayer.forward`."""
@@ -97,8 +112,8 @@ class Sampler(nn.Module):
         return queries
 
 
-def _normed_linear(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width, bias=False))
+def _normed_linear(given: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(given), nn.Linear(given, width, bias=False))
 
 
 def _split_heads(states: Tensor) -> Tensor:
