@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from pixcore.errors import ModelError
 from pixcore.testing import goldens
-from pixcore.testing.goldens import Check, GoldenSet, compare
+from pixcore.testing.goldens import Check, GoldenSet, attempt, compare
 
 EXPECTED = {
     "a/logits": np.array([1.0, 2.0, np.inf], np.float32),
@@ -47,6 +49,8 @@ def test_agreement_within_the_tolerance() -> None:
         Check("a/ids", np.array([3, 5])),
         Check("a/ids", "3 4"),
         Check("c/logits", np.zeros(1)),
+        Check("a/mask", np.eye(4, dtype=bool), unpack=lambda bits: bits.reshape(3, 3)),
+        Check("a/mask", np.eye(4, dtype=bool), flips=[0, 0, 0], unpack=lambda bits: bits.astype(bool).repeat(4, 1)),
     ],
 )
 def test_disagreement_is_off(wrong: Check) -> None:
@@ -68,25 +72,85 @@ def test_so_many_pixels_may_flip_for_each_mask() -> None:
     assert statuses(Check("a/mask", masks, flips=[0, 1, 1, 1], unpack=unpack))["a/mask"] == "off"
 
 
-def offer(golden: GoldenSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("toy", "test_goldens_runner:unused", goldens.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: lambda folder: golden)
+def failing_case() -> Iterator[Check]:
+    yield GOOD[0]
+    raise IndexError("no such\nstate")
+
+
+def test_one_failing_case_does_not_hide_the_next() -> None:
+    verdicts = {verdict.name: verdict for verdict in compare(GoldenSet(two_cases(), ()), EXPECTED)}
+    assert verdicts["a"].status == "off"
+    assert verdicts["a"].note == "IndexError: no such state"
+    assert verdicts["a/logits"].status == verdicts["b/logits"].status == "ok"
+
+
+def two_cases() -> Iterator[Check]:
+    yield from attempt("a", failing_case())
+    yield from attempt("b", GOOD[1:])
+
+
+def test_a_failure_outside_of_any_case_is_off() -> None:
+    assert "off" in {verdict.status for verdict in compare(GoldenSet(failing_case(), ()), EXPECTED)}
+
+
+def offer(prepare: Callable[[Path], GoldenSet], monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("toy_model", "test_goldens_runner:unused", goldens.GROUP)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: prepare)
     monkeypatch.setattr(goldens, "entry_points", lambda group: [entry])
 
 
 @pytest.mark.parametrize(("checks", "status"), [(GOOD, 0), (GOOD[:1], 1), ((), 1)])
 def test_exit_status(checks: tuple[Check, ...], status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     np.savez(tmp_path / "outputs.npz", **EXPECTED)
-    offer(GoldenSet(checks, ("*/logits",)), monkeypatch)
-    result = CliRunner().invoke(goldens.main, ["toy", str(tmp_path)])
+    offer(lambda folder: GoldenSet(checks, ("*/logits",)), monkeypatch)
+    result = CliRunner().invoke(goldens.main, ["toy_model", str(tmp_path)])
     assert result.exit_code == status, result.output
 
 
-def test_an_unknown_system_and_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    offer(GoldenSet(GOOD, ()), monkeypatch)
-    result = CliRunner().invoke(goldens.main, ["tpy", str(tmp_path)])
+def test_names_are_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    np.savez(tmp_path / "outputs.npz", **EXPECTED)
+    offer(lambda folder: GoldenSet(GOOD, ()), monkeypatch)
+    for name in ("toy_model", "toy-model", "Toy-Model", "pixcore-toy-model"):
+        assert CliRunner().invoke(goldens.main, [name, str(tmp_path)]).exit_code == 0
+    result = CliRunner().invoke(goldens.main, ["toy-modle", str(tmp_path)])
     assert result.exit_code == 2
-    assert "did you mean 'toy'?" in result.output
-    result = CliRunner().invoke(goldens.main, ["toy", str(tmp_path)])
+    assert "did you mean 'toy-model'?" in result.output
+
+
+def refuse(folder: Path) -> GoldenSet:
+    raise ModelError("1 tensors unknown to the key map")
+
+
+def read_something_else(folder: Path) -> GoldenSet:
+    raise KeyError("tiny")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status", "said"),
+    [
+        (refuse, 1, "1 tensors unknown"),
+        (read_something_else, 2, "no golden set"),
+        (lambda folder: GoldenSet(GOOD, ()), 2, "can't read"),
+    ],
+)
+def test_bad_sets_end_with_a_line(
+    prepare: Callable[[Path], GoldenSet], status: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer(prepare, monkeypatch)
+    (tmp_path / "outputs.npz").write_bytes(b"PK\x03\x04 cut short")
+    result = CliRunner().invoke(goldens.main, ["toy-model", str(tmp_path)])
+    assert result.exit_code == status
+    assert isinstance(result.exception, SystemExit)
+    assert said in result.output.splitlines()[0]
+    assert len(result.output.splitlines()) == (1 if status == 2 else 2)
+
+
+@pytest.mark.parametrize("name", ["empty", "nowhere"])
+def test_a_missing_or_empty_folder(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    offer(lambda folder: GoldenSet(GOOD, ()), monkeypatch)
+    result = CliRunner().invoke(goldens.main, ["toy-model", str(tmp_path / name)])
     assert result.exit_code == 2
-    assert "can't read" in result.output
+    assert result.output.splitlines() == [
+        f"error: {tmp_path / name} is missing or empty (name the folder of one golden set)"
+    ]

@@ -6,24 +6,28 @@ and `outputs.npz`. A plugin says how to recompute the outputs; this module compa
     python -m pixcore.testing.goldens SYSTEM FOLDER
 
 A plugin offers a system through the entry-point group `pixcore.goldens`, `name = "package.module:function"`; the
-function takes the folder and returns a `GoldenSet`. The core knows no system by name.
+function takes the folder and returns a `GoldenSet`. The core knows no system by name. Names are compared without regard
+to case, and `-` and `_` are alike; `pixcore-NAME` is NAME.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.errors import DataError, PluginError, UserError, nearest
+from pixcore.errors import DataError, ModelError, PluginError, UserError, nearest
 
 GROUP = "pixcore.goldens"
 
@@ -34,7 +38,7 @@ class Check:
 
     Attributes:
         name: Its name among the set's expected arrays.
-        value: What the port gives, of the same shape.
+        value: What the port gives, of the same shape; or the exception that it raised instead, see `attempt`.
         atol: Largest allowed absolute difference; 0 for integers, booleans and text.
         rtol: Allowed difference relative to the expected value, added to `atol` as `numpy.isclose` does.
         flips: For booleans, how many entries may differ: in all, or for each index of the first axis.
@@ -55,8 +59,9 @@ class GoldenSet:
 
     Attributes:
         checks: The computed arrays; may be a generator, so that one failing case does not hide the ones before it.
-        keys: Shell patterns (`*/seg_embed`) of the arrays that must be compared: every expected array that matches one
-            needs a check, and every pattern needs a match.
+        keys: Names of the arrays that must be compared, built from the set's config so that one which the set lacks is
+            noticed. A name may be a shell pattern: every expected array that matches it needs a check, and it needs at
+            least one match.
         expected: The arrays by name; by default those of `outputs.npz`.
         skipped: Shell pattern to the reason why arrays that match it are not compared.
     """
@@ -95,29 +100,62 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"can't read {path}: {error}", hint="name the folder of one golden set") from error
 
 
 def load_set(system: str, folder: Path) -> GoldenSet:
     """Let the plugin that offers a system prepare a folder.
 
+    Returns:
+        The set; weights that the port refuses are its one, failed check.
+
     Raises:
-        PluginError: No installed plugin offers it, or it can't be imported.
+        PluginError: No installed plugin offers the system, or it can't be imported.
+        DataError: The folder is missing, empty, or no golden set of the system.
     """
-    offered = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if system not in offered:
-        raise PluginError(f"no installed plugin has goldens for {system!r}", hint=nearest(system, offered))
+    offered = {_plain(entry.name): entry for entry in entry_points(group=GROUP)}
+    entry = offered.get(_plain(system)) or offered.get(_plain(system).removeprefix("pixcore-"))
+    if entry is None:
+        raise PluginError(f"no installed plugin has goldens for {system!r}", hint=nearest(_plain(system), offered))
     try:
-        prepare = offered[system].load()
+        prepare = entry.load()
     except Exception as error:
         raise PluginError(
             f"the goldens of {system!r} can't be loaded: {error}", hint="install the plugin with its dependencies"
         ) from error
-    prepared = prepare(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise DataError(f"{folder} is missing or empty", hint="name the folder of one golden set")
+    try:
+        prepared = prepare(folder)
+    except ModelError as error:
+        return GoldenSet([Check("state", error)], (), {})
+    except UserError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{folder} is no golden set of {system}: {_said(error)}",
+            hint="check that folder and system belong together",
+        ) from error
     if not isinstance(prepared, GoldenSet):
-        raise PluginError(f"{offered[system].value} returned a {type(prepared).__name__}, not a GoldenSet")
+        raise PluginError(f"{entry.value} returned a {type(prepared).__name__}, not a GoldenSet")
     return prepared
+
+
+def attempt(name: str, checks: Iterable[Check]) -> Iterator[Check]:
+    """Pass on the checks of one part of a set; if the port fails in it, the parts after it are still compared.
+
+    Args:
+        name: What a failure is reported as.
+        checks: A generator, which computes as it goes.
+
+    Yields:
+        The checks, and a failed one for an exception.
+    """
+    try:
+        yield from checks
+    except Exception as error:
+        yield Check(name, error)
 
 
 def compare(golden: GoldenSet, expected: Mapping[str, Any]) -> Iterable[Verdict]:
@@ -127,12 +165,17 @@ def compare(golden: GoldenSet, expected: Mapping[str, Any]) -> Iterable[Verdict]
         A verdict for every check, for every key array without one, and for every array that was not compared.
     """
     compared = set()
-    for check in golden.checks:
+    for check in attempt("the whole set", golden.checks):
         compared.add(check.name)
-        if check.name not in expected:
+        if isinstance(check.value, Exception):
+            yield Verdict(check.name, np.inf, "-", "off", _said(check.value))
+        elif check.name not in expected:
             yield Verdict(check.name, np.inf, "-", "off", "the golden set has no such array")
         else:
-            yield _verdict(check, expected[check.name])
+            try:
+                yield _verdict(check, expected[check.name])
+            except Exception as error:  # what is stored can't be unpacked, or not be compared with what was computed
+                yield Verdict(check.name, np.inf, "-", "off", _said(error))
     for name in expected:
         if name in compared:
             continue
@@ -144,6 +187,15 @@ def compare(golden: GoldenSet, expected: Mapping[str, Any]) -> Iterable[Verdict]
     for key in golden.keys:
         if not any(fnmatch.fnmatchcase(name, key) for name in expected):
             yield Verdict(key, np.nan, "-", "missing", "the golden set has no such key array")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _said(error: Exception) -> str:
+    """An exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _verdict(check: Check, stored: Any) -> Verdict:
@@ -191,7 +243,8 @@ def _line(verdict: Verdict) -> str:
 def main(system: str, folder: Path, failures: bool) -> None:
     """Recompute the golden numbers in FOLDER with the port of SYSTEM and compare them.
 
-    Exit status 0 when every comparison holds and every key array was compared, 1 when not, 2 for a wrong argument.
+    Exit status 0 when every comparison holds and every key array was compared, 1 when not or when the port fails, 2 for
+    a wrong argument or a folder that is no golden set.
     """
     try:
         golden = load_set(system, folder)
@@ -202,7 +255,7 @@ def main(system: str, folder: Path, failures: bool) -> None:
             if not failures or verdict.status in ("off", "missing"):
                 click.echo(_line(verdict))
     except UserError as error:
-        click.echo(f"error: {error.message}\n  {error.hint}", err=True)
+        click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_status)
     click.echo(f"{system}: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     sys.exit(1 if counts["off"] or counts["missing"] or not counts["ok"] else 0)
