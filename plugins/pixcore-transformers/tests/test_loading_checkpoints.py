@@ -64,6 +64,12 @@ def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
     assert adapter(tmp_path / "absent").capabilities == {"text", "attention"}
 
 
+def test_a_gpu_that_is_not_there(checkpoint: Callable[..., Path]) -> None:
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(ModelError, match=f"device_map: {missing} names a GPU that torch .* does not find here"):
+        adapter(checkpoint("llava"), device_map=missing).answer([ask()])
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no folder .*absent \(a folder, or a name on the hub"):
         adapter(tmp_path / "absent").answer([ask()])

@@ -178,9 +178,19 @@ def choose_dtype(config: TransformersConfig, model_config: PreTrainedConfig) -> 
 
 
 def choose_device(config: TransformersConfig) -> torch.device:
-    """The one device that inputs go to, where the model is not spread over several."""
+    """The one device that inputs go to, where the model is not spread over several.
+
+    Raises:
+        ModelError: The config names a GPU, and this machine or this build of torch has none.
+    """
     if isinstance(config.device_map, str) and _one_device(config.device_map):
-        return torch.device(config.device_map)
+        device = torch.device(config.device_map)
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ModelError(
+                f"device_map: {config.device_map} names a GPU that torch {torch.__version__} does not find here",
+                hint=f"it finds {torch.cuda.device_count()}; leave device_map out to take what there is",
+            )
+        return device
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
