@@ -172,6 +172,16 @@ def test_the_cache_folder_holds_the_same_model(release: Any, corrected: list[Res
     assert [response.text for response in second.answer(requests())] == [response.text for response in corrected]
 
 
+@pytest.mark.parametrize("change", [{"lora_scale": 0.25}, {"lora": "beside"}])
+def test_the_cache_folder_is_not_read_for_another_model(release: Any, change: dict[str, Any], tmp_path: Path) -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    mine = adapter(release, cache=tmp_path).loaded.language.get_parameter(name)
+    other = adapter(release, cache=tmp_path, **change).loaded
+    assert not other.reports[1].from_cache
+    if "lora_scale" in change:
+        assert not torch.allclose(other.language.get_parameter(name), mine, atol=1e-2)
+
+
 def test_visual_tokens_lie_where_the_layout_says(release: Any) -> None:
     assert check_geometry(adapter(release)) == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pixcore_segtoken import loading
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, both
 from pixcore_segtoken.loading import Source, load_weights, parameters_on_meta
@@ -159,6 +160,57 @@ def test_the_cache_is_read_until_the_sources_change(tmp_path: Path, official: di
     module = build()
     assert not load_weights(module, path, rules, cache=cache).from_cache
     check(module, official)
+
+
+def test_the_cache_depends_on_what_no_pattern_shows(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    path, cache = _wrapped_pth(tmp_path, official), tmp_path / "cache"
+
+    def doubled(scale: float) -> Small:
+        split = Split(r"shared", lambda match, tensor: [("left", tensor * scale), ("right", tensor)])
+        module = build()
+        load_weights(module, path, [split, *RULES], cache=cache, variant={"scale": scale})
+        return module
+
+    assert torch.equal(doubled(2.0).left, 2 * official["shared"])
+    assert torch.equal(doubled(3.0).left, 3 * official["shared"])
+    assert load_weights(build(), path, RULES, cache=cache, package="pixcore").from_cache is False
+    assert load_weights(build(), path, RULES, cache=cache, package="pixcore-transformers").from_cache is False
+    # A copy that another one replaced is gone.
+    assert len(list(cache.glob("*.safetensors"))) == 1
+
+
+def test_a_cache_whose_rewriting_was_cut_short(
+    tmp_path: Path, official: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_CACHE_FILE_BYTES", 8)  # a file for every tensor
+    other = {name: tensor + 1 for name, tensor in official.items()}
+    first, second, cache = _wrapped_pth(tmp_path, official), _old_pth(tmp_path, other), tmp_path / "cache"
+    load_weights(build(), first, RULES, cache=cache)
+    written = 0
+
+    def interrupted(tensors: dict[str, Tensor], file: Path) -> None:
+        nonlocal written
+        if written == 2:
+            raise KeyboardInterrupt
+        written += 1
+        save_file(tensors, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "save_file", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_weights(build(), second, RULES, cache=cache)
+    for source, tensors, from_cache in ((first, official, True), (second, other, False), (second, other, True)):
+        module = build()
+        assert load_weights(module, source, RULES, cache=cache).from_cache == from_cache
+        check(module, tensors)
+
+
+def test_a_checkpoint_is_not_overwritten_by_a_cache(tmp_path: Path, official: dict[str, Tensor]) -> None:
+    path = _safetensors(tmp_path, official)
+    index = path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(official, "model.safetensors")}))
+    with pytest.raises(CheckpointError, match="holds a checkpoint of its own"):
+        load_weights(build(), path, RULES, cache=path)
 
 
 def test_pickles_are_not_executed(tmp_path: Path) -> None:

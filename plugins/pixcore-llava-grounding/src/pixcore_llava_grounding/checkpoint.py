@@ -95,6 +95,7 @@ def _load_speaker(
         dtype=_DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16),
         device=device,
         cache=config.cache and config.cache / "speaker",
+        package="pixcore-llava-grounding",
     )
     return speaker.to(device), report
 
@@ -112,6 +113,7 @@ def _load_segmenter(
         dtype=torch.float32,
         device=device,
         cache=config.cache and config.cache / "segmenter",
+        package="pixcore-llava-grounding",
     )
     return segmenter.to(device), report
 

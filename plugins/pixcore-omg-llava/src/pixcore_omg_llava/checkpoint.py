@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,7 @@ def _load_language(
     content = json.loads((folder / "config.json").read_text())
     vocabulary = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (content["vocab_size"],))[0]
     llama = llama_config(content, vocabulary=vocabulary)
+    layout = GroupedLayout.of(llama)
     with parameters_on_meta():
         model = language_model(llama, adapters, config.lora).eval()
     dtype = _DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16)
@@ -136,11 +137,13 @@ def _load_language(
         [Source(finetuned), Source(folder)],
         [
             Ignore(r"projector(_text2vision)?\..+", "a projector"),
-            *rules(GroupedLayout.of(llama), adapters=adapters, lora=config.lora, dtype=dtype),
+            *rules(layout, adapters=adapters, lora=config.lora, dtype=dtype),
         ],
         dtype=dtype,
         device=device,
         cache=config.cache and config.cache / "language",
+        package="pixcore-omg-llava",
+        variant={"lora": config.lora, "lora_scale": config.lora_scale, "layout": astuple(layout)},
     )
     return model.to(device), report
 
@@ -168,6 +171,7 @@ def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int, device: torc
         dtype=torch.float32,
         device=device,
         cache=config.cache and config.cache / "eye",
+        package="pixcore-omg-llava",
     )
     eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary)))
     return eye.to(device), report

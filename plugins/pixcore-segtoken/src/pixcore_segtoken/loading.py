@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pixcore.versions import version_of
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, patterns_of
 
 _SHOWN = 5
 # Small, because safetensors copies a whole file's tensors while it writes them.
 _CACHE_FILE_BYTES = 1 << 30
+_INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def load_weights(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     cache: Path | None = None,
+    package: str = "pixcore-segtoken",
+    variant: Mapping[str, Any] | None = None,
 ) -> LoadReport:
     """Fill a module from official checkpoints.
 
@@ -95,7 +100,9 @@ def load_weights(
         dtype: Floating tensors are converted to it one by one; None keeps the file's.
         device: Where the tensors go.
         cache: A folder. If it holds the converted copy of these sources (same files, sizes, times,
-            rules and dtype), that is read instead; if not, it is written.
+            rules, dtype, code and variant), that is read instead; if not, it is written.
+        package: Distribution that the key map comes from: a copy that another version made is not read.
+        variant: What else the values depend on and no pattern shows, such as the scale of adapters; JSON.
 
     Returns:
         What was loaded and what was ignored, and why.
@@ -107,14 +114,15 @@ def load_weights(
     """
     sources = [Source(sources)] if isinstance(sources, Path) else sources
     sources = [sources] if isinstance(sources, Source) else list(sources)
-    fingerprint = _fingerprint(sources, rules, dtype)
-    if cache is not None and _cached_fingerprint(cache) == fingerprint:
+    if cache is None:
+        return _stream(module, sources, rules, dtype, device)
+    fingerprint = _fingerprint(sources, rules, dtype, package, variant or {})
+    if _cached_fingerprint(cache) == fingerprint:
         identity = (Rename("(.+)", r"\1"),)
         report = _stream(module, [Source(cache)], identity, dtype, device)
         return LoadReport(report.loaded, report.ignored, from_cache=True)
     report = _stream(module, sources, rules, dtype, device)
-    if cache is not None:
-        _write_cache(module, cache, fingerprint)
+    _write_cache(module, cache, fingerprint)
     return report
 
 
@@ -202,22 +210,56 @@ def _complaint(paths: Sequence[str], problems: Mapping[str, Sequence[str]]) -> C
     )
 
 
-def _fingerprint(sources: Sequence[Source], rules: Sequence[Rule], dtype: torch.dtype | None) -> str:
+def _fingerprint(
+    sources: Sequence[Source],
+    rules: Sequence[Rule],
+    dtype: torch.dtype | None,
+    package: str,
+    variant: Mapping[str, Any],
+) -> str:
     files = [
         (source.prefix, file.name, file.stat().st_size, file.stat().st_mtime_ns)
         for source in sources
         for file in shards(source.path)
     ]
-    patterns = [(type(rule).__name__, sorted(patterns_of(rule).values())) for rule in rules]
-    return hashlib.sha256(json.dumps([files, patterns, str(dtype)]).encode()).hexdigest()
+    key_map = [
+        (type(rule).__name__, sorted(patterns_of(rule).items()), rule.target if isinstance(rule, Rename) else "")
+        for rule in rules
+    ]
+    # What functions do to tensors shows in no pattern, but in the versions of the code that they are part of.
+    versions = [_version(name) for name in ("pixcore-segtoken", package)]
+    content = [files, key_map, str(dtype), versions, sorted(variant.items())]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version_of(metadata.distribution(package))
+    except metadata.PackageNotFoundError:  # an adapter in a lab's own script
+        return package
 
 
 def _cached_fingerprint(cache: Path) -> str | None:
-    index = cache / "model.safetensors.index.json"
-    return json.loads(index.read_text())["metadata"]["pixcore_sources"] if index.is_file() else None
+    """Whose copy the folder holds.
+
+    Raises:
+        CheckpointError: It holds some other checkpoint, which writing a copy would damage.
+    """
+    index = cache / _INDEX
+    if not index.is_file():
+        return None
+    fingerprint = json.loads(index.read_text()).get("metadata", {}).get("pixcore_sources")
+    if fingerprint is None:
+        raise CheckpointError(f"{cache} holds a checkpoint of its own", hint="set cache to a folder for this alone")
+    return str(fingerprint)
 
 
 def _write_cache(module: nn.Module, cache: Path, fingerprint: str) -> None:
+    """Write the converted copy beside the old one, let the index point to it, then delete the old one.
+
+    A copy whose writing was cut short at any place is no copy: until the index is replaced, in one step, it names the
+    old files, which are whole.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     files: list[dict[str, Tensor]] = [{}]
     size = 0
@@ -229,12 +271,13 @@ def _write_cache(module: nn.Module, cache: Path, fingerprint: str) -> None:
         files[-1][name] = tensor
     weight_map: dict[str, str] = {}
     for number, tensors in enumerate(files, 1):
-        file = f"model-{number:05d}-of-{len(files):05d}.safetensors"
+        file = f"converted-{fingerprint[:16]}-{number:05d}-of-{len(files):05d}.safetensors"
         # Cloned where a tensor is used twice: the format refuses shared memory.
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, cache / file)
         weight_map |= dict.fromkeys(tensors, file)
     content = {"metadata": {"pixcore_sources": fingerprint}, "weight_map": weight_map}
-    # The index last and at once: a cache whose writing was cut short is no cache.
-    partial = cache / "model.safetensors.index.json.partial"
+    partial = cache / f"{_INDEX}.partial"
     partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, cache / "model.safetensors.index.json")
+    os.replace(partial, cache / _INDEX)
+    for old in set(cache.glob("converted-*.safetensors")) - {cache / file for file in weight_map.values()}:
+        old.unlink()
