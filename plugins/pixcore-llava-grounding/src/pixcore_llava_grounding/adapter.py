@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.clip import centre_crop, centre_crop_box
 from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.mask_adapter import MaskAdapter
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
 
 from pixcore import masks
-from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_llava_grounding.checkpoint import Loaded, load
@@ -30,7 +27,7 @@ from pixcore_llava_grounding.states import seg_places, seg_states
 from pixcore_llava_grounding.text import PHRASE, PHRASE_END, SEG, PublishedText, chat
 
 
-class LlavaGrounding(ModelAdapter[LlavaGroundingConfig]):
+class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     """LLaVA-Grounding 7B as PixFoundation's `inference/infer_llavag.py` runs it.
 
     Each `<seg>` may match several regions or none; the response's mask unites them all under both fidelities. Under
@@ -38,29 +35,13 @@ class LlavaGrounding(ModelAdapter[LlavaGroundingConfig]):
     their markers and the others keep them. Under `corrected` logits are resized, and the text has no markers.
     """
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Text and masks."""
-        return frozenset({"text", "masks"})
-
-    @cached_property
-    def loaded(self) -> Loaded:
-        """The checkpoint, read when it is first needed."""
+    def load(self) -> Loaded:
+        """Read the checkpoint."""
         return load(self.config)
 
-    def close(self) -> None:
-        """Free the checkpoint's memory."""
-        self.__dict__.pop("loaded", None)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     @torch.inference_mode()
-    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        if extractor is not None:
-            raise ModelError("llava-grounding gives masks, not attention", hint="set extractor: null for this model")
-        if not requests:
-            return []
         speaker, tokenizer = self.loaded.speaker, self.loaded.tokenizer
         pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
         images = speaker.project(pixels.to(speaker.language.device))

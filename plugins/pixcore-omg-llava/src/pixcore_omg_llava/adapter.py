@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.mask_adapter import MaskAdapter
 from pixcore_segtoken.text import mask_spans
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
 
 from pixcore import masks
-from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_omg_llava.checkpoint import Loaded, load
@@ -30,7 +27,7 @@ from pixcore_omg_llava.text import AnswerText, chat
 from pixcore_omg_llava.tokenizer import IMAGE, SEG
 
 
-class OmgLlava(ModelAdapter[OmgLlavaConfig]):
+class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     """OMG-LLaVA 7B as PixFoundation's `inference/infer_omgllava.py` runs it, without its 4-bit weights.
 
     Under `published` the first [SEG]'s mask is the response's, all masks are cut from the top left of the padded
@@ -38,29 +35,13 @@ class OmgLlava(ModelAdapter[OmgLlavaConfig]):
     masks are cut where the image is and united, and the text is what was said.
     """
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Text and masks."""
-        return frozenset({"text", "masks"})
-
-    @cached_property
-    def loaded(self) -> Loaded:
-        """The release, read when it is first needed."""
+    def load(self) -> Loaded:
+        """Read the release."""
         return load(self.config)
 
-    def close(self) -> None:
-        """Free the weights' memory."""
-        self.__dict__.pop("loaded", None)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     @torch.inference_mode()
-    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        if extractor is not None:
-            raise ModelError("omg-llava gives masks, not attention", hint="set extractor: null for this model")
-        if not requests:
-            return []
         language, tokenizer = self.loaded.language, self.loaded.tokenizer
         # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
         seen = [self._look(request.image) for request in requests]

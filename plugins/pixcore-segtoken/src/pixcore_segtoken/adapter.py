@@ -6,9 +6,8 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from pixcore_transformers.loading import resolve
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore import masks
-from pixcore.components import AttentionExtractor, Capability, ModelAdapter
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Request, Response
@@ -27,6 +25,7 @@ from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_segtoken.mask_adapter import MaskAdapter
 from pixcore_segtoken.sam import longest_side
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
@@ -54,7 +53,7 @@ class Loaded:
     report: LoadReport
 
 
-class GroundedAdapter(ModelAdapter[ConfigT], Generic[ConfigT]):
+class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
     """Text and one mask for each [SEG].
 
     Under `published` the first mask is the response's, as PixFoundation's scripts save it, and a [SEG] in the question
@@ -81,14 +80,8 @@ class GroundedAdapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     def published_text(self, decoded: str) -> str:
         """The answer as the published script writes it, from prompt and answer decoded together."""
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Text and masks."""
-        return frozenset({"text", "masks"})
-
-    @cached_property
-    def loaded(self) -> Loaded:
-        """The checkpoint, read when it is first needed."""
+    def load(self) -> Loaded:
+        """Read the checkpoint and its CLIP tower."""
         folder = _folder(self.config.checkpoint, self.config)
         content = json.loads((folder / "config.json").read_text())
         tower = _folder(self.config.vision_tower or _named_tower(content, folder), self.config)
@@ -110,26 +103,22 @@ class GroundedAdapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             *tower_rules(_TOWER, "clip."),
         )
         sources = [Source(folder), Source(tower, _TOWER)]
-        report = load_weights(model, sources, rules, dtype=dtype, device=device, cache=self.config.cache)
+        report = load_weights(
+            model,
+            sources,
+            rules,
+            dtype=dtype,
+            device=device,
+            cache=self.config.cache,
+            package=type(self).__module__.partition(".")[0],
+        )
         tokenizer = PublishedTokenizer.from_folder(folder)
         if "[SEG]" not in tokenizer.added:
             raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
         return Loaded(model.to(device), tokenizer, tokenizer.added["[SEG]"], report)
 
-    def close(self) -> None:
-        """Free the checkpoint's memory."""
-        self.__dict__.pop("loaded", None)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        if extractor is not None:
-            raise ModelError(
-                f"{type(self).__name__} gives masks, not attention", hint="set extractor: null for this model"
-            )
-        if not requests:
-            return []
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
         answers = self.loaded.model.answer(
             prompts,

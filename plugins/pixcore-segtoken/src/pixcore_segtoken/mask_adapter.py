@@ -1,0 +1,53 @@
+"""What the adapters of all pixel-level systems have in common: read when needed, text and masks, no attention."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig
+from pixcore.errors import ModelError
+from pixcore.records import Request, Response
+
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+LoadedT = TypeVar("LoadedT")
+
+
+class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
+    """A checkpoint that is read when it is first needed and answers with text and masks."""
+
+    @abstractmethod
+    def load(self) -> LoadedT:
+        """Read the checkpoint."""
+
+    @abstractmethod
+    def respond(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer a batch of at least one request greedily."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Text and masks."""
+        return frozenset({"text", "masks"})
+
+    @cached_property
+    def loaded(self) -> LoadedT:
+        """The checkpoint, read when it is first needed."""
+        return self.load()
+
+    def close(self) -> None:
+        """Free the checkpoint's memory."""
+        self.__dict__.pop("loaded", None)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+        """Answer a batch greedily; see the class for what the fidelity changes."""
+        if extractor is not None:
+            raise ModelError(
+                f"{type(self).__name__} gives masks, not attention", hint="set extractor: null for this model"
+            )
+        return self.respond(requests) if requests else []
