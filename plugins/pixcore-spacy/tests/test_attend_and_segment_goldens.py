@@ -107,5 +107,6 @@ def test_what_differs_is_found(small, field, value, found):
 
 
 def test_a_folder_with_nothing_to_compare_is_a_mistake(tmp_path):
+    copy(FOLDER / "letters.json", tmp_path)
     with pytest.raises(DataError, match="holds nothing of"):
         load_set("attend-and-segment", tmp_path)
