@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
@@ -113,6 +114,13 @@ def looking(*columns: int) -> Response:
 
 class TestAttentionInside:
     def choose(self, sample: Any, response: Response, candidates: Sequence[Candidate], **options: Any) -> Any:
+        """With the maps that the propose stage keeps: without the mean over the tokens."""
+        if response.maps is not None:
+            centred = response.maps - response.maps.mean(axis=0)
+            candidates = [
+                one if one.group is None else replace(one, map=centred[list(one.group.tokens)].mean(axis=0))
+                for one in candidates
+            ]
         return AttentionInside(AttentionInsideConfig(**options)).select(sample, response, candidates)
 
     @pytest.mark.parametrize("normalise", ["difference", "ratio"])
@@ -140,9 +148,9 @@ class TestAttentionInside:
         chosen = self.choose(make_sample(), looking(3, 3), [make_candidate("a", (30, 40))])
         assert (chosen.outcome, chosen.score) == ("chosen", 0)
 
-    def test_responses_without_maps_are_named(self, make_sample, make_candidate, silent):
+    def test_candidates_without_maps_are_named(self, make_sample, make_candidate, silent):
         chosen = self.choose(make_sample(), silent, [make_candidate("a", (0, 9))])
-        assert (chosen.outcome, "no maps" in chosen.reason) == ("nothing", True)
+        assert (chosen.outcome, "has a map" in chosen.reason) == ("nothing", True)
 
     def test_no_candidates(self, make_sample, bar):
         assert self.choose(make_sample(), looking(1), []).outcome == "nothing"

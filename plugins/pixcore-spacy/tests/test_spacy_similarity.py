@@ -91,6 +91,16 @@ def test_below_the_threshold_the_object_is_absent():
     assert choose("an answer", far, threshold=0.2).outcome == "chosen"
 
 
+def test_a_strategy_may_have_rules_of_its_own():
+    """Both fidelities side by side in one run."""
+    three = [candidate("the boat"), candidate("a boat"), candidate("an owl")]
+    published = choose("boat", *three, fidelity=Fidelity.PUBLISHED)
+    config = SpacySimilarityConfig(pipeline=PIPELINE, fidelity=Fidelity.PUBLISHED)
+    own = SpacySimilarity(config, Context(fidelity=Fidelity.CORRECTED)).select(sample("boat"), Response(""), three)
+    assert own == published
+    assert own != choose("boat", *three)
+
+
 def test_only_negative_similarities_choose_nothing_as_published():
     blank = candidate("   ")  # -0.05 to "cat", by the published numbers
     assert choose("cat", blank, fidelity=Fidelity.PUBLISHED, threshold=None).outcome == "nothing"

@@ -18,30 +18,25 @@ from pixcore_selection.places import Place, all_places, not_empty
 class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
     """The mask that holds most of its phrase's relevance for its area.
 
-    A phrase's relevance is the mean of its tokens' maps, without the mean over all output tokens and cut off below 0,
-    brought to the image's size; a mask's score is the share of it inside the mask against the mask's share of the
-    image. Of equals the first wins; an empty mask, which would win over all that hold less than their share, is chosen
-    only where all are empty. The maps are the extractor's own: a run's other transforms are not applied.
+    A phrase's relevance is its candidate's map, on which its point was selected, cut off below 0 and brought to the
+    image's size; a mask's score is the share of it inside the mask against the mask's share of the image. Of equals the
+    first wins; an empty mask, which would win over all that hold less than their share, is chosen only where all are
+    empty.
     """
 
     needs_maps = True
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by relevance inside; a response without maps says nothing about it."""
+        """Choose by relevance inside; candidates without maps say nothing about it."""
         if not any(candidate.masks for candidate in candidates):
             return Selection.nothing("no candidates")
-        if response.maps is None or response.layout is None:
-            return Selection.nothing("the response has no maps: this strategy needs a model with attention")
-        maps = response.maps
-        if self.config.subtract_mean:
-            maps = maps - maps.mean(axis=0)
-        groups = {index: one.group for index, one in enumerate(candidates) if one.group is not None}
-        places = [place for place in all_places(candidates) if place[0] in groups]
-        if not places:
-            return Selection.nothing("no candidate says which tokens it belongs to")
+        maps = {index: one.map for index, one in enumerate(candidates) if one.map is not None}
+        places = [place for place in all_places(candidates) if place[0] in maps]
+        if not places or response.layout is None:
+            return Selection.nothing("no candidate has a map: this strategy needs a model with attention")
         scores: dict[Place, float] = {}
         for index, own in groupby(not_empty(candidates, places), key=lambda place: place[0]):
-            values = np.clip(maps[list(groups[index].tokens)].mean(axis=0), 0, None)
+            values = np.clip(maps[index], 0, None)
             rles = candidates[index].masks
             relevance = np.clip(response.layout.to_image(values, masks.size_of(rles[0])), 0, None)
             for place in own:

@@ -40,11 +40,9 @@ class AttentionInsideConfig(Config):
     Attributes:
         normalise: How a mask's area counts against the share of relevance inside: `difference` subtracts its share of
             the image, `ratio` divides by it. The ratio is highest for the smallest masks at a peak.
-        subtract_mean: Whether the mean over all output tokens is subtracted first, as before a point is selected.
     """
 
     normalise: Literal["difference", "ratio"] = "difference"
-    subtract_mean: bool = True
 
 
 class EmbeddingConfig(Config):

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
+from pixcore.records import Fidelity
 
 _ABSENT = "absent"
 _END = 1 << 20  # of a large file so many bytes are hashed
@@ -24,6 +25,17 @@ class PipelineConfig(Config):
     """
 
     pipeline: str = "en_core_web_lg"
+
+    def ready(self) -> None:
+        """See that the pipeline is there.
+
+        Raises:
+            ModelError: It is not.
+        """
+        if _pipeline_version(self.pipeline) == _ABSENT:
+            from pixcore_spacy.pipelines import load  # imports spaCy, which then says what is missing
+
+            load(self.pipeline)
 
     def fingerprint(self) -> str:
         """The versions of spaCy and of the pipeline; of a folder a hash of its files (of large ones size and end)."""
@@ -48,10 +60,12 @@ class SpacySimilarityConfig(PipelineConfig):
     Attributes:
         threshold: Below it the object is taken for absent; null: never, as in the first version of PixFoundation.
         mask: Which of the chosen candidate's masks; null: by `fidelity`, `last` (published) or `best-score`.
+        fidelity: Whose rules; null: the run's. So that both can stand in one table.
     """
 
     threshold: float | None = Field(default=0.7, ge=-1, le=1)
     mask: MaskRule | None = None
+    fidelity: Fidelity | None = None
 
 
 def _pipeline_version(pipeline: str) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixcore.candidates import pick_mask
 from pixcore.components import Context, SelectionStrategy
-from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig
 from pixcore_spacy.pipelines import load_for_similarity
 
@@ -76,7 +76,7 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
-        published = self.context.published
+        published = (self.config.fidelity or self.context.fidelity) is Fidelity.PUBLISHED
         expression = sample.expression
         if published and sample.released_expression is not None:
             expression = sample.released_expression
