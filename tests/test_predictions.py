@@ -10,7 +10,8 @@ import pytest
 
 from pixcore import masks
 from pixcore.errors import DataError
-from pixcore.predictions import prediction_line, write_predictions
+from pixcore.evaluation import evaluate
+from pixcore.predictions import prediction_line
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -27,7 +28,6 @@ from pixcore.records import (
 from pixcore.rescoring import PredictionsFile
 from pixcore.results import ProtocolResult, SampleResult
 from pixcore.scoring import OWN_MASKS, RowSpec, score_sample
-from pixcore.summary import summarise
 
 SIZE = (9, 7)
 NO_IMAGE = Image(lambda: b"", "none", SIZE)
@@ -210,15 +210,18 @@ ROWS = (
 @pytest.mark.parametrize("fidelity", Fidelity)
 def test_a_runs_own_predictions_give_its_own_figures(path: Path, fidelity: Fidelity) -> None:
     results = list(run_results(np.random.default_rng(7)))
-    write_predictions(path, results, ROWS)
+    lines = [prediction_line(one.sample, outcome, ROWS) for one in results for outcome in one.results.values()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     file = PredictionsFile(path, lambda: SAMPLES, fidelity=fidelity)
     assert file.rows == ROWS
     again = list(file)
     for before, after in zip(results, again, strict=True):
         for protocol, outcome in before.results.items():
             assert after.results[protocol].scores == outcome.scores
-    figures = [summarise(found, ROWS, benchmark="b", model="m", fidelity=fidelity).rows for found in (results, again)]
-    assert figures[0] == figures[1]
+    before, after = (
+        evaluate(found, ROWS, benchmark="b", model="m", fidelity=fidelity).document() for found in (results, again)
+    )
+    assert before == after
 
 
 def test_a_line_holds_what_the_format_says(path: Path) -> None:

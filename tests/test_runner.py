@@ -27,6 +27,18 @@ def test_a_second_run_computes_nothing(workplace):
     assert (workplace.folder / "out" / "predictions.jsonl").read_bytes() == report
 
 
+def test_what_a_later_stage_lacks_is_told_before_the_first_answer(workplace):
+    log = workplace.folder / "log"
+    changes = {"model": {"name": "toy", "log": str(log)}, "masks": {"name": "toy-squares", "weights": "gone.bin"}}
+    failed = workplace("run", str(workplace.config(**changes)), status=2)
+    assert failed.stderr.strip().splitlines()[-1] == "error: there are no toy weights gone.bin (make some)"
+    assert not lines(log)
+    (workplace.folder / "gone.bin").touch()
+    workplace("run", str(workplace.config(**changes)))
+    (workplace.folder / "gone.bin").unlink()
+    workplace("run", str(workplace.config(**changes)))  # nothing is left to compute, so nothing is missing
+
+
 def test_another_strategy_runs_no_model_and_no_generator(workplace):
     log = workplace.folder / "log"
     model = {"name": "toy", "log": str(log)}

@@ -10,12 +10,13 @@ from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
+from pixcore.evaluation import evaluate
 from pixcore.intervals import draws, interval, resampled_ratios
 from pixcore.masks import EmptyMaskPolicy
 from pixcore.records import Candidate, Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
 from pixcore.results import ProtocolResult, SampleResult
 from pixcore.scoring import OWN_MASKS, RowSpec, candidate_ious, score_protocol, score_result, score_sample
-from pixcore.summary import harmonic_score, summarise
+from pixcore.summary import harmonic_score
 
 SIZE = (12, 8)
 NO_IMAGE = Image(lambda: b"", "none", SIZE)
@@ -120,7 +121,7 @@ def decoded_iou(result: SampleResult, protocol: Protocol) -> float:
 def test_the_table_is_plain_arithmetic() -> None:
     results = random_results(np.random.default_rng(1), 30, [ORACLE])
     for fidelity in Fidelity:
-        summary = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=fidelity)
+        summary = evaluate(results, [ORACLE], benchmark="b", model="m", fidelity=fidelity).summary
         figures = summary.rows[0].figures
         for name, protocol in {"A†": Protocol.QUESTION, "A": Protocol.LETTER}.items():
             right = np.array([result.results[protocol].verdict.correct for result in results])  # type: ignore[union-attr]
@@ -141,7 +142,7 @@ def test_the_table_is_plain_arithmetic() -> None:
 
 def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:
     results = random_results(np.random.default_rng(2), 20, [ORACLE])
-    figures = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).rows[0].figures
+    figures = evaluate(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary.rows[0].figures
     overlap = union = said = noticed = 0
     ious = []
     for result in results:
@@ -165,7 +166,7 @@ def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:
 def test_a_failure_is_no_empty_prediction() -> None:
     absent = sample("1", np.zeros((8, 12), bool))
     failed = score_sample(absent, {Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "?", error="broke")}, [ORACLE])
-    summary = summarise([failed], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    summary = evaluate([failed], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.failed == 1
     assert summary.rows[0].figures["absence recall"].value == 0.0
     assert "absence precision" not in summary.rows[0].figures
@@ -173,7 +174,7 @@ def test_a_failure_is_no_empty_prediction() -> None:
 
 def test_a_pair_without_its_partner_is_left_out_and_noted() -> None:
     results = random_results(np.random.default_rng(3), 3, [ORACLE])[:5]
-    summary = summarise(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    summary = evaluate(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].n == 2
     assert any("pair" in note for note in summary.notes)
 
@@ -181,7 +182,7 @@ def test_a_pair_without_its_partner_is_left_out_and_noted() -> None:
 def test_an_unjudged_answer_is_wrong_and_said() -> None:
     outcome = ProtocolResult(Protocol.LETTER, "?", Response("x"), verdict=Verdict(None))
     result = score_sample(sample("1", None), {Protocol.LETTER: outcome}, [ORACLE])
-    summary = summarise([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    summary = evaluate([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].value == 0.0
     assert any("judged" in note for note in summary.notes)
 

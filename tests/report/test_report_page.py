@@ -176,6 +176,13 @@ def test_nothing_is_wider_than_the_window(open_report: Callable[..., Page], make
     assert page.complaints == []
 
 
+def test_the_navigation_breaks_no_word_on_a_phone(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(0)], width=375)
+    lines = page.tab.evaluate("[...document.querySelectorAll('nav a')].map(link => link.getClientRects().length)")
+    assert lines
+    assert set(lines) == {1}
+
+
 def test_only_cards_near_the_screen_are_drawn(open_report: Callable[..., Page], make_result: Make) -> None:
     page = open_report([make_result(n) for n in range(60)])
     for place in (0, 59, 30):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pixcore.components import Config, ModelConfig
+from pixcore.errors import ModelError
 from pixcore.records import Protocol
 
 
@@ -39,3 +40,18 @@ class ToyBoxesConfig(Config):
     size: tuple[int, int] = (40, 24)
     folder: Path | None = None
     twice: bool = False
+
+
+class ToySquaresConfig(Config):
+    """Options of the toy generator.
+
+    Attributes:
+        weights: A file that has to be there.
+    """
+
+    weights: Path | None = None
+
+    def ready(self) -> None:
+        """See that the file is there."""
+        if self.weights is not None and not self.weights.exists():
+            raise ModelError(f"there are no toy weights {self.weights}", hint="make some")

@@ -30,7 +30,12 @@ def register_point_selectors(register):
 
 @hookimpl
 def register_mask_generators(register):
-    register("toy-squares", "toy_pixcore.components:ToySquares", summary="three squares around a point")
+    register(
+        "toy-squares",
+        "toy_pixcore.components:ToySquares",
+        config="toy_pixcore.config:ToySquaresConfig",
+        summary="three squares around a point",
+    )
     register("toy-unsure", "toy_pixcore.components:ToyUnsure", summary="the same with scores that are no numbers")
 
 
