@@ -1,4 +1,6 @@
-"""The arrays of OpenSeeD and of LLaVA-Grounding's loop, computed by this port: systems `openseed`, `llavag_loop`.
+"""The arrays of OpenSeeD and of LLaVA-Grounding's loop, computed by this port.
+
+Systems `openseed` and `llavag_loop`, or `llava-grounding` for both.
 
 The port runs in float64, so that what is left is the published run's own rounding; its float32 rounding is held by the
 tests.
@@ -7,11 +9,14 @@ tests.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pixcore_segtoken.checkpoint import read
 from pixcore_segtoken.keymap import llama_rules
 from pixcore_segtoken.language import generate
@@ -27,51 +32,69 @@ from pixcore_llava_grounding.openseed import OpenSeed, match_probability, region
 from pixcore_llava_grounding.query_decoder import Detections, Memory
 from pixcore_llava_grounding.sizes import OpenSeedSizes
 from pixcore_llava_grounding.states import seg_places, seg_states
-from pixcore_llava_grounding.text import drop_empty_phrases
-
-KEYS = (
-    "*.backbone.res*",
-    "*.enc.layer*",
-    "*.pix.mask_features",
-    "*.two_stage.proposals",
-    "*.two_stage.topk_index",
-    "*.dec.layer*.raw",
-    "*.dec.ref*",
-    "*.pred_logits",
-    "*.pred_masks",
-    "*.pred_boxes",
-    "*.prob",
-    "*.matched",
-    "*.masks_bits",
-    "*.pf_union",
-)
-
+from pixcore_llava_grounding.text import MARKERS, drop_empty_phrases
 
 LOOP_HEADS, LOOP_EPS = 4, 1e-5
-"""Attention heads and norm epsilon of the loop's tiny Llama, found by trying: its config.json does not say."""
+"""Attention heads and norm epsilon of the loop's tiny Llama, found by trying: the given config.json does not say."""
+
+
+def prepare(folder: Path) -> GoldenSet:
+    """Prepare a set of either part of LLaVA-Grounding: `openseed` or `llavag_loop`, told apart by its config."""
+    config = json.loads((folder / "config.json").read_text())
+    return openseed(folder) if "images" in config["tiny"] else llavag_loop(folder)
 
 
 def openseed(folder: Path, dtype: torch.dtype = torch.float64) -> GoldenSet:
     """Prepare an `openseed` set: from Swin to masks, PixFoundation's post-processing and text filter."""
     config = json.loads((folder / "config.json").read_text())
-    inputs = load_arrays(folder / "inputs.npz")
-    tiny = config["tiny"]
+    counts = {image: settings["states"] for image, settings in config["tiny"]["images"].items()}
+    inputs, expected = load_arrays(folder / "inputs.npz"), load_arrays(folder / "outputs.npz")
     shapes = {name.removeprefix(OPENSEED): tuple(tensor.shape) for name, tensor in read(folder / "state.safetensors")}
-    with parameters_on_meta():
-        model = OpenSeed(OpenSeedSizes.from_shapes(shapes, queries=tiny["queries"]))
-    load_weights(model, folder / "state.safetensors", openseed_rules(), dtype=dtype)
-    model.eval()
-    collector = Collector(load_arrays(folder / "outputs.npz"))
-    states = torch.from_numpy(inputs["text_states"]).to(dtype)
+    sizes = OpenSeedSizes.from_shapes(shapes, queries=config["tiny"]["queries"])
+
+    def checks() -> Iterator[Check]:
+        with parameters_on_meta():
+            model = OpenSeed(sizes)
+        load_weights(model, folder / "state.safetensors", openseed_rules(), dtype=dtype)
+        yield from _checks(model.eval(), counts, config["matching_threshold"], inputs, expected)
+
+    keys = [key for image in counts for key in _image_keys(image, counts[image], sizes)]
+    return GoldenSet(checks(), keys, expected)
+
+
+def _image_keys(image: str, counts: Sequence[int], sizes: OpenSeedSizes) -> Iterator[str]:
+    yield from (f"{image}.backbone.res{level + 2}" for level in range(len(sizes.depths)))
+    # Of the encoder's layers only the last is stored for every image.
+    yield from (f"{image}.enc.layer{sizes.encoder_layers - 1}", f"{image}.pix.mask_features")
+    yield f"{image}.two_stage.proposals"
+    for start in (f"{image}.t{count}" for count in counts):
+        yield from (f"{start}.dec.layer{layer}.raw" for layer in range(sizes.decoder_layers))
+        yield from (f"{start}.dec.ref{layer}" for layer in range(sizes.decoder_layers + 1))
+        yield from (f"{start}.{key}" for key in ("two_stage.topk_index", "pred_logits", "pred_masks", "pred_boxes"))
+        yield from (f"{start}.{key}" for key in ("prob", "pf_union"))
+    for count in counts:
+        yield from (f"{image}.t{count}.state{row}.{key}" for row in range(count) for key in ("matched", "masks_bits"))
+
+
+def _checks(
+    model: OpenSeed,
+    counts: Mapping[str, Sequence[int]],
+    threshold: float,
+    inputs: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, NDArray[Any]],
+) -> Sequence[Check]:
+    collector = Collector(expected)
+    states = torch.from_numpy(inputs["text_states"]).to(model.query_decoder.class_embed)
     with torch.inference_mode():
-        for image, settings in tiny["images"].items():
-            own = collector.under(image)
-            memory = _check_image(model, torch.from_numpy(inputs[f"{image}.model_rgb"])[None], own)
-            height, width = inputs[f"{image}.raw_rgb"].shape[:2]
-            for count in settings["states"]:
-                found = _check_decoder(model, memory, states[None, :count], own.under(f"t{count}"))
-                _check_regions(found, (width, height), config["matching_threshold"], own.under(f"t{count}"))
-    return GoldenSet(collector.checks, KEYS, collector.expected)
+        for image in counts:
+            with collector.part(image) as own:
+                memory = _check_image(model, torch.from_numpy(inputs[f"{image}.model_rgb"])[None], own)
+                height, width = inputs[f"{image}.raw_rgb"].shape[:2]
+                for count in counts[image]:
+                    with own.part(f"t{count}") as answer:
+                        found = _check_decoder(model, memory, states[None, :count], answer)
+                        _check_regions(found, (width, height), threshold, answer)
+    return collector.checks
 
 
 def _check_image(model: OpenSeed, pixels: Tensor, collector: Collector) -> Memory:
@@ -142,43 +165,61 @@ def _check_regions(found: Detections, size: tuple[int, int], threshold: float, c
     keep("pf_union", union([to_image(state.masks, size) for state in states], size), flips=near)
     keep("filtered.pf_union", union([to_image(state.masks, size) for state in matched], size), flips=near)
     keep("pf_filtered_count", np.asarray([len(state.matched) for state in matched]))
-    phrases = "".join(f" <g_s> thing{index} <g_e> <seg>" for index in range(len(states)))
-    filtered = drop_empty_phrases(f"The{phrases} end.", [not len(state.matched) for state in states])
-    keep("pf_filtered_text", np.asarray(filtered))
+    _check_text([not len(state.matched) for state in states], collector)
+
+
+def _check_text(empty: Sequence[bool], collector: Collector) -> None:
+    """Filter the given sets' text; a set with other words filtered another text, which it does not hold."""
+    phrases = "".join(f" <g_s> thing{index} <g_e> <seg>" for index in range(len(empty)))
+    text = f"The{phrases} end."
+    stored = str(collector.expected.get(f"{collector.prefix}pf_filtered_text", ""))
+    if _words(stored) == _words(text):
+        collector.keep("pf_filtered_text", np.asarray(drop_empty_phrases(text, empty)))
+
+
+def _words(text: str) -> list[str]:
+    return re.sub("|".join(MARKERS), " ", text).split()
 
 
 def llavag_loop(folder: Path) -> GoldenSet:
-    """Prepare an `llavag_loop` set for `pixcore.testing.goldens`."""
+    """Prepare an `llavag_loop` set: the tokens of the greedy loop, and the states it keeps."""
     config = json.loads((folder / "config.json").read_text())
-    expected = load_arrays(folder / "outputs.npz")
+    words, seg_id, ending = config["words"], config["seg_id"], config["eos_text"]
     prompts = torch.from_numpy(load_arrays(folder / "inputs.npz")["inputs_embeds"]).double()
-    shapes = {name: tuple(tensor.shape) for name, tensor in read(folder / "state.safetensors")}
-    with parameters_on_meta():
-        model = LlamaForCausalLM(_llama(config, shapes))
-    load_weights(model, folder / "state.safetensors", llama_rules("model.", ""), dtype=torch.float64)
-    words = config["words"]
-    (answer,) = generate(
-        model.eval(),
-        list(prompts),
-        max_new_tokens=1000,
-        stop=lambda ids: config["eos_text"] in " ".join(words[token] for token in ids),
-    )
-    states = seg_states(seg_places(answer.token_ids, config["seg_id"]), answer.states)
-    checks = [
-        Check("output_ids", np.asarray(answer.token_ids)),
-        Check("seg_states", states[None].numpy(), atol=2e-5, rtol=1e-4),
-    ]
-    return GoldenSet(checks, ("output_ids", "seg_states"), expected)
+
+    def checks() -> Iterator[Check]:
+        shapes = {name: tuple(tensor.shape) for name, tensor in read(folder / "state.safetensors")}
+        with parameters_on_meta():
+            model = LlamaForCausalLM(_llama(config, shapes)).eval()
+        load_weights(model, folder / "state.safetensors", llama_rules("model.", ""), dtype=torch.float64)
+        (answer,) = generate(
+            model,
+            list(prompts),
+            max_new_tokens=1000,
+            stop=lambda ids: ending in " ".join(words[token] for token in ids),
+        )
+        yield Check("output_ids", np.asarray(answer.token_ids))
+        states = seg_states(seg_places(answer.token_ids, seg_id), answer.states)
+        yield Check("seg_states", states[None].numpy(), atol=2e-5, rtol=1e-4)
+
+    return GoldenSet(checks(), ("output_ids", "seg_states"), load_arrays(folder / "outputs.npz"))
 
 
-def _llama(config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> LlamaConfig:
-    tiny = config["tiny"]
+def _llama(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> LlamaConfig:
+    """The loop's Llama: what config.json says under transformers' names, the rest from the weights' shapes."""
+    said = {**config, **config["tiny"]}
+    vocabulary, hidden = shapes["model.embed_tokens.weight"]
+    layer = "model.layers.0."
+    rows = {part: shapes[f"{layer}self_attn.{part}_proj.weight"][0] for part in "qk"}
+    heads = said.get("num_attention_heads", LOOP_HEADS)
+    head_dim = said.get("head_dim", rows["q"] // heads)
     return LlamaConfig(
-        vocab_size=tiny["vocab"],
-        hidden_size=tiny["hidden"],
-        intermediate_size=tiny["inter"],
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=shapes[f"{layer}mlp.gate_proj.weight"][0],
         num_hidden_layers=sum(name.endswith(".input_layernorm.weight") for name in shapes),
-        num_attention_heads=tiny.get("heads", LOOP_HEADS),
-        num_key_value_heads=tiny.get("heads", LOOP_HEADS),
-        rms_norm_eps=tiny.get("eps", LOOP_EPS),
+        num_attention_heads=rows["q"] // head_dim,
+        num_key_value_heads=said.get("num_key_value_heads", rows["k"] // head_dim),
+        head_dim=head_dim,
+        rms_norm_eps=said.get("rms_norm_eps", LOOP_EPS),
     )

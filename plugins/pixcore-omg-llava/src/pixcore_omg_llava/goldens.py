@@ -1,4 +1,4 @@
-"""The arrays of OMG-Seg, the projectors and the [SEG] masks, computed by this port: golden system `omg`.
+"""The arrays of OMG-Seg, the projectors and the [SEG] masks, computed by this port: golden systems `omg`, `omg-llava`.
 
 The port runs in float64, so that what is left is the published run's own rounding; its float32 rounding is held by the
 tests.
@@ -7,8 +7,8 @@ tests.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from pixcore_segtoken.loading import load_weights, parameters_on_meta
 from pixcore_segtoken.recording import Collector, packed_bits, recorded_inputs, recorded_outputs
 from torch import Tensor
 
-from pixcore.testing.goldens import GoldenSet, load_arrays
+from pixcore.testing.goldens import Check, GoldenSet, load_arrays
+from pixcore_omg_llava.goldens_language import internlm2
 from pixcore_omg_llava.keymap import PERCEPTION, perception_rules, projector_rules
 from pixcore_omg_llava.masks import app_crop, corner_crop, cut, square_logits
 from pixcore_omg_llava.model import Eye
@@ -31,48 +32,75 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 
 Arrays = Mapping[str, NDArray[Any]]
 
-KEYS = (
-    "*.backbone.level*",
-    "*.enc.layer*",
-    "*.pix.mask_features",
-    "*.dec.layer*",
-    "*.pred_last.*",
-    "*.visual.tokens",
-    "*.visual.attn_mask",
-    "*.projector.image*",
-    "*.t2v",
-    "*.mask_list",
-)
-OPTIONAL_KEYS = ("*.post.*", "segrule.*")
-"""Key arrays where a set has any: post-processing needs a case that starts from an original image."""
+
+def prepare(folder: Path) -> GoldenSet:
+    """Prepare a set of either part of OMG-LLaVA: `omg` or `internlm2`, told apart by its config."""
+    config = json.loads((folder / "config.json").read_text())
+    return omg(folder) if "cases" in config["tiny"] else internlm2(folder)
 
 
 def omg(folder: Path, dtype: torch.dtype = torch.float64) -> GoldenSet:
     """Prepare an `omg` set: backbone, decoders, tokens, projector, [SEG] masks, both crops."""
-    config = json.loads((folder / "config.json").read_text())
-    inputs = load_arrays(folder / "inputs.npz")
-    tiny = config["tiny"]
+    cases = list(json.loads((folder / "config.json").read_text())["tiny"]["cases"])
+    inputs, expected = load_arrays(folder / "inputs.npz"), load_arrays(folder / "outputs.npz")
     shapes = {name: tuple(tensor.shape) for name, tensor in read(folder / "state.safetensors")}
     perception = {name.removeprefix(PERCEPTION): shape for name, shape in shapes.items() if name.startswith(PERCEPTION)}
     sizes = PerceptionSizes.from_shapes(perception)
-    with parameters_on_meta():
-        eye = Eye(sizes, hidden=shapes["projector.model.seperate_embed.weight"][1])
-    load_weights(eye, folder / "state.safetensors", [*perception_rules(), *projector_rules()], dtype=dtype)
-    eye.eval()
+
+    def checks() -> Iterator[Check]:
+        with parameters_on_meta():
+            eye = Eye(sizes, hidden=shapes["projector.model.seperate_embed.weight"][1])
+        load_weights(eye, folder / "state.safetensors", [*perception_rules(), *projector_rules()], dtype=dtype)
+        yield from _checks(eye.eval(), cases, inputs, expected)
+
+    keys = [key for case in cases for key in _case_keys(case, sizes, inputs)]
+    if "segrule.sequence" in inputs:
+        keys += ["segrule.picked_rows", "segrule.picked"]
+    return GoldenSet(checks(), keys, expected)
+
+
+def _case_keys(case: str, sizes: PerceptionSizes, inputs: Arrays) -> Iterator[str]:
+    layers = range(sizes.decoder_layers)
+    yield from (f"{case}.backbone.level{level}" for level in range(len(sizes.backbone_widths)))
+    # Of the encoder a set has the last layer only.
+    yield from (f"{case}.enc.layer{sizes.encoder_layers - 1}", f"{case}.pix.mask_features")
+    yield from (f"{case}.dec.layer{layer}.{key}" for layer in layers for key in ("query", "attn_mask_bits"))
+    yield from (f"{case}.{key}" for key in ("pred_last.cls_and_iou", "pred_last.masks"))
+    yield from (f"{case}.{key}" for key in ("visual.tokens", "visual.attn_mask"))
+    yield from (f"{case}.projector.image{index}" for index in range(len(inputs[f"{case}.pixel_values"])))
+    for name in _state_sets(case, inputs):
+        yield from (f"{name}.t2v", f"{name}.mask_list")
+        yield from (f"{name}.dec.layer{layer}.query" for layer in layers)
+        # Post-processing starts from an original image.
+        if f"{case}.raw_rgb" in inputs:
+            for mask in range(len(inputs[f"{name}.llm_hidden"])):
+                yield from (f"{name}.post.{crop}.mask{mask}" for crop in ("app_center_crop", "pf_topleft_crop"))
+
+
+def _state_sets(case: str, inputs: Arrays) -> list[str]:
+    """Names of the sets of language states that a case has: `sq.n1`, `sq.n3`."""
+    ending = ".llm_hidden"
+    return [name.removesuffix(ending) for name in inputs if name.startswith(f"{case}.") and name.endswith(ending)]
+
+
+def _checks(eye: Eye, cases: Sequence[str], inputs: Arrays, expected: Arrays) -> Sequence[Check]:
     decoder = eye.perception.query_decoder
     decoder.set_vocabulary(torch.from_numpy(inputs["ov_class_embed"]))
     decoder.logit_scale = float(inputs["logit_scale_buffer"])
-    collector = Collector(load_arrays(folder / "outputs.npz"))
+    collector = Collector(expected)
     with torch.inference_mode():
-        for case in tiny["cases"]:
-            pixels = torch.from_numpy(inputs[f"{case}.pixel_values"]).to(dtype)
-            memory = _check_pixel_decoder(eye.perception, pixels, collector.under(case))
-            _check_decoder(eye.perception, memory, collector.under(case))
-            _check_tokens(eye, pixels, collector.under(case))
-            _check_states(eye, memory, inputs, case, collector)
-    _check_segrule(inputs, collector)
-    present = [key for key in OPTIONAL_KEYS if any(fnmatchcase(name, key) for name in collector.expected)]
-    return GoldenSet(collector.checks, [*KEYS, *present], collector.expected)
+        for case in cases:
+            with collector.part(case) as own:
+                pixels = torch.from_numpy(inputs[f"{case}.pixel_values"]).to(eye.projector.separator.weight)
+                memory = _check_pixel_decoder(eye.perception, pixels, own)
+                _check_decoder(eye.perception, memory, own)
+                _check_tokens(eye, pixels, own)
+                for name in _state_sets(case, inputs):
+                    with collector.part(name) as states:
+                        _check_states(eye, memory, inputs, case, name, states)
+    with collector.part("segrule") as own:
+        _check_segrule(inputs, own)
+    return collector.checks
 
 
 def _check_pixel_decoder(perception: Perception, pixels: Tensor, collector: Collector) -> ImageMemory:
@@ -102,7 +130,9 @@ def _check_decoder(perception: Perception, memory: ImageMemory, collector: Colle
     query = decoder.query_feat.weight.expand(batch, -1, -1)
     for level, feature in enumerate(memory.pyramid):
         size = (feature.shape[-2], feature.shape[-1])
-        keep(f"dec.key_pos_level{level}", decoder.memory_position(size, query)[None])
+        position = decoder.memory_position(size, query).expand(batch, -1, -1)
+        # The same for every image; a set stores it once, or once for each.
+        keep(f"dec.key_pos_level{level}", position, unpack=partial(np.broadcast_to, shape=tuple(position.shape)))
 
     def watch(index: int, blocked: Tensor) -> None:
         keep(f"dec.layer{index}.attn_mask_bits", blocked, unpack=packed_bits(tuple(blocked.shape)))
@@ -133,22 +163,19 @@ def _check_tokens(eye: Eye, pixels: Tensor, collector: Collector) -> None:
         keep(f"projector.image{index}.valid_query_index", tokens.owner[index].unique())
 
 
-def _check_states(eye: Eye, memory: ImageMemory, inputs: Arrays, case: str, collector: Collector) -> None:
+def _check_states(eye: Eye, memory: ImageMemory, inputs: Arrays, case: str, name: str, collector: Collector) -> None:
     decoder = eye.perception.query_decoder
-    endings = (name for name in inputs if name.startswith(f"{case}.") and name.endswith(".llm_hidden"))
-    for name in (ending.removesuffix(".llm_hidden") for ending in endings):
-        own = collector.under(name)
-        projected = eye.state_projector(torch.from_numpy(inputs[f"{name}.llm_hidden"]).to(memory.mask_features.dtype))
-        images = torch.from_numpy(inputs[f"{name}.batch_idxs"])
-        with recorded_outputs(dict(decoder.layers.named_children())) as layers:
-            masks = decoder.masks_of_states(projected, memory.select(images))
-        own.keep("t2v", projected)
-        own.keep("mask_list", torch.stack(masks))
-        for layer, output in layers.items():
-            own.keep(f"dec.layer{layer}.query", output)
-        if f"{case}.raw_rgb" in inputs:
-            height, width = inputs[f"{case}.raw_rgb"].shape[:2]
-            _check_crops(square_logits(masks[-1], max(width, height)), (width, height), own.under("post"))
+    projected = eye.state_projector(torch.from_numpy(inputs[f"{name}.llm_hidden"]).to(memory.mask_features))
+    images = torch.from_numpy(inputs[f"{name}.batch_idxs"])
+    with recorded_outputs(dict(decoder.layers.named_children())) as layers:
+        masks = decoder.masks_of_states(projected, memory.select(images))
+    collector.keep("t2v", projected)
+    collector.keep("mask_list", torch.stack(masks))
+    for layer, output in layers.items():
+        collector.keep(f"dec.layer{layer}.query", output)
+    if f"{case}.raw_rgb" in inputs:
+        height, width = inputs[f"{case}.raw_rgb"].shape[:2]
+        _check_crops(square_logits(masks[-1], max(width, height)), (width, height), collector.under("post"))
 
 
 def _check_crops(square: Tensor, size: tuple[int, int], collector: Collector) -> None:
@@ -168,5 +195,5 @@ def _check_segrule(inputs: Arrays, collector: Collector) -> None:
         return
     prompt_length, seg_id = int(inputs["segrule.prompt_len"]), int(inputs["segrule.seg_id"])
     rows = state_rows(inputs["segrule.sequence"].tolist(), seg_id, prompt_length=prompt_length)
-    collector.keep("segrule.picked_rows", np.asarray(rows))
-    collector.keep("segrule.picked", inputs["segrule.last_hidden_flat"][rows])
+    collector.keep("picked_rows", np.asarray(rows))
+    collector.keep("picked", inputs["segrule.last_hidden_flat"][rows])

@@ -157,15 +157,16 @@ def _wrap(owner: nn.Module, name: str, adapters: Adapters) -> None:
 
 
 def merged(weight: Tensor, down: Tensor, up: Tensor, scale: float, dtype: torch.dtype | None = None) -> Tensor:
-    """`weight + scale * up @ down`, computed in float32 and returned in `dtype`, or the weight's own.
+    """`weight + scale * up @ down`, computed in float32 or wider and returned in `dtype`, or the weight's own.
 
     Some rows at a time: in float32 the output projection alone would take a tenth of the whole model's memory, thrice.
     """
     result = torch.empty_like(weight, dtype=dtype)
-    narrow = down.float()
+    wide = torch.promote_types(result.dtype, torch.float32)
+    narrow = down.to(wide)
     for rows in range(0, len(weight), _ROWS):
         part = slice(rows, rows + _ROWS)
-        result[part] = torch.addmm(weight[part].float(), up[part].float(), narrow, alpha=scale)
+        result[part] = torch.addmm(weight[part].to(wide), up[part].to(wide), narrow, alpha=scale)
     return result
 
 

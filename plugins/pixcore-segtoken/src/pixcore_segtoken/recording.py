@@ -70,6 +70,14 @@ class Collector:
         """The same collector for names that start with `name` and a dot."""
         return Collector(self.expected, self.checks, f"{self.prefix}{name}.")
 
+    @contextmanager
+    def part(self, name: str) -> Iterator[Collector]:
+        """Likewise, for a part that may fail: its exception then becomes a check, and the next part can follow."""
+        try:
+            yield self.under(name)
+        except Exception as error:
+            self.checks.append(Check(self.prefix + name, error))
+
     def keep(
         self,
         name: str,
