@@ -120,13 +120,12 @@ class Tally:
         """How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict."""
         return self._failed.total() + self._choices_failed.total() + self._judge_failed
 
-    def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = (), breakdowns: bool = True) -> Summary:
+    def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
         """The table, over all samples and broken down by each category."""
         groups: dict[str, dict[str, list[_Kept]]] = {}
-        if breakdowns:
-            for kept in self._kept:
-                for category, value in kept.categories:
-                    groups.setdefault(category, {}).setdefault(value, []).append(kept)
+        for kept in self._kept:
+            for category, value in kept.categories:
+                groups.setdefault(category, {}).setdefault(value, []).append(kept)
         return Summary(
             benchmark=benchmark,
             model=model,
@@ -281,37 +280,6 @@ def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats)
     """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
     accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
     return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
-
-
-def summarise(
-    results: Iterable[SampleResult],
-    rows: Sequence[RowSpec],
-    *,
-    benchmark: str,
-    model: str,
-    fidelity: Fidelity,
-    seed: int = 0,
-    notes: Iterable[str] = (),
-    breakdowns: bool = True,
-    resamples: int = RESAMPLES,
-) -> Summary:
-    """Take in scored results as they stream by, and give the table.
-
-    Args:
-        results: Scored samples (`pixcore.scoring.score_sample`).
-        rows: The table's rows.
-        benchmark: Its name.
-        model: The model adapter's name; "predictions" where they were made elsewhere.
-        fidelity: Whose rules.
-        seed: Of the bootstrap.
-        notes: Lines that a reader has to know.
-        breakdowns: Whether to break the table down by the samples' categories.
-        resamples: Of the bootstrap.
-    """
-    tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
-    for result in results:
-        tally.add(result)
-    return tally.summary(benchmark=benchmark, model=model, notes=notes, breakdowns=breakdowns)
 
 
 def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:

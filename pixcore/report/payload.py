@@ -25,9 +25,6 @@ from pixcore.report.page import plain
 from pixcore.report.scaling import fitted, mask_at
 from pixcore.results import ProtocolResult, SampleResult
 
-OWN_MASKS = "own masks"
-"""The row of a pixel-level MLLM."""
-
 
 @dataclass(frozen=True)
 class Display:

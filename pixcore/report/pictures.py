@@ -10,6 +10,7 @@ from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFilter
 
 from pixcore import masks
+from pixcore.candidates import best_score
 from pixcore.masks import RLE, Mask
 from pixcore.records import Candidate, Image, PointPrompt, Selection
 from pixcore.report.fonts import font_for, shortened
@@ -162,7 +163,7 @@ def _phrase(candidate: Candidate) -> str:
 
 
 def _thumbnail(picture: PILImage.Image, candidate: Candidate) -> PILImage.Image:
-    place = int(np.argmax(candidate.scores)) if candidate.scores else 0
+    place = best_score(candidate)
     size = fitted(picture.size, _THUMBNAIL, thinnest=8, enlarge=True)
     small = overlay(picture, size, candidate.masks[place], candidate.point, outline=1)
     lines = [_Line(_phrase(candidate), 12)]
