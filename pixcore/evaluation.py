@@ -220,7 +220,17 @@ def evaluate(
     seed: int = 0,
     notes: Iterable[str] = (),
 ) -> Evaluation:
-    """Take in scored results as they stream by; see `pixcore.summary.summarise`."""
+    """Take in scored results as they stream by, and give the table and what stands beside it.
+
+    Args:
+        results: Scored samples (`pixcore.scoring.score_sample`).
+        rows: The table's rows.
+        benchmark: Its name.
+        model: The model adapter's name; "predictions" where they were made elsewhere.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        notes: Lines that a reader has to know.
+    """
     evaluator = Evaluator(rows, fidelity, seed=seed)
     for result in results:
         evaluator.add(result)

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -21,7 +20,7 @@ from pixcore import masks
 from pixcore.errors import DataError, nearest
 from pixcore.masks import RLE
 from pixcore.records import Candidate, Protocol, Response, Sample, Selection, Token, Verdict
-from pixcore.results import ProtocolResult, SampleResult
+from pixcore.results import ProtocolResult
 from pixcore.runlengths import covered
 from pixcore.scoring import RowSpec
 from pixcore.serialise import candidate_from_json, candidate_to_json
@@ -40,16 +39,12 @@ class Prediction:
         where: Names the line in an error.
         result: What it says, its `choices` as selections by strategy.
         choice: The `choice` that names no strategy.
-        controls: Strategies that chose among the control's candidates.
-        upper_bounds: Strategies that saw the ground truth.
         has_mask: Whether the line has the key `mask`: a pixel-level MLLM's prediction.
     """
 
     where: str
     result: ProtocolResult
     choice: Selection | None = None
-    controls: frozenset[str] = field(default_factory=frozenset)
-    upper_bounds: frozenset[str] = field(default_factory=frozenset)
     has_mask: bool = False
 
 
@@ -96,18 +91,6 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     if result.error is not None:
         line["error"] = result.error
     return line
-
-
-def write_predictions(path: Path, results: Iterable[SampleResult], rows: Iterable[RowSpec] = ()) -> None:
-    """Write a predictions file; the old one stays until the new one is whole."""
-    rows = tuple(rows)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8") as out:
-        for result in results:
-            for outcome in result.results.values():
-                line = prediction_line(result.sample, outcome, rows)
-                out.write(json.dumps(line, allow_nan=False) + "\n")
-    os.replace(partial, path)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -226,8 +209,6 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         where=where,
         result=result,
         choice=_choice(choice, candidates, f"{where}: choice") if choice is not None else None,
-        controls=frozenset(control_choices),
-        upper_bounds=frozenset(upper_bounds(data, where)),
         has_mask=has_mask,
     )
 
