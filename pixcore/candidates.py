@@ -31,7 +31,8 @@ def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
     if rule == "best-score":
         return best_score(candidate)
     areas = [masks.area(mask) for mask in candidate.masks]
-    return areas.index(min(areas) if rule == "smallest" else max(areas))
+    some = [area for area in areas if area] or areas  # an empty mask is no small one
+    return areas.index(min(some) if rule == "smallest" else max(some))
 
 
 def best_score(candidate: Candidate) -> int:

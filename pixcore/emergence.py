@@ -312,7 +312,7 @@ def shares_word(phrase: str, expression: str) -> bool:
 
 
 def _place(candidate: Candidate, text: str) -> float:
-    return 100 * candidate.group.start / len(text) if candidate.group is not None and text else 0.0
+    return candidate.group.place(text) if candidate.group is not None else 0.0
 
 
 def _token_place(candidate: Candidate, response: Response) -> float | None:

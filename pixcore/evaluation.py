@@ -207,7 +207,7 @@ def location(outcome: ProtocolResult, selection: Selection | None, *, control: b
         return None
     group = (outcome.controls if control else outcome.candidates)[selection.candidate].group
     text = outcome.response.text
-    return 100 * group.start / len(text) if group is not None and text else None
+    return group.place(text) if group is not None and text else None
 
 
 def evaluate(

@@ -72,7 +72,10 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     if result.response is not None and result.response.mask is not None:
         line["mask"] = result.response.mask
     elif result.response is not None and result.protocol is not Protocol.LETTER:
-        line["candidates"] = [candidate_to_json(candidate) for candidate in result.candidates]
+        line["candidates"] = [
+            candidate_to_json(one) | ({"place": round(one.group.place(line["text"]), 2)} if one.group else {})
+            for one in result.candidates
+        ]
     own: dict[str, Any] = {}
     control: dict[str, Any] = {}
     # of a model that segments by itself nothing was offered, and so nothing chosen

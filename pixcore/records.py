@@ -248,6 +248,10 @@ class TokenGroup:
     end: int
     root: str | None = None
 
+    def place(self, text: str) -> float:
+        """Where the phrase begins in the response's text, in percent (the published analysis of when)."""
+        return 100 * self.start / len(text) if text else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class PointPrompt:
