@@ -68,9 +68,13 @@ class BarMonitor:
 
     def end(self) -> None:
         """Leave the bar standing."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        progress, self._progress = self._progress, None
+        if progress is None:
+            return
+        try:
+            progress.stop()
+        except RuntimeError:  # interrupted just while its thread was being started: the cursor is hidden already
+            self._console.show_cursor()
 
 
 class LineMonitor:
