@@ -14,6 +14,7 @@ from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_cambrian.adapter import CambrianAdapter
 from pixcore_cambrian.config import CambrianConfig
+from safetensors.torch import load_file, save_file
 
 from pixcore.components import Context
 from pixcore.errors import ModelError
@@ -131,6 +132,18 @@ def test_another_tokenizer_is_refused(cambrian_options: dict[str, Any], tmp_path
     Path(folder, "config.json").write_text(json.dumps(config | {"image_position": 3}))
     with pytest.raises(ModelError, match="the checkpoint expects it at 3"):
         adapter(cambrian_options, checkpoint=str(folder)).answer(requests()[:1])
+
+
+def test_the_cache_folder_holds_the_same_model(cambrian_options: dict[str, Any], tmp_path: Path) -> None:
+    said = adapter(cambrian_options).answer(requests()[:1])[0].text
+    assert adapter(cambrian_options, cache=tmp_path).answer(requests()[:1])[0].text == said
+    assert adapter(cambrian_options, cache=tmp_path).answer(requests()[:1])[0].text == said
+    (copy,) = tmp_path.glob("*.safetensors")
+    tensors = load_file(copy)
+    save_file(tensors | {"newline": torch.full_like(tensors["newline"], 7)}, copy)
+    # What was written is what is read.
+    changed: Any = adapter(cambrian_options, cache=tmp_path).loaded.model
+    assert changed.cambrian.newline.unique().tolist() == [7]
 
 
 @pytest.mark.parametrize("fidelity", list(Fidelity))

@@ -99,7 +99,15 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         ]
         with parameters_on_meta():
             cambrian = Cambrian(sizes_of(stored, [tower.width for tower in towers])).eval()
-        load_weights(cambrian, folder, rules(), dtype=dtype, device=device)
+        load_weights(
+            cambrian,
+            folder,
+            rules(),
+            dtype=dtype,
+            device=device,
+            cache=self.config.cache,
+            package="pixcore-cambrian",
+        )
         if (folder / "generation_config.json").is_file():
             cambrian.language.generation_config = GenerationConfig.from_pretrained(folder)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)

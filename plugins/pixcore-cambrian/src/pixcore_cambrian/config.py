@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pixcore_transformers.config import TransformersConfig
 from pydantic import Field
 
@@ -16,6 +18,11 @@ class CambrianConfig(TransformersConfig):
         default=None,
         description="Where the vision towers are, in the order of the checkpoint's mm_vision_tower_aux_list: folders, "
         "or names on the hub. Left out, those that the list means.",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="A folder for a converted copy of the weights, which loads faster; without the towers', which are "
+        "read from their own checkpoints.",
     )
 
     def fingerprint(self) -> str:
