@@ -1,4 +1,4 @@
-"""`pixcore run` on mini-world, from a checkpoint in the published layout through noun phrases and attention to scores."""
+"""`pixcore run` on mini-world, from a checkpoint in the published layout through phrases and attention to scores."""
 
 from __future__ import annotations
 
