@@ -16,7 +16,8 @@ from pixcore.errors import DataError
 from pixcore.report import table
 from pixcore.report.page import embed_json, plain, write_page
 from pixcore.report.payload import Display, sample_index, sample_payload
-from pixcore.results import Row, SampleResult, Summary
+from pixcore.report.summary import shown
+from pixcore.results import ProtocolResult, Row, SampleResult, Summary
 from pixcore.scoring import RowSpec
 
 GROUNDED = 0.5
@@ -47,7 +48,8 @@ class Report:
             budget: Bytes; once the samples' data exceed it, the samples that follow keep their texts, images and chosen
                 masks but not all their candidates, and the report says so.
         """
-        self._rows = [{"name": row.name, "upper_bound": row.uses_ground_truth, "control": row.control} for row in rows]
+        lines = shown(tuple(rows))
+        self._rows = [{"name": row.name, "upper_bound": row.uses_ground_truth, "control": row.control} for row in lines]
         self._names = [str(row["name"]) for row in self._rows]
         self._controls = {str(row["name"]) for row in self._rows if row["control"]}
         self._display, self._budget = display or Display(), budget
@@ -81,12 +83,19 @@ class Report:
         whole = self._spent < self._budget
         self._reduced += not whole
         display = self._display if whole else replace(self._display, candidates=False)
+        outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.results.items()}
+        result = SampleResult(result.sample, outcomes)
         payload = sample_payload(result, controls=self._controls, display=display)
         text = embed_json(payload)
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
         self._entries.append(sample_index(result, self._names))
+
+    def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
+        """A result without the choices of rows that the table has no line for."""
+        kept = {name: choice for name, choice in outcome.selections.items() if name in self._names}
+        return replace(outcome, selections=kept)
 
     def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any]) -> Path:
         """Write the page.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from pixcore.errors import DataError
 from pixcore.results import Figure, Row, Summary
-from pixcore.scoring import control_row
+from pixcore.scoring import RowSpec, control_row
 
 COLUMNS = ("A†", "A", "M†", "M", "S")
 """The columns of the paper's Table 1, in its order."""
@@ -41,7 +41,10 @@ def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summar
         raise DataError(f"{where} is no summary: {place}: {first['msg']}", hint="was it written by pixcore?") from error
 
 
-def shown(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)
+
+
+def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
     """A table's lines: of the matched controls the config's own alone; the others stand beside their strategies."""
     controls = [row for row in rows if row.control]
     return tuple(row for row in rows if not row.control or row is controls[0])
