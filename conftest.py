@@ -1,4 +1,7 @@
-"""What tests of several packages share: one browser, because Playwright runs once in a process."""
+"""What tests of several packages share.
+
+One browser, because Playwright runs once in a process; and no deadlines: a test never fails for the time that it took.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadlines", deadline=None)
+settings.load_profile("no deadlines")
 
 
 @pytest.fixture(scope="session")
