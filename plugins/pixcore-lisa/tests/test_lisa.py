@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pixcore_lisa.goldens import prepare
 from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 from pixcore_segtoken import goldens as grounded_goldens
 from pixcore_segtoken.checkpoint import CheckpointError
-from pixcore_segtoken.testing import TINY_SAM
+from pixcore_segtoken.testing import TINY_SAM, altered_set
 
 from pixcore import masks
 from pixcore.components import Context
@@ -50,6 +51,36 @@ def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED,
 @pytest.fixture(scope="module")
 def corrected(lisa_options: dict[str, object]) -> list[Response]:
     return adapter(lisa_options).answer(requests())
+
+
+@pytest.mark.parametrize("key", ["two_seg/seg_embed", "free/mask_bits", "image/B/sam_image_embedding"])
+def test_a_key_array_that_a_set_lacks_is_missed(goldens: Path, tmp_path: Path, key: str) -> None:
+    golden = prepare(altered_set(goldens / "lisa", tmp_path / "set", outputs=lambda arrays: arrays.pop(key)))
+    verdicts = compare(replace(golden, checks=()), golden.expected or {})
+    assert [verdict.name for verdict in verdicts if "has no such" in verdict.note] == [key]
+
+
+def test_a_set_without_optional_arrays_and_with_a_broken_case(goldens: Path, tmp_path: Path) -> None:
+    def one_case(config: dict[str, Any]) -> None:
+        config["cases"] = {"broken": config["cases"]["free"], "one_seg": config["cases"]["one_seg"]}
+        config["images"] = {}
+
+    def keep(outputs: dict[str, Any]) -> None:
+        for name in list(outputs):
+            if not name.startswith("one_seg/") or name.endswith(("near_zero_1e-4", "image_embedding_stats")):
+                del outputs[name]
+
+    golden = prepare(altered_set(goldens / "lisa", tmp_path / "set", config=one_case, outputs=keep))
+    verdicts = {verdict.name: verdict for verdict in compare(golden, golden.expected or {})}
+    assert "broken/input_ids" in verdicts["broken"].note
+    own = {verdict.status for name, verdict in verdicts.items() if name.startswith("one_seg/")}
+    assert own == {"ok"}
+    assert verdicts["one_seg/mask_bits"].difference <= 1
+
+
+def test_texts_and_pixels_are_sets_of_lisa_too(goldens: Path) -> None:
+    for kind, key in (("lisa_glamm_text", "lisa/prompt_*"), ("preprocess", "h48_w64_v0/sam1024_grid")):
+        assert key in prepare(goldens / kind).keys
 
 
 def test_the_published_numbers(goldens: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pixcore_llava_grounding.goldens import llavag_loop, openseed
+from pixcore_llava_grounding.goldens import llavag_loop, openseed, prepare
 from pixcore_llava_grounding.masks import smooth_to_image, to_image, union
 from pixcore_llava_grounding.openseed import regions_of_states
 from pixcore_llava_grounding.preprocessing import PADDING, padded_square
 from pixcore_llava_grounding.query_decoder import Detections, inverse_sigmoid
 from pixcore_llava_grounding.text import chat, drop_empty_phrases
+from pixcore_segtoken.testing import altered_set
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from pixcore.testing.goldens import GoldenSet, compare, load_arrays
 
@@ -32,7 +37,58 @@ def test_the_published_segmenter(goldens: Path, dtype: torch.dtype) -> None:
 
 
 def test_the_published_loop(goldens: Path) -> None:
-    assert failures(llavag_loop(goldens / "llavag_loop")) == []
+    assert failures(prepare(goldens / "llavag_loop")) == []
+
+
+def test_a_loop_of_other_sizes(tmp_path: Path) -> None:
+    """A Llama whose heads, head size and epsilon only its config tells, decoded by transformers."""
+    sizes = {"num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 6, "rms_norm_eps": 1e-3}
+    torch.manual_seed(0)
+    llama = LlamaConfig(
+        vocab_size=11, hidden_size=32, intermediate_size=24, num_hidden_layers=2, initializer_range=0.5, **sizes
+    )
+    model = LlamaForCausalLM(llama).double().eval()
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "state.safetensors").symlink_to(tmp_path / "model/model.safetensors")
+    embeds = torch.randn(1, 5, 32).double()
+    new = model.generate(inputs_embeds=embeds, max_new_tokens=9, do_sample=False, eos_token_id=None, pad_token_id=0)[0]
+    ids = new.tolist()
+    seg = ids[2]
+    with torch.no_grad():
+        states = model.model(
+            inputs_embeds=torch.cat([embeds, model.model.embed_tokens(new[None])], 1)
+        ).last_hidden_state
+    kept = [4 + index for index, token in enumerate(ids) if token == seg]
+    words = [f"w{index}" for index in range(11)]
+    ending = " ".join(words[token] for token in ids)
+    config = {"tiny": {"vocab": 11, "hidden": 32, "inter": 24}, "words": words, "seg_id": seg, "eos_text": ending}
+    np.savez(tmp_path / "inputs.npz", inputs_embeds=embeds.numpy())
+    np.savez(tmp_path / "outputs.npz", output_ids=np.array(ids), seg_states=states[:, kept].numpy())
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes))
+    assert failures(llavag_loop(tmp_path)) == []
+    (tmp_path / "config.json").write_text(json.dumps(config | sizes | {"rms_norm_eps": 1e-5}))
+    assert failures(llavag_loop(tmp_path)) != []
+
+
+@pytest.mark.parametrize(
+    "key", ["pad.t3.pred_masks", "rect.t3.state2.masks_bits", "pad.t1.pf_union", "rect.enc.layer1"]
+)
+def test_a_key_array_that_a_set_lacks_is_missed(goldens: Path, tmp_path: Path, key: str) -> None:
+    golden = prepare(altered_set(goldens / "openseed", tmp_path / "set", outputs=lambda arrays: arrays.pop(key)))
+    verdicts = compare(replace(golden, checks=()), golden.expected or {})
+    assert [verdict.name for verdict in verdicts if "has no such" in verdict.note] == [key]
+
+
+def test_a_text_that_the_set_does_not_hold_is_not_compared(goldens: Path, tmp_path: Path) -> None:
+    def other_text(outputs: dict[str, Any]) -> None:
+        outputs["pad.t1.pf_filtered_text"] = np.array("A <g_s> dog <g_e> <seg>.")
+        outputs["pad.t3.pf_filtered_text"] = np.array("The <g_s> thing0 <g_e> <seg> thing1 thing2 end.")
+
+    golden = openseed(altered_set(goldens / "openseed", tmp_path / "set", outputs=other_text))
+    verdicts = {verdict.name: verdict.status for verdict in compare(golden, golden.expected or {})}
+    assert verdicts.pop("pad.t1.pf_filtered_text") == "skipped"
+    assert verdicts.pop("pad.t3.pf_filtered_text") == "off"
+    assert set(verdicts.values()) == {"ok"}
 
 
 def test_the_published_pixels(goldens: Path) -> None:

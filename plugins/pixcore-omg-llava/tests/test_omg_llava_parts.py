@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pixcore_omg_llava.goldens import omg
+from pixcore_omg_llava.goldens import omg, prepare
 from pixcore_omg_llava.goldens_language import internlm2
 from pixcore_omg_llava.internlm2 import GroupedLayout, LoraLinear, merged
 from pixcore_omg_llava.masks import app_crop, content_crop, corner_crop, cut
@@ -20,6 +22,7 @@ from pixcore_omg_llava.preprocessing import centred_square, model_input
 from pixcore_omg_llava.segrule import seg_places, states_at
 from pixcore_omg_llava.text import AnswerText, chat, corrected_text, published_text
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
+from pixcore_segtoken.testing import altered_set
 
 from pixcore.testing.goldens import GoldenSet, compare, load_arrays
 
@@ -36,7 +39,47 @@ def test_the_published_perception(goldens: Path, dtype: torch.dtype) -> None:
 
 
 def test_the_published_language_model(goldens: Path) -> None:
-    assert failures(internlm2(goldens / "internlm2")) == []
+    assert failures(prepare(goldens / "internlm2")) == []
+
+
+def test_the_scale_of_adapters_follows_from_alpha_and_rank(goldens: Path, tmp_path: Path) -> None:
+    folder = altered_set(goldens / "internlm2", tmp_path / "set", config=lambda config: config["lora"].pop("scale"))
+    golden = internlm2(folder)
+    assert {verdict.status for verdict in compare(golden, golden.expected or {})} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("omg", "sq.n1.mask_list"),
+        ("omg", "sq.dec.layer8.query"),
+        ("omg", "sq.n3.post.pf_topleft_crop.mask2"),
+        ("internlm2", "base.layer1.out"),
+        ("internlm2", "lora.logits"),
+    ],
+)
+def test_a_key_array_that_a_set_lacks_is_missed(goldens: Path, tmp_path: Path, kind: str, key: str) -> None:
+    golden = prepare(altered_set(goldens / kind, tmp_path / "set", outputs=lambda arrays: arrays.pop(key)))
+    verdicts = compare(replace(golden, checks=()), golden.expected or {})
+    assert [verdict.name for verdict in verdicts if "has no such" in verdict.note] == [key]
+
+
+def test_a_batch_and_states_that_do_not_fit(goldens: Path, tmp_path: Path) -> None:
+    """Two images at once: positions may be stored for each; a set of states that fails leaves the others alone."""
+
+    def two_images(inputs: dict[str, Any]) -> None:
+        inputs["sq.pixel_values"] = inputs["sq.pixel_values"].repeat(2, axis=0)
+        inputs["sq.n1.llm_hidden"] = inputs["sq.n1.llm_hidden"][:, 1:]
+
+    def two_rows(outputs: dict[str, Any]) -> None:
+        outputs["sq.dec.key_pos_level0"] = outputs["sq.dec.key_pos_level0"].repeat(2, axis=0)
+        outputs["sq.backbone.level3"] = outputs["sq.backbone.level3"].repeat(2, axis=0)
+
+    golden = prepare(altered_set(goldens / "omg", tmp_path / "set", inputs=two_images, outputs=two_rows))
+    verdicts = {verdict.name: verdict.status for verdict in compare(golden, golden.expected or {})}
+    assert verdicts["sq.n1"] == "off"
+    for name in ("sq.dec.key_pos_level0", "sq.dec.key_pos_level1", "sq.backbone.level3", "sq.n3.mask_list"):
+        assert verdicts[name] == "ok"
 
 
 def test_the_published_pixels(goldens: Path) -> None:

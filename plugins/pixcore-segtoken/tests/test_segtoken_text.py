@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pixcore_segtoken.text import published_lisa_text, spoken
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from sentencepiece import SentencePieceProcessor
 
-from pixcore.errors import ModelError
+from pixcore.errors import DataError, ModelError
 from pixcore.testing.goldens import compare
 
 # Ids and texts that transformers 4.31.0's LlamaTokenizer gives for the golden sentencepiece model with three added
@@ -81,6 +82,23 @@ def test_the_published_prompts_and_texts(goldens: Path) -> None:
     verdicts = list(compare(golden, golden.expected or {}))
     assert {verdict.status for verdict in verdicts} == {"ok"}
     assert len(verdicts) == 19
+
+
+def test_sections_of_the_texts_may_be_absent(goldens: Path, tmp_path: Path) -> None:
+    content = json.loads((goldens / "lisa_glamm_text/lisa.json").read_text())
+    del content["tokenizer_image_token"]
+    (tmp_path / "lisa.json").write_text(json.dumps(content))
+    (tmp_path / "glamm.json").write_text(json.dumps({"postprocess": []}))
+    golden = goldens_text.prepare(tmp_path)
+    verdicts = {verdict.name: verdict.status for verdict in compare(golden, golden.expected or {})}
+    # Prompts are what such a file is for.
+    assert verdicts.pop("glamm/prompt_*") == "missing"
+    assert set(verdicts.values()) == {"ok"}
+
+
+def test_another_folder_holds_no_texts(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither"):
+        goldens_text.prepare(tmp_path)
 
 
 def test_the_published_preprocessing(goldens: Path) -> None:

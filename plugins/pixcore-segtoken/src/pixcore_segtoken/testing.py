@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sentencepiece
 import torch
 from safetensors.torch import save_file
@@ -20,6 +21,7 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.cli import main
+from pixcore.testing.goldens import load_arrays
 from pixcore_segtoken.config import SamSizes
 
 Shapes = dict[str, tuple[int, ...]]
@@ -292,6 +294,27 @@ def write_grounded(
         weight_map |= dict.fromkeys(part, file)
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return folder
+
+
+def altered_set(folder: Path, target: Path, **changes: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a golden set in which something is another.
+
+    Args:
+        folder: The set.
+        target: Becomes the copy.
+        changes: For "config", "inputs" or "outputs", a function that changes its content in place.
+    """
+    target.mkdir()
+    (target / "state.safetensors").symlink_to(folder / "state.safetensors")
+    unchanged: Callable[[dict[str, Any]], object] = len
+    content = json.loads((folder / "config.json").read_text())
+    changes.get("config", unchanged)(content)
+    (target / "config.json").write_text(json.dumps(content))
+    for name in ("inputs", "outputs"):
+        arrays: dict[str, Any] = load_arrays(folder / f"{name}.npz")
+        changes.get(name, unchanged)(arrays)
+        np.savez(target / f"{name}.npz", **arrays)
+    return target
 
 
 def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: str) -> list[dict[str, Any]]:
