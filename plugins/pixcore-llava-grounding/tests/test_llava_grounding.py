@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from pixcore_llava_grounding.adapter import LlavaGrounding
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+from pixcore_segtoken.testing import run_on_mini_world
 
 from pixcore import masks
 from pixcore.components import Context
@@ -169,21 +167,12 @@ def test_attention_is_refused(options: dict[str, object]) -> None:
         adapter(options).answer(requests(), extractor=object())  # type: ignore[arg-type]
 
 
-def test_a_run_on_mini_world(options: dict[str, object], tmp_path: Path) -> None:
-    config = {
-        "benchmark": {"name": "mini-world"},
-        "model": {"name": "llava-grounding", **options},
-        "extractor": None,
-        "output": str(tmp_path / "run"),
-        "store": str(tmp_path / "store"),
-        "batch_size": 2,
-        "fidelity": "published",
-    }
-    file = tmp_path / "run.yaml"
-    file.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "pixcore", "run", str(file), "--limit", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("fidelity", ["published", "corrected"])
+def test_a_run_on_mini_world(options: dict[str, object], tmp_path: Path, fidelity: str) -> None:
+    pytest.importorskip("pixcore_mini_world")
+    lines = run_on_mini_world({"name": "llava-grounding", **options}, tmp_path, fidelity)
+    assert len(lines) == 4 * 3
     assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
-    assert all(line["mask"] is not None for line in lines if line["protocol"] == "segment")
+    assert all(line["mask"] is not None for line in lines)
+    # The script leaves the markers of phrases that have a region.
+    assert any("<seg>" in line["text"] for line in lines) == (fidelity == "published")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from pixcore_omg_llava.adapter import OmgLlava
 from pixcore_omg_llava.checkpoint import llama_config
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_segtoken.checkpoint import CheckpointError
+from pixcore_segtoken.testing import run_on_mini_world
 
 from pixcore import masks
 from pixcore.components import Context
@@ -210,20 +207,11 @@ def test_scaled_rotation_is_carried_over() -> None:
     assert plain.rope_parameters == {"rope_type": "default", "rope_theta": 1000000.0}
 
 
-def test_a_run_on_mini_world(release: Any, tmp_path: Path) -> None:
-    config = {
-        "benchmark": {"name": "mini-world"},
-        "model": {"name": "omg-llava", **release.options()},
-        "extractor": None,
-        "output": str(tmp_path / "run"),
-        "store": str(tmp_path / "store"),
-        "batch_size": 2,
-    }
-    file = tmp_path / "run.yaml"
-    file.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "pixcore", "run", str(file), "--limit", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("fidelity", ["published", "corrected"])
+def test_a_run_on_mini_world(release: Any, tmp_path: Path, fidelity: str) -> None:
+    pytest.importorskip("pixcore_mini_world")
+    lines = run_on_mini_world({"name": "omg-llava", **release.options()}, tmp_path, fidelity)
+    assert len(lines) == 4 * 3
     assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
-    assert all(line["mask"] is not None for line in lines if line["protocol"] == "segment")
+    assert all(line["mask"] is not None for line in lines)
+    assert not any("[SEG]" in line["text"] for line in lines)
