@@ -279,13 +279,14 @@ def test_prompts_in_batches_give_the_masks_of_all_at_once(kind, model_of, conver
 @pytest.mark.parametrize("kind", ["sam", "sam2"])
 def test_every_core_decodes_prompts_of_its_own(kind, model_of, converted, picture):
     folder = converted if kind == "sam" else model_of(kind)[1]
-    generator = SamTransformers(SamTransformersConfig(checkpoint=str(folder), device="cpu", memory_mb=1))
-    prompts = [PointPrompt.at(place) for place in np.random.default_rng(1).integers(0, 90, (7, 2)).tolist()]
+    generator = SamTransformers(SamTransformersConfig(checkpoint=str(folder), device="cpu"))
+    prompts = [PointPrompt.at(place) for place in np.random.default_rng(1).integers(0, 1200, (5, 2)).tolist()]
+    assert len(list(generator._batches(prompts, generator.encoded(picture(1600, 1200))))) == 5
     before, results = torch.get_num_threads(), []
     try:
         for cores in (1, 3):
             torch.set_num_threads(cores)
-            results.append(generator.segment(picture(90, 131), prompts))
+            results.append(generator.segment(picture(1600, 1200), prompts))
             assert torch.get_num_threads() == cores
     finally:
         torch.set_num_threads(before)

@@ -69,10 +69,12 @@ class SinkFilter(MapTransform[SinkFilterConfig]):
         others = cells & ~sinks
         if not sinks.any() or not others.any():
             return result
-        taken = result[:, sinks].sum(axis=1) * (1 - self.config.keep)
-        there = result[:, others].sum(axis=1)
+        # in float64: what there is may be so little that its share of a sink's mass overflows float32
+        taken = result[:, sinks].sum(axis=1, dtype=np.float64) * (1 - self.config.keep)
+        there = result[:, others].sum(axis=1, dtype=np.float64)
+        growth = 1 + np.divide(taken, there, out=np.zeros_like(taken), where=there > 0)
         result[:, sinks] *= self.config.keep
-        result[:, others] *= np.where(there > 0, 1 + taken / np.where(there > 0, there, 1), 1)[:, None]
+        result[:, others] = result[:, others] * growth[:, None]
         return result
 
 
