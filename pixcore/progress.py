@@ -73,8 +73,10 @@ class BarMonitor:
             return
         try:
             progress.stop()
-        except RuntimeError:  # interrupted just while its thread was being started: the cursor is hidden already
-            self._console.show_cursor()
+        except RuntimeError:
+            pass  # interrupted just while its thread was being started
+        finally:
+            self._console.show_cursor()  # one that was interrupted at that instant has hidden it already
 
 
 class LineMonitor:

@@ -281,12 +281,12 @@ def test_a_damaged_array_names_its_file(pixcore):
 
 
 def _spoil_arrays(path: Path) -> int:
-    """Overwrite the beginning of the first compressed array of every record, as a failing disk would."""
+    """Overwrite a piece in the middle of every record's arrays, as a failing disk would."""
     with sqlite3.connect(path) as database:
         found = database.execute("SELECT key, arrays FROM records WHERE arrays IS NOT NULL").fetchall()
         for key, arrays in found:
-            header = 30 + int.from_bytes(arrays[26:28], "little") + int.from_bytes(arrays[28:30], "little")
-            spoilt = arrays[:header] + b"\xff" * 8 + arrays[header + 8 :]
+            middle = len(arrays) // 2
+            spoilt = arrays[:middle] + b"\xff" * 8 + arrays[middle + 8 :]
             database.execute("UPDATE records SET arrays = ? WHERE key = ?", (spoilt, key))
     return len(found)
 

@@ -49,3 +49,25 @@ def test_numpys_numbers_are_numbers_and_arrays_are_refused(tmp_path: Path):
         assert store.get("key").body == {"score": 0.5, "votes": 3, "fine": True}
         with pytest.raises(TypeError, match="ndarray is no JSON data"):
             store.put("other", "two", Entry({"votes": np.arange(3)}))
+
+
+ARRAYS = st.tuples(
+    st.sampled_from(["float16", "float32", "int64", "int8", "bool"]),
+    st.lists(st.integers(0, 4), max_size=3),
+    st.integers(0, 2**32 - 1),
+)
+
+
+@given(described=st.dictionaries(st.text(), ARRAYS, max_size=4))
+def test_arrays_come_back_with_their_dtypes_and_shapes(tmp_path_factory: pytest.TempPathFactory, described):
+    arrays = {
+        name: np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
+        for name, (dtype, shape, seed) in described.items()
+    }
+    with StageStore(tmp_path_factory.mktemp("store"), "answer", {}) as store:
+        store.put("key", "sample", Entry({}, arrays))
+        found = store.get("key").arrays
+    assert list(found) == list(arrays)
+    for name, values in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (values.dtype, values.shape)
+        np.testing.assert_array_equal(found[name], values)

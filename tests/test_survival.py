@@ -113,6 +113,8 @@ def test_ctrl_c_gives_a_terminal_its_cursor_back(workplace):
     shown = b""
     while HIDE_CURSOR not in shown:
         shown += os.read(leader, 4096)
+    while _written(workplace.folder / "store") == 0:
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):  # how a terminal ends
         while more := os.read(leader, 4096):
