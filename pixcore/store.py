@@ -26,6 +26,7 @@ from pixcore.errors import StoreError
 from pixcore.serialise import Arrays, Entry
 
 _PATIENCE = 60.0  # seconds that another process may hold a store
+_FORMAT = 2  # of a record; files of another one are left alone
 _LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ingredients (document TEXT NOT NULL);
@@ -67,7 +68,7 @@ class StageStore:
         Raises:
             StoreError: The folder or file can't be written, or the file is damaged.
         """
-        self.key = content_key({"stage": stage, "ingredients": ingredients})
+        self.key = content_key({"format": _FORMAT, "stage": stage, "ingredients": ingredients})
         self.path = root / f"{stage}-{self.key[:20]}.sqlite"
         with self._explained():
             root.mkdir(parents=True, exist_ok=True)
