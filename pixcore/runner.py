@@ -350,26 +350,25 @@ class Run:
 
     def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:
         """The stages that ask a service, each with the items that it still has to be asked about."""
-        given = self._sound() if items is None else items
-        for row in self.selections.values():
-            for select in dict.fromkeys(row.values()):
-                if asks_service(select.strategy):
-                    mine = [item for item in given if item.segmented and row.get(item.request.protocol) is select]
-                    yield select, select.pending(mine)
-        for protocol, grade in self.grades.items():
-            if asks_service(grade.judge):
-                yield grade, grade.pending(self._graded(given, protocol))
+        for stage, pending in self._work(self._sound() if items is None else items):
+            if isinstance(stage, Select | Grade) and asks_service(*stage.parts):
+                yield stage, pending
 
     def _look_ahead(self, items: Sequence[Item]) -> None:
         """Let a missing checkpoint, pipeline, key or server be told now, and not after hours of answering."""
-        waiting: dict[Stage, list[Item]] = {}
-        for item in items:
-            for stage in self._stages_of(item):
-                waiting.setdefault(stage, []).append(item)
-        for stage, mine in waiting.items():
-            if stage.pending(mine):
+        for stage, pending in self._work(items):
+            if pending:
                 for part in stage.parts:
                     part.config.ready()
+
+    def _work(self, items: Sequence[Item]) -> Iterator[tuple[Stage, list[Item]]]:
+        """Every stage with the items that it has no records of yet."""
+        mine: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
+        for item in items:
+            for stage in self._stages_of(item):
+                mine[stage].append(item)
+        for stage, own in mine.items():
+            yield stage, stage.pending(own)
 
     def _stages_of(self, item: Item) -> Iterator[Stage]:
         """The stages that an item goes through, in order."""

@@ -32,6 +32,9 @@ NUMERICAL = (
 """Libraries whose release can change a text, a map or a mask."""
 
 
+_END = 1 << 20  # bytes at the end of a large file that are hashed
+
+
 def version_of(distribution: metadata.Distribution) -> str:
     """A package's version; of an editable install with a hash of its sources, because edits change no version."""
     direct = distribution.read_text("direct_url.json")
@@ -79,6 +82,20 @@ def foundations(name: str) -> dict[str, str]:
             found[required] = version_of(installed)
             waiting += _requirements(required)
     return dict(sorted(found.items()))
+
+
+def hash_folder(folder: Path) -> str:
+    """SHA-256 in hex over the names, sizes and contents of a folder's files, of large ones the last MiB.
+
+    The end of a large file is weights or vectors, its beginning a header.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, size - _END))
+            digest.update(f"{path.relative_to(folder)} {size}\0".encode() + file.read())
+    return digest.hexdigest()
 
 
 def _requirements(name: str) -> list[str]:

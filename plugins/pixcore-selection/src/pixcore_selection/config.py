@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator
 
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
+from pixcore.versions import hash_folder
 
 
 class PhraseOverlapConfig(Config):
@@ -67,13 +67,7 @@ class EmbeddingConfig(Config):
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
             return self.revision or "main"
-        digest = hashlib.sha256()
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            size = path.stat().st_size
-            with path.open("rb") as file:  # the end of a large file is weights, its beginning a header
-                file.seek(max(0, size - (1 << 20)))
-                digest.update(f"{path.relative_to(folder)} {size}".encode() + file.read())
-        return digest.hexdigest()
+        return hash_folder(folder)
 
 
 class SelfJudgeConfig(Config):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -12,9 +11,9 @@ from pydantic import Field
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
 from pixcore.records import Fidelity
+from pixcore.versions import hash_folder
 
 _ABSENT = "absent"
-_END = 1 << 20  # of a large file so many bytes are hashed
 
 
 class PipelineConfig(Config):
@@ -72,13 +71,7 @@ def _pipeline_version(pipeline: str) -> str:
     installed, folder = _version(pipeline), Path(pipeline).expanduser()
     if installed != _ABSENT or not folder.is_dir():  # an installed package comes first, as in spacy.load
         return installed
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        size = path.stat().st_size
-        with path.open("rb") as file:  # the end of a large file is vectors or weights
-            file.seek(max(0, size - _END))
-            digest.update(f"{path.relative_to(folder)} {size}\0".encode() + file.read())
-    return digest.hexdigest()[:16]
+    return hash_folder(folder)[:16]
 
 
 def _version(distribution: str) -> str:
