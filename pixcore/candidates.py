@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -37,8 +38,8 @@ def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
 
 def best_score(candidate: Candidate) -> int:
     """The index of the mask with the highest score; the first if there are no scores. A NaN never wins."""
-    scores = np.nan_to_num(np.asarray(candidate.scores, np.float64), nan=-np.inf)
-    return int(np.argmax(scores)) if len(scores) else 0
+    scores = [-math.inf if math.isnan(score) else score for score in candidate.scores]
+    return scores.index(max(scores)) if scores else 0
 
 
 def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candidate]:

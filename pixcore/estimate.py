@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pixcore import serialise
 from pixcore.components import Judge, SelectionStrategy
 from pixcore.runner import Run
 from pixcore.spending import Expense
@@ -60,8 +59,8 @@ def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expe
     strategy: SelectionStrategy[Any] = stage.strategy.create(stage.context)
 
     def masks(item: Item) -> int | None:
-        entry = stage.proposals.get(item)
-        return None if entry is None else sum(len(one.masks) for one in serialise.candidates_from_entry(entry))
+        candidates = stage.proposals.candidates(item)
+        return None if candidates is None else sum(len(one.masks) for one in candidates)
 
     counts, basis = _known(items, masks, ASSUMED_MASKS, "masks a sample")
     pairs = zip(items, counts, strict=True)

@@ -165,7 +165,7 @@ class VisualLayout:
             raise ValueError(f"a visual token names grid {int(self.grid_of.max())} of {len(self.grids)}")
         for index, grid in enumerate(self.grids):
             cells = self.cell_of[self.grid_of == index]
-            if np.any(cells >= grid.cells) or len(np.unique(cells)) != len(cells):
+            if np.any(cells >= grid.cells) or np.any(np.bincount(cells) > 1):
                 raise ValueError(f"the cells of grid {index} must be distinct and below {grid.cells}")
 
     @classmethod

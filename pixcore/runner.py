@@ -408,21 +408,21 @@ class Run:
         if broken is not None:
             return replace(blank, error=broken)
         answers = self.answers[protocol]
-        answer = answers.get(item)
-        if answer is None:
+        response = answers.response(item)
+        if response is None:
             return replace(blank, error=answers.failure(item) or "not computed yet")
-        answered = replace(blank, response=serialise.response_from_entry(answer), verdict=self._verdict(item))
+        answered = replace(blank, response=response, verdict=self._verdict(item))
         if not item.segmented or protocol not in self.proposals:
             return answered
-        proposal = self.proposals[protocol].get(item)
-        if proposal is None:
+        candidates = self.proposals[protocol].candidates(item)
+        if candidates is None:
             return replace(answered, error=self.proposals[protocol].failure(item))
-        control = self.controls[protocol].get(item) if protocol in self.controls else None
+        controls = self.controls[protocol].candidates(item) if protocol in self.controls else None
         found = {name: self._selection(item, row[protocol]) for name, row in self.selections.items() if protocol in row}
         return replace(
             answered,
-            candidates=serialise.candidates_from_entry(proposal),
-            controls=serialise.candidates_from_entry(control) if control else (),
+            candidates=candidates,
+            controls=controls or (),
             selections={name: selection for name, selection in found.items() if selection is not None},
         )
 

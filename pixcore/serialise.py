@@ -7,13 +7,14 @@ peak) however small the attention is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.geometry import Box, VisualGrid, VisualLayout
 from pixcore.records import Candidate, PointPrompt, Response, Selection, Token, TokenGroup, Verdict
 
 Arrays = dict[str, NDArray[Any]]
@@ -26,10 +27,12 @@ class Entry:
     Attributes:
         body: JSON data.
         arrays: What would be clumsy as JSON.
+        size: Bytes of both as they were read, uncompressed; 0 of an entry that was not read.
     """
 
     body: Any
     arrays: Arrays = field(default_factory=dict)
+    size: int = 0
 
 
 def response_to_entry(response: Response) -> Entry:
@@ -49,7 +52,8 @@ def response_to_entry(response: Response) -> Entry:
         arrays["reference"] = response.reference.astype(np.float32)
     if response.layout is not None:
         body["grids"] = [[grid.rows, grid.cols, list(grid.box)] for grid in response.layout.grids]
-        arrays["grid_of"], arrays["cell_of"] = response.layout.grid_of, response.layout.cell_of
+        for name in ("grid_of", "cell_of"):
+            arrays[name] = getattr(response.layout, name).astype(np.int32)
     return Entry(body, arrays)
 
 
@@ -58,8 +62,8 @@ def response_from_entry(entry: Entry) -> Response:
     body, arrays = entry.body, entry.arrays
     layout = None
     if "grids" in body:
-        grids = tuple(VisualGrid(rows, cols, tuple(box)) for rows, cols, box in body["grids"])
-        layout = VisualLayout(grids, arrays["grid_of"], arrays["cell_of"])
+        grids = tuple((rows, cols, tuple(box)) for rows, cols, box in body["grids"])
+        layout = _layout(grids, arrays["grid_of"].tobytes(), arrays["cell_of"].tobytes())
     maps = _enlarge(arrays) if "maps" in arrays else None
     return Response(
         text=body["text"],
@@ -72,6 +76,13 @@ def response_from_entry(entry: Entry) -> Response:
         mask_spans=tuple((start, end) for start, end in body["mask_spans"]),
         extra=body["extra"],
     )
+
+
+@lru_cache(maxsize=16)
+def _layout(grids: tuple[tuple[int, int, Box], ...], grid_of: bytes, cell_of: bytes) -> VisualLayout:
+    """A layout, checked once for all the responses that have it: of a model with square inputs, every one."""
+    places = np.frombuffer(grid_of, np.int32), np.frombuffer(cell_of, np.int32)
+    return VisualLayout(tuple(VisualGrid(*grid) for grid in grids), *places)
 
 
 def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
@@ -92,8 +103,8 @@ def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def candidate_from_json(data: Mapping[str, Any]) -> Candidate:
-    """Turn it back; keys that predictions made elsewhere lack have their natural defaults."""
+def candidate_from_json(data: Mapping[str, Any], values: NDArray[np.float32] | None = None) -> Candidate:
+    """Turn it back, with its map if there is one; keys that predictions made elsewhere lack have natural defaults."""
     group = None
     if data.get("phrase") is not None:
         group = TokenGroup(
@@ -111,6 +122,7 @@ def candidate_from_json(data: Mapping[str, Any]) -> Candidate:
         stability=tuple(float(value) for value in data.get("stability") or ()),
         similarity=data.get("similarity"),
         merged=tuple(data.get("merged") or ()),
+        map=values,
     )
 
 
@@ -136,7 +148,7 @@ def _point_from_json(data: Any) -> PointPrompt:
 
 def selection_to_json(selection: Selection) -> dict[str, Any]:
     """Turn a selection into JSON data."""
-    return asdict(selection)
+    return dict(vars(selection))
 
 
 def selection_from_json(data: Mapping[str, Any]) -> Selection:
@@ -146,7 +158,7 @@ def selection_from_json(data: Mapping[str, Any]) -> Selection:
 
 def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
     """Turn a verdict into JSON data."""
-    return asdict(verdict)
+    return dict(vars(verdict))
 
 
 def verdict_from_json(data: Mapping[str, Any]) -> Verdict:
@@ -165,11 +177,8 @@ def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
 
 def candidates_from_entry(entry: Entry) -> tuple[Candidate, ...]:
     """Turn them back."""
-    candidates = tuple(candidate_from_json(data) for data in entry.body)
-    if "maps" not in entry.arrays:
-        return candidates
-    maps = _enlarge(entry.arrays)
-    return tuple(replace(candidate, map=values) for candidate, values in zip(candidates, maps, strict=True))
+    maps = _enlarge(entry.arrays) if "maps" in entry.arrays else [None] * len(entry.body)
+    return tuple(candidate_from_json(data, values) for data, values in zip(entry.body, maps, strict=True))
 
 
 def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
@@ -180,4 +189,5 @@ def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.
 
 def _enlarge(arrays: Arrays) -> NDArray[np.float32]:
     maps: NDArray[np.float32] = arrays["maps"].astype(np.float32) * arrays["scale"][:, None]
+    maps.setflags(write=False)  # one record is shown to many strategies
     return maps

@@ -12,10 +12,10 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from typing import Protocol as Interface
 
 import numpy as np
@@ -42,6 +42,7 @@ from pixcore.serialise import Entry
 from pixcore.store import StageStore, content_key
 
 _NO_CANDIDATES = serialise.candidates_to_entry(())
+_ROOM = 64 * 2**20  # bytes of its records that a stage keeps in memory for the stages that read them again and again
 _CHUNK = 32  # responses that a grouper is handed together, and so the most that are in memory
 
 
@@ -99,6 +100,7 @@ class Monitor(Interface):
         """The stage is over, or has been stopped."""
 
 
+Decoded = TypeVar("Decoded")
 Witness = Callable[[str, Item, Entry | None, Entry], None]
 
 
@@ -118,6 +120,8 @@ class Stage(ABC):
     context: Context
     label: str = ""
     witness: Witness | None = None
+    _lately: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _room: int = field(default=_ROOM, init=False, repr=False)
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -168,6 +172,7 @@ class Stage(ABC):
 
     def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
         try:
+            self._lately.pop(self.key_of(item), None)
             self.store.put(self.key_of(item), item.sample.id, record)
         except TypeError as error:  # what a plugin put in it is its sample's failure
             self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
@@ -187,6 +192,24 @@ class Stage(ABC):
     def get(self, item: Item) -> Entry | None:
         """An item's record."""
         return self.store.get(self.key_of(item))
+
+    def _decoded(self, item: Item, decode: Callable[[Entry], Decoded]) -> Decoded | None:
+        """An item's record, turned back; kept while there is room, as every strategy and the report read it.
+
+        Nothing makes way for another: what is read is read from the first item to the last, again and again.
+        """
+        key = self.key_of(item)
+        if key in self._lately:
+            known: Decoded = self._lately[key]
+            return known
+        entry = self.store.get(key)
+        if entry is None:
+            return None
+        decoded = decode(entry)
+        if entry.size <= self._room:
+            self._lately[key] = decoded
+            self._room -= entry.size
+        return decoded
 
     def failure(self, item: Item) -> str | None:
         """What went wrong with an item."""
@@ -251,6 +274,10 @@ class Answer(Stage):
             "model": self.model.part.ingredients(),
             "extractor": self.extractor.ingredients() if self.extractor else None,
         }
+
+    def response(self, item: Item) -> Response | None:
+        """What the model said to an item."""
+        return self._decoded(item, serialise.response_from_entry)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other."""
@@ -340,6 +367,10 @@ class Propose(Stage):
             "merge_iou": self.merge_iou,
         }
 
+    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
+        """An item's candidates."""
+        return self._decoded(item, serialise.candidates_from_entry)
+
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
 
@@ -373,10 +404,10 @@ class Propose(Stage):
         )
 
     def _response(self, item: Item) -> Response:
-        entry = self.answers.get(item)
-        if entry is None:
+        response = self.answers.response(item)
+        if response is None:
             raise SampleError(f"sample {item.sample.id} has no answer to look at")
-        return serialise.response_from_entry(entry)
+        return response
 
     def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: _Parts) -> Entry:
         if response.maps is None or response.layout is None:
@@ -449,6 +480,10 @@ class Control(Stage):
             "masks": self.masks.ingredients(),
         }
 
+    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
+        """An item's candidates."""
+        return self._decoded(item, serialise.candidates_from_entry)
+
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
         selector: PointSelector[Any] = self.points.create(self.context)
@@ -465,10 +500,10 @@ class Control(Stage):
             generator.close()
 
     def _matched(self, item: Item) -> tuple[Candidate, ...]:
-        entry = self.proposals.get(item)
-        if entry is None:
+        own = self.proposals.candidates(item)
+        if own is None:
             raise SampleError(f"sample {item.sample.id} has no candidates to match")
-        return serialise.candidates_from_entry(entry)
+        return own
 
     def _draw(
         self,
@@ -521,13 +556,12 @@ class Select(Stage):
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
             for item in items:
-                answer, proposal = self.answers.get(item), self.proposals.get(item)
-                if answer is None or proposal is None:
+                response, candidates = self.answers.response(item), self.proposals.candidates(item)
+                if response is None or candidates is None:
                     raise SampleError(f"sample {item.sample.id} has no candidates to choose from")
                 strategy.reseed(item.entropy)
-                candidates = serialise.candidates_from_entry(proposal)
                 offered.append([len(candidate.masks) for candidate in candidates])
-                yield item.sample, serialise.response_from_entry(answer), candidates
+                yield item.sample, response, candidates
 
         for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
             masks = offered.popleft()

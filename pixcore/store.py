@@ -138,7 +138,8 @@ class StageStore:
             row = self._db.execute("SELECT body, arrays FROM records WHERE key = ?", (key,)).fetchone()
             if row is None or row[0] is None:
                 return None
-            return Entry(_unpack_body(row[0]), _unpack(row[1]))
+            text, arrays = _text(row[0]), _unpack(row[1])
+            return Entry(json.loads(text), arrays, len(text) + sum(values.nbytes for values in arrays.values()))
 
     def failure(self, key: str) -> str | None:
         """What went wrong with a sample, or None."""
@@ -204,8 +205,8 @@ def _pack_body(body: Any) -> str | bytes:
     return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
 
 
-def _unpack_body(stored: str | bytes) -> Any:
-    return json.loads(zlib.decompress(stored) if isinstance(stored, bytes) else stored)
+def _text(body: str | bytes) -> str | bytes:
+    return zlib.decompress(body) if isinstance(body, bytes) else body
 
 
 def _plain(value: Any) -> Any:

@@ -173,10 +173,9 @@ class Tally:
     def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
         clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
         accuracies = self._accuracies(kept, clusters)
+        columns = [accuracies | self._groundings(kept, clusters, row.name) for row in self.rows]
         rows = []
-        for row in self.rows:
-            columns = accuracies | self._groundings(kept, clusters, row.name)
-            figures = self._figures(columns)
+        for row, figures in zip(self.rows, self._figures(columns), strict=True):
             pool = [] if row.own_masks else _pool(kept, row.name)
             gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
             rows.append(
@@ -241,24 +240,32 @@ class Tally:
                     column("absence recall").add(at, float(mask.says_absent))
         return columns
 
-    def _figures(self, columns: dict[str, _Column]) -> dict[str, Figure]:
-        names = list(columns)
-        numerators = np.stack([columns[name].numerators for name in names], axis=1)
-        denominators = np.stack([columns[name].denominators for name in names], axis=1)
-        values = dict(zip(names, ratios(numerators.sum(0), denominators.sum(0)), strict=True))
-        several = len(numerators) > 1
-        resampled = resampled_ratios(numerators, denominators, seed=self._seed, resamples=self._resamples)
-        drawn = dict(zip(names, resampled.T, strict=True))
+    def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
+        """The figures of each row, all resampled by the same draws at once."""
+        columns = [column for row in rows for column in row.values()]
+        if not columns:
+            return
+        numerators = np.stack([column.numerators for column in columns], axis=1)
+        denominators = np.stack([column.denominators for column in columns], axis=1)
+        values = iter(ratios(numerators.sum(0), denominators.sum(0)))
+        drawn = iter(resampled_ratios(numerators, denominators, seed=self._seed, resamples=self._resamples).T)
+        for row in rows:
+            whole, spread = {name: next(values) for name in row}, {name: next(drawn) for name in row}
+            yield self._row_figures(row, whole, spread, len(numerators))
+
+    def _row_figures(
+        self, columns: dict[str, _Column], values: dict[str, np.float64], drawn: dict[str, Floats], clusters: int
+    ) -> dict[str, Figure]:
+        several = clusters > 1
         figures = {}
-        for name in names:
-            column = columns[name]
+        for name, column in columns.items():
             figures[name] = _figure(values[name], drawn[name] if several else None, column.n, column.per_pair)
         overall = harmonic_score(*(np.asarray(values[name]) for name in ("A†", "A", "M†", "M")))
         spread = harmonic_score(drawn["A†"], drawn["A"], drawn["M†"], drawn["M"])
-        counted = max(columns[name].n for name in ("A†", "A")) if self._paired else len(numerators)
+        counted = max(columns[name].n for name in ("A†", "A")) if self._paired else clusters
         figures["S"] = _figure(float(overall), spread if several else None, counted, self._paired)
         order = ("A†", "A", "M†", "M", "S")
-        return {name: figures[name] for name in (*order, *(name for name in names if name not in order))}
+        return {name: figures[name] for name in (*order, *(name for name in columns if name not in order))}
 
 
 class _Column:

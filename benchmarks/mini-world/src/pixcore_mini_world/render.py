@@ -8,6 +8,7 @@ platform.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -146,8 +147,12 @@ def _with_light(ground: npt.NDArray[np.int16], scene: Scene, relief: _Relief) ->
     return bounded
 
 
+@lru_cache(maxsize=1)
 def _background(seed: int, size: int) -> npt.NDArray[np.int16]:
-    """A soft textured ground: a pastel, large clouds of colour, and a finer grain. (size, size, 3) int16."""
+    """A soft textured ground: a pastel, large clouds of colour, and a finer grain. (size, size, 3) int16, read-only.
+
+    The two pictures of a pair follow each other and have one ground.
+    """
     rng = Random(seed)
     colour = np.array(rng.choice(_GROUNDS), np.int16) + rng.randint(-26, 6)
     colour = colour + np.array([rng.randint(-9, 9) for _ in range(3)], np.int16)
@@ -155,7 +160,9 @@ def _background(seed: int, size: int) -> npt.NDArray[np.int16]:
     grain = _noise(rng, 28, 1, size)
     fine = _noise(rng, DEFAULT_SIZE, 1, size)
     ground = colour + (clouds - 128) * 9 // 64 + (grain - 128) * 5 // 64 + (fine - 128) * 3 // 128
-    return ground.astype(np.int16)
+    ground = ground.astype(np.int16)
+    ground.setflags(write=False)
+    return ground
 
 
 def _noise(rng: Random, cells: int, channels: int, size: int) -> npt.NDArray[np.int16]:
