@@ -256,10 +256,12 @@ class VisualLayout:
         count = np.zeros((height, width), np.int32)
         for grid, cells in zip(self.grids, self.cell_values(values), strict=True):
             covered = grid.covers(size)
-            total[covered] += grid.upsample(cells, size)[covered]
+            np.add(total, grid.upsample(cells, size), out=total, where=covered)
             count += covered
         if not count.any():
             raise ValueError("no visual grid covers any pixel of the image")
         image = total / np.maximum(count, 1)
-        image[count == 0] = image[count > 0].min()
+        nowhere = count == 0
+        if nowhere.any():
+            image[nowhere] = image[~nowhere].min()
         return image.astype(np.float32)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixcore.records import Candidate, Protocol, Response, Sample, Score, Selection, Verdict
 
 
@@ -87,6 +90,8 @@ class ProtocolResult:
         controls: The matched control's candidates: the same groups with random points.
         selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
+        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
+            measured them.
         verdict: The judge's word, where an answer was asked.
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
     """
@@ -98,6 +103,7 @@ class ProtocolResult:
     controls: tuple[Candidate, ...] = ()
     selections: Mapping[str, Selection] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
+    ious: tuple[NDArray[np.float64], ...] | None = None
     verdict: Verdict | None = None
     error: str | None = None
 

@@ -169,21 +169,16 @@ def score_sample(
     results: Mapping[Protocol, ProtocolResult],
     rows: Sequence[RowSpec],
     *,
-    ious: Mapping[Protocol, Sequence[NDArray[np.float64]]] | None = None,
     both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
 ) -> SampleResult:
-    """Score one sample under all its protocols; the results come back with their `scores` filled in."""
-    known = ious or {}
-    return SampleResult(
-        sample,
-        {
-            protocol: replace(
-                result,
-                scores=score_protocol(sample, result, rows, ious=known.get(protocol), both_empty=both_empty),
-            )
-            for protocol, result in results.items()
-        },
-    )
+    """Score one sample under all its protocols; the results come back with `scores` and `ious` filled in."""
+    scored = {}
+    for protocol, result in results.items():
+        measurable = sample.mask is not None and result.candidates and result.error is None
+        ious = candidate_ious(sample, result.candidates, both_empty=both_empty) if measurable else None
+        scores = score_protocol(sample, result, rows, ious=ious, both_empty=both_empty)
+        scored[protocol] = replace(result, scores=scores, ious=None if ious is None else tuple(ious))
+    return SampleResult(sample, scored)
 
 
 def grounded(sample: Sample, fidelity: Fidelity) -> bool:

@@ -24,6 +24,7 @@ from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Sel
 from pixcore.report.page import plain
 from pixcore.report.scaling import fitted, mask_at
 from pixcore.results import ProtocolResult, SampleResult
+from pixcore.scoring import candidate_ious
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup 
 
 def quantise(values: NDArray[np.float32]) -> str:
     """Relevance as one byte a cell between its own smallest and largest value, in base64."""
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+    finite = np.where(np.isfinite(values), values, 0.0).astype(np.float64)
     low, high = float(finite.min()), float(finite.max())
     scaled = (finite - low) / (high - low) if high > low else np.zeros_like(finite)
     return base64.b64encode(np.round(scaled * 255).astype(np.uint8).tobytes()).decode()
@@ -206,7 +207,9 @@ def _protocol_data(
     response = result.response
     candidates = result.candidates or _own_candidates(response)
     kept = candidates if display.candidates else ()
-    ious = _all_ious(candidates, sample.mask)
+    ious: Sequence[NDArray[np.float64]] | None = result.ious
+    if ious is None and sample.mask is not None:
+        ious = candidate_ious(sample, candidates)
     maps = _Maps.of(response, size, display.map) if kept else None
     verdict = result.verdict
     return {
@@ -223,7 +226,7 @@ def _protocol_data(
                 "point": _point_data(candidate.point),
                 "masks": [pool.add(rle) for rle in candidate.masks],
                 "scores": list(candidate.scores),
-                "ious": ious[index],
+                "ious": None if ious is None else np.round(ious[index], 4).tolist(),
                 "similarity": candidate.similarity,
                 "map": maps.of_candidate(candidate) if maps else None,
             }
@@ -309,15 +312,6 @@ def _point_data(prompt: PointPrompt | None) -> dict[str, Any] | None:
         for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
     ]
     return {"at": points, "box": None if prompt.box is None else [round(float(v), 2) for v in prompt.box]}
-
-
-def _all_ious(candidates: Sequence[Candidate], truth: RLE | None) -> list[list[float] | None]:
-    """Every mask's IoU with the ground truth in one call; None where there is none."""
-    if truth is None:
-        return [None] * len(candidates)
-    flat = masks.iou([rle for candidate in candidates for rle in candidate.masks], [truth]).reshape(-1)
-    values = iter(np.round(flat, 4).tolist())
-    return [[next(values) for _ in candidate.masks] for candidate in candidates]
 
 
 @dataclass

@@ -18,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from pixcore_mini_world.drawing import Shape, shade, shapes_of
 from pixcore_mini_world.scene import Scene, Thing
 
+Ink = int | tuple[int, int, int]
+
 SUPERSAMPLING = 4
 DEFAULT_SIZE = 112
 
@@ -58,48 +60,65 @@ def render(scene: Scene, size: int = DEFAULT_SIZE) -> Picture:
     label_canvas = Image.new("L", (side, side))
     label_pen = ImageDraw.Draw(label_canvas)
     regions: list[tuple[int, str | None]] = []
-    placed: list[tuple[Thing, Shape]] = []
+    placed: list[tuple[Shape, _Stroke]] = []
     for index, thing in enumerate(scene.things):
         for shape in shapes_of(thing):
             region = (index, shape.part)
             if region not in regions:
                 regions.append(region)
             label = regions.index(region) + 1
-            placed.append((thing, shape))
-            _stroke(label_pen, thing, shape, side, label, label)
+            stroke = _Stroke.of(thing, shape, side)
+            placed.append((shape, stroke))
+            stroke.draw(label_pen, label, label)
     labels = np.asarray(label_canvas)[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
 
     relief = _relief(label_canvas, size)
     ground = _with_light(_background(scene.background, size), scene, relief)
     canvas = Image.fromarray(ground).resize((side, side), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(canvas)
-    for thing, shape in placed:
-        _stroke(pen, thing, shape, side, shape.fill, shade(shape.fill, 62))
+    for shape, stroke in placed:
+        stroke.draw(pen, shape.fill, shade(shape.fill, 62))
     flat = np.asarray(canvas.reduce(SUPERSAMPLING)).astype(np.int16)
     image = np.clip(flat + relief.bevel[..., None], 0, 255).astype(np.uint8)
     return Picture(image, labels.copy(), tuple(regions))
 
 
-def _stroke(pen: ImageDraw.ImageDraw, thing: Thing, shape: Shape, side: int, fill: object, line: object) -> None:
-    """Draws one shape on one canvas; the same call draws colours and labels, so that they agree."""
-    points = [
-        (round((thing.x + x * thing.size) * side), round((thing.y + y * thing.size) * side)) for x, y in shape.points
-    ]
-    line_width = max(1, round(side / 150)) if shape.outlined else 0
-    if shape.form == "polygon":
-        pen.polygon(points, fill=fill)  # type: ignore[arg-type]
-        if line_width:
-            pen.line([*points, points[0]], fill=line, width=line_width, joint="curve")  # type: ignore[arg-type]
-    elif shape.form == "ellipse":
-        pen.ellipse(points, fill=fill, outline=line if line_width else fill, width=line_width or 1)  # type: ignore[arg-type]
-    else:
-        width = max(1, round(shape.width * thing.size * side))
-        pen.ellipse(points, outline=line, width=width + line_width)  # type: ignore[arg-type]
-        inner = [
-            (points[0][0] + line_width, points[0][1] + line_width),
-            (points[1][0] - line_width, points[1][1] - line_width),
-        ]
-        pen.ellipse(inner, outline=fill, width=max(1, width - line_width))  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class _Stroke:
+    """One shape in whole-number coordinates of a canvas; colours and labels are drawn by it, so that they agree.
+
+    Attributes:
+        form: "polygon", "ellipse" or "ring".
+        points: (x, y) of its corners, or of the two corners of its box.
+        width: of a ring.
+        line: of its outline; 0 for none.
+    """
+
+    form: str
+    points: list[tuple[int, int]]
+    width: int
+    line: int
+
+    @classmethod
+    def of(cls, thing: Thing, shape: Shape, side: int) -> _Stroke:
+        size = thing.size
+        points = [(round((thing.x + x * size) * side), round((thing.y + y * size) * side)) for x, y in shape.points]
+        line = max(1, round(side / 150)) if shape.outlined else 0
+        return cls(shape.form, points, max(1, round(shape.width * size * side)), line)
+
+    def draw(self, pen: ImageDraw.ImageDraw, fill: Ink, outline: Ink) -> None:
+        points, line = self.points, self.line
+        if self.form == "polygon":
+            pen.polygon(points, fill=fill)
+            if line:
+                pen.line([*points, points[0]], fill=outline, width=line, joint="curve")
+        elif self.form == "ellipse":
+            pen.ellipse(points, fill=fill, outline=outline if line else fill, width=line or 1)
+        else:
+            pen.ellipse(points, outline=outline, width=self.width + line)
+            (left, top), (right, bottom) = points
+            inner = [(left + line, top + line), (right - line, bottom - line)]
+            pen.ellipse(inner, outline=fill, width=max(1, self.width - line))
 
 
 @dataclass(frozen=True)

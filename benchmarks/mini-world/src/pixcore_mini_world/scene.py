@@ -141,23 +141,25 @@ def make_thing(rng: Random, split: Split, kind: str, count: int, taken: Sequence
         half_width, half_height = spec.half_width * size + _MARGIN, spec.half_height * size + _MARGIN
         x, y = rng.uniform(half_width, 1 - half_width), rng.uniform(half_height, 1 - half_height)
         values = tuple(rng.choice(attribute.values) for attribute in spec.attributes)
-        tints = tuple(_tint(rng) for _ in spec.parts)
+        tints = _tints(rng, len(spec.parts))
         if _side_of(kind, colours) == split:
             return Thing(kind, x, y, size, colours, values, tints)
 
 
-def _tint(rng: Random) -> tuple[int, int, int]:
-    return _shift(rng), _shift(rng), _shift(rng)
+def _tints(rng: Random, count: int) -> tuple[tuple[int, int, int], ...]:
+    """``count`` tints of numbers that ``rng.randint(-_TINT, _TINT)`` gives, without its checks.
 
-
-def _shift(rng: Random) -> int:
-    """The number that ``rng.randint(-_TINT, _TINT)`` gives, without its checks: most of a scene's numbers are these."""
-    span = 2 * _TINT + 1
+    Most of a scene's numbers are these.
+    """
+    draw, span = rng.getrandbits, 2 * _TINT + 1
     bits = span.bit_length()
-    drawn = rng.getrandbits(bits)
-    while drawn >= span:
-        drawn = rng.getrandbits(bits)
-    return drawn - _TINT
+    offsets = []
+    for _ in range(3 * count):
+        drawn = draw(bits)
+        while drawn >= span:
+            drawn = draw(bits)
+        offsets.append(drawn - _TINT)
+    return tuple(zip(offsets[::3], offsets[1::3], offsets[2::3], strict=True))
 
 
 def make_scene(rng: Random, split: Split, count: int | None = None, *, twins: float = 0.3) -> Scene:

@@ -39,13 +39,14 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
             values = np.clip(maps[index], 0, None)
             rles = candidates[index].masks
             relevance = np.clip(response.layout.to_image(values, masks.size_of(rles[0])), 0, None)
+            total = float(relevance.sum(dtype=np.float64))
             for place in own:
-                scores[place] = self._score(relevance, masks.decode(rles[place[1]]))
+                scores[place] = self._score(relevance, total, masks.decode(rles[place[1]]))
         best = max(scores, key=scores.__getitem__)  # of equals the first
         return Selection.chosen(*best, score=scores[best], reason=f"relevance inside: {scores[best]:.2f}")
 
-    def _score(self, relevance: NDArray[np.float32], mask: masks.Mask) -> float:
-        total, area = float(relevance.sum(dtype=np.float64)), float(mask.mean())
+    def _score(self, relevance: NDArray[np.float32], total: float, mask: masks.Mask) -> float:
+        area = float(mask.mean())
         if not total > 0 or not area > 0:
             return 0.0
         share = float(relevance[mask].sum(dtype=np.float64)) / total
