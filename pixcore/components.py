@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -113,17 +114,22 @@ class Component(ABC, Generic[ConfigT]):
     Attributes:
         config: The component's own validated config.
         context: What it may know of the run.
-        rng: A generator that the stage seeds anew for every sample, so that no record depends on the order.
     """
 
     def __init__(self, config: ConfigT, context: Context | None = None) -> None:
         self.config = config
         self.context = context or Context()
-        self.rng = np.random.default_rng(self.context.seed)
+        self._entropy: tuple[int, ...] = ()
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """A generator that the stage seeds anew for every sample, so that no record depends on the order."""
+        return np.random.default_rng([self.context.seed, *self._entropy])
 
     def reseed(self, *entropy: int) -> None:
         """Seed `rng` from the run's seed and what identifies the work at hand."""
-        self.rng = np.random.default_rng([self.context.seed, *entropy])
+        self._entropy = entropy
+        self.__dict__.pop("rng", None)
 
     def close(self) -> None:
         """Free memory, processes and connections."""

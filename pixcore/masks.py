@@ -221,4 +221,4 @@ def _text(rle: Mapping[str, Any]) -> RLE:
 
 
 def _bytes(rle: RLE) -> dict[str, Any]:
-    return {"size": list(rle["size"]), "counts": rle["counts"].encode("ascii")}
+    return {"size": rle["size"], "counts": rle["counts"].encode("ascii")}

@@ -90,10 +90,10 @@ class ProtocolResult:
         controls: The matched control's candidates: the same groups with random points.
         selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
-        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
-            measured them.
         verdict: The judge's word, where an answer was asked.
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
+        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
+            measured them.
     """
 
     protocol: Protocol
@@ -103,9 +103,9 @@ class ProtocolResult:
     controls: tuple[Candidate, ...] = ()
     selections: Mapping[str, Selection] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
-    ious: tuple[NDArray[np.float64], ...] | None = None
     verdict: Verdict | None = None
     error: str | None = None
+    ious: tuple[NDArray[np.float64], ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,7 +132,7 @@ def score_result(
         value = _against_truth(mask, sample, both_empty)
     # choosing nothing is open to an oracle too: where the object is absent it is the right choice
     floor = _against_truth(masks.empty(_size(sample)), sample, both_empty) if sample.absent else 0.0
-    best = max((float(np.nanmax(values, initial=0.0)) for values in measured if len(values)), default=0.0)
+    best = float(np.fmax.reduce(np.concatenate([[0.0], *measured])))
     return Score(sample.id, result.protocol, correct, value, None if floor is None else max(best, floor), covered)
 
 

@@ -10,6 +10,7 @@ import base64
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -124,8 +125,8 @@ def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup 
     """
     owner: list[int] = [-1] * len(text)
     for index, token in enumerate(tokens):
-        for position in range(max(token.start, 0), min(token.end, len(text))):
-            owner[position] = index
+        for place in range(max(token.start, 0), min(token.end, len(text))):
+            owner[place] = index
     by_token: dict[int, list[int]] = {}
     spans: list[tuple[int, TokenGroup]] = []
     for index, group in enumerate(groups):
@@ -134,19 +135,14 @@ def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup 
         known = [number for number in group.tokens if 0 <= number < len(tokens)]
         for number in known:
             by_token.setdefault(number, []).append(index)
-        if not known:
+        if not known and group.start < group.end:
             spans.append((index, group))
-    pieces: list[tuple[str, list[int]]] = []
-    previous: tuple[int, list[int]] | None = None
-    for position, character in enumerate(text):
-        mine = by_token.get(owner[position], []) + [i for i, group in spans if group.start <= position < group.end]
-        key = (owner[position], mine)
-        if key == previous:
-            pieces[-1] = (pieces[-1][0] + character, mine)
-        else:
-            pieces.append((character, mine))
-        previous = key
-    return pieces
+    edges = {0, *(edge for _, group in spans for edge in (group.start, group.end))}
+    cuts = [place for place in range(len(text)) if place in edges or owner[place] != owner[place - 1]]
+    return [
+        (text[start:end], by_token.get(owner[start], []) + [i for i, one in spans if one.start <= start < one.end])
+        for start, end in pairwise([*cuts, len(text)])
+    ]
 
 
 def quantise(values: NDArray[np.float32]) -> str:

@@ -46,7 +46,7 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
         return Selection.chosen(*best, score=scores[best], reason=f"relevance inside: {scores[best]:.2f}")
 
     def _score(self, relevance: NDArray[np.float32], total: float, mask: masks.Mask) -> float:
-        area = float(mask.mean())
+        area = np.count_nonzero(mask) / mask.size
         if not total > 0 or not area > 0:
             return 0.0
         share = float(relevance[mask].sum(dtype=np.float64)) / total
