@@ -33,7 +33,7 @@ print(resident("VmHWM:") - before)
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc")
 @pytest.mark.parametrize("suffix", ["safetensors", "bin"])
 def test_a_converted_checkpoint_costs_its_own_size(tmp_path: Path, suffix: str) -> None:
-    """400 MiB in float32 become 200 in bfloat16; beside them there is room for the 32 that are mapped at a time."""
+    """400 MiB in float32 become 200 in bfloat16; beside them there is room for what is mapped at a time."""
     file = tmp_path / f"model.{suffix}"
     tensors = {f"{index}.weight": torch.ones(1024, 1024) for index in range(100)}
     if suffix == "bin":
@@ -41,4 +41,4 @@ def test_a_converted_checkpoint_costs_its_own_size(tmp_path: Path, suffix: str) 
     else:
         save_file(tensors, file)
     done = subprocess.run([sys.executable, "-c", MEASURED, str(file)], capture_output=True, text=True, check=True)
-    assert 190 < float(done.stdout) < 200 + 32 + 30
+    assert 190 < float(done.stdout) < 1.15 * 200

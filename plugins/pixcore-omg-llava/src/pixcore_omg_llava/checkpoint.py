@@ -133,7 +133,7 @@ def _load_language(
     dtype = _DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16)
     report = load_weights(
         model,
-        # The adapters first: they are small, and wait for their weights better than the weights would for them.
+        # The adapters first: what waits is read again, and they are small.
         [Source(finetuned), Source(folder)],
         [
             Ignore(r"projector(_text2vision)?\..+", "a projector"),

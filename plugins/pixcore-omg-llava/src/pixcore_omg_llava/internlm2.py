@@ -32,7 +32,7 @@ _LINEARS = {
 }
 _NORMS = {"attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
 
-_ROWS = 256
+_ROWS = 128
 """Rows of a weight that are merged at once."""
 
 LoraMode = Literal["merged", "beside"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,9 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model*.safetensors", "*.safetensors", "*pytorch_model*.bin", "*.pth", "*.pt")
 
 
-_MAPPED_BYTES = 32 << 20
+# Of a file that is mapped, so much is looked at before it is opened anew: this much, or this share of a large file.
+_MAPPED_BYTES = 8 << 20
+_MAPPED_SHARE = 64
 
 
 class CheckpointError(ModelError):
@@ -68,58 +69,74 @@ def shards(path: Path) -> list[Path]:
 def read(path: Path) -> Iterator[tuple[str, Tensor]]:
     """The names and tensors of one file, in file order.
 
-    Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it is used and
-    not before. The file is opened anew every so many bytes: a mapping keeps all pages that were ever looked at in
-    memory for as long as it lives, which would add up to the whole file.
-
     Raises:
         CheckpointError: The file is damaged, or is a pickle of more than tensors.
     """
-    names: Sequence[str] | None = None
-    done = 0
-    while names is None or done < len(names):
-        taken = 0
-        with _opened(path) as file:
-            names = names or file.names
-            while done < len(names) and (taken < _MAPPED_BYTES or not file.mapped):
-                tensor = file.tensor(names[done])
-                taken += tensor.nbytes
-                yield names[done], tensor
-                done += 1
-                del tensor
-        if not names:
-            return
+    file = CheckpointFile(path)
+    for name in file.names:
+        yield name, file.tensor(name)
+
+
+class CheckpointFile:
+    """One file, whose tensors are read one at a time and in any order.
+
+    Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it is used and
+    not before. The file is opened anew every so many bytes: a mapping keeps all pages that were ever looked at in
+    memory for as long as it or a tensor of it lives, which would add up to the whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            CheckpointError: The file is damaged, or is a pickle of more than tensors.
+        """
+        self._path = path
+        self._most = max(_MAPPED_BYTES, path.stat().st_size // _MAPPED_SHARE)
+        self._taken = 0
+        self._opened: _Opened | None = _open(path)
+        self.names: Sequence[str] = self._opened.names
+        """Of its tensors, in file order."""
+        self.mapped: bool = self._opened.mapped
+        """Whether tensors are views on the file; else all of them are in memory while it is open."""
+
+    def tensor(self, name: str) -> Tensor:
+        """One of its tensors.
+
+        Raises:
+            CheckpointError: It is no tensor.
+        """
+        if self.mapped and self._taken >= self._most:
+            self.close()
+        if self._opened is None:
+            self._opened = _open(self._path)
+        tensor = self._opened.tensor(name)
+        self._taken += tensor.nbytes
+        return tensor
+
+    def close(self) -> None:
+        """Let go of the file until another tensor is asked for."""
+        self._opened, self._taken = None, 0
 
 
 @dataclass
-class _File:
-    """An open checkpoint file.
-
-    Attributes:
-        names: Of its tensors.
-        tensor: Gives one.
-        mapped: Whether tensors are views on the file; else all are in memory while it is open.
-    """
-
+class _Opened:
     names: Sequence[str]
     tensor: Callable[[str], Tensor]
     mapped: bool
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[_File]:
+def _open(path: Path) -> _Opened:
     if path.suffix != ".safetensors":
-        yield _opened_pickle(path)
-        return
+        return _opened_pickle(path)
     try:
-        opened = safe_open(path, framework="pt")
+        file: Any = safe_open(path, framework="pt")
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
-    with opened as file:
-        yield _File(list(file.keys()), file.get_tensor, mapped=True)
+    return _Opened(list(file.keys()), file.get_tensor, mapped=True)
 
 
-def _opened_pickle(path: Path) -> _File:
+def _opened_pickle(path: Path) -> _Opened:
     unpickled, mapped = _unpickle(path)
     content = _unwrap(unpickled)
 
@@ -132,7 +149,7 @@ def _opened_pickle(path: Path) -> _File:
             )
         return value
 
-    return _File(list(content), tensor, mapped)
+    return _Opened(list(content), tensor, mapped)
 
 
 def _unpickle(path: Path) -> tuple[Any, bool]:

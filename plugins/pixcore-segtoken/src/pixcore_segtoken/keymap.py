@@ -51,7 +51,7 @@ class Split:
 class Merge:
     """Several official tensors that become one or several of ours (a base weight with its adapters).
 
-    Tensors belong together when their patterns' groups are equal. They are held until all have come, so
+    Tensors belong together when their patterns' groups are equal. They are merged when the last has come, so
     the parts may lie in different files.
 
     Args:

@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pixcore.versions import version_of
-from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+from pixcore_segtoken.checkpoint import CheckpointError, CheckpointFile, shards
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, patterns_of
 
 _SHOWN = 5
@@ -133,60 +134,86 @@ def _stream(
     dtype: torch.dtype | None,
     device: torch.device | str,
 ) -> LoadReport:
-    targets = {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
-    compiled = [(rule, part, re.compile(pattern)) for rule in rules for part, pattern in patterns_of(rule).items()]
-    loaded: dict[str, tuple[str, ...]] = {}
-    ignored: dict[str, str] = {}
-    waiting: dict[tuple[int, tuple[str, ...]], dict[str, tuple[str, Tensor]]] = {}
-    problems: dict[str, list[str]] = {}
-
-    def place(official: tuple[str, ...], name: str, tensor: Tensor) -> None:
-        if name not in targets:
-            problems.setdefault("mapped to names our module does not have", []).append(f"{official[0]} -> {name}")
-        elif name in loaded:
-            problems.setdefault("given twice", []).append(f"{name} by {loaded[name][0]} and {official[0]}")
-        elif tuple(tensor.shape) != targets[name]:
-            problems.setdefault("of another shape", []).append(
-                f"{official[0]} is {tuple(tensor.shape)}, {name} needs {targets[name]}"
-            )
-        else:
-            wanted = dtype if tensor.is_floating_point() else None
-            _assign(module, name, tensor.to(device=device, dtype=wanted))
-            loaded[name] = official
-
+    filling = _Filling(module, rules, dtype, device)
     for source in sources:
-        for file in shards(source.path):
-            for short_name, tensor in read(file):
-                official = source.prefix + short_name
-                found = next(((r, p, m) for r, p, c in compiled if (m := c.fullmatch(official))), None)
-                match found:
-                    case None:
-                        problems.setdefault("unknown to the key map", []).append(official)
-                    case (Ignore(reason=reason), _, _):
-                        ignored[official] = reason
-                    case (Rename(target=target), _, match):
-                        place((official,), match.expand(target), tensor)
-                    case (Split(split=split), _, match):
-                        for name, piece in split(match, tensor):
-                            place((official,), name, piece)
-                    case (Merge() as rule, part, match):
-                        held = waiting.setdefault((id(rule), match.groups()), {})
-                        held[part] = (official, tensor)
-                        if held.keys() == rule.parts.keys():
-                            del waiting[id(rule), match.groups()]
-                            parts = {key: value for key, (_, value) in held.items()}
-                            for name, piece in rule.merge(match, parts):
-                                place(tuple(o for o, _ in held.values()), name, piece)
-
-    incomplete = [f"{official} waits for its other parts" for held in waiting.values() for official, _ in held.values()]
-    if incomplete:
-        problems["incomplete"] = incomplete
-    missing = [name for name in targets if name not in loaded]
-    if missing:
-        problems["without weights in our module"] = missing
+        for path in shards(source.path):
+            file = CheckpointFile(path)
+            for name in file.names:
+                filling.take(source.prefix + name, file, name)
+            file.close()
+    problems = filling.finish()
     if problems:
         raise _complaint([str(source.path) for source in sources], problems)
-    return LoadReport(loaded, ignored)
+    return LoadReport(filling.loaded, filling.ignored)
+
+
+class _Filling:
+    """A module as it is filled, tensor by tensor."""
+
+    def __init__(
+        self, module: nn.Module, rules: Sequence[Rule], dtype: torch.dtype | None, device: torch.device | str
+    ) -> None:
+        self._module, self._dtype, self._device = module, dtype, device
+        self._targets = {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
+        self._rules = [
+            (rule, part, re.compile(pattern)) for rule in rules for part, pattern in patterns_of(rule).items()
+        ]
+        self._waiting: dict[tuple[int, tuple[str, ...]], dict[str, tuple[str, Callable[[], Tensor]]]] = {}
+        self._problems: dict[str, list[str]] = {}
+        self.loaded: dict[str, tuple[str, ...]] = {}
+        self.ignored: dict[str, str] = {}
+
+    def take(self, official: str, file: CheckpointFile, name: str) -> None:
+        """Put one tensor of a file where the rules say; what they ignore is not read."""
+        found = next(((r, p, m) for r, p, c in self._rules if (m := c.fullmatch(official))), None)
+        match found:
+            case None:
+                self._problems.setdefault("unknown to the key map", []).append(official)
+            case (Ignore(reason=reason), _, _):
+                self.ignored[official] = reason
+            case (Rename(target=target), _, match):
+                self._place((official,), match.expand(target), file.tensor(name))
+            case (Split(split=split), _, match):
+                for ours, piece in split(match, file.tensor(name)):
+                    self._place((official,), ours, piece)
+            case (Merge() as rule, part, match):
+                held = self._waiting.setdefault((id(rule), match.groups()), {})
+                # A part that waits is read again when its time has come: held, it would keep its file's pages.
+                held[part] = (official, partial(file.tensor, name) if file.mapped else _given(file.tensor(name)))
+                if held.keys() == rule.parts.keys():
+                    del self._waiting[id(rule), match.groups()]
+                    parts = {key: read() for key, (_, read) in held.items()}
+                    for ours, piece in rule.merge(match, parts):
+                        self._place(tuple(each for each, _ in held.values()), ours, piece)
+
+    def _place(self, official: tuple[str, ...], name: str, tensor: Tensor) -> None:
+        if name not in self._targets:
+            what = "mapped to names our module does not have"
+            self._problems.setdefault(what, []).append(f"{official[0]} -> {name}")
+        elif name in self.loaded:
+            what = f"{name} by {self.loaded[name][0]} and {official[0]}"
+            self._problems.setdefault("given twice", []).append(what)
+        elif tuple(tensor.shape) != self._targets[name]:
+            what = f"{official[0]} is {tuple(tensor.shape)}, {name} needs {self._targets[name]}"
+            self._problems.setdefault("of another shape", []).append(what)
+        else:
+            wanted = self._dtype if tensor.is_floating_point() else None
+            _assign(self._module, name, tensor.to(device=self._device, dtype=wanted))
+            self.loaded[name] = official
+
+    def finish(self) -> Mapping[str, Sequence[str]]:
+        """All that went wrong."""
+        waiting = [official for held in self._waiting.values() for official, _ in held.values()]
+        if waiting:
+            self._problems["incomplete"] = [f"{official} waits for its other parts" for official in waiting]
+        missing = [name for name in self._targets if name not in self.loaded]
+        if missing:
+            self._problems["without weights in our module"] = missing
+        return self._problems
+
+
+def _given(tensor: Tensor) -> Callable[[], Tensor]:
+    return lambda: tensor
 
 
 def _assign(module: nn.Module, name: str, tensor: Tensor) -> None:
