@@ -60,11 +60,11 @@ def test_merging_costs_the_models_own_size(tmp_path: Path) -> None:
     torch.save(base, tmp_path / "base.bin")
     torch.save(finetuned, tmp_path / "finetuned.pth")
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "base.bin"), str(tmp_path / "finetuned.pth")]
-    # Every tensor in pages of its own, as those of a model that is worth measuring are: glibc would put these small ones
+    # Every tensor in pages of its own, as those of a large model are: glibc would put these small ones
     # side by side, and what lies between them would count.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     own, peak = (float(figure) for figure in done.stdout.split())
     assert own > 200
-    # Beside the model: what is mapped at a time of the two files, and the rows that are merged. The adapters are 68 MiB.
+    # Beside the model: what is mapped at a time of two files, and the rows that are merged. The adapters are 68 MiB.
     assert own - 10 < peak < 1.15 * own
