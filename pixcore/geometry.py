@@ -252,6 +252,8 @@ class VisualLayout:
             (height, width) float32.
         """
         width, height = size
+        if len(self.grids) == 1 and self.grids[0].covers(size).all():
+            return self.grids[0].upsample(self.cell_values(values)[0], size)
         total = np.zeros((height, width), np.float64)
         count = np.zeros((height, width), np.int32)
         for grid, cells in zip(self.grids, self.cell_values(values), strict=True):

@@ -3,12 +3,12 @@
     python benchmarks/speed/propose.py [--quick]
 
 A response of 30 phrases about an image of 640x480 becomes 30 points and 90 masks, with SAM at its real sizes except for
-a small image encoder (the encoder runs once in both ways and is timed by itself; weights are random).
+a small image encoder (the encoder runs once in both ways and is timed by itself; weights are random, and the same).
 
-- pixcore: maps are brought to the image's size, points selected, all prompts decoded, masks kept as run lengths: what
-  `Propose` does, and one transaction in the store.
-- the published way: maps are upsampled with torch, prompts decoded one at a time, each mask written as a PNG file and
-  read back.
+- pixcore, `sam-transformers`: maps are brought to the image's size, points selected, all prompts decoded, masks kept as
+  run lengths: what `Propose` does, and one transaction in the store.
+- the published way: maps are upsampled with torch, prompts given one at a time to segment-anything's `SamPredictor`,
+  each mask written as a PNG file and read back.
 
 Both must give the same points and masks (IoU above 0.999). Times are by the clock, with all cores for both ways (torch
 uses them within one prompt, pixcore for several prompts at once), the least of several rounds, taken in turn. Raw
@@ -16,6 +16,10 @@ numbers go to `propose.json` beside this file.
 """
 
 from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
 
 import argparse
 import json
@@ -34,7 +38,9 @@ from pixcore_points.peaks import Peak
 from pixcore_regions.config import RegionsConfig
 from pixcore_regions.generator import Regions
 from pixcore_sam.config import SamTransformersConfig
+from pixcore_sam.generator import fitted, resized
 from pixcore_sam.hub import SamTransformers
+from pixcore_sam.testing import as_transformers, segment_anything, small_sam
 from torch.nn.functional import interpolate
 
 from pixcore import serialise
@@ -64,19 +70,34 @@ def maps_of(phrases: int) -> np.ndarray:
     return maps
 
 
-def save_sam(folder: Path) -> None:
-    import transformers
+def as_given(image: Image) -> torch.Tensor:
+    """An image as SAM's encoder takes it, but for its padding: (1, 3, 768, 1024)."""
+    return torch.as_tensor(resized(image.pixels(), fitted(SIZE[::-1], 1024))).permute(2, 0, 1)[None]
 
-    transformers.utils.logging.disable_progress_bar()
-    torch.manual_seed(0)
-    encoder = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 64}
-    config = transformers.SamConfig(vision_config={**encoder, "global_attn_indexes": [0]})
-    model = transformers.SamModel(config)
-    with torch.no_grad():  # random kernels would draw a chequerboard on every mask; trained ones draw outlines
-        for name in ("upscale_conv1", "upscale_conv2"):
-            weight = getattr(model.mask_decoder, name).weight
+
+def make_sam(image: Image) -> Any:
+    """Segment-anything's own model at the sizes of its decoder, with random weights whose masks have outlines."""
+    segment_anything()
+    model = small_sam(side=1024, patch=16, channels=256, inner=2048)
+    decoder, seen = model.mask_decoder, []
+    with torch.no_grad():
+        for index in (0, 3):  # random kernels would draw a chequerboard on every mask
+            weight = decoder.output_upscaling[index].weight
             weight.copy_(weight.mean((-1, -2), keepdim=True).expand_as(weight))
-    model.save_pretrained(folder)
+        # a random encoder sees nearly the same everywhere, and what all pixels have in common would fill or empty masks
+        norm = model.image_encoder.neck[-1]
+        features = model.image_encoder(model.preprocess(as_given(image)))
+        norm.bias.copy_((norm.bias - features.mean((0, 2, 3))) / features.std((2, 3)).mean())
+        norm.weight /= features.std((2, 3)).mean()
+        hook = decoder.output_upscaling.register_forward_hook(lambda *call: seen.append(call[-1]))
+        sam_decoder(model, image)(SIZE[0] // 2, SIZE[1] // 2)
+        hook.remove()
+        common = torch.nn.functional.normalize(seen[0].mean((0, 2, 3)), dim=0)
+        for network in decoder.output_hypernetworks_mlps:
+            last = network.layers[-1]
+            last.weight -= torch.outer(common, common @ last.weight)
+            last.bias -= common * (common @ last.bias)
+    return model
 
 
 def pixcore_way(generator: MaskGenerator[Any], image: Image, maps: np.ndarray, store: StageStore) -> list[Candidate]:
@@ -110,21 +131,14 @@ def published_way(decode: Decoder, maps: np.ndarray, folder: Path) -> tuple[list
     return points, [np.asarray(PILImage.open(name)) > 0 for name in names]
 
 
-def sam_decoder(generator: SamTransformers, image: Image) -> Decoder:
-    """The model's own forward pass from the encoded image, one prompt a call, and SAM's own postprocessing."""
-    encoded = generator.encoded(image)
-    height, width = encoded.frame
+def sam_decoder(model: Any, image: Image) -> Decoder:
+    """Segment-anything's predictor, the image encoded, one prompt a call."""
+    predictor = segment_anything().SamPredictor(model)
+    predictor.set_torch_image(as_given(image), SIZE[::-1])
 
     def decode(x: int, y: int) -> np.ndarray:
-        points = torch.tensor([[[[x * width / SIZE[0], y * height / SIZE[1]]]]])
-        labels = torch.ones(1, 1, 1, dtype=torch.int)
-        with torch.inference_mode():
-            output = generator._model(
-                image_embeddings=encoded.features[0], input_points=points, input_labels=labels, multimask_output=True
-            )
-            whole = interpolate(output.pred_masks[0], (1024, 1024), mode="bilinear", align_corners=False)
-            logits = interpolate(whole[..., :height, :width], SIZE[::-1], mode="bilinear", align_corners=False)
-        return (logits[0] > 0).numpy()
+        found: np.ndarray = predictor.predict(np.array([[x, y]]), np.array([1]), multimask_output=True)[0]
+        return found
 
     return decode
 
@@ -185,19 +199,20 @@ def against_published(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round of each")
-    rounds = 1 if parser.parse_args().quick else 3
+    rounds = 1 if parser.parse_args().quick else 5
     image, maps = picture(), maps_of(PHRASES)
     result: dict[str, Any] = {"phrases": PHRASES, "masks": 3 * PHRASES, "rounds": rounds}
     result["cores"] = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
-        save_sam(place / "checkpoint")
+        model = make_sam(image)
+        as_transformers(model).save_pretrained(place / "checkpoint")
         sam = SamTransformers(SamTransformersConfig(checkpoint=str(place / "checkpoint")))
         ((result["encoder, s"], _),) = least(1, lambda: sam.encoded(image))
         for name, distinct in (("sam", PHRASES), ("sam, 12 places", 12)):
             (place / name).mkdir()
             asked = maps[np.arange(PHRASES) % distinct]
-            result[name] = against_published(sam, sam_decoder(sam, image), image, asked, place / name, rounds)
+            result[name] = against_published(sam, sam_decoder(model, image), image, asked, place / name, rounds)
         regions = Regions(RegionsConfig())
         regions.segmented(image)
         (place / "regions").mkdir()

@@ -265,12 +265,12 @@ def test_prompts_in_batches_give_the_masks_of_all_at_once(kind, model_of, conver
     image = picture(1600, 1200)
     places = np.random.default_rng(0).integers(0, 1200, (6, 2)).tolist()
     results = []
-    for memory in (4096, 64):
+    for memory in (4096, 8):
         generator = SamTransformers(SamTransformersConfig(checkpoint=str(folder), memory_mb=memory))
         prompts = [PointPrompt.at(place) for place in places]
         results.append(generator.segment(image, prompts))
         batches = list(generator._batches(prompts, generator.encoded(image)))
-        assert len(batches) == (1 if memory == 4096 else 6)
+        assert len(batches) == (generator._workers if memory == 4096 else 6)
     for one, other in zip(*results, strict=True):
         assert np.mean(one.masks != other.masks) < 1e-5  # a matrix product rounds by its shape
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
@@ -281,11 +281,11 @@ def test_every_core_decodes_prompts_of_its_own(kind, model_of, converted, pictur
     folder = converted if kind == "sam" else model_of(kind)[1]
     generator = SamTransformers(SamTransformersConfig(checkpoint=str(folder), device="cpu"))
     prompts = [PointPrompt.at(place) for place in np.random.default_rng(1).integers(0, 1200, (5, 2)).tolist()]
-    assert len(list(generator._batches(prompts, generator.encoded(picture(1600, 1200))))) == 5
     before, results = torch.get_num_threads(), []
     try:
         for cores in (1, 3):
             torch.set_num_threads(cores)
+            assert len(list(generator._batches(prompts, generator.encoded(picture(1600, 1200))))) == cores
             results.append(generator.segment(picture(1600, 1200), prompts))
             assert torch.get_num_threads() == cores
     finally:
@@ -297,14 +297,20 @@ def test_every_core_decodes_prompts_of_its_own(kind, model_of, converted, pictur
 
 def test_memory_is_what_the_config_says_and_little_on_a_cpu_that_was_not_told(model_of, picture):
     image = picture(1600, 1200)
-    prompts = [PointPrompt.at((index, index)) for index in range(6)]
+    prompts = [PointPrompt.at((index, index)) for index in range(12)]
 
     def largest(**options: int) -> int:
         config = SamTransformersConfig(checkpoint=str(model_of("sam2")[1]), device="cpu", **options)
         generator = SamTransformers(config)
         return max(len(batch.indices) for batch in generator._batches(prompts, generator.encoded(image)))
 
-    assert (largest(), largest(memory_mb=128), largest(memory_mb=1024)) == (1, 2, 6)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert (largest(memory_mb=8), largest(memory_mb=16), largest(memory_mb=1024)) == (1, 2, 12)
+        assert 2 < largest() == largest(memory_mb=64) < 12
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_video_checkpoint_gives_its_image_model_without_a_warning(tmp_path, picture, capfd):
@@ -480,3 +486,32 @@ def test_png_and_array_of_one_picture_are_two_contents_but_one_result(converted,
     (one,) = generator.segment(image, prompt)
     (other,) = generator.segment(Image.from_path(Path(tmp_path / "other.bmp")), prompt)
     assert np.array_equal(one.masks, other.masks)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_decoder_of_few_tokens_gives_transformers_own_logits_inside_the_picture(converted, picture, size):
+    generator = SamTransformers(SamTransformersConfig(checkpoint=str(converted), device="cpu"))
+    encoded = generator.encoded(picture(*size))
+    with torch.inference_mode():
+        prepared = generator._prepared(encoded.features, encoded)
+        for batch in generator._batches(prompts_for(*size), encoded):
+            logits, scores = generator._decode(prepared, batch)
+            expected = generator._model(
+                image_embeddings=encoded.features[0],
+                input_points=batch.points[None] if batch.points is not None else None,
+                input_labels=batch.labels[None] if batch.labels is not None else None,
+                input_boxes=batch.boxes[None] if batch.boxes is not None else None,
+                multimask_output=True,
+            )
+            rows, columns = (min(32, -(-length // 8) + 4) for length in encoded.frame)
+            assert logits.shape[2] <= rows
+            assert logits.shape[3] <= columns
+            whole = expected.pred_masks[0]
+            inside = whole[..., : logits.shape[2], : logits.shape[3]]
+            torch.testing.assert_close(logits, inside, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+            torch.testing.assert_close(scores, expected.iou_scores[0], rtol=1e-4, atol=1e-4)
+            shown = generator._restore(logits, encoded)
+            padded = interpolate(whole, generator._side, mode="bilinear", align_corners=False)
+            cut = padded[..., : encoded.frame[0], : encoded.frame[1]]
+            restored = interpolate(cut, encoded.size, mode="bilinear", align_corners=False)
+            torch.testing.assert_close(shown, restored, rtol=1e-3, atol=1e-4 * float(whole.abs().max()))

@@ -33,7 +33,7 @@ class GeneratorConfig(Config):
 
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    memory_mb: int | None = Field(default=None, ge=64)
+    memory_mb: int | None = Field(default=None, ge=1)
     cache_mb: int = Field(default=2048, ge=0)
 
     incidental: ClassVar[frozenset[str]] = frozenset({"cache_mb"})

@@ -1,19 +1,26 @@
 """SAM's mask decoder with less arithmetic.
 
-The decoder attends between a handful of tokens and thousands of image cells, for every prompt anew. Two facts save most
-of its projections, with the same numbers up to rounding:
+For every prompt anew the decoder lets a handful of tokens and thousands of image cells look at each other, and projects
+all cells a dozen times on the way. But what a prompt changes in the cells is of low rank. A cell is written to by
+attention to seven tokens in eight heads, which adds as many rows, each with a share for every cell; and a layer norm
+scales every cell and adds two rows more. So after any number of layers the cells are
 
-- until the first layer has written to them, the cells are the same for all prompts of an image, and so are their keys,
-  values and queries;
-- later, in `(W_q t) . (W_k x) = (W_k^T W_q t) . x` it is the few tokens that are projected twice, and in
-  `sum a (W_v x) = W_v (sum a x)` the few sums.
+    scale * (cells of the image * gain) + shares^T rows
 
-Cells stand in rows and channels in columns throughout, so that nothing is copied into another order, and attention
-from cells to tokens is kept token by token, because a softmax over seven neighbours in memory is slow.
+with scale and shares a prompt's own and few, and the image's cells and the gain the same for all prompts. What a linear
+layer makes of the cells it can make of the image's cells once, and of the few rows for every prompt. The numbers are
+the same up to rounding.
+
+Two things more are saved: tokens of one head share out one whole, so the last one's share is one less the others', and
+upscaling leaves out the cells below or beside the picture, which are padding.
+
+Cells stand in rows and channels in columns where they are written out, and shares token by token, because a softmax
+over seven neighbours in memory is slow.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,24 +29,65 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+_SLICE = 256  # cells at a time: what is made of them on the way then stays near the processor
+
 
 @dataclass(frozen=True, eq=False)
-class SharedCells:
-    """An image's cells before any prompt has changed them.
+class Projected:
+    """What the attentions' linear layers make of all cells, or of their places, head by head.
 
     Attributes:
-        cells: (1, cells, width).
-        keys: (heads, cells, channels), for tokens that look at cells; the cells' places are in them.
-        values: (heads, cells, channels), likewise.
-        queries: (heads, cells, channels), for cells that look at tokens.
-        grid: Cells in a row of the image.
+        keys: (layers + 1, heads, channels, cells), for tokens that look at cells, in each layer and after the last.
+        values: (layers + 1, heads, channels, cells), likewise.
+        queries: (layers, heads, channels, cells), for cells that look at tokens.
     """
 
-    cells: Tensor
     keys: Tensor
     values: Tensor
     queries: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SharedCells:
+    """An image's cells before any prompt has changed them, and all that linear layers make of them.
+
+    Attributes:
+        cells: (cells, width), some at a time.
+        projected: By the attentions. The first layer's keys and queries have the cells' places in them.
+        upscaled: (rows * columns, 4 * channels) of those inside the picture, by the first upscaling.
+        frame: (rows, columns) of cells inside the picture; the others are padding.
+        grid: Cells in a row of the image, padding included.
+    """
+
+    cells: tuple[Tensor, ...]
+    projected: Projected
+    upscaled: Tensor
+    frame: tuple[int, int]
     grid: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """What n prompts made of the cells: ``scale * (cells * gain) + shares^T rows``.
+
+    Attributes:
+        scale: (n, 1, cells).
+        shares: (n, r, cells); the last one is 1 everywhere.
+        rows: (n, r, width).
+    """
+
+    scale: Tensor
+    shares: Tensor
+    rows: Tensor
+
+    def inside(self, frame: tuple[int, int], grid: int) -> _Change:
+        """Of the cells inside the picture alone."""
+        height, width = frame
+
+        def cut(values: Tensor) -> Tensor:
+            return values.reshape(*values.shape[:2], grid, grid)[..., :height, :width].flatten(2)
+
+        return _Change(cut(self.scale), cut(self.shares), self.rows)
 
 
 class FewTokens:
@@ -51,19 +99,43 @@ class FewTokens:
 
     def __init__(self, model: Any) -> None:
         self._decoder = model.mask_decoder
-        self._positions = model.get_image_wide_positional_embeddings()[0].flatten(1).T.contiguous()  # (cells, width)
-        self._no_mask = model.prompt_encoder.no_mask_embed.weight.reshape(1, -1)
+        self._no_mask = model.prompt_encoder.no_mask_embed.weight[0]
         self._outputs = torch.cat([self._decoder.iou_token.weight, self._decoder.mask_tokens.weight])
+        transformer = self._decoder.transformer
+        self._looking = [layer.cross_attn_token_to_image for layer in transformer.layers]
+        self._looking.append(transformer.final_attn_token_to_image)
+        self._looked_at = [layer.cross_attn_image_to_token for layer in transformer.layers]
+        norms = [layer.layer_norm4.weight for layer in transformer.layers]
+        # by how much the channels were multiplied before each layer, and after the last one
+        self._gains = torch.stack([torch.ones_like(norms[0]), *norms]).cumprod(0)
+        positions = model.get_image_wide_positional_embeddings()[0].flatten(1)
+        self._places = self._projected(positions, torch.ones_like(self._gains))
 
-    def shared(self, embedding: Tensor) -> SharedCells:
-        """What all prompts of an image have in common; ``embedding`` is (1, width, grid, grid)."""
-        cells = embedding[0].flatten(1).T + self._no_mask
-        placed = cells + self._positions
-        first = self._decoder.transformer.layers[0]
-        looked_at, looking = first.cross_attn_token_to_image, first.cross_attn_image_to_token
-        keys, values = looked_at.k_proj(placed), looked_at.v_proj(cells)
-        heads = (_by_head(looked_at, keys), _by_head(looked_at, values), _by_head(looking, looking.q_proj(placed)))
-        return SharedCells(cells[None], *heads, embedding.shape[-1])
+    def _projected(self, cells: Tensor, gains: Tensor) -> Projected:
+        """All of it in one product, from (width, cells) and the channels' gains (layers + 1, width)."""
+        keys, values = ([getattr(one, name).weight for one in self._looking] for name in ("k_proj", "v_proj"))
+        queries = [one.q_proj.weight for one in self._looked_at]
+        before = [*gains, *gains, *gains[:-1]]
+        weights = torch.cat([weight * gain for weight, gain in zip([*keys, *values, *queries], before, strict=True)])
+        heads = self._looking[0].num_attention_heads
+        made = (weights @ cells).reshape(len(before), heads, -1, cells.shape[-1])
+        return Projected(*torch.split(made, [len(keys), len(values), len(queries)]))
+
+    def shared(self, embedding: Tensor, frame: tuple[int, int]) -> SharedCells:
+        """What all prompts of an image have in common.
+
+        Args:
+            embedding: (1, width, grid, grid).
+            frame: (rows, columns) of cells inside the picture.
+        """
+        cells = embedding[0] + self._no_mask[:, None, None]
+        projected = self._projected(cells.flatten(1), self._gains)
+        projected.keys[0] += self._places.keys[0]
+        projected.queries[0] += self._places.queries[0]
+        inside = cells[:, : frame[0], : frame[1]].flatten(1).T
+        upscaled = inside @ (self._gains[-1][:, None] * _two_by_two(self._decoder.upscale_conv1))
+        rows = torch.split(cells.flatten(1).T.contiguous(), _SLICE)
+        return SharedCells(rows, projected, upscaled, frame, embedding.shape[-1])
 
     def __call__(self, shared: SharedCells, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Decode.
@@ -73,129 +145,190 @@ class FewTokens:
             sparse: (n, k, width) embedded points and boxes.
 
         Returns:
-            Mask logits (n, 3, 4 grid, 4 grid) and predicted IoUs (n, 3).
+            Mask logits (n, 3, 4 rows, 4 columns) of the picture without padding, and predicted IoUs (n, 3).
         """
         given = torch.cat([self._outputs.expand(len(sparse), -1, -1), sparse], dim=1)
-        transformer, tokens, cells = self._decoder.transformer, given, shared.cells
+        transformer, tokens = self._decoder.transformer, given
+        cells: Sequence[Tensor] = shared.cells
+        change: _Change | None = None
+        # all shares of all layers in one piece of memory: each layer adds a few and scales those before
+        room, written = self._room(tokens, shared), 0
         for index, layer in enumerate(transformer.layers):
-            tokens, cells = self._layer(layer, tokens, cells, given, shared if index == 0 else None)
-        looked = _to_cells(transformer.final_attn_token_to_image, tokens + given, cells, cells + self._positions)
-        tokens = transformer.layer_norm_final_attn(tokens + looked)
+            tokens = self._among_themselves(layer, tokens, given)
+            gathered = self._gathered(index, tokens + given, shared, change)
+            tokens = layer.layer_norm2(tokens + gathered)
+            tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
+            asked = self._asked(index, tokens + given, shared, change)
+            rows = _written(self._looked_at[index], asked, tokens, room[:, written:])
+            written += rows.shape[1] + 2
+            cells, change = _normed(layer.layer_norm4, cells, change, rows, room[:, :written])
+        assert change is not None
+        # of the score's token and those of the three masks alone anything is asked from here on
+        read = [0, *range(2, 1 + self._decoder.num_mask_tokens)]
+        tokens, given = tokens[:, read], given[:, read]
+        tokens = transformer.layer_norm_final_attn(tokens + self._gathered(-1, tokens + given, shared, change))
         scores = self._decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
-        return self._masks(tokens[:, 2 : 1 + self._decoder.num_mask_tokens], cells, shared.grid), scores
+        return self._masks(tokens[:, 1:], change, shared), scores
 
-    def _layer(
-        self, layer: Any, tokens: Tensor, cells: Tensor, given: Tensor, shared: SharedCells | None
-    ) -> tuple[Tensor, Tensor]:
-        """One two-way block: tokens among themselves, tokens to cells, cells to tokens."""
+    def _room(self, tokens: Tensor, shared: SharedCells) -> Tensor:
+        """Memory for the shares (n, r, cells) of all layers."""
+        n, count, _ = tokens.shape
+        rows = sum((count - 1) * attention.num_attention_heads + 3 for attention in self._looked_at)
+        return tokens.new_empty(n, rows, shared.grid**2)
+
+    def _among_themselves(self, layer: Any, tokens: Tensor, given: Tensor) -> Tensor:
+        """What tokens become when they look at each other."""
         if layer.skip_first_layer_pe:
             tokens = layer.self_attn(tokens[:, None], tokens[:, None], tokens[:, None])[0][:, 0]
         else:
             placed = (tokens + given)[:, None]
             tokens = tokens + layer.self_attn(placed, placed, tokens[:, None])[0][:, 0]
-        tokens = layer.layer_norm1(tokens)
-        looking, looked_at = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
-        if shared is not None:
-            gathered = _to_shared(looking, tokens + given, shared)
-        else:
-            placed_cells = cells + self._positions
-            gathered = _to_cells(looking, tokens + given, cells, placed_cells)
-        tokens = layer.layer_norm2(tokens + gathered)
-        tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
-        keys = looked_at.k_proj(tokens + given)
-        if shared is not None:
-            asked = _asked_by_shared(looked_at, keys, shared)
-        else:
-            asked = _asked(looked_at, keys, placed_cells)
-        change = _from_cells(looked_at, asked, looked_at.v_proj(tokens))
-        return tokens, layer.layer_norm4(change.add_(cells))
+        normed: Tensor = layer.layer_norm1(tokens)
+        return normed
 
-    def _masks(self, tokens: Tensor, cells: Tensor, grid: int) -> Tensor:
-        """Scale the cells up twice, two by two, and compare each pixel with each mask's token."""
+    def _gathered(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
+        """What tokens (n, t, width) that look at the cells gather from them."""
+        attention, values = self._looking[index], shared.projected.values[index].transpose(1, 2)
+        keys, places = shared.projected.keys[index], self._places.keys[index]
+        queries = _heads(attention, attention.q_proj(tokens)) * attention.scaling  # (n, heads, t, channels)
+        # a bias of the keys adds the same to all cells of a row, which the softmax takes away again
+        weights = _towards(attention, queries, attention.k_proj, keys, places, change).softmax(dim=-1)
+        if change is None:
+            gathered = _product(weights, values)
+        else:
+            sums = (weights.flatten(1, 2) @ change.shares.transpose(1, 2)).reshape(*weights.shape[:3], -1)
+            gathered = sums @ _heads(attention, change.rows @ attention.v_proj.weight.T)
+            gathered = gathered + _product(weights.mul_(change.scale[:, None]), values)
+        result: Tensor = attention.out_proj(gathered.transpose(1, 2).flatten(2) + attention.v_proj.bias)
+        return result
+
+    def _asked(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
+        """How much cells ask for tokens (n, t, width): (n, heads, t, cells)."""
+        attention = self._looked_at[index]
+        queries, places = shared.projected.queries[index], self._places.queries[index]
+        keys = _heads(attention, attention.k_proj(tokens)) * attention.scaling
+        asked = _towards(attention, keys, attention.q_proj, queries, places, change)
+        bias = attention.q_proj.bias.reshape(attention.num_attention_heads, -1, 1)
+        return asked.add_(keys @ bias)
+
+    def _masks(self, tokens: Tensor, change: _Change, shared: SharedCells) -> Tensor:
+        """Scale the cells inside the picture up twice, two by two, and compare each pixel with each mask's token."""
         decoder = self._decoder
-        norm = decoder.upscale_layer_norm
-        wide = _two_by_two(cells, decoder.upscale_conv1)  # (n, cells * 4, width / 4)
-        wide = decoder.activation(layer_norm(wide, (wide.shape[-1],), norm.weight, norm.bias, norm.eps))
-        wide = decoder.activation(_two_by_two(wide, decoder.upscale_conv2))  # (n, cells * 16, width / 8)
+        first, second, norm = decoder.upscale_conv1, decoder.upscale_conv2, decoder.upscale_layer_norm
         networks = decoder.output_hypernetworks_mlps[1:]
         weights = torch.stack([network(tokens[:, index]) for index, network in enumerate(networks)], dim=1)
-        logits = weights @ wide.transpose(1, 2)
-        masks: Tensor = logits[..., _row_by_row(grid, logits.device)]
-        return masks.reshape(len(cells), len(networks), 4 * grid, 4 * grid)
+        inside = change.inside(shared.frame, shared.grid)
+        rows = inside.rows @ _two_by_two(first)
+        rows[:, -1] += first.bias.repeat(4)
+        further = _two_by_two(second)
+        logits = []
+        pieces = (torch.split(values, _SLICE, dim=-1) for values in (shared.upscaled.T, inside.scale, inside.shares))
+        for upscaled, scale, shares in zip(*pieces, strict=True):
+            wide = (upscaled.T * scale.transpose(1, 2)).baddbmm_(shares.transpose(1, 2), rows)
+            wide = wide.reshape(len(wide), -1, len(first.bias))
+            wide = decoder.activation(layer_norm(wide, wide.shape[-1:], norm.weight, norm.bias, norm.eps))
+            wide = (wide @ further).reshape(len(wide), -1, len(second.bias)).add_(second.bias)
+            logits.append(weights @ decoder.activation(wide).transpose(1, 2))
+        masks = torch.cat(logits, dim=-1)[..., _row_by_row(shared.frame, weights.device)]
+        height, width = shared.frame
+        return masks.reshape(*weights.shape[:2], 4 * height, 4 * width)
 
 
-def _to_cells(attention: Any, query: Tensor, cells: Tensor, placed: Tensor) -> Tensor:
-    """What tokens (n, t, width) gather from cells (n, cells, width); keys are the cells with their places."""
-    n, count, width = query.shape
-    heads = attention.num_attention_heads
-    asked = attention.q_proj(query).reshape(n, count, heads, -1)
-    keys = attention.k_proj.weight.reshape(heads, -1, width)
-    # a bias of the keys adds the same to all cells of a row, which the softmax takes away again
-    towards = torch.einsum("nthd,hdw->nhtw", asked, keys).reshape(n, heads * count, width) * attention.scaling
-    shares = (towards @ placed.transpose(1, 2)).softmax(dim=-1)
-    gathered = (shares @ cells).reshape(n, heads, count, width)
-    values = attention.v_proj.weight.reshape(heads, -1, width)
-    answers = torch.einsum("nhtw,hdw->nthd", gathered, values).reshape(n, count, -1) + attention.v_proj.bias
-    result: Tensor = attention.out_proj(answers)
-    return result
+def _towards(
+    attention: Any, vectors: Tensor, projection: Any, cells: Tensor, places: Tensor, change: _Change | None
+) -> Tensor:
+    """Products of each head's vectors (n, heads, t, channels) with its projection of the cells: (n, heads, t, cells).
+
+    Args:
+        attention: Whose heads.
+        vectors: Queries or keys.
+        projection: The linear layer; its bias is left out.
+        cells: (heads, channels, cells) that it made of the image's cells; as long as nothing changed them, with places.
+        places: (heads, channels, cells) that it made of their places.
+        change: What prompts made of the cells; None for nothing yet.
+    """
+    if change is None:
+        return _product(vectors, cells)
+    rows = _heads(attention, change.rows @ projection.weight.T)
+    few = (vectors @ rows.transpose(2, 3)).flatten(1, 2)
+    towards = (few @ change.shares).reshape(*vectors.shape[:3], -1).add_(_product(vectors, places))
+    return towards.addcmul_(_product(vectors, cells), change.scale[:, None])
 
 
-def _to_shared(attention: Any, query: Tensor, shared: SharedCells) -> Tensor:
-    """What tokens (n, t, width) gather from cells that are the same for all n."""
-    n, count, _ = query.shape
-    asked = _by_head(attention, attention.q_proj(query).flatten(0, 1)) * attention.scaling  # (heads, n * t, channels)
-    shares = (asked @ shared.keys.transpose(1, 2)).softmax(dim=-1)
-    result: Tensor = attention.out_proj((shares @ shared.values).transpose(0, 1).reshape(n, count, -1))
-    return result
+def _written(attention: Any, asked: Tensor, tokens: Tensor, room: Tensor) -> Tensor:
+    """What cells that ask (n, heads, t, cells) for tokens (n, t, width) get of them.
 
+    Args:
+        attention: Of cells to tokens.
+        asked: How much.
+        tokens: Of which.
+        room: Its first r get the shares; the last of them is 1 everywhere.
 
-def _asked_by_shared(attention: Any, keys: Tensor, shared: SharedCells) -> Tensor:
-    """How much cells that are the same for all n ask for tokens, of which ``keys`` (n, t, channels) are given."""
-    n, count, _ = keys.shape
-    towards = _by_head(attention, keys.flatten(0, 1)) * attention.scaling
-    asked: Tensor = towards @ shared.queries.transpose(1, 2)
-    return asked.reshape(len(towards), n, count, -1).transpose(0, 1)
-
-
-def _asked(attention: Any, keys: Tensor, placed: Tensor) -> Tensor:
-    """How much cells with their places (n, cells, width) ask for tokens: (n, heads, t, cells)."""
-    n, count, _ = keys.shape
-    heads = attention.num_attention_heads
-    keys = keys.reshape(n, count, heads, -1)
-    queries = attention.q_proj.weight.reshape(heads, keys.shape[-1], -1)
-    towards = torch.einsum("nthd,hdw->nhtw", keys, queries).flatten(1, 2) * attention.scaling
-    offset = torch.einsum("nthd,hd->nht", keys, attention.q_proj.bias.reshape(heads, -1)) * attention.scaling
-    asked: Tensor = towards @ placed.transpose(1, 2)
-    return asked.reshape(n, heads, count, -1).add_(offset[..., None])
-
-
-def _from_cells(attention: Any, asked: Tensor, value: Tensor) -> Tensor:
-    """What cells gather from tokens: (n, cells, width), of (n, heads, t, cells) and values (n, t, channels)."""
+    Returns:
+        Rows (n, r, width) that cells have those shares of.
+    """
     n, heads, count, cells = asked.shape
-    shares = asked.softmax(dim=2).reshape(n, heads * count, cells)
-    values = value.reshape(n, count, heads, -1)
+    few = heads * (count - 1)
+    room[:, :few].view(n, heads, count - 1, cells).copy_(asked.softmax(dim=2)[:, :, :-1])
+    room[:, few] = 1
+    values = _heads(attention, attention.v_proj(tokens))
     outputs = attention.out_proj.weight.reshape(-1, heads, values.shape[-1])
-    given = torch.einsum("nthd,whd->nhtw", values, outputs).flatten(1, 2)
-    result: Tensor = (shares.transpose(1, 2) @ given).add_(attention.out_proj.bias)
-    return result
+    given = torch.einsum("nhtd,whd->nhtw", values, outputs)
+    last = given[:, :, -1:]
+    everywhere = last.sum(dim=1) + attention.out_proj.bias
+    return torch.cat([(given[:, :, :-1] - last).flatten(1, 2), everywhere], dim=1)
 
 
-def _by_head(attention: Any, rows: Tensor) -> Tensor:
-    """(rows, heads * channels) to (heads, rows, channels)."""
-    return rows.reshape(len(rows), attention.num_attention_heads, -1).transpose(0, 1).contiguous()
+def _normed(
+    norm: Any, cells: Sequence[Tensor], change: _Change | None, rows: Tensor, room: Tensor
+) -> tuple[Sequence[Tensor], _Change]:
+    """The cells with what was written to them, normed: as they are, some at a time, and as a change of the image's.
+
+    Args:
+        norm: The layer norm.
+        cells: As they were.
+        change: Likewise; None for the image's.
+        rows: What was written.
+        room: The shares before, those that were written, and two more for what the norm writes.
+    """
+    normed, means, scales = [], [], []
+    for old, some in zip(cells, torch.split(room[:, -2 - rows.shape[1] : -2], _SLICE, dim=2), strict=True):
+        written = torch.baddbmm(old.expand(len(rows), -1, -1), some.transpose(1, 2), rows)
+        new, mean, scale = torch.native_layer_norm(written, [rows.shape[-1]], norm.weight, norm.bias, norm.eps)
+        normed.append(new)
+        means.append(mean.transpose(1, 2))
+        scales.append(scale.transpose(1, 2))
+    mean, scale = torch.cat(means, dim=2), torch.cat(scales, dim=2)
+    room[:, :-2].mul_(scale)
+    room[:, -2:-1] = mean * scale
+    room[:, -1] = 1
+    if change is not None:
+        rows, scale = torch.cat([change.rows, rows], dim=1), change.scale * scale
+    constant = torch.stack([-norm.weight, norm.bias]).expand(len(rows), -1, -1)
+    return normed, _Change(scale, room, torch.cat([rows * norm.weight, constant], dim=1))
 
 
-def _two_by_two(cells: Tensor, convolution: Any) -> Tensor:
-    """A transposed convolution of size and stride 2 as one product: (n, p, width) to (n, p * 4, channels)."""
-    width, channels = convolution.weight.shape[:2]
-    weight = convolution.weight.permute(0, 2, 3, 1).reshape(width, -1)
-    result: Tensor = (cells @ weight).reshape(len(cells), -1, channels).add_(convolution.bias)
-    return result
+def _heads(attention: Any, rows: Tensor) -> Tensor:
+    """(n, rows, heads * channels) to (n, heads, rows, channels)."""
+    return rows.reshape(*rows.shape[:2], attention.num_attention_heads, -1).transpose(1, 2)
+
+
+def _product(vectors: Tensor, shared: Tensor) -> Tensor:
+    """(n, heads, t, k) times (heads, k, m), which is the same for all n: (n, heads, t, m)."""
+    n, heads, count, _ = vectors.shape
+    flat = vectors.transpose(0, 1).flatten(1, 2) @ shared
+    return flat.reshape(heads, n, count, -1).transpose(0, 1)
+
+
+def _two_by_two(convolution: Any) -> Tensor:
+    """A transposed convolution of size and stride 2 as a matrix (width, 4 * channels), pixel by pixel."""
+    weight: Tensor = convolution.weight.permute(0, 2, 3, 1).flatten(1)
+    return weight
 
 
 @lru_cache(maxsize=8)
-def _row_by_row(grid: int, device: torch.device) -> Tensor:
+def _row_by_row(frame: tuple[int, int], device: torch.device) -> Tensor:
     """Where the pixels of a picture stand, row by row, among those of cells that were divided twice, two by two."""
     # a pixel's row is its cell's, then the upper or lower half, then again; its column likewise
-    divided = torch.arange(16 * grid * grid, device=device).reshape(grid, grid, 2, 2, 2, 2)
+    divided = torch.arange(16 * frame[0] * frame[1], device=device).reshape(*frame, 2, 2, 2, 2)
     return divided.permute(0, 2, 4, 1, 3, 5).flatten()

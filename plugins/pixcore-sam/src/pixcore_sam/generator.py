@@ -90,8 +90,8 @@ class Promptable(MaskGenerator[ConfigT]):
         scale = np.array([encoded.frame[1] / encoded.size[1], encoded.frame[0] / encoded.size[0]])
         return np.asarray(coordinates * scale, np.float64)
 
-    def _prepared(self, features: Sequence[Tensor]) -> Any:
-        """What all prompts of an image have in common, from its features."""
+    def _prepared(self, features: Sequence[Tensor], encoded: Encoded) -> Any:
+        """What all prompts of an image have in common, from its features on the device."""
         return features
 
     @abstractmethod
@@ -106,6 +106,11 @@ class Promptable(MaskGenerator[ConfigT]):
     @abstractmethod
     def _bytes_per_prompt(self) -> int:
         """What decoding takes for each prompt, roughly."""
+
+    @property
+    def _workers(self) -> int:
+        """How many batches are decoded at a time."""
+        return 1
 
     def encoded(self, image: Image) -> Encoded:
         """An encoded image; the same content is encoded once a run, within `cache_mb`."""
@@ -127,13 +132,15 @@ class Promptable(MaskGenerator[ConfigT]):
         places = [numbers.setdefault(_content(prompt), len(numbers)) for prompt in prompts]
         different = [prompts[places.index(number)] for number in range(len(numbers))]
         with torch.inference_mode():
-            prepared = self._prepared([feature.to(self.device).float() for feature in encoded.features])
+            prepared = self._prepared([feature.to(self.device).float() for feature in encoded.features], encoded)
 
         def decoded(batch: PromptBatch) -> list[MaskProposal]:
             with torch.inference_mode():
                 low, scores = self._decode(prepared, batch)
-                masks, stability = _threshold(self._restore(low, encoded).cpu().numpy())
-            return _proposals(masks, scores.float().cpu().numpy(), stability)
+                # one prompt's at a time: whole pictures of logits are the largest arrays of all
+                masks = [_threshold(self._restore(logits, encoded)[0].cpu().numpy()) for logits in torch.split(low, 1)]
+            each = zip(masks, scores.float().cpu().numpy(), strict=True)
+            return [MaskProposal(found, predicted, stability) for (found, stability), predicted in each]
 
         batches = list(self._batches(different, encoded))
         found: dict[int, MaskProposal] = {}
@@ -155,15 +162,16 @@ class Promptable(MaskGenerator[ConfigT]):
     def _batches(self, prompts: Sequence[PointPrompt], encoded: Encoded) -> Iterator[PromptBatch]:
         """Prompts with as many points, and a box or none, go together, as many as memory allows."""
         height, width = encoded.size
-        per_prompt = self._bytes_per_prompt + 3 * 4 * 2 * height * width  # logits, and masks at three thresholds
+        per_prompt = self._bytes_per_prompt + 3 * height * width  # and its masks
         memory_mb = self.config.memory_mb or (_CPU_MB if self.device.type == "cpu" else _GPU_MB)
         most = max(1, (memory_mb << 20) // per_prompt)
         alike: dict[tuple[int, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
         for (count, boxed), indices in alike.items():
-            for start in range(0, len(indices), most):
-                chosen = tuple(indices[start : start + most])
+            size = min(most, -(-len(indices) // self._workers))
+            for start in range(0, len(indices), size):
+                chosen = tuple(indices[start : start + size])
                 points = np.stack([prompts[index].points for index in chosen]).astype(np.float64)
                 labels = np.stack([prompts[index].labels for index in chosen])
                 corners = np.array([prompts[index].box or (0, 0, 0, 0) for index in chosen], np.float64)
@@ -213,12 +221,6 @@ def _threshold(logits: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[
     # where even the larger one is empty that function divides 0 by 0; here such a mask is the least stable of all
     stability = inner / np.maximum(outer, 1)
     return logits > 0, stability.astype(np.float32)
-
-
-def _proposals(
-    masks: NDArray[np.bool_], scores: NDArray[np.float32], stability: NDArray[np.float32]
-) -> list[MaskProposal]:
-    return [MaskProposal(*each) for each in zip(masks, scores, stability, strict=True)]
 
 
 def _device(name: str) -> torch.device:

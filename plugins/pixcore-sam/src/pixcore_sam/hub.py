@@ -59,13 +59,19 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
         self._few_tokens = FewTokens(self._model) if self._kind == "sam" else None
-        self._resizings: dict[tuple[int, int, int], Tensor] = {}
+        self._resizings: dict[tuple[int, int, int, int], Tensor] = {}
 
     @property
     def _bytes_per_prompt(self) -> int:
-        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
+        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest; with few
+        # tokens, the cells once and the tokens' shares of them
         width = self._model.config.mask_decoder_config.hidden_size
-        return int(12 * 4 * width * (self._side // 16) ** 2)
+        return int((12 if self._few_tokens is None else 3) * 4 * width * (self._side // 16) ** 2)
+
+    @property
+    def _workers(self) -> int:
+        """On a CPU every core decodes prompts of its own; sharing one prompt's small products, they would wait."""
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         height, width = pixels.shape[:2]
@@ -78,19 +84,22 @@ class SamTransformers(Promptable[SamTransformersConfig]):
     def _all_decoded(
         self, decoded: Callable[[PromptBatch], list[MaskProposal]], batches: Sequence[PromptBatch]
     ) -> Iterable[list[MaskProposal]]:
-        """On a CPU every core decodes prompts of its own; sharing one prompt's small products, they would wait."""
-        cores = torch.get_num_threads()
-        if self.device.type != "cpu" or cores == 1 or len(batches) == 1:
+        cores, workers = torch.get_num_threads(), min(self._workers, len(batches))
+        if workers == 1:
             return super()._all_decoded(decoded, batches)
-        workers = min(cores, len(batches))
         try:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 return list(pool.map(decoded, batches))
         finally:
             torch.set_num_threads(cores)  # what a worker sets holds for threads that start later, too
 
-    def _prepared(self, features: Sequence[Tensor]) -> Any:
-        return self._few_tokens.shared(features[0]) if self._few_tokens is not None else features
+    def _prepared(self, features: Sequence[Tensor], encoded: Encoded) -> Any:
+        if self._few_tokens is None:
+            return features
+        # a cell becomes four pixels of a mask each way; those beyond the picture's edge are never looked at
+        down, across = self._resizings_of(encoded, 4 * features[0].shape[-1])
+        rows, columns = (int(resizing.indices()[1].max()) // 4 + 1 for resizing in (down, across))
+        return self._few_tokens.shared(features[0], (rows, columns))
 
     def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = batch.points[None] if batch.points is not None else None
@@ -115,26 +124,40 @@ class SamTransformers(Promptable[SamTransformersConfig]):
 
     def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
         n, masks, height, width = logits.shape
-        down = self._resizing(height, encoded.frame[0], encoded.size[0])
-        across = self._resizing(width, encoded.frame[1], encoded.size[1])
+        side = max(height, width) if self._few_tokens is None else 4 * encoded.features[0].shape[-1]
+        down, across = self._resizings_of(encoded, side, (height, width))
         tall = down @ logits.flatten(0, 1).transpose(0, 1).flatten(1)
         wide = across @ tall.reshape(-1, n * masks, width).permute(2, 1, 0).flatten(1)
         # the columns are whole in memory, as run lengths have them
         return wide.reshape(-1, n, masks, len(down)).permute(1, 2, 3, 0)
 
-    def _resizing(self, cells: int, frame: int, pixels: int) -> Tensor:
-        """The (pixels, cells) weights of resizing along one axis, sparse: three in a row at most.
+    def _resizings_of(self, encoded: Encoded, side: int, kept: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
+        """How masks are resized downwards and across.
+
+        Args:
+            encoded: The image.
+            side: Of the whole mask, padding included.
+            kept: (height, width) of it that are there, from the upper left; None for all.
+        """
+        height, width = kept or (side, side)
+        return (
+            self._resizing(side, height, encoded.frame[0], encoded.size[0]),
+            self._resizing(side, width, encoded.frame[1], encoded.size[1]),
+        )
+
+    def _resizing(self, side: int, kept: int, frame: int, pixels: int) -> Tensor:
+        """The (pixels, kept) weights of resizing along one axis, sparse: three in a row at most.
 
         The padding models' masks are resized to the padded square, cut, and resized to the image: both are linear, so
         one matrix does what two resized pictures and a copy do.
         """
-        key = (cells, frame, pixels)
+        key = (side, kept, frame, pixels)
         if key not in self._resizings:
-            weights = torch.eye(cells, device=self.device)[None]
+            weights = torch.eye(side, device=self.device)[None]
             if self._kind in _PADDED:
                 weights = interpolate(weights, self._side, mode="linear", align_corners=False)[..., :frame]
             weights = interpolate(weights, pixels, mode="linear", align_corners=False)
-            self._resizings[key] = weights[0].T.to_sparse()
+            self._resizings[key] = weights[0, :kept].T.to_sparse()
         return self._resizings[key]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -66,13 +67,15 @@ def _forget(package: str) -> None:
         del sys.modules[name]
 
 
-def small_sam(side: int = 256, patch: int = 32, seed: int = 0) -> Any:
+def small_sam(side: int = 256, patch: int = 32, seed: int = 0, channels: int = CHANNELS, inner: int = 64) -> Any:
     """A small model of the package's own classes, whose random masks are neither empty nor full.
 
     Args:
         side: Of the padded square that it sees, in pixels.
         patch: Of a token, in pixels.
         seed: Of the weights.
+        channels: The decoder's width.
+        inner: The width of its feed-forward layers.
     """
     classes = modeling()
     torch.manual_seed(seed)  # the frequencies of the positions are a buffer, no parameter
@@ -90,17 +93,17 @@ def small_sam(side: int = 256, patch: int = 32, seed: int = 0) -> Any:
             use_rel_pos=True,
             global_attn_indexes=(1,),
             window_size=WINDOW,
-            out_chans=CHANNELS,
+            out_chans=channels,
         ),
         prompt_encoder=classes.PromptEncoder(
-            embed_dim=CHANNELS, image_embedding_size=(grid, grid), input_image_size=(side, side), mask_in_chans=16
+            embed_dim=channels, image_embedding_size=(grid, grid), input_image_size=(side, side), mask_in_chans=16
         ),
         mask_decoder=classes.MaskDecoder(
             num_multimask_outputs=3,
-            transformer=classes.TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=64, num_heads=8),
-            transformer_dim=CHANNELS,
+            transformer=classes.TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=inner, num_heads=8),
+            transformer_dim=channels,
             iou_head_depth=3,
-            iou_head_hidden_dim=CHANNELS,
+            iou_head_hidden_dim=channels,
         ),
         pixel_mean=[123.675, 116.28, 103.53],
         pixel_std=[58.395, 57.12, 57.375],
@@ -112,6 +115,77 @@ def save_small_sam(path: Path, **sizes: int) -> Path:
     """Write a small model's checkpoint in the official layout."""
     torch.save(small_sam(**sizes).state_dict(), path)
     return path
+
+
+_NAMES = [
+    (r"^image_encoder\.", "vision_encoder."),
+    (r"^(vision_encoder)\.blocks\.", r"\1.layers."),
+    (r"patch_embed\.proj\.", "patch_embed.projection."),
+    (r"(vision_encoder\.layers\.\d+|transformer\.layers\.\d+)\.norm(\d)", r"\1.layer_norm\2"),
+    (r"neck\.0\.", "neck.conv1."),
+    (r"neck\.1\.", "neck.layer_norm1."),
+    (r"neck\.2\.", "neck.conv2."),
+    (r"neck\.3\.", "neck.layer_norm2."),
+    (r"point_embeddings\.", "point_embed."),
+    (r"mask_downscaling\.0\.", "mask_embed.conv1."),
+    (r"mask_downscaling\.1\.", "mask_embed.layer_norm1."),
+    (r"mask_downscaling\.3\.", "mask_embed.conv2."),
+    (r"mask_downscaling\.4\.", "mask_embed.layer_norm2."),
+    (r"mask_downscaling\.6\.", "mask_embed.conv3."),
+    (r"output_upscaling\.0\.", "upscale_conv1."),
+    (r"output_upscaling\.1\.", "upscale_layer_norm."),
+    (r"output_upscaling\.3\.", "upscale_conv2."),
+    (r"norm_final_attn", "layer_norm_final_attn"),
+    (r"(iou_prediction_head|output_hypernetworks_mlps\.\d)\.layers\.0\.", r"\1.proj_in."),
+    (r"(iou_prediction_head|output_hypernetworks_mlps\.\d)\.layers\.1\.", r"\1.layers.0."),
+    (r"(iou_prediction_head|output_hypernetworks_mlps\.\d)\.layers\.2\.", r"\1.proj_out."),
+]
+
+
+def as_transformers(official: Any) -> Any:
+    """A model of the package's as transformers' `SamModel`, with the same weights."""
+    transformers = importlib.import_module("transformers")
+    encoder, decoder = official.image_encoder, official.mask_decoder
+    windows = [block.window_size for block in encoder.blocks]
+    side, patch, channels = encoder.img_size, encoder.patch_embed.proj.stride[0], decoder.transformer_dim
+    config = transformers.SamConfig(
+        vision_config={
+            "image_size": side,
+            "patch_size": patch,
+            "hidden_size": encoder.patch_embed.proj.out_channels,
+            "num_hidden_layers": len(windows),
+            "num_attention_heads": encoder.blocks[0].attn.num_heads,
+            "mlp_dim": encoder.blocks[0].mlp.lin1.out_features,
+            "global_attn_indexes": [index for index, window in enumerate(windows) if window == 0],
+            "window_size": max(windows),
+            "output_channels": channels,
+            "num_pos_feats": channels // 2,
+        },
+        prompt_encoder_config={
+            "hidden_size": channels,
+            "image_size": side,
+            "patch_size": patch,
+            "image_embedding_size": side // patch,
+        },
+        mask_decoder_config={
+            "hidden_size": channels,
+            "mlp_dim": decoder.transformer.layers[0].mlp.lin1.out_features,
+            "iou_head_hidden_dim": channels,
+            "layer_norm_eps": 1e-5,  # what the official decoder has; transformers' own default is 1e-6
+        },
+    )
+    state = {}
+    for name, tensor in official.state_dict().items():
+        if "gaussian_matrix" in name:
+            state["shared_image_embedding.positional_embedding"] = tensor
+            state["prompt_encoder.shared_embedding.positional_embedding"] = tensor
+            continue
+        for pattern, replacement in _NAMES:
+            name = re.sub(pattern, replacement, name)
+        state[name] = tensor
+    model = transformers.SamModel(config)
+    model.load_state_dict(state)
+    return model.eval()
 
 
 def _randomised(model: Any, seed: int) -> Any:
