@@ -38,8 +38,8 @@ def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
 
 def best_score(candidate: Candidate) -> int:
     """The index of the mask with the highest score; the first if there are no scores. A NaN never wins."""
-    scores = [-math.inf if math.isnan(score) else score for score in candidate.scores]
-    return scores.index(max(scores)) if scores else 0
+    scores = candidate.scores
+    return max(range(len(scores)), key=lambda index: (not math.isnan(scores[index]), scores[index]), default=0)
 
 
 def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candidate]:

@@ -349,7 +349,10 @@ class SelectionStrategy(Component[ConfigT]):
 
     @abstractmethod
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose for one sample. `candidates` may be empty."""
+        """Choose for one sample. `candidates` may be empty.
+
+        Other strategies are given the same objects: nothing in them may be changed, and maps and points can't be.
+        """
 
     def select_many(
         self, items: Iterable[tuple[Sample, Response, Sequence[Candidate]]]

@@ -199,7 +199,7 @@ class EmergenceTally:
         if outcome.error is not None or outcome.response is None:
             self.found.left_out += 1
             return
-        ious = candidate_ious(sample, outcome.candidates)
+        ious = candidate_ious(sample, outcome.candidates) if outcome.ious is None else outcome.ious
         self._draw("own candidates", ious)
         if outcome.controls:
             self._draw("matched random control", candidate_ious(sample, outcome.controls))

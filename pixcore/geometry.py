@@ -18,6 +18,9 @@ Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1) in pixels of the original image."""
 
 _CUBIC = -0.75  # the coefficient of torch's and OpenCV's bicubic kernel, which attend-and-segment uses
+# Products of so few terms OpenBLAS leaves to one thread. Its other threads, once called, would go on spinning for a
+# while on cores that torch is to have.
+_ONE_THREAD = 2**18
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,11 @@ class VisualGrid:
         x0, y0, x1, y1 = self.box
         down = _cubic_matrix(self.rows, height, y0, y1)
         across = _cubic_matrix(self.cols, width, x0, x1)
-        return (down @ values.astype(np.float64) @ across.T).astype(np.float32)
+        tall, image = down @ values.astype(np.float64), np.empty((height, width), np.float32)
+        some = max(1, _ONE_THREAD // across.size)
+        for first in range(0, height, some):
+            image[first : first + some] = tall[first : first + some] @ across.T
+        return image
 
     def covers(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Which pixels of a (width, height) image have their centre inside the box: (height, width) bool."""

@@ -52,8 +52,7 @@ def response_to_entry(response: Response) -> Entry:
         arrays["reference"] = response.reference.astype(np.float32)
     if response.layout is not None:
         body["grids"] = [[grid.rows, grid.cols, list(grid.box)] for grid in response.layout.grids]
-        for name in ("grid_of", "cell_of"):
-            arrays[name] = getattr(response.layout, name).astype(np.int32)
+        arrays["grid_of"], arrays["cell_of"] = response.layout.grid_of, response.layout.cell_of
     return Entry(body, arrays)
 
 
@@ -63,14 +62,15 @@ def response_from_entry(entry: Entry) -> Response:
     layout = None
     if "grids" in body:
         grids = tuple((rows, cols, tuple(box)) for rows, cols, box in body["grids"])
-        layout = _layout(grids, arrays["grid_of"].tobytes(), arrays["cell_of"].tobytes())
+        places = (arrays[name].astype(np.int32).tobytes() for name in ("grid_of", "cell_of"))
+        layout = _layout(grids, *places)
     maps = _enlarge(arrays) if "maps" in arrays else None
     return Response(
         text=body["text"],
         tokens=tuple(Token(*token) for token in body["tokens"]),
         maps=maps,
         layout=layout,
-        reference=arrays.get("reference"),
+        reference=_read_only(arrays["reference"]) if "reference" in arrays else None,
         mask=body["mask"],
         masks=tuple(body["masks"]),
         mask_spans=tuple((start, end) for start, end in body["mask_spans"]),
@@ -142,7 +142,8 @@ def _point_from_json(data: Any) -> PointPrompt:
     if isinstance(data, Mapping):
         box = data.get("box")
         points = np.asarray(data["points"], np.float32).reshape(-1, 2)
-        return PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
+        labels = np.asarray(data["labels"], np.int8)
+        return PointPrompt(_read_only(points), _read_only(labels), tuple(box) if box is not None else None)
     return PointPrompt.at((float(data[0]), float(data[1])))
 
 
@@ -188,6 +189,10 @@ def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.
 
 
 def _enlarge(arrays: Arrays) -> NDArray[np.float32]:
-    maps: NDArray[np.float32] = arrays["maps"].astype(np.float32) * arrays["scale"][:, None]
-    maps.setflags(write=False)  # one record is shown to many strategies
-    return maps
+    return _read_only(arrays["maps"].astype(np.float32) * arrays["scale"][:, None])
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """One record is shown to many strategies, and what one of them wrote to it all others would see."""
+    values.setflags(write=False)
+    return values

@@ -42,8 +42,9 @@ from pixcore.serialise import Entry
 from pixcore.store import StageStore, content_key
 
 _NO_CANDIDATES = serialise.candidates_to_entry(())
-_ROOM = 64 * 2**20  # bytes of its records that a stage keeps in memory for the stages that read them again and again
-_CHUNK = 32  # responses that a grouper is handed together, and so the most that are in memory
+# of a stage's records, as they are stored, kept for those who read them again; as objects they take several times that
+_CACHE_BYTES = 16 * 2**20
+_CHUNK = 32  # responses that a grouper is handed together
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +121,8 @@ class Stage(ABC):
     context: Context
     label: str = ""
     witness: Witness | None = None
-    _lately: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-    _room: int = field(default=_ROOM, init=False, repr=False)
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _cache_left: int = field(default=_CACHE_BYTES, init=False, repr=False)
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -172,7 +173,6 @@ class Stage(ABC):
 
     def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
         try:
-            self._lately.pop(self.key_of(item), None)
             self.store.put(self.key_of(item), item.sample.id, record)
         except TypeError as error:  # what a plugin put in it is its sample's failure
             self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
@@ -196,19 +196,20 @@ class Stage(ABC):
     def _decoded(self, item: Item, decode: Callable[[Entry], Decoded]) -> Decoded | None:
         """An item's record, turned back; kept while there is room, as every strategy and the report read it.
 
-        Nothing makes way for another: what is read is read from the first item to the last, again and again.
+        Nothing makes way for another: what is read is read from the first item to the last, again and again. A record
+        never changes, as its key says all that it was made of.
         """
         key = self.key_of(item)
-        if key in self._lately:
-            known: Decoded = self._lately[key]
+        if key in self._cache:
+            known: Decoded = self._cache[key]
             return known
         entry = self.store.get(key)
         if entry is None:
             return None
         decoded = decode(entry)
-        if entry.size <= self._room:
-            self._lately[key] = decoded
-            self._room -= entry.size
+        if entry.size <= self._cache_left:
+            self._cache[key] = decoded
+            self._cache_left -= entry.size
         return decoded
 
     def failure(self, item: Item) -> str | None:
@@ -337,8 +338,16 @@ class _Parts:
     generator: MaskGenerator[Any]
 
 
+class Pool(Stage):
+    """A stage that makes candidates."""
+
+    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
+        """An item's candidates."""
+        return self._decoded(item, serialise.candidates_from_entry)
+
+
 @dataclass(eq=False, kw_only=True)
-class Propose(Stage):
+class Propose(Pool):
     """Groups of tokens become points, points become candidate masks."""
 
     answers: Answer
@@ -366,10 +375,6 @@ class Propose(Stage):
             "masks": self.masks.ingredients(),
             "merge_iou": self.merge_iou,
         }
-
-    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
-        """An item's candidates."""
-        return self._decoded(item, serialise.candidates_from_entry)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
@@ -457,7 +462,7 @@ def _candidate(
 
 
 @dataclass(eq=False, kw_only=True)
-class Control(Stage):
+class Control(Pool):
     """The matched control: as many prompts as the run's own candidates, from points that no attention chose."""
 
     proposals: Propose
@@ -479,10 +484,6 @@ class Control(Stage):
             "points": self.points.ingredients(),
             "masks": self.masks.ingredients(),
         }
-
-    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
-        """An item's candidates."""
-        return self._decoded(item, serialise.candidates_from_entry)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
@@ -529,7 +530,7 @@ class Select(Stage):
     """One strategy chooses among the candidates."""
 
     answers: Answer
-    proposals: Propose | Control
+    proposals: Pool
     strategy: Part
 
     name = "select"

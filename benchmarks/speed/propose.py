@@ -17,10 +17,6 @@ numbers go to `propose.json` beside this file.
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
-
 import argparse
 import json
 import sqlite3
@@ -71,7 +67,7 @@ def maps_of(phrases: int) -> np.ndarray:
 
 
 def as_given(image: Image) -> torch.Tensor:
-    """An image as SAM's encoder takes it, but for its padding: (1, 3, 768, 1024)."""
+    """An image as SAM's encoder takes it, but for its padding: (1, 3, height, width)."""
     return torch.as_tensor(resized(image.pixels(), fitted(SIZE[::-1], 1024))).permute(2, 0, 1)[None]
 
 

@@ -158,7 +158,7 @@ def data_uri(image: Image, longest: int) -> str:
     pixels = image.pil()
     pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    if max(pixels.size) <= 256:  # a WebP of so few pixels takes ten times as long and saves two kilobytes
+    if max(pixels.size) <= 128:  # a WebP of so few pixels takes ten times as long and saves two kilobytes
         kind = "jpeg"
         pixels.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
     else:

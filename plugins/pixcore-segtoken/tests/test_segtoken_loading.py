@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pixcore_segtoken import loading
-from pixcore_segtoken.checkpoint import CheckpointError
+from pixcore_segtoken import checkpoint, loading
+from pixcore_segtoken.checkpoint import CheckpointError, CheckpointFile
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, both
 from pixcore_segtoken.loading import Source, load_weights, parameters_on_meta
 from safetensors.torch import save_file
@@ -234,3 +234,40 @@ def test_absent_and_damaged_files(tmp_path: Path, official: dict[str, Tensor]) -
     (tmp_path / "pytorch_model-1.bin").unlink()
     with pytest.raises(CheckpointError, match=r"pytorch_model-1\.bin, absent"):
         load_weights(build(), tmp_path, RULES)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_a_file_is_opened_anew_and_gives_the_same_in_any_order(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = {f"{index}.weight": torch.full((4, 4), float(index)) for index in range(9)}
+    path = tmp_path / f"model.{suffix}"
+    save_file(tensors, path) if suffix == "safetensors" else torch.save(tensors, path)
+    opened = []
+    monkeypatch.setattr(checkpoint, "_MAPPED_BYTES", 2 * 64)
+    monkeypatch.setattr(checkpoint, "_MAPPED_SHARE", 1 << 20)
+    real = checkpoint._open
+    monkeypatch.setattr(checkpoint, "_open", lambda given: opened.append(given) or real(given))
+    file = CheckpointFile(path)
+    assert set(file.names) == set(tensors)
+    for name in [*file.names, *reversed(file.names)]:
+        assert torch.equal(file.tensor(name), tensors[name])
+    assert len(opened) == 9  # two tensors each time
+    file.close()
+    assert torch.equal(file.tensor("3.weight"), tensors["3.weight"])
+
+
+def test_a_part_that_comes_twice_before_it_is_merged_is_named(tmp_path: Path) -> None:
+    for number in (1, 2):
+        save_file({"base": torch.ones(2)}, tmp_path / f"{number}.safetensors")
+    save_file({"added": torch.ones(2)}, tmp_path / "3.safetensors")
+    rule = Merge({"base": "base", "added": "added"}, lambda _, parts: [("weight", parts["base"] + parts["added"])])
+    module = nn.Module()
+    module.weight = nn.Parameter(torch.zeros(2))
+    with pytest.raises(CheckpointError, match="given twice: base and base"):
+        load_weights(module, [Source(tmp_path / f"{number}.safetensors") for number in (1, 2, 3)], [rule])
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"gone\.bin"):
+        CheckpointFile(tmp_path / "gone.bin")

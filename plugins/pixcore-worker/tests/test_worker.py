@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
 from pixcore.plugins import Kind, registry
-from pixcore.records import Protocol, Request
+from pixcore.records import Image, Protocol, Request
 from pixcore.testing.conformance import check_registration
 
 ECHO = """
@@ -241,15 +242,27 @@ def test_the_environment_is_the_manifests(
     assert response.text == "[None, None, 'red', {'size': 3}]"
 
 
-def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Request]) -> None:
+def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:
     handler = """
         import hashlib
 
         def predict(model, request):
             return {"text": hashlib.sha256(open(request["image_path"], "rb").read()).hexdigest()}
     """
-    responses = make_worker(handler).answer(requests)
-    assert [response.text for response in responses] == [request.image.digest for request in requests]
+    requests[0].image.pil().save(tmp_path / "one.jpg")
+    filed = replace(requests[0], image=Image.from_path(tmp_path / "one.jpg"))
+    (response,) = make_worker(handler).answer([filed])
+    assert response.text == filed.image.digest
+
+
+def test_a_picture_that_never_was_a_file_arrives_as_a_png(make_worker: MakeWorker, requests: list[Request]) -> None:
+    handler = """
+        def predict(model, request):
+            with open(request["image_path"], "rb") as file:
+                return {"text": file.read(8).hex() + request["image_path"][-4:]}
+    """
+    (response,) = make_worker(handler).answer(requests[:1])
+    assert response.text == b"\x89PNG\r\n\x1a\n".hex() + ".png"
 
 
 def test_the_process_ends_with_its_parent(write_manifest: Callable[..., Path], tmp_path: Path) -> None:

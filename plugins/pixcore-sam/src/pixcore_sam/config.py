@@ -25,9 +25,9 @@ class GeneratorConfig(Config):
         device: Where the model runs; `auto` takes a GPU if there is one.
         precision: Of the image encoder; `auto` is bfloat16 on a GPU that knows it and float32 elsewhere. Prompts are
             always decoded in float32.
-        memory_mb: What the decoder may use for one batch of prompts; more prompts go through in several batches. Left
-            out, 2048 on a GPU and 64 on a CPU, which is no quicker with many prompts at once, and slower where they do
-            not fit its cache.
+        memory_mb: What the decoder may use for one batch of prompts, of which there is one on each core of a CPU; more
+            prompts go through in several batches, but at least one prompt goes through. Left out, 2048 on a GPU and 64
+            on a CPU, which is no quicker with many prompts at once, and slower where they do not fit its cache.
         cache_mb: How much of the encoded images is kept, in main memory and for the whole run.
     """
 

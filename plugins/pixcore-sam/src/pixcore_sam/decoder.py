@@ -9,7 +9,7 @@ scales every cell and adds two rows more. So after any number of layers the cell
 
 with scale and shares a prompt's own and few, and the image's cells and the gain the same for all prompts. What a linear
 layer makes of the cells it can make of the image's cells once, and of the few rows for every prompt. The numbers are
-the same up to rounding.
+the same up to rounding, which grows where the cells' channels have a large mean in common.
 
 Two things more are saved: tokens of one head share out one whole, so the last one's share is one less the others', and
 upscaling leaves out the cells below or beside the picture, which are padding.
@@ -34,11 +34,11 @@ _SLICE = 256  # cells at a time: what is made of them on the way then stays near
 
 @dataclass(frozen=True, eq=False)
 class Projected:
-    """What the attentions' linear layers make of all cells, or of their places, head by head.
+    """What the attentions' linear layers make of all cells, or of their positions, head by head.
 
     Attributes:
         keys: (layers + 1, heads, channels, cells), for tokens that look at cells, in each layer and after the last.
-        values: (layers + 1, heads, channels, cells), likewise.
+        values: (layers + 1, heads, channels, cells), likewise; positions have none.
         queries: (layers, heads, channels, cells), for cells that look at tokens.
     """
 
@@ -53,7 +53,7 @@ class SharedCells:
 
     Attributes:
         cells: (cells, width), some at a time.
-        projected: By the attentions. The first layer's keys and queries have the cells' places in them.
+        projected: By the attentions. The first layer's keys and queries have the cells' positions in them.
         upscaled: (rows * columns, 4 * channels) of those inside the picture, by the first upscaling.
         frame: (rows, columns) of cells inside the picture; the others are padding.
         grid: Cells in a row of the image, padding included.
@@ -94,7 +94,7 @@ class FewTokens:
     """Decodes prompts with the weights of transformers' `SamMaskDecoder`: three masks each.
 
     Args:
-        model: A `SamModel`.
+        model: A `SamModel` whose attentions all have one width (`fits`).
     """
 
     def __init__(self, model: Any) -> None:
@@ -102,22 +102,34 @@ class FewTokens:
         self._no_mask = model.prompt_encoder.no_mask_embed.weight[0]
         self._outputs = torch.cat([self._decoder.iou_token.weight, self._decoder.mask_tokens.weight])
         transformer = self._decoder.transformer
-        self._looking = [layer.cross_attn_token_to_image for layer in transformer.layers]
-        self._looking.append(transformer.final_attn_token_to_image)
-        self._looked_at = [layer.cross_attn_image_to_token for layer in transformer.layers]
+        self._token_to_image = [layer.cross_attn_token_to_image for layer in transformer.layers]
+        self._token_to_image.append(transformer.final_attn_token_to_image)
+        self._image_to_token = [layer.cross_attn_image_to_token for layer in transformer.layers]
         norms = [layer.layer_norm4.weight for layer in transformer.layers]
         # by how much the channels were multiplied before each layer, and after the last one
         self._gains = torch.stack([torch.ones_like(norms[0]), *norms]).cumprod(0)
         positions = model.get_image_wide_positional_embeddings()[0].flatten(1)
-        self._places = self._projected(positions, torch.ones_like(self._gains))
+        self._positions = self._projected(positions, torch.ones_like(self._gains), with_values=False)
 
-    def _projected(self, cells: Tensor, gains: Tensor) -> Projected:
+    @staticmethod
+    def fits(config: Any) -> bool:
+        """Whether a `SamMaskDecoderConfig` gives the last attention the width of the others, which is always half."""
+        return bool(config.attention_downsample_rate == 2)
+
+    def bytes_per_prompt(self, points: int) -> int:
+        """What decoding holds for one prompt of so many points, roughly: the cells, their shares, attention weights."""
+        cells, width = self._positions.keys.shape[-1], self._gains.shape[-1]
+        tokens = (len(self._outputs) + points + 2) * self._token_to_image[0].num_attention_heads
+        return int(4 * cells * (width + (len(self._image_to_token) + 4) * tokens))
+
+    def _projected(self, cells: Tensor, gains: Tensor, *, with_values: bool = True) -> Projected:
         """All of it in one product, from (width, cells) and the channels' gains (layers + 1, width)."""
-        keys, values = ([getattr(one, name).weight for one in self._looking] for name in ("k_proj", "v_proj"))
-        queries = [one.q_proj.weight for one in self._looked_at]
-        before = [*gains, *gains, *gains[:-1]]
+        keys = [attention.k_proj.weight for attention in self._token_to_image]
+        values = [attention.v_proj.weight for attention in self._token_to_image if with_values]
+        queries = [attention.q_proj.weight for attention in self._image_to_token]
+        before = [*gains, *gains[: len(values)], *gains[:-1]]
         weights = torch.cat([weight * gain for weight, gain in zip([*keys, *values, *queries], before, strict=True)])
-        heads = self._looking[0].num_attention_heads
+        heads = self._token_to_image[0].num_attention_heads
         made = (weights @ cells).reshape(len(before), heads, -1, cells.shape[-1])
         return Projected(*torch.split(made, [len(keys), len(values), len(queries)]))
 
@@ -130,8 +142,8 @@ class FewTokens:
         """
         cells = embedding[0] + self._no_mask[:, None, None]
         projected = self._projected(cells.flatten(1), self._gains)
-        projected.keys[0] += self._places.keys[0]
-        projected.queries[0] += self._places.queries[0]
+        projected.keys[0] += self._positions.keys[0]
+        projected.queries[0] += self._positions.queries[0]
         inside = cells[:, : frame[0], : frame[1]].flatten(1).T
         upscaled = inside @ (self._gains[-1][:, None] * _two_by_two(self._decoder.upscale_conv1))
         rows = torch.split(cells.flatten(1).T.contiguous(), _SLICE)
@@ -155,25 +167,25 @@ class FewTokens:
         room, written = self._room(tokens, shared), 0
         for index, layer in enumerate(transformer.layers):
             tokens = self._among_themselves(layer, tokens, given)
-            gathered = self._gathered(index, tokens + given, shared, change)
+            gathered = self._attend(index, tokens + given, shared, change)
             tokens = layer.layer_norm2(tokens + gathered)
             tokens = layer.layer_norm3(tokens + layer.mlp(tokens))
-            asked = self._asked(index, tokens + given, shared, change)
-            rows = _written(self._looked_at[index], asked, tokens, room[:, written:])
+            logits = self._image_logits(index, tokens + given, shared, change)
+            rows = _written(self._image_to_token[index], logits, tokens, room[:, written:])
             written += rows.shape[1] + 2
             cells, change = _normed(layer.layer_norm4, cells, change, rows, room[:, :written])
         assert change is not None
         # of the score's token and those of the three masks alone anything is asked from here on
         read = [0, *range(2, 1 + self._decoder.num_mask_tokens)]
         tokens, given = tokens[:, read], given[:, read]
-        tokens = transformer.layer_norm_final_attn(tokens + self._gathered(-1, tokens + given, shared, change))
+        tokens = transformer.layer_norm_final_attn(tokens + self._attend(-1, tokens + given, shared, change))
         scores = self._decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
         return self._masks(tokens[:, 1:], change, shared), scores
 
     def _room(self, tokens: Tensor, shared: SharedCells) -> Tensor:
         """Memory for the shares (n, r, cells) of all layers."""
         n, count, _ = tokens.shape
-        rows = sum((count - 1) * attention.num_attention_heads + 3 for attention in self._looked_at)
+        rows = sum((count - 1) * attention.num_attention_heads + 3 for attention in self._image_to_token)
         return tokens.new_empty(n, rows, shared.grid**2)
 
     def _among_themselves(self, layer: Any, tokens: Tensor, given: Tensor) -> Tensor:
@@ -186,13 +198,13 @@ class FewTokens:
         normed: Tensor = layer.layer_norm1(tokens)
         return normed
 
-    def _gathered(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
-        """What tokens (n, t, width) that look at the cells gather from them."""
-        attention, values = self._looking[index], shared.projected.values[index].transpose(1, 2)
-        keys, places = shared.projected.keys[index], self._places.keys[index]
+    def _attend(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
+        """What tokens (n, t, width) that look at the cells get of them."""
+        attention, values = self._token_to_image[index], shared.projected.values[index].transpose(1, 2)
+        keys, positions = shared.projected.keys[index], self._positions.keys[index]
         queries = _heads(attention, attention.q_proj(tokens)) * attention.scaling  # (n, heads, t, channels)
         # a bias of the keys adds the same to all cells of a row, which the softmax takes away again
-        weights = _towards(attention, queries, attention.k_proj, keys, places, change).softmax(dim=-1)
+        weights = _logits(attention, queries, attention.k_proj, keys, positions, change).softmax(dim=-1)
         if change is None:
             gathered = _product(weights, values)
         else:
@@ -202,14 +214,14 @@ class FewTokens:
         result: Tensor = attention.out_proj(gathered.transpose(1, 2).flatten(2) + attention.v_proj.bias)
         return result
 
-    def _asked(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
-        """How much cells ask for tokens (n, t, width): (n, heads, t, cells)."""
-        attention = self._looked_at[index]
-        queries, places = shared.projected.queries[index], self._places.queries[index]
+    def _image_logits(self, index: int, tokens: Tensor, shared: SharedCells, change: _Change | None) -> Tensor:
+        """Attention logits (n, heads, t, cells) of cells that look at tokens (n, t, width)."""
+        attention = self._image_to_token[index]
+        queries, positions = shared.projected.queries[index], self._positions.queries[index]
         keys = _heads(attention, attention.k_proj(tokens)) * attention.scaling
-        asked = _towards(attention, keys, attention.q_proj, queries, places, change)
+        logits = _logits(attention, keys, attention.q_proj, queries, positions, change)
         bias = attention.q_proj.bias.reshape(attention.num_attention_heads, -1, 1)
-        return asked.add_(keys @ bias)
+        return logits.add_(keys @ bias)
 
     def _masks(self, tokens: Tensor, change: _Change, shared: SharedCells) -> Tensor:
         """Scale the cells inside the picture up twice, two by two, and compare each pixel with each mask's token."""
@@ -234,42 +246,42 @@ class FewTokens:
         return masks.reshape(*weights.shape[:2], 4 * height, 4 * width)
 
 
-def _towards(
-    attention: Any, vectors: Tensor, projection: Any, cells: Tensor, places: Tensor, change: _Change | None
+def _logits(
+    attention: Any, vectors: Tensor, projection: Any, cells: Tensor, positions: Tensor, change: _Change | None
 ) -> Tensor:
-    """Products of each head's vectors (n, heads, t, channels) with its projection of the cells: (n, heads, t, cells).
+    """Attention logits (n, heads, t, cells), of each head's vectors (n, heads, t, channels) and its projected cells.
 
     Args:
         attention: Whose heads.
         vectors: Queries or keys.
         projection: The linear layer; its bias is left out.
-        cells: (heads, channels, cells) that it made of the image's cells; as long as nothing changed them, with places.
-        places: (heads, channels, cells) that it made of their places.
+        cells: (heads, channels, cells) that it made of the image's cells; with positions before the first layer.
+        positions: (heads, channels, cells) that it made of their positions.
         change: What prompts made of the cells; None for nothing yet.
     """
     if change is None:
         return _product(vectors, cells)
     rows = _heads(attention, change.rows @ projection.weight.T)
     few = (vectors @ rows.transpose(2, 3)).flatten(1, 2)
-    towards = (few @ change.shares).reshape(*vectors.shape[:3], -1).add_(_product(vectors, places))
+    towards = (few @ change.shares).reshape(*vectors.shape[:3], -1).add_(_product(vectors, positions))
     return towards.addcmul_(_product(vectors, cells), change.scale[:, None])
 
 
-def _written(attention: Any, asked: Tensor, tokens: Tensor, room: Tensor) -> Tensor:
-    """What cells that ask (n, heads, t, cells) for tokens (n, t, width) get of them.
+def _written(attention: Any, logits: Tensor, tokens: Tensor, room: Tensor) -> Tensor:
+    """What cells that look at tokens (n, t, width) get of them.
 
     Args:
         attention: Of cells to tokens.
-        asked: How much.
-        tokens: Of which.
+        logits: (n, heads, t, cells).
+        tokens: The tokens.
         room: Its first r get the shares; the last of them is 1 everywhere.
 
     Returns:
         Rows (n, r, width) that cells have those shares of.
     """
-    n, heads, count, cells = asked.shape
+    n, heads, count, cells = logits.shape
     few = heads * (count - 1)
-    room[:, :few].view(n, heads, count - 1, cells).copy_(asked.softmax(dim=2)[:, :, :-1])
+    room[:, :few].view(n, heads, count - 1, cells).copy_(logits.softmax(dim=2)[:, :, :-1])
     room[:, few] = 1
     values = _heads(attention, attention.v_proj(tokens))
     outputs = attention.out_proj.weight.reshape(-1, heads, values.shape[-1])

@@ -102,10 +102,9 @@ class Promptable(MaskGenerator[ConfigT]):
     def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
         """Low-resolution logits (n, m, h, w) to the original image's pixels (n, m, height, width)."""
 
-    @property
     @abstractmethod
-    def _bytes_per_prompt(self) -> int:
-        """What decoding takes for each prompt, roughly."""
+    def _bytes_per_prompt(self, points: int) -> int:
+        """What decoding holds for each prompt of so many points, roughly."""
 
     @property
     def _workers(self) -> int:
@@ -162,14 +161,14 @@ class Promptable(MaskGenerator[ConfigT]):
     def _batches(self, prompts: Sequence[PointPrompt], encoded: Encoded) -> Iterator[PromptBatch]:
         """Prompts with as many points, and a box or none, go together, as many as memory allows."""
         height, width = encoded.size
-        per_prompt = self._bytes_per_prompt + 3 * height * width  # and its masks
         memory_mb = self.config.memory_mb or (_CPU_MB if self.device.type == "cpu" else _GPU_MB)
-        most = max(1, (memory_mb << 20) // per_prompt)
+        room = (memory_mb << 20) - 3 * 2 * 4 * height * width  # one prompt's logits on their way to the image's size
         alike: dict[tuple[int, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
         for (count, boxed), indices in alike.items():
-            size = min(most, -(-len(indices) // self._workers))
+            most = room // (self._bytes_per_prompt(count) + 3 * height * width)  # with its masks
+            size = max(1, min(most, -(-len(indices) // self._workers)))
             for start in range(0, len(indices), size):
                 chosen = tuple(indices[start : start + size])
                 points = np.stack([prompts[index].points for index in chosen]).astype(np.float64)
@@ -211,7 +210,7 @@ def _content(prompt: PointPrompt) -> bytes:
 
 
 def _threshold(logits: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Masks (n, m, height, width) and their stability (n, m).
+    """Masks (m, height, width) of logits of that shape, and their stability (m,).
 
     Stability is the IoU of the masks at thresholds a little above and below: segment-anything's
     `calculate_stability_score`. NumPy compares and counts some times faster than torch does on a CPU.

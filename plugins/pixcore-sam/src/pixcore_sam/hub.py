@@ -58,15 +58,16 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         self._model.to(self.device)
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
-        self._few_tokens = FewTokens(self._model) if self._kind == "sam" else None
+        fits = self._kind == "sam" and FewTokens.fits(self._model.config.mask_decoder_config)
+        self._few_tokens = FewTokens(self._model) if fits else None
         self._resizings: dict[tuple[int, int, int, int], Tensor] = {}
 
-    @property
-    def _bytes_per_prompt(self) -> int:
-        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest; with few
-        # tokens, the cells once and the tokens' shares of them
+    def _bytes_per_prompt(self, points: int) -> int:
+        if self._few_tokens is not None:
+            return self._few_tokens.bytes_per_prompt(points)
+        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
         width = self._model.config.mask_decoder_config.hidden_size
-        return int((12 if self._few_tokens is None else 3) * 4 * width * (self._side // 16) ** 2)
+        return int(12 * 4 * width * (self._side // 16) ** 2)
 
     @property
     def _workers(self) -> int:

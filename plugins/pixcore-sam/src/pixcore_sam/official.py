@@ -38,8 +38,7 @@ class Sam(Promptable[SamConfig]):
         self._model = load(config.checkpoint).to(self.device)
         self._side = int(self._model.image_encoder.img_size)
 
-    @property
-    def _bytes_per_prompt(self) -> int:
+    def _bytes_per_prompt(self, points: int) -> int:
         # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
         patch = self._model.image_encoder.patch_embed.proj.stride[0]
         return int(12 * 4 * self._model.mask_decoder.transformer_dim * (self._side // patch) ** 2)

@@ -92,9 +92,9 @@ class CheckpointFile:
             CheckpointError: The file is damaged, or is a pickle of more than tensors.
         """
         self._path = path
-        self._most = max(_MAPPED_BYTES, path.stat().st_size // _MAPPED_SHARE)
         self._taken = 0
         self._opened: _Opened | None = _open(path)
+        self._most = max(_MAPPED_BYTES, path.stat().st_size // _MAPPED_SHARE)
         self.names: Sequence[str] = self._opened.names
         """Of its tensors, in file order."""
         self.mapped: bool = self._opened.mapped
@@ -110,6 +110,8 @@ class CheckpointFile:
             self.close()
         if self._opened is None:
             self._opened = _open(self._path)
+            if self._opened.names != self.names:
+                raise CheckpointError(f"{self._path} was changed while it was read", hint="load it again")
         tensor = self._opened.tensor(name)
         self._taken += tensor.nbytes
         return tensor
@@ -131,9 +133,9 @@ def _open(path: Path) -> _Opened:
         return _opened_pickle(path)
     try:
         file: Any = safe_open(path, framework="pt")
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
-    return _Opened(list(file.keys()), file.get_tensor, mapped=True)
+    return _Opened(file.offset_keys(), file.get_tensor, mapped=True)
 
 
 def _opened_pickle(path: Path) -> _Opened:

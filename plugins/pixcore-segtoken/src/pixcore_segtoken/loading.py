@@ -178,6 +178,8 @@ class _Filling:
                     self._place((official,), ours, piece)
             case (Merge() as rule, part, match):
                 held = self._waiting.setdefault((id(rule), match.groups()), {})
+                if part in held:
+                    self._problems.setdefault("given twice", []).append(f"{held[part][0]} and {official}")
                 # A part that waits is read again when its time has come: held, it would keep its file's pages.
                 held[part] = (official, partial(file.tensor, name) if file.mapped else _given(file.tensor(name)))
                 if held.keys() == rule.parts.keys():

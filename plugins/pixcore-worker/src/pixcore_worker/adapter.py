@@ -137,12 +137,12 @@ class Worker(ModelAdapter[WorkerConfig]):
 
     def _message(self, request: Request) -> dict[str, Any]:
         image, name = request.image, PurePath(request.image.name).name
-        if self._manifest.images == "png":
+        encoded = image.read()
+        # a picture that never was a file is a PPM, which not every reader of images knows
+        if self._manifest.images == "png" or encoded.startswith(b"P6"):
             buffer = io.BytesIO()
             image.pil().save(buffer, "PNG")
             encoded, name = buffer.getvalue(), f"{PurePath(name).stem}.png"
-        else:
-            encoded = image.read()
         width, height = image.size
         return {
             "id": request.sample_id,

@@ -1,0 +1,53 @@
+"""Records as entries and back: what a strategy is given is what was kept, and nobody can write to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pixcore import serialise
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Candidate, PointPrompt, Response, Token, TokenGroup
+from pixcore.serialise import Entry
+
+
+def response() -> Response:
+    layout = VisualLayout.single(VisualGrid.stretched(2, 3, (30, 20)), newline=True)
+    maps = np.random.default_rng(0).normal(size=(4, layout.tokens)).astype(np.float32)
+    tokens = tuple(Token(number, letter, number, number + 1) for number, letter in enumerate("cups"))
+    return Response("cups", tokens, maps=maps, layout=layout, reference=maps[0].copy())
+
+
+@pytest.mark.parametrize("dtype", ["<i4", ">i4", "<i2", "<i8"])
+def test_a_layout_is_read_whatever_integers_it_was_kept_in(dtype):
+    given = response()
+    entry = serialise.response_to_entry(given)
+    for name in ("grid_of", "cell_of"):
+        entry.arrays[name] = entry.arrays[name].astype(dtype)
+    found = serialise.response_from_entry(entry).layout
+    assert found is not None
+    assert given.layout is not None
+    assert found.grids == given.layout.grids
+    assert np.array_equal(found.grid_of, given.layout.grid_of)
+    assert np.array_equal(found.cell_of, given.layout.cell_of)
+
+
+def test_responses_of_one_shape_share_their_layout_and_others_do_not():
+    entry = serialise.response_to_entry(response())
+    one, same = (serialise.response_from_entry(entry).layout for _ in range(2))
+    assert one is same
+    other = Entry({**entry.body, "grids": [[2, 3, [0, 0, 30, 21]]]}, entry.arrays)
+    assert serialise.response_from_entry(other).layout is not one
+
+
+def test_what_strategies_are_given_can_not_be_written_to():
+    found = serialise.response_from_entry(serialise.response_to_entry(response()))
+    group, rle = TokenGroup((0,), "a cup", 0, 5), {"size": [20, 30], "counts": "0"}
+    points = PointPrompt(np.ones((2, 2), np.float32), np.ones(2, np.int8))
+    entry = serialise.candidates_to_entry([Candidate(group, points, (rle,), (1.0,), map=np.ones(6, np.float32))])
+    (candidate,) = serialise.candidates_from_entry(entry)
+    assert candidate.point is not None
+    for values in (found.maps, found.reference, candidate.map, candidate.point.points, candidate.point.labels):
+        assert values is not None
+        with pytest.raises(ValueError, match="read-only"):
+            values[...] = 0
