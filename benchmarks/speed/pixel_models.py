@@ -400,6 +400,8 @@ def answers(model: Any, name: str, cuda: bool, steps: int) -> dict[str, Any]:
         return result | {"masks": "not measured: it gives attention, and its masks are a mask generator's"}
     said = model.loaded.tokenizer.added[seg]
     masked = seconds(lambda: system(1 + steps), cuda) - whole[system]
+    if masked <= 0:
+        return result | {"masks": "not measured: they took less than two runs differ by"}
     return result | {
         "masks_per_second": round((1 + steps) / masked, 1),
         "mask_over_token_alone": round(masked / (1 + steps) / each[alone], 3),
