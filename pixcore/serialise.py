@@ -142,9 +142,12 @@ def _point_from_json(data: Any) -> PointPrompt:
     if isinstance(data, Mapping):
         box = data.get("box")
         points = np.asarray(data["points"], np.float32).reshape(-1, 2)
-        labels = np.asarray(data["labels"], np.int8)
-        return PointPrompt(_read_only(points), _read_only(labels), tuple(box) if box is not None else None)
-    return PointPrompt.at((float(data[0]), float(data[1])))
+        prompt = PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
+    else:
+        prompt = PointPrompt.at((float(data[0]), float(data[1])))
+    _read_only(prompt.points)
+    _read_only(prompt.labels)
+    return prompt
 
 
 def selection_to_json(selection: Selection) -> dict[str, Any]:

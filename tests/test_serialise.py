@@ -40,10 +40,11 @@ def test_responses_of_one_shape_share_their_layout_and_others_do_not():
     assert serialise.response_from_entry(other).layout is not one
 
 
-def test_what_strategies_are_given_can_not_be_written_to():
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_strategies_are_given_can_not_be_written_to(count):
     found = serialise.response_from_entry(serialise.response_to_entry(response()))
     group, rle = TokenGroup((0,), "a cup", 0, 5), {"size": [20, 30], "counts": "0"}
-    points = PointPrompt(np.ones((2, 2), np.float32), np.ones(2, np.int8))
+    points = PointPrompt(np.ones((count, 2), np.float32), np.ones(count, np.int8))
     entry = serialise.candidates_to_entry([Candidate(group, points, (rle,), (1.0,), map=np.ones(6, np.float32))])
     (candidate,) = serialise.candidates_from_entry(entry)
     assert candidate.point is not None
