@@ -20,7 +20,7 @@ from pixcore.evaluation import BINS, grounding_succeeds
 from pixcore.intervals import interval, resampled_ratios
 from pixcore.records import Candidate, Fidelity, Protocol, Response, Sample
 from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import RowSpec, candidate_ious, is_correct
+from pixcore.scoring import RowSpec, candidate_ious, is_correct, measured_ious
 
 Floats = NDArray[np.float64]
 Classifier = Callable[[str, str, Sample], Concept]
@@ -199,7 +199,7 @@ class EmergenceTally:
         if outcome.error is not None or outcome.response is None:
             self.found.left_out += 1
             return
-        ious = candidate_ious(sample, outcome.candidates) if outcome.ious is None else outcome.ious
+        ious = measured_ious(sample, outcome)
         self._draw("own candidates", ious)
         if outcome.controls:
             self._draw("matched random control", candidate_ious(sample, outcome.controls))

@@ -126,7 +126,9 @@ class PredictionsFile:
     def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
         """Score a result; masks are measured under the protocols for which the file has any."""
         rows = self.rows if outcome.protocol in self._contents.masked else ()
-        return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=self._measured.get(outcome.protocol)))
+        ious = self._measured.get(outcome.protocol)
+        scores = score_protocol(sample, outcome, rows, ious=ious)
+        return replace(outcome, scores=scores, ious=None if ious is None else tuple(ious))
 
     def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
         found = self._contents.lines.get((sample.id, protocol))

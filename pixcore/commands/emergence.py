@@ -25,7 +25,7 @@ from pixcore.report.pictures import overlay
 from pixcore.report.scaling import fitted
 from pixcore.results import SampleResult
 from pixcore.run_folder import RUN, prepare, read_json, replacing, write_json
-from pixcore.scoring import RowSpec, candidate_ious
+from pixcore.scoring import RowSpec, measured_ious
 from pixcore.tables import read_table
 
 _GALLERY = 24
@@ -337,8 +337,8 @@ def _picture(result: SampleResult, best: Best) -> str:
 
 
 def _best_mask(sample: Sample, result: SampleResult, best: Best) -> tuple[RLE | None, PointPrompt | None]:
-    candidates = result.results[best.protocol].candidates
-    for values, candidate in zip(candidate_ious(sample, candidates), candidates, strict=True):
+    outcome = result.results[best.protocol]
+    for values, candidate in zip(measured_ious(sample, outcome), outcome.candidates, strict=True):
         if candidate.group is not None and candidate.group.phrase == best.phrase and best.iou in values:
             return candidate.masks[int(values.argmax())], candidate.point
     return None, None

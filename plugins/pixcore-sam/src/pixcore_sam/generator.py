@@ -188,6 +188,16 @@ class Promptable(MaskGenerator[ConfigT]):
         return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
 
 
+def bytes_repeated(width: int, grid: int) -> int:
+    """What a decoder that repeats the image for each prompt holds for it: a dozen arrays of that size at its widest.
+
+    Args:
+        width: Channels of the image's embedding.
+        grid: Its rows, and its columns.
+    """
+    return 12 * 4 * width * grid**2
+
+
 def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     """(height, width) of an image whose longer side becomes ``side``.
 

@@ -22,7 +22,7 @@ from pixcore.errors import ModelError, PluginError, nearest
 from pixcore.records import MaskProposal
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch, fitted, resized
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
 _CLASSES = {
     "sam": "SamModel",
@@ -65,9 +65,7 @@ class SamTransformers(Promptable[SamTransformersConfig]):
     def _bytes_per_prompt(self, points: int) -> int:
         if self._few_tokens is not None:
             return self._few_tokens.bytes_per_prompt(points)
-        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
-        width = self._model.config.mask_decoder_config.hidden_size
-        return int(12 * 4 * width * (self._side // 16) ** 2)
+        return bytes_repeated(self._model.config.mask_decoder_config.hidden_size, self._side // 16)
 
     @property
     def _workers(self) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
 from pixcore_sam.config import SamConfig
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch, fitted, resized
+from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
 _PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
@@ -39,9 +39,8 @@ class Sam(Promptable[SamConfig]):
         self._side = int(self._model.image_encoder.img_size)
 
     def _bytes_per_prompt(self, points: int) -> int:
-        # the decoder repeats the image for each prompt, and holds a dozen arrays of that size at its widest
         patch = self._model.image_encoder.patch_embed.proj.stride[0]
-        return int(12 * 4 * self._model.mask_decoder.transformer_dim * (self._side // patch) ** 2)
+        return bytes_repeated(self._model.mask_decoder.transformer_dim, self._side // patch)
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         height, width = pixels.shape[:2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.cli import main
-from pixcore.testing.goldens import load_arrays
+from pixcore.testing.goldens import GoldenSet, compare, load_arrays
 from pixcore_segtoken.config import SamSizes
 
 Shapes = dict[str, tuple[int, ...]]
@@ -315,6 +316,20 @@ def altered_set(folder: Path, target: Path, **changes: Callable[[dict[str, Any]]
         changes.get(name, unchanged)(arrays)
         np.savez(target / f"{name}.npz", **arrays)
     return target
+
+
+def missed_without(prepare: Callable[[Path], GoldenSet], folder: Path, target: Path, array: str) -> list[str]:
+    """Which key arrays the comparison misses in a golden set from which one array was taken.
+
+    Args:
+        prepare: Of the system.
+        folder: The set.
+        target: Becomes the copy without the array.
+        array: Its name in the outputs.
+    """
+    golden = prepare(altered_set(folder, target, outputs=lambda arrays: arrays.pop(array)))
+    verdicts = compare(replace(golden, checks=()), golden.expected or {})
+    return [verdict.name for verdict in verdicts if "has no such" in verdict.note]
 
 
 def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: str) -> list[dict[str, Any]]:
