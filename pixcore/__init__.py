@@ -1,7 +1,7 @@
 """Pixel grounding in multimodal LLMs: measured, mined, compared.
 
 `pixcore.hookspecs` is the contract with plugins, `pixcore.components` the interfaces behind it, `pixcore.records`
-what flows between them, and `pixcore.stages` the order in which it flows.
+what flows between them, and `pixcore.stages.base` the order in which it flows.
 """
 
 from pixcore.hookspecs import hookimpl

@@ -32,7 +32,7 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.spending import Expense, Purse
+from pixcore.services import Expense, Purse
 
 
 class Config(BaseModel):

@@ -19,7 +19,7 @@ from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import Fidelity, Protocol
-from pixcore.spending import Budget, Price
+from pixcore.services import Budget, Price
 from pixcore.versions import foundations
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from pixcore._run_lengths import covered
 from pixcore.errors import DataError
-from pixcore.runlengths import covered
 
 Mask = NDArray[np.bool_]
 

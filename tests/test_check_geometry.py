@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from pixcore_testing import check_geometry
 
 from pixcore.components import AttentionExtractor, ModelAdapter, NoConfig
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Request, Response
-from pixcore.testing import check_geometry
 
 SIZES = ((120, 60), (60, 120), (90, 90))
 CELL = 8  # pixels of the resized image in one cell

@@ -5,12 +5,12 @@ from math import comb
 
 import numpy as np
 import pytest
+from pixcore_report.comparison import Side, compare, flip_rates, mcnemar
 
 from pixcore import masks
-from pixcore.comparison import Side, compare, flip_rates, mcnemar
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import OWN_MASKS, RowSpec, score_sample
 from pixcore.records import Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
-from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import OWN_MASKS, RowSpec, score_sample
 
 ROW = RowSpec(OWN_MASKS, own_masks=True)
 SIZE = (10, 10)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pixcore_testing import inputs
+from pixcore_testing.conformance import CHECKS, check_component, check_model_adapter, check_registration
 from pydantic import BaseModel, ConfigDict
 
 from pixcore.components import (
@@ -44,8 +46,6 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.testing import inputs
-from pixcore.testing.conformance import CHECKS, check_component, check_model_adapter, check_registration
 
 
 class Extractor(AttentionExtractor[NoConfig]):

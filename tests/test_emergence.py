@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
+from pixcore_emergence.emergence import Emergence, EmergenceTally, expected_best, shares_word
 
 from pixcore import masks
-from pixcore.concepts import Concept, agreement, classify, judge_prompt, read_letters
-from pixcore.emergence import Emergence, EmergenceTally, expected_best, shares_word
+from pixcore.figures.results import ProtocolResult
+from pixcore.figures.scores import RowSpec, score_sample
 from pixcore.records import Candidate, Image, Protocol, Response, Sample, Selection, Token, TokenGroup, Verdict
-from pixcore.results import ProtocolResult
-from pixcore.scoring import RowSpec, score_sample
 
 ORACLE = RowSpec("oracle", uses_ground_truth=True)
 SIZE = (10, 10)

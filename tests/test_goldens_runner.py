@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from pixcore.errors import ModelError
-from pixcore.testing import goldens
-from pixcore.testing.goldens import Check, GoldenSet, attempt, compare
+from tests.goldens import runner as goldens
+from tests.goldens.runner import Check, GoldenSet, attempt, compare
 
 EXPECTED = {
     "a/logits": np.array([1.0, 2.0, np.inf], np.float32),
@@ -94,9 +94,8 @@ def test_a_failure_outside_of_any_case_is_off() -> None:
 
 
 def offer(prepare: Callable[[Path], GoldenSet], monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("toy_model", "test_goldens_runner:unused", goldens.GROUP)
-    monkeypatch.setattr(EntryPoint, "load", lambda self: prepare)
-    monkeypatch.setattr(goldens, "entry_points", lambda group: [entry])
+    monkeypatch.setitem(goldens.SYSTEMS, "toy_model", f"{__name__}:prepared")
+    monkeypatch.setattr(sys.modules[__name__], "prepared", prepare, raising=False)
 
 
 @pytest.mark.parametrize(("checks", "status"), [(GOOD, 0), (GOOD[:1], 1), ((), 1)])

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pixcore_datasets.data_files import LOCK, Piece, check, fetch, require
 
 from pixcore.errors import DataError
-from pixcore.pieces import LOCK, Piece, check, fetch, require
 
 hub = pytest.importorskip("huggingface_hub")
 

@@ -10,8 +10,11 @@ import pytest
 
 from pixcore import masks
 from pixcore.errors import DataError
-from pixcore.evaluation import evaluate
-from pixcore.predictions import prediction_line
+from pixcore.figures.evaluation import evaluate
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import OWN_MASKS, RowSpec, score_sample
+from pixcore.predictions.file import PredictionsFile
+from pixcore.predictions.format import prediction_line
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -25,9 +28,6 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.rescoring import PredictionsFile
-from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import OWN_MASKS, RowSpec, score_sample
 
 SIZE = (9, 7)
 NO_IMAGE = Image(lambda: b"", "none", SIZE)

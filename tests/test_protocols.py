@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pixcore.errors import ConfigError
-from pixcore.letters import grade_letter, published_letter, published_options, read_options
+from pixcore.predictions.option_letters import grade_letter, published_letter, published_options, read_options
 from pixcore.protocols import build_prompt, inline_options
 from pixcore.records import Fidelity, Image, Protocol, Sample
 

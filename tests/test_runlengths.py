@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixcore import masks
+from pixcore._run_lengths import covered, run_lengths
 from pixcore.errors import DataError
-from pixcore.runlengths import covered, run_lengths
 
 
 def plain_runs(mask: np.ndarray) -> list[int]:

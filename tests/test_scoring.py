@@ -10,13 +10,13 @@ from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
-from pixcore.evaluation import evaluate
-from pixcore.intervals import draws, interval, resampled_ratios
+from pixcore.figures.evaluation import evaluate
+from pixcore.figures.intervals import draws, interval, resampled_ratios
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import OWN_MASKS, RowSpec, candidate_ious, score_protocol, score_result, score_sample
+from pixcore.figures.summary import harmonic_score
 from pixcore.masks import EmptyMaskPolicy
 from pixcore.records import Candidate, Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
-from pixcore.results import ProtocolResult, SampleResult
-from pixcore.scoring import OWN_MASKS, RowSpec, candidate_ious, score_protocol, score_result, score_sample
-from pixcore.summary import harmonic_score
 
 SIZE = (12, 8)
 NO_IMAGE = Image(lambda: b"", "none", SIZE)

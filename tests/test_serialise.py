@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pixcore import serialise
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Candidate, PointPrompt, Response, Token, TokenGroup
-from pixcore.serialise import Entry
+from pixcore.stages import serialise
+from pixcore.stages.serialise import Entry
 
 
 def response() -> Response:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from pixcore.errors import ConfigError
-from pixcore.spending import Budget, BudgetError, Expense, Price, Purse, read_ledger
+from pixcore.services import Budget, BudgetError, Expense, Price, Purse, read_ledger
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
 

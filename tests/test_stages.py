@@ -12,8 +12,8 @@ import pytest
 from pixcore.components import Context
 from pixcore.config import Part
 from pixcore.records import Image, Protocol, Request, Sample
-from pixcore.serialise import Entry
-from pixcore.stages import Item, Stage
+from pixcore.stages.base import Item, Stage
+from pixcore.stages.serialise import Entry
 
 
 class Numbers(Stage):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixcore.serialise import Entry
-from pixcore.store import StageStore
+from pixcore.stages.serialise import Entry
+from pixcore.stages.store import StageStore
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),

@@ -6,9 +6,9 @@ import hashlib
 import json
 
 import numpy as np
+from pixcore_testing.verification import SCENES
 
 from pixcore import masks
-from pixcore.verification import SCENES
 
 
 def test_the_images_never_change() -> None:

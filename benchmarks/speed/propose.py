@@ -39,12 +39,12 @@ from pixcore_sam.hub import SamTransformers
 from pixcore_sam.testing import as_transformers, segment_anything, small_sam
 from torch.nn.functional import interpolate
 
-from pixcore import serialise
 from pixcore.components import MaskGenerator
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import encode_many, iou
 from pixcore.records import Candidate, Image, PointPrompt, TokenGroup
-from pixcore.store import StageStore
+from pixcore.stages import serialise
+from pixcore.stages.store import StageStore
 
 HERE = Path(__file__).parent
 SIZE = (640, 480)

@@ -29,8 +29,8 @@ import numpy as np
 from PIL import Image as PILImage
 
 from pixcore import masks
+from pixcore.figures.scores import candidate_ious
 from pixcore.records import Candidate, Image, Sample
-from pixcore.scoring import candidate_ious
 
 HERE = Path(__file__).parent
 SIZE = (640, 480)
@@ -108,9 +108,9 @@ def write_benchmark(root: Path, samples: int, rng: np.random.Generator) -> list[
 SCORE = """
 import json, resource, sys, time
 from pathlib import Path
-from pixcore.evaluation import evaluate
+from pixcore.figures.evaluation import evaluate
 from pixcore.records import Fidelity
-from pixcore.rescoring import PredictionsFile
+from pixcore.predictions.file import PredictionsFile
 from pixcore_pixcvbench.benchmark import PixCVBench
 from pixcore_pixcvbench.config import PixCVBenchConfig
 ready = time.process_time()

@@ -16,13 +16,13 @@ from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.errors import ConfigError, DataError, StoreError
+from pixcore.figures.results import ProtocolResult
 from pixcore.masks import RLE, area
+from pixcore.pictures import ground_picture
 from pixcore.plugins import Kind, registry
-from pixcore.progress import monitor_for
 from pixcore.records import Candidate, Image, Sample, Selection
-from pixcore.report.pictures import ground_picture
-from pixcore.results import ProtocolResult
-from pixcore.runner import Run, sees_truth
+from pixcore.runs.plan import Run, sees_truth
+from pixcore.runs.progress import monitor_for
 
 _NAME = "image"
 _CHOOSER = "phrase-overlap"

@@ -8,13 +8,13 @@ import click
 from rich.console import Console
 
 from pixcore import config as configs
-from pixcore.commands import results
-from pixcore.drift import DRIFT, Drift
-from pixcore.estimate import estimate, table
 from pixcore.plugins import registry
-from pixcore.progress import monitor_for
-from pixcore.run_folder import prepare, write_json
-from pixcore.runner import Run, Scope
+from pixcore.runs import results
+from pixcore.runs.drift import DRIFT, Drift
+from pixcore.runs.estimate import estimate, table
+from pixcore.runs.folder import prepare, write_json
+from pixcore.runs.plan import Run, Scope
+from pixcore.runs.progress import monitor_for
 
 
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pixcore.commands.evaluation_table import EvaluationTable
-from pixcore.commands.sources import notes, open_source
-from pixcore.evaluation import evaluate
+from pixcore.figures.evaluation import evaluate
+from pixcore.figures.evaluation_table import EvaluationTable
 from pixcore.plugins import registry
+from pixcore.predictions.file import Missing
+from pixcore.predictions.source import notes, open_source
 from pixcore.records import Fidelity
-from pixcore.rescoring import Missing
-from pixcore.run_folder import write_json
+from pixcore.runs.folder import write_json
 
 
 @click.command()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pixcore import masks
+from pixcore.figures.results import Figure, ProtocolResult, Row, SampleResult, Summary
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import (
     Candidate,
@@ -25,7 +26,6 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.results import Figure, ProtocolResult, Row, SampleResult, Summary
 
 CONTROL = "random points, oracle pick"
 WIDTH, HEIGHT = 48, 32

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_report.report import Report
 
 from pixcore import masks
+from pixcore.figures.results import SampleResult, Summary
 from pixcore.geometry import VisualGrid
-from pixcore.report.html import Report
-from pixcore.results import SampleResult, Summary
 
 Make = Callable[..., SampleResult]
 ATTACK = (

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PILImage
+from pixcore_report.page import embed_json
+from pixcore_report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
 
 from pixcore import masks
+from pixcore.figures.results import ProtocolResult, SampleResult
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Protocol, Response, Sample, Score, Token, TokenGroup, Verdict
-from pixcore.report.page import embed_json
-from pixcore.report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
-from pixcore.results import ProtocolResult, SampleResult
 
 Make = Callable[..., SampleResult]
 CONTROL = "random points, oracle pick"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pixcore import masks
+from pixcore.commands.fonts import font_for, shortened
+from pixcore.pictures import MASK, ground_picture, overlay
 from pixcore.records import Candidate, Image, PointPrompt, Selection, TokenGroup
-from pixcore.report.fonts import font_for, shortened
-from pixcore.report.pictures import MASK, ground_picture, overlay
 
 
 def _candidate(size: tuple[int, int], phrase: str = "the roof") -> Candidate:

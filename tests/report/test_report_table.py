@@ -13,9 +13,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pixcore.errors import DataError
-from pixcore.report.summary import common_count, distinct_rows, from_dict, further_figures, ranking, to_dict
-from pixcore.report.table import SummaryTable, footnotes
-from pixcore.results import Figure, Row, Summary
+from pixcore.figures.results import Figure, Row, Summary
+from pixcore.figures.rows import common_count, distinct_rows, from_dict, further_figures, ranking, to_dict
+from pixcore.figures.table import SummaryTable, footnotes
 
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 figures = st.builds(Figure, floats, floats, floats, st.integers(0, 10**6), st.booleans())

@@ -14,8 +14,8 @@ from pixcore_mini_world.kinds import CATEGORIES, COLOURS, KINDS
 from pixcore_mini_world.pairs import Pair
 from pixcore_mini_world.scene import Scene, Thing, make_scene, scene_random
 
-from pixcore.letters import read_options
 from pixcore.masks import decode
+from pixcore.predictions.option_letters import read_options
 
 
 def test_a_pair_asks_the_same_and_has_two_answers(pairs: list[Pair]) -> None:

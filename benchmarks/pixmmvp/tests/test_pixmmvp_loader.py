@@ -16,7 +16,7 @@ from pixcore_pixmmvp.config import PixMMVPConfig
 from pixcore import masks
 from pixcore.cli import main
 from pixcore.errors import DataError
-from pixcore.letters import published_options
+from pixcore.predictions.option_letters import published_options
 from pixcore.records import Sample
 
 

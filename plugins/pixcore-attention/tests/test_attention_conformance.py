@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pixcore_testing.conformance import check_registration
 
 from pixcore.components import Context
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity
-from pixcore.testing.conformance import check_registration
 
 EXTRACTORS = ("mean", "raw", "localization-heads", "relative", "gradient", "logit-lens")
 TRANSFORMS = ("subtract-mean", "divide-by-reference", "sink-filter", "smooth", "border-mask")

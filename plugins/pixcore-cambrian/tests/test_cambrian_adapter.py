@@ -14,13 +14,13 @@ from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_cambrian.adapter import CambrianAdapter
 from pixcore_cambrian.config import CambrianConfig
+from pixcore_testing.conformance import check_model_adapter
+from pixcore_testing.geometry import check_geometry
 from safetensors.torch import load_file, save_file
 
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
-from pixcore.testing.conformance import check_model_adapter
-from pixcore.testing.geometry import check_geometry
 
 SIZES = ((96, 60), (48, 80), (70, 70))
 QUESTIONS = ("Identify the small square.", "Is there a red circle? (a) Yes (b) No", "Where?")

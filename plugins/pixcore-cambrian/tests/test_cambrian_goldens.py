@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pixcore_cambrian.goldens import prepare
 from pixcore_cambrian.prompt import llama_3
 from pixcore_cambrian.towers import ConvNext, Dinov2, Siglip, build_tower, hub_name, resize_positions
 from safetensors.torch import load_file
@@ -19,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, gelu, interpolate, layer_norm, linear, scaled_dot_product_attention, silu
 
 from pixcore.errors import ModelError
-from pixcore.testing.goldens import compare
+from tests.goldens.cambrian import prepare
+from tests.goldens.runner import compare
 
 KINDS = {"cambrian_tiny": 150, "cambrian_real_grid": 26, "cambrian_sva": 4, "cambrian_preprocess": 20}
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pixcore_cambrian.goldens import prepare
 from pixcore_cambrian.sampler import Sampler
 from pixcore_cambrian.testing import sampler_shapes
 from pixcore_cambrian.weights import sampler_rules
@@ -21,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
-from pixcore.testing.goldens import Verdict, compare
+from tests.goldens.cambrian import prepare
+from tests.goldens.runner import Verdict, compare
 
 Change = Callable[[dict[str, Any], dict[str, Tensor]], None]
 

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from pixcore_glamm.adapter import Glamm
 from pixcore_glamm.config import GlammConfig
-from pixcore_glamm.goldens import prepare
 from pixcore_glamm.weights import rules
 from pixcore_segtoken.config import SamSizes
-from pixcore_segtoken.goldens import sizes_of
 from pixcore_segtoken.keymap import Ignore
+from pixcore_testing.conformance import check_registration
+from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
-from pixcore.testing.conformance import check_registration
-from pixcore.testing.geometry import check_geometry
-from pixcore.testing.goldens import compare
+from tests.goldens.glamm import prepare
+from tests.goldens.runner import compare
+from tests.goldens.segtoken import sizes_of
 
 QUESTIONS = ("Can you please segment the dog in the given image", "What colour is it?", "Describe. a & b", "Why?")
 

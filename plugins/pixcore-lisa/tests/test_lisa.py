@@ -10,20 +10,20 @@ import pytest
 import torch
 from pixcore_lisa.adapter import Lisa
 from pixcore_lisa.config import LisaConfig
-from pixcore_lisa.goldens import prepare
 from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
-from pixcore_segtoken import goldens as grounded_goldens
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.testing import TINY_SAM, altered_set, missed_without
+from pixcore_testing.conformance import check_registration
+from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
-from pixcore.testing.conformance import check_registration
-from pixcore.testing.geometry import check_geometry
-from pixcore.testing.goldens import compare, load_arrays
+from tests.goldens import segtoken as grounded_goldens
+from tests.goldens.lisa import prepare
+from tests.goldens.runner import compare, load_arrays
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 QUESTIONS = (

@@ -12,7 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pixcore_llava_grounding.goldens import llavag_loop, openseed, prepare
 from pixcore_llava_grounding.masks import smooth_to_image, to_image, union
 from pixcore_llava_grounding.openseed import regions_of_states
 from pixcore_llava_grounding.preprocessing import PADDING, padded_square
@@ -21,7 +20,8 @@ from pixcore_llava_grounding.text import chat, drop_empty_phrases
 from pixcore_segtoken.testing import altered_set, missed_without
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pixcore.testing.goldens import GoldenSet, compare, load_arrays
+from tests.goldens.llava_grounding import llavag_loop, openseed, prepare
+from tests.goldens.runner import GoldenSet, compare, load_arrays
 
 
 def failures(golden: GoldenSet) -> list[str]:

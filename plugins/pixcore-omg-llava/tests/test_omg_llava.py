@@ -13,14 +13,14 @@ from pixcore_omg_llava.checkpoint import llama_config
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.testing import run_on_mini_world
+from pixcore_testing.conformance import check_registration
+from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
-from pixcore.testing.conformance import check_registration
-from pixcore.testing.geometry import check_geometry
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 QUESTIONS = (

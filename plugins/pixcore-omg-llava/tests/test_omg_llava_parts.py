@@ -12,8 +12,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pixcore_omg_llava.goldens import omg, prepare
-from pixcore_omg_llava.goldens_language import internlm2
 from pixcore_omg_llava.internlm2 import GroupedLayout, LoraLinear, merged
 from pixcore_omg_llava.masks import app_crop, content_crop, corner_crop, cut
 from pixcore_omg_llava.perception import pixel_shuffle
@@ -23,7 +21,9 @@ from pixcore_omg_llava.text import AnswerText, chat, corrected_text, published_t
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
 from pixcore_segtoken.testing import altered_set, missed_without
 
-from pixcore.testing.goldens import GoldenSet, compare, load_arrays
+from tests.goldens.omg_llava import omg, prepare
+from tests.goldens.omg_llava_language import internlm2
+from tests.goldens.runner import GoldenSet, compare, load_arrays
 
 
 def failures(golden: GoldenSet) -> list[str]:

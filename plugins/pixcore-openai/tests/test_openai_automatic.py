@@ -11,8 +11,9 @@ from pixcore_openai.config import AutomaticConfig
 from pixcore_regions.config import RegionsConfig
 from pixcore_regions.generator import Regions
 
-from pixcore import masks, selection_rules
+from pixcore import masks
 from pixcore.errors import ConfigError
+from pixcore.predictions import selection_rules
 from pixcore.records import Candidate, Fidelity, Image, PointPrompt, Response, Sample, Selection
 
 SIZE = 48

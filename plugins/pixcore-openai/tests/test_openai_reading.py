@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.spending import Price, Purse
+from pixcore.services import Price, Purse
 
 
 @pytest.mark.parametrize(

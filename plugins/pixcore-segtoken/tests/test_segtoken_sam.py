@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from pixcore_segtoken.goldens import sizes_of
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
 from pixcore_segtoken.sam import PromptableSam, sam_rules, upscale
 from pixcore_segtoken.testing import TINY_SAM, llama_shapes, noise, sam_shapes
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from tests.goldens.segtoken import sizes_of
 
 
 @pytest.fixture(scope="module")

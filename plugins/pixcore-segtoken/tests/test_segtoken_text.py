@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from pixcore_segtoken import goldens_pixels, goldens_text
 from pixcore_segtoken.text import published_lisa_text, spoken
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from sentencepiece import SentencePieceProcessor
 
 from pixcore.errors import DataError, ModelError
-from pixcore.testing.goldens import compare
+from tests.goldens import segtoken_pixels as goldens_pixels
+from tests.goldens import segtoken_text as goldens_text
+from tests.goldens.runner import compare
 
 # Ids and texts that transformers 4.31.0's LlamaTokenizer gives for the golden sentencepiece model with three added
 # tokens: `t = LlamaTokenizer("spm_tokenizer.model"); t.add_tokens("[SEG]"); t.add_tokens(["<im_start>", "<im_end>"],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pixcore.errors import DataError
-from pixcore.testing.goldens import Verdict, compare, load_set
+from tests.goldens.runner import Verdict, compare, load_set
 
 FOLDER = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_testing import check_geometry
 
 from pixcore.components import Context, ModelAdapter
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image
-from pixcore.testing import check_geometry
 
 WIDE, TALL, SQUARE = (187, 71), (96, 192), (128, 128)  # nothing divides the first
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image as PILImage
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
+from pixcore_testing.adapters import check_model_adapter
 from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.llava import Llava15
 from pixcore_transformers.testing.llava import TinyLlava
@@ -21,7 +22,6 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
-from pixcore.testing.adapters import check_model_adapter
 
 
 class Parts(TinyLlava):

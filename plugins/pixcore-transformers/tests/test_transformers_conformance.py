@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pixcore_testing.adapters import check_model_adapter
+from pixcore_testing.conformance import check_registration
 
 from pixcore.components import Context
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity
-from pixcore.testing.adapters import check_model_adapter
-from pixcore.testing.conformance import check_registration
 
 
 @pytest.mark.parametrize("fidelity", Fidelity)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from pixcore_testing.conformance import check_registration
 from pixcore_worker import side
 from pixcore_worker.adapter import Worker
 from pixcore_worker.config import WorkerConfig
@@ -26,7 +27,6 @@ from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image, Protocol, Request
-from pixcore.testing.conformance import check_registration
 
 ECHO = """
     def predict(model, request):

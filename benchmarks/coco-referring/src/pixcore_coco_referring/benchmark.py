@@ -14,13 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixcore.coco import CocoImage, Size, read_coco, read_json, union_of
+from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
+from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.tables import read_table
+
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
 from pixcore.masks import empty
-from pixcore.pieces import Piece, require
 from pixcore.records import Image, Sample
-from pixcore.tables import read_table
 from pixcore_coco_referring.config import CocoReferringConfig
 
 

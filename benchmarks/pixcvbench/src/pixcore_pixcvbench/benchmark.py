@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
+from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
+from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.tables import read_table
 
-from pixcore.coco import CocoImage, Size, read_coco, union_of
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
 from pixcore.masks import RLE, empty
-from pixcore.pieces import Piece, require
 from pixcore.records import Image, Sample
-from pixcore.tables import read_table
 from pixcore_pixcvbench.config import PixCVBenchConfig, Source
 from pixcore_pixcvbench.questions import Question, read_questions
 

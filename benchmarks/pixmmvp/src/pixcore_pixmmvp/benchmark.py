@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from pixcore.coco import CocoImage, read_coco, union_of
+from pixcore_datasets.coco import CocoImage, read_coco, union_of
+from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.tables import read_table
+
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
-from pixcore.pieces import Piece, require
 from pixcore.records import Image, Sample
-from pixcore.tables import read_table
 from pixcore_pixmmvp.config import PixMMVPConfig
 
 DISPUTED = frozenset({99, 100, 279, 280})

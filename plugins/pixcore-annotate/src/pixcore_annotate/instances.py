@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
+from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
+from pixcore_datasets.tables import read_table
 
-from pixcore.coco import CocoImage, Size, read_coco, read_json, union_of
 from pixcore.errors import DataError
 from pixcore.masks import RLE, encode
-from pixcore.tables import read_table
 from pixcore_annotate.project import Instance, Item
 
 _IRREGULAR: Mapping[str, str] = {

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixcore_datasets.data_files import digest
+
 from pixcore.errors import DataError
 from pixcore.masks import area, iou
-from pixcore.pieces import digest
 from pixcore_annotate.project import Item, Journal, State, annotators, read_tasks
 
 AGREE = 0.9

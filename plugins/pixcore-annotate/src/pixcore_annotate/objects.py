@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixcore.tables import read_table
+from pixcore_datasets.tables import read_table
 
 Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
 

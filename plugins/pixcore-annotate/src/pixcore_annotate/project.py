@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pixcore.coco import Size, read_json, union_of
+from pixcore_datasets.coco import Size, read_json, union_of
+
 from pixcore.errors import DataError
 from pixcore.masks import RLE, empty, parse, union
 

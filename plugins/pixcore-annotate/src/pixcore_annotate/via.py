@@ -17,11 +17,11 @@ from typing import Any
 
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
+from pixcore_datasets.coco import Size, read_coco, read_json, union_of
+from pixcore_datasets.tables import read_table
 
-from pixcore.coco import Size, read_coco, read_json, union_of
 from pixcore.errors import DataError
 from pixcore.masks import area
-from pixcore.tables import read_table
 
 _SIDES = 64
 

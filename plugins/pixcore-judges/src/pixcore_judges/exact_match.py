@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pixcore.components import Judge, NoConfig
-from pixcore.letters import grade_letter
+from pixcore.predictions.option_letters import grade_letter
 from pixcore.protocols import letter
 from pixcore.records import Fidelity, Verdict
 from pixcore_judges.rules import read

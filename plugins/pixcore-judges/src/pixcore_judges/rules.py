@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pixcore.letters import read_options
+from pixcore.predictions.option_letters import read_options
 from pixcore.protocols import letter
 
 _ARTICLES = frozenset({"a", "an", "the"})

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from pixcore.letters import read_options
+from pixcore.predictions.option_letters import read_options
 from pixcore.records import Image, Protocol, Request
 from pixcore_mini.adapter import Mini
 from pixcore_mini.config import SHIPPED, MiniConfig

@@ -6,10 +6,10 @@ import csv
 from pathlib import Path
 
 import click
+from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError, PixcoreError, UserError
-from pixcore.run_folder import replacing
-from pixcore.tables import read_table
+from pixcore.runs.folder import replacing
 from pixcore_openai.config import TextConfig
 from pixcore_openai.texts import answer_concepts
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.spending import BudgetError, Expense, Purse
-from pixcore.store import content_key
+from pixcore.services import BudgetError, Expense, Purse
+from pixcore.stages.store import content_key
 from pixcore_openai.batches import Batches
 from pixcore_openai.config import OFFICIAL, ServerConfig
 from pixcore_openai.faults import RefusedRequest

@@ -16,7 +16,7 @@ from pixcore import masks
 from pixcore.components import Context, SelectionStrategy
 from pixcore.errors import ConfigError
 from pixcore.records import Candidate, Response, Sample, Selection
-from pixcore.spending import Expense
+from pixcore.services import Expense
 from pixcore_openai import prompts
 from pixcore_openai.answers import read_number, read_yes_no
 from pixcore_openai.asking import Answer, Asker, Question, answer_one, served_by

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pixcore.components import Context, Judge
 from pixcore.records import Verdict
-from pixcore.spending import Expense
+from pixcore.services import Expense
 from pixcore_openai import prompts
 from pixcore_openai.answers import read_yes_no
 from pixcore_openai.asking import Asker, Question, answer_one, served_by

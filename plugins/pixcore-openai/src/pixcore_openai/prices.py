@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from pixcore.components import Context
-from pixcore.spending import Expense, Price
+from pixcore.services import Expense, Price
 
 _CHARACTERS_PER_TOKEN = 4
 _MESSAGE_OVERHEAD = 10

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pixcore_emergence.concepts import judge_prompt
+
 from pixcore.components import Context
-from pixcore.concepts import judge_prompt
-from pixcore.store import StageStore
+from pixcore.stages.store import StageStore
 from pixcore_openai import prompts
 from pixcore_openai.answers import read_letters, read_objects
 from pixcore_openai.asking import Asker, Question
@@ -35,7 +36,7 @@ def classify_phrases(
         store: Where answers are kept in place of the context's memory; None: nowhere.
 
     Yields:
-        In order, letters a to f as in the paper's prompt (`pixcore.concepts.Concept.letter`); None where the answer
+        In order, letters a to f as in the paper's prompt (`Concept.letter`); None where the answer
         could not be read even when asked again; the error of a call that failed.
     """
     return answer_concepts((judge_prompt(*item) for item in phrases), config, context=context, store=store)

@@ -22,8 +22,8 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.cli import main
-from pixcore.testing.goldens import GoldenSet, compare, load_arrays
 from pixcore_segtoken.config import SamSizes
+from tests.goldens.runner import GoldenSet, compare, load_arrays
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pixcore import selection_rules
 from pixcore.components import NoConfig, SelectionStrategy
+from pixcore.predictions import selection_rules
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.places import all_places, not_empty, score_at
 

@@ -1,0 +1,1 @@
+"""From scored samples to the figures of a table."""

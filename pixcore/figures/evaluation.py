@@ -1,0 +1,246 @@
+"""What stands beside the table: where a model fails, and where in its output the chosen phrases stand.
+
+`published` counts as the released scripts do (eval_accandiou.py, eval_nonpixLMM_when_analysis.py): grounding succeeds
+above an IoU of one half, or, where the object is absent, if the prediction covers less than half of the image; both
+samples of a pair must succeed; no pair is left out. `corrected` asks for an empty prediction where the object is
+absent, and leaves out samples without an expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pixcore import masks
+from pixcore.figures.intervals import RESAMPLES
+from pixcore.figures.results import ProtocolResult, SampleResult, Summary
+from pixcore.figures.scores import RowSpec, is_correct
+from pixcore.figures.summary import Tally
+from pixcore.records import Fidelity, Protocol, Sample, Selection
+
+OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
+"""In the order of the released script's four numbers (the comment in it names the first two the wrong way round)."""
+
+BINS = 10
+
+_COMBINATIONS = (
+    (Protocol.QUESTION, Protocol.SEGMENT),
+    (Protocol.LETTER, Protocol.SEGMENT),
+    (Protocol.QUESTION, Protocol.QUESTION),
+    (Protocol.LETTER, Protocol.QUESTION),
+)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The four outcomes of one row.
+
+    Attributes:
+        answers: Protocol whose answers were judged.
+        grounding: Protocol whose masks were scored.
+        counts: How many pairs (samples, where there are no pairs) came out each way, in the order of `OUTCOMES`.
+    """
+
+    answers: Protocol
+    grounding: Protocol
+    counts: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where in the text the chosen phrases begin.
+
+    Attributes:
+        protocol: The probing.
+        counts: Phrases in each tenth of the text, by the place of their first character.
+        left_out: Samples of which nothing was chosen, or whose phrase is not known.
+    """
+
+    protocol: Protocol
+    counts: tuple[int, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The table and what stands beside it.
+
+    Attributes:
+        summary: The table.
+        failures: By row name.
+        locations: By row name.
+    """
+
+    summary: Summary
+    failures: dict[str, tuple[Failures, ...]] = field(default_factory=dict)
+    locations: dict[str, tuple[Locations, ...]] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Everything as JSON data; figures are in percent."""
+        document = asdict(self.summary)
+        document["unit"] = "percent"
+        for row in document["rows"]:
+            figures = row["figures"]
+            row["mIoU"] = {
+                str(protocol): {
+                    "without_none": figures[name]["value"],
+                    "n_without_none": figures[name]["n"],
+                    **_with_none(figures, name),
+                }
+                for name, protocol in (("M†", Protocol.QUESTION), ("M", Protocol.SEGMENT))
+            }
+            row["failures"] = [
+                {
+                    "answers": str(one.answers),
+                    "grounding": str(one.grounding),
+                    **dict(zip(OUTCOMES, one.counts, strict=True)),
+                }
+                for one in self.failures.get(row["name"], ())
+            ]
+            row["locations"] = [
+                {"protocol": str(one.protocol), "counts": list(one.counts), "left_out": one.left_out}
+                for one in self.locations.get(row["name"], ())
+            ]
+        return document
+
+
+class Evaluator:
+    """Takes in scored results one at a time.
+
+    Args:
+        rows: The table's rows.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+    """
+
+    def __init__(
+        self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0, resamples: int = RESAMPLES
+    ) -> None:
+        self._tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
+        self._rows = tuple(rows)
+        self._fidelity = fidelity
+        self._answered: dict[Protocol, dict[str, bool]] = {}
+        self._grounded: dict[tuple[str, Protocol], dict[str, bool]] = {}
+        self._bins: dict[tuple[str, Protocol], list[int]] = {}
+        self._left_out: dict[tuple[str, Protocol], int] = {}
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample."""
+        self._tally.add(result)
+        sample = result.sample
+        unit = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
+        for protocol, outcome in result.results.items():
+            right = is_correct(sample, outcome)
+            if right is not None:
+                _and(self._answered.setdefault(protocol, {}), unit, right)
+            for row in self._rows:
+                success = grounding_succeeds(sample, outcome, row.name, self._fidelity)
+                if success is not None:
+                    _and(self._grounded.setdefault((row.name, protocol), {}), unit, success)
+                self._locate(sample, outcome, row, protocol)
+
+    def _locate(self, sample: Sample, outcome: ProtocolResult, row: RowSpec, protocol: Protocol) -> None:
+        if row.own_masks or sample.expression is None or sample.mask is None or sample.absent:
+            return
+        selection = outcome.selections.get(row.name)
+        if selection is None and outcome.error is None:
+            return
+        place = location(outcome, selection, control=row.control)
+        key = (row.name, protocol)
+        bins = self._bins.setdefault(key, [0] * BINS)
+        if place is None:
+            self._left_out[key] = self._left_out.get(key, 0) + 1
+        elif place < 100:
+            bins[int(place // (100 / BINS))] += 1
+
+    def evaluation(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Evaluation:
+        """The table and what stands beside it."""
+        return Evaluation(
+            summary=self._tally.summary(benchmark=benchmark, model=model, notes=notes),
+            failures={row.name: found for row in self._rows if (found := self._failures(row.name))},
+            locations={row.name: where for row in self._rows if (where := self._locations(row.name))},
+        )
+
+    def _failures(self, row: str) -> tuple[Failures, ...]:
+        found = []
+        for answers, grounding in _COMBINATIONS:
+            right, fits = self._answered.get(answers, {}), self._grounded.get((row, grounding), {})
+            both = right.keys() & fits.keys()
+            if not both:
+                continue
+            outcomes = [(right[unit], fits[unit]) for unit in both]
+            counts = tuple(outcomes.count(way) for way in ((False, True), (True, False), (False, False), (True, True)))
+            found.append(Failures(answers, grounding, counts))  # type: ignore[arg-type]
+        return tuple(found)
+
+    def _locations(self, row: str) -> tuple[Locations, ...]:
+        return tuple(
+            Locations(protocol, tuple(self._bins[row, protocol]), self._left_out.get((row, protocol), 0))
+            for protocol in Protocol
+            if (row, protocol) in self._bins and any(self._bins[row, protocol])
+        )
+
+
+def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fidelity: Fidelity) -> bool | None:
+    """Whether a mask counts as found in the failure histogram; None where there is nothing to say."""
+    score = outcome.scores.get(row)
+    if score is None or score.iou is None or sample.mask is None:
+        return None
+    published = fidelity is Fidelity.PUBLISHED
+    if not published and sample.expression is None:
+        return None
+    if not sample.absent:
+        return score.iou > 0.5
+    chosen = outcome.selections.get(row)
+    if outcome.error is not None or (chosen is not None and not chosen.answers):
+        return False
+    width, height = masks.size_of(sample.mask)
+    covered = score.predicted_area or 0
+    return covered < 0.5 * width * height if published else covered == 0
+
+
+def location(outcome: ProtocolResult, selection: Selection | None, *, control: bool = False) -> float | None:
+    """Where the chosen phrase begins, in percent of the text; None where nothing with a place was chosen."""
+    if selection is None or selection.outcome != "chosen" or selection.candidate is None or outcome.response is None:
+        return None
+    group = (outcome.controls if control else outcome.candidates)[selection.candidate].group
+    text = outcome.response.text
+    return group.place(text) if group is not None and text else None
+
+
+def evaluate(
+    results: Iterable[SampleResult],
+    rows: Sequence[RowSpec],
+    *,
+    benchmark: str,
+    model: str,
+    fidelity: Fidelity,
+    seed: int = 0,
+    notes: Iterable[str] = (),
+) -> Evaluation:
+    """Take in scored results as they stream by, and give the table and what stands beside it.
+
+    Args:
+        results: Scored samples (`pixcore.figures.scores.score_sample`).
+        rows: The table's rows.
+        benchmark: Its name.
+        model: The model adapter's name; "predictions" where they were made elsewhere.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        notes: Lines that a reader has to know.
+    """
+    evaluator = Evaluator(rows, fidelity, seed=seed)
+    for result in results:
+        evaluator.add(result)
+    return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
+
+
+def _and(known: dict[str, bool], unit: str, success: bool) -> None:
+    known[unit] = known.get(unit, True) and success
+
+
+def _with_none(figures: dict[str, Any], name: str) -> dict[str, Any]:
+    figure = figures.get(f"{name} with none")
+    return {} if figure is None else {"with_none": figure["value"], "n_with_none": figure["n"]}

@@ -1,0 +1,114 @@
+"""`summary.json`: a summary as plain data, and back, without losing a bit of any figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pixcore.errors import DataError
+from pixcore.figures.results import Figure, Row, Summary
+from pixcore.figures.scores import RowSpec, control_row
+
+COLUMNS = ("A†", "A", "M†", "M", "S")
+"""The columns of the paper's Table 1, in its order."""
+
+_ADAPTER = TypeAdapter(Summary)
+
+
+def to_dict(summary: Summary) -> dict[str, Any]:
+    """A summary as JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`."""
+    data: dict[str, Any] = _ADAPTER.dump_python(summary, mode="json")
+    return data
+
+
+def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summary:
+    """The summary that `to_dict` wrote.
+
+    Args:
+        data: What the JSON file holds.
+        where: Names the file in an error.
+
+    Raises:
+        DataError: It is no summary.
+    """
+    try:
+        return _ADAPTER.validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "its top level"
+        raise DataError(f"{where} is no summary: {place}: {first['msg']}", hint="was it written by pixcore?") from error
+
+
+Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)
+
+
+def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
+    """A table's lines: of the matched controls the config's own alone; the others stand beside their strategies."""
+    controls = [row for row in rows if row.control]
+    return tuple(row for row in rows if not row.control or row is controls[0])
+
+
+def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
+    """The row in which a strategy picks among candidates from other points."""
+    return next((other for other in rows if other.control and other.name.endswith(control_row("", row.name))), None)
+
+
+def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
+    """The measured figures beyond the paper's columns, in the order in which rows name them.
+
+    Returns:
+        Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.
+    """
+    names = dict.fromkeys(
+        name for row in rows for name, figure in row.figures.items() if name not in COLUMNS and figure.value is not None
+    )
+    shared = {}
+    for name in names:
+        figures = [row.figures.get(name) for row in rows]
+        if figures[0] is not None and all(figure == figures[0] for figure in figures):
+            shared[name] = figures[0]
+    return shared, tuple(name for name in names if name not in shared)
+
+
+def count(figure: Figure) -> str:
+    """What a figure counts: "150 pairs", "n = 300"; empty where nothing was measured."""
+    if figure.value is None:
+        return ""
+    if not figure.per_pair:
+        return f"n = {figure.n}"
+    return "1 pair" if figure.n == 1 else f"{figure.n} pairs"
+
+
+def common_count(rows: tuple[Row, ...], column: str) -> str | None:
+    """What all rows of a column count, or None where they differ."""
+    counts = {count(row.figures[column]) for row in rows if column in row.figures} - {""}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
+    """Names of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
+    tables = list(breakdown.values())
+    names = tuple(row.name for row in shown(tables[0])) if tables else ()
+    alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
+    return names[:1] if alike else names
+
+
+def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
+    """Names of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
+
+    None where two rows share a place, and where fewer than two rows compete: being the best of one is no merit.
+    """
+    values = {
+        row.name: figure.value
+        for row in rows
+        if not (row.uses_ground_truth or row.control)
+        and (figure := row.figures.get(column)) is not None
+        and figure.value is not None
+    }
+    order = sorted(set(values.values()), reverse=True)
+    places = [[name for name, value in values.items() if value == wanted] for wanted in order[:2]]
+    if len(values) < 2 or len(places[0]) > 1:
+        return None, None
+    return places[0][0], places[1][0] if len(places[1]) == 1 else None

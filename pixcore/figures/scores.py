@@ -1,0 +1,215 @@
+"""Scoring one sample: is the answer right, and how well does the chosen mask fit?
+
+All IoUs come from run lengths (`pixcore.masks.iou`): no mask is decoded. What a whole run's figures are is said in
+`pixcore.figures.summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore import masks
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.masks import RLE, EmptyMaskPolicy
+from pixcore.records import Candidate, Fidelity, Protocol, Sample, Score, Selection
+
+OWN_MASKS = "own masks"
+"""The row of a pixel-level MLLM's own masks."""
+
+ANSWERS_ALONE = "answers"
+"""The row of a run that measures answers and no masks."""
+
+
+def control_row(points: str, strategy: str) -> str:
+    """What a strategy's matched control is called: the row in which it picks among candidates from other points."""
+    return f"{points} points, {strategy} pick"
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """What one row of the table shows.
+
+    Attributes:
+        name: The selection's name in `ProtocolResult.selections`, or `OWN_MASKS`.
+        uses_ground_truth: An upper bound.
+        control: It chooses among `ProtocolResult.controls`.
+        own_masks: A pixel-level MLLM's own mask.
+    """
+
+    name: str
+    uses_ground_truth: bool = False
+    control: bool = False
+    own_masks: bool = False
+
+
+def candidate_ious(
+    sample: Sample, candidates: Sequence[Candidate], *, both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE
+) -> list[NDArray[np.float64]]:
+    """Measure all masks of all candidates against a sample's ground truth in one call.
+
+    Returns:
+        For each candidate the IoU of each of its masks, (m,) float64.
+
+    Raises:
+        DataError: A mask has another size than the ground truth.
+        ValueError: The sample has no ground truth.
+    """
+    if sample.mask is None:
+        raise ValueError(f"sample {sample.id} has no ground truth mask")
+    flat = [mask for candidate in candidates for mask in candidate.masks]
+    values = masks.iou(flat, [sample.mask], both_empty=both_empty)[:, 0] if flat else np.zeros(0)
+    ends = np.cumsum([len(candidate.masks) for candidate in candidates])
+    return np.split(values, ends[:-1]) if len(candidates) else []
+
+
+def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
+    """The IoUs of a result's candidates, as they were measured, or measured now."""
+    return candidate_ious(sample, result.candidates) if result.ious is None else result.ious
+
+
+def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
+    """The mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
+    if not selection.answers:
+        return None
+    if selection.outcome == "absent":
+        return masks.empty(_size(sample))
+    if selection.candidate is None or selection.mask is None:
+        raise ValueError(f"sample {sample.id}: a selection that chose names a candidate and a mask")
+    return candidates[selection.candidate].masks[selection.mask]
+
+
+def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
+    """Whether an answer counts as right.
+
+    Returns:
+        None where the protocol or the sample asks nothing, or nobody graded; False where the sample failed or the judge
+        could not tell.
+    """
+    if result.protocol is Protocol.SEGMENT or sample.answer is None:
+        return None
+    if result.error is not None:
+        return False
+    return None if result.verdict is None else result.verdict.correct is True
+
+
+def score_result(
+    sample: Sample,
+    result: ProtocolResult,
+    selection: Selection | None,
+    *,
+    candidates: Sequence[Candidate] | None = None,
+    ious: Sequence[NDArray[np.float64]] | None = None,
+    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
+) -> Score:
+    """Score one sample under one protocol and one selection.
+
+    Args:
+        sample: The sample.
+        result: What was said and found.
+        selection: What was chosen; None scores the response's own mask.
+        candidates: What it was chosen from; the result's candidates by default.
+        ious: Their IoUs (`candidate_ious`), if they have been measured already.
+        both_empty: What an empty prediction scores where the object is absent; `SKIP` gives no IoU.
+
+    Returns:
+        The score; a failed sample has an IoU of 0 where there is a ground truth.
+    """
+    correct = is_correct(sample, result)
+    if result.error is not None:
+        iou = 0.0 if sample.mask is not None else None
+        return Score(sample.id, result.protocol, correct, iou, iou, 0, result.error)
+    chosen_from = result.candidates if candidates is None else candidates
+    mask = _own_mask(result) if selection is None else predicted_mask(sample, selection, chosen_from)
+    covered = masks.area(mask) if mask is not None else 0
+    if sample.mask is None:
+        return Score(sample.id, result.protocol, correct, None, None, covered)
+    if selection is None:
+        value = _against_truth(mask, sample, both_empty)
+        return Score(sample.id, result.protocol, correct, value, None, covered)
+    measured = candidate_ious(sample, chosen_from, both_empty=both_empty) if ious is None else ious
+    if selection.outcome == "chosen":
+        value = _number(measured[selection.candidate or 0][selection.mask or 0])
+    else:
+        value = _against_truth(mask, sample, both_empty)
+    # choosing nothing is open to an oracle too: where the object is absent it is the right choice
+    floor = _against_truth(masks.empty(_size(sample)), sample, both_empty) if sample.absent else 0.0
+    best = float(np.fmax.reduce(np.concatenate([[0.0], *measured])))
+    return Score(sample.id, result.protocol, correct, value, None if floor is None else max(best, floor), covered)
+
+
+def score_protocol(
+    sample: Sample,
+    result: ProtocolResult,
+    rows: Iterable[RowSpec],
+    *,
+    ious: Sequence[NDArray[np.float64]] | None = None,
+    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
+) -> dict[str, Score]:
+    """Score one sample under one protocol for every row that it has a selection or a mask for.
+
+    A failed sample gets a score in every row, so that it counts as a failure in every figure. `ious` are those of the
+    candidates, if they have been measured already.
+    """
+    scores: dict[str, Score] = {}
+    measured: dict[bool, Sequence[NDArray[np.float64]]] = {} if ious is None else {False: ious}
+    for row in rows:
+        selection = result.selections.get(row.name)
+        if result.error is None and selection is None and not (row.own_masks and _own_mask(result) is not None):
+            continue
+        pool = result.controls if row.control else result.candidates
+        if selection is not None and sample.mask is not None and row.control not in measured:
+            measured[row.control] = candidate_ious(sample, pool, both_empty=both_empty)
+        scores[row.name] = score_result(
+            sample, result, selection, candidates=pool, ious=measured.get(row.control), both_empty=both_empty
+        )
+    return scores
+
+
+def score_sample(
+    sample: Sample,
+    results: Mapping[Protocol, ProtocolResult],
+    rows: Sequence[RowSpec],
+    *,
+    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
+) -> SampleResult:
+    """Score one sample under all its protocols; the results come back with `scores` and `ious` filled in."""
+    scored = {}
+    for protocol, result in results.items():
+        measurable = sample.mask is not None and result.candidates and result.error is None
+        ious = candidate_ious(sample, result.candidates, both_empty=both_empty) if measurable else None
+        scores = score_protocol(sample, result, rows, ious=ious, both_empty=both_empty)
+        scored[protocol] = replace(result, scores=scores, ious=None if ious is None else tuple(ious))
+    return SampleResult(sample, scored)
+
+
+def grounded(sample: Sample, fidelity: Fidelity) -> bool:
+    """Whether a sample counts in the table's mIoU.
+
+    It needs a ground truth and an expression. Under `corrected` its object must be there: whether a model notices that
+    an object is absent is measured on its own, as precision and recall.
+    """
+    if sample.mask is None or sample.expression is None:
+        return False
+    return fidelity is Fidelity.PUBLISHED or not sample.absent
+
+
+def _own_mask(result: ProtocolResult) -> RLE | None:
+    return result.response.mask if result.response is not None else None
+
+
+def _against_truth(mask: RLE | None, sample: Sample, both_empty: EmptyMaskPolicy) -> float | None:
+    if mask is None or sample.mask is None:
+        return 0.0
+    return _number(masks.iou([mask], [sample.mask], both_empty=both_empty)[0, 0])
+
+
+def _number(value: float | np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    return masks.size_of(sample.mask) if sample.mask is not None else sample.image.size

@@ -1,0 +1,323 @@
+"""The figures of a run, taken in one sample at a time: A†, A, M†, M, S (paper, Table 1) and what stands beside them.
+
+Memory grows by a few numbers a sample; no mask, image or text is kept. Every figure is a ratio of sums over clusters
+(`pixcore.figures.intervals`), a cluster being a pair of samples, or one sample where there are no pairs.
+
+* A†, A: right answers under `question` and `letter`, in percent of pairs; of samples where the benchmark has no pairs.
+* M†, M: mean IoU over images under `question` and `segment`. `published` counts absent objects as the released
+  evaluator does (two empty masks: 1); `corrected` takes the mean over objects that are there.
+* S: harmonic mean of max(A, A†) and max(M, M†).
+* "M gIoU": mean IoU over images with absent objects counted, two empty masks as 1; "M cIoU": the sum of all
+  intersections over the sum of all unions; both as LISA and gRefCOCO name them.
+* "absence precision", "absence recall": of the empty predictions those that are right; of the absent objects those that
+  were noticed; under `segment`.
+* "M with none" (`published` alone): mean IoU with the images for which no object is named (PixMMVP's meta_none.txt).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore import masks
+from pixcore.figures.intervals import RESAMPLES, interval, ratios, resampled_ratios
+from pixcore.figures.results import Figure, ProtocolResult, Row, SampleResult, Summary
+from pixcore.figures.scores import RowSpec, grounded, is_correct
+from pixcore.records import Fidelity, Protocol, Sample, Score
+
+Floats = NDArray[np.float64]
+
+_ACCURACY = {"A†": Protocol.QUESTION, "A": Protocol.LETTER}
+_GROUNDING = {"M†": Protocol.QUESTION, "M": Protocol.SEGMENT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """What is kept of one scored mask."""
+
+    iou: float
+    best: float | None
+    predicted: int
+    truth: int
+    candidates: int
+    masks: int
+    headline: bool
+    named: bool
+    says_absent: bool
+
+    @property
+    def overlap(self) -> tuple[float, float]:
+        """(intersection, union) in pixels, from IoU and the two areas."""
+        total = self.predicted + self.truth
+        union = total / (1.0 + self.iou)
+        return total - union, union
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of one sample: numbers only."""
+
+    cluster: str
+    categories: tuple[tuple[str, str], ...]
+    correct: tuple[tuple[Protocol, bool], ...]
+    scored: dict[tuple[str, Protocol], _Mask]
+
+
+class Tally:
+    """Takes in results and gives the table.
+
+    Args:
+        rows: The table's rows.
+        fidelity: Whose rules.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+    """
+
+    def __init__(
+        self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0, resamples: int = RESAMPLES
+    ) -> None:
+        self.rows = tuple(rows)
+        self.fidelity = fidelity
+        self._seed, self._resamples = seed, resamples
+        self._kept: list[_Kept] = []
+        self._failed: Counter[str] = Counter()
+        self._choices_failed: Counter[tuple[str, str]] = Counter()
+        self._judge_failed = 0
+        self._unread = 0
+        self._paired = False
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample; its results must have been scored."""
+        sample = result.sample
+        correct: list[tuple[Protocol, bool]] = []
+        scored: dict[tuple[str, Protocol], _Mask] = {}
+        for protocol, outcome in result.results.items():
+            if outcome.error is not None:
+                self._failed[protocol] += 1
+            for name, selection in outcome.selections.items():
+                self._choices_failed[name, protocol] += selection.outcome == "failed"
+            self._judge_failed += outcome.verdict is not None and outcome.verdict.error is not None
+            right = is_correct(sample, outcome)
+            if right is not None:
+                correct.append((protocol, right))
+                verdict = outcome.verdict
+                self._unread += verdict is not None and verdict.correct is None and verdict.error is None
+            for row in self.rows:
+                score = outcome.scores.get(row.name)
+                if score is not None and score.iou is not None and sample.mask is not None:
+                    scored[row.name, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
+        self._paired = self._paired or sample.pair is not None
+        cluster = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
+        categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
+        self._kept.append(_Kept(cluster, categories, tuple(correct), scored))
+
+    @property
+    def failed(self) -> int:
+        """How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict."""
+        return self._failed.total() + self._choices_failed.total() + self._judge_failed
+
+    def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
+        """The table, over all samples and broken down by each category."""
+        groups: dict[str, dict[str, list[_Kept]]] = {}
+        for kept in self._kept:
+            for category, value in kept.categories:
+                groups.setdefault(category, {}).setdefault(value, []).append(kept)
+        return Summary(
+            benchmark=benchmark,
+            model=model,
+            fidelity=str(self.fidelity),
+            samples=len(self._kept),
+            failed=self.failed,
+            rows=self._table(self._kept),
+            breakdowns={
+                category: {value: self._table(kept) for value, kept in sorted(values.items())}
+                for category, values in sorted(groups.items())
+            },
+            notes=(*self._notes(), *notes),
+        )
+
+    def sums(self, row: str) -> tuple[list[str], dict[str, tuple[Floats, Floats]]]:
+        """What one row's figures are made of: the clusters' names, and for each figure their (sums, counts)."""
+        clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
+        columns = self._accuracies(self._kept, clusters) | self._groundings(self._kept, clusters, row)
+        return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}
+
+    def _notes(self) -> Iterator[str]:
+        for protocol, count in sorted(self._failed.items()):
+            yield f"{count} sample(s) failed under {protocol}; they count as wrong and as IoU 0"
+        for (name, protocol), count in self._choices_failed.items():
+            if count:
+                yield f"{count} choice(s) of {name} failed under {protocol}; they count as IoU 0 in its row alone"
+        if self._judge_failed:
+            yield f"the judge failed on {self._judge_failed} answer(s); they count as wrong"
+        if self._unread:
+            yield f"{self._unread} answer(s) could not be judged; they count as wrong"
+        alone = self._unpaired()
+        if alone:
+            yield f"{alone} sample(s) without the other one of their pair are left out of the pair accuracies"
+        if self.fidelity is Fidelity.CORRECTED:
+            absent = sum(any(mask.truth == 0 and mask.named for mask in kept.scored.values()) for kept in self._kept)
+            if absent:
+                yield f"{absent} absent object(s) are left out of M and M†; see absence precision and recall"
+
+    def _unpaired(self) -> int:
+        if not self._paired:
+            return 0
+        sizes = Counter(kept.cluster for kept in self._kept)
+        return sum(size for cluster, size in sizes.items() if cluster.startswith("pair ") and size < 2)
+
+    def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
+        clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
+        accuracies = self._accuracies(kept, clusters)
+        columns = [accuracies | self._groundings(kept, clusters, row.name) for row in self.rows]
+        rows = []
+        for row, figures in zip(self.rows, self._figures(columns), strict=True):
+            pool = [] if row.own_masks else _pool(kept, row.name)
+            gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
+            rows.append(
+                Row(
+                    name=row.name,
+                    figures=figures,
+                    uses_ground_truth=row.uses_ground_truth,
+                    control=row.control,
+                    candidates=float(np.mean([mask.candidates for mask in pool])) if pool else None,
+                    masks=float(np.mean([mask.masks for mask in pool])) if pool else None,
+                    oracle_gap=100 * float(np.mean(gaps)) if gaps else None,
+                )
+            )
+        return tuple(rows)
+
+    def _accuracies(self, kept: Sequence[_Kept], clusters: dict[str, int]) -> dict[str, _Column]:
+        columns: dict[str, _Column] = {}
+        sizes = Counter(one.cluster for one in kept)
+        for name, protocol in _ACCURACY.items():
+            single = _Column(len(clusters))
+            pairs = _Column(len(clusters), per_pair=True)
+            right = Counter[str]()
+            answered = Counter[str]()
+            for one in kept:
+                for asked, correct in one.correct:
+                    if asked is protocol:
+                        single.add(clusters[one.cluster], float(correct))
+                        right[one.cluster] += correct
+                        answered[one.cluster] += 1
+            for cluster, count in answered.items():
+                if count == sizes[cluster] and (count > 1 or not cluster.startswith("pair ")):
+                    pairs.add(clusters[cluster], float(right[cluster] == count))
+            columns[name] = pairs if self._paired else single
+            if self._paired:
+                columns[f"{name} per sample"] = single
+        return columns
+
+    def _groundings(self, kept: Sequence[_Kept], clusters: dict[str, int], row: str) -> dict[str, _Column]:
+        columns: dict[str, _Column] = {}
+
+        def column(name: str) -> _Column:
+            return columns.setdefault(name, _Column(len(clusters)))
+
+        for name, protocol in _GROUNDING.items():
+            column(name)
+            for one in kept:
+                mask = one.scored.get((row, protocol))
+                if mask is None:
+                    continue
+                at = clusters[one.cluster]
+                if mask.headline:
+                    column(name).add(at, mask.iou)
+                if self.fidelity is Fidelity.PUBLISHED:
+                    column(f"{name} with none").add(at, mask.iou)
+                if not mask.named:
+                    continue
+                column(f"{name} gIoU").add(at, mask.iou)
+                column(f"{name} cIoU").add(at, *mask.overlap)
+                if protocol is Protocol.SEGMENT and mask.says_absent:
+                    column("absence precision").add(at, float(mask.truth == 0))
+                if protocol is Protocol.SEGMENT and mask.truth == 0:
+                    column("absence recall").add(at, float(mask.says_absent))
+        return columns
+
+    def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
+        """The figures of each row, all resampled by the same draws at once."""
+        columns = [column for row in rows for column in row.values()]
+        if not columns:
+            return
+        numerators = np.stack([column.numerators for column in columns], axis=1)
+        denominators = np.stack([column.denominators for column in columns], axis=1)
+        values = iter(ratios(numerators.sum(0), denominators.sum(0)))
+        drawn = iter(resampled_ratios(numerators, denominators, seed=self._seed, resamples=self._resamples).T)
+        for row in rows:
+            whole, spread = {name: next(values) for name in row}, {name: next(drawn) for name in row}
+            yield self._row_figures(row, whole, spread, len(numerators))
+
+    def _row_figures(
+        self, columns: dict[str, _Column], values: dict[str, np.float64], drawn: dict[str, Floats], clusters: int
+    ) -> dict[str, Figure]:
+        several = clusters > 1
+        figures = {}
+        for name, column in columns.items():
+            figures[name] = _figure(values[name], drawn[name] if several else None, column.n, column.per_pair)
+        overall = harmonic_score(*(np.asarray(values[name]) for name in ("A†", "A", "M†", "M")))
+        spread = harmonic_score(drawn["A†"], drawn["A"], drawn["M†"], drawn["M"])
+        counted = max(columns[name].n for name in ("A†", "A")) if self._paired else clusters
+        figures["S"] = _figure(float(overall), spread if several else None, counted, self._paired)
+        order = ("A†", "A", "M†", "M", "S")
+        return {name: figures[name] for name in (*order, *(name for name in columns if name not in order))}
+
+
+class _Column:
+    """Sums over clusters of one figure."""
+
+    def __init__(self, clusters: int, *, per_pair: bool = False) -> None:
+        self.numerators: Floats = np.zeros(clusters)
+        self.denominators: Floats = np.zeros(clusters)
+        self.n = 0
+        self.per_pair = per_pair
+
+    def add(self, cluster: int, numerator: float, denominator: float = 1.0) -> None:
+        self.numerators[cluster] += numerator
+        self.denominators[cluster] += denominator
+        self.n += 1
+
+
+def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
+    """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
+    accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
+    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+
+
+def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
+    """A row's masks under `segment`; under `question` where nobody was asked to segment."""
+    for protocol in (Protocol.SEGMENT, Protocol.QUESTION):
+        found = [mask for one in kept if (mask := one.scored.get((row, protocol))) is not None]
+        if found:
+            return found
+    return []
+
+
+def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
+    pool = result.controls if row.control else result.candidates
+    chosen = result.selections.get(row.name)
+    answered = score.error is None and (chosen is None or chosen.answers)
+    return _Mask(
+        iou=score.iou or 0.0,
+        best=score.best_iou,
+        predicted=score.predicted_area or 0,
+        truth=masks.area(sample.mask) if sample.mask is not None else 0,
+        candidates=len(pool),
+        masks=sum(len(candidate.masks) for candidate in pool),
+        headline=grounded(sample, fidelity),
+        named=sample.expression is not None,
+        says_absent=answered and score.predicted_area == 0,
+    )
+
+
+def _figure(value: float, drawn: Floats | None, n: int, per_pair: bool) -> Figure:
+    if np.isnan(value):
+        return Figure(None, n=n, per_pair=per_pair)
+    ends = interval(drawn) if drawn is not None else None
+    low, high = (100 * ends[0], 100 * ends[1]) if ends else (None, None)
+    return Figure(100 * float(value), low, high, n, per_pair)

@@ -1,0 +1,257 @@
+"""A run's figures on a terminal, in the shape of the paper's Table 1."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pixcore.figures.results import Figure, Row, Summary
+from pixcore.figures.rows import COLUMNS, common_count, count, further_figures, own_control, ranking, shown
+
+_ROOMY = 132
+"""From this width on, what a strategy had to choose from has its columns in the main table."""
+
+MEANING = (
+    ("A†", "accuracy of free answers, read by the judge"),
+    ("A", "accuracy of option letters"),
+    ("M†", "mIoU of what was segmented unasked"),
+    ("M", "mIoU of what was asked for"),
+    ("S", "harmonic mean of max(A, A†) and max(M, M†)"),
+)
+"""What the columns say."""
+
+_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
+"""For terminals that know no more than ASCII."""
+
+_TIED = "\N{NO-BREAK SPACE}"
+
+UPPER_BOUND, CONTROL = "▲", "◇"
+
+
+class SummaryTable:
+    """A summary as a rich renderable: the table with its footnotes, fitted to the width it gets.
+
+    From 80 columns on every figure stands on lines of its own: the value, below it its 95 % interval. What a column
+    counts stands in its head where all its rows count the same, and below the figure where they differ.
+
+    Args:
+        summary: What to show.
+        further: With the figures beyond the paper's columns that differ by row (gIoU, cIoU, absence); reports and
+            `summary.json` have them in any case.
+    """
+
+    def __init__(self, summary: Summary, *, further: bool = True) -> None:
+        self.summary, self.further = summary, further
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render: title, main table, a second one for what did not fit, footnotes."""
+        summary, plain = self.summary, options.ascii_only
+        rows = shown(summary.rows)
+        roomy = options.max_width >= _ROOMY
+        yield _text(_title(summary), plain, style="bold")
+        yield Padding(summary_table(summary, budget=roomy, ascii_only=plain), (1, 0))
+        shared, names = further_figures(rows)
+        beside = () if roomy else _budget(summary.rows)
+        further = names if self.further else ()
+        for table in _further_tables(rows, further, beside, options.max_width, ascii_only=plain):
+            yield Padding(table, (0, 0, 1, 0))
+        for name, figure in shared.items():
+            yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
+        for note in footnotes(summary):
+            yield Padding(_text(note, plain, style="dim"), (0, 0, 0, 2))
+
+
+class RowName:
+    """A row's name as a cell, folded between words and behind hyphens where its column is narrow.
+
+    Args:
+        name: The name.
+        style: How it looks.
+    """
+
+    def __init__(self, name: str, style: str = "") -> None:
+        self.name, self.style = name, style
+
+    @property
+    def narrowest(self) -> int:
+        """The width of its longest piece."""
+        pieces = textwrap.wrap(self.name, 1, break_long_words=False)
+        return max(map(cell_len, pieces), default=0)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """From its longest piece to one line."""
+        return Measurement(self.narrowest, cell_len(self.name)).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render."""
+        lines = textwrap.wrap(self.name, options.max_width)
+        yield Text("\n".join(lines).replace(_TIED, " "), style=self.style, overflow="fold")
+
+
+def bare_table(title: str | None = None, *, ascii_only: bool = False) -> Table:
+    """A table without an edge, which would take two columns of a narrow terminal from the names."""
+    lines = box.ASCII2 if ascii_only else box.SIMPLE_HEAD
+    return Table(title=title, title_justify="left", box=lines, pad_edge=False, show_edge=False)
+
+
+def name_column(table: Table, names: Iterable[RowName]) -> None:
+    """Give a table its column for rows' names, which never becomes narrower than the longest word in them."""
+    table.add_column("selection", min_width=max((name.narrowest for name in names), default=0))
+
+
+def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = False) -> Table:
+    """The main table alone.
+
+    Args:
+        summary: What to show.
+        budget: With columns for the number of candidates, the gap to the oracle, and the matched control.
+        ascii_only: Without a character that an ASCII terminal lacks.
+    """
+    table = bare_table(ascii_only=ascii_only)
+    rows = shown(summary.rows)
+    name_column(table, (_name(row, ascii_only) for row in rows))
+    columns = [name for name in COLUMNS if name in _measured(rows)] or list(COLUMNS)
+    shared = {name: common_count(rows, name) for name in columns}
+    for name in columns:
+        head = f"{name}\n{shared[name]}" if shared[name] else name
+        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+    beside = _budget(summary.rows) if budget else []
+    for head, _ in beside:
+        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+    best, second = ranking(rows, "S")
+    for number, row in enumerate(rows):
+        cells: list[RenderableType] = [_name(row, ascii_only)]
+        for name in columns:
+            style = {best: "bold", second: "underline"}.get(row.name, "") if name == "S" else ""
+            cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
+        cells += [_text(values[number], ascii_only) for _, values in beside]
+        table.add_row(*cells)
+    return table
+
+
+def footnotes(summary: Summary) -> list[str]:
+    """What a reader must know beside the figures, one line each."""
+    notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
+    measured = _measured(summary.rows)
+    notes.append("; ".join(f"{name} {meaning}" for name, meaning in MEANING if name in measured))
+    if any(row.uses_ground_truth for row in summary.rows):
+        notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
+    if any(row.control for row in summary.rows):
+        notes.append(f"{CONTROL} matched control: the same strategy on as many candidates from random points")
+    return [note for note in (*notes, *summary.notes) if note]
+
+
+def failures(summary: Summary) -> str:
+    """How often something failed, in words."""
+    return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"
+
+
+def value(number: float | None) -> str:
+    """A figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
+    return "–" if number is None else f"{number:.1f}"
+
+
+def interval(figure: Figure) -> str:
+    """Its 95 % interval, "35.1–41.2", or nothing."""
+    return "" if figure.low is None or figure.high is None else f"{figure.low:.1f}–{figure.high:.1f}"
+
+
+def sentence(name: str, figure: Figure) -> str:
+    """A figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
+    details = ", ".join(part for part in (interval(figure), count(figure)) if part)
+    return f"{name} {value(figure.value)}" + (f" ({details})" if details else "")
+
+
+def _title(summary: Summary) -> str:
+    samples = f"{summary.samples} sample{'s' if summary.samples != 1 else ''}"
+    return f"{summary.model} on {summary.benchmark} · {samples} · {summary.fidelity}"
+
+
+def _measured(rows: Iterable[Row]) -> set[str]:
+    return {name for row in rows for name, figure in row.figures.items() if figure.value is not None}
+
+
+def _name(row: Row, ascii_only: bool) -> RowName:
+    marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
+    text = f"{row.name}{_TIED}{marks}" if marks else row.name
+    return RowName(text.translate(_PLAIN) if ascii_only else text, "italic" if marks else "")
+
+
+def _cell(figure: Figure | None, ascii_only: bool, *, style: str, counted: bool) -> Text:
+    if figure is None or figure.value is None:
+        return _text("–", ascii_only, style="dim")
+    text = _text(value(figure.value), ascii_only, style=style)
+    for line in (interval(figure), count(figure) if counted else ""):
+        if line:
+            text.append_text(_text(f"\n{line}", ascii_only, style="dim"))
+    return text
+
+
+def _budget(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
+    """Columns about what a strategy had to choose from, each with its head; none where nothing was chosen."""
+    lines = shown(rows)
+    if all(row.candidates is None for row in lines):
+        return []
+    controls = [own_control(row, rows) for row in lines]
+    columns = [
+        ("candi-\ndates", [value(row.candidates) for row in lines]),
+        ("masks", [value(row.masks) for row in lines]),
+        ("oracle\nahead by", [value(row.oracle_gap) for row in lines]),
+    ]
+    if any(controls):
+        random = [value(None) if control is None else _short(control, "M") for control in controls]
+        columns.append((f"M of its\ncontrol {CONTROL}", random))
+    return columns
+
+
+def _further_tables(
+    rows: tuple[Row, ...],
+    names: Sequence[str],
+    beside: Sequence[tuple[str, list[str]]],
+    width: int,
+    *,
+    ascii_only: bool,
+) -> Iterator[Table]:
+    """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
+    columns = list(beside)
+    columns += [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
+    taken = min(max((cell_len(row.name) for row in rows), default=0) + 3, 30) + 2
+    while columns:
+        table = bare_table(ascii_only=ascii_only)
+        name_column(table, (_name(row, ascii_only) for row in rows))
+        cells: list[list[RenderableType]] = [[_name(row, ascii_only)] for row in rows]
+        room = width - taken
+        while columns:
+            head, values = columns[0]
+            needed = 2 + max(cell_len(line) for line in (*head.splitlines(), *values))
+            if needed > room and len(cells[0]) > 1:
+                break
+            table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+            for line, text in zip(cells, values, strict=True):
+                line.append(_text(text, ascii_only))
+            room -= needed
+            del columns[0]
+        for line in cells:
+            table.add_row(*line)
+        yield table
+
+
+def _heading(name: str, counted: str | None) -> str:
+    return "\n".join((*name.rsplit(" ", 1), *([counted] if counted else [])))
+
+
+def _short(row: Row, name: str) -> str:
+    figure = row.figures.get(name)
+    return value(None if figure is None else figure.value)
+
+
+def _text(content: str, ascii_only: bool, *, style: str = "") -> Text:
+    return Text(content.translate(_PLAIN) if ascii_only else content, style=style)

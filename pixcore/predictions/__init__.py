@@ -1,0 +1,1 @@
+"""`predictions.jsonl`, written and read."""

@@ -1,0 +1,323 @@
+"""Results from a predictions file: what `pixcore score` measures.
+
+The file is read twice: once to know which samples, protocols and strategies it holds and where each line begins, once
+to score, sample by sample in the benchmark's order. Memory holds one sample at a time and two numbers a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.components import SelectionStrategy
+from pixcore.errors import DataError, nearest
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import ANSWERS_ALONE, OWN_MASKS, RowSpec, candidate_ious, score_protocol
+from pixcore.predictions.format import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines, upper_bounds
+from pixcore.predictions.option_letters import grade_letter
+from pixcore.predictions.selection_rules import RULES, UPPER_BOUNDS, oracle
+from pixcore.protocols import build_prompt
+from pixcore.records import Candidate, Fidelity, Image, Protocol, Request, Response, Sample, Selection, Verdict
+from pixcore.stages.base import Item
+
+Grader = Callable[[Sample, Protocol, str], Verdict | None]
+Missing = Literal["fail", "skip", "error"]
+
+NO_PREDICTION = "no prediction"
+
+
+def letter_grader(fidelity: Fidelity) -> Grader:
+    """Grade letters by the fidelity's rule and leave free answers ungraded."""
+
+    def grade(sample: Sample, protocol: Protocol, text: str) -> Verdict | None:
+        if protocol is not Protocol.LETTER or sample.answer is None:
+            return None
+        return grade_letter(text, sample.options, sample.answer, fidelity, released_options=sample.released_options)
+
+    return grade
+
+
+@dataclass
+class _Contents:
+    """What a first look at a predictions file finds."""
+
+    lines: dict[tuple[str, Protocol], tuple[int, int]]
+    protocols: set[Protocol]
+    choices: dict[str, bool]
+    controls: dict[str, bool]
+    unnamed: int = 0
+    undecided: int = 0
+    own_masks: bool = False
+    masked: set[Protocol] = field(default_factory=set)
+
+
+class PredictionsFile:
+    """A predictions file held against a benchmark.
+
+    Args:
+        path: The file.
+        samples: Gives the whole benchmark's samples, each time it is called.
+        asked: Gives those of them that are to be scored, likewise; lines about others are passed over. All by default.
+        fidelity: Whose rules.
+        select: Strategies to apply to candidates; a row of the table each. Where a line has a choice by that name, it
+            stands. Without any, the file's own choices are the rows.
+        strategies: Strategies beyond `selection_rules.RULES`, by name. Each is seeded anew for every line as in a run,
+            so that its choices depend on no order, and are the run's own where the image is there to be read.
+        unsuited: Why other strategies can't choose from a file, by name; choices of theirs that it holds stand.
+        grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
+        missing: What a sample is that has no line: a failure that is counted, left out, or an error.
+
+    Raises:
+        DataError: The file contradicts itself or the benchmark: a line that is no JSON, a second line for one sample
+            and protocol, an unknown sample, candidates that nobody chose from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        samples: Callable[[], Iterable[Sample]],
+        *,
+        asked: Callable[[], Iterable[Sample]] | None = None,
+        fidelity: Fidelity,
+        select: Sequence[str] = (),
+        strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
+        unsuited: Mapping[str, str] | None = None,
+        grade: Grader | None = None,
+        missing: Missing = "fail",
+    ) -> None:
+        self.path = path
+        self.fidelity = fidelity
+        self._asked = asked or samples
+        self._strategies = dict(strategies or {})
+        self._unsuited = dict(unsuited or {})
+        self._grade = grade or letter_grader(fidelity)
+        self._missing: Missing = missing
+        self._select = tuple(dict.fromkeys(select))
+        ids = _ids(samples())
+        self._contents = _look_through(path, ids, {sample.id for sample in asked()} if asked is not None else ids)
+        self.rows = self._table_rows()
+        self.lacking = 0
+        self._measured: dict[Protocol, list[NDArray[np.float64]]] = {}
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that the file has answers to."""
+        return tuple(protocol for protocol in Protocol if protocol in self._contents.protocols)
+
+    def __iter__(self) -> Iterator[SampleResult]:
+        """Scored results, in the benchmark's order."""
+        self.lacking = 0
+        with self.path.open("rb") as file:
+            for sample in self._asked():
+                outcomes: dict[Protocol, ProtocolResult] = {}
+                self._measured = {}
+                for protocol in self.protocols:
+                    outcome = self._outcome(file, sample, protocol)
+                    if outcome is not None:
+                        outcomes[protocol] = outcome
+                if outcomes or self._missing != "skip":
+                    yield SampleResult(sample, {name: self._scored(sample, one) for name, one in outcomes.items()})
+
+    def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
+        """Score a result; masks are measured under the protocols for which the file has any."""
+        rows = self.rows if outcome.protocol in self._contents.masked else ()
+        ious = self._measured.get(outcome.protocol)
+        scores = score_protocol(sample, outcome, rows, ious=ious)
+        return replace(outcome, scores=scores, ious=None if ious is None else tuple(ious))
+
+    def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
+        found = self._contents.lines.get((sample.id, protocol))
+        if found is None:
+            return self._absent_line(sample, protocol)
+        number, place = found
+        file.seek(place)
+        where = f"{self.path.name} line {number}"
+        prediction = prediction_from_json(parse_line(file.readline(), where), where, lambda: _size(sample))
+        result = prediction.result
+        if result.verdict is None and result.error is None and result.response is not None:
+            result = replace(result, verdict=self._grade(sample, protocol, result.response.text))
+        return self._selected(sample, replace(prediction, result=result))
+
+    def _absent_line(self, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
+        """What stands for a line that is not there; nothing where there was nothing to ask."""
+        prompt = build_prompt(sample, protocol, self.fidelity)
+        if prompt is None or self._missing == "skip":
+            return None
+        if self._missing == "error":
+            raise DataError(
+                f"{self.path.name} has no line for sample {sample.id} ({protocol})",
+                hint="add it, or score with --missing fail or skip",
+            )
+        self.lacking += 1
+        result = ProtocolResult(protocol, prompt, error=NO_PREDICTION)
+        if self.fidelity is Fidelity.PUBLISHED and not self._contents.own_masks:
+            # the released evaluator finds no file and goes on: its oracle still knows that an object is absent
+            answered = replace(result, error=None, response=Response(""), verdict=Verdict(False, NO_PREDICTION))
+            if protocol is Protocol.LETTER:
+                return answered
+            return self._selected(sample, Prediction(self.path.name, answered, choice=Selection.nothing()))
+        return result
+
+    def _selected(self, sample: Sample, prediction: Prediction) -> ProtocolResult:
+        """Apply the rows' strategies where the line has no choice of its own."""
+        result = prediction.result
+        if result.error is not None or prediction.has_mask or result.protocol not in self._contents.masked:
+            return result
+        selections = dict(result.selections)
+        for row in self.rows:
+            if row.name in selections or row.own_masks or row.name == ANSWERS_ALONE:
+                continue
+            if row.control:
+                if result.controls:
+                    raise DataError(
+                        f"{prediction.where} has control candidates and no choice by {row.name!r}",
+                        hint="give every line the same control choices",
+                    )
+                continue
+            selections[row.name] = self._select_one(sample, prediction, row.name)
+        return replace(result, selections=selections)
+
+    def _select_one(self, sample: Sample, prediction: Prediction, name: str) -> Selection:
+        candidates = prediction.result.candidates
+        if name == UNNAMED:
+            if prediction.choice is not None:
+                return prediction.choice
+            if len(self._select) == 1:
+                return self._apply(sample, candidates, self._select[0], prediction)
+        elif name in RULES or name in self._strategies:
+            return self._apply(sample, candidates, name, prediction)
+        elif prediction.choice is not None:
+            return prediction.choice  # such as automatic: it can't be made up afterwards
+        if not candidates:
+            return Selection.nothing("no candidates")
+        raise DataError(
+            f"{prediction.where} has candidates and no choice by {name!r}",
+            hint=f"write one, or use --select with one of {', '.join(sorted({*RULES, *self._strategies}))}",
+        )
+
+    def _apply(self, sample: Sample, candidates: tuple[Candidate, ...], name: str, prediction: Prediction) -> Selection:
+        try:
+            if name == "oracle":
+                protocol = prediction.result.protocol
+                if sample.mask is not None and protocol not in self._measured:
+                    self._measured[protocol] = candidate_ious(sample, candidates)
+                return oracle(sample, candidates, self.fidelity, ious=self._measured.get(protocol))
+            if name in RULES:
+                return RULES[name](sample, candidates, self.fidelity)
+            strategy = self._strategies[name]
+            strategy.reseed(self._entropy(sample, prediction.result))
+            return strategy.select(sample, prediction.result.response or Response(""), candidates)
+        except DataError as error:
+            raise DataError(f"{prediction.where}: {error.message}", hint=error.hint) from error
+
+    def _entropy(self, sample: Sample, result: ProtocolResult) -> int:
+        """What a run seeds its strategies with: the content of what was asked.
+
+        A line without a prompt is taken to have been asked by the protocol's own. Where there is no image to read the
+        rest is the seed: one that depends on no order either, but is not the run's.
+        """
+        prompt = result.prompt or build_prompt(sample, result.protocol, self.fidelity) or ""
+        request = Request(sample.id, result.protocol, sample.image, prompt, sample.expression)
+        try:
+            return Item(sample, request, segmented=True).entropy
+        except DataError:
+            return Item(sample, replace(request, image=Image(lambda: b"")), segmented=True).entropy
+
+    def _table_rows(self) -> tuple[RowSpec, ...]:
+        contents = self._contents
+        known = {**RULES, **self._strategies}
+        unknown = [name for name in self._select if name not in known and name not in contents.choices]
+        if unknown and not contents.unnamed:
+            why = self._unsuited.get(unknown[0], "it can't be worked out from candidates")
+            raise DataError(
+                f"the file has no choices by {unknown[0]!r}, and {why}",
+                hint=nearest(unknown[0], {*known, *contents.choices}),
+            )
+        rows: list[RowSpec] = [RowSpec(OWN_MASKS, own_masks=True)] if contents.own_masks else []
+        names = list(self._select) or list(contents.choices)
+        if contents.unnamed and not unknown:
+            names.insert(0, UNNAMED)
+        if contents.undecided and not names:
+            raise DataError(
+                f"{self.path.name} holds candidates and no choice",
+                hint=f"choose with --select: {', '.join(sorted(known))}",
+            )
+        rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
+        if not self._select:
+            rows += [RowSpec(name, uses_ground_truth=truth, control=True) for name, truth in contents.controls.items()]
+        return tuple(rows) or (RowSpec(ANSWERS_ALONE),)
+
+    def _sees_truth(self, name: str) -> bool:
+        strategy = self._strategies.get(name)
+        marked = self._contents.choices.get(name, False) or (strategy is not None and strategy.uses_ground_truth)
+        return marked or name in UPPER_BOUNDS
+
+
+def _ids(samples: Iterable[Sample]) -> set[str]:
+    ids: set[str] = set()
+    for sample in samples:
+        if sample.id in ids:
+            raise DataError(f"the benchmark has two samples with the id {sample.id!r}", hint="ids must be unique")
+        ids.add(sample.id)
+    if not ids:
+        raise DataError("the benchmark has no samples", hint="check its folder")
+    return ids
+
+
+def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
+    """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
+    contents = _Contents({}, set(), {}, {})
+    for number, place, data in read_lines(path):
+        where = f"{path.name} line {number}"
+        name, protocol = data["sample_id"], Protocol(data["protocol"])
+        if name not in ids:
+            raise DataError(f"{where} has the unknown sample {name!r}", hint=_nearest_id(name, ids))
+        if (name, protocol) in contents.lines:
+            first = contents.lines[name, protocol][0]
+            raise DataError(
+                f"{where} is a second line for sample {name} ({protocol}); the first is line {first}",
+                hint="one line for each sample and protocol",
+            )
+        contents.lines[name, protocol] = (number, place)
+        if name not in asked:
+            continue
+        contents.protocols.add(protocol)
+        if protocol is Protocol.LETTER:
+            continue
+        bounds = upper_bounds(data, where)
+        choices = data.get("choices")
+        for strategy in choices if isinstance(choices, Mapping) else ():
+            contents.choices.setdefault(strategy, strategy in bounds)
+        control = data.get("control")
+        chosen = control.get("choices") if isinstance(control, Mapping) else None
+        for strategy in chosen if isinstance(chosen, Mapping) else ():
+            contents.controls.setdefault(strategy, strategy in bounds)
+        contents.own_masks |= "mask" in data
+        if "mask" in data or data.get("candidates") or data.get("choices") or data.get("choice") is not None:
+            contents.masked.add(protocol)
+        contents.unnamed += data.get("choice") is not None
+        contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
+    if not contents.lines:
+        raise DataError(f"{path} holds no predictions", hint="expected one JSON object a line")
+    if not contents.protocols:
+        raise DataError(f"{path} holds no predictions for the samples asked for", hint="check --limit and --sample")
+    return contents
+
+
+def _nearest_id(name: str, ids: set[str]) -> str:
+    shown = sorted(ids, key=lambda known: (len(known), known))
+    some = f"{shown[0]!r}, {shown[1]!r}, ... {shown[-1]!r}" if len(shown) > 3 else ", ".join(map(repr, shown))
+    return f"the benchmark's ids are {some}"
+
+
+def _size(sample: Sample) -> tuple[int, int] | None:
+    """The size that masks must have; None where the sample has no ground truth, so that no mask is measured."""
+    if sample.mask is None:
+        return None
+    height, width = sample.mask["size"]
+    return width, height

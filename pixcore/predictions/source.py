@@ -1,0 +1,226 @@
+"""Predictions as commands are given them: a run's folder, or a file and the benchmark that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
+from pixcore.config import Section, apply_settings, component_config
+from pixcore.errors import ConfigError, DataError, nearest
+from pixcore.plugins import Kind, Registry
+from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
+from pixcore.predictions.selection_rules import RULES
+from pixcore.records import Fidelity, Protocol, Sample, Verdict
+from pixcore.runs.folder import PREDICTIONS, RUN, read_json
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the run says that a predictions file lies in: defaults for scoring it.
+
+    Attributes:
+        benchmark: Its section, or None.
+        model: Its model's name.
+        fidelity: Its fidelity.
+        seed: Its seed.
+        limit: How many samples it was limited to.
+        samples: Which samples it was about; empty for all.
+    """
+
+    benchmark: Section | None = None
+    model: str = "predictions"
+    fidelity: Fidelity = Fidelity.CORRECTED
+    seed: int = 0
+    limit: int | None = None
+    samples: tuple[str, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, predictions: Path) -> Origin:
+        """Look beside a predictions file."""
+        if not (predictions.parent / RUN).exists():
+            return cls()
+        document = read_json(predictions.parent / RUN)
+        config: Mapping[str, Any] = document.get("config") or {}
+        scope: Mapping[str, Any] = document.get("scope") or {}
+        try:
+            return cls._from(config, scope)
+        except (AttributeError, TypeError, ValueError, ValidationError) as error:
+            raise DataError(f"{predictions.parent / RUN} is no run's: {error}", hint="run the config again") from error
+
+    @classmethod
+    def _from(cls, config: Mapping[str, Any], scope: Mapping[str, Any]) -> Origin:
+        return cls(
+            benchmark=Section.model_validate(config["benchmark"]) if "benchmark" in config else None,
+            model=str((config.get("model") or {}).get("name", "predictions")),
+            fidelity=Fidelity(config.get("fidelity", Fidelity.CORRECTED)),
+            seed=int(config.get("seed", 0)),
+            limit=scope.get("limit"),
+            samples=tuple(scope.get("samples") or ()),
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Predictions, ready to be read.
+
+    Attributes:
+        name: What it is called: the run's folder, or the file.
+        file: The predictions.
+        data: The benchmark.
+        benchmark: Its name.
+        origin: What the run beside the file says.
+        fidelity: Whose rules.
+    """
+
+    name: str
+    file: PredictionsFile
+    data: Benchmark[Any]
+    benchmark: str
+    origin: Origin
+    fidelity: Fidelity
+
+
+def open_source(
+    path: Path,
+    plugins: Registry,
+    *,
+    benchmark: str | None = None,
+    root: Path | None = None,
+    settings: Sequence[str] = (),
+    select: Sequence[str] = (),
+    fidelity: str | None = None,
+    judge: str | None = None,
+    missing: Missing = "fail",
+    limit: int | None = None,
+    names: tuple[str, ...] = (),
+) -> Source:
+    """Open a run's folder or a predictions file; what is not said is taken from the run that the file lies in.
+
+    Raises:
+        UserError: The file, the benchmark or an option is not what it should be.
+    """
+    predictions = path / PREDICTIONS if path.is_dir() else path
+    origin = Origin.of(predictions)
+    rules = Fidelity(fidelity) if fidelity else origin.fidelity
+    context = Context(rules, origin.seed)
+    data, name = open_benchmark(plugins, origin, context, benchmark, root, settings)
+    limit = limit if limit is not None or names else origin.limit
+    names = names or origin.samples
+    found, unsuited = strategies(plugins, select, context)
+    file = PredictionsFile(
+        predictions,
+        data.samples,
+        asked=scoped(data, limit, names) if limit is not None or names else None,
+        fidelity=rules,
+        select=select,
+        strategies=found,
+        unsuited=unsuited,
+        grade=grader(plugins, judge, context),
+        missing=missing,
+    )
+    return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
+
+
+def open_benchmark(
+    plugins: Registry,
+    origin: Origin,
+    context: Context,
+    name: str | None,
+    root: Path | None,
+    settings: Sequence[str],
+) -> tuple[Benchmark[Any], str]:
+    """Make the benchmark that a command names, or that the run beside its file was about.
+
+    Raises:
+        ConfigError: Nobody names one, or an option is not its own.
+    """
+    if name is None:
+        if origin.benchmark is None:
+            hint = nearest("", [found.name for found in plugins.all(Kind.BENCHMARK)])
+            raise ConfigError("which benchmark do the predictions answer?", hint=f"--benchmark NAME; {hint}")
+        name = origin.benchmark.name
+    registration = plugins.get(Kind.BENCHMARK, name)
+    known = origin.benchmark is not None and origin.benchmark.name == name
+    options: dict[str, Any] = dict(origin.benchmark.options) if known and origin.benchmark else {}
+    if root is not None:
+        if "root" not in registration.config_class.model_fields:
+            raise ConfigError(f"the benchmark {name!r} has no folder", hint="leave --root out")
+        options["root"] = str(root)
+    options = apply_settings(options, settings)
+    made: Benchmark[Any] = registration.create(component_config(registration, options, "benchmark"), context)
+    return made, name
+
+
+def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
+    """Grade letters by the fidelity's rule, free answers by a judge: the named one, or the installed default.
+
+    Raises:
+        PluginError: The named judge is not installed.
+    """
+    letters = letter_grader(context.fidelity)
+    registration = plugins.get(Kind.JUDGE, judge) if judge else next(iter(plugins.defaults(Kind.JUDGE)), None)
+    if registration is None:
+        return letters
+    made: list[Judge[Any]] = []
+
+    def grade(sample: Sample, protocol: Protocol, text: str) -> Verdict | None:
+        if protocol is not Protocol.QUESTION or sample.answer is None or sample.question is None:
+            return letters(sample, protocol, text)
+        if not made:
+            made.append(registration.create(component_config(registration, {}, "judge"), context))
+        return made[0].grade(sample.question, sample.options, sample.answer, text)
+
+    return grade
+
+
+def strategies(
+    plugins: Registry, select: Sequence[str], context: Context
+) -> tuple[dict[str, SelectionStrategy[Any]], dict[str, str]]:
+    """Strategies beyond the rules that `pixcore score` has itself: which can choose from a file, and why others can't.
+
+    Returns:
+        The strategies, and for each that needs what a file does not hold the reason.
+    """
+    found: dict[str, SelectionStrategy[Any]] = {}
+    unsuited: dict[str, str] = {}
+    installed = {registration.name: registration for registration in plugins.all(Kind.SELECTIONS)}
+    for name in select:
+        if name in RULES or name not in installed:
+            continue
+        registration = installed[name]
+        kind: type[SelectionStrategy[Any]] = registration.component_class  # type: ignore[assignment]
+        if kind.needs_maps:
+            unsuited[name] = "it needs relevance maps, which a predictions file does not hold"
+        elif kind.needs_model:
+            unsuited[name] = "it asks a model or a service, which scoring a file does not"
+        else:
+            found[name] = registration.create(component_config(registration, {}, "select"), context)
+    return found, unsuited
+
+
+def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> Callable[[], Iterator[Sample]]:
+    """The samples that a command is about: the first ones, or those that it names."""
+
+    def samples() -> Iterator[Sample]:
+        if not names:
+            return islice(data.samples(), limit)
+        chosen = {sample.id: sample for sample in data.samples() if sample.id in set(names)}
+        unknown = [name for name in names if name not in chosen]
+        if unknown:
+            raise DataError(f"the benchmark has no sample {unknown[0]!r}", hint="check --sample")
+        return islice((chosen[name] for name in dict.fromkeys(names)), limit)
+
+    return samples
+
+
+def notes(source: Source) -> Iterator[str]:
+    """Said last, when all samples have gone by: what the benchmark left out, and what the file lacks."""
+    yield from source.data.notes
+    if source.file.lacking:
+        yield f"{source.file.lacking} sample(s) have no prediction; they count as wrong and as nothing chosen"

@@ -1,0 +1,91 @@
+"""What changes when a service is asked the same again (`pixcore run --fresh-judge`).
+
+A hosted model is replaced behind its name, and one that samples never says quite the same. The drift of a stage is the
+share of its records whose outcome changed: another mask or none for a selection, another verdict for a judge.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pixcore.stages.base import Item
+from pixcore.stages.serialise import Entry
+
+DRIFT = "drift.json"
+
+_OUTCOME = ("outcome", "candidate", "mask", "correct")
+
+
+@dataclass
+class StageDrift:
+    """One stage asked anew.
+
+    Attributes:
+        asked: Records made anew.
+        compared: Of those, how many had a record before.
+        changed: Ids of the samples whose outcome changed, with the outcome before and after.
+        served: The names and fingerprints under which the service answered, before and after.
+    """
+
+    asked: int = 0
+    compared: int = 0
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    served: dict[str, set[str]] = field(default_factory=lambda: {"before": set(), "after": set()})
+
+
+class Drift:
+    """Hears of every record before and after, as a run's witness."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, StageDrift] = {}
+
+    def __call__(self, label: str, item: Item, before: Entry | None, after: Entry) -> None:
+        """Compare one record with the one that it replaces."""
+        stage = self.stages.setdefault(label, StageDrift())
+        stage.asked += 1
+        stage.served["after"].update(served_by(after.body))
+        if before is None:
+            return
+        stage.compared += 1
+        stage.served["before"].update(served_by(before.body))
+        was, now = outcome(before.body), outcome(after.body)
+        if was != now:
+            place = {"sample_id": item.sample.id, "protocol": item.request.protocol.value}
+            stage.changed.append({**place, "before": was, "after": now})
+
+    def document(self) -> dict[str, Any]:
+        """What `drift.json` holds."""
+        stages = {
+            label: {
+                "asked": stage.asked,
+                "compared": stage.compared,
+                "changed": stage.changed,
+                "served": {when: sorted(names) for when, names in stage.served.items()},
+            }
+            for label, stage in self.stages.items()
+        }
+        return {"asked_anew": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "stages": stages}
+
+    def lines(self) -> Iterator[str]:
+        """The drift in words, one line a stage."""
+        if not self.stages:
+            yield "nothing asks a service in this run: there is no drift to tell"
+        for label, stage in self.stages.items():
+            share = f" ({100 * len(stage.changed) / stage.compared:.1f} %)" if stage.compared else ""
+            yield f"{label}: {stage.asked} asked anew, {len(stage.changed)} of {stage.compared} changed{share}"
+            before, after = stage.served["before"], stage.served["after"]
+            if before and before != after:
+                yield f"  served by {', '.join(sorted(after))}; before by {', '.join(sorted(before))}"
+
+
+def outcome(body: dict[str, Any]) -> dict[str, Any]:
+    """The part of a selection's or verdict's record that figures are made of."""
+    return {key: body[key] for key in _OUTCOME if key in body}
+
+
+def served_by(body: dict[str, Any]) -> list[str]:
+    """Under which names and fingerprints a service answered, as a component notes in `details["served"]`."""
+    return list(body.get("details", {}).get("served", ()))

@@ -1,0 +1,130 @@
+"""What a run will still ask of paid services, told before anything is spent (`pixcore run --estimate`).
+
+Records that are there cost nothing and are left out. Where nothing is proposed or answered yet, the number of masks
+and the length of answers are taken from the samples that have some, else assumed; the table says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from pixcore.components import Judge, SelectionStrategy
+from pixcore.runs.plan import Run
+from pixcore.services import Expense
+from pixcore.stages.base import Grade, Item, Select
+
+ASSUMED_MASKS = 24
+"""Eight phrases with three masks each: what a caption of one or two sentences has."""
+
+ASSUMED_ANSWER = "x" * 300
+"""A free answer of one or two sentences, of which only the length matters."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one component will ask.
+
+    Attributes:
+        label: The stage and the component.
+        samples: Samples that it is still to be asked about.
+        expense: Calls, images, tokens and price of all of them.
+        basis: Where the figures come from.
+    """
+
+    label: str
+    samples: int
+    expense: Expense
+    basis: str
+
+
+def estimate(job: Run) -> list[Line]:
+    """One line for each component that asks a service; empty where none does."""
+    return [_line(stage, items) for stage, items in job.work_for_services()]
+
+
+def _line(stage: Select | Grade, items: Sequence[Item]) -> Line:
+    basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _grading(stage, items)
+    total = Expense("", calls=0, usd=0.0)
+    for expense in expenses:
+        total = replace(total + expense, model=expense.model)
+    return Line(stage.label, len(items), total, basis if items else "nothing left to ask")
+
+
+def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
+    strategy: SelectionStrategy[Any] = stage.strategy.create(stage.context)
+
+    def masks(item: Item) -> int | None:
+        candidates = stage.proposals.candidates(item)
+        return None if candidates is None else sum(len(one.masks) for one in candidates)
+
+    counts, basis = _known(items, masks, ASSUMED_MASKS, "masks a sample")
+    pairs = zip(items, counts, strict=True)
+    return basis, (strategy.expect(item.sample, count) for item, count in pairs)
+
+
+def _grading(stage: Grade, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
+    judge: Judge[Any] = stage.judge.create(stage.context)
+
+    def length(item: Item) -> int | None:
+        entry = stage.answers[item.request.protocol].get(item)
+        return None if entry is None else len(entry.body["text"])
+
+    lengths, basis = _known(items, length, len(ASSUMED_ANSWER), "characters an answer")
+
+    def expenses() -> Iterator[Expense]:
+        for item, characters in zip(items, lengths, strict=True):
+            sample = item.sample
+            if sample.question is not None and sample.answer is not None:
+                yield judge.expect(sample.question, sample.options, sample.answer, "x" * characters)
+
+    return basis, expenses()
+
+
+def _known(
+    items: Sequence[Item], measure: Callable[[Item], int | None], assumed: int, unit: str
+) -> tuple[list[int], str]:
+    measured = [measure(item) for item in items]
+    known = [value for value in measured if value is not None]
+    typical = round(float(np.mean(known))) if known else assumed
+    if len(known) == len(items):
+        basis = f"{typical} {unit} on average"
+    elif known:
+        basis = f"{typical} {unit}, from {len(known)} of {len(items)} samples"
+    else:
+        basis = f"{assumed} {unit} assumed: none is computed yet"
+    return [typical if value is None else value for value in measured], basis
+
+
+def table(lines: Sequence[Line], spent: Expense) -> Table:
+    """The estimate as a table, with what earlier commands of the run have spent."""
+    result = Table(title="What this run will still ask of services", title_justify="left")
+    for heading in ("component", "model"):
+        result.add_column(heading)
+    for heading in ("samples", "calls", "images", "tokens in", "tokens out", "USD"):
+        result.add_column(heading, justify="right")
+    result.add_column("basis")
+    for line in lines:
+        result.add_row(line.label, line.expense.model, str(line.samples), *_figures(line.expense), line.basis)
+    if len(lines) > 1:
+        total = Expense("", calls=0, usd=0.0)
+        for line in lines:
+            total += line.expense
+        result.add_section()
+        result.add_row("together", "", "", *_figures(total), "")
+    if spent.calls:
+        result.add_section()
+        result.add_row("spent before", "", "", *_figures(spent), "all commands of this run")
+    return result
+
+
+def _figures(expense: Expense) -> tuple[str, ...]:
+    counts = (expense.calls, expense.images, expense.input_tokens, expense.output_tokens)
+    price = (
+        "price unknown" if expense.usd is None else f"{expense.usd:.2f}" if expense.usd >= 1 else f"{expense.usd:.4f}"
+    )
+    return (*(f"{count:,}" for count in counts), price)

@@ -1,0 +1,555 @@
+"""Stages over a benchmark, here or on a cluster, and the run folder that tells of it.
+
+A run on a cluster is the same command on every machine with `--shard i/n` and one store on a shared disk; the last
+command, without a shard, finds every record there and writes the tables. No process waits for another.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import metadata
+from typing import Any
+
+from pixcore import __version__
+from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
+from pixcore.config import Part, ResolvedRun, row_names
+from pixcore.errors import ConfigError, DataError, SampleError, nearest
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_row, score_sample
+from pixcore.protocols import build_prompt
+from pixcore.records import Protocol, Request, Sample, Selection, Verdict
+from pixcore.services import LEDGER, Purse
+from pixcore.stages.base import (
+    Answer,
+    Control,
+    Grade,
+    Item,
+    Loader,
+    Monitor,
+    Propose,
+    Select,
+    Stage,
+    Witness,
+    describe,
+    serialise,
+)
+from pixcore.versions import NUMERICAL
+
+_RECORDED_VERSIONS = (*NUMERICAL, "openai")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which part of a benchmark a command is about.
+
+    Attributes:
+        limit: The first so many samples; None for all.
+        samples: These ids alone; empty for all.
+        shard: (i, n): the i-th of n parts, counted from 1; None for all.
+    """
+
+    limit: int | None = None
+    samples: tuple[str, ...] = ()
+    shard: tuple[int, int] | None = None
+
+
+class StoppingMonitor:
+    """Follows a run's `on_error`: stops at the first failed sample, or counts it."""
+
+    def __init__(self, on_error: str, display: Monitor) -> None:
+        self.failures = 0
+        self._stop = on_error == "stop"
+        self._display = display
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Pass on."""
+        self._display.begin(stage, total, done)
+
+    def advance(self, count: int = 1) -> None:
+        """Pass on."""
+        self._display.advance(count)
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Stop, or pass on."""
+        self.failures += 1
+        if not self._stop:
+            self._display.failed(stage, item, error)
+            return
+        message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
+        hint = "what was computed before is kept; on_error: record goes on without it"
+        kind = DataError if isinstance(error, DataError) else SampleError
+        raise kind(message, hint=hint) from error
+
+    def end(self) -> None:
+        """Pass on."""
+        self._display.end()
+
+
+class Run:
+    """One run: its samples, its stages, its results.
+
+    Args:
+        resolved: The validated config.
+        scope: Which part of the benchmark.
+        samples: In place of a benchmark; their responses are looked at for masks whether there is a ground truth or
+            not.
+        witness: Strategies and judges that ask a service are asked anew, and it hears of every record before and
+            after.
+    """
+
+    def __init__(
+        self,
+        resolved: ResolvedRun,
+        scope: Scope | None = None,
+        samples: Sequence[Sample] | None = None,
+        witness: Witness | None = None,
+    ) -> None:
+        self.resolved = resolved
+        self.scope = scope or Scope()
+        config = resolved.config
+        self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
+        self.purse = Purse(config.prices, config.budget, config.output / LEDGER)
+        self.context = Context(config.fidelity, config.seed, self.loader, purse=self.purse)
+        self._witness = witness
+        self._given = samples
+        self._broken: dict[tuple[str, Protocol], str] = {}
+
+    @property
+    def benchmark_name(self) -> str:
+        """The benchmark's name."""
+        return self.resolved.benchmark.name if self.resolved.benchmark is not None else "given samples"
+
+    @cached_property
+    def benchmark(self) -> Benchmark[Any] | None:
+        """The benchmark."""
+        return self.resolved.benchmark.create(self.context) if self.resolved.benchmark is not None else None
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """The samples in scope.
+
+        Raises:
+            DataError: Two samples share an id, or the scope names one that does not exist.
+        """
+        if self._given is not None:
+            return list(self._given)
+        part = self.resolved.benchmark
+        if part is None or self.benchmark is None:
+            raise ConfigError("the config has no benchmark:", hint="a run needs one")
+        found: dict[str, Sample] = {}
+        for sample in self.benchmark.samples():
+            if sample.id in found:
+                raise DataError(
+                    f"benchmark {part.name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"
+                )
+            found[sample.id] = sample
+        if not found:
+            raise DataError(f"benchmark {part.name!r} has no samples", hint="check its options and its folder")
+        unknown = [name for name in self.scope.samples if name not in found]
+        if unknown:
+            raise DataError(f"benchmark {part.name!r} has no sample {unknown[0]!r}", hint=nearest(unknown[0], found))
+        named = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
+        chosen = [found[name] for name in named] if named else list(found.values())
+        chosen = chosen[: self.scope.limit]
+        if self.scope.shard is not None:
+            index, count = self.scope.shard
+            chosen = chosen[index - 1 :: count]
+        return chosen
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """One item for each sample and protocol that asks something of it, protocol by protocol.
+
+        Answers to one protocol are of one length, so batches lose the least when protocols are not mixed.
+        """
+        config = self.resolved.config
+        own = self.resolved.model.config
+        templates = {**(own.prompts if isinstance(own, ModelConfig) else {}), **config.prompts}
+        items = []
+        for protocol in config.protocols:
+            for sample in self.samples:
+                prompt = build_prompt(sample, protocol, config.fidelity, templates)
+                if prompt is None:
+                    continue
+                request = Request(sample.id, protocol, sample.image, prompt, sample.expression, config.seed)
+                looked_at = protocol is not Protocol.LETTER and (sample.mask is not None or self._given is not None)
+                item = Item(sample, request, looked_at)
+                try:
+                    _ = item.key  # reads the image
+                except DataError as error:
+                    self._broken[sample.id, protocol] = describe(error)
+                items.append(item)
+        return items
+
+    def _sound(self) -> list[Item]:
+        return [item for item in self.items if (item.sample.id, item.request.protocol) not in self._broken]
+
+    @cached_property
+    def answers(self) -> dict[Protocol, Answer]:
+        """The answer stage of each protocol; letters are answered without reading attention."""
+        config = self.resolved.config
+        plain = self._answer(None, "answer (letters)" if set(config.protocols) != {Protocol.LETTER} else "answer")
+        if self.resolved.extractor is None or self.resolved.masks is None:
+            return dict.fromkeys(config.protocols, plain)
+        seen = self._answer(self.resolved.extractor, "answer")
+        return {protocol: plain if protocol is Protocol.LETTER else seen for protocol in config.protocols}
+
+    def _answer(self, extractor: Part | None, label: str) -> Answer:
+        config = self.resolved.config
+        return Answer(
+            config.store,
+            self.context,
+            label,
+            model=self.loader,
+            extractor=extractor,
+            batch_size=config.batch_size,
+        )
+
+    @cached_property
+    def proposals(self) -> dict[Protocol, Propose]:
+        """The propose stage of each protocol that is looked at for masks."""
+        resolved = self.resolved
+        if resolved.masks is None or not any(item.segmented for item in self.items):
+            return {}
+        by_answers: dict[Answer, Propose] = {}
+        result: dict[Protocol, Propose] = {}
+        for protocol, answers in self.answers.items():
+            if protocol is Protocol.LETTER:
+                continue
+            if answers not in by_answers:
+                by_answers[answers] = Propose(
+                    resolved.config.store,
+                    self.context,
+                    "propose",
+                    answers=answers,
+                    transforms=resolved.transforms,
+                    grouper=resolved.grouper,
+                    points=resolved.points,
+                    masks=resolved.masks,
+                    merge_iou=resolved.config.merge_iou,
+                )
+            result[protocol] = by_answers[answers]
+        return result
+
+    @cached_property
+    def controls(self) -> dict[Protocol, Control]:
+        """The matched control's candidates."""
+        resolved = self.resolved
+        if resolved.control_points is None or resolved.masks is None:
+            return {}
+        by_proposals = {
+            proposals: Control(
+                resolved.config.store,
+                self.context,
+                "control",
+                proposals=proposals,
+                points=resolved.control_points,
+                masks=resolved.masks,
+            )
+            for proposals in set(self.proposals.values())
+        }
+        return {protocol: by_proposals[proposals] for protocol, proposals in self.proposals.items()}
+
+    @cached_property
+    def _strategies(self) -> dict[str, Part]:
+        """The strategies by row name."""
+        return dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
+
+    @cached_property
+    def _control_strategies(self) -> dict[str, Part]:
+        """The matched controls' strategies by row name: the config's own first, then every other that costs nothing."""
+        resolved = self.resolved
+        if resolved.control_points is None or resolved.control_selection is None:
+            return {}
+        own = resolved.control_selection
+        matched = {own.label or own.name: own}
+        for name, part in self._strategies.items():
+            if not is_costly(part):
+                matched.setdefault(name, part)
+        return {control_row(resolved.control_points.name, name): part for name, part in matched.items()}
+
+    @cached_property
+    def selections(self) -> dict[str, dict[Protocol, Select]]:
+        """By row name and protocol; the controls' rows among them.
+
+        Raises:
+            ConfigError: A strategy's label is the name of a control's row.
+        """
+        clash = next((name for name in self._strategies if name in self._control_strategies), None)
+        if clash is not None:
+            raise ConfigError(
+                f"selections: the label {clash!r} is the name of a matched control's row", hint="change it"
+            )
+        rows = {name: self._select(self.proposals, part, f"select: {name}") for name, part in self._strategies.items()}
+        for name, part in self._control_strategies.items():
+            rows[name] = self._select(self.controls, part, f"control: {name}")
+        return rows
+
+    def _select(
+        self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: Part, label: str
+    ) -> dict[Protocol, Select]:
+        by_pool: dict[Stage, Select] = {}
+        for protocol, pool in pools.items():
+            if pool not in by_pool:
+                by_pool[pool] = Select(
+                    self.resolved.config.store,
+                    self.context,
+                    label,
+                    self._witness if asks_service(strategy) else None,
+                    answers=self.answers[protocol],
+                    proposals=pool,
+                    strategy=strategy,
+                )
+        return {protocol: by_pool[pool] for protocol, pool in pools.items()}
+
+    @cached_property
+    def grades(self) -> dict[Protocol, Grade]:
+        """The judge of each protocol that asks a question."""
+        resolved = self.resolved
+        result = {}
+        for protocol, part in ((Protocol.QUESTION, resolved.judge), (Protocol.LETTER, resolved.letter_judge)):
+            if protocol in self.answers:
+                answers = {protocol.value: self.answers[protocol]}
+                result[protocol] = Grade(
+                    resolved.config.store,
+                    self.context,
+                    f"judge: {protocol}",
+                    self._witness if asks_service(part) else None,
+                    answers=answers,
+                    judge=part,
+                )
+        return result
+
+    def execute(self, display: Monitor) -> int:
+        """Run every stage over the whole benchmark; what is there already is not computed again.
+
+        Returns:
+            How often a sample failed.
+
+        Raises:
+            UserError: Something that every sample would fail with.
+            SampleError: A sample failed and the config says to stop.
+        """
+        monitor = StoppingMonitor(self.resolved.config.on_error, display)
+        items = self._sound()
+        for item in self.items:
+            broken = self._broken.get((item.sample.id, item.request.protocol))
+            if broken is not None:
+                monitor.failed("read", item, DataError(broken))
+        self._look_ahead(items)
+        try:
+            for answers in dict.fromkeys(self.answers.values()):
+                mine = [item for item in items if self.answers[item.request.protocol] is answers]
+                answers.run(mine, monitor)
+            self.loader.free()
+            by_image = sorted((item for item in items if item.segmented), key=lambda item: item.sample.id)
+            for proposals in dict.fromkeys(self.proposals.values()):
+                proposals.run(self._after(proposals.answers, by_image, self.proposals, proposals), monitor)
+            for control in dict.fromkeys(self.controls.values()):
+                control.run(self._after(control.proposals, by_image, self.controls, control), monitor)
+            for row in self.selections.values():
+                for select in dict.fromkeys(row.values()):
+                    select.run(self._after(select.proposals, by_image, row, select), monitor)
+            for protocol, grade in self.grades.items():
+                finished = self.answers[protocol].store.finished()
+                grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
+        finally:
+            self.loader.free()
+        return monitor.failures
+
+    def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:
+        """The stages that ask a service, each with the items that it still has to be asked about."""
+        for stage, pending in self._work(self._sound() if items is None else items):
+            if isinstance(stage, Select | Grade) and asks_service(*stage.parts):
+                yield stage, pending
+
+    def _look_ahead(self, items: Sequence[Item]) -> None:
+        """Let a missing checkpoint, pipeline, key or server be told now, and not after hours of answering."""
+        for stage, pending in self._work(items):
+            if pending:
+                for part in stage.parts:
+                    part.config.ready()
+
+    def _work(self, items: Sequence[Item]) -> Iterator[tuple[Stage, list[Item]]]:
+        """Every stage with the items that it has no records of yet."""
+        mine: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
+        for item in items:
+            for stage in self._stages_of(item):
+                mine[stage].append(item)
+        for stage, own in mine.items():
+            yield stage, stage.pending(own)
+
+    def _stages_of(self, item: Item) -> Iterator[Stage]:
+        """The stages that an item goes through, in order."""
+        protocol = item.request.protocol
+        yield self.answers[protocol]
+        if item.segmented:
+            later: tuple[Mapping[Protocol, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
+            yield from (stages[protocol] for stages in later if protocol in stages)
+        if protocol in self.grades and item.sample.answer is not None:
+            yield self.grades[protocol]
+
+    def _graded(self, items: Sequence[Item], protocol: Protocol) -> list[Item]:
+        return [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
+
+    def _after(
+        self, before: Stage, items: Sequence[Item], stages: Mapping[Protocol, Stage], stage: Stage
+    ) -> list[Item]:
+        """The items of a stage whose records in the stage before are there, image by image."""
+        finished = before.store.finished()
+        return [
+            item for item in items if stages.get(item.request.protocol) is stage and before.key_of(item) in finished
+        ]
+
+    def results(self) -> Iterator[SampleResult]:
+        """Read the run's records, sample by sample in the benchmark's order."""
+        by_sample: dict[str, list[Item]] = {sample.id: [] for sample in self.samples}
+        for item in self.items:
+            by_sample[item.sample.id].append(item)
+        for sample in self.samples:
+            found = {item.request.protocol: self._result(item) for item in by_sample[sample.id]}
+            yield score_sample(sample, found, self.rows)
+
+    def _result(self, item: Item) -> ProtocolResult:
+        protocol = item.request.protocol
+        blank = ProtocolResult(protocol=protocol, prompt=item.request.prompt)
+        broken = self._broken.get((item.sample.id, protocol))
+        if broken is not None:
+            return replace(blank, error=broken)
+        answers = self.answers[protocol]
+        response = answers.response(item)
+        if response is None:
+            return replace(blank, error=answers.failure(item) or "not computed yet")
+        answered = replace(blank, response=response, verdict=self._verdict(item))
+        if not item.segmented or protocol not in self.proposals:
+            return answered
+        candidates = self.proposals[protocol].candidates(item)
+        if candidates is None:
+            return replace(answered, error=self.proposals[protocol].failure(item))
+        controls = self.controls[protocol].candidates(item) if protocol in self.controls else None
+        found = {name: self._selection(item, row[protocol]) for name, row in self.selections.items() if protocol in row}
+        return replace(
+            answered,
+            candidates=candidates,
+            controls=controls or (),
+            selections={name: selection for name, selection in found.items() if selection is not None},
+        )
+
+    def _selection(self, item: Item, select: Select) -> Selection | None:
+        """What a strategy chose, or that it failed; one row's failure, its own or its control's, is no other row's."""
+        entry = select.get(item)
+        if entry is not None:
+            return serialise.selection_from_json(entry.body)
+        error = select.failure(item) or select.proposals.failure(item)
+        return None if error is None else Selection.failed(error)
+
+    def _verdict(self, item: Item) -> Verdict | None:
+        """What the judge said, or that it failed: the answer then counts as wrong, and its masks as they are."""
+        grade = self.grades.get(item.request.protocol)
+        if grade is None or item.sample.answer is None:
+            return None
+        entry = grade.get(item)
+        if entry is not None:
+            return serialise.verdict_from_json(entry.body)
+        error = grade.failure(item)
+        return None if error is None else Verdict.failed(error)
+
+    @cached_property
+    def rows(self) -> list[RowSpec]:
+        """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
+        rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself() else []
+        if self.proposals and not rows:
+            rows += [RowSpec(name, uses_ground_truth=sees_truth(part)) for name, part in self._strategies.items()]
+            rows += [
+                RowSpec(name, uses_ground_truth=sees_truth(part), control=True)
+                for name, part in self._control_strategies.items()
+            ]
+        return rows or [RowSpec(ANSWERS_ALONE)]
+
+    def _segments_itself(self) -> bool:
+        for item in self._sound():
+            if item.segmented and (entry := self.answers[item.request.protocol].get(item)) is not None:
+                return bool(entry.body["mask"] is not None)
+        return False
+
+    def document(self) -> dict[str, Any]:
+        """What `run.json` holds: the resolved config, versions of everything, which stage stores it used.
+
+        "seconds" is how long their records took, over all commands that computed them.
+        """
+        used: dict[str, list[str]] = {}
+        for stage in self.stages():
+            used.setdefault(stage.name, []).append(str(stage.store.path))
+        parts = {registration.distribution: registration.version for registration in self._registrations()}
+        return {
+            "pixcore": __version__,
+            "fidelity": self.resolved.config.fidelity.value,
+            "config": self.resolved.document(),
+            "scope": {
+                "limit": self.scope.limit,
+                "samples": list(self.scope.samples),
+                "shard": list(self.scope.shard) if self.scope.shard else None,
+            },
+            "plugins": dict(sorted(parts.items())),
+            "versions": {"python": platform.python_version(), **_versions()},
+            "platform": platform.platform(),
+            "stores": used,
+            "seconds": round(sum(stage.store.seconds for stage in self.stages()), 3),
+            "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+
+    def stages(self) -> list[Stage]:
+        """Every stage of the run, in order, each once."""
+        selects = [select for row in self.selections.values() for select in row.values()]
+        every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
+        return list(dict.fromkeys([*every, *self.grades.values()]))
+
+    def _registrations(self) -> Iterator[Any]:
+        resolved = self.resolved
+        single = (
+            resolved.benchmark,
+            resolved.model,
+            resolved.extractor,
+            resolved.grouper,
+            resolved.points,
+            resolved.masks,
+            resolved.control_points,
+            resolved.control_selection,
+            resolved.judge,
+            resolved.letter_judge,
+        )
+        for part in (*single, *resolved.transforms, *resolved.selections):
+            if part is not None:
+                yield part.registration
+
+
+def sees_truth(part: Part) -> bool:
+    """Whether a selection strategy uses the ground truth."""
+    strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
+    return strategy.uses_ground_truth
+
+
+def is_costly(part: Part) -> bool:
+    """Whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
+    strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
+    return strategy.asks_service or strategy.needs_model
+
+
+def asks_service(part: Part) -> bool:
+    """Whether a strategy or a judge asks a service that may cost money."""
+    return bool(getattr(part.registration.component_class, "asks_service", False))
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what results can depend on, asked of the installer's records: nothing is imported."""
+    found = {}
+    for name in _RECORDED_VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,125 @@
+"""How a run tells of its progress: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from pixcore.stages.base import Item, Monitor, describe
+
+_LINE_EVERY = 10.0  # seconds between plain lines
+
+
+class _Rate(ProgressColumn):
+    """Records per second."""
+
+    def render(self, task: Task) -> Text:
+        """Show the speed."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
+
+
+class BarMonitor:
+    """Progress bars, one a stage."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Show a new bar; a stage with nothing left to do shows none."""
+        if done == total:
+            self._console.print(f"[dim]{stage}: {total} there already[/dim]" if total else f"[dim]{stage}: -[/dim]")
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._progress.start()
+        self._task = self._progress.add_task(stage, total=total, completed=done)
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar."""
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task, count)
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Print a line above the bar."""
+        self._console.print(Text(_failure(stage, item, error), style="yellow"))
+
+    def end(self) -> None:
+        """Leave the bar standing."""
+        progress, self._progress = self._progress, None
+        if progress is None:
+            return
+        try:
+            progress.stop()
+        except RuntimeError:
+            pass  # interrupted just while its thread was being started
+        finally:
+            self._console.show_cursor()  # one that was interrupted at that instant has hidden it already
+
+
+class LineMonitor:
+    """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage, self._total, self._done, self._before = "", 0, 0, 0
+        self._started = self._said = 0.0
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Say how much there is to do."""
+        self._stage, self._total, self._done, self._before = stage, total, done, done
+        self._started = self._said = time.monotonic()
+        self._say(f"{stage}: {done} of {total} there already")
+
+    def advance(self, count: int = 1) -> None:
+        """Count, and say so now and then."""
+        self._done += count
+        now = time.monotonic()
+        if now - self._said >= _LINE_EVERY:
+            self._said = now
+            rate = (self._done - self._before) / (now - self._started)
+            left = (self._total - self._done) / rate
+            self._say(f"{self._stage}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left")
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Print a line."""
+        self._say(_failure(stage, item, error))
+
+    def end(self) -> None:
+        """Say how long it took."""
+        if self._done > self._before:
+            self._say(f"{self._stage}: {self._done}/{self._total} in {time.monotonic() - self._started:.1f} s")
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def monitor_for(console: Console) -> Monitor:
+    """Bars on a terminal, lines elsewhere."""
+    return BarMonitor(console) if console.is_terminal else LineMonitor(console)
+
+
+def _failure(stage: str, item: Item, error: Exception) -> str:
+    return f"sample {item.sample.id} ({item.request.protocol}) failed in {stage}: {describe(error)}"

@@ -1,0 +1,240 @@
+"""Records that survive: one SQLite file for each stage and everything that can change its records.
+
+The file's name is a hash of its ingredients (component, config, plugin version, weights, seed, the store of the stage
+before), which it also holds in plain JSON. Within it a record's key is a hash of the sample's content. Each record is
+one transaction, so a process killed at any instant loses what it is just computing and nothing else; readers and a
+second writer may be at work all the while (write-ahead log).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from pixcore.errors import StoreError
+from pixcore.stages.serialise import Arrays, Entry
+
+_PATIENCE = 60.0  # seconds that another process may hold a store
+_FORMAT = 2  # of a record; files of another one are left alone
+_LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS ingredients (document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS records (
+    key TEXT PRIMARY KEY,
+    sample_id TEXT NOT NULL,
+    body TEXT,
+    arrays BLOB,
+    error TEXT,
+    finished REAL NOT NULL DEFAULT (julianday('now'))
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exchanges (key TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent (seconds REAL NOT NULL);
+"""
+
+
+def content_key(value: Any) -> str:
+    """SHA-256 in hex of JSON data, the same for equal data in any order of keys."""
+    document = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+class StageStore:
+    """The records of one stage.
+
+    Attributes:
+        key: Hash of the ingredients; the next stage's ingredients include it.
+        path: The SQLite file.
+    """
+
+    def __init__(self, root: Path, stage: str, ingredients: Mapping[str, Any]) -> None:
+        """Open, or create.
+
+        Args:
+            root: Folder of all stage stores.
+            stage: The stage's name.
+            ingredients: JSON data: everything that can change the records.
+
+        Raises:
+            StoreError: The folder or file can't be written, or the file is damaged.
+        """
+        self.key = content_key({"format": _FORMAT, "stage": stage, "ingredients": ingredients})
+        self.path = root / f"{stage}-{self.key[:20]}.sqlite"
+        with self._explained():
+            root.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            self._use_write_ahead_log()
+            # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
+            # than the last records
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+            document = json.dumps({"stage": stage, **ingredients}, sort_keys=True, indent=1)
+            self._db.execute(
+                "INSERT INTO ingredients SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ingredients)", (document,)
+            )
+
+    def _use_write_ahead_log(self) -> None:
+        """Turn the log on; SQLite does not wait for another process that is just doing the same, so this does."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def __enter__(self) -> StageStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def put(self, key: str, sample_id: str, entry: Entry) -> None:
+        """Keep one record, in one transaction, in place of a failure or record under the same key.
+
+        Raises:
+            TypeError: The record's body is no JSON data.
+            StoreError: The file can't be written.
+        """
+        row = key, sample_id, _pack_body(entry.body), _pack(entry.arrays)
+        with self._explained():
+            self._db.execute("INSERT OR REPLACE INTO records (key, sample_id, body, arrays) VALUES (?, ?, ?, ?)", row)
+
+    def put_failure(self, key: str, sample_id: str, error: str) -> None:
+        """Keep that a sample failed; a failure never replaces a record."""
+        with self._explained():
+            self._db.execute(
+                "INSERT INTO records (key, sample_id, error) VALUES (?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET error = excluded.error WHERE body IS NULL",
+                (key, sample_id, error),
+            )
+
+    def get(self, key: str) -> Entry | None:
+        """The record under a key, or None where there is none or only a failure.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        with self._explained():
+            row = self._db.execute("SELECT body, arrays FROM records WHERE key = ?", (key,)).fetchone()
+            if row is None or row[0] is None:
+                return None
+            text, arrays = _text(row[0]), _unpack(row[1])
+            return Entry(json.loads(text), arrays, len(text) + sum(values.nbytes for values in arrays.values()))
+
+    def failure(self, key: str) -> str | None:
+        """What went wrong with a sample, or None."""
+        with self._explained():
+            row = self._db.execute("SELECT error FROM records WHERE key = ?", (key,)).fetchone()
+        return row[0] if row is not None else None
+
+    def finished(self) -> set[str]:
+        """The keys of all records, failures left out."""
+        with self._explained():
+            return {key for (key,) in self._db.execute("SELECT key FROM records WHERE body IS NOT NULL")}
+
+    def spend(self, seconds: float) -> None:
+        """Note how long a command has computed records."""
+        with self._explained():
+            self._db.execute("INSERT INTO spent VALUES (?)", (seconds,))
+
+    @property
+    def seconds(self) -> float:
+        """How long all commands, on all machines, have computed these records."""
+        with self._explained():
+            return float(self._db.execute("SELECT total(seconds) FROM spent").fetchone()[0])
+
+    def recall(self, key: str) -> Any:
+        """What was remembered under a key, or None."""
+        with self._explained():
+            row = self._db.execute("SELECT document FROM exchanges WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row is not None else None
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep JSON data beside the records, at once: one exchange with a paid service, say."""
+        with self._explained():
+            self._db.execute("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, json.dumps(value)))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what SQLite and the file system say into an error that says what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                hint = "free some space and run again: everything computed before is kept"
+            elif "locked" in str(error):
+                hint = "another process holds it for long; run again"
+            else:
+                hint = "is the folder writable, and on a local disk?"
+            raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
+        except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the stage store {self.path} is damaged: {error}",
+                hint="move this file away and run again: this stage is computed anew, the others are kept",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"can't use the stage store {self.path}: {error.strerror or error}",
+                hint="choose another folder with store:",
+            ) from error
+
+
+def _pack_body(body: Any) -> str | bytes:
+    """JSON text in ASCII (a model's text may hold half a surrogate pair, which has no UTF-8), compressed if large."""
+    text = json.dumps(body, separators=(",", ":"), default=_plain)
+    return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
+
+
+def _text(body: str | bytes) -> str | bytes:
+    return zlib.decompress(body) if isinstance(body, bytes) else body
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which a plugin easily leaves in a record."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} is no JSON data")
+
+
+def _pack(arrays: Arrays) -> bytes | None:
+    """A line of JSON with names, dtypes and shapes, then the arrays' bytes, compressed together.
+
+    NumPy's own archives hold the same; opening one takes longer than everything else that is done with a record.
+    """
+    if not arrays:
+        return None
+    heads = [[name, values.dtype.str, list(values.shape)] for name, values in arrays.items()]
+    pieces = [json.dumps(heads).encode("ascii"), b"\n", *(values.tobytes() for values in arrays.values())]
+    return zlib.compress(b"".join(pieces), level=6)
+
+
+def _unpack(blob: bytes | None) -> Arrays:
+    if blob is None:
+        return {}
+    head, _, data = zlib.decompress(blob).partition(b"\n")
+    arrays, place = {}, 0
+    for name, dtype, shape in json.loads(head):
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(data, np.dtype(dtype), count, place).reshape(shape).copy()
+        place += arrays[name].nbytes
+    return arrays

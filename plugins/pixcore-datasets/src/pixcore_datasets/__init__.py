@@ -1,0 +1,1 @@
+"""What benchmarks are read from: COCO files, tables, and where data files come from."""

@@ -1,0 +1,1 @@
+"""When and where grounding emerges (paper, section 3)."""

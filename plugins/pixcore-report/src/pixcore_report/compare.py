@@ -1,0 +1,214 @@
+"""`pixcore compare`: two runs on the same samples, side by side."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pixcore.commands.scaling import fitted
+from pixcore.errors import ConfigError, DataError, nearest
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import RowSpec, predicted_mask
+from pixcore.pictures import overlay
+from pixcore.plugins import registry
+from pixcore.predictions.source import Source, notes, open_source
+from pixcore.records import Protocol, Sample
+from pixcore.runs.folder import prepare, write_json
+from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
+from pixcore_report.page import write_page
+
+_PICTURES = 60
+_LONGEST = 320
+
+
+@click.command(name="compare")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--row", "rows", multiple=True, metavar="NAME", help="Which row of the tables; twice: left and right.")
+@click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
+@click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
+@click.option("--select", multiple=True, metavar="STRATEGY", help="Choose among the candidates of predictions files.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of compare.html and compare.json.")
+def compare_command(
+    runs: tuple[Path, ...],
+    rows: tuple[str, ...],
+    benchmark: str | None,
+    root: Path | None,
+    select: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Compare RUNS: folders of runs, or predictions files.
+
+    Two are set side by side: paired differences with intervals, McNemar's test, and the samples that flipped. More
+    than two, such as several judges or seeds, show how often a sample's answer flips among them.
+    """
+    if len(runs) < 2:
+        raise ConfigError("compare needs two runs", hint="pixcore compare RUN RUN")
+    if len(rows) > 2:
+        raise ConfigError("--row is given more than twice", hint="once for both sides, twice for left and right")
+    plugins = registry()
+    sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=select) for path in runs]
+    if len({source.benchmark for source in sources}) > 1:
+        named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
+        raise DataError(f"the runs are about different benchmarks ({named})", hint="compare runs of one benchmark")
+    chosen = _rows(sources, rows)
+    names = _names(runs)
+    sides = [
+        Side(name, row, source.fidelity).take(source.file)
+        for name, row, source in zip(names, chosen, sources, strict=True)
+    ]
+    console = Console()
+    if len(sides) > 2:
+        _print_flip_rates(console, sides)
+        return
+    found = compare(sides[0], sides[1], seed=sources[0].origin.seed)
+    lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
+    found = replace(found, notes=(*found.notes, *lacking))
+    _print(console, found, chosen)
+    if output is not None:
+        prepare(output, "--output")
+        _write(output, found, sources, chosen)
+        Console(stderr=True).print(f"side by side: {output / 'compare.html'}", style="bold", soft_wrap=True)
+
+
+def _rows(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
+    """One row a side: the named one, or the first that all sides have, or each side's first."""
+    tables = [{row.name: row for row in source.file.rows} for source in sources]
+    if rows:
+        wanted = [rows[0]] + [rows[-1]] * (len(sources) - 1)
+        for name, table, source in zip(wanted, tables, sources, strict=True):
+            if name not in table:
+                raise ConfigError(f"{source.name} has no row {name!r}", hint=nearest(name, table))
+        return [table[name] for name, table in zip(wanted, tables, strict=True)]
+    shared = [name for name in tables[0] if all(name in table for table in tables)]
+    if shared:
+        return [table[shared[0]] for table in tables]
+    return [next(iter(table.values())) for table in tables]
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Short names that differ: the folders' own, or as much of the paths as it takes."""
+    for depth in range(1, max(len(path.parts) for path in runs) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in runs]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{path.name} ({number})" for number, path in enumerate(runs, start=1)]
+
+
+def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None:
+    title = f"{found.left} ({rows[0].name}) and {found.right} ({rows[1].name}), right minus left, in percent points"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("figure")
+    for heading in ("left", "right", "difference", "95 % interval", "clusters"):
+        table.add_column(heading, justify="right")
+    for one in found.differences:
+        if one.difference is None:
+            continue
+        ends = "-" if one.low is None or one.high is None else f"{one.low:+.1f} to {one.high:+.1f}"
+        clear = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
+        shown = (f"{one.left:.1f}", f"{one.right:.1f}", f"{one.difference:+.1f}", ends, str(one.clusters))
+        table.add_row(one.name, *shown, style="bold" if clear else "")
+    console.print(table)
+    for test in found.tests:
+        console.print(
+            f"{test.protocol}, {test.unit}s: {test.both} right on both sides, {test.only_left} on the left alone, "
+            f"{test.only_right} on the right alone, {test.neither} on neither; McNemar p = {test.p:.3g}",
+            soft_wrap=True,
+        )
+    console.print(f"{len(found.flips)} flipped", highlight=False)
+    for flip in found.flips[:10]:
+        console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False, markup=False)
+    for note in found.notes:
+        console.print(note, style="dim")
+
+
+def _print_flip_rates(console: Console, sides: Sequence[Side]) -> None:
+    rates = flip_rates(sides)
+    for protocol, (rate, n) in rates.items():
+        console.print(f"{protocol}: {100 * rate:.1f} % of {n} answers flip among {len(sides)} runs")
+    if not rates:
+        console.print("the runs share no judged answers")
+
+
+def _what(flip: Flip) -> str:
+    if flip.kind == "mask":
+        return f"IoU {flip.left:.2f} to {flip.right:.2f}"
+    return "right to wrong" if flip.left else "wrong to right"
+
+
+def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Sequence[RowSpec]) -> None:
+    write_json(output / "compare.json", asdict(found) | {"rows": [row.name for row in rows]})
+    shown = list(found.flips[:_PICTURES])
+    wanted = {flip.sample_id for flip in shown}
+    kept = [{one.sample.id: one for one in source.file if one.sample.id in wanted} for source in sources]
+    write_page(
+        output / "compare.html",
+        "compare.html",
+        styles=("compare.css",),
+        context={
+            "title": f"{found.left} and {found.right}",
+            "found": found,
+            "benchmark": sources[0].benchmark,
+            "rows": [row.name for row in rows],
+            "shown": list(_shown(shown, kept, rows, (found.left, found.right))),
+        },
+    )
+
+
+def _shown(
+    flips: Sequence[Flip],
+    kept: Sequence[Mapping[str, SampleResult]],
+    rows: Sequence[RowSpec],
+    names: tuple[str, str],
+) -> Iterator[dict[str, Any]]:
+    for flip in flips:
+        both = [results[flip.sample_id] for results in kept]
+        sample = both[0].sample
+        asked = sample.expression if flip.protocol is Protocol.SEGMENT else sample.question
+        yield {
+            "id": flip.sample_id,
+            "protocol": str(flip.protocol),
+            "what": _what(flip),
+            "question": asked or "",
+            "sides": [
+                _side(name, result.sample, result.results[flip.protocol], row, flip)
+                for name, result, row in zip(names, both, rows, strict=True)
+            ],
+        }
+
+
+def _side(name: str, sample: Sample, outcome: ProtocolResult, row: RowSpec, flip: Flip) -> dict[str, Any]:
+    score = outcome.scores.get(row.name)
+    if flip.kind == "mask" and score is not None and score.iou is not None:
+        caption = f"IoU {score.iou:.2f}"
+    else:
+        caption = "right" if outcome.verdict is not None and outcome.verdict.correct else "wrong"
+    said = outcome.error or (outcome.response.text if outcome.response is not None else "")
+    return {"name": name, "caption": caption, "text": said, "picture": _picture(sample, outcome, row)}
+
+
+def _picture(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> str:
+    """The image with the chosen mask, as a data address; empty where the image is not at hand."""
+    try:
+        picture = sample.image.pil()
+    except DataError:
+        return ""
+    selection = outcome.selections.get(row.name)
+    pool = outcome.controls if row.control else outcome.candidates
+    mask = outcome.response.mask if outcome.response is not None else None
+    point = None
+    if selection is not None:
+        mask = predicted_mask(sample, selection, pool)
+        point = pool[selection.candidate].point if selection.candidate is not None else None
+    drawn = overlay(picture, fitted(picture.size, _LONGEST), mask, point)
+    buffer = io.BytesIO()
+    drawn.convert("RGB").save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

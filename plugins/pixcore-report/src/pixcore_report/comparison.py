@@ -1,0 +1,284 @@
+"""Two runs on the same samples: what differs, by how much, and whether it could be chance.
+
+Differences are right minus left in percent points. Their intervals resample pairs of samples
+(`pixcore.figures.intervals`) with the same draws on both sides, so that what is hard for both cancels. Right and wrong
+answers are compared by McNemar's exact test on the samples (pairs) that only one side has right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from pixcore.figures.intervals import RESAMPLES, draws, interval, ratios
+from pixcore.figures.results import SampleResult
+from pixcore.figures.scores import RowSpec, is_correct
+from pixcore.figures.summary import Tally, harmonic_score
+from pixcore.records import Fidelity, Protocol, Sample
+
+Floats = NDArray[np.float64]
+
+FOUND = 0.5
+"""Above this IoU a mask counts as found: crossing it is a flip."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure on both sides.
+
+    Attributes:
+        name: The figure.
+        left: In percent; None where it was not measured.
+        right: Likewise.
+        difference: Right minus left, in percent points.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        clusters: How many pairs (samples, where there are no pairs) both sides measured.
+    """
+
+    name: str
+    left: float | None
+    right: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    clusters: int
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Right and wrong on both sides.
+
+    Attributes:
+        protocol: The probing.
+        unit: What is counted: "sample" or "pair".
+        both: Right on both sides.
+        only_left: Right on the left alone.
+        only_right: Right on the right alone.
+        neither: Wrong on both sides.
+        p: Two-sided exact p-value of the hypothesis that both sides are right equally often.
+    """
+
+    protocol: Protocol
+    unit: str
+    both: int
+    only_left: int
+    only_right: int
+    neither: int
+    p: float
+
+    @property
+    def flip_rate(self) -> float:
+        """Share of units that are right on one side alone."""
+        total = self.both + self.only_left + self.only_right + self.neither
+        return (self.only_left + self.only_right) / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One sample that came out otherwise.
+
+    Attributes:
+        sample_id: The sample.
+        protocol: The probing.
+        kind: "answer", or "mask" where the IoU crossed one half.
+        left: Right or wrong, or the IoU.
+        right: Likewise.
+    """
+
+    sample_id: str
+    protocol: Protocol
+    kind: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two runs.
+
+    Attributes:
+        left: Name of the left side.
+        right: Name of the right side.
+        differences: Figure by figure.
+        tests: Right and wrong.
+        flips: Which samples came out otherwise, the largest change first.
+        notes: What a reader has to know.
+    """
+
+    left: str
+    right: str
+    differences: tuple[Difference, ...]
+    tests: tuple[McNemar, ...]
+    flips: tuple[Flip, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Side:
+    """One run, taken in sample by sample.
+
+    Args:
+        name: What it is called.
+        row: The row of its table that is compared.
+        fidelity: Whose rules.
+    """
+
+    name: str
+    row: RowSpec
+    fidelity: Fidelity
+    correct: dict[Protocol, dict[str, bool]] = field(default_factory=dict)
+    ious: dict[Protocol, dict[str, float]] = field(default_factory=dict)
+    pairs: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally([self.row], self.fidelity)
+
+    def take(self, results: Iterable[SampleResult]) -> Side:
+        """Take in a run's results; only numbers are kept."""
+        for result in results:
+            self.tally.add(result)
+            sample: Sample = result.sample
+            self.pairs[sample.id] = sample.pair
+            for protocol, outcome in result.results.items():
+                right = is_correct(sample, outcome)
+                if right is not None:
+                    self.correct.setdefault(protocol, {})[sample.id] = right
+                score = outcome.scores.get(self.row.name)
+                if score is not None and score.iou is not None:
+                    self.ious.setdefault(protocol, {})[sample.id] = score.iou
+        return self
+
+
+def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLES) -> Comparison:
+    """Compare two runs on the samples that both have.
+
+    Args:
+        left: One side.
+        right: The other; differences are right minus left.
+        seed: Of the bootstrap.
+        resamples: Of the bootstrap.
+    """
+    notes = []
+    alone = left.pairs.keys() ^ right.pairs.keys()
+    if alone:
+        notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
+    if left.fidelity is not right.fidelity:
+        notes.append(f"the sides have different fidelities: {left.fidelity} and {right.fidelity}")
+    return Comparison(
+        left=left.name,
+        right=right.name,
+        differences=tuple(_differences(left, right, seed, resamples)),
+        tests=tuple(_tests(left, right)),
+        flips=tuple(sorted(_flips(left, right), key=lambda flip: (flip.kind, -abs(flip.right - flip.left)))),
+        notes=tuple(notes),
+    )
+
+
+def mcnemar(only_left: int, only_right: int) -> float:
+    """Two-sided exact p-value: of the samples that differ, each side has as many right by chance alone."""
+    if only_left + only_right == 0:
+        return 1.0
+    return float(stats.binomtest(only_left, only_left + only_right, 0.5).pvalue)
+
+
+def flip_rates(sides: Sequence[Side]) -> dict[Protocol, tuple[float, int]]:
+    """How far several judges or seeds agree.
+
+    Returns:
+        For each protocol the share of samples that are not right (or not wrong) on all sides, and of how many samples.
+    """
+    rates = {}
+    for protocol in Protocol:
+        tables = [side.correct.get(protocol, {}) for side in sides]
+        shared = set.intersection(*(set(table) for table in tables)) if tables else set()
+        if shared:
+            flipped = sum(len({table[name] for table in tables}) > 1 for name in shared)
+            rates[protocol] = (flipped / len(shared), len(shared))
+    return rates
+
+
+def _differences(left: Side, right: Side, seed: int, resamples: int) -> Iterator[Difference]:
+    names_left, sums_left = left.tally.sums(left.row.name)
+    names_right, sums_right = right.tally.sums(right.row.name)
+    shared = [name for name in names_left if name in set(names_right)]
+    at_left = [names_left.index(name) for name in shared] if names_left != names_right else slice(None)
+    at_right = [names_right.index(name) for name in shared] if names_left != names_right else slice(None)
+    figures = [name for name in sums_left if name in sums_right]
+    if not shared or not figures:
+        return
+    columns = []
+    for sums, at in ((sums_left, at_left), (sums_right, at_right)):
+        counts = np.stack([sums[name][1][at] for name in figures], axis=1)
+        columns.append((np.stack([sums[name][0][at] for name in figures], axis=1), counts))
+    # a cluster counts in a figure where both sides measured it
+    measured = (columns[0][1] > 0) & (columns[1][1] > 0)
+    columns = [(sums * measured, counts * measured) for sums, counts in columns]
+    values = [ratios(sums.sum(0), counts.sum(0)) for sums, counts in columns]
+    blocks = list(draws(len(shared), seed=seed, resamples=resamples))
+    drawn = [np.concatenate([ratios(block @ sums, block @ counts) for block in blocks]) for sums, counts in columns]
+    for index, name in enumerate(figures):
+        spread = drawn[1][:, index] - drawn[0][:, index]
+        clusters = int(measured[:, index].sum())
+        yield _difference(name, float(values[0][index]), float(values[1][index]), spread, clusters)
+    order = [figures.index(name) for name in ("A†", "A", "M†", "M")]
+    overall = [float(harmonic_score(*(side[at] for at in order))) for side in values]
+    spreads = [harmonic_score(*(side[:, at] for at in order)) for side in drawn]
+    yield _difference("S", overall[0], overall[1], spreads[1] - spreads[0], len(shared))
+
+
+def _difference(name: str, left: float, right: float, spread: Floats, clusters: int) -> Difference:
+    ends = interval(spread) if clusters > 1 else None
+    return Difference(
+        name=name,
+        left=None if np.isnan(left) else 100 * left,
+        right=None if np.isnan(right) else 100 * right,
+        difference=None if np.isnan(right - left) else 100 * (right - left),
+        low=100 * ends[0] if ends else None,
+        high=100 * ends[1] if ends else None,
+        clusters=clusters,
+    )
+
+
+def _tests(left: Side, right: Side) -> Iterator[McNemar]:
+    for protocol in Protocol:
+        answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
+        shared = [name for name in answers[0] if name in answers[1]]
+        if not shared:
+            continue
+        yield _test(protocol, "sample", [(answers[0][name], answers[1][name]) for name in shared])
+        members: dict[str, list[str]] = {}
+        for name in shared:
+            pair = left.pairs[name]
+            if pair is not None:
+                members.setdefault(pair, []).append(name)
+        whole = [names for names in members.values() if len(names) > 1]
+        if whole:
+            both = [tuple(all(side[name] for name in names) for side in answers) for names in whole]
+            yield _test(protocol, "pair", [(one, other) for one, other in both])
+
+
+def _test(protocol: Protocol, unit: str, outcomes: Sequence[tuple[bool, bool]]) -> McNemar:
+    ways: Mapping[tuple[bool, bool], int] = {
+        way: outcomes.count(way) for way in ((True, True), (True, False), (False, True), (False, False))
+    }
+    only_left, only_right = ways[True, False], ways[False, True]
+    return McNemar(
+        protocol, unit, ways[True, True], only_left, only_right, ways[False, False], mcnemar(only_left, only_right)
+    )
+
+
+def _flips(left: Side, right: Side) -> Iterator[Flip]:
+    for protocol in Protocol:
+        answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
+        for name, before in answers[0].items():
+            if name in answers[1] and answers[1][name] != before:
+                yield Flip(name, protocol, "answer", float(before), float(answers[1][name]))
+        found = left.ious.get(protocol, {}), right.ious.get(protocol, {})
+        for name, iou in found[0].items():
+            if name in found[1] and (iou > FOUND) != (found[1][name] > FOUND):
+                yield Flip(name, protocol, "mask", iou, found[1][name])

@@ -1,0 +1,140 @@
+"""Self-contained HTML pages: one file, no request to anywhere, and nothing in it runs that we did not write.
+
+Templates live in `templates/`: `base.html` is the frame, `macros.html` has the table and the run's particulars, the
+`.css` and `.js` files are put into the page. Model output reaches the page in two ways only: through Jinja2 with
+autoescape, or as JSON in a `<script type="application/json">` whose text scripts put on the page with `textContent`.
+The page's Content-Security-Policy allows no script and no style but those whose hashes it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pixcore.errors import DataError
+from pixcore.figures import table
+from pixcore.figures.rows import (
+    COLUMNS,
+    common_count,
+    count,
+    distinct_rows,
+    further_figures,
+    own_control,
+    ranking,
+    shown,
+)
+
+_BASE_STYLES = ("base.css",)
+_BASE_SCRIPTS = ("base.js",)
+
+
+def embed_json(data: Any) -> Markup:
+    """JSON for the inside of a script element.
+
+    ASCII alone, so that no U+2028 and no stray encoding matters, and without `<`, so that neither `</script>` nor
+    `<!--` can end or change the element. NaN and infinities, which JSON lacks, become null.
+    """
+    try:
+        text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_finite(data), allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def plain(data: Any) -> Any:
+    """Any mapping as JSON data: paths, dates and enums become text."""
+    return json.loads(json.dumps(_finite(data), default=str))
+
+
+def write_page(
+    path: Path,
+    template: str,
+    *,
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+    context: Mapping[str, Any],
+) -> None:
+    """Render a page that extends `base.html`, piece by piece, and put it in place at once when it is whole.
+
+    Args:
+        path: The file; its folder exists.
+        template: Name of the template in `templates/`.
+        styles: Names of further style sheets there.
+        scripts: Names of further scripts there, run in this order after `base.js`.
+        context: The template's variables. Generators are consumed while the page is written.
+
+    Raises:
+        DataError: The file can't be written.
+    """
+    css = "\n".join(_source(name) for name in (*_BASE_STYLES, *styles))
+    code = "\n".join(_source(name) for name in (*_BASE_SCRIPTS, *scripts))
+    frame = {"css": Markup(css), "code": Markup(code), "css_hash": _hash(css), "code_hash": _hash(code)}
+    rendered = _environment().get_template(template).generate(**context, **frame)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # a lone surrogate in a model's output has no UTF-8; the reference that replaces it shows as U+FFFD
+        with unfinished.open("w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
+            file.writelines(rendered)
+        unfinished.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"can't write {path}: {error.strerror}", hint="is the folder writable and the disk not full?"
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pixcore_report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embed"] = embed_json
+    environment.filters["value"] = table.value
+    environment.filters["interval"] = table.interval
+    environment.filters["count"] = count
+    environment.filters["sentence"] = lambda pair: table.sentence(*pair)
+    environment.globals.update(
+        COLUMNS=COLUMNS,
+        MEANING=dict(table.MEANING),
+        common_count=common_count,
+        distinct_rows=distinct_rows,
+        further_figures=further_figures,
+        own_control=own_control,
+        ranking=ranking,
+        shown=shown,
+    )
+    return environment
+
+
+def _source(name: str) -> str:
+    source, _, _ = PackageLoader("pixcore_report").get_source(_environment(), name)
+    return source
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return data

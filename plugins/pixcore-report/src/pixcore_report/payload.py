@@ -1,0 +1,372 @@
+"""One sample's results as compact JSON data, which the report's scripts draw.
+
+What is large is made small: images are scaled down to what a screen shows, masks are kept once each as COCO RLE at
+a display size, relevance maps as one byte a cell of their own grid. All figures are measured before, at full size.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+
+from pixcore import masks
+from pixcore.commands.scaling import fitted, mask_at
+from pixcore.errors import PixcoreError
+from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.scores import candidate_ious
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.masks import RLE
+from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Selection, Token, TokenGroup
+from pixcore_report.page import plain
+
+
+@dataclass(frozen=True)
+class Display:
+    """How large things are kept; all in pixels or cells.
+
+    Attributes:
+        image: The longer side of an image.
+        mask: The longer side of a mask.
+        map: The longer side of a relevance map that does not lie on one small grid of its own.
+        candidates: Whether every candidate is kept, or only the chosen masks.
+    """
+
+    image: int = 640
+    mask: int = 256
+    map: int = 36
+    candidates: bool = True
+
+
+def sample_payload(
+    result: SampleResult,
+    *,
+    controls: Collection[str] = (),
+    display: Display | None = None,
+) -> dict[str, Any]:
+    """Everything that a sample's card shows.
+
+    Args:
+        result: The sample under all its protocols.
+        controls: Rows whose selections refer to `ProtocolResult.controls`.
+        display: How large things are kept.
+
+    Returns:
+        JSON data; `templates/card.js` reads it.
+    """
+    display = display or Display()
+    sample = result.sample
+    data = _sample_data(sample, display)
+    size = (data["width"], data["height"])
+    pool = _MaskPool(size, display.mask)
+    data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
+    data["protocols"] = {
+        str(protocol): _protocol_data(one, sample, pool, size, set(controls), display)
+        for protocol, one in result.results.items()
+    }
+    data["mask_size"], data["masks"] = pool.shape, pool.counts
+    return data
+
+
+def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, Any]:
+    """What filters, sorting and the search read of a sample without opening its card."""
+    sample = result.sample
+    texts: list[str] = [sample.id, sample.question or "", sample.expression or "", sample.pair or "", *sample.options]
+    texts += sample.categories.values()
+    states = {}
+    for protocol, one in result.results.items():
+        texts += [one.error or "", one.response.text if one.response else ""]
+        texts += [candidate.group.phrase for candidate in one.candidates if candidate.group and not one.response]
+        states[str(protocol)] = {
+            "answer": answer_state(one),
+            "failed": has_failed(one),
+            "iou": [None if name not in one.scores else one.scores[name].iou for name in strategies],
+        }
+    return {
+        "id": sample.id,
+        "categories": dict(sample.categories),
+        "absent": sample.absent,
+        "text": "\n".join(text for text in texts if text),
+        "protocols": states,
+    }
+
+
+def has_failed(result: ProtocolResult) -> bool:
+    """Whether anything failed: the answer, its candidates, a strategy, the judge."""
+    judge = result.verdict is not None and result.verdict.error is not None
+    return result.error is not None or judge or any(one.outcome == "failed" for one in result.selections.values())
+
+
+def answer_state(result: ProtocolResult) -> str | None:
+    """Whether the answer was "right", "wrong" or "undecided" (counts as wrong); None where none was asked."""
+    if result.verdict is not None:
+        return {True: "right", False: "wrong", None: "undecided"}[result.verdict.correct]
+    for score in result.scores.values():
+        if score.correct is not None:
+            return "right" if score.correct else "wrong"
+    return None
+
+
+def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup | None]) -> list[tuple[str, list[int]]]:
+    """Cut a response's text into its tokens, each with the candidates that it belongs to.
+
+    Spans may overlap or run backwards, as they do under `published`; a character belongs to the last token that
+    claims it. Where a group names no tokens (predictions made elsewhere) its span of characters decides.
+
+    Returns:
+        Pieces of text that together are the whole text, with indices into `groups`.
+    """
+    owner: list[int] = [-1] * len(text)
+    for index, token in enumerate(tokens):
+        for place in range(max(token.start, 0), min(token.end, len(text))):
+            owner[place] = index
+    by_token: dict[int, list[int]] = {}
+    spans: list[tuple[int, TokenGroup]] = []
+    for index, group in enumerate(groups):
+        if group is None:
+            continue
+        known = [number for number in group.tokens if 0 <= number < len(tokens)]
+        for number in known:
+            by_token.setdefault(number, []).append(index)
+        if not known and group.start < group.end:
+            spans.append((index, group))
+    edges = {0, *(edge for _, group in spans for edge in (group.start, group.end))}
+    cuts = [place for place in range(len(text)) if place in edges or owner[place] != owner[place - 1]]
+    return [
+        (text[start:end], by_token.get(owner[start], []) + [i for i, one in spans if one.start <= start < one.end])
+        for start, end in pairwise([*cuts, len(text)])
+    ]
+
+
+def quantise(values: NDArray[np.float32]) -> str:
+    """Relevance as one byte a cell between its own smallest and largest value, in base64."""
+    finite = np.where(np.isfinite(values), values, 0.0).astype(np.float64)
+    low, high = float(finite.min()), float(finite.max())
+    scaled = (finite - low) / (high - low) if high > low else np.zeros_like(finite)
+    return base64.b64encode(np.round(scaled * 255).astype(np.uint8).tobytes()).decode()
+
+
+def data_uri(image: Image, longest: int) -> str:
+    """An image as a data URI, no side longer than `longest` pixels."""
+    pixels = image.pil()
+    pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    if max(pixels.size) <= 128:  # a WebP of so few pixels takes ten times as long and saves two kilobytes
+        kind = "jpeg"
+        pixels.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
+    else:
+        kind = "webp"
+        pixels.save(buffer, "WEBP", quality=82, method=1)  # a slower search saves a hundredth
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _sample_data(sample: Sample, display: Display) -> dict[str, Any]:
+    trouble = None
+    try:
+        image: str | None = data_uri(sample.image, display.image)
+        width, height = sample.image.size
+    except PixcoreError as error:
+        image, trouble = None, error.message
+        width, height = masks.size_of(sample.mask) if sample.mask else (1, 1)
+    return {
+        "id": sample.id,
+        "image": image,
+        "image_error": trouble,
+        "width": width,
+        "height": height,
+        "question": sample.question,
+        "options": list(sample.options),
+        "answer": sample.answer,
+        "expression": sample.expression,
+        "absent": sample.absent,
+        "pair": sample.pair,
+        "categories": dict(sample.categories),
+        "extra": plain(sample.extra),
+    }
+
+
+def _protocol_data(
+    result: ProtocolResult,
+    sample: Sample,
+    pool: _MaskPool,
+    size: tuple[int, int],
+    controls: set[str],
+    display: Display,
+) -> dict[str, Any]:
+    response = result.response
+    candidates = result.candidates or _own_candidates(response)
+    kept = candidates if display.candidates else ()
+    ious: Sequence[NDArray[np.float64]] | None = result.ious
+    if ious is None and sample.mask is not None:
+        ious = candidate_ious(sample, candidates)
+    maps = _Maps.of(response, size, display.map) if kept else None
+    verdict = result.verdict
+    return {
+        "prompt": result.prompt,
+        "error": result.error,
+        "answer": answer_state(result),
+        "verdict": None if verdict is None else verdict.error or verdict.reason,
+        "pieces": text_pieces(response.text, response.tokens, [c.group for c in kept]) if response else None,
+        "grid": None if maps is None else [maps.grid.rows, maps.grid.cols, *maps.grid.box],
+        "candidates": [
+            {
+                "phrase": _phrase(candidate, index),
+                "merged": list(candidate.merged),
+                "point": _point_data(candidate.point),
+                "masks": [pool.add(rle) for rle in candidate.masks],
+                "scores": list(candidate.scores),
+                "ious": None if ious is None else np.round(ious[index], 4).tolist(),
+                "similarity": candidate.similarity,
+                "map": maps.of_candidate(candidate) if maps else None,
+            }
+            for index, candidate in enumerate(kept)
+        ],
+        "picks": _picks(result, sample, candidates, pool, controls),
+    }
+
+
+def _picks(
+    result: ProtocolResult, sample: Sample, candidates: Sequence[Candidate], pool: _MaskPool, controls: set[str]
+) -> dict[str, Any]:
+    picks: dict[str, Any] = {}
+    for name, selection in result.selections.items():
+        control = name in controls
+        score = result.scores.get(name)
+        picks[name] = {
+            "outcome": selection.outcome,
+            "candidate": None if control else selection.candidate,
+            "mask": None,
+            "iou": None if score is None else score.iou,
+            "reason": selection.reason,
+            "score": selection.score,
+            "details": plain(selection.details),
+        } | _chosen(selection, result.controls if control else candidates, pool)
+    response = result.response
+    for name, score in result.scores.items():
+        if name not in picks and response is not None and response.mask is not None:
+            drawn = masks.area(response.mask) > 0
+            picks[name] = {
+                "outcome": "chosen" if drawn else "nothing",
+                "candidate": None,
+                "mask": pool.add(response.mask) if drawn else None,
+                "phrase": "the model's own mask",
+                "point": None,
+                "iou": score.iou,
+                "reason": "" if drawn else "the model segmented nothing",
+                "score": None,
+                "details": {},
+            }
+    return picks
+
+
+def _chosen(selection: Selection, candidates: Sequence[Candidate], pool: _MaskPool) -> dict[str, Any]:
+    index, mask = selection.candidate, selection.mask
+    if selection.outcome != "chosen" or index is None or mask is None or not 0 <= index < len(candidates):
+        return {}
+    candidate = candidates[index]
+    if not 0 <= mask < len(candidate.masks):
+        return {}
+    return {
+        "mask": pool.add(candidate.masks[mask]),
+        "phrase": _phrase(candidate, index),
+        "point": _point_data(candidate.point),
+    }
+
+
+def _own_candidates(response: Response | None) -> tuple[Candidate, ...]:
+    """The masks that a pixel-level MLLM gave with its text, as candidates to look at."""
+    if response is None:
+        return ()
+    found = []
+    for index, rle in enumerate(response.masks):
+        group = None
+        if index < len(response.mask_spans):
+            start, end = response.mask_spans[index]
+            group = TokenGroup((), response.text[start:end], start, end)
+        found.append(Candidate(group, None, (rle,), ()))
+    return tuple(found)
+
+
+def _phrase(candidate: Candidate, index: int) -> str:
+    if candidate.group is not None and candidate.group.phrase.strip():
+        return candidate.group.phrase
+    return f"candidate {index + 1}"
+
+
+def _point_data(prompt: PointPrompt | None) -> dict[str, Any] | None:
+    if prompt is None:
+        return None
+    points = [
+        [round(float(x), 2), round(float(y), 2), int(label)]
+        for (x, y), label in zip(prompt.points, prompt.labels, strict=True)
+    ]
+    return {"at": points, "box": None if prompt.box is None else [round(float(v), 2) for v in prompt.box]}
+
+
+@dataclass
+class _MaskPool:
+    """The masks of one sample, each kept once, scaled down to `longest` pixels for display."""
+
+    size: tuple[int, int]
+    longest: int
+    counts: list[str] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(width, height) at which masks are kept."""
+        return fitted(self.size, self.longest)
+
+    def add(self, rle: RLE) -> int:
+        """Index of a mask in `counts`."""
+        key = rle["counts"]
+        if key not in self._places:
+            self._places[key] = len(self.counts)
+            self.counts.append(self._scaled(rle)["counts"])
+        return self._places[key]
+
+    def _scaled(self, rle: RLE) -> RLE:
+        if masks.size_of(rle) == self.shape:
+            return rle
+        return masks.encode(mask_at(masks.decode(rle), self.shape))
+
+
+@dataclass
+class _Maps:
+    """How candidates' relevance maps are shown: on one grid that is small enough to embed."""
+
+    layout: VisualLayout
+    grid: VisualGrid
+    resampled: bool
+
+    @classmethod
+    def of(cls, response: Response | None, size: tuple[int, int], longest: int) -> _Maps | None:
+        if response is None or response.layout is None:
+            return None
+        layout = response.layout
+        if len(layout.grids) == 1 and layout.grids[0].cells <= longest**2:
+            return cls(layout, layout.grids[0], resampled=False)
+        # several tiles, or one large grid: what they show of the image, on one grid over the image
+        cols, rows = fitted(size, longest)
+        across, down = cols / size[0], rows / size[1]
+        grids = tuple(
+            replace(grid, box=(grid.box[0] * across, grid.box[1] * down, grid.box[2] * across, grid.box[3] * down))
+            for grid in layout.grids
+        )
+        small = VisualLayout(grids, layout.grid_of, layout.cell_of)
+        return cls(small, VisualGrid.stretched(rows, cols, size), resampled=True)
+
+    def of_candidate(self, candidate: Candidate) -> str | None:
+        """A candidate's map; None where it has none."""
+        if candidate.map is None:
+            return None
+        if self.resampled:
+            return quantise(self.layout.to_image(candidate.map, (self.grid.cols, self.grid.rows)))
+        return quantise(self.layout.cell_values(candidate.map)[0])

@@ -1,0 +1,154 @@
+"""`report.html`: what a run found, in one file that opens from disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from pixcore.errors import DataError
+from pixcore.figures import table
+from pixcore.figures.results import ProtocolResult, Row, SampleResult, Summary
+from pixcore.figures.rows import shown
+from pixcore.figures.scores import RowSpec
+from pixcore_report.page import embed_json, plain, write_page
+from pixcore_report.payload import Display, sample_index, sample_payload
+
+GROUNDED = 0.5
+"""IoU from which the report's filter calls a sample grounded."""
+
+_BUDGET = 96 * 2**20
+
+
+class Report:
+    """Takes in a run's results as they stream by, and writes the page that shows them.
+
+    What a card shows is made at once and spooled to a temporary file: memory holds the index alone, and a run's records
+    are read once for all that is written of them.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[RowSpec | Row],
+        *,
+        display: Display | None = None,
+        budget: int = _BUDGET,
+    ) -> None:
+        """An empty report.
+
+        Args:
+            rows: The table's rows.
+            display: How large images, masks and maps are kept.
+            budget: Bytes; once the samples' data exceed it, the samples that follow keep their texts, images and chosen
+                masks but not all their candidates, and the report says so.
+        """
+        lines = shown(tuple(rows))
+        self._rows = [{"name": row.name, "upper_bound": row.uses_ground_truth, "control": row.control} for row in lines]
+        self._names = [str(row["name"]) for row in self._rows]
+        self._controls = {str(row["name"]) for row in self._rows if row["control"]}
+        self._display, self._budget = display or Display(), budget
+        self._entries: list[dict[str, Any]] = []
+        self._reduced = self._spent = 0
+        self._spool = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed with the report)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # closing writes what is left, which nobody reads any more
+            self._spool.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"can't write the report's samples to {tempfile.gettempdir()}: {error.strerror}",
+                hint="free some space there, or set TMPDIR",
+            ) from error
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample; samples are shown in the order in which they come.
+
+        Raises:
+            DataError: The temporary file is full.
+        """
+        whole = self._spent < self._budget
+        self._reduced += not whole
+        display = self._display if whole else replace(self._display, candidates=False)
+        outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.results.items()}
+        result = SampleResult(result.sample, outcomes)
+        payload = sample_payload(result, controls=self._controls, display=display)
+        text = embed_json(payload)
+        self._spent += len(text)
+        with self._explained():
+            self._spool.write(text + "\n")
+        self._entries.append(sample_index(result, self._names))
+
+    def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
+        """A result without the choices of rows that the table has no line for."""
+        kept = {name: choice for name, choice in outcome.selections.items() if name in self._names}
+        return replace(outcome, selections=kept)
+
+    def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any]) -> Path:
+        """Write the page.
+
+        Args:
+            path: The HTML file; an existing one is replaced once the new one is whole.
+            summary: The table.
+            run: What `run.json` holds. Every entry is shown; "config" and "versions" have places of their own.
+
+        Returns:
+            The path.
+
+        Raises:
+            DataError: The file can't be written.
+        """
+        target = Path(path)
+        with self._explained():
+            self._spool.seek(0)
+        write_page(
+            target,
+            "report.html",
+            styles=("card.css", "report.css"),
+            scripts=("pixels.js", "card.js", "report.js"),
+            context={
+                "title": f"{summary.model} on {summary.benchmark}",
+                "summary": summary,
+                "footnotes": table.footnotes(summary),
+                "failures": table.failures(summary),
+                "particulars": particulars(run),
+                "samples": (Markup(line.rstrip("\n")) for line in self._spool),
+                "index": {
+                    "rows": self._rows,
+                    "samples": self._entries,
+                    "reduced": self._reduced,
+                    "grounded": GROUNDED,
+                },
+            },
+        )
+        return target
+
+
+def particulars(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What was run, sorted for reading.
+
+    Returns:
+        "facts": names and single values; "blocks": names and YAML text of everything that has parts.
+    """
+    data = plain(run)
+    facts, blocks = {}, {}
+    for name, value in data.items():
+        if isinstance(value, (dict, list)):
+            if value:
+                blocks[name] = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100).rstrip()
+        elif value is not None:
+            facts[name] = value
+    return {"facts": facts, "blocks": blocks}

@@ -1,0 +1,1 @@
+"""Native ports against what the published code gave."""
