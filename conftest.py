@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.workplace import Workplace
 
 settings.register_profile("no deadlines", deadline=None)
 settings.load_profile("no deadlines")
@@ -28,3 +31,17 @@ def browser() -> Iterator[Any]:
         running = playwright.chromium.launch(executable_path=chromium, args=options)
         yield running
         running.close()
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the benchmarks' annotations and published numbers, beside the project."""
+    folder = Path(__file__).parents[1] / "shared"
+    if not folder.is_dir():
+        pytest.skip("the shared folder with annotations and goldens is absent")
+    return folder

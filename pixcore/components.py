@@ -32,22 +32,22 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.services import Expense, Purse
+from pixcore.services import Expense, Spending
 
 
 class Config(BaseModel):
     """Base of every component's config: unknown keys are errors, values never change.
 
     Attributes:
-        incidental: Fields that change how a component works and never what it records (a timeout, where a key is
+        not_in_key: Fields that change how a component works and never what it records (a timeout, where a key is
             found): they are no part of the records' key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    incidental: ClassVar[frozenset[str]] = frozenset()
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """Look for what the component needs from outside before a run begins, so that nothing is computed in vain.
 
         Raises:
@@ -92,7 +92,7 @@ class Context:
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
         recall: Answers from the store what a paid service said before to the same key, or None.
         remember: Keeps what a paid service said under a key, at once.
-        purse: The run's prices and its budget; None: no limit, and nothing is counted.
+        spending: The run's prices and its budget; None: no limit, and nothing is counted.
     """
 
     fidelity: Fidelity = Fidelity.CORRECTED
@@ -100,7 +100,7 @@ class Context:
     model: Callable[[], ModelAdapter[Any]] | None = field(default=None, repr=False)
     recall: Callable[[str], Any] | None = field(default=None, repr=False)
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
-    purse: Purse | None = field(default=None, repr=False)
+    spending: Spending | None = field(default=None, repr=False)
 
     @property
     def published(self) -> bool:
@@ -368,7 +368,7 @@ class SelectionStrategy(Component[ConfigT]):
             except Exception as error:  # a failed sample must not cost its neighbours
                 yield error
 
-    def expect(self, sample: Sample, masks: int) -> Expense:
+    def expected_cost(self, sample: Sample, masks: int) -> Expense:
         """What choosing among so many masks will cost; asked only of a strategy that asks a service."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
 
@@ -418,6 +418,6 @@ class Judge(Component[ConfigT]):
             except Exception as error:  # a failed sample must not cost its neighbours
                 yield error
 
-    def expect(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
+    def expected_cost(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
         """What grading an answer will cost; asked only of a judge that asks a service."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")

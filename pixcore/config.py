@@ -152,7 +152,7 @@ NULLABLE = frozenset({"benchmark", "extractor", "masks", "control"})
 
 
 @dataclass(frozen=True)
-class Part:
+class ChosenComponent:
     """A component of a run, resolved: who offers it, and its validated config."""
 
     registration: Registration
@@ -169,7 +169,7 @@ class Part:
         return {
             "kind": self.registration.kind.value,
             "name": self.name,
-            "config": self.config.model_dump(mode="json", exclude=set(self.config.incidental)),
+            "config": self.config.model_dump(mode="json", exclude=set(self.config.not_in_key)),
             "distribution": self.registration.distribution,
             "version": self.registration.version,
             "foundations": foundations(self.registration.distribution),
@@ -186,18 +186,18 @@ class ResolvedRun:
     """A config whose every section has been looked up and validated."""
 
     config: RunConfig
-    benchmark: Part | None
-    model: Part
-    extractor: Part | None
-    transforms: tuple[Part, ...]
-    grouper: Part
-    points: Part
-    masks: Part | None
-    selections: tuple[Part, ...]
-    control_points: Part | None
-    control_selection: Part | None
-    judge: Part
-    letter_judge: Part
+    benchmark: ChosenComponent | None
+    model: ChosenComponent
+    extractor: ChosenComponent | None
+    transforms: tuple[ChosenComponent, ...]
+    grouper: ChosenComponent
+    points: ChosenComponent
+    masks: ChosenComponent | None
+    selections: tuple[ChosenComponent, ...]
+    control_points: ChosenComponent | None
+    control_selection: ChosenComponent | None
+    judge: ChosenComponent
+    letter_judge: ChosenComponent
 
     def document(self) -> dict[str, Any]:
         """The resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
@@ -212,7 +212,7 @@ class ResolvedRun:
         return config
 
 
-def _spelt(part: Part) -> dict[str, Any]:
+def _spelt(part: ChosenComponent) -> dict[str, Any]:
     label = {"label": part.label} if part.label is not None else {}
     return {"name": part.name, **label, **part.config.model_dump(mode="json")}
 
@@ -386,7 +386,7 @@ def _name(section: Any) -> str:
     return str(section.get("name")) if isinstance(section, Mapping) else str(section)
 
 
-def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple[Part, ...]:
+def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple[ChosenComponent, ...]:
     parts = tuple(_part(registry, kind, section, f"{kind.value}.{i}") for i, section in enumerate(sections))
     names = row_names(parts)
     if len(set(names)) != len(names):
@@ -394,7 +394,7 @@ def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple
     return parts
 
 
-def row_names(parts: Sequence[Part]) -> list[str]:
+def row_names(parts: Sequence[ChosenComponent]) -> list[str]:
     """A name for each part of a list: its label or name, with what differs from the defaults where two share it."""
     names = [part.label or part.name for part in parts]
     result = []
@@ -408,12 +408,12 @@ def row_names(parts: Sequence[Part]) -> list[str]:
     return result
 
 
-def _part(registry: Registry, kind: Kind, section: Section, where: str) -> Part:
+def _part(registry: Registry, kind: Kind, section: Section, where: str) -> ChosenComponent:
     try:
         registration = registry.get(kind, section.name)
     except PluginError as error:
         raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
-    return Part(registration, component_config(registration, section.options, where), section.label)
+    return ChosenComponent(registration, component_config(registration, section.options, where), section.label)
 
 
 def component_config(registration: Registration, options: Mapping[str, Any], where: str) -> Config:

@@ -74,3 +74,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     listing = f"allowed: {', '.join(names[:_LISTED])}{more}" if names else "none is installed"
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}? {listing}" if close else listing
+
+
+def describe(error: Exception) -> str:
+    """One line about an error."""
+    if isinstance(error, PixcoreError):
+        return str(error)
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__

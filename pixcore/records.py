@@ -370,7 +370,7 @@ class Selection:
         return cls("failed", reason=error)
 
     @property
-    def answers(self) -> bool:
+    def gives_mask(self) -> bool:
         """Whether it stands for a mask, be it the empty one."""
         return self.outcome in ("chosen", "absent")
 
@@ -418,3 +418,41 @@ class Score:
     best_iou: float | None = None
     predicted_area: int | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ProtocolResult:
+    """One sample under one protocol.
+
+    Attributes:
+        protocol: The probing.
+        prompt: What was asked.
+        response: What was said; None if the sample failed before.
+        candidates: What strategies chose from; empty for a pixel-level MLLM.
+        controls: The matched control's candidates: the same groups with random points.
+        selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
+        scores: By row name.
+        verdict: The judge's word, where an answer was asked.
+        error: What failed before anything could be chosen, in one line: the sample then fails in every row.
+        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
+            measured them.
+    """
+
+    protocol: Protocol
+    prompt: str
+    response: Response | None = None
+    candidates: tuple[Candidate, ...] = ()
+    controls: tuple[Candidate, ...] = ()
+    selections: Mapping[str, Selection] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    error: str | None = None
+    ious: tuple[NDArray[np.float64], ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SampleResult:
+    """One sample under all protocols of a run."""
+
+    sample: Sample
+    by_probing: Mapping[Protocol, ProtocolResult]

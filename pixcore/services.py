@@ -103,7 +103,7 @@ class Budget(BaseModel):
         return {"usd": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-class Purse:
+class Spending:
     """A run's prices, its budget, and the ledger of what was spent. Safe to use from several threads.
 
     Args:

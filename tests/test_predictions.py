@@ -11,8 +11,8 @@ import pytest
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.evaluation import evaluate
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import OWN_MASKS, RowSpec, score_sample
+from pixcore.figures.rows import OWN_MASKS, RowSpec
+from pixcore.figures.scores import score_sample
 from pixcore.predictions.file import PredictionsFile
 from pixcore.predictions.format import prediction_line
 from pixcore.records import (
@@ -21,8 +21,10 @@ from pixcore.records import (
     Image,
     PointPrompt,
     Protocol,
+    ProtocolResult,
     Response,
     Sample,
+    SampleResult,
     Selection,
     Token,
     TokenGroup,
@@ -119,7 +121,7 @@ def test_every_bad_line_is_named(case: str, path: Path) -> None:
 
 def test_a_failed_line_may_have_spans_and_no_text(path: Path) -> None:
     failed = {"sample_id": "1", "protocol": "segment", "error": "it failed", "token_spans": [[0, 2]]}
-    result = opened(path, GOOD, failed)[1].results[Protocol.SEGMENT]
+    result = opened(path, GOOD, failed)[1].by_probing[Protocol.SEGMENT]
     assert result.error == "it failed"
 
 
@@ -142,8 +144,8 @@ def test_a_file_that_is_not_there(path: Path) -> None:
 
 def test_a_sample_without_prediction_is_a_failure_is_left_out_or_an_error(path: Path) -> None:
     failed = opened(path, GOOD)
-    assert [one.results[Protocol.SEGMENT].error for one in failed] == [None, *["no prediction"] * 5]
-    assert failed[1].results[Protocol.SEGMENT].scores[OWN_MASKS].iou == 0
+    assert [one.by_probing[Protocol.SEGMENT].error for one in failed] == [None, *["no prediction"] * 5]
+    assert failed[1].by_probing[Protocol.SEGMENT].scores[OWN_MASKS].iou == 0
     assert [one.sample.id for one in opened(path, GOOD, missing="skip")] == ["0"]
     with pytest.raises(DataError, match=r"no line for sample 1 \(segment\)"):
         opened(path, GOOD, missing="error")
@@ -151,7 +153,7 @@ def test_a_sample_without_prediction_is_a_failure_is_left_out_or_an_error(path: 
 
 def test_null_is_the_empty_mask(path: Path) -> None:
     results = opened(path, {**GOOD, "sample_id": "2", "mask": None}, missing="skip")
-    assert results[0].results[Protocol.SEGMENT].scores[OWN_MASKS].iou == 1.0
+    assert results[0].by_probing[Protocol.SEGMENT].scores[OWN_MASKS].iou == 1.0
 
 
 def test_a_choice_stands_and_the_rest_is_selected(path: Path) -> None:
@@ -160,9 +162,9 @@ def test_a_choice_stands_and_the_rest_is_selected(path: Path) -> None:
     chosen = {**MANY, "candidates": candidates, "choice": {"candidate": 0, "mask": 0}}
     undecided = {**MANY, "candidates": [{"masks": [full, masks.encode(truth(1))]}], "sample_id": "1"}
     first, second = opened(path, chosen, undecided, select=["oracle"], missing="skip")
-    assert first.results[Protocol.SEGMENT].scores["oracle"].iou == 1.0
-    assert first.results[Protocol.SEGMENT].scores["choice"].iou == pytest.approx(truth(0).mean())
-    assert second.results[Protocol.SEGMENT].scores["choice"].iou == 1.0
+    assert first.by_probing[Protocol.SEGMENT].scores["oracle"].iou == 1.0
+    assert first.by_probing[Protocol.SEGMENT].scores["choice"].iou == pytest.approx(truth(0).mean())
+    assert second.by_probing[Protocol.SEGMENT].scores["choice"].iou == 1.0
 
 
 def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
@@ -210,14 +212,14 @@ ROWS = (
 @pytest.mark.parametrize("fidelity", Fidelity)
 def test_a_runs_own_predictions_give_its_own_figures(path: Path, fidelity: Fidelity) -> None:
     results = list(run_results(np.random.default_rng(7)))
-    lines = [prediction_line(one.sample, outcome, ROWS) for one in results for outcome in one.results.values()]
+    lines = [prediction_line(one.sample, outcome, ROWS) for one in results for outcome in one.by_probing.values()]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     file = PredictionsFile(path, lambda: SAMPLES, fidelity=fidelity)
     assert file.rows == ROWS
     again = list(file)
     for before, after in zip(results, again, strict=True):
-        for protocol, outcome in before.results.items():
-            assert after.results[protocol].scores == outcome.scores
+        for protocol, outcome in before.by_probing.items():
+            assert after.by_probing[protocol].scores == outcome.scores
     before, after = (
         evaluate(found, ROWS, benchmark="b", model="m", fidelity=fidelity).document() for found in (results, again)
     )
@@ -226,10 +228,10 @@ def test_a_runs_own_predictions_give_its_own_figures(path: Path, fidelity: Fidel
 
 def test_a_line_holds_what_the_format_says(path: Path) -> None:
     result = next(run_results(np.random.default_rng(8)))
-    line = prediction_line(result.sample, result.results[Protocol.SEGMENT], ROWS)
+    line = prediction_line(result.sample, result.by_probing[Protocol.SEGMENT], ROWS)
     assert {"sample_id", "protocol", "text", "prompt", "candidates", "choices", "control"} <= line.keys()
     assert line["upper_bounds"] == ["oracle", "random points, oracle pick"]
     assert set(line["control"]["choices"]) == {"random points, oracle pick"}
-    letter = prediction_line(result.sample, result.results[Protocol.LETTER], ROWS)
+    letter = prediction_line(result.sample, result.by_probing[Protocol.LETTER], ROWS)
     assert "candidates" not in letter
     json.loads(json.dumps(line, allow_nan=False))

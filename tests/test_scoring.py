@@ -12,11 +12,22 @@ from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.evaluation import evaluate
 from pixcore.figures.intervals import draws, interval, resampled_ratios
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import OWN_MASKS, RowSpec, candidate_ious, score_protocol, score_result, score_sample
+from pixcore.figures.rows import OWN_MASKS, RowSpec
+from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample
 from pixcore.figures.summary import harmonic_score
 from pixcore.masks import EmptyMaskPolicy
-from pixcore.records import Candidate, Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
+from pixcore.records import (
+    Candidate,
+    Fidelity,
+    Image,
+    Protocol,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Selection,
+    Verdict,
+)
 
 SIZE = (12, 8)
 NO_IMAGE = Image(lambda: b"", "none", SIZE)
@@ -112,10 +123,10 @@ def random_results(rng: np.random.Generator, pairs: int, rows: Sequence[RowSpec]
 
 def decoded_iou(result: SampleResult, protocol: Protocol) -> float:
     truth = masks.decode(result.sample.mask)  # type: ignore[arg-type]
-    chosen = result.results[protocol].selections["oracle"]
+    chosen = result.by_probing[protocol].selections["oracle"]
     if chosen.outcome == "absent":
         return plain_iou(np.zeros_like(truth), truth)
-    return plain_iou(masks.decode(result.results[protocol].candidates[chosen.candidate].masks[chosen.mask]), truth)
+    return plain_iou(masks.decode(result.by_probing[protocol].candidates[chosen.candidate].masks[chosen.mask]), truth)
 
 
 def test_the_table_is_plain_arithmetic() -> None:
@@ -124,7 +135,7 @@ def test_the_table_is_plain_arithmetic() -> None:
         summary = evaluate(results, [ORACLE], benchmark="b", model="m", fidelity=fidelity).summary
         figures = summary.rows[0].figures
         for name, protocol in {"A†": Protocol.QUESTION, "A": Protocol.LETTER}.items():
-            right = np.array([result.results[protocol].verdict.correct for result in results])  # type: ignore[union-attr]
+            right = np.array([result.by_probing[protocol].verdict.correct for result in results])  # type: ignore[union-attr]
             assert figures[name].value == pytest.approx(100 * right.reshape(-1, 2).all(1).mean())
             assert figures[f"{name} per sample"].value == pytest.approx(100 * right.mean())
             assert (figures[name].n, figures[f"{name} per sample"].n) == (30, 60)
@@ -147,7 +158,7 @@ def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:
     ious = []
     for result in results:
         truth = masks.decode(result.sample.mask)  # type: ignore[arg-type]
-        outcome = result.results[Protocol.SEGMENT]
+        outcome = result.by_probing[Protocol.SEGMENT]
         chosen = outcome.selections["oracle"]
         empty = chosen.outcome == "absent"
         guess = np.zeros_like(truth) if empty else masks.decode(outcome.candidates[chosen.candidate].masks[1])

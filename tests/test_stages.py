@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pixcore.components import Context
-from pixcore.config import Part
+from pixcore.config import ChosenComponent
 from pixcore.records import Image, Protocol, Request, Sample
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
@@ -21,7 +21,7 @@ class Numbers(Stage):
     revision = 1
 
     @property
-    def parts(self) -> Sequence[Part]:
+    def parts(self) -> Sequence[ChosenComponent]:
         return []
 
     def ingredients(self) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.errors import ConfigError, DataError, StoreError
-from pixcore.figures.results import ProtocolResult
 from pixcore.masks import RLE, area
 from pixcore.pictures import ground_picture
 from pixcore.plugins import Kind, registry
-from pixcore.records import Candidate, Image, Sample, Selection
+from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
 from pixcore.runs.plan import Run, sees_truth
 from pixcore.runs.progress import monitor_for
 
@@ -64,7 +63,7 @@ def ground(
         for stage in job.stages():
             opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
         job.execute(monitor_for(Console(stderr=True, quiet=not Console(stderr=True).is_terminal)))
-        (result,) = next(iter(job.results())).results.values()
+        (result,) = next(iter(job.results())).by_probing.values()
     strategy = next(iter(result.selections), "")
     target = output or image.with_name(f"{image.stem}-grounded.png")
     _draw(picture, expression, result, strategy, target)

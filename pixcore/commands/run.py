@@ -8,11 +8,12 @@ import click
 from rich.console import Console
 
 from pixcore import config as configs
+from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.runs import results
 from pixcore.runs.drift import DRIFT, Drift
 from pixcore.runs.estimate import estimate, table
-from pixcore.runs.folder import prepare, write_json
+from pixcore.runs.folder import prepare
 from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import monitor_for
 
@@ -52,7 +53,7 @@ def run(
     prepare(resolved.config.output)
     scope = Scope(limit, samples, shard)
     drift = Drift() if fresh_judge else None
-    job = Run(resolved, scope, witness=drift)
+    job = Run(resolved, scope, on_record=drift)
     if estimating:
         _show_estimate(job)
         return 0
@@ -77,7 +78,7 @@ def _show_estimate(job: Run) -> None:
     if not lines:
         console.print("This run asks no service.")
         return
-    console.print(table(lines, job.purse.spent))
+    console.print(table(lines, job.spending.spent))
     budget = job.resolved.config.budget
     if budget is not None:
         limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from pixcore.figures.evaluation import evaluate
 from pixcore.figures.evaluation_table import EvaluationTable
+from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.predictions.file import Missing
 from pixcore.predictions.source import notes, open_source
 from pixcore.records import Fidelity
-from pixcore.runs.folder import write_json
 
 
 @click.command()

@@ -14,10 +14,10 @@ from typing import Any
 
 from pixcore import masks
 from pixcore.figures.intervals import RESAMPLES
-from pixcore.figures.results import ProtocolResult, SampleResult, Summary
-from pixcore.figures.scores import RowSpec, is_correct
+from pixcore.figures.rows import RowSpec, Summary
+from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
-from pixcore.records import Fidelity, Protocol, Sample, Selection
+from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Selection
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
 """In the order of the released script's four numbers (the comment in it names the first two the wrong way round)."""
@@ -131,7 +131,7 @@ class Evaluator:
         self._tally.add(result)
         sample = result.sample
         unit = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
-        for protocol, outcome in result.results.items():
+        for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
                 _and(self._answered.setdefault(protocol, {}), unit, right)
@@ -194,7 +194,7 @@ def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fideli
     if not sample.absent:
         return score.iou > 0.5
     chosen = outcome.selections.get(row)
-    if outcome.error is not None or (chosen is not None and not chosen.answers):
+    if outcome.error is not None or (chosen is not None and not chosen.gives_mask):
         return False
     width, height = masks.size_of(sample.mask)
     covered = score.predicted_area or 0

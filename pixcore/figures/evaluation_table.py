@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pixcore.figures.evaluation import BINS, Evaluation
-from pixcore.figures.results import Row
+from pixcore.figures.rows import Row
 from pixcore.figures.table import RowName, SummaryTable, bare_table, name_column
 
 SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")

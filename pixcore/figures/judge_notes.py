@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixcore.figures.results import SampleResult
+from pixcore.records import SampleResult
 
 
 @dataclass
@@ -25,7 +25,7 @@ class JudgingNotes:
 
     def add(self, result: SampleResult) -> None:
         """Take one sample's selections into account."""
-        for outcome in result.results.values():
+        for outcome in result.by_probing.values():
             for name, selection in outcome.selections.items():
                 if "flip_rate" not in selection.details and "unread" not in selection.details:
                     continue

@@ -3,16 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from pixcore.errors import DataError
-from pixcore.figures.results import Figure, Row, Summary
-from pixcore.figures.scores import RowSpec, control_row
 
 COLUMNS = ("A†", "A", "M†", "M", "S")
 """The columns of the paper's Table 1, in its order."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a table with its uncertainty.
+
+    Attributes:
+        value: In percent, or None where nothing was measured.
+        low: Lower end of the 95 % interval (bootstrap over pairs); None where it is not defined.
+        high: Upper end.
+        n: Number of samples, or of pairs where `per_pair`.
+        per_pair: Whether it counts pairs.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    per_pair: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a selection strategy, a model's own masks, or a control.
+
+    Attributes:
+        name: The strategy's name in the config, "own masks" for a pixel-level MLLM.
+        figures: By column: "A†", "A", "M†", "M", "S"; further ones by their own names ("A† per sample", …).
+        uses_ground_truth: An upper bound.
+        control: A matched control: random points, as many candidates as the run's own.
+        candidates: Mean number of candidates per scored sample, under `segment`, or `question` where that is missing.
+        masks: Mean number of their masks.
+        oracle_gap: mIoU of the oracle on the same candidates minus this row's, in percent points; None if unknown.
+    """
+
+    name: str
+    figures: Mapping[str, Figure]
+    uses_ground_truth: bool = False
+    control: bool = False
+    candidates: float | None = None
+    masks: float | None = None
+    oracle_gap: float | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All figures of a run, as `summary.json` holds them.
+
+    Attributes:
+        benchmark: Its name.
+        model: The model adapter's name; "predictions" where they were made elsewhere.
+        fidelity: "published" or "corrected".
+        samples: Number of samples.
+        failed: How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict.
+        rows: The table.
+        breakdowns: For each category ("pattern", …) and each of its values the rows over those samples alone.
+        notes: Lines that a reader has to know: what was left out, which policy applied.
+    """
+
+    benchmark: str
+    model: str
+    fidelity: str
+    samples: int
+    failed: int
+    rows: tuple[Row, ...]
+    breakdowns: Mapping[str, Mapping[str, tuple[Row, ...]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+OWN_MASKS = "own masks"
+"""The row of a pixel-level MLLM's own masks."""
+
+ANSWERS_ALONE = "answers"
+"""The row of a run that measures answers and no masks."""
+
+
+def control_row(points: str, strategy: str) -> str:
+    """What a strategy's matched control is called: the row in which it picks among candidates from other points."""
+    return f"{points} points, {strategy} pick"
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """What one row of the table shows.
+
+    Attributes:
+        name: The selection's name in `ProtocolResult.selections`, or `OWN_MASKS`.
+        uses_ground_truth: An upper bound.
+        control: It chooses among `ProtocolResult.controls`.
+        own_masks: A pixel-level MLLM's own mask.
+    """
+
+    name: str
+    uses_ground_truth: bool = False
+    control: bool = False
+    own_masks: bool = False
+
 
 _ADAPTER = TypeAdapter(Summary)
 

@@ -7,43 +7,15 @@ All IoUs come from run lengths (`pixcore.masks.iou`): no mask is decoded. What a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import masks
-from pixcore.figures.results import ProtocolResult, SampleResult
+from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE, EmptyMaskPolicy
-from pixcore.records import Candidate, Fidelity, Protocol, Sample, Score, Selection
-
-OWN_MASKS = "own masks"
-"""The row of a pixel-level MLLM's own masks."""
-
-ANSWERS_ALONE = "answers"
-"""The row of a run that measures answers and no masks."""
-
-
-def control_row(points: str, strategy: str) -> str:
-    """What a strategy's matched control is called: the row in which it picks among candidates from other points."""
-    return f"{points} points, {strategy} pick"
-
-
-@dataclass(frozen=True)
-class RowSpec:
-    """What one row of the table shows.
-
-    Attributes:
-        name: The selection's name in `ProtocolResult.selections`, or `OWN_MASKS`.
-        uses_ground_truth: An upper bound.
-        control: It chooses among `ProtocolResult.controls`.
-        own_masks: A pixel-level MLLM's own mask.
-    """
-
-    name: str
-    uses_ground_truth: bool = False
-    control: bool = False
-    own_masks: bool = False
+from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score, Selection
 
 
 def candidate_ious(
@@ -73,7 +45,7 @@ def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np
 
 def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
     """The mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
-    if not selection.answers:
+    if not selection.gives_mask:
         return None
     if selection.outcome == "absent":
         return masks.empty(_size(sample))

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.figures.intervals import RESAMPLES, interval, ratios, resampled_ratios
-from pixcore.figures.results import Figure, ProtocolResult, Row, SampleResult, Summary
-from pixcore.figures.scores import RowSpec, grounded, is_correct
-from pixcore.records import Fidelity, Protocol, Sample, Score
+from pixcore.figures.rows import Figure, Row, RowSpec, Summary
+from pixcore.figures.scores import grounded, is_correct
+from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ class Tally:
         sample = result.sample
         correct: list[tuple[Protocol, bool]] = []
         scored: dict[tuple[str, Protocol], _Mask] = {}
-        for protocol, outcome in result.results.items():
+        for protocol, outcome in result.by_probing.items():
             if outcome.error is not None:
                 self._failed[protocol] += 1
             for name, selection in outcome.selections.items():
@@ -301,7 +301,7 @@ def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
 def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
     pool = result.controls if row.control else result.candidates
     chosen = result.selections.get(row.name)
-    answered = score.error is None and (chosen is None or chosen.answers)
+    answered = score.error is None and (chosen is None or chosen.gives_mask)
     return _Mask(
         iou=score.iou or 0.0,
         best=score.best_iou,

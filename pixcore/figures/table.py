@@ -13,8 +13,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.figures.results import Figure, Row, Summary
-from pixcore.figures.rows import COLUMNS, common_count, count, further_figures, own_control, ranking, shown
+from pixcore.figures.rows import (
+    COLUMNS,
+    Figure,
+    Row,
+    Summary,
+    common_count,
+    count,
+    further_figures,
+    own_control,
+    ranking,
+    shown,
+)
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""

@@ -16,13 +16,25 @@ from numpy.typing import NDArray
 
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import ANSWERS_ALONE, OWN_MASKS, RowSpec, candidate_ious, score_protocol
+from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
+from pixcore.figures.scores import candidate_ious, score_protocol
 from pixcore.predictions.format import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines, upper_bounds
 from pixcore.predictions.option_letters import grade_letter
 from pixcore.predictions.selection_rules import RULES, UPPER_BOUNDS, oracle
 from pixcore.protocols import build_prompt
-from pixcore.records import Candidate, Fidelity, Image, Protocol, Request, Response, Sample, Selection, Verdict
+from pixcore.records import (
+    Candidate,
+    Fidelity,
+    Image,
+    Protocol,
+    ProtocolResult,
+    Request,
+    Response,
+    Sample,
+    SampleResult,
+    Selection,
+    Verdict,
+)
 from pixcore.stages.base import Item
 
 Grader = Callable[[Sample, Protocol, str], Verdict | None]
@@ -32,7 +44,7 @@ NO_PREDICTION = "no prediction"
 
 
 def letter_grader(fidelity: Fidelity) -> Grader:
-    """Grade letters by the fidelity's rule and leave free answers ungraded."""
+    """JudgeStage letters by the fidelity's rule and leave free answers ungraded."""
 
     def grade(sample: Sample, protocol: Protocol, text: str) -> Verdict | None:
         if protocol is not Protocol.LETTER or sample.answer is None:

@@ -19,10 +19,9 @@ from typing import Any, TypeGuard
 from pixcore import masks
 from pixcore._run_lengths import covered
 from pixcore.errors import DataError, nearest
-from pixcore.figures.results import ProtocolResult
-from pixcore.figures.scores import RowSpec
+from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE
-from pixcore.records import Candidate, Protocol, Response, Sample, Selection, Token, Verdict
+from pixcore.records import Candidate, Protocol, ProtocolResult, Response, Sample, Selection, Token, Verdict
 from pixcore.stages.serialise import candidate_from_json, candidate_to_json
 
 Size = tuple[int, int]

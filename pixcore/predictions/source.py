@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
 from pixcore.config import Section, apply_settings, component_config
 from pixcore.errors import ConfigError, DataError, nearest
+from pixcore.files import read_json
 from pixcore.plugins import Kind, Registry
 from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
 from pixcore.predictions.selection_rules import RULES
 from pixcore.records import Fidelity, Protocol, Sample, Verdict
-from pixcore.runs.folder import PREDICTIONS, RUN, read_json
+from pixcore.runs.folder import PREDICTIONS, RUN
 
 
 @dataclass(frozen=True)

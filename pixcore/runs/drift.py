@@ -37,7 +37,7 @@ class StageDrift:
 
 
 class Drift:
-    """Hears of every record before and after, as a run's witness."""
+    """Hears of every record before and after, as a run's on_record."""
 
     def __init__(self) -> None:
         self.stages: dict[str, StageDrift] = {}

@@ -16,7 +16,8 @@ from rich.table import Table
 from pixcore.components import Judge, SelectionStrategy
 from pixcore.runs.plan import Run
 from pixcore.services import Expense
-from pixcore.stages.base import Grade, Item, Select
+from pixcore.stages.base import Item
+from pixcore.stages.choose import JudgeStage, Select
 
 ASSUMED_MASKS = 24
 """Eight phrases with three masks each: what a caption of one or two sentences has."""
@@ -47,7 +48,7 @@ def estimate(job: Run) -> list[Line]:
     return [_line(stage, items) for stage, items in job.work_for_services()]
 
 
-def _line(stage: Select | Grade, items: Sequence[Item]) -> Line:
+def _line(stage: Select | JudgeStage, items: Sequence[Item]) -> Line:
     basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _grading(stage, items)
     total = Expense("", calls=0, usd=0.0)
     for expense in expenses:
@@ -64,10 +65,10 @@ def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expe
 
     counts, basis = _known(items, masks, ASSUMED_MASKS, "masks a sample")
     pairs = zip(items, counts, strict=True)
-    return basis, (strategy.expect(item.sample, count) for item, count in pairs)
+    return basis, (strategy.expected_cost(item.sample, count) for item, count in pairs)
 
 
-def _grading(stage: Grade, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
+def _grading(stage: JudgeStage, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
     judge: Judge[Any] = stage.judge.create(stage.context)
 
     def length(item: Item) -> int | None:
@@ -80,7 +81,7 @@ def _grading(stage: Grade, items: Sequence[Item]) -> tuple[str, Iterator[Expense
         for item, characters in zip(items, lengths, strict=True):
             sample = item.sample
             if sample.question is not None and sample.answer is not None:
-                yield judge.expect(sample.question, sample.options, sample.answer, "x" * characters)
+                yield judge.expected_cost(sample.question, sample.options, sample.answer, "x" * characters)
 
     return basis, expenses()
 

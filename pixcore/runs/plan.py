@@ -16,27 +16,19 @@ from typing import Any
 
 from pixcore import __version__
 from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
-from pixcore.config import Part, ResolvedRun, row_names
-from pixcore.errors import ConfigError, DataError, SampleError, nearest
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_row, score_sample
+from pixcore.config import ChosenComponent, ResolvedRun, row_names
+from pixcore.errors import ConfigError, DataError, describe, nearest
+from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_row
+from pixcore.figures.scores import score_sample
 from pixcore.protocols import build_prompt
-from pixcore.records import Protocol, Request, Sample, Selection, Verdict
-from pixcore.services import LEDGER, Purse
-from pixcore.stages.base import (
-    Answer,
-    Control,
-    Grade,
-    Item,
-    Loader,
-    Monitor,
-    Propose,
-    Select,
-    Stage,
-    Witness,
-    describe,
-    serialise,
-)
+from pixcore.records import Protocol, ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
+from pixcore.runs.execute import StoppingMonitor
+from pixcore.services import LEDGER, Spending
+from pixcore.stages import serialise
+from pixcore.stages.answer import Answer, Loader
+from pixcore.stages.base import Item, Monitor, OnRecord, Stage
+from pixcore.stages.choose import JudgeStage, Select
+from pixcore.stages.propose import Control, Propose
 from pixcore.versions import NUMERICAL
 
 _RECORDED_VERSIONS = (*NUMERICAL, "openai")
@@ -57,38 +49,6 @@ class Scope:
     shard: tuple[int, int] | None = None
 
 
-class StoppingMonitor:
-    """Follows a run's `on_error`: stops at the first failed sample, or counts it."""
-
-    def __init__(self, on_error: str, display: Monitor) -> None:
-        self.failures = 0
-        self._stop = on_error == "stop"
-        self._display = display
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on."""
-        self._display.begin(stage, total, done)
-
-    def advance(self, count: int = 1) -> None:
-        """Pass on."""
-        self._display.advance(count)
-
-    def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """Stop, or pass on."""
-        self.failures += 1
-        if not self._stop:
-            self._display.failed(stage, item, error)
-            return
-        message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
-        hint = "what was computed before is kept; on_error: record goes on without it"
-        kind = DataError if isinstance(error, DataError) else SampleError
-        raise kind(message, hint=hint) from error
-
-    def end(self) -> None:
-        """Pass on."""
-        self._display.end()
-
-
 class Run:
     """One run: its samples, its stages, its results.
 
@@ -97,7 +57,7 @@ class Run:
         scope: Which part of the benchmark.
         samples: In place of a benchmark; their responses are looked at for masks whether there is a ground truth or
             not.
-        witness: Strategies and judges that ask a service are asked anew, and it hears of every record before and
+        on_record: Strategies and judges that ask a service are asked anew, and it hears of every record before and
             after.
     """
 
@@ -106,15 +66,15 @@ class Run:
         resolved: ResolvedRun,
         scope: Scope | None = None,
         samples: Sequence[Sample] | None = None,
-        witness: Witness | None = None,
+        on_record: OnRecord | None = None,
     ) -> None:
         self.resolved = resolved
         self.scope = scope or Scope()
         config = resolved.config
         self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
-        self.purse = Purse(config.prices, config.budget, config.output / LEDGER)
-        self.context = Context(config.fidelity, config.seed, self.loader, purse=self.purse)
-        self._witness = witness
+        self.spending = Spending(config.prices, config.budget, config.output / LEDGER)
+        self.context = Context(config.fidelity, config.seed, self.loader, spending=self.spending)
+        self._on_record = on_record
         self._given = samples
         self._broken: dict[tuple[str, Protocol], str] = {}
 
@@ -198,7 +158,7 @@ class Run:
         seen = self._answer(self.resolved.extractor, "answer")
         return {protocol: plain if protocol is Protocol.LETTER else seen for protocol in config.protocols}
 
-    def _answer(self, extractor: Part | None, label: str) -> Answer:
+    def _answer(self, extractor: ChosenComponent | None, label: str) -> Answer:
         config = self.resolved.config
         return Answer(
             config.store,
@@ -255,12 +215,12 @@ class Run:
         return {protocol: by_proposals[proposals] for protocol, proposals in self.proposals.items()}
 
     @cached_property
-    def _strategies(self) -> dict[str, Part]:
+    def _strategies(self) -> dict[str, ChosenComponent]:
         """The strategies by row name."""
         return dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
 
     @cached_property
-    def _control_strategies(self) -> dict[str, Part]:
+    def _control_strategies(self) -> dict[str, ChosenComponent]:
         """The matched controls' strategies by row name: the config's own first, then every other that costs nothing."""
         resolved = self.resolved
         if resolved.control_points is None or resolved.control_selection is None:
@@ -290,7 +250,7 @@ class Run:
         return rows
 
     def _select(
-        self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: Part, label: str
+        self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: ChosenComponent, label: str
     ) -> dict[Protocol, Select]:
         by_pool: dict[Stage, Select] = {}
         for protocol, pool in pools.items():
@@ -299,7 +259,7 @@ class Run:
                     self.resolved.config.store,
                     self.context,
                     label,
-                    self._witness if asks_service(strategy) else None,
+                    self._on_record if asks_service(strategy) else None,
                     answers=self.answers[protocol],
                     proposals=pool,
                     strategy=strategy,
@@ -307,18 +267,18 @@ class Run:
         return {protocol: by_pool[pool] for protocol, pool in pools.items()}
 
     @cached_property
-    def grades(self) -> dict[Protocol, Grade]:
+    def judge_stages(self) -> dict[Protocol, JudgeStage]:
         """The judge of each protocol that asks a question."""
         resolved = self.resolved
         result = {}
         for protocol, part in ((Protocol.QUESTION, resolved.judge), (Protocol.LETTER, resolved.letter_judge)):
             if protocol in self.answers:
                 answers = {protocol.value: self.answers[protocol]}
-                result[protocol] = Grade(
+                result[protocol] = JudgeStage(
                     resolved.config.store,
                     self.context,
                     f"judge: {protocol}",
-                    self._witness if asks_service(part) else None,
+                    self._on_record if asks_service(part) else None,
                     answers=answers,
                     judge=part,
                 )
@@ -354,17 +314,19 @@ class Run:
             for row in self.selections.values():
                 for select in dict.fromkeys(row.values()):
                     select.run(self._after(select.proposals, by_image, row, select), monitor)
-            for protocol, grade in self.grades.items():
+            for protocol, grade in self.judge_stages.items():
                 finished = self.answers[protocol].store.finished()
                 grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
         finally:
             self.loader.free()
         return monitor.failures
 
-    def work_for_services(self, items: Sequence[Item] | None = None) -> Iterator[tuple[Select | Grade, list[Item]]]:
+    def work_for_services(
+        self, items: Sequence[Item] | None = None
+    ) -> Iterator[tuple[Select | JudgeStage, list[Item]]]:
         """The stages that ask a service, each with the items that it still has to be asked about."""
         for stage, pending in self._work(self._sound() if items is None else items):
-            if isinstance(stage, Select | Grade) and asks_service(*stage.parts):
+            if isinstance(stage, Select | JudgeStage) and asks_service(*stage.parts):
                 yield stage, pending
 
     def _look_ahead(self, items: Sequence[Item]) -> None:
@@ -372,7 +334,7 @@ class Run:
         for stage, pending in self._work(items):
             if pending:
                 for part in stage.parts:
-                    part.config.ready()
+                    part.config.check_ready()
 
     def _work(self, items: Sequence[Item]) -> Iterator[tuple[Stage, list[Item]]]:
         """Every stage with the items that it has no records of yet."""
@@ -390,8 +352,8 @@ class Run:
         if item.segmented:
             later: tuple[Mapping[Protocol, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
             yield from (stages[protocol] for stages in later if protocol in stages)
-        if protocol in self.grades and item.sample.answer is not None:
-            yield self.grades[protocol]
+        if protocol in self.judge_stages and item.sample.answer is not None:
+            yield self.judge_stages[protocol]
 
     def _graded(self, items: Sequence[Item], protocol: Protocol) -> list[Item]:
         return [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
@@ -449,7 +411,7 @@ class Run:
 
     def _verdict(self, item: Item) -> Verdict | None:
         """What the judge said, or that it failed: the answer then counts as wrong, and its masks as they are."""
-        grade = self.grades.get(item.request.protocol)
+        grade = self.judge_stages.get(item.request.protocol)
         if grade is None or item.sample.answer is None:
             return None
         entry = grade.get(item)
@@ -506,7 +468,7 @@ class Run:
         """Every stage of the run, in order, each once."""
         selects = [select for row in self.selections.values() for select in row.values()]
         every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
-        return list(dict.fromkeys([*every, *self.grades.values()]))
+        return list(dict.fromkeys([*every, *self.judge_stages.values()]))
 
     def _registrations(self) -> Iterator[Any]:
         resolved = self.resolved
@@ -527,19 +489,19 @@ class Run:
                 yield part.registration
 
 
-def sees_truth(part: Part) -> bool:
+def sees_truth(part: ChosenComponent) -> bool:
     """Whether a selection strategy uses the ground truth."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.uses_ground_truth
 
 
-def is_costly(part: Part) -> bool:
+def is_costly(part: ChosenComponent) -> bool:
     """Whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.asks_service or strategy.needs_model
 
 
-def asks_service(part: Part) -> bool:
+def asks_service(part: ChosenComponent) -> bool:
     """Whether a strategy or a judge asks a service that may cost money."""
     return bool(getattr(part.registration.component_class, "asks_service", False))
 

@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from pixcore.stages.base import Item, Monitor, describe
+from pixcore.errors import describe
+from pixcore.stages.base import Item, Monitor
 
 _LINE_EVERY = 10.0  # seconds between plain lines
 

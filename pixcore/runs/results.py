@@ -12,9 +12,10 @@ from pixcore.figures.judge_notes import JudgingNotes
 from pixcore.figures.rows import from_dict, to_dict
 from pixcore.figures.summary import Tally
 from pixcore.figures.table import SummaryTable
+from pixcore.files import read_json, replacing, write_json
 from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
-from pixcore.runs.folder import PREDICTIONS, REPORT, RUN, SUMMARY, read_json, replacing, write_json
+from pixcore.runs.folder import PREDICTIONS, REPORT, RUN, SUMMARY
 from pixcore.runs.plan import Run
 
 
@@ -34,7 +35,7 @@ def write(job: Run, folder: Path, registry: Registry) -> None:
                 tally.add(result)
                 judging.add(result)
                 report.add(result)
-                for outcome in result.results.values():
+                for outcome in result.by_probing.values():
                     record = prediction_line(result.sample, outcome, job.rows)
                     file.write(json.dumps(record, allow_nan=False) + "\n")
                     registry.notify("sample_finished", run=str(folder), record=record)

@@ -19,7 +19,7 @@ from pixcore_points.peaks import Peak
 from pixcore.components import Context, NoConfig
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Fidelity, Response, Token, TokenGroup
-from pixcore.stages.base import group_maps
+from pixcore.stages.propose import group_maps
 from tests.goldens.attend_and_segment_text import Tokenizers, grouper, key_patterns
 from tests.goldens.runner import Check, GoldenSet, load_arrays
 

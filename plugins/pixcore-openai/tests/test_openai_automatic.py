@@ -64,7 +64,7 @@ def test_whichever_way_it_asks_it_finds_what_the_judge_sees(server, memory, opti
     one = strategy(server, memory, presence=False, **options)
     selection = one.select(sample, Response(""), candidates)
     assert (selection.outcome, selection.candidate, selection.mask) == ("chosen", count - 1, 0)
-    expected = one.expect(sample, count)
+    expected = one.expected_cost(sample, count)
     assert expected.calls == len(server.calls)
     assert expected.images == sum(len(asked.images) for asked in server.calls)
     if options != {"most_images": 4}:

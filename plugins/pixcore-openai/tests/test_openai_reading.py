@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.services import Price, Purse
+from pixcore.services import Price, Spending
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_a_key_file_must_be_private(tmp_path):
 def test_a_server_of_ones_own_needs_no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert read_key("OPENAI_API_KEY", None, needed=False) == NO_KEY
-    AutomaticConfig(base_url="http://localhost:8000/v1").ready()
+    AutomaticConfig(base_url="http://localhost:8000/v1").check_ready()
     with pytest.raises(UserError, match="base_url"):
-        ServerConfig(base_url=None).ready()
+        ServerConfig(base_url=None).check_ready()
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_image_tokens(model, size, tokens):
 def test_prices():
     assert price_of("gpt-4o-2024-11-20", Context()) == Price(input=2.5, output=10.0)
     assert price_of("llava", Context()) is None
-    own = Purse({"llava": Price(input=0, output=0)})
-    assert price_of("llava", Context(purse=own)) == Price(input=0, output=0)
+    own = Spending({"llava": Price(input=0, output=0)})
+    assert price_of("llava", Context(spending=own)) == Price(input=0, output=0)
     assert shipped()["dated"].isoformat() == "2026-11-05"
 
 

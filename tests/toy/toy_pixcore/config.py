@@ -51,7 +51,7 @@ class ToySquaresConfig(Config):
 
     weights: Path | None = None
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """See that the file is there."""
         if self.weights is not None and not self.weights.exists():
             raise ModelError(f"there are no toy weights {self.weights}", hint="make some")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
-from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -34,9 +34,9 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     """
 
     @classmethod
-    def pieces(cls) -> Sequence[Piece]:
+    def data_files(cls) -> Sequence[DataFile]:
         """What it consists of, by default names."""
-        return (Piece("annotations.json", "COCO's format, with expressions"),)
+        return (DataFile("annotations.json", "COCO's format, with expressions"),)
 
     def samples(self) -> Iterator[Sample]:
         """All samples, in the order of the file.
@@ -46,7 +46,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         """
         config = self.config
         named = [name for name in (config.annotations, config.expressions, config.refs) if name is not None]
-        require(config.root, [Piece(name, "named in the config") for name in named], benchmark="coco-referring")
+        require(config.root, [DataFile(name, "named in the config") for name in named], benchmark="coco-referring")
         seen: set[str] = set()
         for sample in self._from_refs() if config.refs else self._from_file():
             if sample.id in seen:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
-from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -22,9 +22,9 @@ from pixcore_pixcvbench.config import PixCVBenchConfig, Source
 from pixcore_pixcvbench.questions import Question, read_questions
 
 _HUB = "huggingface.co/datasets/IVUlab/pixcvbench"
-_OBJECTS = Piece("Objects.csv", _HUB, "IVUlab/pixcvbench", "Objects.csv")
-_ANNOTATIONS: Mapping[Source, Piece] = {
-    "ADE20K": Piece(
+_OBJECTS = DataFile("Objects.csv", _HUB, "IVUlab/pixcvbench", "Objects.csv")
+_ANNOTATIONS: Mapping[Source, DataFile] = {
+    "ADE20K": DataFile(
         "ADE20K/FinalSegmentations.json",
         f"{_HUB} (633 samples)",
         "IVUlab/pixcvbench",
@@ -32,7 +32,7 @@ _ANNOTATIONS: Mapping[Source, Piece] = {
         alternatives=("ADE/FinalSegmentations.json",),
         optional=True,
     ),
-    "COCO": Piece(
+    "COCO": DataFile(
         "COCO/FinalSegmentations.json",
         f"{_HUB} (805 samples)",
         "IVUlab/pixcvbench",
@@ -40,7 +40,7 @@ _ANNOTATIONS: Mapping[Source, Piece] = {
         optional=True,
     ),
 }
-_QUESTIONS = Piece(
+_QUESTIONS = DataFile(
     "CV-Bench/test_2d.parquet",
     "huggingface.co/datasets/nyu-visionx/CV-Bench (needed for questions and to run a model, not to score masks)",
     "nyu-visionx/CV-Bench",
@@ -78,7 +78,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
     """
 
     @classmethod
-    def pieces(cls) -> Sequence[Piece]:
+    def data_files(cls) -> Sequence[DataFile]:
         """The files that it consists of."""
         return (_OBJECTS, *_ANNOTATIONS.values(), _QUESTIONS)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pixcore_datasets.coco import CocoImage, read_coco, union_of
-from pixcore_datasets.data_files import Piece, require
+from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -22,32 +22,32 @@ DISPUTED = frozenset({99, 100, 279, 280})
 UNNAMED = "None"
 """What Objects.csv says where no object is named; a string, with a space before it."""
 
-_SEGMENTATIONS = Piece(
+_SEGMENTATIONS = DataFile(
     "Segmentations.json", "huggingface.co/datasets/IVUlab/pixmmvp", "IVUlab/pixmmvp", "Segmentations.json"
 )
-_OBJECTS = Piece("Objects.csv", "huggingface.co/datasets/IVUlab/pixmmvp", "IVUlab/pixmmvp", "Objects.csv")
-_PATTERNS = Piece(
+_OBJECTS = DataFile("Objects.csv", "huggingface.co/datasets/IVUlab/pixmmvp", "IVUlab/pixmmvp", "Objects.csv")
+_PATTERNS = DataFile(
     "visual_patterns.csv",
     "huggingface.co/datasets/IVUlab/pixmmvp (the nine visual patterns)",
     "IVUlab/pixmmvp",
     "visual_patterns.csv",
     optional=True,
 )
-_QUESTIONS = Piece(
+_QUESTIONS = DataFile(
     "Questions.csv",
     "huggingface.co/datasets/MMVP/MMVP",
     "MMVP/MMVP",
     "Questions.csv",
     alternatives=("MMVP/Questions.csv", "visual_patterns.csv"),
 )
-_NONE_LIST = Piece(
+_NONE_LIST = DataFile(
     "meta_none.txt",
     "huggingface.co/datasets/IVUlab/pixmmvp (a cross-check of the unnamed objects)",
     "IVUlab/pixmmvp",
     "meta_none.txt",
     optional=True,
 )
-_IMAGES = Piece(
+_IMAGES = DataFile(
     "MMVP Images/",
     "huggingface.co/datasets/MMVP/MMVP (needed to run a model, not to score)",
     "MMVP/MMVP",
@@ -67,7 +67,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     """
 
     @classmethod
-    def pieces(cls) -> Sequence[Piece]:
+    def data_files(cls) -> Sequence[DataFile]:
         """The files that it consists of."""
         return (_SEGMENTATIONS, _OBJECTS, _QUESTIONS, _PATTERNS, _NONE_LIST, _IMAGES)
 
@@ -97,7 +97,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
         root = self.config.root
-        require(root, self.pieces(), benchmark="pixmmvp")
+        require(root, self.data_files(), benchmark="pixmmvp")
         questions = self._questions()
         objects = self._by_index(root / _OBJECTS.path, "Object")
         patterns = self._patterns()

@@ -15,7 +15,7 @@ from pixcore.config import apply_settings, component_config
 from pixcore.errors import DataError, PluginError
 from pixcore.plugins import Kind, registry
 from pixcore_datasets.coco import read_json
-from pixcore_datasets.data_files import Fetchable, Piece, check, fetch
+from pixcore_datasets.data_files import DataFile, Fetchable, check, fetch
 from pixcore_datasets.tables import read_table
 
 _ROOT = click.option("--root", type=click.Path(path_type=Path), required=True, help="The benchmark's folder.")
@@ -152,11 +152,11 @@ def _questions(path: Path) -> Iterator[tuple[str, str, str]]:
         yield str(row["id"]).strip(), str(row["image"]).strip(), str(row["question"])
 
 
-def _pieces(name: str) -> list[Piece]:
+def _pieces(name: str) -> list[DataFile]:
     component: Any = registry().get(Kind.BENCHMARK, name).component_class
     if not isinstance(component, Fetchable):
         raise DataError(f"the benchmark {name!r} has no files to get", hint="it is made as it is read")
-    return list(component.pieces())
+    return list(component.data_files())
 
 
 def _annotate() -> None:

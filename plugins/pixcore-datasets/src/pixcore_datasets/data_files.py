@@ -24,7 +24,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Piece:
+class DataFile:
     """One file or folder of a benchmark.
 
     Attributes:
@@ -57,7 +57,7 @@ class Fetchable(Protocol):
     """A benchmark class that says what it consists of."""
 
     @classmethod
-    def pieces(cls) -> Sequence[Piece]:
+    def data_files(cls) -> Sequence[DataFile]:
         """Its files."""
         ...
 
@@ -77,7 +77,7 @@ class Finding:
     optional: bool = False
 
 
-def require(root: Path, pieces: Iterable[Piece], *, benchmark: str) -> None:
+def require(root: Path, pieces: Iterable[DataFile], *, benchmark: str) -> None:
     """Make sure that everything needed is there.
 
     Raises:
@@ -95,7 +95,7 @@ def require(root: Path, pieces: Iterable[Piece], *, benchmark: str) -> None:
         )
 
 
-def check(root: Path, pieces: Iterable[Piece]) -> list[Finding]:
+def check(root: Path, pieces: Iterable[DataFile]) -> list[Finding]:
     """Look whether every piece is there, and as it was when it was fetched."""
     findings = []
     locked = _read_lock(root)
@@ -116,7 +116,7 @@ def check(root: Path, pieces: Iterable[Piece]) -> list[Finding]:
 
 def fetch(
     root: Path,
-    pieces: Iterable[Piece],
+    pieces: Iterable[DataFile],
     *,
     revision: str | None = None,
     report: Callable[[str], None] = lambda line: None,

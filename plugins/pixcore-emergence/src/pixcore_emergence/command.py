@@ -17,14 +17,15 @@ from rich.console import Console
 from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError
 from pixcore.figures.evaluation import BINS
-from pixcore.figures.results import SampleResult
-from pixcore.figures.scores import RowSpec, measured_ious
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import measured_ious
+from pixcore.files import read_json, replacing, write_json
 from pixcore.masks import RLE
 from pixcore.pictures import overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
-from pixcore.records import PointPrompt, Protocol, Sample
-from pixcore.runs.folder import RUN, prepare, read_json, replacing, write_json
+from pixcore.records import PointPrompt, Protocol, Sample, SampleResult
+from pixcore.runs.folder import RUN, prepare
 from pixcore_emergence.concepts import Concept, judge_prompt, read_letters
 from pixcore_emergence.emergence import OUTCOMES, Best, Emergence, EmergenceTally
 
@@ -337,7 +338,7 @@ def _picture(result: SampleResult, best: Best) -> str:
 
 
 def _best_mask(sample: Sample, result: SampleResult, best: Best) -> tuple[RLE | None, PointPrompt | None]:
-    outcome = result.results[best.protocol]
+    outcome = result.by_probing[best.protocol]
     for values, candidate in zip(measured_ious(sample, outcome), outcome.candidates, strict=True):
         if candidate.group is not None and candidate.group.phrase == best.phrase and best.iou in values:
             return candidate.masks[int(values.argmax())], candidate.point
@@ -362,7 +363,7 @@ def _write_phrases(path: Path, found: Sequence[Emergence], sources: Sequence[Sou
         best = {entry.sample_id: entry for entry in one.best}
         for result in source.file:
             entry = best.get(result.sample.id)
-            response = result.results[one.protocol].response if entry is not None else None
+            response = result.by_probing[one.protocol].response if entry is not None else None
             if entry is not None and response is not None:
                 facts = (entry.phrase, entry.concept.value, entry.names_object, entry.place, entry.token, entry.iou)
                 prompt = judge_prompt(entry.phrase, response.text)

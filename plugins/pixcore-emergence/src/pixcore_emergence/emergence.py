@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from pixcore.figures.evaluation import BINS, grounding_succeeds
 from pixcore.figures.intervals import interval, resampled_ratios
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import RowSpec, candidate_ious, is_correct, measured_ious
-from pixcore.records import Candidate, Fidelity, Protocol, Response, Sample
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import candidate_ious, is_correct, measured_ious
+from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Response, Sample, SampleResult
 from pixcore_emergence.concepts import Concept, agreement, classify
 
 Floats = NDArray[np.float64]
@@ -193,7 +193,7 @@ class EmergenceTally:
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""
         self._outcome(result)
-        sample, outcome = result.sample, result.results.get(self.found.protocol)
+        sample, outcome = result.sample, result.by_probing.get(self.found.protocol)
         if outcome is None or sample.mask is None or sample.expression is None or sample.absent:
             return
         if outcome.error is not None or outcome.response is None:
@@ -223,10 +223,12 @@ class EmergenceTally:
         """The four outcomes: a unit is right if any probing's answers are right throughout, as S takes the better."""
         sample = result.sample
         unit = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
-        answered = [right for outcome in result.results.values() if (right := is_correct(sample, outcome)) is not None]
+        answered = [
+            right for outcome in result.by_probing.values() if (right := is_correct(sample, outcome)) is not None
+        ]
         if answered:
             self._right[unit] = self._right.get(unit, True) and any(answered)
-        outcome = result.results.get(self.found.protocol)
+        outcome = result.by_probing.get(self.found.protocol)
         if outcome is not None and self._row is not None:
             success = grounding_succeeds(sample, outcome, self._row.name, self._fidelity)
             if success is not None:

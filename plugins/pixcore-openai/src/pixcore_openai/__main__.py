@@ -9,7 +9,7 @@ import click
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError, PixcoreError, UserError
-from pixcore.runs.folder import replacing
+from pixcore.files import replacing
 from pixcore_openai.config import TextConfig
 from pixcore_openai.texts import answer_concepts
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.services import BudgetError, Expense, Purse
+from pixcore.services import BudgetError, Expense, Spending
 from pixcore.stages.store import content_key
 from pixcore_openai.batches import Batches
 from pixcore_openai.config import OFFICIAL, ServerConfig
@@ -90,7 +90,7 @@ class Asker:
         self.config = config
         self.context = context
         self._structured = config.structured if config.structured is not None else not context.published
-        self._purse = context.purse or Purse()
+        self._purse = context.spending or Spending()
         self._server: Server | None = None
         self._batches: Batches | None = None
         self._fatal: UserError | None = None
@@ -144,7 +144,7 @@ class Asker:
         return exchange
 
     async def _pay(self, key: str, body: dict[str, Any], question: Question, again: bool) -> tuple[Completion, bool]:
-        with self._purse.call(self.expect(question)) as paid:
+        with self._purse.call(self.expected_cost(question)) as paid:
             said = self._said(question, again)
             messages = await _messages(question, said, encoded=True)
             full = {**body, "messages": messages}
@@ -195,7 +195,7 @@ class Asker:
         text = question.text
         return text + (_REMINDER if again and not self.context.published else ""), self.config.detail
 
-    def expect(self, question: Question) -> Expense:
+    def expected_cost(self, question: Question) -> Expense:
         """What a question will cost."""
         text = question.prompt.system + question.text
         sizes = [picture.size for picture in question.pictures]

@@ -199,7 +199,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
             return sample.released_expression
         return sample.expression
 
-    def expect(self, sample: Sample, masks: int) -> Expense:
+    def expected_cost(self, sample: Sample, masks: int) -> Expense:
         """What choosing will cost, if the object is there and every answer is read."""
         config, size = self.config, sample.image.size
         if config.max_side is not None and max(size) > config.max_side:

@@ -43,7 +43,7 @@ class ServerConfig(Config):
         batch_poll: Seconds between questions whether a batch is finished.
     """
 
-    incidental: ClassVar[frozenset[str]] = frozenset(
+    not_in_key: ClassVar[frozenset[str]] = frozenset(
         {"api_key_env", "api_key_file", "concurrency", "timeout", "attempts", "patience", "batch", "batch_poll"}
     )
 
@@ -100,7 +100,7 @@ class ServerConfig(Config):
         """The server, where the environment names it."""
         return self.address
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """See that there is a server to ask, and a key for it."""
         read_key(self.api_key_env, self.api_key_file, needed=self.address == OFFICIAL or bool(self.azure_api_version))
 

@@ -52,7 +52,7 @@ class OpenAIJudge(Judge[JudgeConfig]):
         prompt, fields = prompts.grading(self.context, question, tuple(options), answer, response)
         return Question(prompt, fields)
 
-    def expect(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
+    def expected_cost(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
         """What grading will cost, if the judge's answer is read."""
         asked = self._question((question, options, answer, response))
         return expected(self.config.model, self.context, text=asked.prompt.system + asked.text)

@@ -16,13 +16,14 @@ from rich.table import Table
 
 from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError, nearest
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import RowSpec, predicted_mask
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import predicted_mask
+from pixcore.files import write_json
 from pixcore.pictures import overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, notes, open_source
-from pixcore.records import Protocol, Sample
-from pixcore.runs.folder import prepare, write_json
+from pixcore.records import Protocol, ProtocolResult, Sample, SampleResult
+from pixcore.runs.folder import prepare
 from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
 from pixcore_report.page import write_page
 
@@ -179,7 +180,7 @@ def _shown(
             "what": _what(flip),
             "question": asked or "",
             "sides": [
-                _side(name, result.sample, result.results[flip.protocol], row, flip)
+                _side(name, result.sample, result.by_probing[flip.protocol], row, flip)
                 for name, result, row in zip(names, both, rows, strict=True)
             ],
         }

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pixcore.figures.intervals import RESAMPLES, draws, interval, ratios
-from pixcore.figures.results import SampleResult
-from pixcore.figures.scores import RowSpec, is_correct
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally, harmonic_score
-from pixcore.records import Fidelity, Protocol, Sample
+from pixcore.records import Fidelity, Protocol, Sample, SampleResult
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ class Side:
             self.tally.add(result)
             sample: Sample = result.sample
             self.pairs[sample.id] = sample.pair
-            for protocol, outcome in result.results.items():
+            for protocol, outcome in result.by_probing.items():
                 right = is_correct(sample, outcome)
                 if right is not None:
                     self.correct.setdefault(protocol, {})[sample.id] = right

@@ -20,11 +20,21 @@ from PIL import Image as PILImage
 from pixcore import masks
 from pixcore.commands.scaling import fitted, mask_at
 from pixcore.errors import PixcoreError
-from pixcore.figures.results import ProtocolResult, SampleResult
 from pixcore.figures.scores import candidate_ious
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import RLE
-from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, Selection, Token, TokenGroup
+from pixcore.records import (
+    Candidate,
+    Image,
+    PointPrompt,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Selection,
+    Token,
+    TokenGroup,
+)
 from pixcore_report.page import plain
 
 
@@ -69,7 +79,7 @@ def sample_payload(
     data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
     data["protocols"] = {
         str(protocol): _protocol_data(one, sample, pool, size, set(controls), display)
-        for protocol, one in result.results.items()
+        for protocol, one in result.by_probing.items()
     }
     data["mask_size"], data["masks"] = pool.shape, pool.counts
     return data
@@ -81,7 +91,7 @@ def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, A
     texts: list[str] = [sample.id, sample.question or "", sample.expression or "", sample.pair or "", *sample.options]
     texts += sample.categories.values()
     states = {}
-    for protocol, one in result.results.items():
+    for protocol, one in result.by_probing.items():
         texts += [one.error or "", one.response.text if one.response else ""]
         texts += [candidate.group.phrase for candidate in one.candidates if candidate.group and not one.response]
         states[str(protocol)] = {

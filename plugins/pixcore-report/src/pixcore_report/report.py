@@ -14,9 +14,8 @@ from markupsafe import Markup
 
 from pixcore.errors import DataError
 from pixcore.figures import table
-from pixcore.figures.results import ProtocolResult, Row, SampleResult, Summary
-from pixcore.figures.rows import shown
-from pixcore.figures.scores import RowSpec
+from pixcore.figures.rows import Row, RowSpec, Summary, shown
+from pixcore.records import ProtocolResult, SampleResult
 from pixcore_report.page import embed_json, plain, write_page
 from pixcore_report.payload import Display, sample_index, sample_payload
 
@@ -83,7 +82,7 @@ class Report:
         whole = self._spent < self._budget
         self._reduced += not whole
         display = self._display if whole else replace(self._display, candidates=False)
-        outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.results.items()}
+        outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.by_probing.items()}
         result = SampleResult(result.sample, outcomes)
         payload = sample_payload(result, controls=self._controls, display=display)
         text = embed_json(payload)

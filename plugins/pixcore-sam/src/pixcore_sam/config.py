@@ -36,7 +36,7 @@ class GeneratorConfig(Config):
     memory_mb: int | None = Field(default=None, ge=1)
     cache_mb: int = Field(default=2048, ge=0)
 
-    incidental: ClassVar[frozenset[str]] = frozenset({"cache_mb"})
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"cache_mb"})
 
     def fingerprint(self) -> str:
         """The weights, and the precision: what `auto` comes to differs between machines, and so do the masks."""
@@ -68,7 +68,7 @@ class SamConfig(GeneratorConfig):
 
     checkpoint: Path
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """See that the checkpoint is there.
 
         Raises:

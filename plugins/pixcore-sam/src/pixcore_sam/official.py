@@ -34,7 +34,7 @@ class Sam(Promptable[SamConfig]):
 
     def __init__(self, config: SamConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        config.ready()
+        config.check_ready()
         self._model = load(config.checkpoint).to(self.device)
         self._side = int(self._model.image_encoder.img_size)
 

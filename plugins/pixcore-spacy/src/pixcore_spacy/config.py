@@ -25,7 +25,7 @@ class PipelineConfig(Config):
 
     pipeline: str = "en_core_web_lg"
 
-    def ready(self) -> None:
+    def check_ready(self) -> None:
         """See that the pipeline is there.
 
         Raises:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pixcore import __version__, masks
 from pixcore.components import Context, ModelAdapter
-from pixcore.config import Part
+from pixcore.config import ChosenComponent
 from pixcore.errors import DataError
 from pixcore.masks import RLE
 from pixcore.protocols import build_prompt
@@ -199,7 +199,7 @@ def _case(
     return Case(name, prompt, response.text, mask, iou, seconds, same, agreement)
 
 
-def stored_expectations(part: Part, fidelity: Fidelity) -> dict[str, Any]:
+def stored_expectations(part: ChosenComponent, fidelity: Fidelity) -> dict[str, Any]:
     """What the model's plugin stores; empty where it stores nothing."""
     package = part.registration.target.partition(":")[0].partition(".")[0]
     file = resources.files(package) / EXPECTATIONS
@@ -225,7 +225,7 @@ def read_expectations(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no report of pixcore verify", hint="it has to hold cases") from error
 
 
-def report(part: Part, context: Context, cases: Sequence[Case]) -> dict[str, Any]:
+def report(part: ChosenComponent, context: Context, cases: Sequence[Case]) -> dict[str, Any]:
     """Everything that someone who cannot run the model needs to know, as JSON data."""
     return {
         "pixcore": __version__,

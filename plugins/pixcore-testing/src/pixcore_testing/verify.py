@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pixcore.components import Context, ModelConfig
-from pixcore.config import Part, apply_settings, component_config
+from pixcore.config import ChosenComponent, apply_settings, component_config
 from pixcore.errors import StoreError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity
@@ -31,7 +31,7 @@ def verify(name: str, settings: tuple[str, ...], fidelity: str, expect: Path | N
     It downloads the weights that the model needs. Exit status 1 when a text or mask differs from an expectation.
     """
     registration = registry().get(Kind.MODEL, name)
-    part = Part(registration, component_config(registration, apply_settings({}, settings), "model"))
+    part = ChosenComponent(registration, component_config(registration, apply_settings({}, settings), "model"))
     context = Context(fidelity=Fidelity(fidelity))
     expected = read_expectations(expect) if expect else stored_expectations(part, context.fidelity)
     adapter = part.create(context)

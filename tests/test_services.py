@@ -7,13 +7,13 @@ import threading
 import pytest
 
 from pixcore.errors import ConfigError
-from pixcore.services import Budget, BudgetError, Expense, Price, Purse, read_ledger
+from pixcore.services import Budget, BudgetError, Expense, Price, Spending, read_ledger
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
 
 
-def spend(purse, expected=CALL, actual=CALL):
-    with purse.call(expected) as paid:
+def spend(spending, expected=CALL, actual=CALL):
+    with spending.call(expected) as paid:
         paid.append(actual)
 
 
@@ -26,49 +26,49 @@ def test_a_lone_number_is_dollars():
 @pytest.mark.parametrize("budget", [Budget(usd=1.2), Budget(calls=2), Budget(tokens=250)])
 def test_no_call_begins_that_could_exceed_the_budget(budget, tmp_path):
     ledger = tmp_path / "spending.jsonl"
-    purse = Purse(budget=budget, ledger=ledger)
-    spend(purse)
-    with purse.call(CALL), pytest.raises(BudgetError, match="is spent"), purse.call(CALL):
+    spending = Spending(budget=budget, ledger=ledger)
+    spend(spending)
+    with spending.call(CALL), pytest.raises(BudgetError, match="is spent"), spending.call(CALL):
         pass  # one under way counts, although it is not paid yet
-    spend(purse)
-    later = Purse(budget=budget, ledger=ledger)
+    spend(spending)
+    later = Spending(budget=budget, ledger=ledger)
     assert later.spent.calls == 2
     with pytest.raises(BudgetError), later.call(CALL):
         pass
 
 
 def test_a_call_that_fails_costs_nothing(tmp_path):
-    purse = Purse(budget=Budget(calls=1), ledger=tmp_path / "spending.jsonl")
+    spending = Spending(budget=Budget(calls=1), ledger=tmp_path / "spending.jsonl")
     for _ in range(3):
-        with pytest.raises(RuntimeError), purse.call(CALL):
+        with pytest.raises(RuntimeError), spending.call(CALL):
             raise RuntimeError
-    assert purse.spent.calls == 0
-    spend(purse)
+    assert spending.spent.calls == 0
+    spend(spending)
 
 
 def test_dollars_need_a_price():
-    purse = Purse(budget=Budget(usd=1))
-    with pytest.raises(ConfigError, match="price of model 'm' is not known"), purse.call(Expense("m")):
+    spending = Spending(budget=Budget(usd=1))
+    with pytest.raises(ConfigError, match="price of model 'm' is not known"), spending.call(Expense("m")):
         pass
-    spend(Purse(budget=Budget(calls=1)), Expense("m"), Expense("m"))
+    spend(Spending(budget=Budget(calls=1)), Expense("m"), Expense("m"))
 
 
 def test_a_torn_ledger_counts_what_is_whole(tmp_path):
     ledger = tmp_path / "spending.jsonl"
-    spend(Purse(ledger=ledger))
+    spend(Spending(ledger=ledger))
     with ledger.open("a") as file:
         file.write('{"model": "m", "cal')
     assert list(read_ledger(ledger)) == [CALL]
 
 
 def test_threads_do_not_exceed_it_together(tmp_path):
-    purse = Purse(budget=Budget(calls=20), ledger=tmp_path / "spending.jsonl")
+    spending = Spending(budget=Budget(calls=20), ledger=tmp_path / "spending.jsonl")
     refused = []
 
     def many():
         for _ in range(10):
             try:
-                spend(purse)
+                spend(spending)
             except BudgetError:
                 refused.append(1)
 
@@ -77,7 +77,7 @@ def test_threads_do_not_exceed_it_together(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert purse.spent.calls == 20
+    assert spending.spent.calls == 20
     assert len(refused) == 60
 
 

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 
 from pixcore import masks
-from pixcore.figures.results import Figure, ProtocolResult, Row, SampleResult, Summary
+from pixcore.figures.rows import Figure, Row, Summary
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import (
     Candidate,
     Image,
     PointPrompt,
     Protocol,
+    ProtocolResult,
     Response,
     Sample,
+    SampleResult,
     Score,
     Selection,
     Token,

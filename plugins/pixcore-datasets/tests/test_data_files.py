@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pixcore_datasets.data_files import LOCK, Piece, check, fetch, require
+from pixcore_datasets.data_files import LOCK, DataFile, check, fetch, require
 
 from pixcore.errors import DataError
 
@@ -20,9 +20,9 @@ hub = pytest.importorskip("huggingface_hub")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"Objects.csv": b"Index, Object\n1, dog\n", "Images/1.jpg": b"one", "Images/2.jpg": b"two", "README.md": b"#"}
 
-TABLE = Piece("Objects.csv", "the hub", "lab/data", "Objects.csv")
-PICTURES = Piece("pictures/", "the hub", "lab/data", "Images/", optional=True)
-BY_HAND = Piece("secret.bin", "ask the authors")
+TABLE = DataFile("Objects.csv", "the hub", "lab/data", "Objects.csv")
+PICTURES = DataFile("pictures/", "the hub", "lab/data", "Images/", optional=True)
+BY_HAND = DataFile("secret.bin", "ask the authors")
 
 
 class _Hub(BaseHTTPRequestHandler):
@@ -100,7 +100,7 @@ def test_missing_pieces_are_fetched_noted_and_checked(endpoint: str, tmp_path: P
 
 
 def test_what_the_hub_does_not_have(endpoint: str, tmp_path: Path) -> None:
-    (one,) = fetch(tmp_path / "root", [Piece("a.csv", "elsewhere", "lab/data", "a.csv")])
+    (one,) = fetch(tmp_path / "root", [DataFile("a.csv", "elsewhere", "lab/data", "a.csv")])
     assert one.problem == "lab/data holds no a.csv; elsewhere"
 
 
@@ -115,7 +115,7 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_other_places_count(tmp_path: Path) -> None:
-    piece = Piece("a/x.csv", "the hub", alternatives=("x.csv",))
+    piece = DataFile("a/x.csv", "the hub", alternatives=("x.csv",))
     assert piece.find(tmp_path) is None
     (tmp_path / "x.csv").touch()
     assert piece.find(tmp_path) == tmp_path / "x.csv"

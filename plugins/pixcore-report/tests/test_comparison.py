@@ -8,9 +8,19 @@ import pytest
 from pixcore_report.comparison import Side, compare, flip_rates, mcnemar
 
 from pixcore import masks
-from pixcore.figures.results import ProtocolResult, SampleResult
-from pixcore.figures.scores import OWN_MASKS, RowSpec, score_sample
-from pixcore.records import Fidelity, Image, Protocol, Response, Sample, Selection, Verdict
+from pixcore.figures.rows import OWN_MASKS, RowSpec
+from pixcore.figures.scores import score_sample
+from pixcore.records import (
+    Fidelity,
+    Image,
+    Protocol,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Selection,
+    Verdict,
+)
 
 ROW = RowSpec(OWN_MASKS, own_masks=True)
 SIZE = (10, 10)
@@ -94,7 +104,7 @@ def test_flip_rate_of_several_judges() -> None:
 def test_selections_can_be_told_apart() -> None:
     """The row that is compared is the one that was named."""
     result = next(runs(np.array([True]), np.array([5])))
-    outcome = result.results[Protocol.SEGMENT]
+    outcome = result.by_probing[Protocol.SEGMENT]
     assert outcome.selections == {}
     chosen = ProtocolResult(Protocol.SEGMENT, "", outcome.response, selections={"absent": Selection.absent()})
     scored = score_sample(result.sample, {Protocol.SEGMENT: chosen}, [RowSpec("absent")])

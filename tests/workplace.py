@@ -1,4 +1,4 @@
-"""What the core's tests share: a toy plugin, installed the way a real one is, and a way to run commands."""
+"""A folder with the toy plugin installed the way a real one is, and a way to run commands there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 TOY = Path(__file__).parent / "toy"
@@ -78,17 +77,3 @@ class Workplace:
     def predictions(self, folder: str = "out") -> list[dict]:
         """A run's predictions."""
         return [json.loads(line) for line in (self.folder / folder / "predictions.jsonl").read_text().splitlines()]
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder with the benchmarks' annotations and published numbers, beside the project."""
-    folder = Path(__file__).parents[1].parent / "shared"
-    if not folder.is_dir():
-        pytest.skip("the shared folder with annotations and goldens is absent")
-    return folder

@@ -12,8 +12,9 @@ import pytest
 from pixcore_report.report import Report
 
 from pixcore import masks
-from pixcore.figures.results import SampleResult, Summary
+from pixcore.figures.rows import Summary
 from pixcore.geometry import VisualGrid
+from pixcore.records import SampleResult
 
 Make = Callable[..., SampleResult]
 ATTACK = (

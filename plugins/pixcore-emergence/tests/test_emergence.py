@@ -11,9 +11,20 @@ from pixcore_emergence.concepts import Concept, agreement, classify, judge_promp
 from pixcore_emergence.emergence import Emergence, EmergenceTally, expected_best, shares_word
 
 from pixcore import masks
-from pixcore.figures.results import ProtocolResult
-from pixcore.figures.scores import RowSpec, score_sample
-from pixcore.records import Candidate, Image, Protocol, Response, Sample, Selection, Token, TokenGroup, Verdict
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import score_sample
+from pixcore.records import (
+    Candidate,
+    Image,
+    Protocol,
+    ProtocolResult,
+    Response,
+    Sample,
+    Selection,
+    Token,
+    TokenGroup,
+    Verdict,
+)
 
 ORACLE = RowSpec("oracle", uses_ground_truth=True)
 SIZE = (10, 10)

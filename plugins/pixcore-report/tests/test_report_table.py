@@ -13,8 +13,17 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pixcore.errors import DataError
-from pixcore.figures.results import Figure, Row, Summary
-from pixcore.figures.rows import common_count, distinct_rows, from_dict, further_figures, ranking, to_dict
+from pixcore.figures.rows import (
+    Figure,
+    Row,
+    Summary,
+    common_count,
+    distinct_rows,
+    from_dict,
+    further_figures,
+    ranking,
+    to_dict,
+)
 from pixcore.figures.table import SummaryTable, footnotes
 
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -17,9 +17,19 @@ from pixcore_report.page import embed_json
 from pixcore_report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
 
 from pixcore import masks
-from pixcore.figures.results import ProtocolResult, SampleResult
 from pixcore.geometry import VisualGrid, VisualLayout
-from pixcore.records import Image, Protocol, Response, Sample, Score, Token, TokenGroup, Verdict
+from pixcore.records import (
+    Image,
+    Protocol,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Score,
+    Token,
+    TokenGroup,
+    Verdict,
+)
 
 Make = Callable[..., SampleResult]
 CONTROL = "random points, oracle pick"
@@ -77,7 +87,7 @@ def test_a_sample_carries_its_masks_once_and_its_true_ious(make_result: Make) ->
     payload = sample_payload(result, controls={CONTROL})
     assert json.loads(str(embed_json(payload))) == json.loads(json.dumps(payload))
     assert len(set(payload["masks"])) == len(payload["masks"])
-    for protocol, one in result.results.items():
+    for protocol, one in result.by_probing.items():
         shown = payload["protocols"][str(protocol)]
         assert len(shown["candidates"]) == len(one.candidates)
         for entry, candidate in zip(shown["candidates"], one.candidates, strict=True):
@@ -94,7 +104,7 @@ def test_a_sample_carries_its_masks_once_and_its_true_ious(make_result: Make) ->
 def test_a_candidates_map_is_shown_on_its_own_grid(make_result: Make) -> None:
     result = make_result(2)
     shown = sample_payload(result)["protocols"]["segment"]
-    candidate = result.results[Protocol.SEGMENT].candidates[1]
+    candidate = result.by_probing[Protocol.SEGMENT].candidates[1]
     assert candidate.map is not None
     assert shown["grid"] == [4, 6, 0.0, 0.0, 48.0, 32.0]
     assert shown["candidates"][1]["map"] == quantise(candidate.map)
@@ -102,7 +112,7 @@ def test_a_candidates_map_is_shown_on_its_own_grid(make_result: Make) -> None:
 
 def test_tiles_are_shown_on_one_grid_over_the_image(make_result: Make) -> None:
     result = make_result(2)
-    one = result.results[Protocol.SEGMENT]
+    one = result.by_probing[Protocol.SEGMENT]
     response = one.response
     assert response is not None
     size = result.sample.image.size

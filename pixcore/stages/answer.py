@@ -1,0 +1,99 @@
+"""The first stage: the model answers, and attention is read while it does."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixcore.components import (
+    AttentionExtractor,
+    Context,
+    ModelAdapter,
+)
+from pixcore.config import ChosenComponent
+from pixcore.errors import SampleError
+from pixcore.records import Response
+from pixcore.stages import serialise
+from pixcore.stages.base import Item, Stage, batched
+from pixcore.stages.serialise import Entry
+
+
+class Loader:
+    """Makes the model adapter when it is first needed, and frees it when the stage is over."""
+
+    def __init__(self, part: ChosenComponent, context: Context) -> None:
+        self.part = part
+        self._context = context
+        self._model: ModelAdapter[Any] | None = None
+
+    def __call__(self) -> ModelAdapter[Any]:
+        """The adapter."""
+        if self._model is None:
+            self._model = self.part.create(self._context)
+        return self._model
+
+    def free(self) -> None:
+        """Let go of the model before the next one is loaded."""
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+            gc.collect()
+
+
+@dataclass(eq=False, kw_only=True)
+class Answer(Stage):
+    """The model answers; the extractor sees the attention while it does."""
+
+    model: Loader
+    extractor: ChosenComponent | None
+    batch_size: int
+
+    name = "answer"
+    revision = 1
+
+    @property
+    def parts(self) -> Sequence[ChosenComponent]:
+        """The model, and who reads its attention."""
+        return [self.model.part, *([self.extractor] if self.extractor else [])]
+
+    def ingredients(self) -> dict[str, Any]:
+        """The model and the extractor."""
+        return {
+            "model": self.model.part.ingredients(),
+            "extractor": self.extractor.ingredients() if self.extractor else None,
+        }
+
+    def response(self, item: Item) -> Response | None:
+        """What the model said to an item."""
+        return self._decoded(item, serialise.response_from_entry)
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other."""
+        model = self.model()
+        extractor: AttentionExtractor[Any] | None = None
+        if self.extractor is not None and "attention" in model.capabilities:
+            extractor = self.extractor.create(self.context)
+        for batch in batched(items, self.batch_size):
+            try:
+                answered = self._answer(model, batch, extractor)
+            except Exception as error:
+                if len(batch) == 1:
+                    yield batch[0], error
+                    continue
+                for item in batch:
+                    try:
+                        yield item, self._answer(model, (item,), extractor)[0]
+                    except Exception as own_error:
+                        yield item, own_error
+            else:
+                yield from zip(batch, answered, strict=True)
+
+    def _answer(
+        self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
+    ) -> list[Entry]:
+        responses = model.answer([item.request for item in batch], extractor)
+        if len(responses) != len(batch):
+            raise SampleError(f"the model gave {len(responses)} responses to {len(batch)} requests")
+        return [serialise.response_to_entry(response) for response in responses]

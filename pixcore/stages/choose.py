@@ -1,0 +1,133 @@
+"""Strategies choose among candidates, judges read answers: both are handed a lazy stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixcore.components import (
+    Judge,
+    SelectionStrategy,
+)
+from pixcore.config import ChosenComponent
+from pixcore.errors import SampleError
+from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.stages import serialise
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Stage
+from pixcore.stages.exchanges import with_memory
+from pixcore.stages.propose import CandidateStage
+from pixcore.stages.serialise import Entry
+
+
+@dataclass(eq=False, kw_only=True)
+class Select(Stage):
+    """One strategy chooses among the candidates."""
+
+    answers: Answer
+    proposals: CandidateStage
+    strategy: ChosenComponent
+
+    name = "select"
+    revision = 1
+
+    @property
+    def parts(self) -> Sequence[ChosenComponent]:
+        """The strategy."""
+        return [self.strategy]
+
+    def ingredients(self) -> dict[str, Any]:
+        """The strategy, and the candidates that it chooses from."""
+        return {"proposals": self.proposals.store.key, "strategy": self.strategy.ingredients()}
+
+    def key_of(self, item: Item) -> str:
+        """Strategies may see the ground truth."""
+        return item.truth_key
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
+        context = with_memory(self.context, self.root, self.strategy, fresh=self.on_record is not None)
+        strategy: SelectionStrategy[Any] = self.strategy.create(context)
+        offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
+
+        def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
+            for item in items:
+                response, candidates = self.answers.response(item), self.proposals.candidates(item)
+                if response is None or candidates is None:
+                    raise SampleError(f"sample {item.sample.id} has no candidates to choose from")
+                strategy.reseed(item.entropy)
+                offered.append([len(candidate.masks) for candidate in candidates])
+                yield item.sample, response, candidates
+
+        for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
+            masks = offered.popleft()
+            if isinstance(outcome, Exception):
+                yield item, outcome
+            elif wrong := _misplaced(outcome, masks):
+                yield item, SampleError(f"strategy {self.strategy.name!r} chose {wrong}")
+            else:
+                yield item, Entry(serialise.selection_to_json(outcome))
+        strategy.close()
+
+
+def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
+    """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
+    if not isinstance(outcome, Selection):
+        return f"a {type(outcome).__name__}, which is no Selection"
+    if outcome.outcome != "chosen":
+        return ""
+    candidate, mask = outcome.candidate, outcome.mask
+    if not (isinstance(candidate, int) and isinstance(mask, int)):
+        return f"candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
+    if 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]:
+        return ""
+    return f"candidate {candidate}, mask {mask}, where {len(offered)} candidates with {list(offered)} masks are"
+
+
+@dataclass(eq=False, kw_only=True)
+class JudgeStage(Stage):
+    """The judge reads the answers."""
+
+    answers: Mapping[str, Answer]
+    judge: ChosenComponent
+
+    name = "score"
+    revision = 1
+
+    @property
+    def parts(self) -> Sequence[ChosenComponent]:
+        """The judge."""
+        return [self.judge]
+
+    def ingredients(self) -> dict[str, Any]:
+        """The judge, and the answers that it reads."""
+        return {
+            "answers": {protocol: answers.store.key for protocol, answers in sorted(self.answers.items())},
+            "judge": self.judge.ingredients(),
+        }
+
+    def key_of(self, item: Item) -> str:
+        """Judges see the right answer."""
+        return item.truth_key
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Hand the judge a lazy stream."""
+        context = with_memory(self.context, self.root, self.judge, fresh=self.on_record is not None)
+        judge: Judge[Any] = self.judge.create(context)
+
+        def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
+            for item in items:
+                entry = self.answers[item.request.protocol].get(item)
+                sample = item.sample
+                if entry is None or sample.question is None or sample.answer is None:
+                    raise SampleError(f"sample {sample.id} has no answer to grade")
+                yield sample.question, sample.options, sample.answer, str(entry.body["text"])
+
+        for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
+            if isinstance(outcome, Exception):
+                yield item, outcome
+            else:
+                yield item, Entry(serialise.verdict_to_json(outcome))
+        judge.close()

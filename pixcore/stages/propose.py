@@ -1,0 +1,245 @@
+"""Groups of tokens become points, points become candidate masks; and their matched control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.candidates import merge_duplicates
+from pixcore.components import (
+    MapTransform,
+    MaskGenerator,
+    PointSelector,
+    TokenGrouper,
+)
+from pixcore.config import ChosenComponent
+from pixcore.errors import DataError, SampleError
+from pixcore.masks import encode_many, size_of
+from pixcore.records import Candidate, MaskProposal, PointPrompt, Response, TokenGroup
+from pixcore.stages import serialise
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Stage, batched
+from pixcore.stages.serialise import Entry
+
+_NO_CANDIDATES = serialise.candidates_to_entry(())
+
+_CHUNK = 32  # responses that a grouper is handed together
+
+
+def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Iterable[MapTransform[Any]]) -> Any:
+    """(groups, visual tokens) float32: each group's map, the mean over its tokens' transformed maps (paper 3.2).
+
+    Args:
+        response: One with maps.
+        groups: Groups of its tokens.
+        transforms: Applied to all its maps in order.
+    """
+    maps, layout = response.maps, response.layout
+    if maps is None or layout is None:
+        raise ValueError("the response has no maps")
+    for transform in transforms:
+        maps = transform.transform(maps, layout, response.reference)
+    if not groups:
+        return np.zeros((0, layout.tokens), np.float32)
+    return np.stack([maps[list(group.tokens)].mean(axis=0) for group in groups]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The components that turn maps into candidates."""
+
+    grouper: TokenGrouper[Any]
+    transforms: Sequence[MapTransform[Any]]
+    selector: PointSelector[Any]
+    generator: MaskGenerator[Any]
+
+
+class CandidateStage(Stage):
+    """A stage that makes candidates."""
+
+    def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
+        """An item's candidates."""
+        return self._decoded(item, serialise.candidates_from_entry)
+
+
+@dataclass(eq=False, kw_only=True)
+class Propose(CandidateStage):
+    """Groups of tokens become points, points become candidate masks."""
+
+    answers: Answer
+    transforms: Sequence[ChosenComponent]
+    grouper: ChosenComponent
+    points: ChosenComponent
+    masks: ChosenComponent
+    merge_iou: float | None
+
+    name = "propose"
+    revision = 2
+
+    @property
+    def parts(self) -> Sequence[ChosenComponent]:
+        """What makes masks of maps."""
+        return [self.grouper, *self.transforms, self.points, self.masks]
+
+    def ingredients(self) -> dict[str, Any]:
+        """The parts, and the answers that they work on."""
+        return {
+            "answers": self.answers.store.key,
+            "transforms": [part.ingredients() for part in self.transforms],
+            "grouper": self.grouper.ingredients(),
+            "points": self.points.ingredients(),
+            "masks": self.masks.ingredients(),
+            "merge_iou": self.merge_iou,
+        }
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Group several responses at once, then go image by image.
+
+        The parts are made at the first response with maps: a model that segments by itself needs none of them.
+        """
+        parts: _Parts | None = None
+        for chunk in batched(items, _CHUNK):
+            responses = [self._response(item) for item in chunk]
+            if parts is None and any(response.maps is not None for response in responses):
+                parts = self._parts()
+            if parts is None:
+                yield from ((item, _NO_CANDIDATES) for item in chunk)
+                continue
+            for item, response, own in zip(chunk, responses, _grouped(parts.grouper, responses), strict=True):
+                if isinstance(own, Exception):
+                    yield item, own
+                    continue
+                try:
+                    yield item, self._propose(item, response, own, parts)
+                except Exception as error:  # recorded with its sample
+                    yield item, error
+        if parts is not None:
+            parts.generator.close()
+
+    def _parts(self) -> _Parts:
+        return _Parts(
+            self.grouper.create(self.context),
+            [part.create(self.context) for part in self.transforms],
+            self.points.create(self.context),
+            self.masks.create(self.context),
+        )
+
+    def _response(self, item: Item) -> Response:
+        response = self.answers.response(item)
+        if response is None:
+            raise SampleError(f"sample {item.sample.id} has no answer to look at")
+        return response
+
+    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: _Parts) -> Entry:
+        if response.maps is None or response.layout is None:
+            return _NO_CANDIDATES
+        image, truth = item.request.image, item.sample.mask
+        if truth is not None and size_of(truth) != image.size:
+            raise DataError(
+                f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}",
+                hint="is it the mask of another image?",
+            )
+        parts.selector.reseed(item.entropy)
+        maps = group_maps(response, groups, parts.transforms)
+        prompts = [parts.selector.select(response.layout.to_image(values, image.size)) for values in maps]
+        proposals = parts.generator.segment(image, prompts) if prompts else []
+        found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
+        return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
+
+
+def _grouped(grouper: TokenGrouper[Any], responses: Sequence[Response]) -> Sequence[list[TokenGroup] | Exception]:
+    """Group several responses; where that fails, one by one, so that one sample costs no other."""
+    try:
+        return grouper.group_many([(response.text, response.tokens) for response in responses])
+    except Exception:
+        return [_grouped_alone(grouper, response) for response in responses]
+
+
+def _grouped_alone(grouper: TokenGrouper[Any], response: Response) -> list[TokenGroup] | Exception:
+    try:
+        return grouper.group_many([(response.text, response.tokens)])[0]
+    except Exception as error:  # recorded with its sample
+        return error
+
+
+def _candidate(
+    group: TokenGroup | None, values: NDArray[np.float32] | None, prompt: PointPrompt, proposal: MaskProposal
+) -> Candidate:
+    if not np.isfinite(proposal.scores).all():
+        raise SampleError("the mask generator gave a score that is no finite number")
+    return Candidate(
+        group=group,
+        point=prompt,
+        masks=tuple(encode_many(proposal.masks)),
+        scores=tuple(float(score) for score in proposal.scores),
+        stability=tuple(float(value) for value in proposal.stability) if proposal.stability is not None else (),
+        map=values,
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class Control(CandidateStage):
+    """The matched control: as many prompts as the run's own candidates, from points that no attention chose."""
+
+    proposals: Propose
+    points: ChosenComponent
+    masks: ChosenComponent
+
+    name = "control"
+    revision = 1
+
+    @property
+    def parts(self) -> Sequence[ChosenComponent]:
+        """What makes masks of nothing."""
+        return [self.points, self.masks]
+
+    def ingredients(self) -> dict[str, Any]:
+        """The parts, and the candidates that are matched."""
+        return {
+            "proposals": self.proposals.store.key,
+            "points": self.points.ingredients(),
+            "masks": self.masks.ingredients(),
+        }
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
+        selector: PointSelector[Any] = self.points.create(self.context)
+        generator: MaskGenerator[Any] | None = None
+        for item in items:
+            try:
+                own = self._matched(item)
+                if own and generator is None:
+                    generator = self.masks.create(self.context)
+                yield item, self._draw(item, own, selector, generator) if generator else _NO_CANDIDATES
+            except Exception as error:  # recorded with its sample
+                yield item, error
+        if generator is not None:
+            generator.close()
+
+    def _matched(self, item: Item) -> tuple[Candidate, ...]:
+        own = self.proposals.candidates(item)
+        if own is None:
+            raise SampleError(f"sample {item.sample.id} has no candidates to match")
+        return own
+
+    def _draw(
+        self,
+        item: Item,
+        own: Sequence[Candidate],
+        selector: PointSelector[Any],
+        generator: MaskGenerator[Any],
+    ) -> Entry:
+        width, height = item.request.image.size
+        nowhere = np.zeros((height, width), np.float32)
+        selector.reseed(item.entropy)
+        prompts = [selector.select(nowhere) for _ in own]
+        proposals = generator.segment(item.request.image, prompts) if prompts else []
+        drawn = [
+            _candidate(match.group, match.map, prompt, proposal)
+            for match, prompt, proposal in zip(own, prompts, proposals, strict=True)
+        ]
+        return serialise.candidates_to_entry(drawn)
