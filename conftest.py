@@ -35,6 +35,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
+    """A folder of its own with the toy plugin."""
     return Workplace(tmp_path)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from pixcore import cli, masks, plugins
 from pixcore.errors import StoreError
 from pixcore.files import replacing
-from tests.conftest import TOY, TOY_RUN
+from tests.workplace import TOY, TOY_RUN
 
 SIZE = (40, 24)
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from pixcore import masks
-from tests.conftest import TOY
+from tests.workplace import TOY
 
 
 def lines(path):
