@@ -172,7 +172,7 @@ class ChosenComponent:
             "config": self.config.model_dump(mode="json", exclude=set(self.config.not_in_key)),
             "distribution": self.registration.distribution,
             "version": self.registration.version,
-            "foundations": foundations(self.registration.distribution),
+            "foundations": foundations(self.registration.distribution, self.registration.extra),
             "fingerprint": self.config.fingerprint(),
         }
 

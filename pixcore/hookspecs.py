@@ -22,7 +22,14 @@ class Register(Protocol):
     """What a registering hook is handed."""
 
     def __call__(
-        self, name: str, target: str, *, config: str | None = None, summary: str = "", default: bool = False
+        self,
+        name: str,
+        target: str,
+        *,
+        config: str | None = None,
+        summary: str = "",
+        default: bool = False,
+        extra: str = "",
     ) -> None:
         """Offer a component.
 
@@ -34,6 +41,7 @@ class Register(Protocol):
             default: Serve where a config says nothing about this kind. The core names no component itself, so this is
                 how it has defaults; it needs to work offline and without options. Of the kinds that a config lists
                 (transforms, selections) several may be defaults; of the others, one.
+            extra: The extra of its package that the component needs: its records stand on what that requires too.
         """
 
 

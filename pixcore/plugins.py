@@ -90,6 +90,7 @@ class Registration:
         distribution: The installed package that it comes from.
         version: That package's version; for an editable install with a hash of its sources, so that records made by
             edited code are never taken for those of the code before.
+        extra: The extra of that package that it needs.
     """
 
     kind: Kind
@@ -101,6 +102,7 @@ class Registration:
     plugin: str
     distribution: str
     version: str
+    extra: str = ""
 
     @cached_property
     def config_class(self) -> type[components.Config]:
@@ -134,9 +136,10 @@ class Registration:
         try:
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
+            package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
             raise PluginError(
                 f"{self.kind.noun} {self.name!r} can't be imported: {error}",
-                hint=f"it comes from {self.distribution}; pip install {self.distribution} brings what it needs",
+                hint=f"it comes from {self.distribution}; pip install {package} brings what it needs",
             ) from error
         except AttributeError as error:
             raise PluginError(
@@ -199,11 +202,14 @@ class Registry:
                     config: str | None = None,
                     summary: str = "",
                     default: bool = False,
+                    extra: str = "",
                     _kind: Kind = kind,
                 ) -> None:
                     _check(name, component, target, config)
                     collected.append(
-                        Registration(_kind, component, target, config, summary, default, name, distribution, version)
+                        Registration(
+                            _kind, component, target, config, summary, default, name, distribution, version, extra
+                        )
                     )
 
                 self._manager.subset_hook_caller(kind.hook, others)(register=register)

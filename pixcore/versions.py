@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 NUMERICAL = (
     "numpy",
@@ -59,28 +61,32 @@ def version_of(distribution: metadata.Distribution) -> str:
 
 
 @cache
-def foundations(name: str) -> dict[str, str]:
+def foundations(name: str, extra: str = "") -> dict[str, str]:
     """Versions of what a package's numbers stand on, its own aside: numerical libraries, and packages of the family.
 
     A build's own mark ("+cpu") is left out: records made on a GPU are read on a laptop.
 
     Args:
         name: The package's name; one that is not installed stands on nothing.
+        extra: The one of its extras that is asked for; what any other names, such as one for tests, is not required.
     """
     found: dict[str, str] = {}
-    seen = {"pixcore", _plain(name)}  # an extra may name its own package
-    waiting = _requirements(name)
+    seen = {("pixcore", "")}
+    waiting = [(name, extra)]
     while waiting:
-        required = waiting.pop()
-        installed = _installed(required)
-        if required in seen or installed is None:
-            continue
-        seen.add(required)
-        if required in NUMERICAL:
-            found[required] = installed.version.split("+")[0]
-        elif "pixcore" in _requirements(required):
-            found[required] = version_of(installed)
-            waiting += _requirements(required)
+        one = waiting.pop()
+        for required, asked in _requirements(*one):
+            installed = _installed(required)
+            if (required, asked) in seen or installed is None:
+                continue
+            seen.add((required, asked))
+            if required in NUMERICAL:
+                found[required] = installed.version.split("+")[0]
+            elif required == canonicalize_name(name):  # an extra may name its own package
+                waiting.append((required, asked))
+            elif ("pixcore", "") in _requirements(required, ""):
+                found[required] = version_of(installed)
+                waiting.append((required, asked))
     return dict(sorted(found.items()))
 
 
@@ -98,11 +104,18 @@ def hash_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _requirements(name: str) -> list[str]:
-    """What a package requires, extras too: those that are not installed are not asked for."""
+def _requirements(name: str, extra: str) -> set[tuple[str, str]]:
+    """What a package with one of its extras, or none, requires here: names, each alone and with what is asked of it."""
     installed = _installed(name)
-    lines = (installed.requires or []) if installed is not None else []
-    return [_plain(match[0]) for line in lines if (match := re.match(r"[\w.-]+", line))]
+    found: set[tuple[str, str]] = set()
+    for line in (installed.requires or []) if installed is not None else []:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:  # its author's mistake; pip says it
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            found |= {(canonicalize_name(requirement.name), asked) for asked in ("", *requirement.extras)}
+    return found
 
 
 def _installed(name: str) -> metadata.Distribution | None:
@@ -110,7 +123,3 @@ def _installed(name: str) -> metadata.Distribution | None:
         return metadata.distribution(name)
     except (metadata.PackageNotFoundError, ValueError):
         return None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -27,7 +27,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_numerical_libraries_and_the_family_count_and_nothing_else(install):
-    install("toy-adapter", "1.0", "pixcore", "toy-shared>=0.1", "httpx", 'timm>=1; extra == "vision"')
+    install("toy-adapter", "1.0", "pixcore", "toy-shared>=0.1", "httpx", "timm>=1")
     install("toy-shared", "0.3", "pixcore>=0.1", "Torch>=2", "regex")
     install("torch", "9.1.0+cpu")
     install("timm", "7.0")
@@ -36,9 +36,45 @@ def test_numerical_libraries_and_the_family_count_and_nothing_else(install):
 
 
 def test_an_extra_may_name_its_own_package(install):
-    install("toy-adapter", "1.0", "pixcore", 'toy-adapter[all]; extra == "test"', "toy-shared")
+    install("toy-adapter", "1.0", "pixcore", 'toy-adapter[all]; extra == "test"', 'toy-shared; extra == "all"')
     install("toy-shared", "0.3", "pixcore>=0.1", "toy-adapter")
-    assert foundations("toy-adapter") == {"toy-shared": "0.3"}
+    assert foundations("toy-adapter", "test") == {"toy-shared": "0.3"}
+
+
+def test_an_extra_that_nobody_asks_for_is_no_requirement(install):
+    install("toy-phrases", "1.0", "pixcore", 'toy-adapter; extra == "test"', 'timm; extra == "vision"', "numpy")
+    install("numpy", "8.8")
+    install("timm", "7.0")
+    assert foundations("toy-phrases") == {"numpy": "8.8"}
+    assert foundations("toy-phrases", "vision") == {"numpy": "8.8", "timm": "7.0"}
+
+
+def test_an_extra_that_a_requirement_asks_for_counts(install):
+    install("toy-adapter", "1.0", "pixcore", "toy-shared[gpu]")
+    install("toy-shared", "0.3", "pixcore", 'torch; extra == "gpu"', 'timm; extra == "cpu"')
+    install("torch", "9.1")
+    install("timm", "7.0")
+    assert foundations("toy-adapter") == {"torch": "9.1", "toy-shared": "0.3"}
+
+
+def test_a_marker_is_evaluated_and_a_line_that_is_none_passed_over(install):
+    markers = ("timm; python_version < '3'", "torch; python_version > '3'", "no requirement at all")
+    install("toy-adapter", "1.0", "pixcore", *markers)
+    install("torch", "9.1")
+    install("timm", "7.0")
+    assert foundations("toy-adapter") == {"torch": "9.1"}
+
+
+def test_a_stranger_changes_nothing(install):
+    """The noun phrases' package names others in an extra for its goldens: installing those moves no key."""
+    spacy, selection = foundations("pixcore-spacy"), foundations("pixcore-selection")
+    assert "spacy" in spacy
+    assert not {"torch", "pixcore-sam", "pixcore-cambrian"} & spacy.keys()
+    install("toy-stranger", "1.0", "pixcore", "pixcore-spacy", "torch")
+    for name in ("pixcore-sam", "pixcore-cambrian", "pixcore-points"):
+        install(name, "99", "pixcore", "toy-stranger")
+    foundations.cache_clear()
+    assert (foundations("pixcore-spacy"), foundations("pixcore-selection")) == (spacy, selection)
 
 
 def test_what_is_not_installed_counts_for_nothing(install):

@@ -14,10 +14,12 @@ def register_mask_generators(register: Register) -> None:
         "pixcore_sam.official:Sam",
         config="pixcore_sam.config:SamConfig",
         summary="Segment Anything: the segment-anything package and its checkpoints",
+        extra="official",
     )
     register(
         "sam-transformers",
         "pixcore_sam.hub:SamTransformers",
         config="pixcore_sam.config:SamTransformersConfig",
         summary="SAM, SAM-HQ, SAM 2, EdgeTAM and SAM 3's tracker from transformers",
+        extra="edgetam",
     )

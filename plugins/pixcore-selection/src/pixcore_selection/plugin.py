@@ -52,6 +52,7 @@ def register_selection_strategies(register: Register) -> None:
         "pixcore_selection.embedding:Embedding",
         config=f"{config}:EmbeddingConfig",
         summary="the phrase nearest to the expression by a sentence-transformers model",
+        extra="embedding",
     )
     register(
         "self-judge",
