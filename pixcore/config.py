@@ -164,6 +164,10 @@ class ChosenComponent:
         """What the config calls it."""
         return self.registration.name
 
+    def same_as(self, other: ChosenComponent) -> bool:
+        """Whether both are one component with one config, whatever they are labelled."""
+        return self.registration == other.registration and self.config == other.config
+
     def ingredients(self) -> dict[str, Any]:
         """Everything about this component that can change its records, as JSON data."""
         return {

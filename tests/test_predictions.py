@@ -205,7 +205,7 @@ def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
 ROWS = (
     RowSpec("oracle", uses_ground_truth=True),
     RowSpec("random"),
-    RowSpec("random points, oracle pick", uses_ground_truth=True, control=True),
+    RowSpec("random points, oracle pick", control_of="oracle", uses_ground_truth=True),
 )
 
 

@@ -284,6 +284,37 @@ def test_every_strategy_has_its_own_matched_control(workplace, monkeypatch):
     assert "toy-first pick" not in done.stdout  # a column beside the strategy, not a line of its own
 
 
+def test_labels_that_end_alike_each_have_their_own_control(workplace):
+    """With "x points, b" and "b" the end of a control's name fits both; each row shows its own all the same."""
+    first, best = {"name": "toy-first", "label": "b"}, {"name": "toy-best", "label": "x points, b"}
+    done = workplace("run", str(workplace.config(selections=[best, first])))
+    rows = {row["key"]: row for row in workplace.summary()["rows"]}
+    controls = {row["control_of"]: row for row in rows.values() if row["control"]}
+    assert set(controls) == {"b", "x points, b"}
+    shown = {name: f"{row['figures']['M']['value']:.1f}" for name, row in controls.items()}
+    assert shown["b"] != shown["x points, b"]  # the best mask of random points, and the first of them
+    beside = done.stdout[done.stdout.index("control") :]
+    for name, value in shown.items():
+        (line,) = (line for line in beside.splitlines() if line.startswith(f"{name} "))
+        assert line.rstrip(" ◇▲").split()[-1] == value, beside
+    scored = workplace("score", "out", "--json", "-")
+    again = {row["key"]: row for row in json.loads(scored.stdout)["rows"]}
+    assert {key: row["control_of"] for key, row in again.items()} == {
+        key: row["control_of"] for key, row in rows.items()
+    }
+
+
+def test_a_control_is_matched_by_what_it_is(workplace):
+    """The config's own control is the labelled strategy's, which it equals; another's config makes it another's."""
+    labelled = [{"name": "toy-best", "label": "b"}, {"name": "toy-first", "label": "toy-best"}]
+    workplace("run", str(workplace.config(selections=labelled)))
+    controls = [row["control_of"] for row in workplace.summary()["rows"] if row["control"]]
+    assert controls == ["b", "toy-best"]
+    workplace("run", str(workplace.config(selections=labelled[1:])))
+    controls = [row["control_of"] for row in workplace.summary()["rows"] if row["control"]]
+    assert controls == ["toy-best (as the control has it)", "toy-best"]
+
+
 def test_a_label_is_no_controls_name(workplace):
     label = "toy-anywhere points, toy-best pick"
     config = workplace.config(selections=["toy-best", {"name": "toy-first", "label": label}])

@@ -88,9 +88,9 @@ def test_every_outcome_of_a_selection() -> None:
 
 def test_a_failed_sample_counts_in_every_row() -> None:
     failed = ProtocolResult(Protocol.LETTER, "?", error="the model said nothing")
-    rows = [ORACLE, RowSpec(OWN_MASKS, own_masks=True), RowSpec("random points", control=True)]
+    rows = [ORACLE, RowSpec(OWN_MASKS, own_masks=True), RowSpec("random points", control_of="oracle")]
     scores = score_protocol(sample("1", np.ones((8, 12), bool)), failed, rows)
-    assert {row.name for row in rows} == set(scores)
+    assert {row.key for row in rows} == set(scores)
     assert all(score.iou == 0 and score.correct is False and score.error for score in scores.values())
 
 

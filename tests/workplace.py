@@ -34,7 +34,7 @@ class Workplace:
         self.folder = folder
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(TOY),
+            "PYTHONPATH": os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PIXCORE_PLUGINS": "toy",
             "COLUMNS": "120",
         }

@@ -9,12 +9,12 @@ absent, and leaves out samples without an expression.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pixcore import masks
 from pixcore.figures.intervals import RESAMPLES
-from pixcore.figures.rows import RowSpec, Summary
+from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
 from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Selection
@@ -68,8 +68,8 @@ class Evaluation:
 
     Attributes:
         summary: The table.
-        failures: By row name.
-        locations: By row name.
+        failures: By the row's key.
+        locations: By the row's key.
     """
 
     summary: Summary
@@ -78,7 +78,7 @@ class Evaluation:
 
     def document(self) -> dict[str, Any]:
         """Everything as JSON data; figures are in percent."""
-        document = asdict(self.summary)
+        document = to_dict(self.summary)
         document["unit"] = "percent"
         for row in document["rows"]:
             figures = row["figures"]
@@ -96,11 +96,11 @@ class Evaluation:
                     "grounding": str(one.grounding),
                     **dict(zip(OUTCOMES, one.counts, strict=True)),
                 }
-                for one in self.failures.get(row["name"], ())
+                for one in self.failures.get(row["key"], ())
             ]
             row["locations"] = [
                 {"protocol": str(one.protocol), "counts": list(one.counts), "left_out": one.left_out}
-                for one in self.locations.get(row["name"], ())
+                for one in self.locations.get(row["key"], ())
             ]
         return document
 
@@ -136,19 +136,19 @@ class Evaluator:
             if right is not None:
                 _and(self._answered.setdefault(protocol, {}), unit, right)
             for row in self._rows:
-                success = grounding_succeeds(sample, outcome, row.name, self._fidelity)
+                success = grounding_succeeds(sample, outcome, row.key, self._fidelity)
                 if success is not None:
-                    _and(self._grounded.setdefault((row.name, protocol), {}), unit, success)
+                    _and(self._grounded.setdefault((row.key, protocol), {}), unit, success)
                 self._locate(sample, outcome, row, protocol)
 
     def _locate(self, sample: Sample, outcome: ProtocolResult, row: RowSpec, protocol: Protocol) -> None:
         if row.own_masks or sample.expression is None or sample.mask is None or sample.absent:
             return
-        selection = outcome.selections.get(row.name)
+        selection = outcome.selections.get(row.key)
         if selection is None and outcome.error is None:
             return
         place = location(outcome, selection, control=row.control)
-        key = (row.name, protocol)
+        key = (row.key, protocol)
         bins = self._bins.setdefault(key, [0] * BINS)
         if place is None:
             self._left_out[key] = self._left_out.get(key, 0) + 1
@@ -159,8 +159,8 @@ class Evaluator:
         """The table and what stands beside it."""
         return Evaluation(
             summary=self._tally.summary(benchmark=benchmark, model=model, notes=notes),
-            failures={row.name: found for row in self._rows if (found := self._failures(row.name))},
-            locations={row.name: where for row in self._rows if (where := self._locations(row.name))},
+            failures={row.key: found for row in self._rows if (found := self._failures(row.key))},
+            locations={row.key: where for row in self._rows if (where := self._locations(row.key))},
         )
 
     def _failures(self, row: str) -> tuple[Failures, ...]:

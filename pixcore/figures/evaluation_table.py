@@ -43,7 +43,7 @@ class EvaluationTable:
         for heading in ("with", "n", "without", "n"):
             table.add_column(heading, justify="right")
         for row, name in rows:
-            table.add_row(RowName(row.name), name, *_figure(row, f"{name} with none"), *_figure(row, name))
+            table.add_row(RowName(row.label), name, *_figure(row, f"{name} with none"), *_figure(row, name))
         return table
 
     def _failures(self) -> Table | None:
@@ -70,7 +70,7 @@ class EvaluationTable:
 
     def _table(self, title: str, *columns: str) -> Table:
         table = bare_table(title)
-        name_column(table, (RowName(row.name) for row in self.evaluation.summary.rows))
+        name_column(table, (RowName(row.label) for row in self.evaluation.summary.rows))
         for column in columns:
             table.add_column(column, no_wrap=True)
         return table

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,25 +36,36 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a selection strategy, a model's own masks, or a control.
+    """One line of the table with its figures: a selection strategy, a model's own masks, or a control.
 
     Attributes:
-        name: The strategy's name in the config, "own masks" for a pixel-level MLLM.
+        key: What the row is known by (`RowSpec`).
         figures: By column: "A†", "A", "M†", "M", "S"; further ones by their own names ("A† per sample", …).
+        label: What a reader sees; the key if left out.
+        control_of: The key of the strategy whose matched control the row is: it chooses among as many candidates from
+            other points. None for every other row.
         uses_ground_truth: An upper bound.
-        control: A matched control: random points, as many candidates as the run's own.
         candidates: Mean number of candidates per scored sample, under `segment`, or `question` where that is missing.
         masks: Mean number of their masks.
         oracle_gap: mIoU of the oracle on the same candidates minus this row's, in percent points; None if unknown.
     """
 
-    name: str
+    key: str
     figures: Mapping[str, Figure]
+    label: str = ""
+    control_of: str | None = None
     uses_ground_truth: bool = False
-    control: bool = False
     candidates: float | None = None
     masks: float | None = None
     oracle_gap: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.key)
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a matched control."""
+        return self.control_of is not None
 
 
 @dataclass(frozen=True)
@@ -88,34 +100,57 @@ ANSWERS_ALONE = "answers"
 """The row of a run that measures answers and no masks."""
 
 
-def control_row(points: str, strategy: str) -> str:
-    """What a strategy's matched control is called: the row in which it picks among candidates from other points."""
-    return f"{points} points, {strategy} pick"
-
-
 @dataclass(frozen=True)
 class RowSpec:
     """What one row of the table shows.
 
     Attributes:
-        name: The selection's name in `ProtocolResult.selections`, or `OWN_MASKS`.
+        key: What the row is known by, and its selection in `ProtocolResult.selections`: the strategy's label or name in
+            the config, `OWN_MASKS`, or the control's own. Nothing is read from how it is spelt.
+        label: What a reader sees; the key if left out.
+        control_of: The key of the strategy whose matched control the row is: it chooses among
+            `ProtocolResult.controls`. None for every other row.
         uses_ground_truth: An upper bound.
-        control: It chooses among `ProtocolResult.controls`.
         own_masks: A pixel-level MLLM's own mask.
     """
 
-    name: str
+    key: str
+    label: str = ""
+    control_of: str | None = None
     uses_ground_truth: bool = False
-    control: bool = False
     own_masks: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label or self.key)
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a matched control."""
+        return self.control_of is not None
+
+
+def control_spec(strategy: RowSpec, points: str) -> RowSpec:
+    """The row of a strategy's matched control, in which it picks among candidates from other points."""
+    return replace(
+        strategy,
+        key=f"{points} points, {strategy.key} pick",
+        label=f"{points} points, {strategy.label} pick",
+        control_of=strategy.key,
+    )
 
 
 _ADAPTER = TypeAdapter(Summary)
 
 
 def to_dict(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`."""
+    """A summary as JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`.
+
+    Beside the fields of `Row` each row has its key as "name", and whether it is a "control".
+    """
     data: dict[str, Any] = _ADAPTER.dump_python(summary, mode="json")
+    tables = [data["rows"], *(rows for values in data["breakdowns"].values() for rows in values.values())]
+    for row in chain.from_iterable(tables):
+        row |= {"name": row["key"], "control": row["control_of"] is not None}
     return data
 
 
@@ -147,8 +182,8 @@ def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
-    """The row in which a strategy picks among candidates from other points."""
-    return next((other for other in rows if other.control and other.name.endswith(control_row("", row.name))), None)
+    """A strategy's matched control: the row in which it picks among candidates from other points."""
+    return next((other for other in rows if other.control_of == row.key), None)
 
 
 def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
@@ -184,27 +219,27 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
 
 
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
-    """Names of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
+    """Keys of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
     tables = list(breakdown.values())
-    names = tuple(row.name for row in shown(tables[0])) if tables else ()
+    keys = tuple(row.key for row in shown(tables[0])) if tables else ()
     alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
-    return names[:1] if alike else names
+    return keys[:1] if alike else keys
 
 
 def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
-    """Names of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
+    """Keys of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
 
     None where two rows share a place, and where fewer than two rows compete: being the best of one is no merit.
     """
     values = {
-        row.name: figure.value
+        row.key: figure.value
         for row in rows
         if not (row.uses_ground_truth or row.control)
         and (figure := row.figures.get(column)) is not None
         and figure.value is not None
     }
     order = sorted(set(values.values()), reverse=True)
-    places = [[name for name, value in values.items() if value == wanted] for wanted in order[:2]]
+    places = [[key for key, value in values.items() if value == wanted] for wanted in order[:2]]
     if len(values) < 2 or len(places[0]) > 1:
         return None, None
     return places[0][0], places[1][0] if len(places[1]) == 1 else None

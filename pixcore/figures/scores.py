@@ -129,13 +129,13 @@ def score_protocol(
     scores: dict[str, Score] = {}
     measured: dict[bool, Sequence[NDArray[np.float64]]] = {} if ious is None else {False: ious}
     for row in rows:
-        selection = result.selections.get(row.name)
+        selection = result.selections.get(row.key)
         if result.error is None and selection is None and not (row.own_masks and _own_mask(result) is not None):
             continue
         pool = result.controls if row.control else result.candidates
         if selection is not None and sample.mask is not None and row.control not in measured:
             measured[row.control] = candidate_ious(sample, pool, both_empty=both_empty)
-        scores[row.name] = score_result(
+        scores[row.key] = score_result(
             sample, result, selection, candidates=pool, ious=measured.get(row.control), both_empty=both_empty
         )
     return scores

@@ -107,9 +107,9 @@ class Tally:
                 verdict = outcome.verdict
                 self._unread += verdict is not None and verdict.correct is None and verdict.error is None
             for row in self.rows:
-                score = outcome.scores.get(row.name)
+                score = outcome.scores.get(row.key)
                 if score is not None and score.iou is not None and sample.mask is not None:
-                    scored[row.name, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
+                    scored[row.key, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
         self._paired = self._paired or sample.pair is not None
         cluster = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
         categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
@@ -173,17 +173,18 @@ class Tally:
     def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
         clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
         accuracies = self._accuracies(kept, clusters)
-        columns = [accuracies | self._groundings(kept, clusters, row.name) for row in self.rows]
+        columns = [accuracies | self._groundings(kept, clusters, row.key) for row in self.rows]
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
-            pool = [] if row.own_masks else _pool(kept, row.name)
+            pool = [] if row.own_masks else _pool(kept, row.key)
             gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
             rows.append(
                 Row(
-                    name=row.name,
+                    key=row.key,
                     figures=figures,
+                    label=row.label,
+                    control_of=row.control_of,
                     uses_ground_truth=row.uses_ground_truth,
-                    control=row.control,
                     candidates=float(np.mean([mask.candidates for mask in pool])) if pool else None,
                     masks=float(np.mean([mask.masks for mask in pool])) if pool else None,
                     oracle_gap=100 * float(np.mean(gaps)) if gaps else None,
@@ -300,7 +301,7 @@ def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
 
 def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
     pool = result.controls if row.control else result.candidates
-    chosen = result.selections.get(row.name)
+    chosen = result.selections.get(row.key)
     answered = score.error is None and (chosen is None or chosen.gives_mask)
     return _Mask(
         iou=score.iou or 0.0,

@@ -140,7 +140,7 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
     for number, row in enumerate(rows):
         cells: list[RenderableType] = [_name(row, ascii_only)]
         for name in columns:
-            style = {best: "bold", second: "underline"}.get(row.name, "") if name == "S" else ""
+            style = {best: "bold", second: "underline"}.get(row.key, "") if name == "S" else ""
             cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
         cells += [_text(values[number], ascii_only) for _, values in beside]
         table.add_row(*cells)
@@ -191,7 +191,7 @@ def _measured(rows: Iterable[Row]) -> set[str]:
 
 def _name(row: Row, ascii_only: bool) -> RowName:
     marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
-    text = f"{row.name}{_TIED}{marks}" if marks else row.name
+    text = f"{row.label}{_TIED}{marks}" if marks else row.label
     return RowName(text.translate(_PLAIN) if ascii_only else text, "italic" if marks else "")
 
 
@@ -233,7 +233,7 @@ def _further_tables(
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
     columns = list(beside)
     columns += [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
-    taken = min(max((cell_len(row.name) for row in rows), default=0) + 3, 30) + 2
+    taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
     while columns:
         table = bare_table(ascii_only=ascii_only)
         name_column(table, (_name(row, ascii_only) for row in rows))

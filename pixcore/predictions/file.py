@@ -18,7 +18,15 @@ from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol
-from pixcore.predictions.format import UNNAMED, Prediction, parse_line, prediction_from_json, read_lines, upper_bounds
+from pixcore.predictions.format import (
+    UNNAMED,
+    Prediction,
+    control_rows,
+    parse_line,
+    prediction_from_json,
+    read_lines,
+    upper_bounds,
+)
 from pixcore.predictions.option_letters import grade_letter
 from pixcore.predictions.selection_rules import RULES, UPPER_BOUNDS, oracle
 from pixcore.protocols import build_prompt
@@ -61,7 +69,7 @@ class _Contents:
     lines: dict[tuple[str, Protocol], tuple[int, int]]
     protocols: set[Protocol]
     choices: dict[str, bool]
-    controls: dict[str, bool]
+    controls: dict[str, RowSpec]
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
@@ -182,16 +190,16 @@ class PredictionsFile:
             return result
         selections = dict(result.selections)
         for row in self.rows:
-            if row.name in selections or row.own_masks or row.name == ANSWERS_ALONE:
+            if row.key in selections or row.own_masks or row.key == ANSWERS_ALONE:
                 continue
             if row.control:
                 if result.controls:
                     raise DataError(
-                        f"{prediction.where} has control candidates and no choice by {row.name!r}",
+                        f"{prediction.where} has control candidates and no choice by {row.key!r}",
                         hint="give every line the same control choices",
                     )
                 continue
-            selections[row.name] = self._select_one(sample, prediction, row.name)
+            selections[row.key] = self._select_one(sample, prediction, row.key)
         return replace(result, selections=selections)
 
     def _select_one(self, sample: Sample, prediction: Prediction, name: str) -> Selection:
@@ -261,7 +269,7 @@ class PredictionsFile:
             )
         rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
         if not self._select:
-            rows += [RowSpec(name, uses_ground_truth=truth, control=True) for name, truth in contents.controls.items()]
+            rows += contents.controls.values()
         return tuple(rows) or (RowSpec(ANSWERS_ALONE),)
 
     def _sees_truth(self, name: str) -> bool:
@@ -305,10 +313,8 @@ def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
         choices = data.get("choices")
         for strategy in choices if isinstance(choices, Mapping) else ():
             contents.choices.setdefault(strategy, strategy in bounds)
-        control = data.get("control")
-        chosen = control.get("choices") if isinstance(control, Mapping) else None
-        for strategy in chosen if isinstance(chosen, Mapping) else ():
-            contents.controls.setdefault(strategy, strategy in bounds)
+        for spec in control_rows(data, where, bounds):
+            contents.controls.setdefault(spec.key, spec)
         contents.own_masks |= "mask" in data
         if "mask" in data or data.get("candidates") or data.get("choices") or data.get("choice") is not None:
             contents.masked.add(protocol)

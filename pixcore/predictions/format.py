@@ -3,15 +3,15 @@
 One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
 (`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`
 (`{"candidate", "mask"}`, "absent", "nothing" or "failed"), `choices` (the same by strategy), `verdict`
-(`{"correct"}`), `control` (`{"candidates", "choices"}`), `prompt`, `error`. A run's own file scores to
-the run's own figures exactly.
+(`{"correct"}`), `control` (`{"candidates", "choices", "of"}`: of which strategy a choice is the matched
+control), `prompt`, `error`. A run's own file scores to the run's own figures exactly.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -55,7 +55,7 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         result: One protocol's result.
         rows: The table's rows: which selections belong to the control, and which saw the ground truth.
     """
-    specs = {row.name: row for row in rows}
+    specs = {row.key: row for row in rows}
     line: dict[str, Any] = {
         "sample_id": sample.id,
         "protocol": result.protocol.value,
@@ -79,14 +79,14 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     control: dict[str, Any] = {}
     # of a model that segments by itself nothing was offered, and so nothing chosen
     selections = {} if "mask" in line else result.selections
+    matched = {key: spec.control_of for key, spec in specs.items() if spec.control_of is not None}
     for name, selection in selections.items():
-        spec = specs.get(name)
-        (control if spec is not None and spec.control else own)[name] = _choice_to_json(selection)
+        (control if name in matched else own)[name] = _choice_to_json(selection)
     if own:
         line["choices"] = own
     if control or result.controls:
         candidates = [candidate_to_json(candidate) for candidate in result.controls]
-        line["control"] = {"candidates": candidates, "choices": control}
+        line["control"] = {"candidates": candidates, "choices": control, "of": {key: matched[key] for key in control}}
     bounds = sorted(name for name in selections if name in specs and specs[name].uses_ground_truth)
     if bounds:
         line["upper_bounds"] = bounds
@@ -225,6 +225,26 @@ def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise DataError(f"{where} has odd upper_bounds", hint="expected a list of strategies' names")
     return names
+
+
+def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -> list[RowSpec]:
+    """The rows of a line's matched controls; one that names no strategy is the control of none in the table.
+
+    Args:
+        data: The line.
+        where: Names the line in an error.
+        bounds: What saw the ground truth (`upper_bounds`).
+
+    Raises:
+        DataError: "of" names no strategies.
+    """
+    control = data.get("control")
+    if not isinstance(control, Mapping) or not isinstance(control.get("choices"), Mapping):
+        return []
+    of = _object(control.get("of"), where, "control.of") or {}
+    if not all(isinstance(strategy, str) for strategy in of.values()):
+        raise DataError(f"{where} has an odd control.of", hint="expected the strategy's name for each of its choices")
+    return [RowSpec(key, control_of=of.get(key, ""), uses_ground_truth=key in bounds) for key in control["choices"]]
 
 
 def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tuple[Candidate, ...]:

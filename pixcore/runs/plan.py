@@ -18,7 +18,7 @@ from pixcore import __version__
 from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
 from pixcore.config import ChosenComponent, ResolvedRun, row_names
 from pixcore.errors import ConfigError, DataError, describe, nearest
-from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_row
+from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_spec
 from pixcore.figures.scores import score_sample
 from pixcore.protocols import build_prompt
 from pixcore.records import Protocol, ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
@@ -215,39 +215,50 @@ class Run:
         return {protocol: by_proposals[proposals] for protocol, proposals in self.proposals.items()}
 
     @cached_property
-    def _strategies(self) -> dict[str, ChosenComponent]:
-        """The strategies by row name."""
-        return dict(zip(row_names(self.resolved.selections), self.resolved.selections, strict=True))
+    def _strategies(self) -> dict[RowSpec, ChosenComponent]:
+        """The strategies by their rows."""
+        parts = self.resolved.selections
+        return {_row(name, part): part for name, part in zip(row_names(parts), parts, strict=True)}
 
     @cached_property
-    def _control_strategies(self) -> dict[str, ChosenComponent]:
-        """The matched controls' strategies by row name: the config's own first, then every other that costs nothing."""
+    def _control_strategies(self) -> dict[RowSpec, ChosenComponent]:
+        """The matched controls' strategies by their rows: the config's own first, then every other that is free."""
         resolved = self.resolved
         if resolved.control_points is None or resolved.control_selection is None:
             return {}
         own = resolved.control_selection
-        matched = {own.label or own.name: own}
-        for name, part in self._strategies.items():
-            if not is_costly(part):
-                matched.setdefault(name, part)
-        return {control_row(resolved.control_points.name, name): part for name, part in matched.items()}
+        same = (row for row, part in self._strategies.items() if part.same_as(own))
+        matched = {next(same, None) or self._unlisted(own): own}
+        matched |= {row: part for row, part in self._strategies.items() if row not in matched and not is_costly(part)}
+        return {control_spec(row, resolved.control_points.name): part for row, part in matched.items()}
+
+    def _unlisted(self, own: ChosenComponent) -> RowSpec:
+        """What the control's strategy is known by where the table has no row of it."""
+        name = own.label or own.name
+        taken = any(row.key == name for row in self._strategies)
+        return _row(f"{name} (as the control has it)" if taken else name, own)
 
     @cached_property
     def selections(self) -> dict[str, dict[Protocol, Select]]:
-        """By row name and protocol; the controls' rows among them.
+        """By the row's key and the protocol; the controls' rows among them.
 
         Raises:
             ConfigError: A strategy's label is the name of a control's row.
         """
-        clash = next((name for name in self._strategies if name in self._control_strategies), None)
+        controls = {row.key for row in self._control_strategies}
+        clash = next((row.key for row in self._strategies if row.key in controls), None)
         if clash is not None:
             raise ConfigError(
                 f"selections: the label {clash!r} is the name of a matched control's row", hint="change it"
             )
-        rows = {name: self._select(self.proposals, part, f"select: {name}") for name, part in self._strategies.items()}
-        for name, part in self._control_strategies.items():
-            rows[name] = self._select(self.controls, part, f"control: {name}")
-        return rows
+        return {
+            row.key: self._select(pools, part, f"{word}: {row.label}")
+            for word, pools, strategies in (
+                ("select", self.proposals, self._strategies),
+                ("control", self.controls, self._control_strategies),
+            )
+            for row, part in strategies.items()
+        }
 
     def _select(
         self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: ChosenComponent, label: str
@@ -425,11 +436,7 @@ class Run:
         """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
         rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself() else []
         if self.proposals and not rows:
-            rows += [RowSpec(name, uses_ground_truth=sees_truth(part)) for name, part in self._strategies.items()]
-            rows += [
-                RowSpec(name, uses_ground_truth=sees_truth(part), control=True)
-                for name, part in self._control_strategies.items()
-            ]
+            rows += [*self._strategies, *self._control_strategies]
         return rows or [RowSpec(ANSWERS_ALONE)]
 
     def _segments_itself(self) -> bool:
@@ -487,6 +494,10 @@ class Run:
         for part in (*single, *resolved.transforms, *resolved.selections):
             if part is not None:
                 yield part.registration
+
+
+def _row(key: str, strategy: ChosenComponent) -> RowSpec:
+    return RowSpec(key, uses_ground_truth=sees_truth(strategy))
 
 
 def sees_truth(part: ChosenComponent) -> bool:

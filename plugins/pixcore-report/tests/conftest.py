@@ -50,7 +50,7 @@ def summary() -> Summary:
         Row("mask-score", _figures(31.5), candidates=9.5, oracle_gap=30.0),
         Row("phrase-overlap", _figures(42.0), candidates=9.5, oracle_gap=19.5),
         Row("oracle", _figures(61.5), uses_ground_truth=True, candidates=9.5, oracle_gap=0.0),
-        Row(CONTROL, _figures(22.0), uses_ground_truth=True, control=True, candidates=9.5, oracle_gap=39.5),
+        Row(CONTROL, _figures(22.0), control_of="oracle", uses_ground_truth=True, candidates=9.5, oracle_gap=39.5),
     )
     breakdowns = {"category": {"state": rows, "colour": rows}}
     return Summary("mini-world", "mini", "corrected", 16, 1, rows, breakdowns, ("two samples have no expression",))

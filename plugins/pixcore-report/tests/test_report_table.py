@@ -29,7 +29,14 @@ from pixcore.figures.table import SummaryTable, footnotes
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 figures = st.builds(Figure, floats, floats, floats, st.integers(0, 10**6), st.booleans())
 rows = st.builds(
-    Row, st.text(), st.dictionaries(st.text(), figures, max_size=4), st.booleans(), st.booleans(), floats, floats
+    Row,
+    key=st.text(),
+    figures=st.dictionaries(st.text(), figures, max_size=4),
+    label=st.text(),
+    control_of=st.none() | st.text(),
+    uses_ground_truth=st.booleans(),
+    candidates=floats,
+    masks=floats,
 )
 
 
@@ -38,6 +45,14 @@ def test_a_summary_survives_json_to_the_last_bit(table: list[Row], values: dict[
     breakdowns = {"pattern": {value: tuple(inner) for value, inner in values.items()}}
     summary = Summary("bench", "model", "published", 3, 0, tuple(table), breakdowns, ("note †",))
     assert from_dict(json.loads(json.dumps(to_dict(summary)))) == summary
+
+
+def test_a_row_shows_its_label_and_is_known_by_its_key(summary: Summary) -> None:
+    named = replace(summary, rows=(replace(summary.rows[0], label="Best by far"), *summary.rows[1:]))
+    text = _printed(named, 140)
+    assert "Best by far" in text
+    assert summary.rows[0].key not in text
+    assert ranking(named.rows, "S") == ranking(summary.rows, "S")
 
 
 @pytest.mark.parametrize("damaged", [{}, {"rows": 3}, {"benchmark": "b", "model": None}])
@@ -75,7 +90,7 @@ def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int)
 )
 def test_a_name_is_folded_between_words_and_behind_hyphens_alone(summary: Summary, width: int, words: str) -> None:
     first, *rest = summary.rows
-    named = replace(first, name=words.replace("- ", "-"), uses_ground_truth=True)
+    named = replace(first, label=words.replace("- ", "-"), uses_ground_truth=True)
     text = _printed(replace(summary, rows=(named, *rest)), width)
     pieces = [*words.split()[:-1], f"{words.split()[-1]} ▲"]
     assert {text.count(piece) for piece in pieces} == {2}, "a piece is broken in one of the two tables"
@@ -116,7 +131,7 @@ def test_rows_that_share_a_place_are_not_ranked() -> None:
 
 def test_a_breakdown_shows_accuracies_once(summary: Summary) -> None:
     assert distinct_rows(summary.breakdowns["category"], "A") == ("mask-score",)
-    assert distinct_rows(summary.breakdowns["category"], "M") == tuple(row.name for row in summary.rows)
+    assert distinct_rows(summary.breakdowns["category"], "M") == tuple(row.key for row in summary.rows)
 
 
 def test_figures_that_no_strategy_changes_are_told_once(summary: Summary) -> None:

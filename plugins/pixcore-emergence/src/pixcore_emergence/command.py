@@ -103,7 +103,7 @@ def _names(sources: Sequence[Source]) -> list[str]:
 
 
 def _row(source: Source, name: str | None) -> RowSpec | None:
-    rows = {row.name: row for row in source.file.rows if not row.control}
+    rows = {row.key: row for row in source.file.rows if not row.control}
     if name is not None:
         if name not in rows:
             raise ConfigError(f"{source.name} has no row {name!r}", hint=f"its rows: {', '.join(rows)}")
@@ -176,7 +176,7 @@ def _write(
             "classified": classified,
             "figures": figures,
             "outcomes": [{"model": one.model, "counts": one.outcomes} for one in found if one.outcomes],
-            "row": row.name if row is not None else "the first row",
+            "row": row.label if row is not None else "the first row",
             "gallery": list(_gallery(found, sources)),
         },
     )

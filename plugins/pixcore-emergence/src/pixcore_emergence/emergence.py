@@ -230,7 +230,7 @@ class EmergenceTally:
             self._right[unit] = self._right.get(unit, True) and any(answered)
         outcome = result.by_probing.get(self.found.protocol)
         if outcome is not None and self._row is not None:
-            success = grounding_succeeds(sample, outcome, self._row.name, self._fidelity)
+            success = grounding_succeeds(sample, outcome, self._row.key, self._fidelity)
             if success is not None:
                 self._grounded[unit] = self._grounded.get(unit, True) and success
 

@@ -82,7 +82,7 @@ def compare_command(
 
 def _rows(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
     """One row a side: the named one, or the first that all sides have, or each side's first."""
-    tables = [{row.name: row for row in source.file.rows} for source in sources]
+    tables = [{row.key: row for row in source.file.rows} for source in sources]
     if rows:
         wanted = [rows[0]] + [rows[-1]] * (len(sources) - 1)
         for name, table, source in zip(wanted, tables, sources, strict=True):
@@ -105,7 +105,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None:
-    title = f"{found.left} ({rows[0].name}) and {found.right} ({rows[1].name}), right minus left, in percent points"
+    title = f"{found.left} ({rows[0].label}) and {found.right} ({rows[1].label}), right minus left, in percent points"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("figure")
     for heading in ("left", "right", "difference", "95 % interval", "clusters"):
@@ -146,7 +146,7 @@ def _what(flip: Flip) -> str:
 
 
 def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Sequence[RowSpec]) -> None:
-    write_json(output / "compare.json", asdict(found) | {"rows": [row.name for row in rows]})
+    write_json(output / "compare.json", asdict(found) | {"rows": [row.key for row in rows]})
     shown = list(found.flips[:_PICTURES])
     wanted = {flip.sample_id for flip in shown}
     kept = [{one.sample.id: one for one in source.file if one.sample.id in wanted} for source in sources]
@@ -158,7 +158,7 @@ def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Seq
             "title": f"{found.left} and {found.right}",
             "found": found,
             "benchmark": sources[0].benchmark,
-            "rows": [row.name for row in rows],
+            "rows": [row.label for row in rows],
             "shown": list(_shown(shown, kept, rows, (found.left, found.right))),
         },
     )
@@ -187,7 +187,7 @@ def _shown(
 
 
 def _side(name: str, sample: Sample, outcome: ProtocolResult, row: RowSpec, flip: Flip) -> dict[str, Any]:
-    score = outcome.scores.get(row.name)
+    score = outcome.scores.get(row.key)
     if flip.kind == "mask" and score is not None and score.iou is not None:
         caption = f"IoU {score.iou:.2f}"
     else:
@@ -202,7 +202,7 @@ def _picture(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> str:
         picture = sample.image.pil()
     except DataError:
         return ""
-    selection = outcome.selections.get(row.name)
+    selection = outcome.selections.get(row.key)
     pool = outcome.controls if row.control else outcome.candidates
     mask = outcome.response.mask if outcome.response is not None else None
     point = None

@@ -148,7 +148,7 @@ class Side:
                 right = is_correct(sample, outcome)
                 if right is not None:
                     self.correct.setdefault(protocol, {})[sample.id] = right
-                score = outcome.scores.get(self.row.name)
+                score = outcome.scores.get(self.row.key)
                 if score is not None and score.iou is not None:
                     self.ious.setdefault(protocol, {})[sample.id] = score.iou
         return self
@@ -203,8 +203,8 @@ def flip_rates(sides: Sequence[Side]) -> dict[Protocol, tuple[float, int]]:
 
 
 def _differences(left: Side, right: Side, seed: int, resamples: int) -> Iterator[Difference]:
-    names_left, sums_left = left.tally.sums(left.row.name)
-    names_right, sums_right = right.tally.sums(right.row.name)
+    names_left, sums_left = left.tally.sums(left.row.key)
+    names_right, sums_right = right.tally.sums(right.row.key)
     shared = [name for name in names_left if name in set(names_right)]
     at_left = [names_left.index(name) for name in shared] if names_left != names_right else slice(None)
     at_right = [names_right.index(name) for name in shared] if names_left != names_right else slice(None)

@@ -48,9 +48,12 @@ class Report:
                 masks but not all their candidates, and the report says so.
         """
         lines = shown(tuple(rows))
-        self._rows = [{"name": row.name, "upper_bound": row.uses_ground_truth, "control": row.control} for row in lines]
-        self._names = [str(row["name"]) for row in self._rows]
-        self._controls = {str(row["name"]) for row in self._rows if row["control"]}
+        self._rows = [
+            {"key": row.key, "label": row.label, "upper_bound": row.uses_ground_truth, "control": row.control}
+            for row in lines
+        ]
+        self._keys = [row.key for row in lines]
+        self._controls = {row.key for row in lines if row.control}
         self._display, self._budget = display or Display(), budget
         self._entries: list[dict[str, Any]] = []
         self._reduced = self._spent = 0
@@ -89,11 +92,11 @@ class Report:
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
-        self._entries.append(sample_index(result, self._names))
+        self._entries.append(sample_index(result, self._keys))
 
     def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
         """A result without the choices of rows that the table has no line for."""
-        kept = {name: choice for name, choice in outcome.selections.items() if name in self._names}
+        kept = {key: choice for key, choice in outcome.selections.items() if key in self._keys}
         return replace(outcome, selections=kept)
 
     def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any]) -> Path:

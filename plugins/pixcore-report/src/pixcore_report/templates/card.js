@@ -174,17 +174,17 @@
 
     picks() {
       const { picks } = this.result;
-      const rows = this.settings.rows.filter((row) => row.name in picks);
+      const rows = this.settings.rows.filter((row) => row.key in picks);
       if (!rows.length) return null;
       this.chips = rows.map((row) => {
-        const pick = picks[row.name];
+        const pick = picks[row.key];
         const found = { absent: "says absent", nothing: "chose nothing" }[pick.outcome];
         const chip = el("button.pick", {
-          type: "button", value: row.name, title: row.upper_bound ? "upper bound" : null,
-          onclick: () => this.pin({ pick: row.name }),
-          onmouseenter: () => this.draw({ pick: row.name }),
+          type: "button", value: row.key, title: row.upper_bound ? "upper bound" : null,
+          onclick: () => this.pin({ pick: row.key }),
+          onmouseenter: () => this.draw({ pick: row.key }),
           onmouseleave: () => this.draw(),
-        }, el("span", {}, row.name, row.upper_bound ? el("i", {}, "▲") : null, row.control ? el("i", {}, "◇") : null),
+        }, el("span", {}, row.label, row.upper_bound ? el("i", {}, "▲") : null, row.control ? el("i", {}, "◇") : null),
         found ? el("em", {}, found) : null, el("b", {}, number(pick.iou)));
         chip.style.setProperty("--iou", (pick.iou ?? 0).toFixed(3));
         return chip;

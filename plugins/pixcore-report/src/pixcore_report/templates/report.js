@@ -12,7 +12,7 @@
   const settings = {
     rows,
     protocol: protocols.includes("segment") ? "segment" : protocols[0],
-    strategy: rows.find((row) => !row.upper_bound && !row.control)?.name ?? rows[0]?.name,
+    strategy: rows.find((row) => !row.upper_bound && !row.control)?.key ?? rows[0]?.key,
     truth: true,
     points: true,
   };
@@ -76,7 +76,7 @@
   }
 
   // filters
-  const iouOf = (sample) => sample.protocols[settings.protocol]?.iou[rows.findIndex((row) => row.name === settings.strategy)] ?? null;
+  const iouOf = (sample) => sample.protocols[settings.protocol]?.iou[rows.findIndex((row) => row.key === settings.strategy)] ?? null;
   const passes = (sample) => {
     if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
     if (filter.answer) {
@@ -147,7 +147,7 @@
         apply();
         refresh();
       }) : null,
-      rows.length > 1 ? el("label.field", {}, "chosen by", select("Selection", rows.map((row) => [row.name, row.name]), settings.strategy, (name) => {
+      rows.length > 1 ? el("label.field", {}, "chosen by", select("Selection", rows.map((row) => [row.key, row.label]), settings.strategy, (name) => {
         settings.strategy = name;
         for (const sample of samples) sample.memory.focus = null;
         apply();
