@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pixcore import masks
-from pixcore.figures.intervals import RESAMPLES
+from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -121,8 +121,8 @@ class Evaluator:
         self._tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
         self._rows = tuple(rows)
         self._fidelity = fidelity
-        self._answered: dict[Protocol, dict[str, bool]] = {}
-        self._grounded: dict[tuple[str, Protocol], dict[str, bool]] = {}
+        self._answered: dict[Protocol, dict[Cluster, bool]] = {}
+        self._grounded: dict[tuple[str, Protocol], dict[Cluster, bool]] = {}
         self._bins: dict[tuple[str, Protocol], list[int]] = {}
         self._left_out: dict[tuple[str, Protocol], int] = {}
 
@@ -130,7 +130,7 @@ class Evaluator:
         """Take in one sample."""
         self._tally.add(result)
         sample = result.sample
-        unit = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
+        unit = cluster_of(sample)
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
@@ -237,7 +237,7 @@ def evaluate(
     return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
 
 
-def _and(known: dict[str, bool], unit: str, success: bool) -> None:
+def _and(known: dict[Cluster, bool], unit: Cluster, success: bool) -> None:
     known[unit] = known.get(unit, True) and success
 
 

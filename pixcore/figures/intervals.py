@@ -7,15 +7,40 @@ one matrix product resamples all figures of a table at once, and figures that de
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pixcore.records import Sample
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
 _CELLS = 4_000_000  # of one block of draws: bounds memory whatever the number of clusters
+
+
+class Cluster(NamedTuple):
+    """What is drawn together: a pair of samples, or one sample that has no other.
+
+    Attributes:
+        name: The pair's name, or the sample's id.
+        pair: Whether it is a pair; a pair and a sample may share a name.
+    """
+
+    name: str
+    pair: bool
+
+
+def cluster_of(sample: Sample) -> Cluster:
+    """The cluster that a sample belongs to.
+
+    >>> from pixcore.records import Image
+    >>> cluster_of(Sample("7", Image.from_path("7.png"), pair="a"))
+    Cluster(name='a', pair=True)
+    """
+    return Cluster(sample.id, pair=False) if sample.pair is None else Cluster(sample.pair, pair=True)
 
 
 def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[Floats]:

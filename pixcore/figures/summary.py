@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import masks
-from pixcore.figures.intervals import RESAMPLES, interval, ratios, resampled_ratios
+from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, interval, ratios, resampled_ratios
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score
@@ -61,7 +61,7 @@ class _Mask:
 class _Kept:
     """What is kept of one sample: numbers only."""
 
-    cluster: str
+    cluster: Cluster
     categories: tuple[tuple[str, str], ...]
     correct: tuple[tuple[Protocol, bool], ...]
     scored: dict[tuple[str, Protocol], _Mask]
@@ -111,9 +111,8 @@ class Tally:
                 if score is not None and score.iou is not None and sample.mask is not None:
                     scored[row.key, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
         self._paired = self._paired or sample.pair is not None
-        cluster = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
         categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
-        self._kept.append(_Kept(cluster, categories, tuple(correct), scored))
+        self._kept.append(_Kept(cluster_of(sample), categories, tuple(correct), scored))
 
     @property
     def failed(self) -> int:
@@ -140,8 +139,8 @@ class Tally:
             notes=(*self._notes(), *notes),
         )
 
-    def sums(self, row: str) -> tuple[list[str], dict[str, tuple[Floats, Floats]]]:
-        """What one row's figures are made of: the clusters' names, and for each figure their (sums, counts)."""
+    def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
+        """What one row's figures are made of: the clusters, and for each figure their (sums, counts)."""
         clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
         columns = self._accuracies(self._kept, clusters) | self._groundings(self._kept, clusters, row)
         return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}
@@ -168,7 +167,7 @@ class Tally:
         if not self._paired:
             return 0
         sizes = Counter(kept.cluster for kept in self._kept)
-        return sum(size for cluster, size in sizes.items() if cluster.startswith("pair ") and size < 2)
+        return sum(size for cluster, size in sizes.items() if cluster.pair and size < 2)
 
     def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
         clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
@@ -192,14 +191,14 @@ class Tally:
             )
         return tuple(rows)
 
-    def _accuracies(self, kept: Sequence[_Kept], clusters: dict[str, int]) -> dict[str, _Column]:
+    def _accuracies(self, kept: Sequence[_Kept], clusters: dict[Cluster, int]) -> dict[str, _Column]:
         columns: dict[str, _Column] = {}
         sizes = Counter(one.cluster for one in kept)
         for name, protocol in _ACCURACY.items():
             single = _Column(len(clusters))
             pairs = _Column(len(clusters), per_pair=True)
-            right = Counter[str]()
-            answered = Counter[str]()
+            right = Counter[Cluster]()
+            answered = Counter[Cluster]()
             for one in kept:
                 for asked, correct in one.correct:
                     if asked is protocol:
@@ -207,14 +206,14 @@ class Tally:
                         right[one.cluster] += correct
                         answered[one.cluster] += 1
             for cluster, count in answered.items():
-                if count == sizes[cluster] and (count > 1 or not cluster.startswith("pair ")):
+                if count == sizes[cluster] and (count > 1 or not cluster.pair):
                     pairs.add(clusters[cluster], float(right[cluster] == count))
             columns[name] = pairs if self._paired else single
             if self._paired:
                 columns[f"{name} per sample"] = single
         return columns
 
-    def _groundings(self, kept: Sequence[_Kept], clusters: dict[str, int], row: str) -> dict[str, _Column]:
+    def _groundings(self, kept: Sequence[_Kept], clusters: dict[Cluster, int], row: str) -> dict[str, _Column]:
         columns: dict[str, _Column] = {}
 
         def column(name: str) -> _Column:

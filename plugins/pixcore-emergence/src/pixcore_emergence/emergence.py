@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.evaluation import BINS, grounding_succeeds
-from pixcore.figures.intervals import interval, resampled_ratios
+from pixcore.figures.intervals import Cluster, cluster_of, interval, resampled_ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct, measured_ious
 from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Response, Sample, SampleResult
@@ -187,8 +187,8 @@ class EmergenceTally:
         self.found = Emergence(model, protocol)
         self._row, self._fidelity, self._classify, self._seed = row, fidelity, classifier, seed
         self._curves: dict[str, list[Floats]] = {}
-        self._right: dict[str, bool] = {}
-        self._grounded: dict[str, bool] = {}
+        self._right: dict[Cluster, bool] = {}
+        self._grounded: dict[Cluster, bool] = {}
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""
@@ -222,7 +222,7 @@ class EmergenceTally:
     def _outcome(self, result: SampleResult) -> None:
         """The four outcomes: a unit is right if any probing's answers are right throughout, as S takes the better."""
         sample = result.sample
-        unit = f"pair {sample.pair}" if sample.pair is not None else f"sample {sample.id}"
+        unit = cluster_of(sample)
         answered = [
             right for outcome in result.by_probing.values() if (right := is_correct(sample, outcome)) is not None
         ]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pixcore.figures.intervals import RESAMPLES, draws, interval, ratios
+from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, interval, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally, harmonic_score
@@ -133,7 +133,7 @@ class Side:
     fidelity: Fidelity
     correct: dict[Protocol, dict[str, bool]] = field(default_factory=dict)
     ious: dict[Protocol, dict[str, float]] = field(default_factory=dict)
-    pairs: dict[str, str | None] = field(default_factory=dict)
+    clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally([self.row], self.fidelity)
@@ -143,7 +143,7 @@ class Side:
         for result in results:
             self.tally.add(result)
             sample: Sample = result.sample
-            self.pairs[sample.id] = sample.pair
+            self.clusters[sample.id] = cluster_of(sample)
             for protocol, outcome in result.by_probing.items():
                 right = is_correct(sample, outcome)
                 if right is not None:
@@ -164,7 +164,7 @@ def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLE
         resamples: Of the bootstrap.
     """
     notes = []
-    alone = left.pairs.keys() ^ right.pairs.keys()
+    alone = left.clusters.keys() ^ right.clusters.keys()
     if alone:
         notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
     if left.fidelity is not right.fidelity:
@@ -203,11 +203,13 @@ def flip_rates(sides: Sequence[Side]) -> dict[Protocol, tuple[float, int]]:
 
 
 def _differences(left: Side, right: Side, seed: int, resamples: int) -> Iterator[Difference]:
-    names_left, sums_left = left.tally.sums(left.row.key)
-    names_right, sums_right = right.tally.sums(right.row.key)
-    shared = [name for name in names_left if name in set(names_right)]
-    at_left = [names_left.index(name) for name in shared] if names_left != names_right else slice(None)
-    at_right = [names_right.index(name) for name in shared] if names_left != names_right else slice(None)
+    clusters_left, sums_left = left.tally.sums(left.row.key)
+    clusters_right, sums_right = right.tally.sums(right.row.key)
+    places_left = {cluster: place for place, cluster in enumerate(clusters_left)}
+    places_right = {cluster: place for place, cluster in enumerate(clusters_right)}
+    shared = [cluster for cluster in clusters_left if cluster in places_right]
+    at_left = [places_left[cluster] for cluster in shared]
+    at_right = [places_right[cluster] for cluster in shared]
     figures = [name for name in sums_left if name in sums_right]
     if not shared or not figures:
         return
@@ -251,11 +253,11 @@ def _tests(left: Side, right: Side) -> Iterator[McNemar]:
         if not shared:
             continue
         yield _test(protocol, "sample", [(answers[0][name], answers[1][name]) for name in shared])
-        members: dict[str, list[str]] = {}
+        members: dict[Cluster, list[str]] = {}
         for name in shared:
-            pair = left.pairs[name]
-            if pair is not None:
-                members.setdefault(pair, []).append(name)
+            cluster = left.clusters[name]
+            if cluster.pair:
+                members.setdefault(cluster, []).append(name)
         whole = [names for names in members.values() if len(names) > 1]
         if whole:
             both = [tuple(all(side[name] for name in names) for side in answers) for names in whole]
