@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from pixcore import __version__
-from pixcore.errors import PixcoreError
+from pixcore.errors import PixcoreError, one_line
 
 _COMMANDS = {
     "run": ("pixcore.commands.run:run", "Take a benchmark through the pipeline; continues where it stopped."),
@@ -27,6 +28,10 @@ _COMMANDS = {
     "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
 }
 """Name of each command: where it is, and its one line, so that help imports none of them."""
+
+
+_COMPLETE = "_PIXCORE_COMPLETE"
+"""Set by a shell that asks click for completions."""
 
 
 class _LazyGroup(click.Group):
@@ -58,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 when it did what was asked, 2 for a user's mistake, 1 for a failure of ours."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     show_traceback = "--traceback" in given
+    # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
@@ -75,10 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PixcoreError as error:
         _show(str(error), show_traceback)
         sys.exit(error.exit_status)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
     except (Exception, SystemExit) as error:  # a plugin that exits has failed too, whatever its status says
+        if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # rich exits on it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end goes nowhere
+            sys.exit(1)
+        if _COMPLETE in os.environ:
+            raise  # click answers a shell's completion, and exits
         reason = str(error).strip().splitlines()
         _show(
             f"{type(error).__name__}: {reason[0] if reason else ''} (this is a failure of pixcore or a plugin; "
@@ -92,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _show(line: str, show_traceback: bool) -> None:
     if show_traceback:
         traceback.print_exc()
-    click.echo("error: " + " ".join(line.splitlines()), err=True)
+    from pixcore.terminal import printable
+
+    click.echo(f"error: {printable(one_line(line))}", err=True)
 
 
 if __name__ == "__main__":

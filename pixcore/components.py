@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from pixcore.files import at_home
 from pixcore.geometry import VisualLayout
 from pixcore.records import (
     Candidate,
@@ -46,6 +47,11 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        return at_home(value)
 
     def check_ready(self) -> None:
         """Look for what the component needs from outside before a run begins, so that nothing is computed in vain.

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
+from pixcore.files import at_home
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
@@ -121,6 +122,11 @@ class RunConfig(BaseModel):
     output: Path
     store: Path = Path("runs/store")
 
+    @field_validator("output", "store")
+    @classmethod
+    def _at_home(cls, value: Path) -> Path:
+        return at_home(value)
+
     @field_validator("protocols")
     @classmethod
     def _once_each(cls, value: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
@@ -221,12 +227,36 @@ def _spelt(part: ChosenComponent) -> dict[str, Any]:
     return {"name": part.name, **label, **part.config.model_dump(mode="json")}
 
 
+_MOST_VALUES = 100_000  # that a config may have once every alias stands for what it names
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word."""
+    """PyYAML keeps the last of two equal keys without a word, and lets aliases multiply."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Build the document, unless an alias contains itself or aliases multiply beyond all sense."""
+        self._check_size(node, {}, set())
+        return super().construct_document(node)
+
+    def _check_size(self, node: yaml.Node, known: dict[int, int], around: set[int]) -> int:
+        if id(node) in around:
+            raise yaml.constructor.ConstructorError(None, None, "an alias contains itself", node.start_mark)
+        if id(node) not in known:
+            around.add(id(node))
+            inside = node.value if isinstance(node, yaml.CollectionNode) else []
+            parts = [part for pair in inside for part in pair] if isinstance(node, yaml.MappingNode) else inside
+            known[id(node)] = 1 + sum(self._check_size(part, known, around) for part in parts)
+            around.remove(id(node))
+        if known[id(node)] > _MOST_VALUES:
+            problem = f"its aliases stand for more than {_MOST_VALUES:,} values"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return known[id(node)]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *other`; a key of the mapping's own wins
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int)) and key in seen:
                 raise yaml.constructor.ConstructorError(

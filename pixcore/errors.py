@@ -6,6 +6,7 @@ command line prints both and exits with status 2; anything else is a failure of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -60,6 +61,7 @@ class SampleError(PixcoreError):
 
 
 _LISTED = 60
+_LONGEST = 300  # characters of a message that is shown
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -79,6 +81,12 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 def describe(error: Exception) -> str:
     """One line about an error."""
     if isinstance(error, PixcoreError):
-        return str(error)
+        return one_line(str(error))
     first = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+    return one_line(f"{type(error).__name__}: {first[0]}" if first else type(error).__name__)
+
+
+def one_line(text: str) -> str:
+    """A message in one line of at most 300 characters, without objects' addresses."""
+    line = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 60]} ... {line[-55:]}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from pixcore.errors import DataError, StoreError
+
+Located = TypeVar("Located")
 
 
 @contextmanager
@@ -66,3 +69,17 @@ def _explained(path: Path, given: str) -> Iterator[None]:
         full = error.errno == errno.ENOSPC
         hint = "free some space, then the same command again" if full else f"choose another {given}"
         raise StoreError(f"can't write {path}: {error.strerror or error}", hint=hint) from error
+
+
+_HOME = re.compile(r"(~|\$HOME|\$\{HOME\})(?=/|$)")
+
+
+def at_home(value: Located) -> Located:
+    """Put the home directory in place of `~`, `$HOME` or `${HOME}` at a path's beginning; anything else stays.
+
+    Args:
+        value: A path, a text that may be one, or anything else that a config holds.
+    """
+    if isinstance(value, (str, Path)) and (found := _HOME.match(str(value))):
+        return type(value)(str(Path.home()) + str(value)[found.end() :])
+    return value

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pluggy
+from packaging.utils import canonicalize_name
 
 from pixcore import components, hookspecs
-from pixcore.errors import PluginError, nearest
+from pixcore.errors import PluginError, nearest, one_line
 from pixcore.versions import version_of
 
 GROUP = "pixcore"
@@ -299,11 +301,11 @@ def _check(plugin: str, name: str, target: str, config: str | None) -> None:
             )
 
 
-def _installed() -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
+def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
     """The installed plugins, as `PIXCORE_PLUGINS` restricts them: "a,b" loads those two, an empty value none."""
     restriction = os.environ.get(CHOSEN_PLUGINS)
     wanted = None if restriction is None else {name.strip() for name in restriction.split(",") if name.strip()}
-    entries = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
+    entries = entry_points(broken)
     if wanted is not None and not wanted <= {entry.name for entry in entries}:
         missing = sorted(wanted - {entry.name for entry in entries})
         raise PluginError(
@@ -319,7 +321,31 @@ def _installed() -> Iterator[tuple[str, str, Callable[[], str], Callable[[], obj
                 yield entry.name, distribution.name, partial(version_of, distribution), entry.load
 
 
+def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoint]:
+    """Entry points of the group, package by package: one whose metadata is broken costs nobody else anything.
+
+    Args:
+        broken: Gets a failure for each package whose metadata can't be read.
+    """
+    found: dict[str, list[metadata.EntryPoint]] = {}
+    for distribution in metadata.distributions():
+        place = str(getattr(distribution, "_path", "") or distribution.locate_file(""))
+        try:
+            name = canonicalize_name(distribution.name)
+            if name not in found:  # of two with one name the first on the path counts, as for an import
+                found[name] = [entry for entry in distribution.entry_points if entry.group == GROUP]
+        except Exception as error:
+            if broken is not None:
+                broken.append(
+                    Failure("", Path(place).name, "unknown", f"its metadata is broken: {one_line(str(error))}")
+                )
+    return sorted((entry for entries in found.values() for entry in entries), key=lambda entry: entry.name)
+
+
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """The registry of what is installed, loaded once a process."""
-    return Registry(_installed())
+    broken: list[Failure] = []
+    found = Registry(_installed(broken))
+    found.failures += broken
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pixcore.config import apply_settings, read_yaml
 from pixcore.errors import ConfigError
+from pixcore.files import at_home
 
 
 def test_settings_reach_everywhere():
@@ -96,3 +98,36 @@ def test_the_schema_covers_installed_plugins(workplace):
     for key, value in {"model": "tay", "batch_size": 0, "points": {"name": "toy-peak", "k": 1}, "sed": 1}.items():
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**good, key: value}, schema)
+
+
+def test_merge_keys_and_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("a: &a {k: 1, name: peaks}\nb: {<<: *a, k: 2}\n")
+    assert read_yaml(path)["b"] == {"k": 2, "name": "peaks"}
+    monkeypatch.setenv("HOME", "/home/of/someone")
+    for path_at_home in ("~/runs", "$HOME/runs", "${HOME}/runs"):
+        assert at_home(Path(path_at_home)) == Path("/home/of/someone/runs")
+        assert at_home(path_at_home) == "/home/of/someone/runs"
+    assert [at_home(value) for value in ("~user/x", "a/~/b", "$HOMES", 3, None)] == [
+        "~user/x",
+        "a/~/b",
+        "$HOMES",
+        3,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        "model: &m {name: toy, checkpoint: *m}\n",
+        "a: &a [*a]\n",
+    ],
+)
+def test_aliases_that_multiply_or_hold_themselves(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="alias"):
+        read_yaml(path)

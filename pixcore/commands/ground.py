@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
 from pixcore.runs.plan import Run, sees_truth
 from pixcore.runs.progress import monitor_for
+from pixcore.terminal import Console
 
 _NAME = "image"
 _CHOOSER = "phrase-overlap"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pixcore.plugins import Kind, registry
+from pixcore.terminal import Console
 
 
 @click.command()
@@ -52,5 +52,7 @@ def plugins(kind: str | None, as_json: bool) -> None:
     if any(one.default for one in components):
         console.print("* serves where a config says nothing", style="dim")
     for failure in found.failures:
-        line = f"failed: plugin {failure.plugin} ({failure.distribution} {failure.version}): {failure.error}"
+        package = f"{failure.distribution} {failure.version}"
+        who = f"plugin {failure.plugin} ({package})" if failure.plugin else f"package {failure.distribution}"
+        line = f"failed: {who}: {failure.error}"
         console.print(Text(line, style="yellow"))

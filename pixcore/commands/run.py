@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pixcore import config as configs
 from pixcore.files import write_json
@@ -16,6 +15,7 @@ from pixcore.runs.estimate import estimate, table
 from pixcore.runs.folder import prepare
 from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import monitor_for
+from pixcore.terminal import Console
 
 
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pixcore.figures.evaluation import evaluate
 from pixcore.figures.evaluation_table import EvaluationTable
@@ -15,6 +14,7 @@ from pixcore.plugins import registry
 from pixcore.predictions.file import Missing
 from pixcore.predictions.source import notes, open_source
 from pixcore.records import Fidelity
+from pixcore.terminal import Console
 
 
 @click.command()

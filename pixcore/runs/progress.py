@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from pixcore.errors import describe
 from pixcore.stages.base import Item, Monitor
+from pixcore.terminal import Console
 
 _LINE_EVERY = 10.0  # seconds between plain lines
 

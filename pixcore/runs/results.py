@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from pixcore_report.report import Report
-from rich.console import Console
 
 from pixcore.figures.judge_notes import JudgingNotes
 from pixcore.figures.rows import from_dict, to_dict
@@ -17,6 +16,7 @@ from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.runs.folder import PREDICTIONS, REPORT, RUN, SUMMARY
 from pixcore.runs.plan import Run
+from pixcore.terminal import Console
 
 
 def write(job: Run, folder: Path, registry: Registry) -> None:

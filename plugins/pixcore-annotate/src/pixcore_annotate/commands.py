@@ -8,9 +8,9 @@ import webbrowser
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pixcore.errors import ConfigError, DataError, PluginError
+from pixcore.terminal import Console
 
 
 @click.command()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from pixcore.components import Context
 from pixcore.config import apply_settings, component_config
 from pixcore.errors import DataError, PluginError
 from pixcore.plugins import Kind, registry
+from pixcore.terminal import Console
 from pixcore_datasets.coco import read_json
 from pixcore_datasets.data_files import DataFile, Fetchable, check, fetch
 from pixcore_datasets.tables import read_table

@@ -12,7 +12,6 @@ from typing import Any
 import click
 from pixcore_datasets.tables import read_table
 from pixcore_report.page import write_page
-from rich.console import Console
 
 from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError
@@ -26,6 +25,7 @@ from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
 from pixcore.records import PointPrompt, Protocol, Sample, SampleResult
 from pixcore.runs.folder import RUN, prepare
+from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, judge_prompt, read_letters
 from pixcore_emergence.emergence import OUTCOMES, Best, Emergence, EmergenceTally
 

@@ -16,12 +16,12 @@ from pixcore_mini_world import language
 from pixcore_mini_world.language import Question
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from pixcore.predictions.option_letters import read_options
 from pixcore.records import Image, Protocol, Request
+from pixcore.terminal import Console
 from pixcore_mini.adapter import Mini
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import (

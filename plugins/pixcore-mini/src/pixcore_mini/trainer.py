@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from pixcore.terminal import Console
 from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import (
     IGNORED,

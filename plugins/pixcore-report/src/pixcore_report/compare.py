@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from pixcore.commands.scaling import fitted
@@ -24,6 +23,7 @@ from pixcore.plugins import registry
 from pixcore.predictions.source import Source, notes, open_source
 from pixcore.records import Protocol, ProtocolResult, Sample, SampleResult
 from pixcore.runs.folder import prepare
+from pixcore.terminal import Console
 from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
 from pixcore_report.page import write_page
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.errors import PluginError, nearest
 from pixcore.plugins import Kind, Registration, registry
+from pixcore.terminal import Console
 from pixcore_testing.conformance import check_registration
 
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from pixcore.components import Component, Config, Context
-from pixcore.plugins import GROUP, Kind, Registration
+from pixcore.plugins import Kind, Registration, entry_points
 from pixcore_testing.adapters import check_model_adapter
 from pixcore_testing.attention import check_attention_extractor, check_map_transform
 from pixcore_testing.findings import Finding, Report
@@ -68,7 +67,7 @@ def check_registration(registration: Registration, config: Config, context: Cont
     with report.step("registration"):
         summary = registration.summary
         report.expect(bool(summary.strip()) and "\n" not in summary, f"the summary should be one line, is {summary!r}")
-        modules = [found.module for found in entry_points(group=GROUP, name=registration.plugin)]
+        modules = [found.module for found in entry_points() if found.name == registration.plugin]
         if registration.config:
             modules.append(registration.config.partition(":")[0])
         for module in modules:

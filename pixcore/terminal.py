@@ -1,0 +1,34 @@
+"""What is written to a terminal: texts from models, files and configs never steer it.
+
+A control character, half a surrogate pair or a mark that turns the direction of writing is shown as its escape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""A text with everything that would steer a terminal written as its escape; line ends and tabs stay.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class Console(rich.console.Console):
+    """rich's console, in which a renderable's own text is printable; colours are rich's and stay."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and escape what would steer the terminal."""
+        for segment in super().render(renderable, options):
+            unsafe = not segment.control and _UNSAFE.search(segment.text)
+            yield Segment(printable(segment.text), segment.style) if unsafe else segment
