@@ -1,8 +1,7 @@
-"""The command line: one module a command, imported when it is called, and one place where errors become one line."""
+"""The command line: commands that plugins add, imported when called, and one place where errors become one line."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -13,41 +12,46 @@ import click
 from pixcore import __version__
 from pixcore.errors import PixcoreError, one_line
 
-_COMMANDS = {
-    "run": ("pixcore.commands.run:run", "Take a benchmark through the pipeline; continues where it stopped."),
-    "ground": ("pixcore.commands.ground:ground", "One image, one expression: phrases, points, masks, as a picture."),
-    "score": ("pixcore.commands.score:score", "Score predictions made elsewhere."),
-    "report": ("pixcore_report.commands:report", "Write a run's report again."),
-    "compare": ("pixcore_report.compare:compare_command", "Two runs side by side: differences, and what flipped."),
-    "emergence": ("pixcore_emergence.command:emergence", "When and where grounding emerges, as figures."),
-    "benchmarks": ("pixcore_datasets.commands:benchmarks", "Get benchmarks, check them, build your own."),
-    "annotate": ("pixcore_annotate.commands:annotate", "Keep, drop or draw masks on a local page."),
-    "plugins": ("pixcore.commands.plugins:plugins", "What is installed, and what failed to load."),
-    "verify": ("pixcore_testing.verify:verify", "A model on ten fixed images, beside what is expected of it."),
-    "check": ("pixcore_testing.check:check", "Hold a plugin's component to the contract."),
-    "schema": ("pixcore.commands.schema:schema", "The config's JSON schema, for an editor's completion."),
-}
-"""Name of each command: where it is, and its one line, so that help imports none of them."""
-
-
 _COMPLETE = "_PIXCORE_COMPLETE"
 """Set by a shell that asks click for completions."""
 
 
 class _LazyGroup(click.Group):
+    """The commands that the core and its plugins add, or those under one word; help imports none of them.
+
+    The registry is imported late, as it imports pydantic, which `main` tells something first.
+    """
+
+    under = ""
+    """The group's own word and a space; nothing for the first level."""
+
+    def _lines(self) -> dict[str, str]:
+        """What can be typed next, with its one line: a command's own, or what a group holds."""
+        from pixcore.plugins import GuestKind, registry
+
+        lines: dict[str, str] = {}
+        for guest in registry().guests(GuestKind.COMMAND):
+            if guest.name.startswith(self.under):
+                word, _, rest = guest.name.removeprefix(self.under).partition(" ")
+                lines[word] = f"{lines[word]}, {rest}" if word in lines else rest or guest.summary
+        return lines
+
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(self._lines())
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module, _, attribute = _COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        from pixcore.plugins import GuestKind, registry
+
+        if registry().has_command_group(self.under + name):
+            group = _LazyGroup(name, help=f"Commands under {name!r}.")
+            group.under = f"{name} "
+            return group
+        command: click.Command = registry().guest(GuestKind.COMMAND, self.under + name).loaded
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+            formatter.write_dl(list(self._lines().items()))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

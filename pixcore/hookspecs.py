@@ -1,4 +1,4 @@
-"""The contract: one hook for each kind of component, and two for observers.
+"""The contract: one hook for each kind of component, two for what else a plugin adds, four for observers.
 
 A plugin is a light module that an entry point in group `pixcore` names. Its hooks receive `register` and call it once
 a component: `register(name, "package.module:Class", config="package.config:Model", summary="one line")`. The strings
@@ -45,6 +45,34 @@ class Register(Protocol):
         """
 
 
+class RegisterCommand(Protocol):
+    """What `register_commands` is handed."""
+
+    def __call__(self, name: str, target: str, *, summary: str = "") -> None:
+        """Add a command.
+
+        Args:
+            name: What a person types after `pixcore`: one word, or a group and a word, such as "benchmarks fetch". A
+                group is there as soon as a command stands under it, and several plugins may add to one.
+            target: "package.module:command", a `click.Command`, imported when it is called and not for its help line.
+            summary: One line for `pixcore --help`.
+        """
+
+
+class RegisterWriter(Protocol):
+    """What `register_run_writers` is handed."""
+
+    def __call__(self, name: str, target: str, *, summary: str = "", default: bool = False) -> None:
+        """Offer a run writer.
+
+        Args:
+            name: What `writers:` in a config calls it.
+            target: "package.module:Class", a `pixcore.runs.writers.RunWriter`, imported when a run is written.
+            summary: One line.
+            default: Write where a config does not say who writes.
+        """
+
+
 @hookspec
 def register_model_adapters(register: Register) -> None:
     """Offer model adapters (`pixcore.components.ModelAdapter`)."""
@@ -88,6 +116,16 @@ def register_benchmarks(register: Register) -> None:
 @hookspec
 def register_judges(register: Register) -> None:
     """Offer judges (`pixcore.components.Judge`)."""
+
+
+@hookspec
+def register_commands(register: RegisterCommand) -> None:
+    """Add commands. Where two plugins add one of the same name, neither works and both are named; the core's stay."""
+
+
+@hookspec
+def register_run_writers(register: RegisterWriter) -> None:
+    """Offer writers of what a finished run leaves in its folder (`pixcore.runs.writers.RunWriter`)."""
 
 
 @hookspec

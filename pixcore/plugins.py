@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
@@ -27,6 +27,8 @@ from pixcore.versions import version_of
 
 GROUP = "pixcore"
 CHOSEN_PLUGINS = "PIXCORE_PLUGINS"
+CORE = "pixcore"
+"""The plugin of what the core offers itself; nobody takes its commands and run writers away."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
 
 
@@ -134,20 +136,66 @@ class Registration:
         return self.component_class(config, context)
 
     def _import(self, target: str) -> Any:
-        module, _, attribute = target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except ImportError as error:
-            package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
-            raise PluginError(
-                f"{self.kind.noun} {self.name!r} can't be imported: {error}",
-                hint=f"it comes from {self.distribution}; pip install {package} brings what it needs",
-            ) from error
-        except AttributeError as error:
-            raise PluginError(
-                f"{self.kind.noun} {self.name!r} names {target}, which does not exist",
-                hint=f"a mistake in plugin {self.plugin!r} ({self.distribution} {self.version})",
-            ) from error
+        package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
+        return _imported(target, self.kind.noun, self, package)
+
+
+class GuestKind(StrEnum):
+    """What else a plugin may add, by what a person calls it."""
+
+    COMMAND = "command"
+    WRITER = "run writer"
+
+    @property
+    def hook(self) -> str:
+        """The hook that registers this kind."""
+        return "register_commands" if self is GuestKind.COMMAND else "register_run_writers"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A command or a run writer that a plugin adds.
+
+    Attributes:
+        kind: Which of the two.
+        name: What it is called; a command under a group has two words.
+        target: "package.module:attribute", imported on first use.
+        summary: One line.
+        default: A run writer at work where a config says nothing.
+        plugin: The entry point's name.
+        distribution: The installed package that it comes from.
+        version: That package's version.
+    """
+
+    kind: GuestKind
+    name: str
+    target: str
+    summary: str
+    default: bool
+    plugin: str
+    distribution: str
+    version: str
+
+    @cached_property
+    def loaded(self) -> Any:
+        """What the target names; importing it may import heavy libraries."""
+        return _imported(self.target, self.kind.value, self, self.distribution)
+
+
+def _imported(target: str, noun: str, owner: Registration | Guest, package: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise PluginError(
+            f"{noun} {owner.name!r} can't be imported: {error}",
+            hint=f"it comes from {owner.distribution}; pip install {package} brings what it needs",
+        ) from error
+    except AttributeError as error:
+        raise PluginError(
+            f"{noun} {owner.name!r} names {target}, which does not exist",
+            hint=f"a mistake in plugin {owner.plugin!r} ({owner.distribution} {owner.version})",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -176,6 +224,7 @@ class Registry:
         """
         self.failures: list[Failure] = []
         self._found: dict[Kind, dict[str, list[Registration]]] = {kind: {} for kind in Kind}
+        self._guests: dict[GuestKind, dict[str, list[Guest]]] = {kind: {} for kind in GuestKind}
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._warned: set[str] = set()
@@ -215,20 +264,47 @@ class Registry:
                     )
 
                 self._manager.subset_hook_caller(kind.hook, others)(register=register)
+            guests = self._guests_of(name, distribution, version, others)
         except Exception:
             self._manager.unregister(plugin)
             raise
         for registration in collected:
             self._found[registration.kind].setdefault(registration.name, []).append(registration)
+        for guest in guests:
+            self._guests[guest.kind].setdefault(guest.name, []).append(guest)
+
+    def _guests_of(self, name: str, distribution: str, version: str, others: list[Any]) -> list[Guest]:
+        collected: list[Guest] = []
+        for kind in GuestKind:
+
+            def register(
+                guest: str, target: str, *, summary: str = "", default: bool = False, _kind: GuestKind = kind
+            ) -> None:
+                words = guest.split(" ") if _kind is GuestKind.COMMAND else [guest]
+                if len(words) > 2:
+                    hint = "a command's name, or its group's and its own, such as 'benchmarks fetch'"
+                    raise PluginError(f"plugin {name!r} registers the command {guest!r}", hint=hint)
+                for word in words:
+                    _check(name, word, target, None)
+                collected.append(Guest(_kind, guest, target, summary, default, name, distribution, version))
+
+            self._manager.subset_hook_caller(kind.hook, others)(register=register)
+        return collected
 
     def _report_clashes(self) -> None:
-        for kind, names in self._found.items():
-            for name, claims in names.items():
-                if len(claims) > 1:
-                    first = claims[0]
-                    self.failures.append(
-                        Failure(first.plugin, first.distribution, first.version, _clash(kind, name, claims).message)
-                    )
+        every: list[tuple[str, Mapping[str, Sequence[Registration | Guest]]]] = [
+            *((kind.noun, names) for kind, names in self._found.items()),
+            *((kind.value, names) for kind, names in self._guests.items()),
+        ]
+        for noun, name, claims in ((noun, *item) for noun, names in every for item in names.items()):
+            if len(claims) > 1:
+                first = claims[1 if claims[0].plugin == CORE else 0]
+                error = _clash(noun, name, claims).message
+                self.failures.append(Failure(first.plugin, first.distribution, first.version, error))
+        for name, (first, *_) in self._guests[GuestKind.COMMAND].items():
+            if self.has_command_group(name):
+                error = f"plugin {first.plugin!r} adds the command {name!r}, which is a group of others' commands"
+                self.failures.append(Failure(first.plugin, first.distribution, first.version, error))
 
     def get(self, kind: Kind, name: str) -> Registration:
         """Look up a component.
@@ -243,8 +319,33 @@ class Registry:
                 hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
             raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
         if len(claims) > 1:
-            raise _clash(kind, name, claims)
+            raise _clash(kind.noun, name, claims)
         return claims[0]
+
+    def guest(self, kind: GuestKind, name: str) -> Guest:
+        """Look up a command or a run writer.
+
+        Raises:
+            PluginError: No plugin offers it, or two do.
+        """
+        claims = self._guests[kind].get(name, [])
+        if not claims:
+            raise PluginError(f"no installed plugin offers the {kind} {name!r}", hint=nearest(name, self._guests[kind]))
+        if len(claims) > 1 and claims[0].plugin != CORE:
+            raise _clash(kind.value, name, claims)
+        return claims[0]
+
+    def has_command_group(self, word: str) -> bool:
+        """Whether commands stand under a word."""
+        return any(name.startswith(f"{word} ") for name in self._guests[GuestKind.COMMAND])
+
+    def guests(self, kind: GuestKind) -> list[Guest]:
+        """The commands or the run writers, the core's own first, without those that two plugins claim."""
+        return [
+            claims[0]
+            for name, claims in self._guests[kind].items()
+            if (len(claims) == 1 or claims[0].plugin == CORE) and not self.has_command_group(name)
+        ]
 
     def all(self, kind: Kind) -> list[Registration]:
         """The components of one kind by name, without those that two plugins claim."""
@@ -280,10 +381,10 @@ class Registry:
                     warnings.warn(f"observer {name} failed: {type(error).__name__}: {error}", stacklevel=2)
 
 
-def _clash(kind: Kind, name: str, claims: list[Registration]) -> PluginError:
+def _clash(noun: str, name: str, claims: Sequence[Registration | Guest]) -> PluginError:
     owners = " and ".join(f"{c.plugin!r} ({c.distribution} {c.version})" for c in claims)
     return PluginError(
-        f"the plugins {owners} both claim the {kind.noun} {name!r}",
+        f"the plugins {owners} both claim the {noun} {name!r}",
         hint=f"uninstall one of them, or load only the other with {CHOSEN_PLUGINS}",
     )
 
@@ -312,6 +413,7 @@ def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], s
             f"{CHOSEN_PLUGINS} names {', '.join(map(repr, missing))}, which is not installed",
             hint=nearest(missing[0], {entry.name for entry in entries}),
         )
+    yield CORE, CORE, lambda: metadata.version(CORE), lambda: importlib.import_module("pixcore.commands.own")
     for entry in entries:
         if wanted is None or entry.name in wanted:
             distribution = entry.dist

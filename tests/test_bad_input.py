@@ -28,7 +28,7 @@ def pixcore(tmp_path, monkeypatch, capsys):
     """Runs a command in this process, in an empty folder, and returns its status and its last line on stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,report")
     plugins.registry.cache_clear()
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -326,7 +326,7 @@ def run_with_little_room(folder: Path, room: int) -> subprocess.CompletedProcess
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
-    environment = {**os.environ, "PYTHONPATH": str(TOY), "PIXCORE_PLUGINS": "toy"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TOY), *sys.path)), "PIXCORE_PLUGINS": "toy,report"}
     return subprocess.run(
         [sys.executable, "-m", "pixcore", "run", "run.yaml"],
         cwd=folder,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -14,7 +15,7 @@ import pytest
 
 from pixcore import hookimpl
 from pixcore.errors import PluginError
-from pixcore.plugins import Kind, Registry
+from pixcore.plugins import GuestKind, Kind, Registry
 from pixcore.versions import version_of
 
 
@@ -145,6 +146,73 @@ def test_two_plugins_that_claim_one_name_are_both_named():
         registry.get(Kind.JUDGE, "same")
 
 
+def adding(name, target="some.module:command", **fields):
+    return offering(name, target=target, hook="register_commands", **fields)
+
+
+def test_two_plugins_with_one_command_are_told_like_two_with_one_component():
+    registry = loaded(one=adding("tidy up"), two=adding("tidy up"), three=adding("tidy away"))
+    assert [guest.name for guest in registry.guests(GuestKind.COMMAND)] == ["tidy away"]
+    said = r"'one' \(dist-one 1.0\) and 'two' \(dist-two 1.0\) both claim the command 'tidy up'"
+    (failure,) = registry.failures
+    assert re.search(said, failure.error)
+    with pytest.raises(PluginError, match=said):
+        registry.guest(GuestKind.COMMAND, "tidy up")
+
+
+def test_a_command_can_be_no_group_as_well():
+    registry = loaded(one=adding("tidy up"), two=adding("tidy"))
+    assert "'tidy', which is a group" in registry.failures[0].error
+    assert [guest.name for guest in registry.guests(GuestKind.COMMAND)] == ["tidy up"]
+
+
+@pytest.mark.parametrize("name", ["", "Tidy", "tidy  up", "tidy up now", "tidy -x"])
+def test_a_command_is_one_word_or_a_group_and_a_word(name):
+    registry = loaded(x=adding(name))
+    assert "registers the" in registry.failures[0].error
+    assert not registry.guests(GuestKind.COMMAND)
+
+
+def test_a_command_that_is_not_there_is_told_when_it_is_called():
+    registry = loaded(x=adding("tidy", target="no.such.module:tidy"))
+    with pytest.raises(PluginError, match=r"command 'tidy' can't be imported: No module named 'no'.*dist-x"):
+        _ = registry.guest(GuestKind.COMMAND, "tidy").loaded
+
+
+def test_a_plugin_takes_no_command_of_the_core_away(workplace):
+    """Installed the way a real one is."""
+    (workplace.folder / "greedy.py").write_text(
+        "from pixcore import hookimpl\n\n\n@hookimpl\ndef register_commands(register):\n"
+        "    register('schema', 'greedy:schema', summary='Greedy.')\n"
+    )
+    record = workplace.folder / "greedy-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: greedy\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[pixcore]\ngreedy = greedy\n")
+    workplace.environment["PYTHONPATH"] += os.pathsep + str(workplace.folder)
+    workplace.environment["PIXCORE_PLUGINS"] = "greedy"
+    assert json.loads(workplace("schema").stdout)["title"] == "pixcore run"
+    assert "Greedy" not in workplace("--help").stdout
+    (failure,) = json.loads(workplace("plugins", "--json").stdout)["failures"]
+    assert failure["plugin"] == "greedy"
+    assert "both claim the command 'schema'" in failure["error"]
+
+
+def test_commands_of_a_plugin(workplace):
+    """One, and one under a group; help imports neither."""
+    workplace.environment["PIXCORE_PLUGINS"] = "toy"
+    help_text = workplace("--help").stdout
+    assert "toy-greet  Says hello." in help_text
+    assert "toy-box    open, stuck" in help_text
+    assert workplace("toy-greet", "you").stdout == "hello you\n"
+    assert "Opens." in workplace("toy-box", "--help").stdout
+    assert workplace("toy-box", "open").stdout == "open\n"
+    assert "command 'toy-box stuck' can't be imported" in workplace("toy-box", "stuck", status=2).stderr
+    assert "did you mean 'toy-greet'?" in workplace("toy-gret", status=2).stderr
+    assert "report" not in help_text
+    assert "offers the command 'report'" in workplace("report", "out", status=2).stderr
+
+
 def test_two_defaults_of_a_kind_that_has_one():
     registry = loaded(one=offering("a", default=True), two=offering("b", default=True))
     with pytest.raises(PluginError, match=r"'a'.*'b'.*both want to be the default judge"):
@@ -197,7 +265,16 @@ def test_the_environment_restricts_plugins(workplace):
 HEAVY = ("torch", "transformers", "spacy", "openai", "skimage", "matplotlib")
 
 
-@pytest.mark.parametrize("statement", ["import pixcore", "from pixcore.cli import main; main(['plugins'])"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import pixcore",
+        *(
+            f"from pixcore.cli import main; main({words})"
+            for words in (["plugins"], ["--help"], ["benchmarks", "--help"])
+        ),
+    ],
+)
 def test_nothing_heavy_is_imported(statement):
     """With every plugin of the project installed."""
     program = (

@@ -28,14 +28,14 @@ TOY_RUN = {
 
 
 class Workplace:
-    """A folder with a config in it, and commands run there with the toy plugin installed."""
+    """A folder with a config in it, and commands run there: components from the toy plugin alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]),
-            "PIXCORE_PLUGINS": "toy",
+            "PIXCORE_PLUGINS": "toy,emergence,report,testing",
             "COLUMNS": "120",
         }
 

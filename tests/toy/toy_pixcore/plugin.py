@@ -59,3 +59,10 @@ def register_benchmarks(register):
 def register_judges(register):
     register("toy-sulky-judge", "toy_pixcore.components:ToySulkyJudge", summary="reads one letter and no more")
     register("toy-judge", "toy_pixcore.components:ToyJudge", summary="looks for the option's text")
+
+
+@hookimpl
+def register_commands(register):
+    register("toy-greet", "toy_pixcore.commands:greet", summary="Says hello.")
+    register("toy-box open", "toy_pixcore.commands:open_box", summary="Opens.")
+    register("toy-box stuck", "toy_pixcore.nowhere:stuck", summary="Cannot be imported.")

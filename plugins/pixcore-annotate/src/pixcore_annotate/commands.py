@@ -9,8 +9,12 @@ from pathlib import Path
 
 import click
 
-from pixcore.errors import ConfigError, DataError, PluginError
+from pixcore.errors import ConfigError, DataError
 from pixcore.terminal import Console
+from pixcore_annotate.instances import ade_instances, coco_instances, items_from_table
+from pixcore_annotate.merge import export, merge
+from pixcore_annotate.project import Journal, read_tasks, write_tasks
+from pixcore_annotate.server import Server
 
 
 @click.command()
@@ -37,12 +41,6 @@ def annotate(
     prefer: str | None,
 ) -> None:
     """Keep, drop or draw masks for the items in FOLDER, on a page that only this machine can reach."""
-    try:
-        from pixcore_annotate.instances import ade_instances, coco_instances, items_from_table
-        from pixcore_annotate.project import Journal, read_tasks, write_tasks
-        from pixcore_annotate.server import Server
-    except ImportError as error:
-        raise PluginError("annotating needs pixcore-annotate", hint="pip install pixcore-annotate") from error
     console = Console(stderr=True)
     if target is not None:
         _export(console, folder, target, prefer)
@@ -68,8 +66,6 @@ def annotate(
 
 
 def _export(console: Console, folder: Path, target: Path, prefer: str | None) -> None:
-    from pixcore_annotate.merge import export, merge
-
     merged = merge(folder, prefer=prefer)
     for conflict in merged.conflicts:
         said = "; ".join(f"{who}: {what}" for who, what in conflict.said.items())

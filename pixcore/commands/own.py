@@ -1,0 +1,33 @@
+"""What the core itself adds, by the hooks that every plugin has."""
+
+from __future__ import annotations
+
+from pixcore.hookspecs import RegisterCommand, RegisterWriter, hookimpl
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """The core's own commands."""
+    register(
+        "run",
+        "pixcore.commands.run:run",
+        summary="Take a benchmark through the pipeline; continues where it stopped.",
+    )
+    register(
+        "ground",
+        "pixcore.commands.ground:ground",
+        summary="One image, one expression: phrases, points, masks, as a picture.",
+    )
+    register("score", "pixcore.commands.score:score", summary="Score predictions made elsewhere.")
+    register("plugins", "pixcore.commands.plugins:plugins", summary="What is installed, and what failed to load.")
+    register(
+        "schema",
+        "pixcore.commands.schema:schema",
+        summary="The config's JSON schema, for an editor's completion.",
+    )
+
+
+@hookimpl
+def register_run_writers(register: RegisterWriter) -> None:
+    """The file that scores to the run's figures again."""
+    register("predictions", "pixcore.runs.writers:PredictionsWriter", summary="predictions.jsonl", default=True)

@@ -1,0 +1,17 @@
+"""Adds the commands `report` and `compare` to pixcore."""
+
+from __future__ import annotations
+
+from pixcore import hookimpl
+from pixcore.hookspecs import RegisterCommand
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Add the commands `report` and `compare`."""
+    register("report", "pixcore_report.commands:report", summary="Write a run's report again.")
+    register(
+        "compare",
+        "pixcore_report.compare:compare_command",
+        summary="Two runs side by side: differences, and what flipped.",
+    )

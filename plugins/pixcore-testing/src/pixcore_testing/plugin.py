@@ -1,0 +1,15 @@
+"""Adds the commands `check` and `verify` to pixcore."""
+
+from __future__ import annotations
+
+from pixcore import hookimpl
+from pixcore.hookspecs import RegisterCommand
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Add the commands `check` and `verify`."""
+    register("check", "pixcore_testing.check:check", summary="Hold a plugin's component to the contract.")
+    register(
+        "verify", "pixcore_testing.verify:verify", summary="A model on ten fixed images, beside what is expected of it."
+    )
