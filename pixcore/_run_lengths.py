@@ -16,6 +16,7 @@ from pixcore.errors import DataError
 
 Ints = NDArray[np.int64]
 
+_MOST = 1 << 32  # of a run; pycocotools has 32 bits, and sums of runs can't wrap around
 _LONGEST = 7  # characters of one number; 35 bits with its sign
 
 
@@ -57,6 +58,8 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     runs = _undo_differences(values, first)
     if len(runs) and runs.min() < 0:
         raise DataError(f"{owner(int(ends[runs.argmin()]))} has a negative run length", hint="is it damaged?")
+    if len(runs) and runs.max() >= _MOST:
+        raise DataError(f"{owner(int(ends[runs.argmax()]))} has a run of absurd length", hint="is it damaged?")
     return runs, first
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,28 @@ def write_json(path: Path, document: Mapping[str, Any], given: str = "output:") 
     with replacing(path, given) as file:
         json.dump(document, file, indent=1, ensure_ascii=False)
         file.write("\n")
+
+
+def read_file(path: Path, what: str = "file", hint: str = "check the path") -> bytes:
+    """Read a file of a user's; a named pipe or a device, which may never end, is refused.
+
+    Args:
+        path: The file.
+        what: What an error calls it.
+        hint: What to do where it can't be read.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    try:
+        # not blocking: a pipe that nobody writes to would keep us here before we know what it is
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"can't read {what} {path}: it is a pipe or a device", hint="give an ordinary file")
+            return file.read()
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"can't read {what} {path}: {said}", hint=hint) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -20,6 +20,13 @@ from pixcore.errors import DataError
 Mask = NDArray[np.bool_]
 
 
+MOST_PIXELS = 1 << 28
+"""The largest image that a mask may belong to; Pillow opens none as large."""
+
+_AT_ONCE = 255  # pycocotools counts areas with one byte
+_LONGEST_OUTLINE = 5_000_000  # pixels; pycocotools holds 40 bytes for each
+
+
 class RLE(TypedDict):
     """COCO's compressed run-length encoding.
 
@@ -67,20 +74,74 @@ def decode(rle: RLE) -> Mask:
 
 def empty(size: tuple[int, int]) -> RLE:
     """The empty mask of a (width, height) image."""
-    width, height = size
-    return encode(np.zeros((height, width), bool))
+    return from_runs([size[0] * size[1]], size)
 
 
 def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
-    """Rasterise COCO polygons ([x0, y0, x1, y1, …] each) as pycocotools does, and unite them."""
+    """Rasterise COCO polygons ([x0, y0, x1, y1, …] each) as pycocotools does, and unite them.
+
+    Raises:
+        DataError: The image is too large, or an outline is longer than any real one.
+    """
+    check_size(size, "a polygon's image")
     width, height = size
-    if not polygons:
+    rings = [near for ring in polygons if len(near := clipped(ring, size)) >= 6]
+    if not rings:
         return empty(size)
-    return _text(coco.merge(coco.frPyObjects([list(ring) for ring in polygons], height, width)))
+    for ring in rings:
+        corners = np.asarray(ring).reshape(-1, 2)
+        if np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum() > _LONGEST_OUTLINE:
+            raise DataError(
+                f"a polygon's outline is more than {_LONGEST_OUTLINE} pixels long", hint="is it damaged? or use RLE"
+            )
+    return _text(coco.merge(coco.frPyObjects(rings, height, width)))
+
+
+def clipped(ring: Sequence[float], size: tuple[int, int]) -> list[float]:
+    """Cut off what of a polygon lies further from a (width, height) image than the image is large.
+
+    The pixels inside are the same, and the work no longer grows with the distance. [x0, y0, x1, y1, …] in and out; a
+    polygon that comes nowhere near has no corners left.
+    """
+    margin = float(max(size))
+    corners = [(float(x), float(y)) for x, y in zip(ring[0::2], ring[1::2], strict=True)]
+    for axis in (0, 1):
+        for sign, limit in ((1.0, margin + size[axis]), (-1.0, margin)):
+            if not any(sign * corner[axis] > limit for corner in corners):
+                continue
+            kept: list[tuple[float, float]] = []
+            for one, other in zip(corners, [*corners[1:], corners[0]], strict=True):
+                near, far = sorted((one, other), key=lambda corner: sign * corner[axis])
+                if sign * one[axis] <= limit:
+                    kept.append(one)
+                if sign * near[axis] <= limit < sign * far[axis]:
+                    # halves, since a difference of two floats may be too large for one
+                    t = (limit / 2 - sign * near[axis] / 2) / (sign * far[axis] / 2 - sign * near[axis] / 2)
+                    across = near[1 - axis] * (1 - t) + far[1 - axis] * t
+                    kept.append((sign * limit, across) if axis == 0 else (across, sign * limit))
+            corners = kept
+    return [value for corner in corners for value in corner]
+
+
+def check_size(size: tuple[int, int], where: str) -> None:
+    """Refuse images that are larger than any that can be opened.
+
+    Raises:
+        DataError: This one is.
+    """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise DataError(
+            f"{where} would have more than {MOST_PIXELS} pixels", hint="is its size [height, width] in pixels?"
+        )
 
 
 def from_runs(counts: Sequence[int], size: tuple[int, int]) -> RLE:
-    """Encode COCO's *uncompressed* run lengths of a (width, height) image."""
+    """Encode COCO's *uncompressed* run lengths of a (width, height) image.
+
+    Raises:
+        DataError: The image is too large, or the runs do not fill it.
+    """
+    check_size(size, "a mask")
     width, height = size
     if sum(counts) != width * height:
         raise DataError(
@@ -100,6 +161,12 @@ def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:
 def area(rle: RLE) -> int:
     """Number of pixels inside."""
     return int(coco.area(_bytes(rle)))
+
+
+def areas(rles: Sequence[RLE]) -> NDArray[np.int64]:
+    """Number of pixels inside each of any number of masks."""
+    parts = [coco.area([_bytes(rle) for rle in rles[i : i + _AT_ONCE]]) for i in range(0, len(rles), _AT_ONCE)]
+    return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
 
 
 def size_of(rle: RLE) -> tuple[int, int]:
@@ -138,9 +205,9 @@ def iou(
             )
     left, right = [_bytes(rle) for rle in predictions], [_bytes(rle) for rle in truths]
     values = np.asarray(coco.iou(left, right, [0] * len(right)), dtype=np.float64)
-    nowhere = coco.area(right) == 0
+    nowhere = areas(truths) == 0
     if both_empty is not EmptyMaskPolicy.ZERO and nowhere.any():
-        nothing = (coco.area(left) == 0)[:, None] & nowhere[None, :]
+        nothing = (areas(predictions) == 0)[:, None] & nowhere[None, :]
         values[nothing] = 1.0 if both_empty is EmptyMaskPolicy.ONE else np.nan
     return values
 
@@ -166,6 +233,7 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
     ):
         raise DataError(f"{where} has size {dims!r}", hint="expected [height, width] in whole pixels")
     height, width = int(dims[0]), int(dims[1])
+    check_size((width, height), where)
     if size is not None and (width, height) != tuple(size):
         raise DataError(
             f"{where} is {width}x{height} pixels, its image is {size[0]}x{size[1]}",

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, ImageOps
 from PIL import Image as PILImage
-from PIL import ImageOps
 
 from pixcore.errors import DataError
+from pixcore.files import read_file
 from pixcore.geometry import Box, VisualLayout
 from pixcore.masks import RLE, area
 
@@ -60,12 +61,26 @@ class Image:
         location = Path(path)
 
         def read() -> bytes:
-            try:
-                return location.read_bytes()
-            except OSError as error:
-                raise DataError(f"can't read image {location}: {error.strerror}", hint="check the path") from error
+            return read_file(location, "image")
 
         return cls(read, str(location), known_size)
+
+    @classmethod
+    def measured(cls, path: Path | str) -> Image:
+        """An image file whose upright size is read from its header, without decoding it.
+
+        Raises:
+            DataError: It is no image.
+        """
+        unread = cls.from_path(path)
+        try:
+            with PILImage.open(io.BytesIO(unread.read())) as opened:
+                turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+                return cls(unread.read, unread.name, (opened.height, opened.width) if turned else opened.size)
+        except DataError:
+            raise
+        except Exception as error:  # Pillow's readers raise anything at damaged files
+            raise DataError(f"can't read image {path}: {error}", hint="is the file whole?") from error
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
@@ -93,7 +108,7 @@ class Image:
                 return _to_rgb(upright)
         except DataError:
             raise
-        except (OSError, ValueError, SyntaxError, PILImage.DecompressionBombError) as error:
+        except Exception as error:  # Pillow's readers raise anything at damaged files
             raise DataError(f"can't decode image {self.name}: {error}", hint="is the file whole?") from error
 
     def pixels(self) -> NDArray[np.uint8]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
 
 from pixcore import masks
 from pixcore.errors import DataError
@@ -113,3 +114,62 @@ def test_blend_is_half_red():
     inside = np.array([[True, False], [False, False]])
     assert masks.blend(pixels, inside)[0, 0].tolist() == [177, 50, 50]
     assert masks.blend(pixels, inside)[1, 1].tolist() == [100, 100, 100]
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.integers(0, 1000), st.integers(0, 2**32 - 1))
+def test_any_number_of_masks(count, seed):
+    """A library's limit of 255 masks at once is met by every function that takes several."""
+    stack = np.random.default_rng(seed).random((count, 4, 5)) < 0.3
+    rles = masks.encode_many(stack)
+    assert rles == [masks.encode(mask) for mask in stack]
+    assert masks.areas(rles).tolist() == stack.sum(axis=(1, 2)).tolist()
+    assert np.array_equal(masks.decode(masks.union(rles, (5, 4))), stack.any(axis=0))
+    truths = rles[:3]
+    values, swapped = masks.iou(rles, truths), masks.iou(truths, rles)
+    assert np.array_equal(values, swapped.T)
+    for truth, column in zip(stack[:3], values.T, strict=True):
+        shared, either = (stack & truth).sum(axis=(1, 2)), (stack | truth).sum(axis=(1, 2))
+        assert column == pytest.approx(np.where(either > 0, shared / np.maximum(either, 1), 1.0))
+    corners = np.argwhere(stack.any(axis=0))
+    rings = [[x, y, x + 1, y, x + 1, y + 1, x, y + 1] for y, x in corners.tolist()] * 60
+    assert np.array_equal(masks.decode(masks.from_polygons(rings, (5, 4))), stack.any(axis=0))
+
+
+@given(st.lists(st.floats(-200, 250), min_size=6, max_size=16).filter(lambda ring: len(ring) % 2 == 0))
+def test_a_polygon_that_goes_far_outside_is_as_the_library_draws_it(ring):
+    size = (40, 30)
+    expected = coco.decode(coco.merge(coco.frPyObjects([ring], 30, 40))).astype(bool)
+    found = masks.decode(masks.from_polygons([ring], size))
+    assert (found != expected).sum() <= 40  # at its border: the library rounds corners to a fifth of a pixel
+
+
+@pytest.mark.parametrize("far", [1e6, 1e12, 1e308])
+def test_a_polygon_of_any_reach_is_cut_at_once(far):
+    size = (40, 30)
+    right_below = masks.from_polygons([[10, 5, far, 5, far, far, 10, far]], size)
+    expected = np.zeros((30, 40), bool)
+    expected[5:, 10:] = True
+    assert np.array_equal(masks.decode(right_below), expected)
+    everything = masks.from_polygons([[-far, -far, far, -far, far, far, -far, far]], size)
+    assert masks.area(everything) == 1200
+    assert masks.area(masks.from_polygons([[far, far, far, far / 2, far / 2, far]], size)) == 0
+
+
+def test_what_would_take_all_memory_is_refused():
+    zigzag = [float(value) for step in range(9000) for value in (step % 2 * 2000, step % 1000)]
+    with pytest.raises(DataError, match="pixels long"):
+        masks.from_polygons([zigzag], (2000, 1000))
+    for make in (masks.empty, lambda size: masks.from_polygons([], size), lambda size: masks.from_runs([1], size)):
+        with pytest.raises(DataError, match="more than"):
+            make((10**9, 10**9))
+    with pytest.raises(DataError, match="more than"):
+        masks.parse({"size": [10**200, 10**200], "counts": [1]}, where="here")
+    assert masks.area(masks.empty((16_000, 16_000))) == 0
+
+
+def test_runs_whose_sum_wraps_around_are_refused():
+    # each number adds 2^33 to the run two before: soon longer than any image's, long before a sum of 64 bits is full
+    counts = "000" + "PPPPPP8" * 2000
+    with pytest.raises(DataError, match="absurd"):
+        masks.parse({"size": [112, 112], "counts": counts}, where="here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,56 @@ def test_refcocos_layout(tmp_path: Path) -> None:
         load(root, **options)
 
 
+def test_images_and_annotations_count_apart(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][0]["id"] = 1
+    samples = load(write(tmp_path / "d", content))
+    assert samples["1"].expression == "the left square"
+    assert samples["image-1"].expression == "both squares"
+    assert len(samples) == 6
+
+
+def test_repeated_annotation_ids_identify_nothing(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][1]["id"] = 7
+    root = write(tmp_path / "d", content)
+    samples = load(root)
+    left, right = samples["1-0"].mask, samples["1-1.0"].mask
+    assert left is not None
+    assert right is not None
+    assert [np.argwhere(masks.decode(mask)).min(axis=0).tolist() for mask in (left, right)] == [[10, 10], [5, 30]]
+    (root / "said.csv").write_text("annotation_id,expression\n7,the square\n")
+    with pytest.raises(DataError, match="annotation 7, of which there are several"):
+        load(root, expressions="said.csv")
+
+
+@pytest.mark.parametrize("ring", [[50, 5, 60, 5, 60, 20], [0.1, 0.1, 0.4, 0.1, 0.4, 0.4], [1e9, 1, 1e200, 1, 1e9, 9]])
+def test_an_annotation_that_covers_no_pixel_is_no_absent_object(tmp_path: Path, ring: list[float]) -> None:
+    content = document()
+    content["annotations"][0]["segmentation"] = [ring]
+    benchmark = CocoReferring(CocoReferringConfig(root=write(tmp_path / "d", content)))
+    samples = {one.id: one for one in benchmark.samples()}
+    assert samples["7"].mask is None
+    assert samples["1"].mask == samples["8.0"].mask  # the image's other annotation stands
+    (note,) = benchmark.notes
+    assert "1 annotation(s) cover no pixel" in note
+    assert "image a.png, annotation 7" in note
+
+
+def test_grefcocos_lists_of_annotations(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    sentences = [{"sent": "whatever"}]
+    references = [
+        {"ref_id": number, "ann_id": ids, "image_id": 1, "split": "val", "sentences": sentences}
+        for number, ids in enumerate(([7, 8], [-1], [8], 7))
+    ]
+    (root / "refs.json").write_text(json.dumps(references))
+    samples = load(root, refs="refs.json")
+    sizes = [int(masks.area(samples[str(number)].mask)) for number in range(4)]  # type: ignore[arg-type]
+    assert sizes == [180, 0, 80, 100]
+    assert [samples[str(number)].absent for number in range(4)] == [False, True, False, False]
+
+
 Change = Callable[[dict[str, Any]], Any]
 DAMAGES: dict[str, tuple[Change, str]] = {
     "no images": (lambda d: d.pop("images"), "has no list of images"),
@@ -123,8 +174,16 @@ DAMAGES: dict[str, tuple[Change, str]] = {
         lambda d: d["annotations"][0].update(segmentation=dict(masks.empty((5, 5)))),
         "is 5x5 pixels, its image is 40x30",
     ),
-    "duplicate ids": (lambda d: d["annotations"][1].update(id=7), "two annotations have the id 7"),
-    "an id that an image and an annotation share": (lambda d: d["annotations"][0].update(id=1), "two samples"),
+    "an image's side as text": (lambda d: d["images"][0].update(width="wide"), "image 0: width is no number of pixels"),
+    "a side of 400 digits": (lambda d: d["images"][0].update(height=10**400), "height is no number of pixels"),
+    "an enormous image": (lambda d: d["images"][1].update(width=10**6, height=10**6), "more than"),
+    "an id that is a list": (lambda d: d["images"][0].update(id=[1]), "an id of type list"),
+    "a corner of 400 digits": (
+        lambda d: d["annotations"][0].update(segmentation=[[10**400, 1, 2, 3, 4, 5]]),
+        "no list",
+    ),
+    "options that are a number": (lambda d: d["images"][0].update(options=4), "options that are no list"),
+    "an expression that is a number": (lambda d: d["annotations"][0].update(expression=4), "that is no text"),
     "no expressions": (
         lambda d: [
             one.pop(key, None) for one in d["images"] + d["annotations"] for key in ("expression", "expressions")
@@ -142,7 +201,7 @@ DAMAGES: dict[str, tuple[Change, str]] = {
 @pytest.mark.parametrize("case", DAMAGES)
 def test_every_damage_is_named(case: str, tmp_path: Path) -> None:
     change, message = DAMAGES[case]
-    content = document()
+    content = copy.deepcopy(document())
     change(content)
     with pytest.raises(DataError) as caught:
         load(write(tmp_path / "d", content))

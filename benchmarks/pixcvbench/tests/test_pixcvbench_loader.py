@@ -103,6 +103,37 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_ids_of_annotations_identify_nothing(root: Path) -> None:
+    """ADE20K's half as released: most annotations have no id, others one that stands at another image too."""
+    path = root / "ADE20K/FinalSegmentations.json"
+    document = json.loads(path.read_text())
+    ring = [[2, 5, 8, 5, 8, 9, 2, 9]]
+    document["annotations"] += [
+        {"id": 1, "image_id": 0, "segmentation": dict(masks.encode(SMALL[:, ::-1]))},
+        {"id": 1, "image_id": 1, "segmentation": dict(masks.encode(SMALL))},
+        {"id": 1, "image_id": 1, "segmentation": ring},
+    ]
+    path.write_text(json.dumps(document))
+    samples = load(root)
+    first, second = samples["0"].mask, samples["1"].mask
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(masks.decode(first), SMALL | SMALL[:, ::-1])
+    drawn = coco.decode(coco.frPyObjects(ring, 10, 20)[0]).astype(bool)
+    np.testing.assert_array_equal(masks.decode(second), SMALL | drawn)
+
+
+def test_an_annotation_that_covers_no_pixel_is_noted(root: Path) -> None:
+    path = root / "ADE20K/FinalSegmentations.json"
+    document = json.loads(path.read_text())
+    document["annotations"].append({"image_id": 1, "segmentation": dict(masks.encode(np.zeros((10, 20), bool)))})
+    path.write_text(json.dumps(document))
+    benchmark = PixCVBench(PixCVBenchConfig(root=root))
+    samples = {one.id: one for one in benchmark.samples()}
+    assert samples["1"].mask is None
+    assert any("ADE_val_2.jpg, annotation 0" in note for note in benchmark.notes)
+
+
 def questions(root: Path, *, name: str = "test_2d.parquet", drop: tuple[str, ...] = (), order: int = 1) -> None:
     picture = root / "picture.png"
     PILImage.new("RGB", (20, 10), (1, 2, 3)).save(picture)

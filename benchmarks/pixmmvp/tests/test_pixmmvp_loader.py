@@ -121,10 +121,6 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         edited(lambda document: document["images"][1].update(id=1)),
         "two images have the id 1",
     ),
-    "two annotations with one id": (
-        edited(lambda document: document["annotations"][1].update(id=1)),
-        "two annotations have the id 1",
-    ),
     "a missing image": (edited(lambda document: document["images"].pop()), "Segmentations.json lacks 300"),
     "a polygon with two points": (polygon(1, 2, 3, 4), "image 1 has a polygon with 2 points"),
     "a polygon with a half point": (polygon(1, 2, 3, 4, 5, 6, 7), "is no list of x, y"),

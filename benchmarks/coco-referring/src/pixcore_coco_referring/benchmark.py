@@ -9,18 +9,18 @@ turns one that you trust into JSON.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
+from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco, read_json
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
-from pixcore.masks import empty
 from pixcore.records import Image, Sample
 from pixcore_coco_referring.config import CocoReferringConfig
 
@@ -29,8 +29,9 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     """A user's own referring-segmentation data.
 
     A sample's id is the reference's or annotation's id, with ".0", ".1", … where it has several expressions; an image's
-    own expression has the image's id. An image may carry `question`, `options`, `answer` (an index), `pair` and
-    `categories`; its samples then ask that question.
+    own expression has the image's id. Images and annotations count apart: where both give one id, the image's sample is
+    "image-ID"; an annotation whose id is missing or repeated is "IMAGE-NUMBER". An image may carry `question`,
+    `options`, `answer` (an index), `pair` and `categories`; its samples then ask that question.
     """
 
     @classmethod
@@ -59,31 +60,54 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
                 hint="give annotations or images an `expression`, or name a table under expressions:",
             )
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Annotations that were left out because they cover no pixel."""
+        return self._truth.notes
+
+    @cached_property
+    def _truth(self) -> GroundTruth:
+        return GroundTruth()
+
     @cached_property
     def _images(self) -> dict[int | str, CocoImage]:
         return read_coco(self.config.root / self.config.annotations)
 
     def _from_file(self) -> Iterator[Sample]:
         by_annotation, by_image = self._table()
+        spoken: list[list[tuple[str, list[str], Mapping[str, Any]]]] = []
         for image in self._images.values():
+            spoken.append([])
             for number, annotation in enumerate(image.annotations):
-                key = str(annotation.get("id", f"{image.id}-{number}"))
-                said = [*_expressions(annotation), *by_annotation.get(key, ())]
-                if _one_of_all(image, said):
-                    continue  # the image says the same of all its annotations together
-                yield from self._each(key, said, image, [annotation["segmentation"]])
+                name = str(annotation.get("id"))
+                said = [*_expressions(annotation), *by_annotation.get(name, ())]
+                if said and not _one_of_all(image, said):  # else the image says the same of all of them together
+                    known = annotation.get("id") is not None and self._counts[name] == 1
+                    spoken[-1].append((name if known else f"{image.id}-{number}", said, annotation))
+        taken = {one for entries in spoken for name, said, _ in entries for one in _ids(name, said)}
+        for image, entries in zip(self._images.values(), spoken, strict=True):
+            for name, said, annotation in entries:
+                yield from self._each(name, said, image, [annotation])
             said = [*_expressions(image.extra), *by_image.get(image.file_name, by_image.get(str(image.id), ()))]
-            yield from self._each(str(image.id), said, image, image.segmentations)
+            name = str(image.id)
+            yield from self._each(
+                name if taken.isdisjoint(_ids(name, said)) else f"image-{name}", said, image, image.annotations
+            )
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        """How often each annotation id occurs."""
+        return Counter(str(entry.get("id")) for image in self._images.values() for entry in image.annotations)
 
     def _from_refs(self) -> Iterator[Sample]:
         path = self.config.root / str(self.config.refs)
         references = read_json(path)
         if not isinstance(references, list):
             raise DataError(f"{path} holds no list of references", hint="RefCOCO's refs as JSON")
-        segmentations = {
-            annotation.get("id"): annotation["segmentation"]
-            for image in self._images.values()
-            for annotation in image.annotations
+        if not all(isinstance(reference, Mapping) for reference in references):
+            raise DataError(f"{path} holds a reference that is no object", hint="RefCOCO's refs as JSON")
+        annotations = {
+            str(annotation.get("id")): annotation for image in self._images.values() for annotation in image.annotations
         }
         splits = sorted({str(reference.get("split")) for reference in references})
         if self.config.split is not None and self.config.split not in splits:
@@ -91,38 +115,48 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         for reference in references:
             if self.config.split not in (None, reference.get("split")):
                 continue
+            where = f"{path}: reference {reference.get('ref_id')!r}"
             try:
-                name, annotation, image = reference["ref_id"], reference["ann_id"], self._images[reference["image_id"]]
+                name, named, image = reference["ref_id"], reference["ann_id"], self._images[reference["image_id"]]
                 said = [str(sentence.get("raw") or sentence["sent"]) for sentence in reference["sentences"]]
-                segmentation = segmentations[annotation]
-            except KeyError as error:
+                wanted = _named(named)
+                ambiguous = next((one for one in wanted if self._counts[one] > 1), None)
+                meant = [annotations[one] for one in wanted]
+            except (KeyError, TypeError, AttributeError) as error:
                 raise DataError(
-                    f"{path}: reference {reference.get('ref_id')!r} lacks or misses {error}",
-                    hint="a reference names an image and an annotation of the instances file",
+                    f"{where} lacks or misses {error.args[0]}",
+                    hint="a reference names an image and annotations of the instances file",
                 ) from error
-            yield from self._each(str(name), said, image, [segmentation], {"split": str(reference.get("split"))})
+            if ambiguous is not None:
+                raise DataError(f"{where} is about annotation {ambiguous}, of which there are several", hint="mend it")
+            yield from self._each(str(name), said, image, meant, {"split": str(reference.get("split"))})
 
     def _each(
         self,
         name: str,
         said: Sequence[str],
         image: CocoImage,
-        segmentations: Sequence[Any],
+        annotations: Sequence[Mapping[str, Any]],
         categories: Mapping[str, str] | None = None,
     ) -> Iterator[Sample]:
         if not said:
             return
         size = self._size(image)
         where = f"{self.config.annotations}: image {image.file_name}"
-        mask = union_of(segmentations, size, where=where) if segmentations else empty(size)
+        mask = self._truth.of(annotations, size, where=where)
         question = image.extra
-        options = tuple(str(option) for option in question.get("options") or ())
+        given = question.get("options") or ()
+        if not isinstance(given, (list, tuple)):
+            raise DataError(f"{where} has options that are no list", hint="expected the options' texts")
+        options = tuple(str(option) for option in given)
         answer = question.get("answer")
-        if answer is not None and (not isinstance(answer, int) or not 0 <= answer < len(options)):
+        if answer is not None and (
+            isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options)
+        ):
             raise DataError(f"{where} has the answer {answer!r}", hint="expected the index of an option")
-        for number, expression in enumerate(said):
+        for sample, expression in zip(_ids(name, said), said, strict=True):
             yield Sample(
-                id=name if len(said) == 1 else f"{name}.{number}",
+                id=sample,
                 image=Image.from_path(self._path(image), known_size=size),
                 question=question.get("question"),
                 options=options,
@@ -141,13 +175,16 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             return by_annotation, by_image
         path = self.config.root / self.config.expressions
         names = {name for image in self._images.values() for name in (image.file_name, str(image.id))}
-        ids = {str(a.get("id")) for image in self._images.values() for a in image.annotations}
         for row in read_table(path, ("expression",), aliases={"file": "image", "file_name": "image"}):
             annotation, image = row.get("annotation_id", "").strip(), row.get("image", "").strip()
-            key, known, found = (annotation, ids, by_annotation) if annotation else (image, names, by_image)
+            key, known, found = (
+                (annotation, self._counts.keys(), by_annotation) if annotation else (image, names, by_image)
+            )
             if key not in known:
                 what = "annotation" if annotation else "image"
                 raise DataError(f"{path} is about the unknown {what} {key!r}", hint="ids and names of the COCO file")
+            if annotation and self._counts[key] > 1:
+                raise DataError(f"{path} is about annotation {key}, of which there are several", hint="name the image")
             found.setdefault(key, []).append(row["expression"].strip())
         return by_annotation, by_image
 
@@ -162,7 +199,22 @@ def _expressions(entry: Mapping[str, Any]) -> list[str]:
     """`expression`, `expressions`, or both."""
     several = entry.get("expressions") or []
     one = entry.get("expression")
-    return [str(text) for text in ([one] if one else []) + list(several) if str(text).strip()]
+    texts = [*([one] if one else []), *(several if isinstance(several, list) else [several])]
+    if not all(isinstance(text, str) for text in texts):
+        raise DataError(
+            f"image or annotation {entry.get('id')!r} has an expression that is no text", hint="expected texts"
+        )
+    return [text for text in texts if text.strip()]
+
+
+def _ids(name: str, said: Sequence[str]) -> list[str]:
+    return [name] if len(said) == 1 else [f"{name}.{number}" for number in range(len(said))]
+
+
+def _named(annotation: Any) -> list[str]:
+    """The ids of a reference's `ann_id`: one, or gRefCOCO's list, where -1 (or nothing) says that it is about none."""
+    ids = annotation if isinstance(annotation, list) else [annotation]
+    return [str(one) for one in ids if one != -1]
 
 
 def _one_of_all(image: CocoImage, said: Sequence[str]) -> bool:

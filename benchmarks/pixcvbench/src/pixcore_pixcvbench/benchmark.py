@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
-from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
+from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
@@ -118,9 +116,13 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             shown = ", ".join(unmeasured[:12]) + (", ..." if len(unmeasured) > 12 else "")
             notes.append(
                 f"{len(unmeasured)} sample(s) have no ground truth and are not scored for grounding ({shown}): no "
-                "annotation, or polygons of an image whose size nothing states (the images would)"
+                "annotation that covers a pixel, or polygons of an image whose size nothing states (the images would)"
             )
-        return samples, notes
+        return samples, [*notes, *self._truth.notes]
+
+    @cached_property
+    def _truth(self) -> GroundTruth:
+        return GroundTruth()
 
     def _annotations(self) -> dict[Source, dict[str, CocoImage]]:
         wanted = self.config.sources or tuple(_ANNOTATIONS)
@@ -164,7 +166,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
                 f"{_ANNOTATIONS[row.source].path} has no image {row.file.name} (Id {row.id})", hint="is it whole?"
             )
         path = self._image_path(row)
-        size = _header_size(path) if path is not None else annotated.stated_size()
+        size = Image.measured(path).size if path is not None else annotated.stated_size()
         if size is None and question is not None and question.image is not None:
             size = Image(question.image, row.file.name).size
         task = question.task if question is not None and question.task else ("Relation" if row.relates else "Count")
@@ -175,11 +177,24 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             options=question.options if question is not None else (),
             answer=question.answer if question is not None else None,
             expression=" and ".join(row.objects),
-            mask=_truth(annotated, size, question),
+            mask=self._mask(annotated, size, question),
             categories={"task": task, "source": row.source},
             released_expression=row.text,
             extra={"objects": list(row.objects)},
         )
+
+    def _mask(self, annotated: CocoImage, size: Size | None, question: Question | None) -> RLE | None:
+        """The union of an image's annotations.
+
+        No annotation is a gap (ADE20K's "bucket, pail") unless the question says that there is none to be seen: its
+        right answer is 0.
+        """
+        if size is None:
+            return None
+        if not annotated.annotations:
+            none_there = question is not None and question.options[question.answer].strip() == "0"
+            return empty(size) if none_there else None
+        return self._truth.of(annotated.annotations, size, where=f"image {annotated.file_name}", resize=True)
 
     def _image_path(self, row: _Row) -> Path | None:
         root = self.config.root
@@ -221,30 +236,6 @@ def _by_file(path: Path) -> dict[str, CocoImage]:
             raise DataError(f"{path} has two images {name}", hint="file names must be unique")
         found[name] = image
     return found
-
-
-def _truth(annotated: CocoImage, size: Size | None, question: Question | None) -> RLE | None:
-    """The union of an image's annotations.
-
-    No annotation is a gap (ADE20K's "bucket, pail") unless the question says that there is none to be seen: its right
-    answer is 0.
-    """
-    if size is None:
-        return None
-    if not annotated.segmentations:
-        none_there = question is not None and question.options[question.answer].strip() == "0"
-        return empty(size) if none_there else None
-    return union_of(annotated.segmentations, size, where=f"image {annotated.file_name}", resize=True)
-
-
-def _header_size(path: Path) -> Size:
-    """An image's upright size from its header, without decoding it."""
-    try:
-        with PILImage.open(path) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (image.height, image.width) if turned else image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"can't read image {path}: {error}", hint="is the file whole?") from error
 
 
 def _absent(path: Path) -> Callable[[], bytes]:

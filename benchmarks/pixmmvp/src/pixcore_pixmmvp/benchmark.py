@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 
-from pixcore_datasets.coco import CocoImage, read_coco, union_of
+from pixcore_datasets.coco import CocoImage, GroundTruth, read_coco
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
+from pixcore.files import read_file
 from pixcore.records import Image, Sample
 from pixcore_pixmmvp.config import PixMMVPConfig
 
@@ -76,11 +77,13 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         """What a reader of its figures has to know."""
         rows = ", ".join(str(row) for row in sorted(DISPUTED))
         if self.config.labels == "corrected":
-            return (f"answers of rows {rows} are swapped (labels: corrected); figures with labels: original differ",)
-        return (
-            f"answers of rows {rows} are disputed and taken as MMVP has them; labels: corrected swaps them, and the "
-            "breakdown by labels has the figures without them",
-        )
+            said = f"answers of rows {rows} are swapped (labels: corrected); figures with labels: original differ"
+        else:
+            said = (
+                f"answers of rows {rows} are disputed and taken as MMVP has them; labels: corrected swaps them, and "
+                "the breakdown by labels has the figures without them"
+            )
+        return (said, *self._truth.notes)
 
     def samples(self) -> Iterator[Sample]:
         """All samples, by Index.
@@ -93,6 +96,10 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     def __len__(self) -> int:
         """Number of samples."""
         return len(self._samples)
+
+    @cached_property
+    def _truth(self) -> GroundTruth:
+        return GroundTruth()
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
@@ -128,7 +135,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
             options=texts,
             answer=answer,
             expression=None if name.strip() == UNNAMED else name.strip().replace('""', '"'),
-            mask=union_of(image.segmentations, image.size, where=f"{_SEGMENTATIONS.path}: image {index}"),
+            mask=self._truth.of(image.annotations, image.size, where=f"{_SEGMENTATIONS.path}: image {index}"),
             pair=str((index + 1) // 2),
             categories=categories,
             released_expression=name,
@@ -206,7 +213,8 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     def _image(self, image: CocoImage) -> Image:
         folder = _IMAGES.find(self.config.root)
         path = (folder or self.config.root / _IMAGES.path) / image.file_name
-        return Image(_reader(path), str(path), image.size)
+        hint = f"{_IMAGES.source}; pixcore benchmarks fetch pixmmvp"
+        return Image(partial(read_file, path, "image", hint), str(path), image.size)
 
 
 def split_options(options: str) -> tuple[str, ...]:
@@ -225,15 +233,3 @@ def _index(text: str, path: Path) -> int:
     if not text.strip().isdigit():
         raise DataError(f"{path} has the index {text!r}", hint="expected a whole number")
     return int(text)
-
-
-def _reader(path: Path) -> Callable[[], bytes]:
-    def read() -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"can't read image {path}: {error.strerror}", hint=f"{_IMAGES.source}; pixcore benchmarks fetch pixmmvp"
-            ) from error
-
-    return read

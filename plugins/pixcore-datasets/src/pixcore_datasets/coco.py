@@ -7,7 +7,6 @@ An image may have several annotations, polygons and run lengths mixed; its groun
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from pixcore import masks
 from pixcore.errors import DataError
+from pixcore.files import read_file
 from pixcore.masks import RLE
 
 Size = tuple[int, int]
@@ -48,9 +48,47 @@ class CocoImage:
             return self.size
         for segmentation in self.segmentations:
             if isinstance(segmentation, Mapping) and segmentation.get("size"):
-                height, width = segmentation["size"]
-                return int(width), int(height)
+                rle_size = segmentation["size"]
+                if isinstance(rle_size, list) and len(rle_size) == 2:
+                    width, height = (_side(value, f"image {self.file_name}: a mask") for value in reversed(rle_size))
+                    return (width, height) if width and height else None
         return None
+
+
+class GroundTruth:
+    """Unites an image's annotations, and remembers those that cover no pixel.
+
+    Such an annotation lies outside its image, has coordinates from 0 to 1, or is finer than a pixel. It is left out and
+    noted: absence is what a file says, not what remains.
+    """
+
+    def __init__(self) -> None:
+        self._nowhere: dict[str, None] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which annotations were left out, in one line."""
+        if not self._nowhere:
+            return ()
+        names = list(self._nowhere)
+        shown = "; ".join(names[:5]) + ("; ..." if len(names) > 5 else "")
+        return (f"{len(names)} annotation(s) cover no pixel of their image: left out, not scored ({shown})",)
+
+    def of(
+        self, annotations: Sequence[Mapping[str, Any]], size: Size, *, where: str, resize: bool = False
+    ) -> RLE | None:
+        """The union of annotations of one image, as `union_of`; None where they cover no pixel.
+
+        No annotations at all give the empty mask.
+        """
+        parts = []
+        for number, annotation in enumerate(annotations):
+            part = union_of([annotation["segmentation"]], size, where=where, resize=resize)
+            if masks.area(part):
+                parts.append(part)
+            else:
+                self._nowhere[f"{where}, annotation {annotation.get('id', number)}"] = None
+        return masks.union(parts, size) if parts or not annotations else None
 
 
 def read_json(path: Path) -> Any:
@@ -59,10 +97,11 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: It can't be read, is no UTF-8, or no JSON.
     """
+    content = read_file(path)
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}", hint="check the path") from error
+        return json.loads(content.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise DataError(f"{path} is nested too deeply", hint="is it an annotation file?") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except ValueError as error:
@@ -76,35 +115,38 @@ def read_coco(path: Path) -> dict[int | str, CocoImage]:
         Its images by id, in the file's order, each with its annotations.
 
     Raises:
-        DataError: The file is damaged: no images, two images with one id, an annotation of no image.
+        DataError: The file is damaged: no images, two images with one id, an annotation of no image. Annotations belong
+            to images by `image_id`; their own ids may be missing or repeated.
     """
     document = read_json(path)
     images: dict[int | str, CocoImage] = {}
     for number, entry in enumerate(_list(document, "images", path)):
         if not isinstance(entry, Mapping) or not {"id", "file_name"} <= entry.keys():
             raise DataError(f"{path}: image {number} has no id or file_name", hint="every image needs both")
-        if entry["id"] in images:
-            raise DataError(f"{path}: two images have the id {entry['id']!r}", hint="ids must be unique")
-        size = None
-        if entry.get("width") and entry.get("height"):
-            size = (int(entry["width"]), int(entry["height"]))
-        images[entry["id"]] = CocoImage(entry["id"], str(entry["file_name"]), size, extra=entry)
-    seen: set[Any] = set()
+        where = f"{path}: image {number}"
+        name, file_name = _id(entry["id"], where), entry["file_name"]
+        if name in images:
+            raise DataError(f"{path}: two images have the id {name!r}", hint="ids must be unique")
+        if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+            raise DataError(f"{where} has a file_name that is none", hint="expected a path, as text")
+        sides = [_side(entry.get(key), f"{where}: {key}") for key in ("width", "height")]
+        size = (sides[0], sides[1]) if all(sides) else None
+        if size is not None:
+            masks.check_size(size, where)
+        images[name] = CocoImage(name, file_name, size, extra=entry)
     for number, entry in enumerate(_list(document, "annotations", path)):
-        name = f"annotation {entry.get('id', number)}" if isinstance(entry, Mapping) else f"annotation {number}"
+        name = f"annotation {number}"
+        if isinstance(entry, Mapping) and entry.get("id") is not None:
+            name = f"annotation {_id(entry['id'], f'{path}: {name}')}"
         if not isinstance(entry, Mapping) or "image_id" not in entry:
             raise DataError(f"{path}: {name} has no image_id", hint="every annotation belongs to an image")
-        if entry["image_id"] not in images:
+        if _id(entry["image_id"], f"{path}: {name}, image_id") not in images:
             raise DataError(
                 f"{path}: {name} belongs to image {entry['image_id']!r}, which is not there",
                 hint="add the image, or drop the annotation",
             )
         if "segmentation" not in entry:
             raise DataError(f"{path}: {name} has no segmentation", hint="polygons or run lengths")
-        if entry.get("id") is not None:
-            if entry["id"] in seen:
-                raise DataError(f"{path}: two annotations have the id {entry['id']!r}", hint="ids must be unique")
-            seen.add(entry["id"])
         image = images[entry["image_id"]]
         image.segmentations.append(entry["segmentation"])
         image.annotations.append(entry)
@@ -153,7 +195,23 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # a whole number may be too large for a float
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _id(value: Any, where: str) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise DataError(f"{where} has an id of type {type(value).__name__}", hint="a whole number or text")
+    return value
+
+
+def _side(value: Any, where: str) -> int:
+    """A side in pixels; 0 where nothing is stated."""
+    if value is None:
+        return 0
+    if not _is_number(value) or value != int(value) or value < 0:
+        raise DataError(f"{where} is no number of pixels", hint="expected a whole number above 0")
+    return int(value)
 
 
 def _list(document: Any, key: str, path: Path) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pixcore.errors import DataError, nearest
+from pixcore.files import read_file
 
 
 def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str] | None = None) -> list[dict[str, str]]:
@@ -25,11 +26,10 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
         DataError: It can't be read, is no UTF-8, lacks a column, or a row has another number of fields than the header.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}", hint="check the path") from error
+        text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # an outline may be one long field
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
