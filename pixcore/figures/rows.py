@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pixcore.errors import DataError
-
-COLUMNS = ("A†", "A", "M†", "M", "S")
-"""The columns of the paper's Table 1, in its order."""
+from pixcore.figures.columns import higher_is_better, main_columns
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Row:
 
     Attributes:
         key: What the row is known by (`RowSpec`).
-        figures: By column: "A†", "A", "M†", "M", "S"; further ones by their own names ("A† per sample", …).
+        figures: By name, as `pixcore.figures.columns.FIGURES` has them.
         label: What a reader sees; the key if left out.
         control_of: The key of the strategy whose matched control the row is: it chooses among as many candidates from
             other points. None for every other row.
@@ -187,13 +185,14 @@ def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
 
 
 def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
-    """The measured figures beyond the paper's columns, in the order in which rows name them.
+    """The measured figures beyond the main table's, in the order in which rows name them.
 
     Returns:
         Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.
     """
+    main = main_columns()
     names = dict.fromkeys(
-        name for row in rows for name, figure in row.figures.items() if name not in COLUMNS and figure.value is not None
+        name for row in rows for name, figure in row.figures.items() if name not in main and figure.value is not None
     )
     shared = {}
     for name in names:
@@ -238,7 +237,7 @@ def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]
         and (figure := row.figures.get(column)) is not None
         and figure.value is not None
     }
-    order = sorted(set(values.values()), reverse=True)
+    order = sorted(set(values.values()), reverse=higher_is_better(column))
     places = [[key for key, value in values.items() if value == wanted] for wanted in order[:2]]
     if len(values) < 2 or len(places[0]) > 1:
         return None, None

@@ -7,11 +7,7 @@ Memory grows by a few numbers a sample; no mask, image or text is kept. Every fi
 * M†, M: mean IoU over images under `question` and `segment`. `published` counts absent objects as the released
   evaluator does (two empty masks: 1); `corrected` takes the mean over objects that are there.
 * S: harmonic mean of max(A, A†) and max(M, M†).
-* "M gIoU": mean IoU over images with absent objects counted, two empty masks as 1; "M cIoU": the sum of all
-  intersections over the sum of all unions; both as LISA and gRefCOCO name them.
-* "absence precision", "absence recall": of the empty predictions those that are right; of the absent objects those that
-  were noticed; under `segment`.
-* "M with none" (`published` alone): mean IoU with the images for which no object is named (PixMMVP's meta_none.txt).
+* Every other figure is what its entry in `pixcore.figures.columns` says.
 """
 
 from __future__ import annotations
@@ -24,37 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import masks
+from pixcore.figures import columns as table
+from pixcore.figures.columns import ScoredMask, Terms
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, interval, ratios, resampled_ratios
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score
 
 Floats = NDArray[np.float64]
-
-_ACCURACY = {"A†": Protocol.QUESTION, "A": Protocol.LETTER}
-_GROUNDING = {"M†": Protocol.QUESTION, "M": Protocol.SEGMENT}
-
-
-@dataclass(frozen=True, slots=True)
-class _Mask:
-    """What is kept of one scored mask."""
-
-    iou: float
-    best: float | None
-    predicted: int
-    truth: int
-    candidates: int
-    masks: int
-    headline: bool
-    named: bool
-    says_absent: bool
-
-    @property
-    def overlap(self) -> tuple[float, float]:
-        """(intersection, union) in pixels, from IoU and the two areas."""
-        total = self.predicted + self.truth
-        union = total / (1.0 + self.iou)
-        return total - union, union
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +37,7 @@ class _Kept:
     cluster: Cluster
     categories: tuple[tuple[str, str], ...]
     correct: tuple[tuple[Protocol, bool], ...]
-    scored: dict[tuple[str, Protocol], _Mask]
+    scored: dict[tuple[str, Protocol], ScoredMask]
 
 
 class Tally:
@@ -94,7 +67,7 @@ class Tally:
         """Take in one sample; its results must have been scored."""
         sample = result.sample
         correct: list[tuple[Protocol, bool]] = []
-        scored: dict[tuple[str, Protocol], _Mask] = {}
+        scored: dict[tuple[str, Protocol], ScoredMask] = {}
         for protocol, outcome in result.by_probing.items():
             if outcome.error is not None:
                 self._failed[protocol] += 1
@@ -142,7 +115,7 @@ class Tally:
     def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
         """What one row's figures are made of: the clusters, and for each figure their (sums, counts)."""
         clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
-        columns = self._accuracies(self._kept, clusters) | self._groundings(self._kept, clusters, row)
+        columns = self._answered(self._kept, clusters) | self._masked(self._kept, clusters, row)
         return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}
 
     def _notes(self) -> Iterator[str]:
@@ -171,8 +144,8 @@ class Tally:
 
     def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
         clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
-        accuracies = self._accuracies(kept, clusters)
-        columns = [accuracies | self._groundings(kept, clusters, row.key) for row in self.rows]
+        answered = self._answered(kept, clusters)
+        columns = [answered | self._masked(kept, clusters, row.key) for row in self.rows]
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
             pool = [] if row.own_masks else _pool(kept, row.key)
@@ -191,53 +164,38 @@ class Tally:
             )
         return tuple(rows)
 
-    def _accuracies(self, kept: Sequence[_Kept], clusters: dict[Cluster, int]) -> dict[str, _Column]:
-        columns: dict[str, _Column] = {}
+    def _answered(self, kept: Sequence[_Kept], clusters: dict[Cluster, int]) -> dict[str, _Column]:
+        """What answers feed: the same in every row."""
+        columns = {}
         sizes = Counter(one.cluster for one in kept)
-        for name, protocol in _ACCURACY.items():
-            single = _Column(len(clusters))
-            pairs = _Column(len(clusters), per_pair=True)
-            right = Counter[Cluster]()
-            answered = Counter[Cluster]()
-            for one in kept:
-                for asked, correct in one.correct:
-                    if asked is protocol:
-                        single.add(clusters[one.cluster], float(correct))
-                        right[one.cluster] += correct
-                        answered[one.cluster] += 1
-            for cluster, count in answered.items():
-                if count == sizes[cluster] and (count > 1 or not cluster.pair):
-                    pairs.add(clusters[cluster], float(right[cluster] == count))
-            columns[name] = pairs if self._paired else single
-            if self._paired:
-                columns[f"{name} per sample"] = single
+        for entry in table.FIGURES:
+            if entry.answer is None or (entry.paired and not self._paired):
+                continue
+            terms = [
+                (one.cluster, entry.answer(right))
+                for one in kept
+                for asked, right in one.correct
+                if asked == entry.probing
+            ]
+            column = columns[entry.name] = _Column(len(clusters), per_pair=entry.pairs and self._paired)
+            for cluster, pair in _whole(terms, sizes) if column.per_pair else terms:
+                column.add(clusters[cluster], *pair)
         return columns
 
-    def _groundings(self, kept: Sequence[_Kept], clusters: dict[Cluster, int], row: str) -> dict[str, _Column]:
-        columns: dict[str, _Column] = {}
-
-        def column(name: str) -> _Column:
-            return columns.setdefault(name, _Column(len(clusters)))
-
-        for name, protocol in _GROUNDING.items():
-            column(name)
+    def _masked(self, kept: Sequence[_Kept], clusters: dict[Cluster, int], row: str) -> dict[str, _Column]:
+        """What a row's masks feed; a further figure that no mask counts in is left out."""
+        columns = {}
+        for entry in table.FIGURES:
+            if entry.mask is None or entry.probing is None:
+                continue
+            column = _Column(len(clusters))
             for one in kept:
-                mask = one.scored.get((row, protocol))
-                if mask is None:
-                    continue
-                at = clusters[one.cluster]
-                if mask.headline:
-                    column(name).add(at, mask.iou)
-                if self.fidelity is Fidelity.PUBLISHED:
-                    column(f"{name} with none").add(at, mask.iou)
-                if not mask.named:
-                    continue
-                column(f"{name} gIoU").add(at, mask.iou)
-                column(f"{name} cIoU").add(at, *mask.overlap)
-                if protocol is Protocol.SEGMENT and mask.says_absent:
-                    column("absence precision").add(at, float(mask.truth == 0))
-                if protocol is Protocol.SEGMENT and mask.truth == 0:
-                    column("absence recall").add(at, float(mask.says_absent))
+                mask = one.scored.get((row, entry.probing))
+                terms = entry.mask(mask) if mask is not None else None
+                if terms is not None:
+                    column.add(clusters[one.cluster], *terms)
+            if entry.main or column.n:
+                columns[entry.name] = column
         return columns
 
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
@@ -257,15 +215,17 @@ class Tally:
         self, columns: dict[str, _Column], values: dict[str, np.float64], drawn: dict[str, Floats], clusters: int
     ) -> dict[str, Figure]:
         several = clusters > 1
-        figures = {}
-        for name, column in columns.items():
-            figures[name] = _figure(values[name], drawn[name] if several else None, column.n, column.per_pair)
-        overall = harmonic_score(*(np.asarray(values[name]) for name in ("A†", "A", "M†", "M")))
-        spread = harmonic_score(drawn["A†"], drawn["A"], drawn["M†"], drawn["M"])
-        counted = max(columns[name].n for name in ("A†", "A")) if self._paired else clusters
-        figures["S"] = _figure(float(overall), spread if several else None, counted, self._paired)
-        order = ("A†", "A", "M†", "M", "S")
-        return {name: figures[name] for name in (*order, *(name for name in columns if name not in order))}
+        figures = {
+            name: _figure(name, values[name], drawn[name] if several else None, column.n, column.per_pair)
+            for name, column in columns.items()
+        }
+        spreads = dict(table.made(drawn))
+        for entry, value in table.made({name: np.asarray(value) for name, value in values.items()}):
+            counted = [columns[name].n for name in entry.made_of[0] if columns[name].per_pair] if entry.made_of else []
+            paired = bool(counted)
+            spread = spreads[entry] if several else None
+            figures[entry.name] = _figure(entry.name, float(value), spread, max(counted, default=clusters), paired)
+        return {name: figures[name] for name in table.in_order(list(figures))}
 
 
 class _Column:
@@ -283,13 +243,17 @@ class _Column:
         self.n += 1
 
 
-def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
-    """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
-    accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
-    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+def _whole(terms: Iterable[tuple[Cluster, Terms]], sizes: Counter[Cluster]) -> Iterator[tuple[Cluster, Terms]]:
+    """Clusters in place of samples: those that are there in full, right where all of their samples are."""
+    found: dict[Cluster, list[Terms]] = {}
+    for cluster, pair in terms:
+        found.setdefault(cluster, []).append(pair)
+    for cluster, pairs in found.items():
+        if len(pairs) == sizes[cluster] and (len(pairs) > 1 or not cluster.pair):
+            yield cluster, min(pairs)
 
 
-def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
+def _pool(kept: Sequence[_Kept], row: str) -> list[ScoredMask]:
     """A row's masks under `segment`; under `question` where nobody was asked to segment."""
     for protocol in (Protocol.SEGMENT, Protocol.QUESTION):
         found = [mask for one in kept if (mask := one.scored.get((row, protocol))) is not None]
@@ -298,11 +262,11 @@ def _pool(kept: Sequence[_Kept], row: str) -> list[_Mask]:
     return []
 
 
-def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> _Mask:
+def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> ScoredMask:
     pool = result.controls if row.control else result.candidates
     chosen = result.selections.get(row.key)
     answered = score.error is None and (chosen is None or chosen.gives_mask)
-    return _Mask(
+    return ScoredMask(
         iou=score.iou or 0.0,
         best=score.best_iou,
         predicted=score.predicted_area or 0,
@@ -312,12 +276,14 @@ def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Scor
         headline=grounded(sample, fidelity),
         named=sample.expression is not None,
         says_absent=answered and score.predicted_area == 0,
+        published=fidelity is Fidelity.PUBLISHED,
     )
 
 
-def _figure(value: float, drawn: Floats | None, n: int, per_pair: bool) -> Figure:
+def _figure(name: str, value: float, drawn: Floats | None, n: int, per_pair: bool) -> Figure:
     if np.isnan(value):
         return Figure(None, n=n, per_pair=per_pair)
+    scale = table.scale(name)
     ends = interval(drawn) if drawn is not None else None
-    low, high = (100 * ends[0], 100 * ends[1]) if ends else (None, None)
-    return Figure(100 * float(value), low, high, n, per_pair)
+    low, high = (scale * ends[0], scale * ends[1]) if ends else (None, None)
+    return Figure(scale * float(value), low, high, n, per_pair)

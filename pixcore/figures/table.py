@@ -13,8 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pixcore.figures.columns import main_columns, meaning
 from pixcore.figures.rows import (
-    COLUMNS,
     Figure,
     Row,
     Summary,
@@ -28,15 +28,6 @@ from pixcore.figures.rows import (
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
-
-MEANING = (
-    ("A†", "accuracy of free answers, read by the judge"),
-    ("A", "accuracy of option letters"),
-    ("M†", "mIoU of what was segmented unasked"),
-    ("M", "mIoU of what was asked for"),
-    ("S", "harmonic mean of max(A, A†) and max(M, M†)"),
-)
-"""What the columns say."""
 
 _PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
 """For terminals that know no more than ASCII."""
@@ -128,7 +119,7 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
     table = bare_table(ascii_only=ascii_only)
     rows = shown(summary.rows)
     name_column(table, (_name(row, ascii_only) for row in rows))
-    columns = [name for name in COLUMNS if name in _measured(rows)] or list(COLUMNS)
+    columns = [name for name in main_columns() if name in _measured(rows)] or list(main_columns())
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
         head = f"{name}\n{shared[name]}" if shared[name] else name
@@ -151,7 +142,7 @@ def footnotes(summary: Summary) -> list[str]:
     """What a reader must know beside the figures, one line each."""
     notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
     measured = _measured(summary.rows)
-    notes.append("; ".join(f"{name} {meaning}" for name, meaning in MEANING if name in measured))
+    notes.append("; ".join(f"{name} {meaning(name)}" for name in main_columns() if name in measured))
     if any(row.uses_ground_truth for row in summary.rows):
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from pixcore.figures import columns as table
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, interval, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
-from pixcore.figures.summary import Tally, harmonic_score
+from pixcore.figures.summary import Tally
 from pixcore.records import Fidelity, Protocol, Sample, SampleResult
 
 Floats = NDArray[np.float64]
@@ -223,25 +224,27 @@ def _differences(left: Side, right: Side, seed: int, resamples: int) -> Iterator
     values = [ratios(sums.sum(0), counts.sum(0)) for sums, counts in columns]
     blocks = list(draws(len(shared), seed=seed, resamples=resamples))
     drawn = [np.concatenate([ratios(block @ sums, block @ counts) for block in blocks]) for sums, counts in columns]
-    for index, name in enumerate(figures):
-        spread = drawn[1][:, index] - drawn[0][:, index]
-        clusters = int(measured[:, index].sum())
-        yield _difference(name, float(values[0][index]), float(values[1][index]), spread, clusters)
-    order = [figures.index(name) for name in ("A†", "A", "M†", "M")]
-    overall = [float(harmonic_score(*(side[at] for at in order))) for side in values]
-    spreads = [harmonic_score(*(side[:, at] for at in order)) for side in drawn]
-    yield _difference("S", overall[0], overall[1], spreads[1] - spreads[0], len(shared))
+    by_name = [{name: np.asarray(side[at]) for at, name in enumerate(figures)} for side in values]
+    spreads = [{name: side[:, at] for at, name in enumerate(figures)} for side in drawn]
+    clusters = {name: int(measured[:, at].sum()) for at, name in enumerate(figures)}
+    for whole, spread in zip(by_name, spreads, strict=True):
+        whole |= {entry.name: value for entry, value in table.made(whole)}
+        spread |= {entry.name: value for entry, value in table.made(spread)}
+    for name in table.in_order(list(by_name[0])):
+        ends = spreads[1][name] - spreads[0][name]
+        yield _difference(name, float(by_name[0][name]), float(by_name[1][name]), ends, clusters.get(name, len(shared)))
 
 
 def _difference(name: str, left: float, right: float, spread: Floats, clusters: int) -> Difference:
+    scale = table.scale(name)
     ends = interval(spread) if clusters > 1 else None
     return Difference(
         name=name,
-        left=None if np.isnan(left) else 100 * left,
-        right=None if np.isnan(right) else 100 * right,
-        difference=None if np.isnan(right - left) else 100 * (right - left),
-        low=100 * ends[0] if ends else None,
-        high=100 * ends[1] if ends else None,
+        left=None if np.isnan(left) else scale * left,
+        right=None if np.isnan(right) else scale * right,
+        difference=None if np.isnan(right - left) else scale * (right - left),
+        low=scale * ends[0] if ends else None,
+        high=scale * ends[1] if ends else None,
         clusters=clusters,
     )
 

@@ -23,8 +23,8 @@ from markupsafe import Markup
 
 from pixcore.errors import DataError
 from pixcore.figures import table
+from pixcore.figures.columns import main_columns, meaning
 from pixcore.figures.rows import (
-    COLUMNS,
     common_count,
     count,
     distinct_rows,
@@ -109,8 +109,8 @@ def _environment() -> Environment:
     environment.filters["count"] = count
     environment.filters["sentence"] = lambda pair: table.sentence(*pair)
     environment.globals.update(
-        COLUMNS=COLUMNS,
-        MEANING=dict(table.MEANING),
+        main_columns=main_columns,
+        meaning=meaning,
         common_count=common_count,
         distinct_rows=distinct_rows,
         further_figures=further_figures,

@@ -1,0 +1,225 @@
+"""The table of figures: what each is called and means, and how a sample feeds it.
+
+What shows figures reads this table: the terminal's, the report's and `compare`'s tables, `summary.json` and `--json`
+(their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.figures.intervals import ratios
+from pixcore.records import Protocol
+
+Floats = NDArray[np.float64]
+
+PERCENT = "percent"
+
+Terms = tuple[float, float]
+"""What one sample adds to a figure's numerator and denominator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredMask:
+    """What figures read of one sample's mask under one probing, in one row: numbers alone.
+
+    Attributes:
+        iou: With the ground truth, from 0 to 1.
+        best: The best among all candidates; None where that is not known.
+        predicted: Area of the prediction in pixels.
+        truth: Area of the ground truth in pixels; 0 where the object is absent.
+        candidates: How many candidates there were to choose from.
+        masks: How many masks they had.
+        headline: Whether it counts in the mean IoU (`pixcore.figures.scores.grounded`).
+        named: Whether the sample names an object.
+        says_absent: Whether the prediction is an empty mask.
+        published: Whether it counts by the released rules.
+    """
+
+    iou: float
+    best: float | None
+    predicted: int
+    truth: int
+    candidates: int
+    masks: int
+    headline: bool
+    named: bool
+    says_absent: bool
+    published: bool
+
+    @property
+    def overlap(self) -> Terms:
+        """(intersection, union) in pixels, from IoU and the two areas."""
+        total = self.predicted + self.truth
+        union = total / (1.0 + self.iou)
+        return total - union, union
+
+
+@dataclass(frozen=True)
+class FigureColumn:
+    """One figure: a ratio of sums over samples, fed by answers or by masks, or made of other figures.
+
+    Exactly one of `answer`, `mask` and `made_of` is given.
+
+    Attributes:
+        name: What it is called everywhere.
+        meaning: What it says, in one line.
+        probing: The probing that feeds it; None where it is made of other figures.
+        answer: Takes whether a sample's answer is right.
+        mask: Takes a sample's mask, and gives nothing where the sample does not count. (0, 0) is counted and adds
+            nothing.
+        made_of: The names of the figures that it is made of, and the function of their values (0 to 1, NaN for
+            unknown).
+        pairs: Where the samples come in pairs, a pair counts, and only if both of its samples are right.
+        paired: Exists only where samples come in pairs.
+        main: Stands in the main table, as in the paper's Table 1; the others are further figures.
+        unit: What it is told in: "percent" of what its terms give, or, by any other name, as they give it.
+        higher_is_better: Which way is better.
+    """
+
+    name: str
+    meaning: str
+    probing: Protocol | None = None
+    answer: Callable[[bool], Terms] | None = None
+    mask: Callable[[ScoredMask], Terms | None] | None = None
+    made_of: tuple[tuple[str, ...], Callable[..., Floats]] | None = None
+    pairs: bool = False
+    paired: bool = False
+    main: bool = False
+    unit: str = PERCENT
+    higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.answer, self.mask, self.made_of)) != 1:
+            raise ValueError(f"figure {self.name!r}: give one of answer, mask and made_of")
+        if (self.probing is None) != (self.made_of is not None):
+            raise ValueError(f"figure {self.name!r}: name the probing that feeds it")
+
+
+def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
+    """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
+    accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
+    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+
+
+def _right(right: bool) -> Terms:
+    return float(right), 1.0
+
+
+def _accuracy(name: str, probing: Protocol, meaning: str) -> FigureColumn:
+    return FigureColumn(name, meaning, probing, answer=_right, pairs=True, main=True)
+
+
+def _per_sample(name: str, probing: Protocol) -> FigureColumn:
+    meaning = f"{name} where every sample counts for itself"
+    return FigureColumn(f"{name} per sample", meaning, probing, answer=_right, paired=True)
+
+
+def _mean_iou(name: str, probing: Protocol, meaning: str) -> FigureColumn:
+    return FigureColumn(name, meaning, probing, mask=lambda one: (one.iou, 1.0) if one.headline else None, main=True)
+
+
+def _beside(name: str, probing: Protocol) -> tuple[FigureColumn, ...]:
+    """What stands beside a mean IoU."""
+    return (
+        FigureColumn(
+            f"{name} with none",
+            "published alone: mean IoU, images without a named object among them",
+            probing,
+            mask=lambda one: (one.iou, 1.0) if one.published else None,
+        ),
+        FigureColumn(
+            f"{name} gIoU",
+            "mean IoU, absent objects among them, two empty masks as 1 (LISA, gRefCOCO)",
+            probing,
+            mask=lambda one: (one.iou, 1.0) if one.named else None,
+        ),
+        FigureColumn(
+            f"{name} cIoU",
+            "sum of all intersections over the sum of all unions (LISA, gRefCOCO)",
+            probing,
+            mask=lambda one: one.overlap if one.named else None,
+        ),
+    )
+
+
+FIGURES: tuple[FigureColumn, ...] = (
+    _accuracy("A†", Protocol.QUESTION, "accuracy of free answers, read by the judge"),
+    _accuracy("A", Protocol.LETTER, "accuracy of option letters"),
+    _mean_iou("M†", Protocol.QUESTION, "mIoU of what was segmented unasked"),
+    _mean_iou("M", Protocol.SEGMENT, "mIoU of what was asked for"),
+    FigureColumn(
+        "S",
+        "harmonic mean of max(A, A†) and max(M, M†)",
+        made_of=(("A†", "A", "M†", "M"), harmonic_score),
+        main=True,
+    ),
+    _per_sample("A†", Protocol.QUESTION),
+    _per_sample("A", Protocol.LETTER),
+    *_beside("M†", Protocol.QUESTION),
+    *_beside("M", Protocol.SEGMENT),
+    FigureColumn(
+        "absence precision",
+        "of the empty predictions the share whose object is absent",
+        Protocol.SEGMENT,
+        mask=lambda one: (float(one.truth == 0), 1.0) if one.named and one.says_absent else None,
+    ),
+    FigureColumn(
+        "absence recall",
+        "of the absent objects the share that was answered by an empty mask",
+        Protocol.SEGMENT,
+        mask=lambda one: (float(one.says_absent), 1.0) if one.named and one.truth == 0 else None,
+    ),
+)
+"""All figures: the paper's columns in its order, then the further ones."""
+
+
+def main_columns() -> tuple[str, ...]:
+    """Names of the main table's columns, in order."""
+    return tuple(column.name for column in FIGURES if column.main)
+
+
+def meaning(name: str) -> str:
+    """What a figure says, with its unit where that is not percent; nothing for one that another pixcore wrote."""
+    column = _entry(name)
+    if column is None:
+        return ""
+    return column.meaning if column.unit == PERCENT else f"{column.meaning} ({column.unit})"
+
+
+def scale(name: str) -> float:
+    """What a figure's ratio is multiplied with to be told in its unit."""
+    column = _entry(name)
+    return 100.0 if column is None or column.unit == PERCENT else 1.0
+
+
+def higher_is_better(name: str) -> bool:
+    """Which way a figure is better."""
+    column = _entry(name)
+    return column is None or column.higher_is_better
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Sort figures' names: the main table's, the further ones, each as the table has them, and unknown ones."""
+    places = {column.name: (not column.main, place) for place, column in enumerate(FIGURES)}
+    return sorted(names, key=lambda name: places.get(name, (True, len(places))))
+
+
+def made(values: Mapping[str, Floats]) -> Iterator[tuple[FigureColumn, Floats]]:
+    """Work out the figures that are made of others.
+
+    Args:
+        values: The others by name, from 0 to 1, NaN for unknown.
+    """
+    for column in FIGURES:
+        if column.made_of is not None and all(name in values for name in column.made_of[0]):
+            names, function = column.made_of
+            yield column, function(*(values[name] for name in names))
+
+
+def _entry(name: str) -> FigureColumn | None:
+    return next((column for column in FIGURES if column.name == name), None)
