@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pixcore.errors import ConfigError
-from pixcore.predictions.option_letters import grade_letter, published_letter, published_options, read_options
+from pixcore.predictions.option_letters import grade_letter, published_letter, published_options, read
 from pixcore.protocols import build_prompt, inline_options
 from pixcore.records import Fidelity, Image, Protocol, Sample
 
@@ -91,31 +91,31 @@ def test_an_adapters_template_takes_the_place_of_the_papers() -> None:
 @pytest.mark.parametrize(
     ("said", "named"),
     [
-        ("B", {1}),
-        (" (b). ", {1}),
-        ("**B**", {1}),
-        ("B. Closed", {1}),
-        ("(b) it is closed", {1}),
-        ("Answer: (A).", {0}),
-        ("The answer is B.", {1}),
-        ("The correct option is: a", {0}),
-        ("answer: A, no, the answer is B", {1}),
-        ("Open", {0}),
-        ("The door is closed.", {1}),
-        ("It is open or closed.", {0, 1}),
-        ("A door.", set()),
-        ("The answer isn't clear", set()),
-        ("I can't say.", set()),
-        ("", set()),
+        ("B", 1),
+        (" (b). ", 1),
+        ("**B**", 1),
+        ("B. Closed", 1),
+        ("(b) it is closed", 1),
+        ("Answer: (A).", 0),
+        ("The answer is B.", 1),
+        ("The correct option is: a", 0),
+        ("answer: A, no, the answer is B", 1),
+        ("Open", 0),
+        ("The door is closed.", 1),
+        ("It is open or closed.", None),
+        ("A door.", None),
+        ("The answer isn't clear", None),
+        ("I can't say.", None),
+        ("", None),
     ],
 )
-def test_corrected_reading_of_an_option(said: str, named: set[int]) -> None:
-    assert read_options(said, ("Open", "Closed")) == named
+def test_corrected_reading_of_an_option(said: str, named: int | None) -> None:
+    assert read(said, ("Open", "Closed")).option == named
 
 
 def test_the_longer_of_two_nested_options_is_the_one_that_was_said() -> None:
-    assert read_options("It says OK/SELECT here", ("OK/SELECT", "OK")) == {0}
-    assert read_options("It says OK here", ("OK/SELECT", "OK")) == {1}
+    assert read("It says OK/SELECT here", ("OK/SELECT", "OK")).option == 0
+    assert read("It says OK here", ("OK/SELECT", "OK")).option == 1
 
 
 def test_inline_options() -> None:

@@ -1,21 +1,106 @@
-"""Reading an option out of an answer: what the third probing's accuracy (A) is made of.
+"""Reading an option out of an answer: what the third probing's accuracy (A) and the judge `exact-match` are made of.
 
 `published` is the released evaluator's rule (protocol2_accuracy.py), which knows a bare letter or the bare text of the
-right option and takes "A. Open" for wrong. `corrected` reads the usual ways of naming an option and says when an
-answer names none or several.
+right option and takes "A. Open" for wrong. `corrected` is `read`: the option's letter, or its words, in the usual ways
+of saying them; what names none or several is unread. Its rules stand in their order, and the first that names exactly
+one option decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from pixcore.protocols import letter
 from pixcore.records import Fidelity, Verdict
 
 _LEADS = ("answer is", "answer is:", "answer:")
-_LEAD = re.compile(r"\b(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*", re.IGNORECASE)
-_WRAP = " \t\r\n\"'`*_[](){}<>.,:;!?"
+
+_ARTICLES = frozenset({"a", "an", "the"})
+_NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot"})
+_CLAUSES = re.compile(r"[,;:!?\n]|\.(?!\d)|\bbut\b")  # a denial ends with its clause
+_SENTENCES = re.compile(r"[!?\n]|\.(?!\w)")
+_REACH = 3  # words: "not really very open" denies "open", "not in doubt that it is open" does not
+
+_YES_NO = frozenset({"yes", "no"})
+_OPEN = frozenset({"whether", "if"})  # what follows them is not said to be so
+
+# whether something is there, in the same words either way
+_IS_THERE = re.compile(
+    r"\bthere (?:is|are|was|were)\b|\b(?:i|we|you) (?:can )?see\b|\b(?:is|are) (?:visible|present)\b"
+)
+_IS_NOT_THERE = re.compile(
+    r"\bthere (?:is|are|was|were) (?:no|not)\b|\b(?:not|cannot|never) see\b|\bsee no\b"
+    r"|\b(?:is|are) not (?:visible|present)\b|^no\b"
+)
+
+# what is thought is no answer; what is marked as the answer is all of it
+_THINKING = r"(?:think|thinking|thought|reasoning|reflection|scratchpad)"
+_THOUGHT = re.compile(
+    rf"[<◁\[]{_THINKING}[>▷\]].*?(?:[<◁\[]/{_THINKING}[>▷\]]|\Z)|\A.*[<◁\[]/{_THINKING}[>▷\]]", re.I | re.S
+)
+_NAME = r"(?:final[_ ]?)?(?:answer|option|choice|letter|prediction)"
+_MARKED = (
+    re.compile(rf"<{_NAME}>\s*((?:(?!<{_NAME}>).)*?)\s*(?:</{_NAME}>|\Z)", re.I | re.S),
+    re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(rf"""["']{_NAME}["']\s*:\s*\[?\s*["']((?:[^"'\\]|\\.)*)["']""", re.I),
+    re.compile(rf"""["']{_NAME}["']\s*:\s*([^\s"',}}]+)\s*[,}}]""", re.I),
+)
+_DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}|<(\w+)[^<>]*>([^<>]*)</\2>")
+_TAGS = re.compile(r"<\|[^|<>]*\|>|</?(?:s|\w{2,})\s*/?>|```\w*")
+_INSTEAD = re.compile(r"\b(?:rather than|instead of|as opposed to|and not|unlike)\b", re.I)
+_QUESTION = re.compile(r"(?:(?<=[.!?\n])|\A)[^.!?\n]*\?")
+
+# a letter stands alone; scripts without spaces may touch it
+_EDGE = r"0-9_A-Za-z\u00c0-\u024f\u0370-\u052f'’"
+_OPENS, _CLOSES = r"[\"'“‘`*_(\[{<「『【《$]", r"[\"'”’`*_)\]}>」』】》$]"
+# what follows the letter A, and not the article
+_GOES_ON = r"(?:is|was|isn't|because|since|as|or|and|but|not|would|looks|seems|fits|matches|due|based|with|for)\b"
+_ANSWER = re.compile(
+    r"(?:(?<!wrong )(?<!incorrect )(?<!other )\b"
+    r"(?:answer|solution|(?:correct|right|best) (?:option|choice|letter|one))\b"
+    r"(?:\s+(?:is|would be|must be|should be|has to be)\b)?|答案(?:应该|应)?[是为選选]?|正解は?|答えは?|정답[은는]?)"
+    r"\s*[:=\-]?\s*(?:(?:the\s+)?(?:option|choice|letter)\b|选项|選項)?\s*[:=]?\s*$",
+    re.I,
+)
+_OPTION = re.compile(r"(?:\b(?:option|choice|letter)\s*[:=]?|选项|選項|选择?|選擇?)\s*$", re.I)
+_CHOSEN = re.compile(
+    r"\b(?:go(?:ing)? (?:with|for)|choose|pick|select|say|chose|picked|selected"
+    r"|it['’]?s|it is|must be|should be|therefore|so|hence)"
+    r"\s*[:,]?\s*$",
+    re.I,
+)
+_RIGHT = re.compile(
+    r"\s+(?:is|would be|must be|seems)\s+(?:(?:the|my|a|clearly|most likely)\s+)*"
+    r"(?:correct|right|best|true|answer|choice)\b",
+    re.I,
+)
+_WRONG = r"(?:wrong|incorrect|false|ruled out|excluded|eliminated|impossible)\b"
+_RULED_OUT = re.compile(
+    rf"\s+(?:(?:is|are|was|were)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
+    rf"|(?:is|are|was|were|does|do|did)n['’]t\b(?!\s+{_WRONG})|can(?:not|['’]t)\s+be\b|does not\b"
+    rf"|would(?:n['’]t)?\s+(?!be\s+(?:right|correct|best|my\b|the\b)|fit|match|seem))|\s*[不错誤]",
+    re.I,
+)
+_JOIN = re.compile(
+    r"\s*,?\s*(?:or|and|[/&])\s*(?:the\s+)?(?:(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*)?|\s*[或和及]\s*", re.I
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    Attributes:
+        option: Index of the named option; None if no rule could tell.
+        rule: The rule that decided, or why none did.
+    """
+
+    option: int | None
+    rule: str
 
 
 def published_letter(answer: str) -> str:
@@ -40,7 +125,7 @@ def grade_letter(
     *,
     released_options: str | None = None,
 ) -> Verdict:
-    """Grade an answer to the `letter` probing.
+    """Grade an answer by the option that it names.
 
     Args:
         response: What the model said.
@@ -54,39 +139,285 @@ def grade_letter(
         extracted = published_letter(response)
         right = {letter(answer)} | ({texts[answer].lower()} if answer < len(texts) else set())
         return Verdict(extracted in right, f"released rule: read {extracted!r}")
-    named = read_options(response, options)
-    if len(named) != 1:
-        said = "no option" if not named else "several options"
-        return Verdict(False, f"names {said}")
-    (index,) = named
-    return Verdict(index == answer, f"names option {letter(index)}")
+    reading = read(response, options)
+    if reading.option is None:
+        return Verdict(None, reading.rule)
+    named = letter(reading.option)
+    return Verdict(
+        reading.option == answer, f"names option {named}: {reading.rule}", {"rule": reading.rule, "option": named}
+    )
 
 
-def read_options(response: str, options: Sequence[str]) -> frozenset[int]:
-    """Find which options an answer names.
+def read(response: str, options: Sequence[str]) -> Reading:
+    """Find the option that an answer names, by its letter or its words."""
+    equal = _equal(response, options)
+    if equal is None:
+        answer = _final(response)
+        equal = _equal(answer, options)
+    if equal is not None:
+        return Reading(equal, "its whole text")
+    answer, echoed = _without_echo(unicodedata.normalize("NFKC", answer).strip(), options)
+    if not words_of(answer):
+        return Reading(None, "names several options" if echoed else "an empty answer")
+    asked = _QUESTION.sub(" ", answer).strip()
+    answer = _INSTEAD.sub(", not", asked if words_of(asked) else answer)
+    texts = [words_of(option) for option in options]
+    doubtful = False
+    for name, rule in _RULES:
+        found = rule(answer, texts)
+        if len(found) > 1 and name != "its letter":
+            found = _spelt(answer, options, found)
+        if len(found) == 1:
+            return Reading(next(iter(found)), name)
+        doubtful |= len(found) > 1
+        if doubtful and name == "its letter":
+            break
+    return Reading(None, "names several options" if doubtful else "names no option")
 
-    In this order, the first rule that finds something decides: the whole answer is a letter ("(B).", "**b**"); it
-    starts with a letter that is set off ("B. Closed", "(b) it is closed"); a letter stands behind "answer", "option" or
-    "choice"; the whole answer is an option's text; a text of an option occurs in it.
+
+def _equal(answer: str, options: Sequence[str]) -> int | None:
+    """The option that the answer equals, the strictest measure first; options may differ in a full stop alone."""
+    for measure in (str.strip, _folded, lambda text: _folded(text).rstrip(".")):
+        found = [
+            index for index, option in enumerate(options) if measure(option) and measure(option) == measure(answer)
+        ]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _folded(text: str) -> str:
+    """Case and the quotes around a text do not matter."""
+    return unicodedata.normalize("NFKC", text).casefold().strip().strip("\"'“”‘’`*").strip()
+
+
+def _final(response: str) -> str:
+    """The answer without what was thought before it, out of its tags, box or JSON."""
+    answer = _THOUGHT.sub(" ", response)
+    answer = _DRESS.sub(lambda found: found[1] or found[3] or "", answer) if "\\" in answer else answer
+    for mark in _MARKED:
+        inside = [found for found in mark.findall(answer) if found.strip()]
+        if inside:
+            answer = inside[-1].replace('\\"', '"')
+            break
+    answer = _DRESS.sub(lambda found: found[1] or found[3] or "", answer)
+    return _TAGS.sub(" ", answer).strip()
+
+
+def _without_echo(answer: str, options: Sequence[str]) -> tuple[str, bool]:
+    """The answer without a list of all options, and whether there was one."""
+    if len(options) < 2:
+        return answer, False
+    said = [
+        rf"[\s*]*[(\[]?{letter(index)}[)\].:*]+\s*{re.escape(unicodedata.normalize('NFKC', option).strip())}[\s*]*"
+        for index, option in enumerate(options)
+    ]
+    echo = re.compile(
+        r"(?:\b(?:options?|choices)\s*(?:are\s*)?:?\s*)?" + r"[,;.|/]?\s*(?:or\b|and\b)?".join(said), re.I
+    )
+    left = echo.sub("\n", answer)
+    return left.strip(" \t\r\n.,;"), left != answer
+
+
+def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
+    """Of options with the same words the one that the answer spells: "Happy Easter!" and not "Happy Easter"."""
+    texts = {index: _folded(options[index]) for index in found}
+    if len({tuple(words_of(text)) for text in texts.values()}) > 1:
+        return found
+    said = unicodedata.normalize("NFKC", answer).casefold()
+    within = {index for index, text in texts.items() if text in said}
+    return {i for i in within if not any(j != i and texts[i] in texts[j] for j in within)}
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("can't", "cannot")
+    plain = plain.replace("there's", "there is")
+    words = re.findall(r"\w+(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
+    return [word for word in words if word not in _ARTICLES] or words
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """A letter that stands alone in an answer: which option's, where, and the text on its two sides."""
+
+    index: int
+    start: int
+    end: int
+    before: str
+    after: str
+    small: bool  # a bare lower-case letter, which needs something that announces it
+    denied: bool
+
+
+def _mentions(answer: str, texts: Sequence[list[str]]) -> list[_Mention]:
+    """Letters of options that stand alone and are no article."""
+    names = "".join(letter(index) for index in range(len(texts)))
+    found = []
+    alone = rf"(?<![{_EDGE}-])({_OPENS}*)([{names}{names.upper()}])({_CLOSES}*)(?![{_EDGE}-])"
+    for match in re.finditer(alone, answer):
+        before, after = answer[: match.start()], answer[match.end() :]
+        bare = not match[1] and not match[3]
+        if bare and match[2] in "aAI" and re.match(rf"[ \t]+(?!{_GOES_ON})\w", after):
+            own = texts[names.index(match[2].lower())]
+            if match[2] != "A" or not own or words_of(after)[: len(own)] != own or after.lower().startswith(" the"):
+                continue
+        clause = words_of(re.split(_CLAUSES, before)[-1])
+        denied = bool(_NEGATIONS & set(clause[-_REACH:]) or _RULED_OUT.match(after)) or (
+            clause[-1:] == ["out"] or bool({"eliminate", "exclude", "excluding", "if"} & set(clause[-_REACH:]))
+        )
+        small = bare and match[2].islower()
+        found.append(_Mention(names.index(match[2].lower()), match.start(), match.end(), before, after, small, denied))
+    return found
+
+
+def _letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """The letter that the answer announces, consists of, or starts with; with all that "or" and "and" join to it.
+
+    A letter that is ruled out ("Choice B is wrong") is none.
     """
-    letters = {letter(index): index for index in range(len(options))}
-    bare = response.strip(_WRAP).lower()
-    if bare in letters:
-        return frozenset({letters[bare]})
-    names = "".join(letters)
-    set_off = re.match(rf"\s*[\"'`*_\[({{<]*([{names}])[*_]*[)\]}}>.:,]", response, re.IGNORECASE)
-    if set_off:
-        return frozenset({letters[set_off.group(1).lower()]})
-    led = [response[found.end() :] for found in _LEAD.finditer(response)]
-    behind = [re.match(rf"[\"'`*_\[({{<]*([{names}])\b(?!')", rest, re.IGNORECASE) for rest in led]
-    found_letters = [letters[match.group(1).lower()] for match in behind if match]
-    if found_letters:
-        return frozenset({found_letters[-1]})
-    texts = [option.strip(_WRAP).lower() for option in options]
-    exact = frozenset(index for index, text in enumerate(texts) if text and text == bare)
-    if exact:
-        return exact
-    said = response.lower()
-    within = {index for index, text in enumerate(texts) if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said)}
-    # "OK" inside "OK/SELECT": the longer text is what was said
-    return frozenset(i for i in within if not any(j != i and texts[i] in texts[j] for j in within))
+    mentions = _mentions(answer, texts)
+    said = [one for one in mentions if not one.denied]
+    announced = [one for one in said if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(one.after))]
+    if announced:
+        return _told(announced[-1], mentions, texts)
+    lines = [
+        one for one in said if re.search(r"(?:^|\n)[\s>*#-]*$", one.before) and re.match(r"[\s.:,]*(?:\n|$)", one.after)
+    ]
+    if lines:
+        return {index for one in lines for index in _told(one, mentions, texts)}
+    first = [
+        one
+        for one in said
+        if not one.before.strip() and (not one.small or re.match(rf"\s*[.,:;)\-—]|\s+{_GOES_ON}", one.after))
+    ]
+    if first:
+        return _told(first[0], mentions, texts)
+    optional = [one for one in said if _OPTION.search(one.before) or (not one.small and _CHOSEN.search(one.before))]
+    return {index for one in optional for index in _told(one, mentions, texts)}
+
+
+def _told(one: _Mention, mentions: Sequence[_Mention], texts: Sequence[list[str]]) -> set[int]:
+    """A letter and those joined to it; and, where another option's text stands beside it, that one: nobody can tell."""
+    place = mentions.index(one)
+    joined = [bool(_JOIN.fullmatch(left.after[: right.start - left.end])) for left, right in pairwise(mentions)]
+    for index in range(len(joined) - 2, -1, -1):  # of "A, B or C" all three
+        between = mentions[index].after[: mentions[index + 1].start - mentions[index].end]
+        joined[index] |= joined[index + 1] and between.strip() == ","
+    first = last = place
+    while first > 0 and joined[first - 1]:
+        first -= 1
+    while last < len(joined) and joined[last]:
+        last += 1
+    named = {mention.index for mention in mentions[first : last + 1]}
+    beside = words_of(re.split(r"\n|\.(?!\d)", one.after.lstrip(" .:,)-—"))[0])
+    return named | {index for index, text in enumerate(texts) if text and text == beside and text != texts[one.index]}
+
+
+def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """The answer, its first or last sentence, or what it says after "answer is" or "answer:", is an option's text."""
+    announced = re.split(r"\banswer(?:\s+is|\s*:)\s*:?", answer, flags=re.IGNORECASE)
+    sentences = [words for part in _SENTENCES.split(answer) if (words := words_of(part))]
+    for said in (
+        [words_of(answer)],
+        [words_of(announced[-1]), words_of(_SENTENCES.split(announced[-1])[0])] if announced[1:] else [],
+        sentences[:1] + sentences[-1:],
+    ):
+        found = {index for index, text in enumerate(texts) if text and text in said}
+        if found:
+            return found
+    return set()
+
+
+def _yes_or_no(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """Where the options are yes and no: the first word, a clause's last one, or what is said to be there or not.
+
+    Both are read by the same measure: what the answer denies of anything else is no more a "no" than what it affirms is
+    a "yes".
+    """
+    if not _are_yes_and_no(texts):
+        return set()
+    clauses = [words for clause in re.split(_CLAUSES, answer) if (words := words_of(clause))]
+    telling = clauses[:1] if clauses[0][0] in _YES_NO else [words for words in clauses if words[-1] in _YES_NO]
+    said = {word for words in telling for word in words} & _YES_NO or {_presence(words) for words in clauses}
+    return {index for index, (word,) in enumerate(texts) if word in said}
+
+
+def _are_yes_and_no(texts: Sequence[list[str]]) -> bool:
+    return sorted(texts) == [["no"], ["yes"]]
+
+
+def _presence(clause: list[str]) -> str:
+    """Whether a clause says that something is there: "yes", "no", or "" where it says neither."""
+    text = " ".join(clause)
+    if _OPEN & set(clause):
+        return ""
+    if _IS_NOT_THERE.search(text):
+        return "no"
+    return "yes" if _IS_THERE.search(text) and not _NEGATIONS & set(clause) else ""
+
+
+def _loose_letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """A letter in brackets, or a capital letter standing alone, that is not denied and is no article."""
+    return {one.index for one in _mentions(answer, texts) if not one.small and not one.denied}
+
+
+def _texts(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """An option's text occurs, not denied; the longest of overlapping ones. To deny one of two names the other."""
+    if _are_yes_and_no(texts):
+        return set()  # the "no" of "no fish" is not the answer
+    return _affirmed(answer, [[text] if text else [] for text in texts])
+
+
+def _telling_words(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """A word occurs, and is not denied, that only one of the options has: "left" of "facing left / facing right"."""
+    if _are_yes_and_no(texts):
+        return set()
+    own = [
+        [[word] for word in text if all(word not in other for j, other in enumerate(texts) if j != index)]
+        for index, text in enumerate(texts)
+    ]
+    return _affirmed(answer, own)
+
+
+def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
+    """Indices of options one of whose phrases is said and not denied.
+
+    Args:
+        answer: The answer.
+        phrases: For each option the word sequences that name it.
+    """
+    clauses = [words_of(clause) for clause in re.split(_CLAUSES, answer)]
+    said = [(word, number) for number, clause in enumerate(clauses) for word in clause]
+    words = [word for word, _ in said]
+    spans = [
+        (start, start + len(phrase), index)
+        for index, own in enumerate(phrases)
+        for phrase in own
+        for start in range(len(words) - len(phrase) + 1)
+        if words[start : start + len(phrase)] == phrase
+    ]
+    longest = [span for span in spans if not any(_inside(span, other) for other in spans)]
+    affirmed: set[int] = set()
+    denied: set[int] = set()
+    for start, _, index in longest:
+        before = {word for word, clause in said[max(0, start - _REACH) : start] if clause == said[start][1]}
+        (denied if _NEGATIONS & before else affirmed).add(index)
+    if not affirmed and len(denied) == 1 and len(phrases) == 2:
+        return {1 - next(iter(denied))}
+    return affirmed
+
+
+def _inside(span: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
+    """Whether a span of words is a part of a longer one."""
+    return other[0] <= span[0] and span[1] <= other[1] and other[1] - other[0] > span[1] - span[0]
+
+
+_RULES: tuple[tuple[str, Callable[[str, Sequence[list[str]]], set[int]]], ...] = (
+    ("its letter", _letters),
+    ("its whole text", _whole),
+    ("yes or no", _yes_or_no),
+    ("its text", _texts),
+    ("a word that only it has", _telling_words),
+    ("a letter in the sentence", _loose_letters),
+)

@@ -15,7 +15,7 @@ from pixcore_mini_world.pairs import Pair
 from pixcore_mini_world.scene import Scene, Thing, make_scene, scene_random
 
 from pixcore.masks import decode
-from pixcore.predictions.option_letters import read_options
+from pixcore.predictions.option_letters import read
 
 
 def test_a_pair_asks_the_same_and_has_two_answers(pairs: list[Pair]) -> None:
@@ -67,7 +67,7 @@ def test_the_expression_refers_to_one_thing(pairs: list[Pair]) -> None:
 def test_sentences_name_the_right_option_alone(pairs: list[Pair]) -> None:
     for side in (side for pair in pairs for side in pair.sides):
         question = side.question
-        assert read_options(question.sentence, question.options) == {question.answer}, question
+        assert read(question.sentence, question.options).option == question.answer, question
 
 
 def read_description(text: str) -> dict[str, object]:

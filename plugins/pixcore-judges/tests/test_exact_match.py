@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pixcore_judges.exact_match import ExactMatch
-from pixcore_judges.rules import read
 
 from pixcore.components import Context, NoConfig
+from pixcore.predictions.option_letters import _RULES, read
 from pixcore.records import Fidelity
 
 LETTERS = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment/letters.json"
@@ -109,16 +109,17 @@ CASES = [
     ("They are closed.", WINGS, 1, "a word that only it has"),
     ("It looks to the right, not to the left.", SIDES, 1, "a word that only it has"),
     # a letter in the sentence
-    ("I would choose (b) here", STATE, 1, "a letter in the sentence"),
-    ("It isn't A, it's B", STATE, 1, "a letter in the sentence"),
-    ("It must be B, I think", STATE, 1, "a letter in the sentence"),
+    ("I would choose (b) here", STATE, 1, "its letter"),
+    ("It isn't A, it's B", STATE, 1, "its letter"),
+    ("It must be B, I think", STATE, 1, "its letter"),
+    ("Everything speaks for (b) here", STATE, 1, "a letter in the sentence"),
     ("A house is there", STATE, None, "names no option"),
     ("either A, or B", STATE, None, "names several options"),
     ("A or B", STATE, None, "names several options"),
     ("A and B", STATE, None, "names several options"),
     ("I think A or B is fine", STATE, None, "names several options"),
     ("It is not A or B", STATE, None, "names no option"),
-    ("Choice B is wrong, so A", STATE, 0, "a letter in the sentence"),
+    ("Choice B is wrong, so A", STATE, 0, "its letter"),
     # nothing
     ("", STATE, None, "an empty answer"),
     (" ...\n", STATE, None, "an empty answer"),
@@ -134,9 +135,7 @@ def test_every_rule_by_its_examples(answer, options, option, rule):
 
 
 def test_every_rule_has_examples():
-    from pixcore_judges import rules
-
-    assert {name for name, _ in rules._RULES} <= {case[3] for case in CASES}
+    assert {name for name, _ in _RULES} <= {case[3] for case in CASES}
 
 
 def test_a_verdict_says_which_option_was_named_and_why():

@@ -19,7 +19,7 @@ from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
 from rich.progress import track
 from rich.table import Table
 
-from pixcore.predictions.option_letters import read_options
+from pixcore.predictions.option_letters import read
 from pixcore.records import Image, Protocol, Request
 from pixcore.terminal import Console
 from pixcore_mini.adapter import Mini
@@ -54,7 +54,7 @@ class Asked:
         """An answer to a question has to name the right option and no other one; a description has to be exact."""
         if self.question is None:
             return answer == self.turn.answer
-        return read_options(answer, self.question.options) == {self.question.answer}
+        return read(answer, self.question.options).option == self.question.answer
 
     def words_right(self, answer: str) -> float:
         """The share of the wanted answer's words that stand in their place."""
