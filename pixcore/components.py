@@ -125,15 +125,16 @@ class Component(ABC, Generic[ConfigT]):
     def __init__(self, config: ConfigT, context: Context | None = None) -> None:
         self.config = config
         self.context = context or Context()
-        self._entropy: tuple[int, ...] = ()
+        self._entropy: tuple[int | Callable[[], int], ...] = ()
 
     @cached_property
     def rng(self) -> np.random.Generator:
         """A generator that the stage seeds anew for every sample, so that no record depends on the order."""
-        return np.random.default_rng([self.context.seed, *self._entropy])
+        entropy = [one() if callable(one) else one for one in self._entropy]
+        return np.random.default_rng([self.context.seed, *entropy])
 
-    def reseed(self, *entropy: int) -> None:
-        """Seed `rng` from the run's seed and what identifies the work at hand."""
+    def reseed(self, *entropy: int | Callable[[], int]) -> None:
+        """Seed `rng` from the run's seed and what identifies the work at hand; a function is called on first use."""
         self._entropy = entropy
         self.__dict__.pop("rng", None)
 

@@ -59,14 +59,14 @@ class Control(BaseModel):
     """The matched control: as many candidates from other points, so that the reader sees what attention adds.
 
     Attributes:
-        points: Where its points come from.
-        selection: Who picks among its candidates.
+        points: Where its points come from; left out: from the plugin that is the default for it.
+        selection: Who picks among its candidates; likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    points: Section = Section(name="random")
-    selection: Section = Section(name="oracle")
+    points: Section
+    selection: Section
 
 
 class RunConfig(BaseModel):
@@ -81,7 +81,7 @@ class RunConfig(BaseModel):
         points: How a map becomes a point prompt.
         masks: How points become masks; null: only answers are measured.
         selections: Strategies that choose among the same candidates, one row of the table each.
-        control: The matched control; null: none.
+        control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
         judge: Grades free answers (protocol `question`).
         letter_judge: Grades letters (protocol `letter`).
         protocols: Which probings.
@@ -107,7 +107,7 @@ class RunConfig(BaseModel):
     points: Section
     masks: Section | None
     selections: tuple[Section, ...]
-    control: Control | None = Control()
+    control: Control | None = None
     judge: Section
     letter_judge: Section
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = tuple(Protocol)
@@ -291,7 +291,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(
             f"config {path} holds {'nothing' if document is None else type(document).__name__}",
-            hint="expected a mapping such as benchmark: mini-world",
+            hint="expected a mapping such as benchmark: NAME",
         )
     return document
 
@@ -413,6 +413,11 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
         digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
         names = [_name(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
         filled["output"] = f"runs/{'-'.join(names)}-{digest}"
+    control = filled.get("control", {})
+    if isinstance(control, Mapping):
+        offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields if key not in control}
+        if "control" in filled or None not in offered.values():
+            filled["control"] = {**{key: name for key, name in offered.items() if name is not None}, **control}
     return filled
 
 
@@ -466,7 +471,8 @@ def component_config(registration: Registration, options: Mapping[str, Any], whe
 def config_error(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
     """Turn pydantic's errors into one line: the key, what was given, what is allowed."""
     problems = error.errors(include_url=False)
-    first = problems[0]
+    odd = (problem for problem in problems if problem["type"] == "extra_forbidden")
+    first = next(odd, problems[0])  # a key misspelt is also one that is missing
     location = [str(step) for step in first["loc"]]
     path = ".".join([where, *location] if where else location) or "config"
     given = repr(first.get("input"))

@@ -7,7 +7,7 @@ are imported when the component is first used, so a plugin costs nothing until t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import pluggy
@@ -30,6 +30,7 @@ class Register(Protocol):
         summary: str = "",
         default: bool = False,
         extra: str = "",
+        default_for: Iterable[str] = (),
     ) -> None:
         """Offer a component.
 
@@ -41,6 +42,9 @@ class Register(Protocol):
             default: Serve where a config says nothing about this kind. The core names no component itself, so this is
                 how it has defaults; it needs to work offline and without options. Of the kinds that a config lists
                 (transforms, selections) several may be defaults; of the others, one.
+            default_for: Serve in these other places where a config says nothing: "control.points" and
+                "control.selection" (the matched control: without both there is none), "ground" (who chooses in
+                `pixcore ground`). One component each.
             extra: The extra of its package that the component needs: its records stand on what that requires too.
         """
 

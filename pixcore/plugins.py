@@ -79,6 +79,14 @@ _HOOKS: Mapping[Kind, tuple[str, type[components.Component[Any]], str]] = {
 }
 
 
+PLACES: Mapping[str, Kind] = {
+    "control.points": Kind.POINTS,
+    "control.selection": Kind.SELECTIONS,
+    "ground": Kind.SELECTIONS,
+}
+"""What a component can be the default for, besides its kind's section: see `pixcore.hookspecs.Register`."""
+
+
 @dataclass(frozen=True)
 class Registration:
     """One component that a plugin offers.
@@ -95,6 +103,7 @@ class Registration:
         version: That package's version; for an editable install with a hash of its sources, so that records made by
             edited code are never taken for those of the code before.
         extra: The extra of that package that it needs.
+        default_for: Of `PLACES` those that it serves where a config says nothing.
     """
 
     kind: Kind
@@ -107,6 +116,7 @@ class Registration:
     distribution: str
     version: str
     extra: str = ""
+    default_for: tuple[str, ...] = ()
 
     @cached_property
     def config_class(self) -> type[components.Config]:
@@ -254,13 +264,16 @@ class Registry:
                     summary: str = "",
                     default: bool = False,
                     extra: str = "",
+                    default_for: Iterable[str] = (),
                     _kind: Kind = kind,
                 ) -> None:
                     _check(name, component, target, config)
+                    places = tuple(default_for)
+                    if odd := [place for place in places if PLACES.get(place) is not _kind]:
+                        raise PluginError(f"plugin {name!r}: no {_kind.noun} serves {odd[0]!r}")
+                    owner = (name, distribution, version)
                     collected.append(
-                        Registration(
-                            _kind, component, target, config, summary, default, name, distribution, version, extra
-                        )
+                        Registration(_kind, component, target, config, summary, default, *owner, extra, places)
                     )
 
                 self._manager.subset_hook_caller(kind.hook, others)(register=register)
@@ -358,10 +371,18 @@ class Registry:
             PluginError: Two plugins want to be the default of a kind that has one.
         """
         found = [registration for registration in self.all(kind) if registration.default]
-        if len(found) > 1 and not kind.listed:
-            names = " and ".join(f"{r.name!r} of plugin {r.plugin!r}" for r in found)
-            raise PluginError(f"{names} both want to be the default {kind.noun}", hint=f"name one under {kind.value}:")
-        return found
+        return found if kind.listed else _at_most_one(found, kind.noun, f"name one under {kind.value}:")
+
+    def default_for(self, place: str) -> str | None:
+        """The name of the component that serves one of `PLACES` where a config says nothing; None if there is none.
+
+        Raises:
+            PluginError: Two plugins want to.
+        """
+        kind = PLACES[place]
+        wanting = [registration for registration in self.all(kind) if place in registration.default_for]
+        found = _at_most_one(wanting, f"{kind.noun} for {place}", "name one in the config")
+        return found[0].name if found else None
 
     def __iter__(self) -> Iterator[Registration]:
         """All components, kind by kind."""
@@ -379,6 +400,13 @@ class Registry:
                 if name not in self._warned:
                     self._warned.add(name)
                     warnings.warn(f"observer {name} failed: {type(error).__name__}: {error}", stacklevel=2)
+
+
+def _at_most_one(found: list[Registration], what: str, hint: str) -> list[Registration]:
+    if len(found) > 1:
+        names = " and ".join(f"{r.name!r} of plugin {r.plugin!r}" for r in found)
+        raise PluginError(f"{names} both want to be the default {what}", hint=hint)
+    return found
 
 
 def _clash(noun: str, name: str, claims: Sequence[Registration | Guest]) -> PluginError:

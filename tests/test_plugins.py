@@ -213,6 +213,20 @@ def test_commands_of_a_plugin(workplace):
     assert "offers the command 'report'" in workplace("report", "out", status=2).stderr
 
 
+def test_a_component_is_the_default_of_a_place_that_it_names():
+    def selecting(name, *places):
+        return offering(name, hook="register_selection_strategies", default_for=places)
+
+    registry = loaded(one=selecting("a", "ground"), two=selecting("b", "control.selection"))
+    assert (registry.default_for("ground"), registry.default_for("control.selection")) == ("a", "b")
+    assert registry.default_for("control.points") is None
+    with pytest.raises(PluginError, match=r"'a'.*'b'.*default selection strategy for ground"):
+        loaded(one=selecting("a", "ground"), two=selecting("b", "ground")).default_for("ground")
+    assert (
+        "no selection strategy serves 'control.points'" in loaded(a=selecting("a", "control.points")).failures[0].error
+    )
+
+
 def test_two_defaults_of_a_kind_that_has_one():
     registry = loaded(one=offering("a", default=True), two=offering("b", default=True))
     with pytest.raises(PluginError, match=r"'a'.*'b'.*both want to be the default judge"):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from pixcore import masks
+from pixcore.components import NoConfig, SelectionStrategy
 from pixcore.errors import DataError
 from pixcore.figures.evaluation import evaluate
 from pixcore.figures.rows import OWN_MASKS, RowSpec
-from pixcore.figures.scores import score_sample
+from pixcore.figures.scores import candidate_ious, score_sample
 from pixcore.predictions.file import PredictionsFile
 from pixcore.predictions.format import prediction_line
 from pixcore.records import (
@@ -50,6 +51,17 @@ RLE = masks.encode(truth(1))
 GOOD: dict[str, Any] = {"sample_id": "0", "protocol": "segment", "text": "it is there", "mask": RLE}
 CANDIDATES = [{"phrase": "it", "start": 0, "end": 2, "masks": [RLE, RLE], "scores": [0.1, 0.2], "similarity": 0.9}]
 MANY: dict[str, Any] = {"sample_id": "0", "protocol": "segment", "text": "it is there", "candidates": CANDIDATES}
+
+
+class Best(SelectionStrategy[NoConfig]):
+    """The best of the first candidate's masks; without candidates an object that is absent."""
+
+    uses_ground_truth = True
+
+    def select(self, sample: Sample, response: Response, candidates: Any) -> Selection:
+        if not candidates:
+            return Selection.absent() if sample.absent else Selection.nothing()
+        return Selection.chosen(0, int(np.argmax(candidate_ious(sample, candidates)[0])))
 
 
 def opened(path: Path, *lines: Any, **options: Any) -> list[SampleResult]:
@@ -161,10 +173,39 @@ def test_a_choice_stands_and_the_rest_is_selected(path: Path) -> None:
     candidates = [{"masks": [full, masks.encode(truth(0))]}]
     chosen = {**MANY, "candidates": candidates, "choice": {"candidate": 0, "mask": 0}}
     undecided = {**MANY, "candidates": [{"masks": [full, masks.encode(truth(1))]}], "sample_id": "1"}
-    first, second = opened(path, chosen, undecided, select=["oracle"], missing="skip")
-    assert first.by_probing[Protocol.SEGMENT].scores["oracle"].iou == 1.0
+    first, second = opened(
+        path, chosen, undecided, select=["best"], strategies={"best": Best(NoConfig())}, missing="skip"
+    )
+    assert first.by_probing[Protocol.SEGMENT].scores["best"].iou == 1.0
     assert first.by_probing[Protocol.SEGMENT].scores["choice"].iou == pytest.approx(truth(0).mean())
     assert second.by_probing[Protocol.SEGMENT].scores["choice"].iou == 1.0
+
+
+def test_a_line_without_the_others_choice_is_chosen_from_by_that_strategy(path: Path) -> None:
+    by = {"best": Best(NoConfig())}
+    full = masks.encode(np.ones((7, 9), bool))
+    first = {**MANY, "candidates": [{"masks": [RLE]}], "choices": {"best": {"candidate": 0, "mask": 0}}}
+    other = {**MANY, "sample_id": "1", "candidates": [{"masks": [full, masks.encode(truth(1))]}]}
+    options: dict[str, Any] = {"strategies": by, "missing": "skip"}
+    results = opened(path, first, other, **options)
+    assert results[1].by_probing[Protocol.SEGMENT].scores["best"].iou == 1.0
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.PUBLISHED, **options | {"missing": "fail"})
+    assert [row.uses_ground_truth for row in file.rows] == [True]
+    absent = {one.sample.id: one for one in file}["2"]  # no line: who sees the truth knows that nothing is there
+    assert absent.by_probing[Protocol.SEGMENT].scores["best"].iou == 1.0
+    with pytest.raises(DataError, match=r"candidates and no choice by 'best'"):
+        opened(path, first, other)
+
+
+def test_iou_of_candidates_is_measured_again_where_anything_differs() -> None:
+    full = masks.encode(np.ones((7, 9), bool))
+    pools = [(Candidate(None, None, (mask,), ()),) for mask in (full, RLE)]
+    for sample in SAMPLES[:2]:
+        for pool in (*pools, list(pools[0])):
+            for _ in range(2):
+                inside = masks.decode(pool[0].masks[0]) & truth(int(sample.id))
+                around = masks.decode(pool[0].masks[0]) | truth(int(sample.id))
+                assert candidate_ious(sample, pool)[0][0] == pytest.approx(inside.sum() / around.sum())
 
 
 def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:

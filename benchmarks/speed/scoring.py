@@ -109,13 +109,16 @@ SCORE = """
 import json, resource, sys, time
 from pathlib import Path
 from pixcore.figures.evaluation import evaluate
+from pixcore.components import Context, NoConfig
 from pixcore.records import Fidelity
 from pixcore.predictions.file import PredictionsFile
 from pixcore_pixcvbench.benchmark import PixCVBench
 from pixcore_pixcvbench.config import PixCVBenchConfig
+from pixcore_selection.rules import Oracle
 ready = time.process_time()
 data = PixCVBench(PixCVBenchConfig(root=Path(sys.argv[1])))
-file = PredictionsFile(Path(sys.argv[2]), data.samples, fidelity=Fidelity.PUBLISHED, select=["oracle"], missing="skip")
+rules, by = Fidelity.PUBLISHED, {"oracle": Oracle(NoConfig(), Context(Fidelity.PUBLISHED))}
+file = PredictionsFile(Path(sys.argv[2]), data.samples, fidelity=rules, select=list(by), strategies=by, missing="skip")
 found = evaluate(file, file.rows, benchmark="pixcvbench", model="predictions", fidelity=Fidelity.PUBLISHED)
 seconds = time.process_time() - ready
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -17,16 +17,13 @@ from pixcore import config as configs
 from pixcore.errors import ConfigError, DataError, StoreError
 from pixcore.masks import RLE, area
 from pixcore.pictures import ground_picture
-from pixcore.plugins import Kind, registry
+from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
 from pixcore.runs.plan import Run, sees_truth
 from pixcore.runs.progress import monitor_for
 from pixcore.terminal import Console
 
 _NAME = "image"
-_CHOOSER = "phrase-overlap"
-"""Who chooses where the config does not say: of the strategies that come with pixcore the one that needs nothing more
-than the expression. The others of the defaults look past it, or at the ground truth."""
 
 
 @click.command()
@@ -46,7 +43,8 @@ def ground(
 ) -> None:
     """Ask for EXPRESSION in IMAGE and show the phrases, their points and masks, and the chosen one.
 
-    The config's first selection that needs no ground truth chooses; where the config has none, phrase-overlap does.
+    The config's first selection that needs no ground truth chooses; where the config has none, the default for this
+    command does.
     """
     if not expression.strip():
         raise DataError("the expression is empty", hint='for example: pixcore ground photo.jpg "the cat\'s ear"')
@@ -55,8 +53,8 @@ def ground(
     document: dict[str, Any] = {} if config is None else configs.read_yaml(config)
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     document |= {"benchmark": None, "protocols": ["segment"], "control": None, "on_error": "stop"}
-    if document.get("selections") is None and _CHOOSER in {one.name for one in registry().all(Kind.SELECTIONS)}:
-        document["selections"] = [_CHOOSER]
+    if document.get("selections") is None and (chooser := registry().default_for("ground")) is not None:
+        document["selections"] = [chooser]
     with tempfile.TemporaryDirectory() as store, ExitStack() as opened:
         resolved = _without_truth(configs.resolve({**document, "store": store, "output": store}, registry()))
         job = Run(resolved, samples=[Sample(_NAME, picture, expression=expression)])
@@ -77,7 +75,7 @@ def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
     if resolved.selections and not usable:
         raise ConfigError(
             "every selection strategy of the config needs the ground truth, and an image of yours has none",
-            hint="name one that does not, such as --set 'selections=[mask-score]'",
+            hint="name one that does not: --set 'selections=[NAME]'; they are listed by: pixcore plugins selections",
         )
     return replace(resolved, selections=tuple(usable[:1]))
 

@@ -52,8 +52,8 @@ def score(
 ) -> None:
     """Score PREDICTIONS, a file in the format of predictions.jsonl.
 
-    Where lines hold candidates and no choice, --select names who chooses: oracle, spacy-similarity (by the similarities
-    in the file), mask-score, or an installed strategy that needs no model.
+    Where lines hold candidates and no choice, --select names who chooses: any installed strategy (`pixcore plugins
+    selections`) that needs neither a model nor maps.
     """
     source = open_source(
         predictions,

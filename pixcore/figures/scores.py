@@ -17,11 +17,15 @@ from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE, EmptyMaskPolicy
 from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score, Selection
 
+_last: tuple[Sample, Sequence[Candidate], EmptyMaskPolicy, list[NDArray[np.float64]]] | None = None
+
 
 def candidate_ious(
     sample: Sample, candidates: Sequence[Candidate], *, both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE
 ) -> list[NDArray[np.float64]]:
     """Measure all masks of all candidates against a sample's ground truth in one call.
+
+    The last answer is kept: a strategy that sees the ground truth and the figures after it ask for the same.
 
     Returns:
         For each candidate the IoU of each of its masks, (m,) float64.
@@ -32,10 +36,16 @@ def candidate_ious(
     """
     if sample.mask is None:
         raise ValueError(f"sample {sample.id} has no ground truth mask")
+    global _last
+    if _last is not None and _last[0] is sample and _last[1] is candidates and _last[2] is both_empty:
+        return _last[3]
     flat = [mask for candidate in candidates for mask in candidate.masks]
     values = masks.iou(flat, [sample.mask], both_empty=both_empty)[:, 0] if flat else np.zeros(0)
     ends = np.cumsum([len(candidate.masks) for candidate in candidates])
-    return np.split(values, ends[:-1]) if len(candidates) else []
+    measured = np.split(values, ends[:-1]) if len(candidates) else []
+    if isinstance(candidates, tuple):  # a list may change
+        _last = sample, candidates, both_empty, measured
+    return measured
 
 
 def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:

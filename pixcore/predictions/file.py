@@ -11,9 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
@@ -28,7 +25,6 @@ from pixcore.predictions.format import (
     upper_bounds,
 )
 from pixcore.predictions.option_letters import grade_letter
-from pixcore.predictions.selection_rules import RULES, UPPER_BOUNDS, oracle
 from pixcore.protocols import build_prompt
 from pixcore.records import (
     Candidate,
@@ -73,6 +69,7 @@ class _Contents:
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
+    says_bounds: bool = False
     masked: set[Protocol] = field(default_factory=set)
 
 
@@ -86,9 +83,10 @@ class PredictionsFile:
         fidelity: Whose rules.
         select: Strategies to apply to candidates; a row of the table each. Where a line has a choice by that name, it
             stands. Without any, the file's own choices are the rows.
-        strategies: Strategies beyond `selection_rules.RULES`, by name. Each is seeded anew for every line as in a run,
-            so that its choices depend on no order, and are the run's own where the image is there to be read.
-        unsuited: Why other strategies can't choose from a file, by name; choices of theirs that it holds stand.
+        strategies: Strategies that can choose from a file, by name; they choose too where a line lacks a choice that
+            others have. Each is seeded anew for every line as in a run, so that its choices depend on no order, and
+            are the run's own where the image is there to be read.
+        unsuited: Says why another strategy can't choose from a file, by name; choices of its that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
 
@@ -106,15 +104,15 @@ class PredictionsFile:
         fidelity: Fidelity,
         select: Sequence[str] = (),
         strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
-        unsuited: Mapping[str, str] | None = None,
+        unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
         grade: Grader | None = None,
         missing: Missing = "fail",
     ) -> None:
         self.path = path
         self.fidelity = fidelity
         self._asked = asked or samples
-        self._strategies = dict(strategies or {})
-        self._unsuited = dict(unsuited or {})
+        self._strategies = strategies or {}
+        self._unsuited = unsuited
         self._grade = grade or letter_grader(fidelity)
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
@@ -122,7 +120,6 @@ class PredictionsFile:
         self._contents = _look_through(path, ids, {sample.id for sample in asked()} if asked is not None else ids)
         self.rows = self._table_rows()
         self.lacking = 0
-        self._measured: dict[Protocol, list[NDArray[np.float64]]] = {}
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -135,7 +132,6 @@ class PredictionsFile:
         with self.path.open("rb") as file:
             for sample in self._asked():
                 outcomes: dict[Protocol, ProtocolResult] = {}
-                self._measured = {}
                 for protocol in self.protocols:
                     outcome = self._outcome(file, sample, protocol)
                     if outcome is not None:
@@ -146,9 +142,9 @@ class PredictionsFile:
     def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
         """Score a result; masks are measured under the protocols for which the file has any."""
         rows = self.rows if outcome.protocol in self._contents.masked else ()
-        ious = self._measured.get(outcome.protocol)
-        scores = score_protocol(sample, outcome, rows, ious=ious)
-        return replace(outcome, scores=scores, ious=None if ious is None else tuple(ious))
+        measurable = rows and sample.mask is not None and outcome.candidates and outcome.error is None
+        ious = tuple(candidate_ious(sample, outcome.candidates)) if measurable else None
+        return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
 
     def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
         found = self._contents.lines.get((sample.id, protocol))
@@ -199,17 +195,18 @@ class PredictionsFile:
                         hint="give every line the same control choices",
                     )
                 continue
-            selections[row.key] = self._select_one(sample, prediction, row.key)
+            selections[row.key] = self._select_one(sample, prediction, row)
         return replace(result, selections=selections)
 
-    def _select_one(self, sample: Sample, prediction: Prediction, name: str) -> Selection:
-        candidates = prediction.result.candidates
+    def _select_one(self, sample: Sample, prediction: Prediction, row: RowSpec) -> Selection:
+        candidates, name = prediction.result.candidates, row.key
+        sensible = candidates or row.uses_ground_truth  # of nothing, only who sees the truth can say more than nothing
         if name == UNNAMED:
             if prediction.choice is not None:
                 return prediction.choice
             if len(self._select) == 1:
                 return self._apply(sample, candidates, self._select[0], prediction)
-        elif name in RULES or name in self._strategies:
+        elif sensible and name in self._strategies:
             return self._apply(sample, candidates, name, prediction)
         elif prediction.choice is not None:
             return prediction.choice  # such as automatic: it can't be made up afterwards
@@ -217,20 +214,13 @@ class PredictionsFile:
             return Selection.nothing("no candidates")
         raise DataError(
             f"{prediction.where} has candidates and no choice by {name!r}",
-            hint=f"write one, or use --select with one of {', '.join(sorted({*RULES, *self._strategies}))}",
+            hint=f"write one, or use --select with one of {', '.join(sorted(self._strategies))}",
         )
 
     def _apply(self, sample: Sample, candidates: tuple[Candidate, ...], name: str, prediction: Prediction) -> Selection:
         try:
-            if name == "oracle":
-                protocol = prediction.result.protocol
-                if sample.mask is not None and protocol not in self._measured:
-                    self._measured[protocol] = candidate_ious(sample, candidates)
-                return oracle(sample, candidates, self.fidelity, ious=self._measured.get(protocol))
-            if name in RULES:
-                return RULES[name](sample, candidates, self.fidelity)
             strategy = self._strategies[name]
-            strategy.reseed(self._entropy(sample, prediction.result))
+            strategy.reseed(lambda: self._entropy(sample, prediction.result))  # reads the image, which few need
             return strategy.select(sample, prediction.result.response or Response(""), candidates)
         except DataError as error:
             raise DataError(f"{prediction.where}: {error.message}", hint=error.hint) from error
@@ -250,13 +240,11 @@ class PredictionsFile:
 
     def _table_rows(self) -> tuple[RowSpec, ...]:
         contents = self._contents
-        known = {**RULES, **self._strategies}
-        unknown = [name for name in self._select if name not in known and name not in contents.choices]
+        unknown = [name for name in self._select if name not in self._strategies and name not in contents.choices]
         if unknown and not contents.unnamed:
-            why = self._unsuited.get(unknown[0], "it can't be worked out from candidates")
             raise DataError(
-                f"the file has no choices by {unknown[0]!r}, and {why}",
-                hint=nearest(unknown[0], {*known, *contents.choices}),
+                f"the file has no choices by {unknown[0]!r}, and {self._unsuited(unknown[0])}",
+                hint=nearest(unknown[0], {*self._strategies, *contents.choices}),
             )
         rows: list[RowSpec] = [RowSpec(OWN_MASKS, own_masks=True)] if contents.own_masks else []
         names = list(self._select) or list(contents.choices)
@@ -265,7 +253,7 @@ class PredictionsFile:
         if contents.undecided and not names:
             raise DataError(
                 f"{self.path.name} holds candidates and no choice",
-                hint=f"choose with --select: {', '.join(sorted(known))}",
+                hint=f"choose with --select: {', '.join(sorted(self._strategies))}",
             )
         rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
         if not self._select:
@@ -273,9 +261,12 @@ class PredictionsFile:
         return tuple(rows) or (RowSpec(ANSWERS_ALONE),)
 
     def _sees_truth(self, name: str) -> bool:
-        strategy = self._strategies.get(name)
-        marked = self._contents.choices.get(name, False) or (strategy is not None and strategy.uses_ground_truth)
-        return marked or name in UPPER_BOUNDS
+        """Whether a row is an upper bound: the file says so; where it says nothing of bounds, the strategy does."""
+        if self._contents.choices.get(name, False):
+            return True
+        asked = name in self._select or not self._contents.says_bounds
+        strategy = self._strategies.get(name) if asked else None
+        return strategy is not None and strategy.uses_ground_truth
 
 
 def _ids(samples: Iterable[Sample]) -> set[str]:
@@ -310,6 +301,7 @@ def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
         if protocol is Protocol.LETTER:
             continue
         bounds = upper_bounds(data, where)
+        contents.says_bounds |= "upper_bounds" in data
         choices = data.get("choices")
         for strategy in choices if isinstance(choices, Mapping) else ():
             contents.choices.setdefault(strategy, strategy in bounds)

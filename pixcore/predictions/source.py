@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
 from pixcore.config import Section, apply_settings, component_config
-from pixcore.errors import ConfigError, DataError, nearest
+from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import read_json
 from pixcore.plugins import Kind, Registry
 from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
-from pixcore.predictions.selection_rules import RULES
 from pixcore.records import Fidelity, Protocol, Sample, Verdict
 from pixcore.runs.folder import PREDICTIONS, RUN
 
@@ -113,15 +112,15 @@ def open_source(
     data, name = open_benchmark(plugins, origin, context, benchmark, root, settings)
     limit = limit if limit is not None or names else origin.limit
     names = names or origin.samples
-    found, unsuited = strategies(plugins, select, context)
+    choosers = Choosers(plugins, context)
     file = PredictionsFile(
         predictions,
         data.samples,
         asked=scoped(data, limit, names) if limit is not None or names else None,
         fidelity=rules,
         select=select,
-        strategies=found,
-        unsuited=unsuited,
+        strategies=choosers,
+        unsuited=choosers.why_not,
         grade=grader(plugins, judge, context),
         missing=missing,
     )
@@ -180,29 +179,44 @@ def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
     return grade
 
 
-def strategies(
-    plugins: Registry, select: Sequence[str], context: Context
-) -> tuple[dict[str, SelectionStrategy[Any]], dict[str, str]]:
-    """Strategies beyond the rules that `pixcore score` has itself: which can choose from a file, and why others can't.
+class Choosers(Mapping[str, SelectionStrategy[Any]]):
+    """The installed strategies that predictions alone are enough for, by name; each is made when it is asked for."""
 
-    Returns:
-        The strategies, and for each that needs what a file does not hold the reason.
-    """
-    found: dict[str, SelectionStrategy[Any]] = {}
-    unsuited: dict[str, str] = {}
-    installed = {registration.name: registration for registration in plugins.all(Kind.SELECTIONS)}
-    for name in select:
-        if name in RULES or name not in installed:
-            continue
-        registration = installed[name]
-        kind: type[SelectionStrategy[Any]] = registration.component_class  # type: ignore[assignment]
+    def __init__(self, plugins: Registry, context: Context) -> None:
+        self._installed = {registration.name: registration for registration in plugins.all(Kind.SELECTIONS)}
+        self._context = context
+        self._made: dict[str, SelectionStrategy[Any]] = {}
+
+    def why_not(self, name: str) -> str:
+        """Why a strategy can't choose from a file; "" if it can."""
+        if name not in self._installed:
+            return "it can't be worked out from candidates"
+        try:
+            kind: type[SelectionStrategy[Any]] = self._installed[name].component_class  # type: ignore[assignment]
+        except PluginError as error:
+            return error.message
         if kind.needs_maps:
-            unsuited[name] = "it needs relevance maps, which a predictions file does not hold"
-        elif kind.needs_model:
-            unsuited[name] = "it asks a model or a service, which scoring a file does not"
-        else:
-            found[name] = registration.create(component_config(registration, {}, "select"), context)
-    return found, unsuited
+            return "it needs relevance maps, which a predictions file does not hold"
+        if kind.needs_model or kind.asks_service:
+            return "it asks a model or a service, which scoring a file does not"
+        return ""
+
+    def __getitem__(self, name: str) -> SelectionStrategy[Any]:
+        if self.why_not(name):
+            raise KeyError(name)
+        if name not in self._made:
+            registration = self._installed[name]
+            self._made[name] = registration.create(component_config(registration, {}, "select"), self._context)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and not self.why_not(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._installed if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> Callable[[], Iterator[Sample]]:

@@ -97,7 +97,7 @@ def questions(released: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((released / "visual_patterns.csv").open()))
 
 
-@pytest.mark.parametrize("select", ["oracle", "spacy-similarity"])
+@pytest.mark.parametrize("select", ["oracle", "given-similarity", "spacy-similarity"])
 def test_miou_with_and_without_the_unnamed_images(
     select: str,
     predictions: Path,
@@ -212,7 +212,7 @@ def test_masks_of_a_pixel_level_model(
 def test_corrected_measures_absence_on_its_own(
     predictions: Path, released: Path, truths: dict[int, np.ndarray], formula: Callable[[int], Candidates]
 ) -> None:
-    (row,) = scored(predictions, released, "spacy-similarity", "--fidelity", "corrected")["rows"]
+    (row,) = scored(predictions, released, "given-similarity", "--fidelity", "corrected")["rows"]
     figures = row["figures"]
     assert figures["M"]["n"] == 247
     assert figures["absence recall"]["n"] == 39

@@ -10,10 +10,11 @@ from pixcore_openai.automatic import Automatic, flip_rate
 from pixcore_openai.config import AutomaticConfig
 from pixcore_regions.config import RegionsConfig
 from pixcore_regions.generator import Regions
+from pixcore_selection.rules import Oracle
 
 from pixcore import masks
+from pixcore.components import Context, NoConfig
 from pixcore.errors import ConfigError
-from pixcore.predictions import selection_rules
 from pixcore.records import Candidate, Fidelity, Image, PointPrompt, Response, Sample, Selection
 
 SIZE = 48
@@ -273,7 +274,7 @@ def test_on_mini_world_it_picks_what_the_oracle_picks(server, memory, fidelity, 
     same = 0
     for (sample, _, candidates), selection in zip(items, one.select_many(items), strict=True):
         assert isinstance(selection, Selection)
-        oracle = selection_rules.oracle(sample, candidates, fidelity)
+        oracle = Oracle(NoConfig(), Context(fidelity)).select(sample, Response(""), candidates)
         same += _mask(selection, candidates) == _mask(oracle, candidates)
     assert same >= 0.95 * len(items), f"{same} of {len(items)}"
 

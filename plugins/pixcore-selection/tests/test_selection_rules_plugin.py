@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from pixcore_selection.config import PhraseOverlapConfig
+from pixcore_selection.config import GivenSimilarityConfig, PhraseOverlapConfig
 from pixcore_selection.phrases import PhraseOverlap
-from pixcore_selection.rules import MaskScore, Oracle, RandomPick
+from pixcore_selection.rules import GivenSimilarity, MaskScore, Oracle, RandomPick
 
 from pixcore.components import Context, NoConfig
-from pixcore.records import Candidate, Fidelity, Sample
+from pixcore.errors import DataError
+from pixcore.records import Candidate, Fidelity, Response, Sample
 
 PUBLISHED = Context(fidelity=Fidelity.PUBLISHED)
 
@@ -69,6 +71,46 @@ def test_random_is_uniform_over_masks_and_depends_on_the_seed_alone(make_sample,
     counts = Counter(first)
     assert set(counts) == {(0, 0), (0, 1), (0, 2), (2, 0)}
     assert all(abs(count - 500) < 100 for count in counts.values())  # five standard deviations
+
+
+def test_a_candidate_without_scores_is_named(make_sample, bar, silent):
+    with pytest.raises(DataError, match="sample one has a candidate without scores"):
+        MaskScore(NoConfig()).select(make_sample(), silent, [Candidate(None, None, (bar(0, 4),), ())])
+
+
+class TestGivenSimilarity:
+    @pytest.fixture
+    def given(self, make_candidate):
+        """Candidates of two masks each, with these similarities."""
+
+        def make(*values: float | None) -> list[Candidate]:
+            plain = make_candidate("a", (0, 9), (0, 8), (0, 7), scores=(0.2, 0.9, 0.3))
+            return [replace(plain, similarity=value) for value in values]
+
+        return make
+
+    def choose(self, sample: Sample, candidates: list[Candidate], context: Context = PUBLISHED, **options: object):
+        return GivenSimilarity(GivenSimilarityConfig(**options), context).select(sample, Response(""), candidates)
+
+    def test_ties_and_masks_by_fidelity(self, given, make_sample):
+        published = self.choose(make_sample(), given(0.8, 0.9, 0.9, 0.1))
+        corrected = self.choose(make_sample(), given(0.8, 0.9, 0.9, 0.1), Context())
+        assert (published.candidate, published.mask, published.score) == (2, 2, 0.9)
+        assert (corrected.candidate, corrected.mask, corrected.score) == (1, 1, 0.9)
+
+    @pytest.mark.parametrize("context", [Context(), PUBLISHED])
+    def test_below_the_threshold_the_object_is_absent(self, context, given, make_sample):
+        assert self.choose(make_sample(), given(0.69, 0.2), context).outcome == "absent"
+        assert self.choose(make_sample(), given(0.69, 0.2), context, threshold=None).candidate == 0
+        assert self.choose(make_sample(), [], context).outcome == "nothing"
+
+    def test_only_negative_similarities_choose_nothing_as_published(self, given, make_sample):
+        assert self.choose(make_sample(), given(-0.1, -0.2)).outcome == "nothing"
+        assert self.choose(make_sample(), given(-0.1, -0.2), Context()).outcome == "absent"
+
+    def test_a_candidate_without_similarity_is_named(self, given, make_sample):
+        with pytest.raises(DataError, match="sample one has a candidate without similarity"):
+            self.choose(make_sample(), given(0.9, None))
 
 
 class TestPhraseOverlap:

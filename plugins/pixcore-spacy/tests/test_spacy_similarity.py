@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pixcore_spacy.config import SpacySimilarityConfig
@@ -116,6 +118,14 @@ def test_the_released_expression_is_compared_as_published():
     }
     assert by[Fidelity.CORRECTED].score == pytest.approx(1)
     assert by[Fidelity.PUBLISHED].score == pytest.approx(0.3293, abs=1e-4)  # the leading space keeps the article
+
+
+def test_similarities_that_came_with_predictions_stand_and_need_no_pipeline():
+    given = [replace(candidate("cat"), similarity=value) for value in (0.71, 0.9, 0.2)]
+    config = SpacySimilarityConfig(pipeline="no-such-pipeline")
+    chosen = SpacySimilarity(config).select(sample("cat"), Response(""), given)
+    assert (chosen.candidate, chosen.score) == (1, 0.9)
+    assert SpacySimilarity(config).select(sample("cat"), Response(""), given[2:]).outcome == "absent"
 
 
 def test_a_merged_candidate_is_as_similar_as_its_best_phrase():

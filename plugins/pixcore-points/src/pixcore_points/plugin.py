@@ -28,6 +28,7 @@ def register_point_selectors(register: Register) -> None:
         "pixcore_points.random_points:RandomPoints",
         config=f"{config}:RandomPointsConfig",
         summary="anywhere in the image: the control",
+        default_for=["control.points"],
     )
     register(
         "weighted-centre",

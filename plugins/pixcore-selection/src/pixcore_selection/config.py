@@ -24,6 +24,17 @@ class PhraseOverlapConfig(Config):
     mask: MaskRule = "best-score"
 
 
+class GivenSimilarityConfig(Config):
+    """Options of `given-similarity`.
+
+    Attributes:
+        threshold: Below it the object is taken for absent, as the released evaluator does; it is made for
+            en_core_web_lg's vectors. null: never.
+    """
+
+    threshold: float | None = Field(default=0.7, ge=-1, le=1)
+
+
 class ConsensusConfig(Config):
     """Options of `consensus`.
 

@@ -15,6 +15,7 @@ def register_selection_strategies(register: Register) -> None:
         "pixcore_selection.rules:Oracle",
         summary="the mask with the highest IoU: an upper bound",
         default=True,
+        default_for=["control.selection"],
     )
     register(
         "mask-score",
@@ -28,8 +29,15 @@ def register_selection_strategies(register: Register) -> None:
         config=f"{config}:PhraseOverlapConfig",
         summary="the phrase that shares most words with the expression",
         default=True,
+        default_for=["ground"],
     )
     register("random", "pixcore_selection.rules:RandomPick", summary="any mask, each as likely", default=True)
+    register(
+        "given-similarity",
+        "pixcore_selection.rules:GivenSimilarity",
+        config=f"{config}:GivenSimilarityConfig",
+        summary="the phrase most similar to the expression by the similarities in a predictions file",
+    )
     register(
         "stability",
         "pixcore_selection.rules:Stability",

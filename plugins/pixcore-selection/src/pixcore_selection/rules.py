@@ -1,13 +1,23 @@
-"""Strategies that look at masks and scores alone, as `pixcore score --select` knows them too."""
+"""Strategies that look at masks and numbers alone.
+
+Under `published` a rule is the released evaluator's (eval_nonpixLMM_iou.py): candidates come in the order of its file
+names, the last of equals wins, and an oracle looks at the ground truth before anything else. Under `corrected` the
+first of equals wins.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from pixcore.candidates import pick_mask
 from pixcore.components import NoConfig, SelectionStrategy
-from pixcore.predictions import selection_rules
+from pixcore.errors import DataError
+from pixcore.figures.scores import candidate_ious
 from pixcore.records import Candidate, Response, Sample, Selection
-from pixcore_selection.places import all_places, not_empty, score_at
+from pixcore_selection.config import GivenSimilarityConfig
+from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class Oracle(SelectionStrategy[NoConfig]):
@@ -21,16 +31,77 @@ class Oracle(SelectionStrategy[NoConfig]):
     uses_ground_truth = True
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by IoU."""
-        return selection_rules.oracle(sample, candidates, self.context.fidelity)
+        """Choose by IoU; an absent object is known before any candidate is looked at, so it scores 1 whatever was said.
+
+        Without a ground truth nothing is chosen.
+        """
+        if sample.mask is None:
+            return Selection.nothing("no ground truth")
+        if sample.absent:
+            return Selection.absent("the ground truth is empty")
+        measured = candidate_ious(sample, candidates)
+        places = _file_order(candidates) if self.context.published else all_places(candidates)
+        if not places:
+            return Selection.nothing("no candidates")
+        flat = np.array([measured[index][mask] for index, mask in places])
+        last = len(flat) - 1 - int(flat[::-1].argmax())
+        best = last if self.context.published else int(flat.argmax())
+        return Selection.chosen(*places[best], score=float(flat[best]))
 
 
 class MaskScore(SelectionStrategy[NoConfig]):
     """The mask that its generator thinks best of, whatever the phrase says; the first of equals."""
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by score."""
-        return selection_rules.mask_score(sample, candidates, self.context.fidelity)
+        """Choose by score.
+
+        Raises:
+            DataError: A candidate came without scores.
+        """
+        if any(len(candidate.scores) != len(candidate.masks) for candidate in candidates):
+            raise DataError(
+                f"sample {sample.id} has a candidate without scores", hint='write "scores", one for each mask'
+            )
+        places = all_places(candidates)
+        if not places:
+            return Selection.nothing("no candidates")
+        best = max(places, key=lambda place: score_at(candidates, place))  # of equals the first
+        return Selection.chosen(*best, score=score_at(candidates, best))
+
+
+class GivenSimilarity(SelectionStrategy[GivenSimilarityConfig]):
+    """The phrase most similar to the expression, by the similarities that came with the predictions.
+
+    For `pixcore score --select` on a file made elsewhere: no run's candidates have any. Of the chosen phrase's masks
+    `published` takes the last, `corrected` the best by score.
+    """
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        """Choose by similarity; below the threshold the object is taken for absent.
+
+        Raises:
+            DataError: A candidate came without one.
+        """
+        given = [candidate.similarity for candidate in candidates if candidate.similarity is not None]
+        if len(given) < len(candidates):
+            raise DataError(
+                f"sample {sample.id} has a candidate without similarity",
+                hint='write "similarity" for every candidate, or select by another rule',
+            )
+        places = _file_order(candidates)
+        if not places:
+            return Selection.nothing("no candidates")
+        if self.context.published:
+            index, mask = max(reversed(places), key=lambda place: given[place[0]])  # of equals the last
+            if given[index] < 0:
+                return Selection.nothing("all similarities are negative")
+        else:
+            index = max((place[0] for place in all_places(candidates)), key=given.__getitem__)
+            mask = pick_mask(candidates[index], "best-score")
+        cut = self.config.threshold
+        if cut is not None and given[index] < cut:
+            return Selection.absent(f"the best similarity is below {cut:g}", score=given[index])
+        return Selection.chosen(index, mask, score=given[index])
 
 
 class Stability(SelectionStrategy[NoConfig]):
@@ -67,3 +138,11 @@ class RandomPick(SelectionStrategy[NoConfig]):
         if not places:
             return Selection.nothing("no candidates")
         return Selection.chosen(*places[int(self.rng.integers(len(places)))], reason="drawn at random")
+
+
+def _file_order(candidates: Sequence[Candidate]) -> list[Place]:
+    """Masks in the order of the released scripts' file names, `{image}_{group:03d}_{mask:03d}.png`, sorted as text."""
+    places = all_places(candidates)
+    if len(candidates) > 1000 or any(len(candidate.masks) > 1000 for candidate in candidates):
+        places.sort(key=lambda place: f"{place[0]:03d}_{place[1]:03d}.png")
+    return places

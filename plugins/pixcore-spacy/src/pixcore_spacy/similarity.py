@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.candidates import pick_mask
-from pixcore.components import Context, SelectionStrategy
+from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig
 from pixcore_spacy.pipelines import load_for_similarity
@@ -67,12 +68,12 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
     Below the threshold the object is taken for absent (PixFoundation `eval_nonpixLMM_iou.py:73-98`). Under
     `published` the expression is the released file's, the last of equals wins, and similarities that are all negative
     choose nothing; under `corrected` the first of equals wins. A merged candidate has the similarity of its best
-    phrase.
+    phrase. Similarities that came with predictions made elsewhere are taken as they are.
     """
 
-    def __init__(self, config: SpacySimilarityConfig, context: Context | None = None) -> None:
-        super().__init__(config, context)
-        self._embedder = Embedder(config.pipeline)
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.config.pipeline)
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
@@ -83,13 +84,13 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
         if expression is None:
             return Selection.nothing("no expression to compare phrases with")
         phrases = [_phrases(candidate) for candidate in candidates]
-        self._embedder.learn([expression, *(phrase for own in phrases for phrase in own)])
-        similarities = [
-            max((self._embedder.similarity(phrase, expression) for phrase in own), default=0.0) for own in phrases
-        ]
         usable = [index for index, candidate in enumerate(candidates) if candidate.masks]
         if not usable:
             return Selection.nothing("no candidates")
+        similarities = [candidate.similarity for candidate in candidates if candidate.similarity is not None]
+        if len(similarities) < len(candidates):
+            self._embedder.learn([expression, *(phrase for own in phrases for phrase in own)])
+            similarities = [max(self._embedder.similarity(phrase, expression) for phrase in own) for own in phrases]
         # `>=` lets the last of equals win, max the first
         best = max(reversed(usable) if published else usable, key=similarities.__getitem__)
         similarity = similarities[best]
