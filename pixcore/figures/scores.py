@@ -105,6 +105,8 @@ def score_result(
         iou = 0.0 if sample.mask is not None else None
         return Score(sample.id, result.protocol, correct, iou, iou, 0, result.error)
     chosen_from = result.candidates if candidates is None else candidates
+    if sample.mask is None and selection is not None and selection.outcome == "absent":
+        selection = None  # an empty mask has its image's size, and this image's is nobody's business
     mask = _own_mask(result) if selection is None else predicted_mask(sample, selection, chosen_from)
     covered = masks.area(mask) if mask is not None else 0
     if sample.mask is None:

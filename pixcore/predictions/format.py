@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,7 +281,7 @@ def _check_candidate(item: Mapping[str, Any], place: str) -> None:
             raise DataError(f"{place} has a score that is no number", hint="expected finite numbers")
     for key, kind in (("similarity", (int, float)), ("start", int), ("end", int), ("phrase", str)):
         given = item.get(key)
-        if given is not None and (isinstance(given, bool) or not isinstance(given, kind)):
+        if given is not None and not (isinstance(given, kind) and (kind is str or _is_number(given))):
             raise DataError(f"{place} has {key} {given!r}", hint="see the format of predictions.jsonl")
     stability, tokens, merged = (item.get(key) or [] for key in ("stability", "tokens", "merged"))
     if not (isinstance(stability, list) and all(_is_number(value) for value in stability)):
@@ -334,7 +335,10 @@ def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Select
             f"{where} is mask {mask} of {len(candidates[index].masks)} in candidate {index}",
             hint="masks are counted from 0",
         )
-    return Selection.chosen(index, mask, reason=str(value.get("reason") or ""), score=value.get("score"))
+    score = value.get("score")
+    return Selection.chosen(
+        index, mask, reason=str(value.get("reason") or ""), score=score if _is_number(score) else None
+    )
 
 
 def _choice_to_json(selection: Selection) -> Any:
@@ -384,7 +388,8 @@ def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # a whole number may be too large for a float
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_index(value: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from pixcore import __version__
 from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
 from pixcore.config import ChosenComponent, ResolvedRun, row_names
-from pixcore.errors import ConfigError, DataError, describe, nearest
+from pixcore.errors import ConfigError, DataError, SampleError, describe, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_spec
 from pixcore.figures.scores import score_sample
 from pixcore.protocols import build_prompt
@@ -384,8 +384,23 @@ class Run:
         for item in self.items:
             by_sample[item.sample.id].append(item)
         for sample in self.samples:
-            found = {item.request.protocol: self._result(item) for item in by_sample[sample.id]}
-            yield score_sample(sample, found, self.rows)
+            scored: dict[Protocol, ProtocolResult] = {}
+            for item in by_sample[sample.id]:
+                scored |= self._scored(sample, self._result(item))
+            yield SampleResult(sample, scored)
+
+    def _scored(self, sample: Sample, result: ProtocolResult) -> Mapping[Protocol, ProtocolResult]:
+        """Score a result; what can't be scored is its sample's failure, as in any stage."""
+        try:
+            return score_sample(sample, {result.protocol: result}, self.rows).by_probing
+        except Exception as error:
+            said = f"can't be scored: {describe(error)}"
+            if self.resolved.config.on_error == "stop":
+                hint = "on_error: record goes on without it"
+                raise SampleError(f"sample {sample.id} ({result.protocol}) {said}", hint=hint) from error
+            text = replace(result.response, mask=None, masks=()) if result.response is not None else None
+            bare = replace(result, response=text, candidates=(), controls=(), selections={}, error=said)
+            return score_sample(sample, {result.protocol: bare}, self.rows).by_probing
 
     def _result(self, item: Item) -> ProtocolResult:
         protocol = item.request.protocol

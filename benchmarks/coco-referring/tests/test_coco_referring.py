@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
 
-from pixcore import masks
+from pixcore import cli, masks
 from pixcore.errors import DataError
 from pixcore.records import Sample
 
@@ -214,3 +214,20 @@ def test_a_table_about_something_unknown(tmp_path: Path) -> None:
     (root / "said.csv").write_text("annotation_id,expression\n77,the square\n")
     with pytest.raises(DataError, match="unknown annotation '77'"):
         load(root, expressions="said.csv")
+
+
+def test_candidates_on_a_sample_that_is_not_scored_need_no_picture(tmp_path: Path) -> None:
+    content = document()
+    content["annotations"][0]["segmentation"] = [[50, 5, 60, 5, 60, 20]]  # outside the image
+    root = write(tmp_path / "d", content)
+    square = masks.encode(np.ones((30, 40), bool))
+    candidate = {"phrase": "a square", "similarity": 0.1, "masks": [square], "scores": [0.5]}
+    line = {"protocol": "segment", "text": "a square", "candidates": [candidate]}
+    lines = [{**line, "sample_id": "7"}, {**line, "sample_id": "1", "choices": {"mine": "absent"}}]
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in lines))
+    for select in ("oracle", "mask-score", "spacy-similarity"):
+        main = ["score", str(path), "--benchmark", "coco-referring", "--root", str(root), "--select", select]
+        with pytest.raises(SystemExit) as end:
+            cli.main([*main, "--missing", "skip"])
+        assert not end.value.code

@@ -85,12 +85,14 @@ def _cells(pixels):
 
 
 class ToyMasks(ModelAdapter):
-    """Segments what is bright by itself."""
+    """Segments what is bright by itself; where it fails, its mask has another size than the image."""
 
     capabilities = frozenset({"text", "masks"})
 
     def answer(self, requests, extractor=None):
-        found = [masks.encode(request.image.pixels()[..., 0] > 128) for request in requests]
+        bright = [request.image.pixels()[..., 0] > 128 for request in requests]
+        wrong = [request.sample_id in self.config.fails_on for request in requests]
+        found = [masks.encode(one.T if turned else one) for one, turned in zip(bright, wrong, strict=True)]
         return [Response("a box <script>alert(1)</script>", mask=mask, masks=(mask,)) for mask in found]
 
 
