@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pixcore import masks
+from pixcore.figures.accumulate import accumulate
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
@@ -232,8 +233,7 @@ def evaluate(
         notes: Lines that a reader has to know.
     """
     evaluator = Evaluator(rows, fidelity, seed=seed)
-    for result in results:
-        evaluator.add(result)
+    accumulate(results, evaluator)
     return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
 
 

@@ -29,7 +29,6 @@ from pixcore.protocols import build_prompt
 from pixcore.records import (
     Candidate,
     Fidelity,
-    Image,
     Protocol,
     ProtocolResult,
     Request,
@@ -39,7 +38,7 @@ from pixcore.records import (
     Selection,
     Verdict,
 )
-from pixcore.stages.base import Item
+from pixcore.stages.base import asked_key, entropy_of
 
 Grader = Callable[[Sample, Protocol, str], Verdict | None]
 Missing = Literal["fail", "skip", "error"]
@@ -234,9 +233,10 @@ class PredictionsFile:
         prompt = result.prompt or build_prompt(sample, result.protocol, self.fidelity) or ""
         request = Request(sample.id, result.protocol, sample.image, prompt, sample.expression)
         try:
-            return Item(sample, request, segmented=True).entropy
+            image = sample.image.digest
         except DataError:
-            return Item(sample, replace(request, image=Image(lambda: b"")), segmented=True).entropy
+            image = ""
+        return entropy_of(asked_key(request, image))
 
     def _table_rows(self) -> tuple[RowSpec, ...]:
         contents = self._contents

@@ -46,14 +46,7 @@ class Item:
     @cached_property
     def key(self) -> str:
         """Hash of what a model is shown and asked."""
-        return content_key(
-            {
-                "image": self.request.image.digest,
-                "prompt": self.request.prompt,
-                "protocol": self.request.protocol.value,
-                "expression": self.request.expression,
-            }
-        )
+        return asked_key(self.request, self.request.image.digest)
 
     @cached_property
     def truth_key(self) -> str:
@@ -64,7 +57,29 @@ class Item:
     @property
     def entropy(self) -> int:
         """A number from the content, so that randomness depends on neither the order nor the neighbours."""
-        return int(self.key[:16], 16)
+        return entropy_of(self.key)
+
+
+def asked_key(request: Request, image: str) -> str:
+    """Hash of what a model is shown and asked.
+
+    Args:
+        request: What it is asked.
+        image: The digest of what it is shown; "" where the image is not there to be read.
+    """
+    return content_key(
+        {
+            "image": image,
+            "prompt": request.prompt,
+            "protocol": request.protocol.value,
+            "expression": request.expression,
+        }
+    )
+
+
+def entropy_of(key: str) -> int:
+    """A number from a content's hash, to seed with."""
+    return int(key[:16], 16)
 
 
 class Monitor(Interface):

@@ -15,6 +15,7 @@ from pixcore_report.page import write_page
 
 from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError
+from pixcore.figures.accumulate import accumulate
 from pixcore.figures.evaluation import BINS
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
@@ -113,8 +114,7 @@ def _row(source: Source, name: str | None) -> RowSpec | None:
 
 def _analyse(source: Source, name: str, protocol: Protocol, row: RowSpec | None) -> Emergence:
     tally = EmergenceTally(name, protocol, row=row, fidelity=source.fidelity, seed=source.origin.seed)
-    for result in source.file:
-        tally.add(result)
+    accumulate(source.file, tally)
     return tally.finish()
 
 

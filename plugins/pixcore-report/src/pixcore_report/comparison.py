@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pixcore.figures import columns as table
+from pixcore.figures.accumulate import accumulate
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, interval, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
-from pixcore.records import Fidelity, Protocol, Sample, SampleResult
+from pixcore.records import Fidelity, Protocol, SampleResult
 
 Floats = NDArray[np.float64]
 
@@ -141,18 +142,21 @@ class Side:
 
     def take(self, results: Iterable[SampleResult]) -> Side:
         """Take in a run's results; only numbers are kept."""
-        for result in results:
-            self.tally.add(result)
-            sample: Sample = result.sample
-            self.clusters[sample.id] = cluster_of(sample)
-            for protocol, outcome in result.by_probing.items():
-                right = is_correct(sample, outcome)
-                if right is not None:
-                    self.correct.setdefault(protocol, {})[sample.id] = right
-                score = outcome.scores.get(self.row.key)
-                if score is not None and score.iou is not None:
-                    self.ious.setdefault(protocol, {})[sample.id] = score.iou
+        accumulate(results, self)
         return self
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample."""
+        self.tally.add(result)
+        sample = result.sample
+        self.clusters[sample.id] = cluster_of(sample)
+        for protocol, outcome in result.by_probing.items():
+            right = is_correct(sample, outcome)
+            if right is not None:
+                self.correct.setdefault(protocol, {})[sample.id] = right
+            score = outcome.scores.get(self.row.key)
+            if score is not None and score.iou is not None:
+                self.ious.setdefault(protocol, {})[sample.id] = score.iou
 
 
 def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLES) -> Comparison:
