@@ -7,7 +7,8 @@ command line prints both and exits with status 2; anything else is a failure of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -60,6 +61,35 @@ class SampleError(PixcoreError):
     """One sample that can't be processed; the run's `on_error` decides what follows."""
 
 
+class NotFiniteError(SampleError):
+    """Outputs that are no finite numbers: no answer, map or mask can be read off them.
+
+    Args:
+        what: What was computed, such as "the attention maps".
+        dtype: The precision it was computed in.
+    """
+
+    def __init__(self, what: str, dtype: str) -> None:
+        hint = "is the checkpoint whole, and are its weights finite?"
+        if dtype in ("float16", "bfloat16"):
+            hint = f"{dtype} overflows: try dtype: {'bfloat16, or ' if dtype == 'float16' else ''}float32"
+        super().__init__(f"{what} are not finite in {dtype}", hint=hint)
+
+
+@contextmanager
+def loading(checkpoint: str) -> Iterator[None]:
+    """Turn whatever fails while a checkpoint is loaded into one ModelError that names it."""
+    try:
+        yield
+    except (ModelError, ConfigError, PluginError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"can't load {checkpoint}: {describe(error)}",
+            hint="the files are damaged, or of another kind of model than this adapter reads",
+        ) from error
+
+
 _LISTED = 60
 _LONGEST = 300  # characters of a message that is shown
 
@@ -78,7 +108,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}? {listing}" if close else listing
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """One line about an error."""
     if isinstance(error, PixcoreError):
         return one_line(str(error))

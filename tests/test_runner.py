@@ -107,6 +107,43 @@ def test_record_keeps_the_sample_as_failed_and_tries_again(workplace):
     assert "3 failed" in again.stderr
 
 
+def test_memory_that_runs_out_halves_the_batch_for_good_and_is_told_once(workplace):
+    log = workplace.folder / "log"
+    config = workplace.config(model={"name": "toy", "log": str(log), "room": 2}, batch_size=8, on_error="record")
+    told = workplace("run", str(config)).stderr
+    assert told.count("memory ran out on a batch of 8") == 1
+    assert [line for line in lines(log) if line.startswith("too many")] == ["too many: 8", "too many: 4"]
+    assert len(lines(log)) == 18 + 2
+    assert workplace.summary()["failed"] == 0
+
+
+def test_memory_that_one_sample_exhausts_stops_the_run(workplace):
+    config = workplace.config(model={"name": "toy", "room": 0}, batch_size=2, on_error="record")
+    failed = workplace("run", str(config), status=2)
+    last = failed.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: memory ran out in stage answer on sample s")
+    assert "1 requests need more than there is" in last
+
+
+def test_a_model_that_cannot_be_loaded_stops_the_run_at_once(workplace):
+    log = workplace.folder / "log"
+    config = workplace.config(model={"name": "toy", "log": str(log), "damaged": True}, on_error="record")
+    failed = workplace("run", str(config), status=2)
+    assert failed.stderr.strip().splitlines()[-1].startswith("error: can't load toy.bin: KeyError: 'head.weight'")
+    assert lines(log) == ["load"]
+
+
+def test_outputs_that_are_no_numbers_fail_their_sample_or_stop_a_run_of_them(workplace):
+    model = {"name": "toy", "overflows_on": ["s1", "s4"]}
+    workplace("run", str(workplace.config(model=model, batch_size=4, on_error="record")))
+    failed = {line["sample_id"]: line["error"] for line in workplace.predictions() if line.get("error")}
+    assert failed.keys() == {"s1", "s4"}
+    assert "the logits are not finite in float16 (float16 overflows: try dtype: bfloat16" in failed["s1"]
+    everywhere = {"name": "toy", "overflows_on": [f"s{number}" for number in range(10)]}
+    stopped = workplace("run", str(workplace.config(model=everywhere, batch_size=4, on_error="record")), status=2)
+    assert "in all of the first batch the logits are not finite in float16" in stopped.stderr
+
+
 def test_a_failure_counts_as_wrong_and_zero(workplace):
     workplace("run", str(workplace.config()))
     whole = {row["name"]: row["figures"] for row in workplace.summary()["rows"]}

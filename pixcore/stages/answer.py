@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from pixcore.components import (
     ModelAdapter,
 )
 from pixcore.config import ChosenComponent
-from pixcore.errors import SampleError
+from pixcore.errors import DataError, SampleError, UserError
 from pixcore.records import Response
 from pixcore.stages import serialise
-from pixcore.stages.base import Item, Stage, batched
+from pixcore.stages.base import Item, Stage
+from pixcore.stages.memory import let_go, shortage
 from pixcore.stages.serialise import Entry
 
 
@@ -25,6 +27,7 @@ class Loader:
 
     def __init__(self, part: ChosenComponent, context: Context) -> None:
         self.part = part
+        self.room: int | None = None  # requests that it can answer together, once memory has run out
         self._context = context
         self._model: ModelAdapter[Any] | None = None
 
@@ -69,26 +72,52 @@ class Answer(Stage):
         """What the model said to an item."""
         return self._decoded(item, serialise.response_from_entry)
 
+    @property
+    def first_batch(self) -> int:
+        """The first batch that is answered."""
+        return self.batch_size
+
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other."""
+        """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other.
+
+        A batch for which memory runs out is halved, for good.
+        """
         model = self.model()
         extractor: AttentionExtractor[Any] | None = None
         if self.extractor is not None and "attention" in model.capabilities:
             extractor = self.extractor.create(self.context)
-        for batch in batched(items, self.batch_size):
-            try:
-                answered = self._answer(model, batch, extractor)
-            except Exception as error:
-                if len(batch) == 1:
-                    yield batch[0], error
-                    continue
-                for item in batch:
-                    try:
-                        yield item, self._answer(model, (item,), extractor)[0]
-                    except Exception as own_error:
-                        yield item, own_error
-            else:
-                yield from zip(batch, answered, strict=True)
+        start = 0
+        while start < len(items):
+            batch = items[start : start + min(self.batch_size, self.model.room or self.batch_size)]
+            outcomes = self._outcomes(model, batch, extractor)
+            if outcomes is None:
+                if self.model.room is None:
+                    told = f"memory ran out on a batch of {len(batch)}: smaller ones are answered from here on"
+                    warnings.warn(told, stacklevel=2)
+                self.model.room = (len(batch) + 1) // 2
+                continue
+            yield from zip(batch, outcomes, strict=True)
+            start += len(batch)
+
+    def _outcomes(
+        self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
+    ) -> Iterable[Entry | Exception] | None:
+        """A record or an error for each item; None where memory ran out on several.
+
+        Raises:
+            UserError: A checkpoint that can't be loaded, for one: the next batch would fail alike.
+        """
+        try:
+            return self._answer(model, batch, extractor)
+        except Exception as error:
+            if isinstance(error, UserError) and not isinstance(error, DataError):
+                raise
+            if len(batch) == 1:
+                return [error]
+            if shortage(error) is not None:
+                let_go(error)
+                return None
+        return (outcome for item in batch for outcome in self._outcomes(model, (item,), extractor) or ())
 
     def _answer(
         self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None

@@ -20,8 +20,9 @@ from pixcore.components import (
     Context,
 )
 from pixcore.config import ChosenComponent
-from pixcore.errors import DataError, SampleError, UserError, describe
+from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError, UserError, describe
 from pixcore.records import Request, Sample
+from pixcore.stages.memory import exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore, content_key
 
@@ -139,6 +140,11 @@ class Stage(ABC):
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Make the records of the items, in order; a failed one gives its error."""
 
+    @property
+    def first_batch(self) -> int:
+        """Of how many items all must fail, with outputs that are no numbers, for the run to stop."""
+        return 1
+
     def key_of(self, item: Item) -> str:
         """Under which key an item's record stands."""
         return item.key
@@ -156,8 +162,14 @@ class Stage(ABC):
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
-            for item, outcome in self.compute(pending) if pending else ():
+            broken = 0
+            for count, (item, outcome) in enumerate(self.compute(pending) if pending else ()):
                 if isinstance(outcome, Exception):
+                    if isinstance(outcome, NotFiniteError) and broken == count:
+                        broken += 1
+                        if broken == min(self.first_batch, len(pending)):
+                            hint = outcome.hint
+                            raise ModelError(f"in all of the first batch {outcome.message}", hint=hint) from outcome
                     self._fail(item, outcome, monitor)
                 else:
                     if self.on_record is not None:
@@ -184,6 +196,10 @@ class Stage(ABC):
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
         if isinstance(error, UserError) and not isinstance(error, DataError):
             raise error  # a missing plugin or weight, a full disk: no sample's fault, the next would fail alike
+        words = shortage(error)
+        if words is not None:
+            let_go(error)
+            raise exhausted(self.name, item.sample.id, words)
         self.store.put_failure(self.key_of(item), item.sample.id, describe(error))
         monitor.failed(self.name, item, error)
 

@@ -91,7 +91,7 @@ def test_a_folder_without_a_processor(copy: Path) -> None:
 def test_an_unknown_architecture_is_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"model_type": "of-the-future"}))
-    with pytest.raises(ModelError, match="can't read the config"):
+    with pytest.raises(ModelError, match="a 'of-the-future' model lie is not known"):
         adapter(copy).answer([ask()])
 
 

@@ -17,6 +17,7 @@ from pixcore.components import (
     SelectionStrategy,
     TokenGrouper,
 )
+from pixcore.errors import NotFiniteError, loading
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import (
     Image,
@@ -46,7 +47,16 @@ class ToyModel(ModelAdapter):
     capabilities = frozenset({"text", "attention"})
 
     def answer(self, requests, extractor=None):
+        if self.config.damaged:
+            _log(self.config, "load")
+            with loading("toy.bin"):
+                raise KeyError("head.weight")
+        if self.config.room is not None and len(requests) > self.config.room:
+            _log(self.config, f"too many: {len(requests)}")
+            raise MemoryError(f"{len(requests)} requests need more than there is")
         for request in requests:
+            if request.sample_id in self.config.overflows_on:
+                raise NotFiniteError("the logits", "float16")
             if request.sample_id in self.config.fails_on:
                 raise RuntimeError(f"toy failure on {request.sample_id}")
         return [self._answer(request, extractor) for request in requests]

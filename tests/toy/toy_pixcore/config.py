@@ -14,6 +14,9 @@ class ToyModelConfig(ModelConfig):
     Attributes:
         pause: Seconds that an answer takes.
         fails_on: Sample ids that it can't answer.
+        overflows_on: Sample ids for which it computes no numbers.
+        room: More requests at a time do not fit in its memory.
+        damaged: Its weights can't be loaded.
         log: A file that gets a line for every answered request.
         says: Its answer, whatever is asked, with Python's escapes.
     """
@@ -22,6 +25,9 @@ class ToyModelConfig(ModelConfig):
 
     pause: float = 0.0
     fails_on: tuple[str, ...] = ()
+    overflows_on: tuple[str, ...] = ()
+    room: int | None = None
+    damaged: bool = False
     log: Path | None = None
     says: str = "there is a bright box"
 

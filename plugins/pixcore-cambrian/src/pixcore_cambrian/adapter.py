@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +16,9 @@ from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, encode_with_image
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
-from pixcore_transformers.loading import Loaded, choose_device, prepare_model, resolve
+from pixcore_transformers.loading import Loaded, choose_device, generation_settings, prepare_model, read_json, resolve
 from pixcore_transformers.spans import Decoder, clean_up_spaces
-from transformers import GenerationConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualLayout
@@ -84,7 +83,7 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         if self.config.quantization is not None:
             raise ModelError("cambrian can't be quantized here", hint="leave quantization out")
         folder = resolve(self.config)
-        stored = json.loads((folder / "config.json").read_text())
+        stored = read_json(folder / "config.json")
         if stored.get("mm_projector_type") != "sva":
             raise ModelError(
                 f"{self.config.checkpoint} has no spatial vision aggregator", hint="cambrian-8b, -13b or -34b has one"
@@ -108,8 +107,9 @@ class CambrianAdapter(Adapter[CambrianConfig]):
             cache=self.config.cache,
             package="pixcore-cambrian",
         )
-        if (folder / "generation_config.json").is_file():
-            cambrian.language.generation_config = GenerationConfig.from_pretrained(folder)
+        settings = generation_settings(folder)
+        if settings is not None:
+            cambrian.language.generation_config = settings
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         model = CambrianForGeneration(cambrian, towers, fixed_position=self.context.published)
         loaded = Loaded(prepare_model(model, self.config), tokenizer, None)
@@ -131,9 +131,8 @@ class CambrianAdapter(Adapter[CambrianConfig]):
     def full_prompt(self, prompt: str) -> str:
         """The published conversation `llama_3`, unless the config has a template."""
         question = prompt.replace(IMAGE, "")
-        if self.config.prompt_template is not None:
-            return self.config.prompt_template.format(prompt=question)
-        return llama_3(question)
+        framed = self.config.framed(question)
+        return llama_3(question) if framed is None else framed
 
     def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
         """Token ids with -200 for each cell and newline, padded on the left, and the towers' pixels."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image as PILImage
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import SampleError
+from pixcore.errors import NotFiniteError, SampleError, loading
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Protocol, Request, Response
 from pixcore_transformers.batch import Batch
@@ -24,7 +24,8 @@ from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import family_for
-from pixcore_transformers.loading import Loaded, load
+from pixcore_transformers.loading import Loaded, load, model_type
+from pixcore_transformers.marks import check_text
 from pixcore_transformers.reading import Maps, Reader
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 from pixcore_transformers.tap import untapped
@@ -49,6 +50,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def load(self) -> Loaded:
         """Read the checkpoint."""
+        # an adapter of a lab's own that has its own family serves what ours refuse
+        if type(self).family is Adapter.family:
+            family_for(model_type(self.config))
         return load(self.config)
 
     def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
@@ -72,8 +76,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def full_prompt(self, prompt: str) -> str:
         """The user's text in the model's own frame, the image's placeholder included."""
-        if self.config.prompt_template is not None:
-            return self.config.prompt_template.format(prompt=prompt)
+        framed = self.config.framed(prompt)
+        if framed is not None:
+            return framed
         bare = self.family.prompt(prompt)
         if bare is not None:
             return bare
@@ -92,6 +97,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             self.end,
             temperature=self.config.temperature or 0.0,
             top_p=self.config.top_p,
+            top_k=self.config.top_k,
             repetition_penalty=self.loaded.model.generation_config.repetition_penalty or 1.0,
         )
 
@@ -106,7 +112,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     @cached_property
     def loaded(self) -> Loaded:
         """The checkpoint."""
-        return self.load()
+        with loading(self.config.checkpoint):
+            return self.load()
 
     @cached_property
     def family(self) -> VisualFamily:
@@ -229,6 +236,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         config, processor = self.loaded.model.config, self.loaded.processor
         alone = []
         for image, prompt, name in zip(images, prompts, names, strict=True):
+            check_text(self.loaded.tokenizer, prompt, name)
             try:
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, ZeroDivisionError) as error:
@@ -282,6 +290,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         extractor: Extractor,
     ) -> list[Response]:
         shifted = extractor.needs.query == "emitted" and self.context.published
+        if not all(np.isfinite(own).all() for own in [*maps, *(references or ())]):
+            raise NotFiniteError("the attention maps", str(self.loaded.model.dtype).removeprefix("torch."))
         return [
             self._respond(
                 own,

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pixcore.components import ModelConfig
 
@@ -46,9 +46,23 @@ class TransformersConfig(ModelConfig):
         None, ge=0, description="0 is greedy. Left out: greedy, or what the published run of this model used."
     )
     top_p: float | None = Field(None, gt=0, le=1, description="Sample among the likeliest tokens of this mass.")
+    top_k: int | None = Field(
+        None, ge=1, description="Sample among so many tokens. Left out: all, or the published script's 50."
+    )
     attention: Literal["live", "replay"] = Field(
         "live", description="Read rows while generating, or in one pass over prompt and text afterwards."
     )
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _has_a_place(cls, template: str | None) -> str | None:
+        if template is not None and "{prompt}" not in template:
+            raise ValueError("prompt_template must hold {prompt}, where the question goes")
+        return template
+
+    def framed(self, prompt: str) -> str | None:
+        """A prompt in the config's template, whose other braces stand for themselves; None where there is none."""
+        return None if self.prompt_template is None else self.prompt_template.replace("{prompt}", prompt)
 
     def fingerprint(self) -> str:
         """Of a folder a hash of its files (of large ones the size and both ends); of a hub name the commit."""

@@ -14,10 +14,11 @@ from transformers import (
     PreTrainedModel,
     StoppingCriteria,
     StoppingCriteriaList,
+    TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
-from pixcore.errors import ModelError
+from pixcore.errors import NotFiniteError
 
 Tensor = torch.Tensor
 
@@ -31,6 +32,7 @@ class Settings:
         end: Ids that end an answer.
         temperature: 0 is greedy.
         top_p: Sample among the likeliest tokens of this mass; None for all.
+        top_k: Sample among so many of the likeliest tokens; None for all.
         repetition_penalty: As transformers has it; 1 is none.
         extra_steps: Forward passes after the last token is known: one lets the tap see that token's own row.
     """
@@ -39,6 +41,7 @@ class Settings:
     end: tuple[int, ...]
     temperature: float = 0.0
     top_p: float | None = None
+    top_k: int | None = None
     repetition_penalty: float = 1.0
     extra_steps: int = 0
 
@@ -66,28 +69,27 @@ def generate(
         For each sample its new tokens up to and with the end token.
 
     Raises:
-        ModelError: The batch does not fit in memory.
+        NotFiniteError: The model gave logits that are no numbers.
     """
     length = inputs["input_ids"].shape[1]
-    processors: list[LogitsProcessor] = []
+    checked = Checked()
+    processors: list[LogitsProcessor] = [checked]
+    if settings.repetition_penalty != 1.0:
+        processors.append(Unrepeated(settings.repetition_penalty, inputs["attention_mask"]))
     if scores is not None:
         processors.append(Kept(scores))
     if forced is not None:
         processors.append(Forced(forced, length))
     elif settings.temperature > 0:
-        processors.append(Sampler(settings.temperature, settings.top_p, seeds))
-    try:
-        sequences = model.generate(
-            **inputs,
-            generation_config=_generation_config(model, settings),
-            logits_processor=LogitsProcessorList(processors),
-            stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
-        )
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"memory ran out on {len(seeds)} prompts of {length} tokens",
-            hint="a smaller batch_size, smaller images (image_options), dtype: bfloat16, or device_map: auto",
-        ) from error
+        processors.append(Sampler(settings, seeds))
+    sequences = model.generate(
+        **inputs,
+        generation_config=_generation_config(model, settings),
+        logits_processor=LogitsProcessorList(processors),
+        stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
+    )
+    if checked.broken:
+        raise NotFiniteError("the model's logits", str(model.dtype).removeprefix("torch."))
     new = sequences[:, length:].tolist()
     return [cut_at_end(tokens[: settings.max_new_tokens], settings.end) for tokens in new]
 
@@ -97,7 +99,6 @@ def _generation_config(model: PreTrainedModel, settings: Settings) -> Generation
         max_new_tokens=settings.max_new_tokens + settings.extra_steps,
         do_sample=False,  # sampling is a processor's noise, so that it depends on the sample's own seed alone
         num_beams=1,
-        repetition_penalty=settings.repetition_penalty,
         # no token ends a sequence for transformers, which would pad it from there on: `Ended` stops all at once
         eos_token_id=model.config.get_text_config().vocab_size,
         pad_token_id=0,
@@ -139,19 +140,57 @@ class Ended(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped 
 class Sampler(LogitsProcessor):  # type: ignore[misc]
     """Sampling as greedy choice of disturbed scores (the Gumbel-max trick), each sample with its own generator."""
 
-    def __init__(self, temperature: float, top_p: float | None, seeds: Sequence[int]) -> None:
-        self.temperature = temperature
-        self.top_p = None if top_p is None else TopPLogitsWarper(top_p)
+    def __init__(self, settings: Settings, seeds: Sequence[int]) -> None:
+        self.temperature = settings.temperature
+        # in transformers' own order
+        self.narrowing = [
+            *([] if settings.top_k is None else [TopKLogitsWarper(settings.top_k)]),
+            *([] if settings.top_p is None else [TopPLogitsWarper(settings.top_p)]),
+        ]
         # on the CPU, so that a seed means the same on every device
         self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Disturb scores (batch, vocabulary)."""
         scores = scores / self.temperature
-        if self.top_p is not None:
-            scores = self.top_p(input_ids, scores)
+        for narrow in self.narrowing:
+            scores = narrow(input_ids, scores)
         noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self.generators])
         return scores - noise.to(scores.device).log()
+
+
+class Checked(LogitsProcessor):  # type: ignore[misc]
+    """Notes whether any step's scores are no numbers, and changes nothing."""
+
+    def __init__(self) -> None:
+        self._broken: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Look at scores (batch, vocabulary); a token that a model rules out may have -inf."""
+        broken = (scores.isnan() | scores.isposinf()).any()
+        self._broken = broken if self._broken is None else self._broken | broken
+        return scores
+
+    @property
+    def broken(self) -> bool:
+        """Whether any were; asked once, as a GPU has to be waited for."""
+        return self._broken is not None and bool(self._broken)
+
+
+class Unrepeated(LogitsProcessor):  # type: ignore[misc]
+    """transformers' repetition penalty, blind to padding: a neighbour's length must not make a token less likely."""
+
+    def __init__(self, penalty: float, mask: Tensor) -> None:
+        self.penalty, self.mask = penalty, mask.bool()
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Penalise in scores (batch, vocabulary) what stands in the prompt or was written."""
+        new = input_ids.shape[1] - self.mask.shape[1]
+        there = torch.nn.functional.pad(self.mask, (0, new), value=True) & (input_ids >= 0)
+        seen = torch.zeros_like(scores, dtype=torch.int)
+        seen.scatter_add_(1, input_ids.clamp(min=0), there.int())
+        penalised = torch.where(scores < 0, scores * self.penalty, scores / self.penalty)
+        return torch.where(seen > 0, penalised, scores)
 
 
 class Kept(LogitsProcessor):  # type: ignore[misc]

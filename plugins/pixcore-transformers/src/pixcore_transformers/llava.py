@@ -20,6 +20,7 @@ from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.families import Processed
 from pixcore_transformers.generation import Settings
+from pixcore_transformers.layouts.tiles import part_read, reach
 from pixcore_transformers.loading import Loaded, load_model, prepare_model, resolve
 from pixcore_transformers.original_llava import is_original, load_original
 from pixcore_transformers.slow_decoder import SlowDecoder
@@ -33,6 +34,7 @@ _AFTER = "\n{prompt} ASSISTANT:"
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _PUBLISHED_TEMPERATURE = 0.2  # PixFoundation `pixmmvp/inference/infer_pixfoundation.py:62,76,188`
+_PUBLISHED_TOP_K = 50  # transformers' default, which the script does not set
 
 
 class Llava15(Adapter[Llava15Config]):
@@ -40,9 +42,9 @@ class Llava15(Adapter[Llava15Config]):
 
     The image is padded to a square with CLIP's mean colour, centred, and resized; the Hugging Face processor of the
     same checkpoints crops the centre instead and loses the sides (the adapter `transformers` does that). Under
-    `published` a token is drawn at temperature 0.2 by each request's seed, and spans come from the slow tokenizer's
-    prefixes; under `corrected` it is the likeliest one. The published draws themselves can't be reproduced: they hang
-    on the device.
+    `published` a token is drawn at temperature 0.2, among the 50 likeliest, by each request's seed, and spans come from
+    the slow tokenizer's prefixes; under `corrected` it is the likeliest one. The published draws themselves can't be
+    reproduced: they hang on the device.
     """
 
     @cached_property
@@ -86,14 +88,20 @@ class Llava15(Adapter[Llava15Config]):
 
     def layout_of(self, processed: Processed) -> VisualLayout:
         """One grid over the padded square."""
-        return VisualLayout.single(VisualGrid.padded_to_square(self._side, self._side, processed.size))
+        square = VisualGrid.padded_to_square(1, 1, processed.size).box
+        share = reach(self.loaded.model.config.vision_config)
+        return VisualLayout.single(VisualGrid(self._side, self._side, part_read(square, share)))
 
     def settings(self) -> Settings:
         """Greedy, or the published temperature."""
-        temperature = self.config.temperature
+        temperature, top_k = self.config.temperature, self.config.top_k
         if temperature is None:
             temperature = _PUBLISHED_TEMPERATURE if self.context.published else 0.0
-        return Settings(self.config.max_new_tokens, self.end, temperature=temperature, top_p=self.config.top_p)
+        if top_k is None and self.context.published:
+            top_k = _PUBLISHED_TOP_K
+        return Settings(
+            self.config.max_new_tokens, self.end, temperature=temperature, top_p=self.config.top_p, top_k=top_k
+        )
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -27,8 +30,16 @@ from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
+_CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once more in a layout of their own
 _BYTES = {torch.float32: 4.0, torch.float16: 2.0, torch.bfloat16: 2.0}
 _QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5}
+_FOLLOWED = frozenset({"eos_token_id", "repetition_penalty"})
+_HARMLESS = frozenset(
+    {"bos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens"}
+    | {"transformers_version", "_from_model_config", "use_cache", "cache_implementation", "return_dict_in_generate"}
+    | {"output_attentions", "output_hidden_states", "output_scores", "output_logits"}
+)
+"""Entries of a generation config that are pixcore's own to set, or that change no answer."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,44 @@ def load(config: TransformersConfig) -> Loaded:
         local_files_only=True,
     )
     processor.tokenizer.padding_side = "left"
+    complete_processor(processor, folder)
     return Loaded(prepare_model(load_model(folder, config), config), processor.tokenizer, processor)
+
+
+def model_type(config: TransformersConfig) -> str:
+    """A checkpoint's `model_type`: read from its config.json alone, before anything else is downloaded.
+
+    Raises:
+        ModelError: There is no such checkpoint, or its config.json is missing or damaged.
+    """
+    folder = Path(config.checkpoint).expanduser()
+    if not folder.is_dir():
+        folder = resolve(config, only=("config.json",))
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{config.checkpoint} holds a LoRA adapter and no model",
+            hint="merge it into its base model (peft: merge_and_unload, save_pretrained) and name that folder",
+        )
+    content = read_json(folder / "config.json")
+    kind = content.get("model_type")
+    if not isinstance(kind, str):
+        raise ModelError(f"{folder / 'config.json'} names no model_type", hint="is it the config of a model?")
+    return kind
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint.
+
+    Raises:
+        ModelError: The file is missing, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"can't read {path}: {first_line(error)}", hint="is the checkpoint whole?") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object", hint="is the checkpoint whole?")
+    return content
 
 
 def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
@@ -72,6 +120,9 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
     """
     model_config = read_config(folder, config)
     arguments = model_arguments(folder, config, model_config)
+    settings = generation_settings(folder)
+    if settings is not None:
+        arguments["generation_config"] = settings
     try:
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder, config=model_config, output_loading_info=True, **arguments
@@ -89,8 +140,8 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
     return loaded
 
 
-def resolve(config: TransformersConfig) -> Path:
-    """The checkpoint's folder: as it stands, or downloaded from the hub with a progress bar.
+def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Path:
+    """The checkpoint's folder: as it stands, or downloaded from the hub with a progress bar (`only` some files of it).
 
     Raises:
         ModelError: There is neither such a folder nor such a repository, or it can't be reached.
@@ -100,18 +151,22 @@ def resolve(config: TransformersConfig) -> Path:
         return folder
     if folder.is_absolute() or config.checkpoint.startswith((".", "~")):
         raise ModelError(f"there is no folder {config.checkpoint}", hint="a folder, or a name on the hub: owner/name")
-    return download(config.checkpoint, config.revision, offline=config.offline)
+    return download(config.checkpoint, config.revision, offline=config.offline, only=only)
 
 
-def download(name: str, revision: str | None, *, offline: bool) -> Path:
-    """A hub repository's folder in the cache; safetensors are taken where there are any."""
+def download(name: str, revision: str | None, *, offline: bool, only: Sequence[str] | None = None) -> Path:
+    """A hub repository's folder in the cache; safetensors are taken where there are any, and none twice."""
     try:
         folder = Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=[*_SMALL_FILES, "*.safetensors"], local_files_only=offline
+                name,
+                revision=revision,
+                allow_patterns=[*_SMALL_FILES, "*.safetensors"] if only is None else list(only),
+                ignore_patterns=[_CONSOLIDATED],
+                local_files_only=offline,
             )
         )
-        if not any(folder.glob("*.safetensors")):
+        if only is None and not any(folder.glob("*.safetensors")):
             snapshot_download(name, revision=revision, allow_patterns=["*.bin"], local_files_only=offline)
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(
@@ -124,12 +179,17 @@ def download(name: str, revision: str | None, *, offline: bool) -> Path:
 def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
     """The model's config."""
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=config.trust_remote_code, local_files_only=True)
+        found = AutoConfig.from_pretrained(folder, trust_remote_code=config.trust_remote_code, local_files_only=True)
     except (ValueError, OSError, KeyError) as error:
         hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
         if "trust_remote_code" not in str(error):
             hint = "transformers must know the model_type in config.json"
         raise ModelError(f"can't read the config of {config.checkpoint}: {first_line(error)}", hint=hint) from error
+    if config.kernel == "auto":  # the kernel that its trainer had is a fact of another machine
+        for part in (found, *(getattr(found, name, None) for name in found.sub_configs)):
+            if isinstance(part, PreTrainedConfig):
+                part._attn_implementation = None
+    return found
 
 
 def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
@@ -199,6 +259,10 @@ def prepare_model(model: PreTrainedModel, config: TransformersConfig) -> PreTrai
     model.eval().requires_grad_(False)
     if getattr(model, "hf_device_map", None) is None:
         model.to(choose_device(config))
+    stored = model.generation_config  # of all else that it may say, pixcore's own settings are complete
+    model.generation_config = GenerationConfig(
+        eos_token_id=stored.eos_token_id, repetition_penalty=stored.repetition_penalty
+    )
     text = model.config.get_text_config(decoder=True)
     kernel = text._attn_implementation or "eager"
     if not kernel.startswith(PREFIX):
@@ -206,14 +270,64 @@ def prepare_model(model: PreTrainedModel, config: TransformersConfig) -> PreTrai
     return model
 
 
+def generation_settings(folder: Path) -> GenerationConfig | None:
+    """What pixcore follows of a folder's generation_config.json: its end tokens and its repetition penalty.
+
+    All else that would change an answer is named, and is not followed.
+
+    Raises:
+        ModelError: One of the two is of another type.
+    """
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return None
+    stored = read_json(path)
+    ignored = sorted(name for name in stored if name not in _FOLLOWED | _HARMLESS and stored[name] is not None)
+    if ignored:
+        warnings.warn(f"{path}: not followed: {', '.join(ignored)}", stacklevel=2)
+    end, penalty = stored.get("eos_token_id"), stored.get("repetition_penalty")
+    ends = end if isinstance(end, list) else [] if end is None else [end]
+    if any(type(number) is not int for number in ends):
+        raise ModelError(f"{path}: eos_token_id is no token id: {end!r}", hint="a number, or a list of numbers")
+    if penalty is not None and not (type(penalty) in (int, float) and 0 < penalty < math.inf):
+        raise ModelError(f"{path}: repetition_penalty must be above 0, not {penalty!r}", hint="1 is none")
+    return GenerationConfig(eos_token_id=end, repetition_penalty=penalty)
+
+
+def complete_processor(processor: Any, folder: Path) -> None:
+    """Fill in what a LLaVA's processor_config.json lacks, from the tower that config.json describes.
+
+    Raises:
+        ModelError: The tower does not say either.
+    """
+    if not hasattr(processor, "num_additional_image_tokens"):
+        return
+    content = read_json(folder / "config.json")
+    path = folder / "processor_config.json"
+    given = read_json(path) if path.is_file() else {}
+    tower = content.get("vision_config") or {}
+    clip = tower.get("model_type", "clip_vision_model") == "clip_vision_model"
+    for name, value in (
+        ("patch_size", tower.get("patch_size")),
+        ("vision_feature_select_strategy", content.get("vision_feature_select_strategy", "default")),
+        ("num_additional_image_tokens", 1 if clip else 0),  # CLIP's class token
+    ):
+        if given.get(name) is not None:
+            continue
+        if value is None:
+            raise ModelError(f"{path} has no {name}", hint=f"set {name} there, or in config.json's vision_config")
+        setattr(processor, name, value)
+
+
 def weight_bytes(folder: Path) -> int:
     """How much the weight files of a folder hold."""
-    index = next(iter(sorted(folder.glob("*.index.json"))), None)
+    index = next(iter(sorted(folder.glob("*model*.index.json"))), None)
     if index is not None:
-        total = json.loads(index.read_text(encoding="utf-8")).get("metadata", {}).get("total_size")
+        total = read_json(index).get("metadata", {}).get("total_size")
         if total:
             return int(total)
-    files = list(folder.glob("*.safetensors")) or list(folder.glob("*.bin"))
+    kinds = ("model*.safetensors", "*.safetensors", "*.bin")
+    files = next(filter(None, (list(folder.glob(kind)) for kind in kinds)), [])
     return sum(path.stat().st_size for path in files)
 
 

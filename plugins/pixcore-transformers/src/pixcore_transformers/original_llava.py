@@ -25,7 +25,7 @@ from transformers import (
 
 from pixcore.errors import ModelError
 from pixcore_transformers.config import Llava15Config
-from pixcore_transformers.loading import Loaded, download, model_arguments, prepare_model
+from pixcore_transformers.loading import Loaded, download, generation_settings, model_arguments, prepare_model
 
 Tensor = torch.Tensor
 
@@ -74,9 +74,9 @@ def load_original(folder: Path, config: Llava15Config) -> Loaded:
         None, config=model_config, state_dict=state, **arguments
     )
     _add_placeholder(model)
-    settings = folder / "generation_config.json"
-    if settings.is_file():
-        model.generation_config.eos_token_id = json.loads(settings.read_text()).get("eos_token_id")
+    settings = generation_settings(folder)
+    if settings is not None:
+        model.generation_config.eos_token_id = settings.eos_token_id
     return Loaded(prepare_model(model, config), tokenizer, None)
 
 

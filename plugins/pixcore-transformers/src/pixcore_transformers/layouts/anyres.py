@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from transformers.image_processing_utils import select_best_resolution
 
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class LlavaNext(VisualFamily):
@@ -27,14 +29,19 @@ class LlavaNext(VisualFamily):
         Of a sliver of an image less than a row or column of cells is left: its tiles are newlines, or nothing.
         """
         vision = processed.config.vision_config
-        side = vision.image_size // vision.patch_size
-        whole = VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        side, share = vision.image_size // vision.patch_size, reach(vision)
+        width, height = processed.size
+        whole = VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), share)))
         canvas = padded_canvas(processed.config, processed.size)
         rows, cols = unpadded(canvas, processed.size)
         tiles = VisualLayout.separators(rows)
         if rows and cols:
-            grid = self.shrink(_centre(canvas, rows, cols), side, processed.config)
-            tiles = VisualLayout.single(grid, newline=True)
+            centre = _centre(canvas, rows, cols)
+            grid = self.shrink(centre, side, processed.config)
+            if share == 1 or grid is not centre:
+                tiles = VisualLayout.single(grid, newline=True)
+            else:
+                tiles = _tiles_apart(canvas, rows, cols, side, share)
         return VisualLayout.joined([whole, tiles])
 
     def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
@@ -96,3 +103,34 @@ def _centre(canvas: VisualGrid, rows: int, cols: int) -> VisualGrid:
     first = canvas.cell_box(top, left)
     last = canvas.cell_box(top + rows - 1, left + cols - 1)
     return VisualGrid(rows, cols, (first[0], first[1], last[2], last[3]))
+
+
+def _tiles_apart(canvas: VisualGrid, rows: int, cols: int, side: int, share: float) -> VisualLayout:
+    """The centre of a canvas whose tiles are not read to their ends: one grid a tile, in the canvas's row order.
+
+    Args:
+        canvas: The grid over all tiles.
+        rows: Rows of cells that are kept.
+        cols: Columns of cells that are kept.
+        side: Cells along a tile's side.
+        share: How much of a tile's side is read.
+    """
+    top, left = (canvas.rows - rows) // 2, (canvas.cols - cols) // 2
+    places = VisualGrid(canvas.rows // side, canvas.cols // side, canvas.box)
+    grids: list[VisualGrid] = []
+    grid_of = np.full((rows, cols + 1), -1, np.int32)  # a newline after each row
+    cell_of = grid_of.copy()
+    for index in range(places.cells):
+        row, col = divmod(index, places.cols)
+        down = range(max(row * side, top), min((row + 1) * side, top + rows))
+        across = range(max(col * side, left), min((col + 1) * side, left + cols))
+        if not down or not across:
+            continue
+        tile = VisualGrid(side, side, part_read(places.cell_box(row, col), share))
+        first = tile.cell_box(down[0] - row * side, across[0] - col * side)
+        last = tile.cell_box(down[-1] - row * side, across[-1] - col * side)
+        here = np.s_[down[0] - top : down[-1] - top + 1, across[0] - left : across[-1] - left + 1]
+        grid_of[here] = len(grids)
+        cell_of[here] = np.arange(len(down) * len(across)).reshape(len(down), len(across))
+        grids.append(VisualGrid(len(down), len(across), (first[0], first[1], last[2], last[3])))
+    return VisualLayout(tuple(grids), grid_of.reshape(-1), cell_of.reshape(-1))

@@ -6,7 +6,7 @@ import math
 
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
-from pixcore_transformers.layouts.tiles import square_side, visual_tokens
+from pixcore_transformers.layouts.tiles import part_read, square_side, visual_tokens
 
 
 class Gemma3(VisualFamily):
@@ -20,7 +20,10 @@ class Gemma3(VisualFamily):
         The crops are equal in whole pixels, rounded up, so that the last one is the smaller one; each is stretched to
         a square.
         """
+        vision = processed.config.vision_config
         side = square_side(processed.config.mm_tokens_per_image)
+        patches = vision.image_size // vision.patch_size  # of which each token pools as many as fit
+        share = patches // side * side * vision.patch_size / vision.image_size
         width, height = processed.size
         boxes = [(0.0, 0.0, float(width), float(height))]
         crops = visual_tokens(self, processed) // side**2 - 1
@@ -31,4 +34,6 @@ class Gemma3(VisualFamily):
             else:
                 step = math.ceil(height / crops)
                 boxes.append((0.0, float(index * step), float(width), float(min((index + 1) * step, height))))
-        return VisualLayout.joined([VisualLayout.single(VisualGrid(side, side, box)) for box in boxes])
+        return VisualLayout.joined(
+            [VisualLayout.single(VisualGrid(side, side, part_read(box, share))) for box in boxes]
+        )

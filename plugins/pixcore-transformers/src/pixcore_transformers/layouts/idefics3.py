@@ -7,7 +7,7 @@ import math
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
-from pixcore_transformers.layouts.tiles import square_side, tiled, visual_tokens
+from pixcore_transformers.layouts.tiles import part_read, reach, square_side, tiled, visual_tokens
 
 _LARGEST = 4096  # no side of the resized image is longer, whatever the settings say
 
@@ -22,18 +22,18 @@ class Idefics3(VisualFamily):
         config, settings = processed.config, processed.processor.image_processor
         vision = config.vision_config
         side = square_side((vision.image_size // vision.patch_size) ** 2 // config.scale_factor**2)
-        whole = VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        width, height = processed.size
+        whole = VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), reach(vision))))
         tiles = visual_tokens(self, processed) // side**2 - 1
         if tiles == 0:
             return whole
         rows, cols = split(processed.size, settings.size["longest_edge"], settings.max_image_size["longest_edge"])
         if rows * cols != tiles:
-            width, height = processed.size
             raise ModelError(
                 f"an image of {width}x{height} pixels should be {rows}x{cols} tiles, and the prompt has {tiles}",
                 hint="size and max_image_size must be those of the processor's preprocessor_config.json",
             )
-        return VisualLayout.joined([tiled(rows, cols, side, processed.size), whole])
+        return VisualLayout.joined([tiled(rows, cols, side, processed.size, reach(vision)), whole])
 
 
 def split(size: tuple[int, int], longest: int, tile: int) -> tuple[int, int]:

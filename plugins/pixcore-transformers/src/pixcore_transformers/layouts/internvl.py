@@ -7,7 +7,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
-from pixcore_transformers.layouts.tiles import square_side, tiled, visual_tokens
+from pixcore_transformers.layouts.tiles import part_read, reach, square_side, tiled, visual_tokens
 
 
 class InternVL(VisualFamily):
@@ -18,12 +18,13 @@ class InternVL(VisualFamily):
     def layout(self, processed: Processed) -> VisualLayout:
         """The tiles row by row, then the thumbnail; the thumbnail alone where one tile does."""
         side = square_side(processed.config.image_seq_length)
-        whole = VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        width, height = processed.size
+        share = reach(processed.config.vision_config)
+        whole = VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), share)))
         tiles = visual_tokens(self, processed) // side**2 - 1
         if tiles == 0:
             return whole
         settings = processed.processor.image_processor
-        width, height = processed.size
         cols, rows = get_optimal_tiled_canvas(
             (height, width),
             (settings.size["height"], settings.size["width"]),
@@ -35,4 +36,4 @@ class InternVL(VisualFamily):
                 f"an image of {width}x{height} pixels should be {rows}x{cols} tiles, and the prompt has {tiles}",
                 hint="min_patches, max_patches and size must be those of the processor's preprocessor_config.json",
             )
-        return VisualLayout.joined([tiled(rows, cols, side, processed.size), whole])
+        return VisualLayout.joined([tiled(rows, cols, side, processed.size, share), whole])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.layouts.pixtral import Pixtral
+from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class Llava(VisualFamily):
@@ -30,7 +31,8 @@ class Llava(VisualFamily):
             return Pixtral().layout(processed)
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
-        grid = VisualLayout.single(VisualGrid(side, side, _box(processed.size, processed.processor.image_processor)))
+        box = _box(processed.size, processed.processor.image_processor)
+        grid = VisualLayout.single(VisualGrid(side, side, part_read(box, reach(vision))))
         if processed.config.vision_feature_select_strategy == "full" and vision.model_type == "clip_vision_model":
             return VisualLayout.joined([VisualLayout.separators(1), grid])
         return grid

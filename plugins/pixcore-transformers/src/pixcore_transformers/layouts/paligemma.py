@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class PaliGemma(VisualFamily):
@@ -16,7 +17,8 @@ class PaliGemma(VisualFamily):
         """One grid over the whole image."""
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
-        return VisualLayout.single(VisualGrid.stretched(side, side, processed.size))
+        width, height = processed.size
+        return VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), reach(vision))))
 
     def prompt(self, text: str) -> str | None:
         """The image, then the text; the processor puts the start token between them and a line break at the end."""

@@ -1,0 +1,26 @@
+"""Marks in a user's text: what a tokenizer would take for its own special tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pixcore.errors import SampleError
+
+
+def check_text(tokenizer: Any, text: str, name: str) -> None:
+    """Refuse a text that spells a special token: it would become an image, a turn or an end, and no longer be text.
+
+    Args:
+        tokenizer: The checkpoint's.
+        text: What the user asks, without the model's own frame.
+        name: The sample's, for the error.
+
+    Raises:
+        SampleError: The text holds such a mark.
+    """
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special and token.content and token.content in text:
+            raise SampleError(
+                f"sample {name}: its text holds {token.content!r}, which this model reads as a mark of its own",
+                hint="write it in another way",
+            )
