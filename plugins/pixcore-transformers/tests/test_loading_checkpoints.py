@@ -99,7 +99,7 @@ def test_code_of_a_checkpoint_is_not_run(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text()) | {"model_type": "own", "auto_map": {"AutoConfig": "own.C"}}
     (copy / "config.json").write_text(json.dumps(config))
     (copy / "own.py").write_text("raise SystemExit('ran')")
-    with pytest.raises(ModelError, match="trust_remote_code"):
+    with pytest.raises(ModelError, match="a 'own' model lie is not known"):
         adapter(copy).answer([ask()])
 
 
