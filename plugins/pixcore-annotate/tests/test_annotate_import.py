@@ -125,9 +125,9 @@ def shaped(folder: Path, shape: dict[str, Any]) -> Path:
 
 def test_rectangles_and_circles_become_polygons(tmp_path: Path) -> None:
     rectangle = read_via(shaped(tmp_path, {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 5}))["a.jpg"]
-    assert rectangle.polygons == [[2, 3, 12, 3, 12, 8, 2, 8]]
-    (ring,) = read_via(shaped(tmp_path, {"name": "circle", "cx": 20, "cy": 15, "r": 10}))["a.jpg"].polygons
-    filled = masks.area(masks.from_polygons([ring], (40, 30)))
+    assert [region.segmentation for region in rectangle.regions] == [[[2, 3, 12, 3, 12, 8, 2, 8]]]
+    (region,) = read_via(shaped(tmp_path, {"name": "circle", "cx": 20, "cy": 15, "r": 10}))["a.jpg"].regions
+    filled = masks.area(masks.from_polygons(region.segmentation, (40, 30)))
     assert filled == pytest.approx(np.pi * 100, rel=0.03)
 
 
@@ -151,6 +151,89 @@ def test_what_is_no_project(tmp_path: Path) -> None:
         read_via(path)
     with pytest.raises(DataError, match="nothing states the size"):
         import_via(as_json(tmp_path), tmp_path / "benchmark")
+
+
+def regions(folder: Path, *said: tuple[str, list[float]]) -> Path:
+    """A project whose first image has rectangles, [x, y, width, height], with what is said about each."""
+    document = native()
+    document["_via_img_metadata"]["a.jpg123"]["regions"] = [
+        {
+            "shape_attributes": dict(zip(("name", "x", "y", "width", "height"), ("rect", *box), strict=True)),
+            "region_attributes": {"expression": text},
+        }
+        for text, box in said
+    ]
+    path = folder / "regions.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_regions_that_say_different_things_are_samples_of_their_own(tmp_path: Path, images: Path) -> None:
+    left, right, more = ("the left", [2, 3, 10, 5]), ("the right", [20, 3, 8, 5]), ("the left", [2, 20, 4, 4])
+    assert import_via(regions(tmp_path, left, right, more), tmp_path / "out", images=images) == (2, 2)
+    found = samples(tmp_path / "out")
+    areas = {said: int(masks.area(one.mask)) for said, one in found.items() if one.mask is not None}
+    assert areas == {"the left": 66, "the right": 40, "the moon": 0}
+    # one thing said of all regions, or of some of them, is said of the image
+    import_via(regions(tmp_path, left, more, ("", [30, 20, 2, 2])), tmp_path / "out", images=images)
+    mask = samples(tmp_path / "out")["the left"].mask
+    assert mask is not None
+    assert masks.area(mask) == 70
+
+
+def test_a_region_outside_its_image_is_refused_by_name(tmp_path: Path, images: Path) -> None:
+    for box in ([100, 3, 5, 5], [0.1, 0.1, 0.2, 0.2]):
+        with pytest.raises(DataError, match=r"image a\.jpg: region 1 covers no pixel of 40x30"):
+            import_via(regions(tmp_path, ("it", box)), tmp_path / "out", images=images)
+
+
+def test_photos_are_measured_upright(tmp_path: Path, images: Path) -> None:
+    exif = PILImage.Exif()
+    exif[0x0112] = 6
+    PILImage.new("RGB", (40, 30)).save(images / "a.jpg", exif=exif)
+    import_via(regions(tmp_path, ("it", [5, 31, 10, 8])), tmp_path / "out", images=images)
+    sample = samples(tmp_path / "out")["it"]
+    assert sample.mask is not None
+    assert (masks.size_of(sample.mask), masks.area(sample.mask)) == ((30, 40), 80)
+    table = tmp_path / "objects.csv"
+    table.write_text("id,image,objects\n1,a.jpg,dog\n")
+    assert items_from_table(table, images, [])[0].size == (30, 40)
+
+
+def test_run_lengths_in_an_export_are_kept(tmp_path: Path) -> None:
+    path = as_coco(tmp_path)
+    document = json.loads(path.read_text())
+    pixels = np.zeros((30, 40), bool)
+    pixels[20:25, 30:38] = True
+    document["annotations"].append({"id": 2, "image_id": 1, "segmentation": dict(masks.encode(pixels))})
+    path.write_text(json.dumps(document))
+    import_via(path, tmp_path / "out")
+    both = masks.decode(masks.from_polygons([RING], (40, 30))) | pixels
+    np.testing.assert_array_equal(masks.decode(samples(tmp_path / "out")[EXPRESSION].mask), both)  # type: ignore[arg-type]
+
+
+def test_one_file_name_in_two_folders_is_two_images(tmp_path: Path, images: Path) -> None:
+    document = native()
+    document["_via_img_metadata"]["b.jpg99"]["filename"] = "a.jpg"
+    project = tmp_path / "twice.json"
+    project.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"two images a\.jpg"):
+        read_via(project)
+    coco = tmp_path / "instances.json"
+    shape = {"width": 40, "height": 30}
+    coco.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "one/a.jpg", **shape}, {"id": 2, "file_name": "two/a.jpg", **shape}],
+                "annotations": [{"id": 5, "image_id": 2, "category_id": 3, "segmentation": [RING]}],
+                "categories": [{"id": 3, "name": "dog"}],
+            }
+        )
+    )
+    find = coco_instances(coco)
+    assert [len(find(f"{folder}/a.jpg", ["dog"], (40, 30))) for folder in ("one", "two")] == [0, 1]
+    with pytest.raises(DataError, match=r"several files a\.jpg"):
+        find("a.jpg", ["dog"], (40, 30))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +303,7 @@ def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Pat
     (ade / "b").mkdir(parents=True)
     pixels = np.zeros((30, 40), np.uint8)
     pixels[4:9, 3:20] = 255
+    pixels[9:14, 3:20] = 128  # hidden by something else
     PILImage.fromarray(pixels).save(ade / "b" / "instance_000_b.png")
     sheet = {"annotation": {"object": [{"id": 0, "name": "bucket, pail", "instance_mask": "b/instance_000_b.png"}]}}
     (ade / "b.json").write_text(json.dumps(sheet))
@@ -230,7 +314,7 @@ def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Pat
     assert [(instance.id, instance.label) for instance in one.instances] == [("5", "dog")]
     assert one.instances[0].mask == masks.from_polygons([RING], (40, 30))
     assert [instance.label for instance in two.instances] == ["bucket, pail"]
-    np.testing.assert_array_equal(masks.decode(two.instances[0].mask), pixels > 0)
+    np.testing.assert_array_equal(masks.decode(two.instances[0].mask), pixels == 255)
     assert two.expression == "pail and cup"
 
 

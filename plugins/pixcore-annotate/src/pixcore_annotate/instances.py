@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
 from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
+from pixcore.files import read_file
 from pixcore.masks import RLE, encode
+from pixcore.records import Image
 from pixcore_annotate.project import Instance, Item
 
 _IRREGULAR: Mapping[str, str] = {
@@ -26,6 +29,10 @@ _IRREGULAR: Mapping[str, str] = {
     "shelves": "shelf",
 }
 
+_HIDDEN = 128
+
+Found = TypeVar("Found")
+
 Finder = Callable[[str, Sequence[str], Size], list[Instance]]
 """From an image's file name, the classes that are asked about, and its size."""
 
@@ -36,40 +43,87 @@ def coco_instances(path: Path) -> Finder:
     Raises:
         DataError: The file is damaged.
     """
-    names = {entry["id"]: str(entry["name"]) for entry in read_json(path).get("categories", [])}
-    images: dict[str, CocoImage] = {PurePosixPath(image.file_name).name: image for image in read_coco(path).values()}
+    entries = read_json(path).get("categories") or []
+    if not isinstance(entries, list) or not all(
+        isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in entries
+    ):
+        raise DataError(f"{path} has categories that are none", hint="expected a list of objects with id and name")
+    names = {str(entry["id"]): str(entry["name"]) for entry in entries}
+    images: dict[str, list[CocoImage]] = {}
+    for image in read_coco(path).values():
+        images.setdefault(PurePosixPath(image.file_name).name, []).append(image)
 
     def find(file_name: str, objects: Sequence[str], size: Size) -> list[Instance]:
-        image = images.get(PurePosixPath(file_name).name)
-        found = []
+        image = _the_one(file_name, {one.file_name: one for one in images.get(PurePosixPath(file_name).name, ())}, path)
+        found: list[Instance] = []
         for number, annotation in enumerate(image.annotations if image is not None else ()):
-            label = names.get(annotation.get("category_id"), "")
+            label = names.get(str(annotation.get("category_id")), "")
             if matches(label, objects):
                 where = f"{path}: image {file_name}"
                 mask = union_of([annotation["segmentation"]], size, where=where, resize=True)
-                found.append(Instance(str(annotation.get("id", number)), label, mask))
+                name = str(annotation.get("id", number))
+                taken = any(instance.id == name for instance in found)
+                found.append(Instance(f"{name}-{number}" if taken else name, label, mask))
         return found
 
     return find
 
 
 def ade_instances(folder: Path) -> Finder:
-    """Instances from ADE20K's full release: `NAME.json` beside each image, and one mask file for each object."""
-    sheets = {path.stem: path for path in folder.rglob("*.json")}
+    """Instances from ADE20K's full release: `NAME.json` beside each image, and one mask file for each object.
+
+    A mask file is 255 where the object is seen and 128 where another hides it; what is seen counts, as the paper's
+    masks have it.
+    """
+    sheets: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        sheets.setdefault(path.stem, []).append(path)
 
     def find(file_name: str, objects: Sequence[str], size: Size) -> list[Instance]:
-        sheet = sheets.get(PurePosixPath(file_name).stem)
+        known = {path.relative_to(folder).as_posix(): path for path in sheets.get(PurePosixPath(file_name).stem, ())}
+        sheet = _the_one(str(PurePosixPath(file_name).with_suffix(".json")), known, folder)
         if sheet is None:
             return []
         found = []
-        for entry in (read_json(sheet).get("annotation") or {}).get("object", []):
+        for entry in _objects_of(sheet):
             label = str(entry.get("raw_name") or entry.get("name") or "")
             if matches(str(entry.get("name") or ""), objects) or matches(label, objects):
-                mask = _mask_file(sheet.parent / entry["instance_mask"], size)
+                mask = _mask_file(_beside(sheet, str(entry["instance_mask"])), size)
                 found.append(Instance(str(entry.get("id")), label, mask))
         return found
 
     return find
+
+
+def _objects_of(sheet: Path) -> list[Mapping[str, Any]]:
+    document = read_json(sheet)
+    about = document.get("annotation") if isinstance(document, Mapping) else None
+    entries = about.get("object", []) if isinstance(about, Mapping) else []
+    if not isinstance(entries, list) or not all(isinstance(one, Mapping) and "instance_mask" in one for one in entries):
+        raise DataError(f"{sheet} has objects that are none", hint="is ADE20K's folder whole?")
+    return entries
+
+
+def _beside(sheet: Path, name: str) -> Path:
+    path = sheet.parent / name
+    if not path.resolve().is_relative_to(sheet.parent.resolve()):
+        raise DataError(f"{sheet} names a mask outside its folder", hint="is it damaged?")
+    return path
+
+
+def _the_one(file_name: str, known: Mapping[str, Found], where: Path) -> Found | None:
+    """What is known about a file: by its whole path, or by its name where no other folder has that name too."""
+    wanted = PurePosixPath(file_name).parts
+    alike = [one for name, one in known.items() if _ends_alike(PurePosixPath(name).parts, wanted)]
+    found = alike or list(known.values())
+    if len(found) > 1:
+        raise DataError(f"{where} has several files {wanted[-1]}", hint="give the table its folders too")
+    return found[0] if found else None
+
+
+def _ends_alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    shorter = min(len(one), len(other))
+    return tuple(one[-shorter:]) == tuple(other[-shorter:])
 
 
 def matches(label: str, objects: Iterable[str]) -> bool:
@@ -93,7 +147,7 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
     items = []
     for row in read_table(table, ("id", "image", "objects")):
         path = images / row["image"].strip()
-        size = _size(path)
+        size = Image.measured(path).size
         objects = [name.strip() for name in row["objects"].split("|") if name.strip()]
         instances = [instance for find in finders for instance in find(row["image"], objects, size)]
         items.append(
@@ -111,19 +165,13 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
 
 def _mask_file(path: Path, size: Size) -> RLE:
     try:
-        with PILImage.open(path) as image:
+        with PILImage.open(io.BytesIO(read_file(path, "mask"))) as image:
             scaled = image.convert("L").resize(size, PILImage.Resampling.NEAREST)
-    except (OSError, UnidentifiedImageError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything at damaged files
         raise DataError(f"can't read mask {path}: {error}", hint="is ADE20K's folder whole?") from error
-    return encode(np.asarray(scaled) > 0)
-
-
-def _size(path: Path) -> Size:
-    try:
-        with PILImage.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"can't read image {path}: {error}", hint="check --images") from error
+    return encode(np.asarray(scaled) > _HIDDEN)
 
 
 def _singular(name: str) -> str:

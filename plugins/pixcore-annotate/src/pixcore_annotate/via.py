@@ -2,7 +2,8 @@
 
 VIA keeps regions with their shape and free attributes, and no image size; sizes come from the images, or from the COCO
 export, which states them. Polygons, polylines, rectangles, circles and ellipses become polygons; points have no area
-and are refused.
+and are refused. Where the regions of an image have different expressions each is a sample of its own; else all regions
+together are what the image's expression is about.
 """
 
 from __future__ import annotations
@@ -15,15 +16,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
 from pixcore_datasets.coco import Size, read_coco, read_json, union_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
 from pixcore.masks import area
+from pixcore.records import Image
 
 _SIDES = 64
+
+
+@dataclass(frozen=True)
+class ViaRegion:
+    """One region of an image.
+
+    Attributes:
+        segmentation: As COCO has it: polygons, [x0, y0, x1, y1, …] each, or run lengths.
+        attributes: Its own.
+    """
+
+    segmentation: Any
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -33,14 +46,16 @@ class ViaImage:
     Attributes:
         file_name: As the project has it.
         size: (width, height), if the project states it.
-        polygons: [x0, y0, x1, y1, …] each.
-        attributes: Of the file and its regions; later ones win.
+        regions: What is outlined in it.
+        attributes: Of the file.
+        bytes: The file's size as the project has it; tells two files of one name apart.
     """
 
     file_name: str
     size: Size | None = None
-    polygons: list[list[float]] = field(default_factory=list)
+    regions: list[ViaRegion] = field(default_factory=list)
     attributes: dict[str, str] = field(default_factory=dict)
+    bytes: str = ""
 
 
 def read_via(path: Path) -> dict[str, ViaImage]:
@@ -87,31 +102,57 @@ def import_via(
         raise DataError(f"{expressions} is about {unknown[0]}, which {project} does not have", hint="check file names")
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    spoken = 0
     for number, (name, image) in enumerate(found.items(), start=1):
         path = (images / name) if images is not None else None
         size = image.size or _measure(path, name)
+        own = {text: None for region in image.regions if (text := region.attributes.get(attribute, "").strip())}
         expression = said.get(name) or image.attributes.get(attribute, "").strip() or None
+        apart = len(own) > 1 and name not in said
+        if not apart and name not in said:
+            expression = next(iter(own), expression)
         entry: dict[str, Any] = {"id": number, "width": size[0], "height": size[1], "expression": expression}
         entry["file_name"] = os.path.relpath(path, target) if path is not None else name
         entries.append({key: value for key, value in entry.items() if value is not None})
-        for ring in image.polygons:
-            mask = union_of([[ring]], size, where=f"{project}: image {name}")
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "segmentation": [ring],
-                    "area": area(mask),
-                }
-            )
+        spoken += apart or expression is not None
+        for spoken_of, segmentation in _objects(image, attribute, apart, size, f"{project}: image {name}"):
+            mask = union_of([segmentation], size, where=f"{project}: image {name}")
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": 0,
+                "segmentation": segmentation,
+                "area": area(mask),
+            }
+            annotations.append(annotation | ({"expression": spoken_of} if spoken_of else {}))
     target.mkdir(parents=True, exist_ok=True)
     document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     partial = target / "annotations.json.part"
     partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     os.replace(partial, target / "annotations.json")
-    return len(entries), sum("expression" in entry for entry in entries)
+    return len(entries), spoken
+
+
+def _objects(image: ViaImage, attribute: str, apart: bool, size: Size, where: str) -> Iterator[tuple[str | None, Any]]:
+    """The annotations of an image: a region each, or, where regions say different things, one for each thing said."""
+    together: dict[str, list[Any]] = {}
+    for number, region in enumerate(image.regions, start=1):
+        if not area(union_of([region.segmentation], size, where=where)):
+            raise DataError(
+                f"{where}: region {number} covers no pixel of {size[0]}x{size[1]}",
+                hint="is it outside the image, or in coordinates from 0 to 1?",
+            )
+        text = region.attributes.get(attribute, "").strip()
+        if apart and text:
+            together.setdefault(text, []).append(region.segmentation)
+        else:
+            yield None, region.segmentation
+    for text, segmentations in together.items():
+        if all(isinstance(one, list) for one in segmentations):
+            yield text, [ring for one in segmentations for ring in one]
+        else:
+            yield text, union_of(segmentations, size, where=where)
 
 
 def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
@@ -121,13 +162,14 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
         raise DataError(f"{path} is no VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
     found: dict[str, ViaImage] = {}
     for entry in entries:
-        name = str(entry["filename"])
-        image = found.setdefault(name, ViaImage(name))
+        image = _image(found, str(entry["filename"]), str(entry.get("size", "")), path)
         image.attributes.update(_texts(entry.get("file_attributes")))
         regions = entry.get("regions") or []
         for region in regions.values() if isinstance(regions, Mapping) else regions:
-            image.polygons += _polygons(region.get("shape_attributes") or {}, f"{path}: {name}")
-            image.attributes.update(_texts(region.get("region_attributes")))
+            if not isinstance(region, Mapping):
+                raise DataError(f"{path}: {image.file_name} has a region that is none", hint="save it in VIA again")
+            rings = _polygons(region.get("shape_attributes"), f"{path}: {image.file_name}")
+            image.regions.append(ViaRegion(rings, _texts(region.get("region_attributes"))))
     return found
 
 
@@ -136,32 +178,47 @@ def _from_csv(path: Path) -> dict[str, ViaImage]:
     found: dict[str, ViaImage] = {}
     for row in read_table(path, columns, aliases={"#filename": "filename"}):
         name = row["filename"]
-        image = found.setdefault(name, ViaImage(name))
-        for column in ("file_attributes", "region_attributes"):
-            image.attributes.update(_texts(_cell(row.get(column, "{}"), path, name)))
+        image = _image(found, name, row.get("file_size", ""), path)
+        image.attributes.update(_texts(_cell(row.get("file_attributes", "{}"), path, name)))
         shape = _cell(row["region_shape_attributes"], path, name)
         if shape:
-            image.polygons += _polygons(shape, f"{path}: {name}")
+            said = _texts(_cell(row.get("region_attributes", "{}"), path, name))
+            image.regions.append(ViaRegion(_polygons(shape, f"{path}: {name}"), said))
     return found
 
 
 def _from_coco(path: Path) -> dict[str, ViaImage]:
     found: dict[str, ViaImage] = {}
     for image in read_coco(path).values():
-        rings = [ring for one in image.segmentations if isinstance(one, list) for ring in _rings(one)]
-        found[image.file_name] = ViaImage(image.file_name, image.size, rings, _texts(image.extra))
+        regions = [
+            ViaRegion(_rings(one["segmentation"]), {**_texts(one), **_texts(one.get("attributes"))})
+            for one in image.annotations
+        ]
+        entry = _image(found, image.file_name, str(image.id), path)
+        entry.size, entry.regions, entry.attributes = image.size, regions, _texts(image.extra)
     return found
 
 
-def _rings(segmentation: list[Any]) -> Iterator[list[float]]:
-    # VIA's own export writes one flat ring where COCO has a list of them
-    if segmentation and not isinstance(segmentation[0], list):
-        yield [float(value) for value in segmentation]
-    else:
-        yield from segmentation
+def _image(found: dict[str, ViaImage], name: str, marked: str, path: Path) -> ViaImage:
+    """The image of a name.
+
+    Raises:
+        DataError: It is another file of the same name, from another folder: VIA keeps no folders.
+    """
+    image = found.setdefault(name, ViaImage(name, bytes=marked))
+    if image.bytes != marked:
+        raise DataError(f"{path} has two images {name}", hint="VIA keeps no folders: rename one, or split the project")
+    return image
 
 
-def _polygons(shape: Mapping[str, Any], where: str) -> list[list[float]]:
+def _rings(segmentation: Any) -> Any:
+    """VIA's own export writes one flat ring where COCO has a list of them."""
+    flat = isinstance(segmentation, list) and segmentation and not isinstance(segmentation[0], list)
+    return [segmentation] if flat else segmentation
+
+
+def _polygons(shape: Any, where: str) -> list[list[float]]:
+    shape = shape if isinstance(shape, Mapping) else {}
     kind = shape.get("name")
     try:
         if kind in ("polygon", "polyline"):
@@ -174,7 +231,7 @@ def _polygons(shape: Mapping[str, Any], where: str) -> list[list[float]]:
             return [[x, y, x + width, y, x + width, y + height, x, y + height]]
         if kind in ("circle", "ellipse"):
             return [_round(shape)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} has a damaged {kind}: {error}", hint="open it in VIA and save it again") from error
     raise DataError(
         f"{where} has a region of shape {kind!r}", hint="polygons, rectangles, circles and ellipses have an area"
@@ -219,8 +276,4 @@ def _expressions(path: Path) -> dict[str, str]:
 def _measure(path: Path | None, name: str) -> Size:
     if path is None:
         raise DataError(f"nothing states the size of {name}", hint="say where the images are: --images FOLDER")
-    try:
-        with PILImage.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"can't read image {path}: {error}", hint="check --images") from error
+    return Image.measured(path).size
