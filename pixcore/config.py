@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.files import at_home
-from pixcore.plugins import Kind, Registration, Registry
+from pixcore.plugins import GuestKind, Kind, Registration, Registry
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
 from pixcore.versions import foundations
@@ -93,6 +93,7 @@ class RunConfig(BaseModel):
         budget: What paid services may cost this run over all its commands, in US dollars, or {usd:, calls:, tokens:}.
         prices: What models of paid services cost, in US dollars per million tokens, where a plugin does not know.
         on_error: `stop` at the first sample that fails, or `record` it and go on.
+        writers: Who writes what a finished run leaves in its folder; null: nobody.
         output: The run's folder.
         store: The folder of the stage stores, shared by runs.
     """
@@ -119,6 +120,7 @@ class RunConfig(BaseModel):
     budget: Budget | None = None
     prices: dict[str, Price] = Field(default_factory=dict)
     on_error: Literal["stop", "record"] = "stop"
+    writers: tuple[str, ...] | None = ()
     output: Path
     store: Path = Path("runs/store")
 
@@ -418,6 +420,8 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
         offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields if key not in control}
         if "control" in filled or None not in offered.values():
             filled["control"] = {**{key: name for key, name in offered.items() if name is not None}, **control}
+    if "writers" not in filled:
+        filled["writers"] = [guest.name for guest in registry.guests(GuestKind.WRITER) if guest.default]
     return filled
 
 

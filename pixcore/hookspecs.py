@@ -133,18 +133,46 @@ def register_run_writers(register: RegisterWriter) -> None:
 
 
 @hookspec
-def sample_finished(run: str, record: Mapping[str, Any]) -> None:
-    """Observe one scored sample.
+def run_started(run: str, config: Mapping[str, Any]) -> None:
+    """Observe that a command starts to work on a run; one that finds everything done and told is not told of.
 
     Args:
         run: The run folder.
-        record: A line of `predictions.jsonl` with its scores.
+        config: The resolved config, every option spelt out.
+    """
+
+
+@hookspec
+def stage_advanced(run: str, stage: str, done: int, total: int, seconds: float) -> None:
+    """Observe a stage's progress: at most once a second, and when it ends; not of a stage that has nothing to do.
+
+    Args:
+        run: The run folder.
+        stage: What the progress bar says.
+        done: How many records are there, those of earlier commands among them.
+        total: How many there will be.
+        seconds: Since this command began with the stage.
+    """
+
+
+@hookspec
+def sample_finished(run: str, record: Mapping[str, Any]) -> None:
+    """Observe one scored sample, as soon as the last of its records is there.
+
+    Each sample is told once in all: not again by a command that goes on with the run, nor by one that writes the
+    results again. A sample that failed is told by the command that makes it good. On a cluster, the shard tells it.
+
+    Args:
+        run: The run folder.
+        record: "sample_id"; "pair" and "categories", as the benchmark has them; "probings": for each probing the
+            sample's line of `predictions.jsonl` with two keys more: "correct" (null where nothing was judged), and
+            "iou", the IoU of each row's mask by the row's key (where there is a ground truth).
     """
 
 
 @hookspec
 def run_finished(run: str, summary: Mapping[str, Any]) -> None:
-    """Observe the end of a run.
+    """Observe that a run's results are written: once for a run whose start was told, and not on `pixcore report`.
 
     Args:
         run: The run folder.

@@ -32,6 +32,9 @@ CORE = "pixcore"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
 
 
+_OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "run_finished")
+
+
 class Kind(StrEnum):
     """A kind of component; the value is the key of its section in a config."""
 
@@ -388,6 +391,11 @@ class Registry:
         """All components, kind by kind."""
         for kind in Kind:
             yield from self.all(kind)
+
+    @property
+    def has_observers(self) -> bool:
+        """Whether any plugin listens to how runs go on."""
+        return any(getattr(self._manager.hook, hook).get_hookimpls() for hook in _OBSERVERS)
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""

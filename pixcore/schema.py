@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from pixcore.config import NULLABLE, SECTION_OF, Control, RunConfig
 from pixcore.errors import PluginError
-from pixcore.plugins import Kind, Registry
+from pixcore.plugins import GuestKind, Kind, Registry
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         elif key in NULLABLE:
             reference = {"anyOf": [reference, {"type": "null"}]}
         properties[key] = {"description": properties[key]["description"], **reference}
+    writers = [guest.name for guest in registry.guests(GuestKind.WRITER)]
+    properties["writers"]["anyOf"][0]["items"] = {"enum": writers}
     properties["budget"]["anyOf"].insert(0, {"type": "number", "exclusiveMinimum": 0})  # US dollars
     texts = attribute_texts(Control)
     definitions["Control"] = {

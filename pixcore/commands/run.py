@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from pixcore import config as configs
+from pixcore.figures.rows import to_dict
 from pixcore.files import write_json
-from pixcore.plugins import registry
-from pixcore.runs import results
+from pixcore.plugins import CORE, registry
+from pixcore.runs import results, writers
 from pixcore.runs.drift import DRIFT, Drift
 from pixcore.runs.estimate import estimate, table
 from pixcore.runs.folder import prepare
+from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import monitor_for
 from pixcore.terminal import Console
@@ -50,6 +52,7 @@ def run(
     """
     document = configs.apply_settings(configs.read_yaml(config), settings)
     resolved = configs.resolve(document, registry())
+    guests = writers.chosen(registry(), resolved.config.writers or ())
     prepare(resolved.config.output)
     scope = Scope(limit, samples, shard)
     drift = Drift() if fresh_judge else None
@@ -58,18 +61,23 @@ def run(
         _show_estimate(job)
         return 0
     messages = Console(stderr=True)
-    failures = job.execute(monitor_for(messages))
+    observers = Observers(job, registry())
+    observers.start()
+    failures = job.execute(observers.monitor(monitor_for(messages)))
+    status = 0
     if shard is None:
-        results.write(job, resolved.config.output, registry())
-        results.show(resolved.config.output)
-        messages.print(f"report: {resolved.config.output / 'report.html'}", style="bold", soft_wrap=True)
+        written = results.write(job, resolved.config.output, guests)
+        status = written.show(messages)
+        if "writers" not in document and all(guest.plugin == CORE for guest in guests):
+            messages.print("no report: pip install pixcore-report, then the same command writes one")
+        observers.finish(to_dict(written.summary))
     if drift is not None:
         write_json(resolved.config.output / DRIFT, drift.document())
         for line in drift.lines():
             messages.print(line, soft_wrap=True, highlight=False)
     if failures:
         messages.print(f"{failures} failed; the next run tries them again", style="yellow")
-    return 0
+    return status
 
 
 def _show_estimate(job: Run) -> None:

@@ -1,4 +1,4 @@
-"""A run is a folder of `run.json`, `summary.json`, `predictions.jsonl`, `report.html`, each whole or not there."""
+"""A run is a folder of `run.json`, `summary.json` and what run writers leave there, each file whole or not there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixcore.files import _explained, read_json
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
 
-RUN, SUMMARY, PREDICTIONS, REPORT = "run.json", "summary.json", "predictions.jsonl", "report.html"
+RUN, SUMMARY, PREDICTIONS = "run.json", "summary.json", "predictions.jsonl"
 
 
 def prepare(folder: Path, given: str = "output:") -> None:

@@ -380,19 +380,40 @@ class Run:
 
     def results(self) -> Iterator[SampleResult]:
         """Read the run's records, sample by sample in the benchmark's order."""
-        by_sample: dict[str, list[Item]] = {sample.id: [] for sample in self.samples}
-        for item in self.items:
-            by_sample[item.sample.id].append(item)
         for sample in self.samples:
-            scored: dict[Protocol, ProtocolResult] = {}
-            for item in by_sample[sample.id]:
-                scored |= self._scored(sample, self._result(item))
-            yield SampleResult(sample, scored)
+            yield self._scored(sample, self.rows)
 
-    def _scored(self, sample: Sample, result: ProtocolResult) -> Mapping[Protocol, ProtocolResult]:
+    def result(self, sample: Sample) -> tuple[SampleResult, list[RowSpec]]:
+        """Read the records of one sample while others are still computed, and the rows that it has."""
+        rows = self._rows(self._by_sample[sample.id])
+        return self._scored(sample, rows), rows
+
+    def records(self) -> Iterator[tuple[Sample, list[tuple[Stage, str]]]]:
+        """Each sample that can be read, with the stage and key of every record that its result is made of."""
+        for sample in self.samples:
+            items = self._by_sample[sample.id]
+            if not any((sample.id, item.request.protocol) in self._broken for item in items):
+                yield sample, [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)]
+
+    @cached_property
+    def _by_sample(self) -> dict[str, list[Item]]:
+        found: dict[str, list[Item]] = {sample.id: [] for sample in self.samples}
+        for item in self.items:
+            found[item.sample.id].append(item)
+        return found
+
+    def _scored(self, sample: Sample, rows: Sequence[RowSpec]) -> SampleResult:
+        scored: dict[Protocol, ProtocolResult] = {}
+        for item in self._by_sample[sample.id]:
+            scored |= self._score(sample, self._result(item), rows)
+        return SampleResult(sample, scored)
+
+    def _score(
+        self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]
+    ) -> Mapping[Protocol, ProtocolResult]:
         """Score a result; what can't be scored is its sample's failure, as in any stage."""
         try:
-            return score_sample(sample, {result.protocol: result}, self.rows).by_probing
+            return score_sample(sample, {result.protocol: result}, rows).by_probing
         except Exception as error:
             said = f"can't be scored: {describe(error)}"
             if self.resolved.config.on_error == "stop":
@@ -400,7 +421,7 @@ class Run:
                 raise SampleError(f"sample {sample.id} ({result.protocol}) {said}", hint=hint) from error
             text = replace(result.response, mask=None, masks=()) if result.response is not None else None
             bare = replace(result, response=text, candidates=(), controls=(), selections={}, error=said)
-            return score_sample(sample, {result.protocol: bare}, self.rows).by_probing
+            return score_sample(sample, {result.protocol: bare}, rows).by_probing
 
     def _result(self, item: Item) -> ProtocolResult:
         protocol = item.request.protocol
@@ -449,13 +470,16 @@ class Run:
     @cached_property
     def rows(self) -> list[RowSpec]:
         """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
-        rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself() else []
+        return self._rows(self._sound())
+
+    def _rows(self, items: Sequence[Item]) -> list[RowSpec]:
+        rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself(items) else []
         if self.proposals and not rows:
             rows += [*self._strategies, *self._control_strategies]
         return rows or [RowSpec(ANSWERS_ALONE)]
 
-    def _segments_itself(self) -> bool:
-        for item in self._sound():
+    def _segments_itself(self, items: Sequence[Item]) -> bool:
+        for item in items:
             if item.segmented and (entry := self.answers[item.request.protocol].get(item)) is not None:
                 return bool(entry.body["mask"] is not None)
         return False

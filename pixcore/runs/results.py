@@ -1,54 +1,70 @@
-"""Writing and showing a run's results: shared by `run` and `report`."""
+"""Writing and showing a run's results, from its records."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from pixcore_report.report import Report
-
 from pixcore.figures.judge_notes import JudgingNotes
-from pixcore.figures.rows import from_dict, to_dict
+from pixcore.figures.rows import Summary, to_dict
 from pixcore.figures.summary import Tally
 from pixcore.figures.table import SummaryTable
-from pixcore.files import read_json, replacing, write_json
-from pixcore.plugins import Registry
-from pixcore.predictions.format import prediction_line
-from pixcore.runs.folder import PREDICTIONS, REPORT, RUN, SUMMARY
+from pixcore.files import write_json
+from pixcore.plugins import Guest
+from pixcore.runs.folder import RUN, SUMMARY
 from pixcore.runs.plan import Run
+from pixcore.runs.writers import Writers
 from pixcore.terminal import Console
 
 
-def write(job: Run, folder: Path, registry: Registry) -> None:
+@dataclass(frozen=True)
+class Written:
+    """What has been written.
+
+    Attributes:
+        summary: The table.
+        paths: Files that a person would open, by the writer's name.
+        failures: A line for each writer that failed.
+    """
+
+    summary: Summary
+    paths: dict[str, Path]
+    failures: list[str]
+
+    def show(self, messages: Console) -> int:
+        """Print the table, and what was written and what was not as messages.
+
+        Returns:
+            The command's exit status.
+        """
+        Console().print(SummaryTable(self.summary, further=False))
+        for name, path in self.paths.items():
+            messages.print(f"{name}: {path}", style="bold", soft_wrap=True)
+        for line in self.failures:
+            messages.print(line, style="yellow", soft_wrap=True, highlight=False, markup=False)
+        return 1 if self.failures else 0
+
+
+def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
     """Write a run's folder from its records.
 
     Args:
         job: The run.
         folder: Where.
-        registry: Its observers are told.
+        guests: The writers; `run.json` and `summary.json` are written without any.
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
     judging = JudgingNotes()
-    with Report(job.rows) as report:
-        with replacing(folder / PREDICTIONS) as file:
-            for result in job.results():
-                tally.add(result)
-                judging.add(result)
-                report.add(result)
-                for outcome in result.by_probing.values():
-                    record = prediction_line(result.sample, outcome, job.rows)
-                    file.write(json.dumps(record, allow_nan=False) + "\n")
-                    registry.notify("sample_finished", run=str(folder), record=record)
+    document = job.document()
+    with Writers(guests, folder, document, job.rows) as writers:
+        for result in job.results():
+            tally.add(result)
+            judging.add(result)
+            writers.add(result)
         notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
         summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
-        document = job.document()
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))
-        report.write(folder / REPORT, summary=summary, run=document)
-    registry.notify("run_finished", run=str(folder), summary=to_dict(summary))
-
-
-def show(folder: Path) -> None:
-    """Print a run's table."""
-    summary = from_dict(read_json(folder / SUMMARY), where=str(folder / SUMMARY))
-    Console().print(SummaryTable(summary, further=False))
+        writers.finish(summary)
+    return Written(summary, writers.written, writers.failures)

@@ -114,12 +114,14 @@ class Stage(ABC):
         label: What the progress bar says.
         on_record: Makes every record anew, in place of those that are there, and hears of both: (label, item, the
             record of before, the new one).
+        on_kept: Hears the key of every record as soon as it is kept.
     """
 
     root: Path
     context: Context
     label: str = ""
     on_record: OnRecord | None = None
+    on_kept: Callable[[Stage, str], None] | None = field(default=None, init=False, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     _cache_left: int = field(default=_CACHE_BYTES, init=False, repr=False)
 
@@ -186,6 +188,9 @@ class Stage(ABC):
             self.store.put(self.key_of(item), item.sample.id, record)
         except TypeError as error:  # what a plugin put in it is its sample's failure
             self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
+        else:
+            if self.on_kept is not None:
+                self.on_kept(self, self.key_of(item))
 
     def pending(self, items: Sequence[Item]) -> list[Item]:
         """Those whose record is missing, in order; of items with one key the first."""

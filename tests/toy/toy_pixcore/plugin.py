@@ -66,3 +66,10 @@ def register_commands(register):
     register("toy-greet", "toy_pixcore.commands:greet", summary="Says hello.")
     register("toy-box open", "toy_pixcore.commands:open_box", summary="Opens.")
     register("toy-box stuck", "toy_pixcore.nowhere:stuck", summary="Cannot be imported.")
+
+
+@hookimpl
+def register_run_writers(register):
+    register("toy-count", "toy_pixcore.writers:Count", summary="counts the samples")
+    register("toy-fails", "toy_pixcore.writers:Fails", summary="fails in the middle")
+    register("toy-broken", "toy_pixcore.nowhere:Broken", summary="cannot be imported")

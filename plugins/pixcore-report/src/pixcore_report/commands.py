@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from pixcore.plugins import registry
-from pixcore.runs import results
+from pixcore.runs import results, writers
 from pixcore.runs.folder import open_run
+from pixcore.terminal import Console
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
+def report(run: Path) -> int:
     """Write the tables, predictions and report of the run in folder RUN again from its records; compute nothing."""
     job = open_run(run, registry())
-    results.write(job, run, registry())
-    results.show(run)
-    click.echo(f"report: {run / 'report.html'}", err=True)
+    named = [*(job.resolved.config.writers or ()), "report"]
+    return results.write(job, run, writers.chosen(registry(), named)).show(Console(stderr=True))

@@ -1,9 +1,9 @@
-"""Adds the commands `report` and `compare` to pixcore."""
+"""Adds the commands `report` and `compare` to pixcore, and a report to every run."""
 
 from __future__ import annotations
 
 from pixcore import hookimpl
-from pixcore.hookspecs import RegisterCommand
+from pixcore.hookspecs import RegisterCommand, RegisterWriter
 
 
 @hookimpl
@@ -15,3 +15,9 @@ def register_commands(register: RegisterCommand) -> None:
         "pixcore_report.compare:compare_command",
         summary="Two runs side by side: differences, and what flipped.",
     )
+
+
+@hookimpl
+def register_run_writers(register: RegisterWriter) -> None:
+    """Every run leaves a report."""
+    register("report", "pixcore_report.writer:ReportWriter", summary="report.html", default=True)

@@ -1,0 +1,156 @@
+"""Telling plugins how a run goes on: each sample once, over all commands that ever work on the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pixcore.errors import StoreError
+from pixcore.plugins import Registry
+from pixcore.predictions.format import prediction_line
+from pixcore.records import Sample
+from pixcore.runs.plan import Run
+from pixcore.stages.base import Item, Monitor, Stage
+from pixcore.stages.store import content_key
+
+TOLD = ".told"
+"""In the run's folder: what observers have heard, a line each, so that a run that goes on does not repeat it."""
+
+_EVERY = 1.0  # seconds between two tellings of a stage's progress
+_FINISHED = "finished"
+
+
+class Observers:
+    """The plugins that want to hear of a run.
+
+    A sample is known by the keys of all its records: another config in the same folder is told anew. What is about to
+    be told is noted first, so that a process killed just then tells nothing twice.
+    """
+
+    def __init__(self, job: Run, registry: Registry) -> None:
+        self._job, self._registry = job, registry
+        self._folder = job.resolved.config.output
+        self._told: set[str] = set()
+        self._waiting: dict[tuple[Stage, str], list[str]] = {}
+        self._left: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
+        self._samples: dict[str, Sample] = {}
+        self._started = False
+
+    def start(self) -> None:
+        """Tell that the run starts, unless there is nothing left to do or tell; then of samples that are there."""
+        if not self._registry.has_observers:
+            return
+        self._read()
+        finished = {stage: stage.store.finished() for stage in self._job.stages()}
+        for sample, records in self._job.records():
+            digest = content_key([[stage.store.key, key] for stage, key in records])
+            if digest in self._told:
+                continue
+            missing = {(stage, key) for stage, key in records if key not in finished[stage]}
+            self._samples[sample.id], self._digests[sample.id] = sample, digest
+            self._left[sample.id] = len(missing)
+            for record in missing:
+                self._waiting.setdefault(record, []).append(sample.id)
+        if not self._samples and _FINISHED in self._told:
+            return
+        self._started = True
+        self._notify("run_started", config=self._job.resolved.document())
+        for name in [name for name, left in self._left.items() if not left]:
+            self._tell(name)
+        for stage in finished:
+            stage.on_kept = self._kept
+
+    def monitor(self, display: Monitor) -> Monitor:
+        """A display that also tells observers of a stage's progress."""
+        return _TellingMonitor(display, self) if self._started else display
+
+    def advanced(self, stage: str, done: int, total: int, seconds: float) -> None:
+        """Tell of a stage's progress."""
+        self._notify("stage_advanced", stage=stage, done=done, total=total, seconds=seconds)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Tell that the run is finished, if its start was told."""
+        if self._started:
+            self._note(_FINISHED)
+            self._notify("run_finished", summary=summary)
+
+    def _kept(self, stage: Stage, key: str) -> None:
+        for name in self._waiting.pop((stage, key), ()):
+            self._left[name] -= 1
+            if not self._left[name]:
+                self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        self._note(self._digests.pop(name))
+        result, rows = self._job.result(self._samples.pop(name))
+        probings = {}
+        for probing, outcome in result.by_probing.items():
+            scores = outcome.scores
+            probings[probing.value] = prediction_line(result.sample, outcome, rows) | {
+                "correct": outcome.verdict.correct if outcome.verdict is not None else None,
+                "iou": {row: score.iou for row, score in scores.items() if score.iou is not None},
+            }
+        sample = result.sample
+        record = {"sample_id": sample.id, "pair": sample.pair, "categories": dict(sample.categories)}
+        self._notify("sample_finished", record=record | {"probings": probings})
+
+    def _notify(self, hook: str, **arguments: Any) -> None:
+        self._registry.notify(hook, run=str(self._folder), **arguments)
+
+    def _read(self) -> None:
+        try:
+            self._told = set((self._folder / TOLD).read_text(encoding="ascii").splitlines())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"can't read {self._folder / TOLD}: {error}", hint="remove it: observers hear of the run again"
+            ) from error
+
+    def _note(self, line: str) -> None:
+        self._told.add(line)
+        try:
+            with (self._folder / TOLD).open("a", encoding="ascii") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            path = Path(self._folder, TOLD)
+            raise StoreError(f"can't write {path}: {error.strerror}", hint="free some space and run again") from error
+
+
+class _TellingMonitor:
+    """Passes everything on, and tells observers of a stage's progress now and then."""
+
+    def __init__(self, display: Monitor, observers: Observers) -> None:
+        self._display, self._observers = display, observers
+        self._stage, self._total, self._done, self._before = "", 0, 0, 0
+        self._started = self._said = 0.0
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Pass on."""
+        self._stage, self._total, self._done, self._before = stage, total, done, done
+        self._started = self._said = time.monotonic()
+        self._display.begin(stage, total, done)
+
+    def advance(self, count: int = 1) -> None:
+        """Pass on; tell at most once a second."""
+        self._done += count
+        self._display.advance(count)
+        if time.monotonic() - self._said >= _EVERY:
+            self._tell()
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Pass on."""
+        self._display.failed(stage, item, error)
+
+    def end(self) -> None:
+        """Tell how far the stage came, if it did anything."""
+        self._display.end()
+        if self._done > self._before:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._said = time.monotonic()
+        self._observers.advanced(self._stage, self._done, self._total, self._said - self._started)

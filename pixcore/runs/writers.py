@@ -1,0 +1,150 @@
+"""What a finished run leaves in its folder: run writers, and how they are driven."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pixcore.errors import PluginError, describe
+from pixcore.figures.rows import RowSpec, Summary
+from pixcore.files import replacing
+from pixcore.plugins import Guest, GuestKind, Registry
+from pixcore.predictions.format import prediction_line
+from pixcore.records import SampleResult
+from pixcore.runs.folder import PREDICTIONS
+
+
+class RunWriter(ABC):
+    """Writes one thing that a finished run leaves in its folder.
+
+    A new one is made for every writing. It is begun, sees each sample once in the benchmark's order, is finished, and
+    is closed in any case. Whatever it raises ends its own part alone: it is told in one line, and others go on.
+    """
+
+    @abstractmethod
+    def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
+        """Start.
+
+        Args:
+            folder: The run's folder. A file takes its place there when it is whole (`pixcore.files.replacing`).
+            run: What `run.json` holds.
+            rows: The rows of the table: which selection each shows.
+        """
+
+    @abstractmethod
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample; a run may have more than fit in memory."""
+
+    @abstractmethod
+    def finish(self, summary: Summary) -> Path | None:
+        """Write.
+
+        Returns:
+            The file that a person would open, to be named at the end; None for files that only programs read.
+        """
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to let go)
+        """Let go of everything, also after a failure or where the writing was given up."""
+
+
+class _GivenUp(Exception):
+    pass
+
+
+class PredictionsWriter(RunWriter):
+    """`predictions.jsonl`, which scores to the run's own figures."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+
+    def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
+        """Open the file beside the one of before."""
+        self._rows = rows
+        self._file = self._open.enter_context(replacing(folder / PREDICTIONS))
+
+    def add(self, result: SampleResult) -> None:
+        """A line for each probing."""
+        for outcome in result.by_probing.values():
+            line = prediction_line(result.sample, outcome, self._rows)
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+
+    def finish(self, summary: Summary) -> None:
+        """The file is whole and takes its place."""
+        self._open.close()
+
+    def close(self) -> None:
+        """A file that is not whole is thrown away."""
+        with suppress(_GivenUp), self._open:
+            raise _GivenUp
+
+
+def chosen(registry: Registry, names: Iterable[str]) -> list[Guest]:
+    """Look up writers by name.
+
+    Raises:
+        PluginError: One is not installed, or two plugins offer it.
+    """
+    return [registry.guest(GuestKind.WRITER, name) for name in dict.fromkeys(names)]
+
+
+class Writers:
+    """Several writers at work on one run, none of which another's failure reaches.
+
+    Attributes:
+        failures: A line for each that failed.
+        written: Where what they wrote can be opened, by name.
+    """
+
+    def __init__(self, guests: Iterable[Guest], folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
+        self.failures: list[str] = []
+        self.written: dict[str, Path] = {}
+        self._at_work: dict[str, RunWriter] = {}
+        for guest in guests:
+            self._guarded(guest.name, partial(self._begin, guest, folder, run, rows))
+
+    def _begin(self, guest: Guest, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
+        kind = guest.loaded
+        if not (isinstance(kind, type) and issubclass(kind, RunWriter)):
+            raise PluginError(f"{guest.target} is no RunWriter", hint="derive it from pixcore.runs.writers.RunWriter")
+        writer = self._at_work[guest.name] = kind()
+        writer.begin(folder, run, rows)
+
+    def __enter__(self) -> Writers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._at_work):
+            self._let_go(name)
+
+    def add(self, result: SampleResult) -> None:
+        """Show each writer one sample."""
+        for name, writer in list(self._at_work.items()):
+            self._guarded(name, partial(writer.add, result))
+
+    def finish(self, summary: Summary) -> None:
+        """Let each writer write."""
+        for name, writer in list(self._at_work.items()):
+            self._guarded(name, partial(self._finish, name, writer, summary))
+
+    def _finish(self, name: str, writer: RunWriter, summary: Summary) -> None:
+        path = writer.finish(summary)
+        if path is not None:
+            self.written[name] = path
+
+    def _guarded(self, name: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:  # whatever a writer does wrong, the others' files are written
+            self.failures.append(f"run writer {name!r} failed: {describe(error)}")
+            self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        writer = self._at_work.pop(name, None)
+        if writer is not None:
+            with suppress(Exception):  # it has failed or is done; nothing more is expected of it
+                writer.close()

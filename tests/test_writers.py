@@ -1,0 +1,81 @@
+"""What a finished run leaves behind, and what happens where a writer fails or is left out."""
+
+from __future__ import annotations
+
+import json
+
+
+def files(workplace) -> set[str]:
+    return {path.name for path in (workplace.folder / "out").iterdir()}
+
+
+def test_what_is_written_where_a_config_does_not_say(workplace):
+    done = workplace("run", str(workplace.config()))
+    assert files(workplace) == {"run.json", "summary.json", "predictions.jsonl", "report.html"}
+    assert "report: out/report.html" in done.stderr
+
+
+def test_a_core_alone_prints_the_table_and_says_what_would_write_a_report(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] = "toy"
+    done = workplace("run", str(workplace.config()))
+    assert "toy-best" in done.stdout
+    assert files(workplace) == {"run.json", "summary.json", "predictions.jsonl"}
+    (line,) = [line for line in done.stderr.splitlines() if "report" in line]
+    assert "pip install pixcore-report" in line
+
+
+def test_a_config_names_the_writers(workplace):
+    done = workplace("run", str(workplace.config(writers=["toy-count"])))
+    assert files(workplace) == {"run.json", "summary.json", "count.json"}
+    assert "toy-count: out/count.json" in done.stderr
+    count = json.loads((workplace.folder / "out/count.json").read_text())
+    assert count["samples"] == [f"s{index}" for index in range(6)]
+    assert count["rows"] == [row["key"] for row in workplace.summary()["rows"]]
+    assert (count["seed"], count["benchmark"]) == (0, "toy-boxes")
+
+
+def test_a_config_may_want_none(workplace):
+    for nobody in (None, []):
+        done = workplace("run", str(workplace.config(writers=nobody)))
+        assert files(workplace) == {"run.json", "summary.json"}
+        assert "report" not in done.stderr
+    workplace("report", "out")  # who asks for a report gets one
+    assert files(workplace) == {"run.json", "summary.json", "report.html"}
+
+
+def test_a_writer_that_fails_costs_no_other_its_file(workplace):
+    whole = workplace("run", str(workplace.config()))
+    lines = (workplace.folder / "out/predictions.jsonl").read_bytes()
+    named = ["toy-fails", "toy-broken", "predictions", "toy-count"]
+    done = workplace("run", str(workplace.config(writers=named, output="other")), status=1)
+    assert done.stdout == whole.stdout
+    assert (workplace.folder / "other/predictions.jsonl").read_bytes() == lines
+    assert (workplace.folder / "other/count.json").exists()
+    assert (workplace.folder / "other/closed").exists()
+    told = [line for line in done.stderr.splitlines() if line.startswith("run writer")]
+    assert told[0].startswith("run writer 'toy-broken' failed: run writer 'toy-broken' can't be imported")
+    assert told[1:] == ["run writer 'toy-fails' failed: RuntimeError: toy writer"]
+    assert not list((workplace.folder / "other").glob(".*"))
+
+
+def test_a_half_written_file_never_takes_the_place_of_a_whole_one(workplace):
+    workplace("run", str(workplace.config()))
+    target = workplace.folder / "out/predictions.jsonl"
+    target.unlink()
+    target.mkdir()  # the file can't take its place
+    done = workplace("run", str(workplace.config()), status=1)
+    assert "run writer 'predictions' failed: can't write out/predictions.jsonl" in done.stderr
+    assert (workplace.folder / "out/report.html").exists()
+    assert not list((workplace.folder / "out").glob(".*"))
+
+
+def test_a_writer_that_is_not_installed_is_told_before_anything_is_computed(workplace):
+    done = workplace("run", str(workplace.config(writers=["toy-cuont"])), status=2)
+    assert "run writer 'toy-cuont' (did you mean 'toy-count'?" in done.stderr
+    assert not (workplace.folder / "store").exists()
+
+
+def test_the_schema_knows_the_writers(workplace):
+    listed, nobody = json.loads(workplace("schema").stdout)["properties"]["writers"]["anyOf"]
+    assert {"predictions", "report", "toy-count"} <= set(listed["items"]["enum"])
+    assert nobody == {"type": "null"}
