@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 
 def files(workplace) -> set[str]:
@@ -17,6 +18,11 @@ def test_what_is_written_where_a_config_does_not_say(workplace):
 
 def test_a_core_alone_prints_the_table_and_says_what_would_write_a_report(workplace):
     workplace.environment["PIXCORE_PLUGINS"] = "toy"
+    absent = ("jinja2", "matplotlib", "pixcore_report", "pixcore_emergence", "pixcore_datasets", "pixcore_testing")
+    site = workplace.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"import sys\nfor name in {absent}: sys.modules[name] = None\n")
+    workplace.environment["PYTHONPATH"] += os.pathsep + str(site)
     done = workplace("run", str(workplace.config()))
     assert "toy-best" in done.stdout
     assert files(workplace) == {"run.json", "summary.json", "predictions.jsonl"}

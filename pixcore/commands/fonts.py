@@ -1,4 +1,4 @@
-"""Fonts for pictures: DejaVu, which matplotlib brings along, and the system's where it lacks a character."""
+"""Fonts for pictures: DejaVu and the system's, which matplotlib finds; Pillow's own where it is not installed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,33 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
-from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
+
+try:
+    import matplotlib
+    from matplotlib.ft2font import FT2Font
+except ImportError:
+    _FINDS_FONTS = False
+else:
+    _FINDS_FONTS = True
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _MISSING_GLYPH = 0
 
 
-def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font_for(text: str, size: int, *, bold: bool = False) -> Font:
     """A font that has every character of a text, or else the one that has the most; DejaVu Sans where it can.
+
+    Without matplotlib it is Pillow's own font, which has Latin letters alone.
 
     Args:
         text: What will be drawn.
         size: Height in pixels.
         bold: Heavier, where the font has it.
     """
+    if not _FINDS_FONTS:
+        return ImageFont.load_default(size)
     path = _dejavu(bold)
     needed = {character for character in text if character.isprintable() and not character.isspace()}
     if _count(_face(path), needed) < len(needed):
@@ -28,7 +40,7 @@ def font_for(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeF
     return ImageFont.truetype(str(path), size)
 
 
-def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+def shortened(text: str, font: Font, width: float) -> str:
     """One line of text that is no wider than `width` pixels, cut at its end where it has to be."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if font.getlength(line) <= width:

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore import config as configs
+from pixcore.commands.ground_picture import ground_picture
 from pixcore.errors import ConfigError, DataError, StoreError
 from pixcore.masks import RLE, area
-from pixcore.pictures import ground_picture
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
 from pixcore.runs.plan import Run, sees_truth

@@ -13,7 +13,6 @@ import click
 from pixcore_datasets.tables import read_table
 from pixcore_report.page import write_page
 
-from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError
 from pixcore.figures.accumulate import accumulate
 from pixcore.figures.evaluation import BINS
@@ -21,7 +20,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
 from pixcore.files import read_json, replacing, write_json
 from pixcore.masks import RLE
-from pixcore.pictures import overlay
+from pixcore.pictures import fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
 from pixcore.records import PointPrompt, Protocol, Sample, SampleResult

@@ -13,12 +13,11 @@ import click
 from rich import box
 from rich.table import Table
 
-from pixcore.commands.scaling import fitted
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
 from pixcore.files import write_json
-from pixcore.pictures import overlay
+from pixcore.pictures import fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, notes, open_source
 from pixcore.records import Protocol, ProtocolResult, Sample, SampleResult

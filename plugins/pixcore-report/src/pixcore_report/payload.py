@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from pixcore import masks
-from pixcore.commands.scaling import fitted, mask_at
 from pixcore.errors import PixcoreError
 from pixcore.figures.scores import candidate_ious
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import RLE
+from pixcore.pictures import fitted, mask_at
 from pixcore.records import (
     Candidate,
     Image,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from pixcore import masks
 from pixcore.commands.fonts import font_for, shortened
-from pixcore.pictures import MASK, ground_picture, overlay
+from pixcore.commands.ground_picture import ground_picture
+from pixcore.pictures import MASK, overlay
 from pixcore.records import Candidate, Image, PointPrompt, Selection, TokenGroup
 
 
@@ -73,6 +77,16 @@ def test_long_and_odd_text_fits_its_line() -> None:
         line = shortened(text, font, 200)
         assert font.getlength(line) <= 200
         assert line.isprintable()
+
+
+def test_without_matplotlib_pillows_own_font_serves() -> None:
+    program = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from pixcore.commands.fonts import font_for, shortened\n"
+        "font = font_for('the roof', 20)\n"
+        "assert font.getmask('r').getbbox() and font.getlength(shortened('word ' * 50, font, 200)) <= 200\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_candidates_without_phrase_point_or_scores_are_drawn() -> None:
