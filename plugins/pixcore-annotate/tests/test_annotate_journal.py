@@ -145,6 +145,23 @@ def test_two_annotators_merge_with_their_conflicts_shown(folder: Path, tmp_path:
     assert samples["item-0"].image.pixels().shape == (120, 200, 3)
 
 
+def test_done_with_nothing_is_no_decision_and_no_absent_object(folder: Path, tmp_path: Path) -> None:
+    """An older page could leave such decisions."""
+    journal(folder, "ann").decide("item-0", State((), (), "x", "done"))
+    journal(folder, "ann").decide("item-1", State(("17",), (), "y", "done"))
+    merged = merge(folder)
+    assert (set(merged.states), set(merged.undecided)) == ({"item-1"}, {"item-0", "item-2"})
+
+
+def test_looking_at_a_journal_changes_nothing(folder: Path) -> None:
+    first = journal(folder)
+    first.decide("item-0", State(("23",), (), "kept", "done"))
+    half = first.path.read_bytes() + b'{"item": "item-'  # somebody is writing this very moment
+    first.path.write_bytes(half)
+    merge(folder)
+    assert first.path.read_bytes() == half
+
+
 def test_opposite_words_about_absence_are_a_conflict(folder: Path) -> None:
     journal(folder, "ann").decide("item-0", State((), (), "x", "absent"))
     journal(folder, "ben").decide("item-0", State(("17",), (), "x", "done"))

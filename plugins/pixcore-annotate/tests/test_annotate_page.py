@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pixcore_annotate.project import Journal, read_tasks
 from pixcore_annotate.server import Server
 
 from pixcore import masks
+from pixcore.errors import DataError
 
 
 @pytest.fixture
@@ -122,8 +125,31 @@ def test_the_page_goes_on_where_it_stopped(page: Any, served: tuple[Server, Path
     assert page.locator("#instances li.kept").count() == 2
 
 
-def answer(address: str, *, host: str | None = None, body: bytes | None = None) -> tuple[int, bytes]:
-    request = urllib.request.Request(address, data=body, headers={"Host": host} if host else {})
+def test_a_second_enter_decides_nothing_about_an_item_that_nobody_has_seen(
+    page: Any, served: tuple[Server, Path]
+) -> None:
+    def late(route: Any) -> None:
+        time.sleep(1)
+        route.continue_()
+
+    page.route("**/items/1/image", late)
+    page.keyboard.press("2")
+    page.wait_for_selector("#instances li.kept >> text=door")
+    for _ in range(4):
+        page.keyboard.press("Enter")
+    page.keyboard.press("0")
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    page.wait_for_timeout(500)
+    kept = journal(served[1])
+    assert [kept[f"item-{number}"].status for number in range(3)] == ["done", "open", "open"]
+    assert kept["item-1"].expression == page.input_value("#expression") == "the door of house 1"
+
+
+def answer(
+    address: str, *, host: str | None = None, body: bytes | None = None, origin: str | None = None
+) -> tuple[int, bytes]:
+    headers = {name: value for name, value in (("Host", host), ("Origin", origin)) if value}
+    request = urllib.request.Request(address, data=body, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, response.read()
@@ -144,7 +170,82 @@ def test_what_the_server_refuses(served: tuple[Server, Path]) -> None:
     assert answer(server.address + "items/0/masks/7")[0] == 404
     assert answer(server.address + "project.py")[0] == 404
     assert answer(server.address + "items/0", body=b"{")[0] == 400
-    bad = {"keep": ["99"], "polygons": [], "expression": "", "status": "done"}
+    bad = {"item": "item-0", "keep": ["99"], "polygons": [], "expression": "", "status": "done"}
     status, said = answer(server.address + "items/0", body=json.dumps(bad).encode())
     assert (status, json.loads(said)["error"]) == (400, "item item-0 has no instance '99'")
     assert not (folder / "decisions-ann.jsonl").exists()
+
+
+def decision(item: str, **change: Any) -> bytes:
+    return json.dumps(
+        {"item": item, "keep": ["23"], "polygons": [], "expression": "x", "status": "done", **change}
+    ).encode()
+
+
+def test_a_decision_is_about_the_item_that_it_names(served: tuple[Server, Path]) -> None:
+    server, folder = served
+    assert answer(server.address + "items/1", body=decision("item-0"))[0] == 409
+    assert answer(server.address + "items/1", body=b"{}")[0] == 409
+    for nothing in ({"keep": []}, {"keep": [], "polygons": [[5, 5, 5, 5, 5, 5]]}):
+        status, said = answer(server.address + "items/1", body=decision("item-1", **nothing))
+        assert (status, "nothing kept or drawn" in json.loads(said)["error"]) == (400, True)
+    for odd in (b"[" * 100_000, b"[1]", decision("item-1", polygons=[[10**400, 1, 2, 3, 4, 5]])):
+        assert answer(server.address + "items/1", body=odd)[0] in (400, 409)
+    assert not (folder / "decisions-ann.jsonl").exists()
+    assert answer(server.address + "items/1", body=decision("item-1"))[0] == 200
+    assert journal(folder)["item-1"].keep == ("23",)
+
+
+def test_another_page_can_send_nothing(served: tuple[Server, Path]) -> None:
+    server = served[0]
+    own = server.address.rsplit("/", 2)[0]
+    for origin in ("https://evil.example", "null", own.replace("127.0.0.1", "localhost")):
+        assert answer(server.address + "items/0", body=decision("item-0"), origin=origin)[0] == 403
+    assert answer(server.address + "items/0", body=decision("item-0"), origin=own)[0] == 200
+
+
+def test_no_body_is_read_beyond_its_limit_and_a_broken_one_is_told_in_a_line(
+    served: tuple[Server, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = served[0]
+    _, _, place, token, _ = server.address.split("/")
+    host, port = place.split(":")
+    start = f"POST /{token}/items/0 HTTP/1.1\r\nHost: {place}\r\nContent-Length: {1 << 40}\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(start)
+        with suppress(OSError):  # it may hang up before we are done
+            for _ in range(6):
+                connection.sendall(b"x" * (1 << 20))
+        assert b" 413 " in connection.recv(100)
+    caplog.clear()
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(start + b"half")
+        time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not caplog.records:
+        time.sleep(0.05)
+    (record,) = caplog.records
+    assert record.getMessage() == "a request was broken off: POST /items/0"
+
+
+def test_two_servers_on_one_journal_are_refused(served: tuple[Server, Path]) -> None:
+    folder = served[1]
+    tasks = read_tasks(folder)
+    with pytest.raises(DataError, match="worked on by another"):
+        Server(folder, tasks, Journal(folder, "ann", tasks))
+    other = Journal(folder, "ben", tasks)
+    Server(folder, tasks, other)
+    other.release()
+
+
+def test_no_file_outside_the_folders_is_served(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "0.png").rename(elsewhere / "0.png")
+    (folder / "0.png").symlink_to(elsewhere / "0.png")
+    tasks = read_tasks(folder)
+    with pytest.raises(DataError, match="outside the folder of work"):
+        Server(folder, tasks, Journal(folder, "ann", tasks))
+    held = Journal(folder, "ann", tasks)
+    Server(folder, tasks, held, images=elsewhere)
+    held.release()

@@ -23,7 +23,7 @@ from pixcore_annotate.server import Server
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="A fixed port; a free one by default.")
 @click.option("--browser/--no-browser", default=True, help="Open the page.")
 @click.option("--objects", type=click.Path(path_type=Path), help="Begin: a table of objects (parse-objects).")
-@click.option("--images", type=click.Path(path_type=Path), help="Begin: the folder of images.")
+@click.option("--images", type=click.Path(path_type=Path), help="The folder of images, where it lies outside FOLDER.")
 @click.option(
     "--instances", type=click.Path(path_type=Path), multiple=True, help="Begin: COCO's file, ADE20K's folder."
 )
@@ -56,7 +56,7 @@ def annotate(
     if not tasks:
         raise DataError(f"{folder} has no items", hint="its tasks.json is empty")
     name = annotator or re.sub(r"[^A-Za-z0-9_.-]", "-", getpass.getuser()) or "me"
-    server = Server(folder, tasks, Journal(folder, name, tasks), port=port)
+    server = Server(folder, tasks, Journal(folder, name, tasks), port=port, images=images)
     console.print(
         f"{name}, annotate at {server.address} (Ctrl-C ends; every decision is saved at once)", soft_wrap=True
     )

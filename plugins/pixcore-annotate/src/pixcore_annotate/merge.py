@@ -71,9 +71,7 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
     conflicts: list[Conflict] = []
     undecided: list[str] = []
     for name, item in items.items():
-        decided = {
-            who: journal[name] for who, journal in journals.items() if journal[name].status in ("done", "absent")
-        }
+        decided = {who: journal[name] for who, journal in journals.items() if _decides(journal[name], item)}
         if not decided:
             undecided.append(name)
             continue
@@ -136,6 +134,11 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
     partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     os.replace(partial, path)
     return path
+
+
+def _decides(state: State, item: Item) -> bool:
+    """Whether somebody said what there is; "done" with no mask says nothing, least of all that the object is absent."""
+    return state.status == "absent" or (state.status == "done" and area(state.mask(item)) > 0)
 
 
 def _conflict(item: Item, decided: Mapping[str, State]) -> Conflict | None:

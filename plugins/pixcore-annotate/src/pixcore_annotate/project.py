@@ -15,12 +15,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import IO, Any, Literal
 
 from pixcore_datasets.coco import Size, read_json, union_of
 
 from pixcore.errors import DataError
-from pixcore.masks import RLE, empty, parse, union
+from pixcore.masks import RLE, area, empty, parse, union
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 TASKS = "tasks.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
@@ -151,7 +158,30 @@ class Journal:
         self._states: dict[str, State] = {}
         self._past: list[tuple[str, State]] = []
         self._lock = threading.Lock()
+        self._whole: int | None = None
+        self._held: IO[bytes] | None = None
         self._recover()
+
+    def hold(self) -> None:
+        """Keep every other server off this journal until the process ends.
+
+        Raises:
+            DataError: One is at work on it.
+        """
+        if fcntl is None:
+            return
+        self._held = self.path.with_suffix(".lock").open("wb")
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(
+                f"{self.path} is being worked on by another pixcore annotate", hint="end that one, or take another name"
+            ) from error
+
+    def release(self) -> None:
+        """Let others work on this journal."""
+        if self._held is not None:
+            self._held.close()
 
     def __getitem__(self, item: str) -> State:
         """The state of an item; an untouched one has its parsed expression and keeps nothing."""
@@ -193,6 +223,11 @@ class Journal:
         line = (json.dumps(entry, ensure_ascii=False) + "\n").encode()
         try:
             with self.path.open("ab") as file:
+                if (
+                    self._whole is not None
+                ):  # what a kill cut short goes with the first new line; reading changes nothing
+                    file.truncate(self._whole)
+                    self._whole = None
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
@@ -205,8 +240,7 @@ class Journal:
         content = self.path.read_bytes()
         whole, _, torn = content.rpartition(b"\n")
         if torn:
-            with self.path.open("r+b") as file:
-                file.truncate(len(content) - len(torn))
+            self._whole = len(content) - len(torn)
         for number, entry in _entries(whole, self.path):
             if entry.get("undo"):
                 if self._past:
@@ -236,7 +270,11 @@ def state_from_json(data: Any, item: Item) -> State:
         for ring in state.polygons
     )
     state = replace(state, polygons=clipped, expression=state.expression.strip())
-    state.mask(item)  # a polygon with two points is refused here
+    drawn = state.mask(item)  # a polygon with two points is refused here
+    if state.status == "done" and not area(drawn):
+        raise DataError(
+            f"item {item.id} is done with nothing kept or drawn", hint="keep or draw a mask, or say that it is absent"
+        )
     return state
 
 
@@ -264,7 +302,7 @@ def _state(data: Any, where: str) -> State:
             expression=str(data["expression"]),
             status=data["status"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} has a damaged state: {error}", hint="reload the page") from error
     if state.status not in ("open", "done", "absent", "skipped"):
         raise DataError(f"{where} has the status {state.status!r}", hint="open, done, absent or skipped")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ import numpy as np
 import uvicorn
 from PIL import Image as PILImage
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pixcore.errors import DataError
 from pixcore.masks import area, decode
@@ -40,7 +43,9 @@ _STATIC = Path(__file__).parent / "page"
 _KINDS = {"page.js": "text/javascript", "page.css": "text/css"}
 
 
-def application(folder: Path, items: Mapping[str, Item], journal: Journal, token: str) -> Starlette:
+def application(
+    folder: Path, items: Mapping[str, Item], journal: Journal, token: str, roots: Sequence[Path]
+) -> Starlette:
     """The page and what it talks to, everything below `/TOKEN/`.
 
     Args:
@@ -48,6 +53,7 @@ def application(folder: Path, items: Mapping[str, Item], journal: Journal, token
         items: What is to be decided.
         journal: Whose decisions.
         token: The address's secret; without it nothing is served.
+        roots: The folders that images may lie in.
     """
     order = list(items)
 
@@ -71,16 +77,13 @@ def application(folder: Path, items: Mapping[str, Item], journal: Journal, token
 
     async def decide(request: Request) -> Response:
         item = item_of(request)
-        body = await request.body()
-        if len(body) > _LONGEST_BODY:
-            raise HTTPException(413, "too much")
         try:
-            state = state_from_json(json.loads(body), item)
-            journal.decide(item.id, state)
-        except ValueError as error:
+            decision = json.loads(await _body(request))
+        except (ValueError, RecursionError) as error:
             raise HTTPException(400, f"no JSON: {error}") from error
-        except DataError as error:
-            raise HTTPException(400, error.message) from error
+        if not isinstance(decision, dict) or decision.get("item") != item.id:
+            raise HTTPException(409, f"this decision is not about item {item.id}: reload the page")
+        journal.decide(item.id, state_from_json(decision, item))
         return _json({"state": _state(journal, item), "undoable": journal.undoable})
 
     def undo(_: Request) -> Response:
@@ -89,6 +92,7 @@ def application(folder: Path, items: Mapping[str, Item], journal: Journal, token
 
     def image(request: Request) -> Response:
         path = folder / item_of(request).image
+        _check_inside(path, roots)  # a link may have been put there since
         if not path.is_file():
             raise HTTPException(404, f"the image {path} is not there")
         return FileResponse(path, headers=_HEADERS)
@@ -119,8 +123,14 @@ def application(folder: Path, items: Mapping[str, Item], journal: Journal, token
         return Response((_STATIC / name).read_text(encoding="utf-8"), media_type=_KINDS[name], headers=_HEADERS)
 
     def refuse(_: Request, error: Exception) -> Response:
-        status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "failed")
-        return JSONResponse({"error": detail}, status, headers=_HEADERS)
+        if isinstance(error, HTTPException):
+            return JSONResponse({"error": error.detail}, error.status_code, headers=_HEADERS)
+        return JSONResponse({"error": getattr(error, "message", "failed")}, 400, headers=_HEADERS)
+
+    def broken_off(request: Request, _: Exception) -> Response:
+        inside = request.url.path.removeprefix(f"/{token}")  # the token is nobody's business
+        logging.getLogger("uvicorn.error").warning("a request was broken off: %s %s", request.method, inside)
+        return Response(status_code=400)
 
     inside = [
         Route("/", page),
@@ -135,9 +145,24 @@ def application(folder: Path, items: Mapping[str, Item], journal: Journal, token
     return Starlette(
         routes=[Mount(f"/{token}", routes=inside)],
         # a page elsewhere that has its name resolved to this machine is turned away
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
-        exception_handlers={HTTPException: refuse},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]), Middleware(_OwnOrigin)],
+        exception_handlers={HTTPException: refuse, DataError: refuse, ClientDisconnect: broken_off},
     )
+
+
+class _OwnOrigin:
+    """Turns away what a page of another origin sends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        origin = headers.get("origin")
+        if origin is not None and origin != f"http://{headers.get('host')}":
+            await JSONResponse({"error": "sent by another page"}, 403, headers=_HEADERS)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 class Server:
@@ -146,11 +171,28 @@ class Server:
     Args:
         folder: Where image paths begin.
         items: What is to be decided.
-        journal: Whose decisions.
+        journal: Whose decisions; held until the server ends.
         port: 0 takes a free one.
+        images: The folder of images, where they lie outside `folder`. No file outside the two is served.
+
+    Raises:
+        DataError: An image lies elsewhere, another server holds the journal, or the port is taken.
     """
 
-    def __init__(self, folder: Path, items: Mapping[str, Item], journal: Journal, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        items: Mapping[str, Item],
+        journal: Journal,
+        *,
+        port: int = 0,
+        images: Path | None = None,
+    ) -> None:
+        roots = [path.resolve() for path in (folder, images) if path is not None]
+        for item in items.values():
+            _check_inside(folder / item.image, roots)
+        journal.hold()
+        self._journal = journal
         token = secrets.token_urlsafe(24)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,17 +202,39 @@ class Server:
             raise DataError(f"can't listen on port {port}: {error.strerror}", hint="choose another --port") from error
         self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{token}/"
         config = uvicorn.Config(
-            application(folder, items, journal, token), log_level="warning", access_log=False, server_header=False
+            application(folder, items, journal, token, roots),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
         )
         self._server = uvicorn.Server(config)
 
     def run(self) -> None:
         """Serve until Ctrl-C."""
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._journal.release()
 
     def stop(self) -> None:
         """Ask it to end."""
         self._server.should_exit = True
+
+
+async def _body(request: Request) -> bytes:
+    """A request's body, of which no more is read than is allowed."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            raise HTTPException(413, "too much")
+    return body
+
+
+def _check_inside(path: Path, roots: Sequence[Path]) -> None:
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise DataError(f"the image {path} lies outside the folder of work", hint="name its folder: --images FOLDER")
 
 
 def _state(journal: Journal, item: Item) -> dict[str, Any]:

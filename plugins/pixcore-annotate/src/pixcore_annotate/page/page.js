@@ -4,7 +4,7 @@ const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
 let items = [], place = 0, item = null, picture = null, tints = [], hits = [];
-let state = null, drawing = null, pointed = null, busy = Promise.resolve(), shown = 0;
+let state = null, drawing = null, pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0;
 
 async function call(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
@@ -20,6 +20,12 @@ function queue(work) {
     at("problem").textContent = "not saved: " + error.message;
   });
   return busy;
+}
+
+// from here until the other item is shown, keys and buttons mean nothing: they would be about an item nobody has seen
+function leave(work) {
+  leaving += 1;
+  return queue(work).finally(() => { leaving -= 1; });
 }
 
 function load(source) {
@@ -59,6 +65,7 @@ async function go(where) {
   const zoom = Math.max(1, Math.min(640 / item.size[0], 520 / item.size[1]));
   canvas.style.width = item.size[0] * zoom + "px";
   at("undo").disabled = !found.undoable;
+  at("expression").value = state.expression;  // even where somebody is typing: what they type is about another item
   canvas.dataset.item = item.id;
   render();
 }
@@ -136,10 +143,13 @@ function paint() {
 }
 
 function decide(change, then) {
+  if (leaving) return busy;
+  const about = item, where = place;
   // each decision starts from what the one before it left, not from what was on the page when it was clicked
-  return queue(async () => {
-    const next = Object.assign({}, state, typeof change === "function" ? change(state) : change);
-    const answer = await call("items/" + place, next);
+  return (then ? leave : queue)(async () => {
+    if (item !== about) return;
+    const next = Object.assign({ item: about.id }, state, typeof change === "function" ? change(state) : change);
+    const answer = await call("items/" + where, next);
     state = answer.state;
     items[place].status = state.status;
     at("undo").disabled = !answer.undoable;
@@ -201,35 +211,37 @@ function finish(status) {
   decide(change, () => go(Math.min(place + 1, items.length - 1)));
 }
 function undo() {
-  queue(async () => {
+  leave(async () => {
     const answer = await call("undo", {});
     if (answer.place === null) return;
     items = (await call("items")).items;
     await go(answer.place);
   });
 }
+function move(where) { if (!leaving) leave(() => go(where)); }
 function nextOpen() {
   const order = [...items.keys()].map((index) => (place + 1 + index) % items.length);
   const open = order.find((index) => items[index].status === "open");
-  if (open !== undefined) queue(() => go(open));
+  if (open !== undefined) move(open);
 }
 
 at("all").onclick = all; at("none").onclick = none; at("draw").onclick = draw; at("undo").onclick = undo;
 at("done").onclick = () => finish("done"); at("absent").onclick = () => finish("absent"); at("skip").onclick = () => finish("skipped");
-at("back").onclick = () => queue(() => go(place - 1)); at("next").onclick = () => queue(() => go(place + 1)); at("open").onclick = nextOpen;
+at("back").onclick = () => move(place - 1); at("next").onclick = () => move(place + 1); at("open").onclick = nextOpen;
 at("expression").addEventListener("change", () => {
   const expression = at("expression").value.trim();
   if (expression && expression !== state.expression) decide({ expression });
 });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !item) return;
+  if (leaving || event.repeat) { if (event.target !== at("expression")) event.preventDefault(); return; }
   if (event.target === at("expression")) { if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { event.preventDefault(); at("expression").blur(); } return; }
   if (drawing && event.key === "Enter") { event.preventDefault(); close(); return; }
   if (drawing && event.key === "Escape") { drawing = null; render(); return; }
   if (drawing && event.key === "Backspace") { drawing.pop(); render(); return; }
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
   const keys = { a: all, x: none, p: draw, u: undo, n: nextOpen, s: () => finish("skipped"), 0: () => finish("absent"),
-    Enter: () => finish("done"), ArrowLeft: () => queue(() => go(place - 1)), ArrowRight: () => queue(() => go(place + 1)) };
+    Enter: () => finish("done"), ArrowLeft: () => move(place - 1), ArrowRight: () => move(place + 1) };
   if (event.key in keys) { event.preventDefault(); keys[event.key](); }
   else if (/^[1-9]$/.test(event.key) && Number(event.key) <= item.instances.length) toggle(Number(event.key) - 1);
 });
@@ -237,7 +249,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => { if (event.detail && event.target.tagName === "BUTTON") event.target.blur(); });
 window.addEventListener("resize", () => { if (item) paint(); });
 
-queue(async () => {
+leave(async () => {
   const overview = await call("items");
   items = overview.items;
   at("who").textContent = overview.annotator.replace("decisions-", "");
