@@ -23,7 +23,7 @@ test: lint
 lint: .venv/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES)))
+	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES))) -p tests.goldens
 
 format: .venv/test-installed
 	$(BIN)/ruff check --fix .

@@ -12,7 +12,7 @@ from pixcore_lisa.adapter import Lisa
 from pixcore_lisa.config import LisaConfig
 from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 from pixcore_segtoken.checkpoint import CheckpointError
-from pixcore_segtoken.testing import TINY_SAM, altered_set, missed_without
+from pixcore_segtoken.testing import TINY_SAM
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
 
@@ -22,6 +22,7 @@ from pixcore.errors import ModelError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
 from tests.goldens import segtoken as grounded_goldens
+from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
 from tests.goldens.runner import compare, load_arrays
 

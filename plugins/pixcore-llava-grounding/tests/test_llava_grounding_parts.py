@@ -17,9 +17,9 @@ from pixcore_llava_grounding.openseed import regions_of_states
 from pixcore_llava_grounding.preprocessing import PADDING, padded_square
 from pixcore_llava_grounding.query_decoder import Detections, inverse_sigmoid
 from pixcore_llava_grounding.text import chat, drop_empty_phrases
-from pixcore_segtoken.testing import altered_set, missed_without
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.llava_grounding import llavag_loop, openseed, prepare
 from tests.goldens.runner import GoldenSet, compare, load_arrays
 

@@ -19,8 +19,8 @@ from pixcore_omg_llava.preprocessing import centred_square, model_input
 from pixcore_omg_llava.segrule import seg_places, states_at
 from pixcore_omg_llava.text import AnswerText, chat, corrected_text, published_text
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
-from pixcore_segtoken.testing import altered_set, missed_without
 
+from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.omg_llava import omg, prepare
 from tests.goldens.omg_llava_language import internlm2
 from tests.goldens.runner import GoldenSet, compare, load_arrays
