@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pixcore_testing import check_geometry
+from pixcore_transformers.testing import RECIPES, recipes, save_checkpoint
 
 from pixcore.components import Context, ModelAdapter
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -66,6 +68,42 @@ def adapt(checkpoint: Callable[..., Path]) -> Adapt:
 def test_tokens_lie_where_the_layout_says(case: str, adapt: Adapt) -> None:
     family, options = CASES[case]
     assert check_geometry(adapt(family, options), (WIDE, TALL, SQUARE), draws=1) == []
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [("llava", {"size": {"height": 35, "width": 35}, "do_center_crop": False}), ("llava_next", {}), ("paligemma", {})],
+)
+def test_a_tower_whose_side_is_no_multiple_of_its_patch(
+    family: str, sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """35 pixels are 8 patches of 4 and 3 pixels that the tower never reads: they belong to no cell."""
+    monkeypatch.setitem(recipes._TOWER, "image_size", 35)
+    recipe = RECIPES[family]
+    side = {"height": 35, "width": 35}
+    settings = {
+        "llava": sizes,
+        "llava_next": {
+            "size": {"shortest_edge": 35},
+            "crop_size": side,
+            "image_grid_pinpoints": [[35, 70], [70, 35], [70, 70]],
+        },
+        "paligemma": {"size": side},
+    }[family]
+
+    def config(tokenizer: Any) -> Any:
+        made = recipe.config(tokenizer)
+        if family == "llava_next":
+            made.image_grid_pinpoints = settings["image_grid_pinpoints"]
+        return made
+
+    monkeypatch.setitem(RECIPES, family, replace(recipe, config=config))
+    folder = save_checkpoint(family, tmp_path / family, **settings)
+    found = registry().get(Kind.MODEL, "transformers")
+    adapter = found.create(found.config_class.model_validate({"checkpoint": str(folder)}), Context())
+    box = adapter.layout(image_of((70, 35))).grids[0].box
+    assert box == pytest.approx((0, 0, 64, 32))
+    assert check_geometry(adapter, (WIDE, TALL, SQUARE), draws=1) == []
 
 
 def test_padding_is_no_crop(adapt: Adapt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,11 @@ import torch
 from pixcore_transformers import loading
 from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import Llava15Config, TransformersConfig
+from pixcore_transformers.generation import Unrepeated
+from safetensors.torch import load_file, save_file
 from transformers.utils import is_bitsandbytes_available
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
 
 
@@ -156,3 +159,120 @@ def test_configs_and_the_plugin_are_light() -> None:
 
 def test_the_default_checkpoint_of_llava() -> None:
     assert Llava15Config().checkpoint == "llava-hf/llava-1.5-7b-hf"
+
+
+@pytest.mark.parametrize("kind", ["mllama", "blip-2", "of-the-future"])
+def test_config_json_alone_refuses(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(ModelError, match=f"'{kind}'.*(not supported|not known)"):
+        adapter(tmp_path).answer([ask()])
+
+
+def test_a_lora_folder_is_no_model(copy: Path) -> None:
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="LoRA adapter"):
+        adapter(copy).answer([ask()])
+
+
+@pytest.mark.parametrize(
+    "content", [{"weight_map": {"a": "../model.safetensors"}}, {"weight_map": {"a": "/model.safetensors"}}, [1], {}]
+)
+def test_an_index_names_files_of_its_folder(content: object, copy: Path) -> None:
+    (copy / "model.safetensors").rename(copy.parent / "model.safetensors")
+    (copy / "model.safetensors.index.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"index\.json (is no index|names )"):
+        adapter(copy).answer([ask()])
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", b"\xff" * 200])
+def test_damaged_weights_are_one_error_that_names_the_checkpoint(damage: bytes, copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(damage)
+    with pytest.raises(ModelError, match=str(copy)) as failed:
+        adapter(copy).answer([ask()])
+    assert "\n" not in str(failed.value)
+
+
+def test_a_pickle_of_more_than_tensors_is_not_advertised(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Path("x")}))
+    with pytest.raises(ModelError) as failed:
+        adapter(copy).answer([ask()])
+    assert "can still be loaded" not in str(failed.value)
+
+
+def test_weights_that_are_there_twice_count_once(copy: Path) -> None:
+    once = loading.weight_bytes(copy)
+    (copy / "consolidated.safetensors").write_bytes((copy / "model.safetensors").read_bytes())
+    assert loading.weight_bytes(copy) == once > 0
+
+
+@pytest.mark.parametrize("kernel", ["flash_attention_2", "flex_attention", "eager"])
+def test_a_kernel_of_another_machine_is_not_taken(kernel: str, copy: Path) -> None:
+    change(copy / "config.json", _attn_implementation=kernel)
+    assert adapter(copy).loaded.model.config.text_config._attn_implementation == "pixcore_sdpa"
+
+
+def test_generation_settings_are_pixcores_own(copy: Path) -> None:
+    expected = adapter(copy).answer([ask()])[0].tokens
+    change(
+        copy / "generation_config.json", num_return_sequences=3, num_beams=4, dola_layers="high", bad_words_ids=[[7]]
+    )
+    with pytest.warns(UserWarning, match="not followed: dola_layers, num_beams, num_return_sequences"):
+        assert adapter(copy).answer([ask()])[0].tokens == expected
+    (copy / "generation_config.json").write_text('{"eos_token_id": "</s>"}')
+    with pytest.raises(ModelError, match="eos_token_id is no token id"):
+        adapter(copy).answer([ask()])
+
+
+def test_a_processor_learns_of_its_tower(copy: Path) -> None:
+    expected = adapter(copy).layout(ask().image).tokens
+    stored = json.loads((copy / "processor_config.json").read_text())
+    for name in ("patch_size", "vision_feature_select_strategy", "num_additional_image_tokens"):
+        stored.pop(name, None)
+    (copy / "processor_config.json").write_text(json.dumps(stored))
+    assert adapter(copy).layout(ask().image).tokens == expected
+
+
+@pytest.mark.parametrize("text", ["Is <image> there?", "Is </s> there?"])
+def test_a_mark_in_a_text_fails_its_sample(text: str, checkpoint: Callable[..., Path]) -> None:
+    request = Request("one", Protocol.QUESTION, ask().image, text)
+    with pytest.raises(SampleError, match="reads as a mark of its own"):
+        adapter(checkpoint("llava")).answer([request])
+
+
+def test_a_template_may_hold_braces(checkpoint: Callable[..., Path]) -> None:
+    made = adapter(checkpoint("llava"), prompt_template='<image>{prompt} Say {"place": 1}.')
+    assert made.full_prompt("Where {is} it?") == '<image>Where {is} it? Say {"place": 1}.'
+    with pytest.raises(ValueError, match=r"must hold \{prompt\}"):
+        adapter(checkpoint("llava"), prompt_template="<image>")
+
+
+def test_what_overflows_is_told_with_its_dtype(copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    for name in weights:
+        if name.endswith(("up_proj.weight", "down_proj.weight")):
+            weights[name] *= 3000
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert adapter(copy).answer([ask()])
+    with pytest.raises(NotFiniteError, match=r"logits are not finite in float16 .*bfloat16, or float32"):
+        adapter(copy, dtype="float16").answer([ask()])
+
+
+def test_a_repetition_penalty_does_not_see_padding() -> None:
+    ids = torch.tensor([[0, 0, 5], [3, 4, 5]])
+    scores = torch.full((2, 6), 2.0)
+    mask = torch.tensor([[0, 0, 1], [1, 1, 1]])
+    assert Unrepeated(2.0, mask)(ids, scores).tolist() == [[2, 2, 2, 2, 2, 1], [2, 2, 2, 1, 1, 1]]
+
+
+def test_no_mac_no_mps(checkpoint: Callable[..., Path]) -> None:
+    if torch.backends.mps.is_available():
+        pytest.skip("this is a Mac")
+    with pytest.raises(ModelError, match="device_map: mps needs"):
+        adapter(checkpoint("llava"), device_map="mps").answer([ask()])
+
+
+def change(path: Path, **changes: Any) -> None:
+    """Set entries of a JSON file."""
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**stored, **changes}))

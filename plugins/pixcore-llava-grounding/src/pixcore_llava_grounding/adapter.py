@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.clip import centre_crop, centre_crop_box
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
@@ -106,6 +106,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
             return None, []
         pixels = padded_square(image.pil(), self.config.image_size)[None].to(states.device)
         found: Detections = self.loaded.segmenter(pixels, states[None].float())
+        finite(found.masks, found.masks.dtype)
         return found, regions_of_states(found, threshold=self.config.threshold)
 
     @staticmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pixcore_segtoken.clip import clip_rules, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.tokenizer import PublishedTokenizer
-from pixcore_transformers.loading import resolve
+from pixcore_transformers.loading import read_json, resolve
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.errors import ModelError
@@ -68,7 +67,7 @@ def load(config: LlavaGroundingConfig) -> Loaded:
 def _load_speaker(
     config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]], device: torch.device
 ) -> tuple[Speaker, LoadReport]:
-    content = json.loads((folder / "config.json").read_text())
+    content = read_json(folder / "config.json")
     tower = resolve(place(config.vision_tower or _named_tower(content, folder), offline=config.offline))
     known = LlamaConfig().to_dict()
     language = LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"})

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
@@ -110,4 +110,4 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         projected = eye.state_projector(states.to(memory.mask_features.dtype))
         logits = eye.perception.query_decoder.masks_of_states(projected, memory.select(images))[-1]
         crop = corner_crop(width, height) if self.context.published else content_crop(width, height)
-        return cut(square_logits(logits, max(size)), crop)
+        return cut(square_logits(finite(logits, self.loaded.language.dtype), max(size)), crop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -15,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore_segtoken.keymap import Ignore
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
-from pixcore_transformers.loading import resolve
+from pixcore_transformers.loading import read_json, resolve
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -124,7 +123,7 @@ def _load_language(
     device: torch.device,
 ) -> tuple[LlamaForCausalLM, LoadReport]:
     adapters = Adapters.found_in(shapes, scale=config.lora_scale)
-    content = json.loads((folder / "config.json").read_text())
+    content = read_json(folder / "config.json")
     vocabulary = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (content["vocab_size"],))[0]
     llama = llama_config(content, vocabulary=vocabulary)
     layout = GroupedLayout.of(llama)
@@ -202,10 +201,8 @@ def _vocabulary(path: Path) -> Tensor:
     """The class names' embeddings, (classes, prototypes, dim), a bare tensor in the file."""
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(
-            f"{path} is not a plain tensor: {str(error).splitlines()[0]}", hint="fetch it again"
-        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:  # torch's words offer to run the file
+        raise CheckpointError(f"{path} is not a plain tensor, or is damaged", hint="fetch it again") from error
     if not isinstance(content, Tensor) or content.dim() != 3:
         raise CheckpointError(f"{path} holds no embeddings", hint="expected one tensor (classes, prototypes, dim)")
     return content.float()

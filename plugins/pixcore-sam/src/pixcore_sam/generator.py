@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from pixcore.components import Context, MaskGenerator
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore_sam.config import GeneratorConfig
 
@@ -136,6 +136,8 @@ class Promptable(MaskGenerator[ConfigT]):
         def decoded(batch: PromptBatch) -> list[MaskProposal]:
             with torch.inference_mode():
                 low, scores = self._decode(prepared, batch)
+                if not bool(low.isfinite().all() & scores.isfinite().all()):
+                    raise NotFiniteError("the mask logits and scores", str(self.precision).removeprefix("torch."))
                 # one prompt's at a time: whole pictures of logits are the largest arrays of all
                 masks = [_threshold(self._restore(logits, encoded)[0].cpu().numpy()) for logits in torch.split(low, 1)]
             each = zip(masks, scores.float().cpu().numpy(), strict=True)

@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate, pad
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
+from pixcore.files import shards
 from pixcore.records import MaskProposal
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
@@ -173,6 +174,8 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
     local = Path(checkpoint).expanduser()
     source = str(local) if local.is_dir() else checkpoint
     kind = ""
+    for index in local.glob("*.index.json"):
+        shards(index)
     try:
         import transformers
 

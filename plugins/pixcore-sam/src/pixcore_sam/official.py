@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pickle
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -77,6 +78,9 @@ def load(checkpoint: Path) -> Any:
     path = checkpoint.expanduser()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:  # torch's own words offer to run the file
+        reason = "it holds more than tensors, or is damaged"
+        raise ModelError(f"can't read the SAM checkpoint {path}: {reason}", hint="pixcore runs no pickle") from error
     except Exception as error:  # torch raises many kinds for damaged files
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error

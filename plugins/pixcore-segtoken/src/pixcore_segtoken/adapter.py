@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_transformers.config import TransformersConfig
-from pixcore_transformers.loading import resolve
+from pixcore_transformers.loading import read_json, resolve
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore import masks
@@ -25,7 +24,7 @@ from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
-from pixcore_segtoken.mask_adapter import MaskAdapter
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.sam import longest_side
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
@@ -83,7 +82,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
     def load(self) -> Loaded:
         """Read the checkpoint and its CLIP tower."""
         folder = _folder(self.config.checkpoint, self.config)
-        content = json.loads((folder / "config.json").read_text())
+        content = read_json(folder / "config.json")
         tower = _folder(self.config.vision_tower or _named_tower(content, folder), self.config)
         known = LlamaConfig().to_dict()
         sizes = GroundedSizes(
@@ -162,7 +161,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     def _published(self, prompt: Prompt, answer: Answer, size: tuple[int, int]) -> Response:
         ids = [*(index for index in prompt.token_ids if index != IMAGE_ID), *answer.generation.token_ids]
-        found = masks.encode_many((answer.mask_logits > 0).cpu().numpy())
+        found = masks.encode_many(self._drawn(answer.mask_logits))
         return Response(
             self.published_text(self.loaded.tokenizer.decode(ids)),
             mask=found[0] if found else masks.empty(size),
@@ -174,7 +173,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         tokenizer = self.loaded.tokenizer
         text, tokens = spoken(tokenizer, answer.generation.token_ids)
         own = [index for index, place in enumerate(answer.seg_positions) if place >= len(prompt.token_ids)]
-        found = masks.encode_many((answer.mask_logits[own] > 0).cpu().numpy())
+        found = masks.encode_many(self._drawn(answer.mask_logits[own]))
         places = [answer.seg_positions[index] - len(prompt.token_ids) for index in own]
         return Response(
             text,
@@ -184,6 +183,10 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             mask_spans=mask_spans(tokenizer, text, tokens, places),
             extra=self._extra(answer),
         )
+
+    def _drawn(self, logits: torch.Tensor) -> NDArray[np.bool_]:
+        drawn: NDArray[np.bool_] = (finite(logits, self.loaded.model.language.dtype) > 0).cpu().numpy()
+        return drawn
 
     def _extra(self, answer: Answer) -> Mapping[str, Any]:
         ids = answer.generation.token_ids

@@ -6,7 +6,6 @@ that its index names. Pickles are read with `weights_only`; nothing in them is e
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, describe
+from pixcore.files import shards as indexed
 
 PICKLES = (".bin", ".pth", ".pt")
 # In this order: where a folder has both forms, safetensors need no trust and no unpickling.
@@ -51,7 +51,7 @@ def shards(path: Path) -> list[Path]:
     for name in _INDEXES:
         index = path / name
         if index.is_file():
-            files = sorted({path / file for file in json.loads(index.read_text())["weight_map"].values()})
+            files = sorted(path / file for file in indexed(index))
             absent = [file.name for file in files if not file.is_file()]
             if absent:
                 raise CheckpointError(
@@ -163,11 +163,11 @@ def _unpickle(path: Path) -> tuple[Any, bool]:
             return torch.load(path, map_location="cpu", weights_only=True), False
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is not a plain file of weights: {str(error).splitlines()[0]}",
+            f"{path} is not a plain file of weights: it holds more than tensors, or is damaged",
             hint="pixcore does not execute pickles; if you trust the file, re-save its state dict alone",
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: {describe(error)}", hint="download it again") from error
 
 
 def _unwrap(content: Any) -> Mapping[str, Any]:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
+from pixcore.errors import NotFiniteError
+
 
 class Stop(Protocol):
     """A condition on the tokens so far, for systems that stop on decoded text."""
@@ -102,6 +104,9 @@ def generate(
 
     Returns:
         One `Generation` a prompt.
+
+    Raises:
+        NotFiniteError: The model gave logits that are no numbers.
     """
     if not prompts:
         return []
@@ -118,6 +123,7 @@ def generate(
     logits: list[Tensor] = []
     prompt_states: Tensor | None = None
     inputs = embeds
+    broken = torch.zeros((), dtype=torch.bool, device=device)
     for step in range(max_new_tokens):
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
         hidden = language.model(
@@ -134,6 +140,7 @@ def generate(
             prompt_states = hidden
         states.append(hidden[:, -1])
         step_logits = language.lm_head(hidden[:, -1]).float()
+        broken = broken | ~step_logits.isfinite().all()
         if keep_logits:
             logits.append(step_logits)
         chosen = step_logits.argmax(-1).tolist()
@@ -151,6 +158,8 @@ def generate(
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
     if prompt_states is None:
         raise ValueError("max_new_tokens must be at least 1")
+    if bool(broken):
+        raise NotFiniteError("the language model's logits", str(embeds.dtype).removeprefix("torch."))
     all_states = torch.stack(states, dim=1)
     all_logits = torch.stack(logits, dim=1) if keep_logits else None
     return [

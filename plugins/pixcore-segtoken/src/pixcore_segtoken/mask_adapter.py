@@ -8,13 +8,29 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, NotFiniteError, loading
 from pixcore.records import Request, Response
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 LoadedT = TypeVar("LoadedT")
+
+
+def finite(logits: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mask logits of any shape, as they are.
+
+    Args:
+        logits: To be cut at 0, where what is no number would silently be outside the mask.
+        dtype: What the model computes in.
+
+    Raises:
+        NotFiniteError: Some are no numbers.
+    """
+    if not bool(logits.isfinite().all()):
+        raise NotFiniteError("the mask logits", str(dtype).removeprefix("torch."))
+    return logits
 
 
 class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
@@ -36,7 +52,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     @cached_property
     def loaded(self) -> LoadedT:
         """The checkpoint, read when it is first needed."""
-        return self.load()
+        with loading(str(getattr(self.config, "checkpoint", type(self).__name__))):
+            return self.load()
 
     def close(self) -> None:
         """Free the checkpoint's memory."""

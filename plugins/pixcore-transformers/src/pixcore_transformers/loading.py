@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from transformers import (
 from transformers.utils import is_accelerate_available, is_bitsandbytes_available
 
 from pixcore.errors import ModelError
+from pixcore.files import shards
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
@@ -81,14 +83,7 @@ def model_type(config: TransformersConfig) -> str:
     Raises:
         ModelError: There is no such checkpoint, or its config.json is missing or damaged.
     """
-    folder = Path(config.checkpoint).expanduser()
-    if not folder.is_dir():
-        folder = resolve(config, only=("config.json",))
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise ModelError(
-            f"{config.checkpoint} holds a LoRA adapter and no model",
-            hint="merge it into its base model (peft: merge_and_unload, save_pretrained) and name that folder",
-        )
+    folder = resolve(config, only=("config.json",))
     content = read_json(folder / "config.json")
     kind = content.get("model_type")
     if not isinstance(kind, str):
@@ -119,6 +114,8 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
             random answers junk and says nothing about it.
     """
     model_config = read_config(folder, config)
+    for index in folder.glob("*.index.json"):
+        shards(index)
     arguments = model_arguments(folder, config, model_config)
     settings = generation_settings(folder)
     if settings is not None:
@@ -127,11 +124,14 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder, config=model_config, output_loading_info=True, **arguments
         )
-    except (ValueError, OSError, ImportError) as error:
-        reason = first_line(error)
-        raise ModelError(f"can't load {config.checkpoint}: {reason}", hint="is the folder whole?") from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _too_large(config, weight_bytes(folder), None) from error
+    except pickle.UnpicklingError as error:
+        reason = "its weights hold more than tensors, or are damaged"
+        raise ModelError(f"can't load {config.checkpoint}: {reason}", hint="pixcore executes no pickle") from error
+    except Exception as error:
+        reason = first_line(error)
+        raise ModelError(f"can't load {config.checkpoint}: {reason}", hint=_reason_to_check(error)) from error
     missing = sorted(report["missing_keys"])
     if missing:
         listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
@@ -148,6 +148,11 @@ def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Pa
     """
     folder = Path(config.checkpoint).expanduser()
     if folder.is_dir():
+        if (folder / "adapter_config.json").is_file():
+            raise ModelError(
+                f"{config.checkpoint} holds a LoRA adapter, no whole model",
+                hint="merge it into its base model (peft: merge_and_unload, save_pretrained) and name that folder",
+            )
         return folder
     if folder.is_absolute() or config.checkpoint.startswith((".", "~")):
         raise ModelError(f"there is no folder {config.checkpoint}", hint="a folder, or a name on the hub: owner/name")
@@ -250,6 +255,10 @@ def choose_device(config: TransformersConfig) -> torch.device:
                 f"device_map: {config.device_map} names a GPU that torch {torch.__version__} does not find here",
                 hint=f"it finds {torch.cuda.device_count()}; leave device_map out to take what there is",
             )
+        if device.type == "mps" and not torch.backends.mps.is_available():
+            raise ModelError(
+                "device_map: mps needs a Mac's GPU, and this machine has none", hint="leave device_map out"
+            )
         return device
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -323,9 +332,11 @@ def weight_bytes(folder: Path) -> int:
     """How much the weight files of a folder hold."""
     index = next(iter(sorted(folder.glob("*model*.index.json"))), None)
     if index is not None:
-        total = read_json(index).get("metadata", {}).get("total_size")
-        if total:
-            return int(total)
+        metadata = read_json(index).get("metadata")
+        total = metadata.get("total_size") if isinstance(metadata, dict) else None
+        if isinstance(total, int) and total > 0:
+            return total
+        return sum((folder / name).stat().st_size for name in shards(index) if (folder / name).is_file())
     kinds = ("model*.safetensors", "*.safetensors", "*.bin")
     files = next(filter(None, (list(folder.glob(kind)) for kind in kinds)), [])
     return sum(path.stat().st_size for path in files)
@@ -339,7 +350,7 @@ def check_memory(config: TransformersConfig, folder: Path, dtype: torch.dtype) -
     """
     free = free_bytes(choose_device(config))
     needed = weight_bytes(folder)
-    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    stored = read_json(folder / "config.json")
     name = stored.get("dtype") or stored.get("torch_dtype") or "float32"
     stored_size = _BYTES.get(getattr(torch, str(name).removeprefix("torch."), torch.float32), 4.0)
     size = _QUANTIZED_BYTES[config.quantization] if config.quantization else _BYTES.get(dtype, 4.0)
@@ -362,6 +373,14 @@ def free_bytes(device: torch.device) -> int | None:
 
 def _one_device(device_map: str | dict[str, int | str]) -> bool:
     return isinstance(device_map, str) and device_map.split(":")[0] in ("cpu", "cuda", "mps", "xpu")
+
+
+def _reason_to_check(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "install the package that it names, or set kernel: sdpa"
+    if "size mismatch" in str(error) or "shape" in str(error):
+        return "config.json and the weights are of two models"
+    return "a file of the folder is missing or damaged: fetch it again"
 
 
 def _too_large(config: TransformersConfig, needed: int, free: int | None) -> ModelError:
