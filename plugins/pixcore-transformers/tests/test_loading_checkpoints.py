@@ -217,7 +217,7 @@ def test_generation_settings_are_pixcores_own(copy: Path) -> None:
     change(
         copy / "generation_config.json", num_return_sequences=3, num_beams=4, dola_layers="high", bad_words_ids=[[7]]
     )
-    with pytest.warns(UserWarning, match="not followed: dola_layers, num_beams, num_return_sequences"):
+    with pytest.warns(UserWarning, match="not followed: bad_words_ids, dola_layers, num_beams, num_return_sequences"):
         assert adapter(copy).answer([ask()])[0].tokens == expected
     (copy / "generation_config.json").write_text('{"eos_token_id": "</s>"}')
     with pytest.raises(ModelError, match="eos_token_id is no token id"):
