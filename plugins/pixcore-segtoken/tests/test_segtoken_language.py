@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from pixcore_segtoken.language import generate, splice
+from pixcore_segtoken.mask_adapter import finite
 from transformers import LlamaForCausalLM
+
+from pixcore.errors import NotFiniteError
 
 
 @pytest.fixture
@@ -42,6 +45,20 @@ def test_state_predicts_its_token_and_the_next_row_is_the_state_at_it(
     tokens = tiny_llama.model.embed_tokens(torch.tensor(answer.token_ids[:2]))
     whole = tiny_llama.model(inputs_embeds=torch.cat([prompts[0], tokens])[None]).last_hidden_state[0]
     torch.testing.assert_close(answer.states[2], whole[-1], rtol=0, atol=1e-5)
+
+
+def test_logits_that_are_no_numbers_are_no_answer(tiny_llama: LlamaForCausalLM, prompts: list[torch.Tensor]) -> None:
+    prompts[1][3] = torch.nan
+    with pytest.raises(NotFiniteError, match="logits are not finite in float64"):
+        generate(tiny_llama, prompts, max_new_tokens=2)
+    assert generate(tiny_llama, prompts[:1], max_new_tokens=2)
+
+
+def test_mask_logits_that_are_no_numbers_are_no_empty_mask() -> None:
+    logits = torch.tensor([-1.0, 2.0])
+    assert finite(logits, torch.float16) is logits
+    with pytest.raises(NotFiniteError, match="mask logits are not finite in float16"):
+        finite(logits / 0 * 0, torch.float16)
 
 
 def test_stopping(tiny_llama: LlamaForCausalLM, prompts: list[torch.Tensor]) -> None:

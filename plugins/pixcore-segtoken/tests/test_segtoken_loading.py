@@ -15,6 +15,8 @@ from pixcore_segtoken.loading import Source, load_weights, parameters_on_meta
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pixcore.errors import ModelError
+
 RULES: tuple[Rule, ...] = (
     Rename(r"enc\.(weight|bias)", r"encoder.\1"),
     Ignore(r"enc\.steps", "only training counts steps"),
@@ -271,3 +273,10 @@ def test_a_part_that_comes_twice_before_it_is_merged_is_named(tmp_path: Path) ->
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"gone\.bin"):
         CheckpointFile(tmp_path / "gone.bin")
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/outside.safetensors", 5])
+def test_no_file_outside_the_folder_is_read(name: object, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"weight": name}}))
+    with pytest.raises(ModelError, match=r"index\.json (is no index|names )"):
+        checkpoint.shards(tmp_path)

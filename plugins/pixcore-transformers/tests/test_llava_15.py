@@ -144,6 +144,8 @@ def test_what_the_fidelities_mean(original: Path) -> None:
     drawn = adapter(original, Fidelity.PUBLISHED)
     assert (greedy.settings().temperature, drawn.settings().temperature) == (0.0, 0.2)
     assert drawn.settings().top_p is None
+    assert (greedy.settings().top_k, drawn.settings().top_k) == (None, 50)
+    assert adapter(original, Fidelity.PUBLISHED, top_k=3).settings().top_k == 3
     warm = adapter(original, Fidelity.PUBLISHED, temperature=2.0)
     texts = {seed: warm.answer([ask(picture(40, 40), seed=seed)])[0].text for seed in range(4)}
     assert len(set(texts.values())) > 1

@@ -16,7 +16,7 @@ import torch
 from pixcore_transformers import loading
 from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import Llava15Config, TransformersConfig
-from pixcore_transformers.generation import Unrepeated
+from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from safetensors.torch import load_file, save_file
 from transformers.utils import is_bitsandbytes_available
 
@@ -263,6 +263,12 @@ def test_a_repetition_penalty_does_not_see_padding() -> None:
     scores = torch.full((2, 6), 2.0)
     mask = torch.tensor([[0, 0, 1], [1, 1, 1]])
     assert Unrepeated(2.0, mask)(ids, scores).tolist() == [[2, 2, 2, 2, 2, 1], [2, 2, 2, 1, 1, 1]]
+
+
+def test_sampling_stays_among_the_likeliest() -> None:
+    scores = torch.arange(6.0).expand(40, 6)
+    drawn = Sampler(Settings(1, (), temperature=50.0, top_k=2), range(40))(torch.zeros(40, 1, dtype=torch.long), scores)
+    assert set(drawn.argmax(dim=1).tolist()) == {4, 5}
 
 
 def test_no_mac_no_mps(checkpoint: Callable[..., Path]) -> None:
