@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import time
 
+import httpx
+import openai
 import pytest
 from pixcore_openai.config import JudgeConfig
+from pixcore_openai.faults import InBody, MayPass, Place, RefusedRequest, explain, in_body, refuses_schema
 from pixcore_openai.judge import OpenAIJudge
+from pixcore_openai.server import read_completion
 
 from pixcore.errors import SampleError, UserError
 from pixcore.records import Fidelity, Verdict
@@ -194,3 +199,60 @@ def test_soak(server, memory):
     assert len(server.calls) - calls <= 6 * failed, "only what has no answer is asked again"
     kept = [(one, two) for one, two in zip(outcomes, again, strict=True) if isinstance(one, Verdict)]
     assert all(one == two for one, two in kept)
+
+
+FAULTS = {
+    402: {"message": "no balance left"},
+    200: {"message": "quota of today is used up", "code": "insufficient_quota"},
+    429: {"message": "You exceeded your current quota", "code": "insufficient_quota"},
+}
+
+
+@pytest.mark.parametrize("status", sorted(FAULTS))
+def test_an_account_without_credit_ends_the_run(status: int) -> None:
+    place = Place("http://localhost", "m", "KEY", KEY)
+    if status == 200:
+        found = in_body({"error": FAULTS[status]})
+        assert found is not None
+        said = explain(found, place)
+    else:
+        response = httpx.Response(status, json={"error": FAULTS[status]}, request=httpx.Request("POST", place.address))
+        said = explain(openai.APIStatusError("", response=response, body=FAULTS[status]), place)
+    assert isinstance(said, UserError)
+    assert FAULTS[status]["message"] in str(said)
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        ({"message": "slow down", "code": 429}, MayPass),
+        ({"message": "slow down", "code": "rate_limit_exceeded"}, MayPass),
+        ({"message": "wrong key", "code": 401}, UserError),
+        ({"message": "odd", "code": 422}, RefusedRequest),
+        ({"message": "odd"}, MayPass),
+        ("something broke", MayPass),
+    ],
+)
+def test_an_error_inside_an_answer_is_told_by_its_code(error: object, meaning: type[Exception]) -> None:
+    place = Place("http://localhost", "m", "KEY", KEY)
+    with pytest.raises(InBody) as caught:
+        read_completion(json.dumps({"error": error}).encode())
+    said = explain(caught.value, place)
+    assert isinstance(said, meaning)
+    words = error if isinstance(error, str) else error["message"]  # type: ignore[index]
+    assert str(words) in str(said)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 415, 422, 500, 501])
+def test_a_refused_schema_is_left_out(status: int) -> None:
+    response = httpx.Response(status, request=httpx.Request("POST", "http://localhost"))
+    said = {"message": "response_format json_schema is not supported"}
+    assert refuses_schema(openai.APIStatusError("", response=response, body=said))
+    busy = httpx.Response(429, request=httpx.Request("POST", "http://localhost"))
+    assert not refuses_schema(openai.APIStatusError("", response=busy, body={"message": "slow down"}))
+
+
+def test_what_is_not_counted_is_not_there() -> None:
+    answer = {"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": 7}}
+    assert read_completion(json.dumps(answer).encode()).usage == {"input": 7}
+    assert read_completion(json.dumps({"choices": answer["choices"]}).encode()).usage == {}

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from pixcore.components import Context
@@ -90,7 +90,7 @@ class Asker:
         self.config = config
         self.context = context
         self._structured = config.structured if config.structured is not None else not context.published
-        self._purse = context.spending or Spending()
+        self._spending = context.spending or Spending()
         self._server: Server | None = None
         self._batches: Batches | None = None
         self._fatal: UserError | None = None
@@ -126,7 +126,7 @@ class Asker:
         if self._fatal is not None:
             raise self._fatal
         try:
-            completion, structured = await self._pay(key, body, question, again)
+            completion = await self._pay(key, body, question, again)
         except UserError as error:
             self._fatal = error
             raise
@@ -136,35 +136,34 @@ class Asker:
             "prompt": question.prompt.name,
             "model": self.config.model,
             "sent_sizes": sizes,
-            "structured": structured,
             "asked": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         if self.context.remember is not None:
             self.context.remember(key, exchange)
         return exchange
 
-    async def _pay(self, key: str, body: dict[str, Any], question: Question, again: bool) -> tuple[Completion, bool]:
-        with self._purse.call(self.expected_cost(question)) as paid:
+    async def _pay(self, key: str, body: dict[str, Any], question: Question, again: bool) -> Completion:
+        estimate = self.expected_cost(question)
+        with self._spending.call(estimate) as paid:
             said = self._said(question, again)
             messages = await _messages(question, said, encoded=True)
             full = {**body, "messages": messages}
-            structured = "response_format" in full
-            if structured and not self._structured:
-                full.pop("response_format")  # the server has refused one before
-                structured = False
+            if not self._structured:
+                full.pop("response_format", None)  # the server has refused one before
+            asked_structured = "response_format" in full
             try:
                 completion = await self._complete(key, full)
             except RefusedRequest:
-                if not structured:
+                if not asked_structured:
                     raise
                 full.pop("response_format")
                 completion = await self._complete(key, full)
-                self._structured = structured = False
-            usage = completion.usage
-            paid.append(
-                billed(self.config.model, self.context, usage["input"], usage["output"], images=len(question.pictures))
-            )
-            return completion, structured
+            self._structured = self._structured and completion.structured == asked_structured
+            # a count that the server does not give is booked as it was expected
+            sent = completion.usage.get("input", estimate.input_tokens)
+            received = completion.usage.get("output", estimate.output_tokens)
+            paid.append(billed(self.config.model, self.context, sent, received, images=len(question.pictures)))
+            return completion
 
     async def _complete(self, key: str, body: Mapping[str, Any]) -> Completion:
         if self._server is None:
@@ -173,7 +172,7 @@ class Asker:
             return await self._server.complete(body)
         if self._batches is None:
             self._batches = Batches(self._server, self.context, self.config.batch_poll)
-        return await self._batches.complete(key, body)
+        return replace(await self._batches.complete(key, body), structured="response_format" in body)
 
     def _body(self, question: Question) -> dict[str, Any]:
         config = self.config

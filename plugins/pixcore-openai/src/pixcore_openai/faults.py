@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,12 @@ from pixcore.errors import PixcoreError, SampleError, UserError
 from pixcore_openai.keys import redact
 
 _SHOWN = 300
+_NO_CREDIT = frozenset(
+    {"insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
+)
+_STATUS_OF = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "invalid_api_key": 401, "model_not_found": 404}
+_NEVER_THE_SCHEMA = frozenset({401, 402, 403, 408, 429})
+_SCHEMA = re.compile(r"response.?format|json.?schema|structured|grammar|guided", re.IGNORECASE)
 
 
 class MayPass(Exception):
@@ -23,12 +30,20 @@ class MayPass(Exception):
         wait: Seconds that the server asks to wait, if it says.
         crowded: It said "too many requests".
         answered: The server is alive: it said something of its own.
+        broke: It failed over the request, which may be for what the request holds.
     """
 
     def __init__(
-        self, reason: str, *, wait: float | None = None, crowded: bool = False, answered: bool = False
+        self,
+        reason: str,
+        *,
+        wait: float | None = None,
+        crowded: bool = False,
+        answered: bool = False,
+        broke: bool = False,
     ) -> None:
         super().__init__(reason)
+        self.broke = broke
         self.wait = wait
         self.crowded = crowded
         self.answered = answered
@@ -59,6 +74,31 @@ class Place:
     key: str = field(repr=False)
 
 
+class InBody(Exception):
+    """An error object in the body of an answer whose status says that all is well.
+
+    Args:
+        status: The code in it, where it is a number of HTTP's; 500 otherwise.
+        said: The server's words.
+        code: Its own name for the error.
+    """
+
+    def __init__(self, status: int, said: str, code: str) -> None:
+        super().__init__(said)
+        self.status, self.said, self.code = status, said, code
+
+
+def in_body(document: object) -> InBody | None:
+    """The error object of an answer, if that is what it holds."""
+    error = document.get("error") if isinstance(document, Mapping) and not document.get("choices") else None
+    if not error:
+        return None
+    fields = error if isinstance(error, Mapping) else {"message": str(error)}
+    code = str(fields.get("code") or fields.get("type") or "")
+    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF.get(code, 500)
+    return InBody(status, str(fields.get("message") or code or "no reason given"), code)
+
+
 def explain(error: Exception, place: Place) -> Exception:
     """Say what an error of the client means.
 
@@ -68,8 +108,11 @@ def explain(error: Exception, place: Place) -> Exception:
     """
     if isinstance(error, PixcoreError | MayPass):
         return error
+    if isinstance(error, InBody):
+        return _by_status(error.status, error.said, error.code, {}, place)
     if isinstance(error, openai.APIStatusError):
-        return _by_status(error, place)
+        code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
+        return _by_status(error.status_code, _said(error), code, error.response.headers, place)
     if isinstance(error, openai.APITimeoutError | TimeoutError):
         return MayPass("the call took too long")
     # whatever else comes out of reading a body is the connection: the client wraps some of it and passes on the rest
@@ -77,15 +120,28 @@ def explain(error: Exception, place: Place) -> Exception:
     return MayPass(redact(f"the connection failed: {type(cause).__name__} {cause}".strip(), place.key)[:_SHOWN])
 
 
-def _by_status(error: openai.APIStatusError, place: Place) -> Exception:
-    status, said = error.status_code, redact(_said(error), place.key)[:_SHOWN]
+def refuses_schema(error: Exception) -> bool:
+    """Whether a request with an answer schema failed for the schema: servers say so with many codes."""
+    if isinstance(error, InBody):
+        status, said = error.status, error.said
+    elif isinstance(error, openai.APIStatusError):
+        status, said = error.status_code, _said(error)
+    else:
+        return False
+    if _SCHEMA.search(said):
+        return status not in _NEVER_THE_SCHEMA
+    return status < 500 and status not in _NEVER_THE_SCHEMA | {404, 409}
+
+
+def _by_status(status: int, words: str, code: str, headers: Mapping[str, str], place: Place) -> Exception:
+    lines = redact(words, place.key).strip().splitlines()
+    said = lines[0][:_SHOWN] if lines else "no reason given"
+    if status == 402 or code in _NO_CREDIT:
+        return UserError(f"{place.address}: {said}", hint="the account is out of credit; what was answered is kept")
     if status == 429:
-        if getattr(error, "code", None) == "insufficient_quota":
-            return UserError(f"{place.address}: {said}", hint="the account is out of credit; what was answered is kept")
-        wait = retry_after(error.response.headers)
-        return MayPass(f"429: {said}", wait=wait, crowded=True, answered=True)
+        return MayPass(f"429: {said}", wait=retry_after(headers), crowded=True, answered=True)
     if status in (408, 409) or status >= 500:
-        return MayPass(f"{status}: {said}", wait=retry_after(error.response.headers))
+        return MayPass(f"{status}: {said}", wait=retry_after(headers), broke=status >= 500)
     if status in (401, 403):
         return UserError(
             f"{place.address} refuses the key ({status}): {said}", hint=f"is {place.variable} the right one?"
@@ -101,8 +157,7 @@ def _by_status(error: openai.APIStatusError, place: Place) -> Exception:
 def _said(error: openai.APIStatusError) -> str:
     body = error.body
     message = body.get("message") if isinstance(body, Mapping) else None
-    lines = str(message or error.message).strip().splitlines()
-    return lines[0] if lines else "no reason given"
+    return str(message or error.message)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ import openai
 
 from pixcore.errors import SampleError
 from pixcore_openai.config import OFFICIAL, ServerConfig
-from pixcore_openai.faults import MayPass, Place, ServerDown, explain
+from pixcore_openai.faults import MayPass, Place, RefusedRequest, ServerDown, explain, in_body, refuses_schema
 from pixcore_openai.keys import NO_KEY, read_key, redact
 from pixcore_openai.limiter import Limiter
 
@@ -31,8 +31,9 @@ class Completion:
         refusal: Why it declines to answer; empty if it does not.
         served: The model's name as the server has it.
         fingerprint: The server's own fingerprint of the model, or empty.
-        usage: Tokens as the server counted them: "input", "output".
+        usage: Tokens as the server counted them: "input", "output"; a count that it does not give is not there.
         attempts: How many calls it took.
+        structured: Whether the answer was held to a schema.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Completion:
     fingerprint: str
     usage: Mapping[str, int]
     attempts: int = 1
+    structured: bool = False
 
 
 class Server:
@@ -91,10 +93,12 @@ class Server:
             except MayPass as error:
                 reason = str(error)
                 self._watch(reason)
+                if error.broke and attempt == self.config.attempts - 1:  # a schema can be what a server breaks on
+                    body = {key: value for key, value in body.items() if key != "response_format"}
                 if attempt < self.config.attempts:
                     await asyncio.sleep(self._wait(attempt, error))
                 continue
-            return replace(completion, attempts=attempt)
+            return replace(completion, attempts=attempt, structured="response_format" in body)
         self._given_up += 1
         if self._given_up >= _GIVEN_UP_IN_A_ROW and self._failing_since is not None:
             raise self._down(reason)
@@ -111,6 +115,8 @@ class Server:
                 raise
             except Exception as error:
                 meaning = explain(error, self.place)
+                if "response_format" in body and refuses_schema(error):
+                    meaning = RefusedRequest(str(meaning))  # to be asked again without
                 if isinstance(meaning, MayPass):
                     if meaning.crowded:
                         self.limiter.shrink(began, meaning.wait)
@@ -166,15 +172,19 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
 
     Raises:
         MayPass: It is no JSON, or no chat completion: cut off, or a proxy's page.
+        InBody: It holds an error in place of an answer.
     """
     try:
         document = json.loads(redact(raw.decode("utf-8"), key))
+        if (fault := in_body(document)) is not None:
+            raise fault
         choice = document["choices"][0]
         message = choice["message"]
         content, refusal = message.get("content"), message.get("refusal")
         text = _text(content)
         usage = document.get("usage") or {}
-        counted = {"input": int(usage.get("prompt_tokens") or 0), "output": int(usage.get("completion_tokens") or 0)}
+        counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
+        counted = {name: int(count) for name, count in counts.items() if count is not None}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise MayPass(f"the answer is no chat completion: {type(error).__name__}") from None
