@@ -18,8 +18,8 @@ Located = TypeVar("Located")
 
 
 @contextmanager
-def replacing(path: Path, given: str = "output:") -> Iterator[IO[str]]:
-    """Write a text file that takes its place only when it is whole.
+def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
+    """Give the path to write a file to, which takes its place only when it is whole.
 
     Args:
         path: The file.
@@ -31,17 +31,28 @@ def replacing(path: Path, given: str = "output:") -> Iterator[IO[str]]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     with _explained(path, given):
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                yield file
+            yield beside
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
 
 
-def write_json(path: Path, document: Mapping[str, Any], given: str = "output:") -> None:
-    """Write a JSON file, whole or not at all; as `replacing`."""
+@contextmanager
+def replacing(
+    path: Path, given: str = "output:", *, errors: str = "strict", newline: str | None = None
+) -> Iterator[IO[str]]:
+    """Write a text file that takes its place only when it is whole; `errors` and `newline` as of `open`."""
+    with (
+        written_beside(path, given) as beside,
+        beside.open("w", encoding="utf-8", errors=errors, newline=newline) as file,
+    ):
+        yield file
+
+
+def write_json(path: Path, document: Mapping[str, Any], given: str = "output:", indent: int | None = 1) -> None:
+    """Write a JSON file, whole or not at all, on one line where `indent` is None; as `replacing`."""
     with replacing(path, given) as file:
-        json.dump(document, file, indent=1, ensure_ascii=False)
+        json.dump(document, file, indent=indent, ensure_ascii=False)
         file.write("\n")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from typing import Any
+
 import numpy as np
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFilter
@@ -31,6 +35,21 @@ def fitted(size: Size, longest: int, *, thinnest: int = 1, enlarge: bool = False
     if not enlarge:
         scale = min(1.0, scale)
     return max(thinnest, round(size[0] * scale)), max(thinnest, round(size[1] * scale))
+
+
+def data_uri(picture: PILImage.Image | bytes, kind: str, **options: Any) -> str:
+    """A picture as a `data:` address, which a page or a request holds.
+
+    Args:
+        picture: An image, or a picture's file.
+        kind: What it is stored as, after "image/": png, jpeg, webp, svg+xml.
+        options: What `PIL.Image.Image.save` takes for that kind.
+    """
+    if not isinstance(picture, bytes):
+        buffer = io.BytesIO()
+        picture.save(buffer, kind.upper(), **options)
+        picture = buffer.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
 def mask_at(mask: Mask, size: Size) -> Mask:

@@ -6,7 +6,6 @@ annotation and, for objects that are absent, at the image.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from pixcore_datasets.data_files import digest
 
 from pixcore.errors import DataError
+from pixcore.files import write_json
 from pixcore.masks import area, iou
 from pixcore_annotate.project import Item, Journal, State, annotators, read_tasks
 
@@ -130,9 +130,7 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     path = target / "annotations.json"
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    write_json(path, document, "folder", indent=None)
     return path
 
 

@@ -7,13 +7,14 @@ keeps what the rules said (`parsed`) beside what counts (`objects`), so that par
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixcore_datasets.tables import read_table
+
+from pixcore.files import replacing
 
 Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
 
@@ -97,10 +98,8 @@ def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = 
     for name, row in old.items():  # rows of questions that are gone stay: somebody may have worked on them
         rows.setdefault(name, {column: row[column] for column in COLUMNS})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path, "file", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
-    os.replace(partial, path)
     return counts

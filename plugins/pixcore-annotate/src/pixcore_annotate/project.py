@@ -21,6 +21,7 @@ from typing import IO, Any, Literal
 from pixcore_datasets.coco import Size, read_json, union_of
 
 from pixcore.errors import DataError
+from pixcore.files import write_json
 from pixcore.masks import RLE, area, empty, parse, union
 
 fcntl: ModuleType | None
@@ -108,9 +109,7 @@ def write_tasks(folder: Path, items: Sequence[Item]) -> None:
     if path.exists():
         raise DataError(f"{path} is there already", hint="decisions refer to it: choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{TASKS}.part")
-    partial.write_text(json.dumps({"items": [asdict(item) for item in items]}, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    write_json(path, {"items": [asdict(item) for item in items]}, "folder", indent=None)
 
 
 def read_tasks(folder: Path) -> dict[str, Item]:

@@ -20,6 +20,7 @@ from pixcore_datasets.coco import Size, read_coco, read_json, union_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
+from pixcore.files import write_json
 from pixcore.masks import area
 from pixcore.records import Image
 
@@ -128,9 +129,7 @@ def import_via(
             annotations.append(annotation | ({"expression": spoken_of} if spoken_of else {}))
     target.mkdir(parents=True, exist_ok=True)
     document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
-    partial = target / "annotations.json.part"
-    partial.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, target / "annotations.json")
+    write_json(target / "annotations.json", document, "folder", indent=None)
     return len(entries), spoken
 
 

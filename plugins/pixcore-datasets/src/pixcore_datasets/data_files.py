@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, StoreError
+from pixcore.files import write_json, written_beside
 
 LOCK = "pieces.json"
 
@@ -163,13 +163,13 @@ def fetch(
                 cached = hf_hub_download(piece.repo, name, repo_type="dataset", revision=facts.sha)
                 _copy(Path(cached), target)
                 locked[target.relative_to(root).as_posix()] = {
-                    "repo": piece.repo,
                     "path": name,
+                    "repo": piece.repo,
                     "revision": facts.sha,
                     "sha256": digest(target),
                 }
                 _write_lock(root, locked)
-        except (HfHubHTTPError, OSError, ValueError) as error:
+        except (HfHubHTTPError, StoreError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             failed.append(Finding(piece.path, f"{piece.repo}: {reason}; {piece.source}", piece.optional))
     return failed
@@ -192,9 +192,8 @@ def _matches(name: str, remote: str) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    with written_beside(target, "folder") as beside:
+        shutil.copyfile(source, beside)
 
 
 def _read_lock(root: Path) -> dict[str, Any]:
@@ -208,6 +207,4 @@ def _read_lock(root: Path) -> dict[str, Any]:
 
 
 def _write_lock(root: Path, locked: dict[str, Any]) -> None:
-    partial = root / f"{LOCK}.part"
-    partial.write_text(json.dumps(locked, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, root / LOCK)
+    write_json(root / LOCK, dict(sorted(locked.items())), "folder")

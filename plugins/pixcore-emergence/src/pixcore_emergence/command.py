@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
 from pixcore.files import read_json, replacing, write_json
 from pixcore.masks import RLE
-from pixcore.pictures import fitted, overlay
+from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
 from pixcore.records import PointPrompt, Protocol, Sample, SampleResult
@@ -329,11 +327,8 @@ def _picture(result: SampleResult, best: Best) -> str:
         picture = sample.image.pil()
     except DataError:
         return ""
-    buffer = io.BytesIO()
-    overlay(picture, fitted(picture.size, _LONGEST, enlarge=True), *found).convert("RGB").save(
-        buffer, "JPEG", quality=85
-    )
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    drawn = overlay(picture, fitted(picture.size, _LONGEST, enlarge=True), *found)
+    return data_uri(drawn.convert("RGB"), "jpeg", quality=85)
 
 
 def _best_mask(sample: Sample, result: SampleResult, best: Best) -> tuple[RLE | None, PointPrompt | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pixcore.pictures import data_uri
 from pixcore_emergence.emergence import Curve
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -116,8 +116,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
 def data_address(path: Path) -> str:
     """A picture's file as an address that a page can hold."""
-    kind = "image/svg+xml" if path.suffix == ".svg" else "image/png"
-    return f"data:{kind};base64," + base64.b64encode(path.read_bytes()).decode()
+    return data_uri(path.read_bytes(), "svg+xml" if path.suffix == ".svg" else "png")
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from pixcore.files import written_beside
 
 
 def save_checkpoint(
@@ -30,9 +31,8 @@ def save_checkpoint(
             for name, tensor in state.items():
                 tensors[f"optimizer.{index}.{name}"] = tensor.detach().cpu().clone()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
-    os.replace(partial, path)
+    with written_beside(path) as beside:
+        save_file(tensors, beside, metadata={"progress": json.dumps(progress)})
 
 
 def read_progress(path: Path) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from pixcore.masks import Mask, blend
+from pixcore.pictures import data_uri
 from pixcore_openai.config import Overlay
 
 _RED = (255, 0, 0)
@@ -40,9 +39,7 @@ class Picture:
 
     def data_url(self) -> str:
         """A PNG, as a request holds it: lossless, so that a thin mask's edge is not smeared."""
-        buffer = io.BytesIO()
-        PILImage.fromarray(self.pixels).save(buffer, "PNG", compress_level=3)
-        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return data_uri(PILImage.fromarray(self.pixels), "png", compress_level=3)
 
 
 def plain(image: PILImage.Image, max_side: int | None) -> Picture:

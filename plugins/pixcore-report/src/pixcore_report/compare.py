@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
 from pixcore.files import write_json
-from pixcore.pictures import fitted, overlay
+from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, notes, open_source
 from pixcore.records import Protocol, ProtocolResult, Sample, SampleResult
@@ -209,6 +207,4 @@ def _picture(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> str:
         mask = predicted_mask(sample, selection, pool)
         point = pool[selection.candidate].point if selection.candidate is not None else None
     drawn = overlay(picture, fitted(picture.size, _LONGEST), mask, point)
-    buffer = io.BytesIO()
-    drawn.convert("RGB").save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(drawn.convert("RGB"), "jpeg", quality=85)

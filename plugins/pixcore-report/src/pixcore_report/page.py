@@ -12,7 +12,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pixcore.errors import DataError
 from pixcore.figures import table
 from pixcore.figures.columns import main_columns, meaning
 from pixcore.figures.rows import (
@@ -33,6 +31,7 @@ from pixcore.figures.rows import (
     ranking,
     shown,
 )
+from pixcore.files import replacing
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -74,24 +73,15 @@ def write_page(
         context: The template's variables. Generators are consumed while the page is written.
 
     Raises:
-        DataError: The file can't be written.
+        StoreError: The file can't be written.
     """
     css = "\n".join(_source(name) for name in (*_BASE_STYLES, *styles))
     code = "\n".join(_source(name) for name in (*_BASE_SCRIPTS, *scripts))
     frame = {"css": Markup(css), "code": Markup(code), "css_hash": _hash(css), "code_hash": _hash(code)}
     rendered = _environment().get_template(template).generate(**context, **frame)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # a lone surrogate in a model's output has no UTF-8; the reference that replaces it shows as U+FFFD
-        with unfinished.open("w", encoding="utf-8", errors="xmlcharrefreplace", newline="\n") as file:
-            file.writelines(rendered)
-        unfinished.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"can't write {path}: {error.strerror}", hint="is the folder writable and the disk not full?"
-        ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # a lone surrogate in a model's output has no UTF-8; the reference that replaces it shows as U+FFFD
+    with replacing(path, errors="xmlcharrefreplace", newline="\n") as file:
+        file.writelines(rendered)
 
 
 @lru_cache(maxsize=1)

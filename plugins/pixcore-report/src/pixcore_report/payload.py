@@ -7,7 +7,6 @@ a display size, relevance maps as one byte a cell of their own grid. All figures
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -22,7 +21,7 @@ from pixcore.errors import PixcoreError
 from pixcore.figures.scores import candidate_ious
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import RLE
-from pixcore.pictures import fitted, mask_at
+from pixcore.pictures import data_uri, fitted, mask_at
 from pixcore.records import (
     Candidate,
     Image,
@@ -163,24 +162,19 @@ def quantise(values: NDArray[np.float32]) -> str:
     return base64.b64encode(np.round(scaled * 255).astype(np.uint8).tobytes()).decode()
 
 
-def data_uri(image: Image, longest: int) -> str:
+def image_uri(image: Image, longest: int) -> str:
     """An image as a data URI, no side longer than `longest` pixels."""
     pixels = image.pil()
     pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
-    buffer = io.BytesIO()
     if max(pixels.size) <= 128:  # a WebP of so few pixels takes ten times as long and saves two kilobytes
-        kind = "jpeg"
-        pixels.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
-    else:
-        kind = "webp"
-        pixels.save(buffer, "WEBP", quality=82, method=1)  # a slower search saves a hundredth
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        return data_uri(pixels, "jpeg", quality=92, subsampling="4:4:4")
+    return data_uri(pixels, "webp", quality=82, method=1)  # a slower search saves a hundredth
 
 
 def _sample_data(sample: Sample, display: Display) -> dict[str, Any]:
     trouble = None
     try:
-        image: str | None = data_uri(sample.image, display.image)
+        image: str | None = image_uri(sample.image, display.image)
         width, height = sample.image.size
     except PixcoreError as error:
         image, trouble = None, error.message

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pixcore.files import write_json
 from pixcore.versions import version_of
 from pixcore_segtoken.checkpoint import CheckpointError, CheckpointFile, shards
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, patterns_of
@@ -305,8 +305,6 @@ def _write_cache(module: nn.Module, cache: Path, fingerprint: str) -> None:
         save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, cache / file)
         weight_map |= dict.fromkeys(tensors, file)
     content = {"metadata": {"pixcore_sources": fingerprint}, "weight_map": weight_map}
-    partial = cache / f"{_INDEX}.partial"
-    partial.write_text(json.dumps(content, indent=1))
-    os.replace(partial, cache / _INDEX)
+    write_json(cache / _INDEX, content, "cache:")
     for old in set(cache.glob("converted-*.safetensors")) - {cache / file for file in weight_map.values()}:
         old.unlink()
