@@ -14,7 +14,7 @@ from PIL.Image import Image as PILImage
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, encode_with_image
 from pixcore_transformers.adapter import Adapter
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import place
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.loading import Loaded, choose_device, generation_settings, prepare_model, read_json, resolve
 from pixcore_transformers.spans import Decoder, clean_up_spaces
@@ -126,7 +126,7 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         if self.config.towers is not None and index >= len(self.config.towers):
             raise ModelError(f"no folder is given for tower {index}, {name}", hint="towers: one for each, or none")
         source = hub_name(name) if self.config.towers is None else self.config.towers[index]
-        return resolve(TransformersConfig.model_validate({"checkpoint": source, "offline": self.config.offline}))
+        return resolve(place(source, offline=self.config.offline))
 
     def full_prompt(self, prompt: str) -> str:
         """The published conversation `llama_3`, unless the config has a template."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import TransformersConfig, place
 from pydantic import Field
 
 
@@ -27,5 +27,5 @@ class CambrianConfig(TransformersConfig):
 
     def fingerprint(self) -> str:
         """Of the checkpoint, and of the towers where they are named."""
-        towers = [TransformersConfig.model_validate({"checkpoint": name}).fingerprint() for name in self.towers or ()]
+        towers = [place(name).fingerprint() for name in self.towers or ()]
         return " ".join([super().fingerprint(), *towers])

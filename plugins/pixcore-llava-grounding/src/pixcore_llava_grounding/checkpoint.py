@@ -13,11 +13,12 @@ from pixcore_segtoken.clip import clip_rules, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.tokenizer import PublishedTokenizer
+from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.errors import ModelError
-from pixcore_llava_grounding.config import LlavaGroundingConfig, place
+from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_llava_grounding.keymap import OPENSEED, openseed_rules
 from pixcore_llava_grounding.model import Speaker
 from pixcore_llava_grounding.openseed import OpenSeed

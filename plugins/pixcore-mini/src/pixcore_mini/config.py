@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import TransformersConfig, place
 from pydantic import Field
 
 SHIPPED = "shipped"
@@ -26,4 +26,4 @@ class MiniConfig(TransformersConfig):
 
     def fingerprint(self) -> str:
         """A hash of the weights, wherever they are."""
-        return TransformersConfig.model_validate({"checkpoint": str(self.folder)}).fingerprint()
+        return place(str(self.folder)).fingerprint()

@@ -14,12 +14,13 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore_segtoken.keymap import Ignore
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pixcore.errors import ModelError
-from pixcore_omg_llava.config import OmgLlavaConfig, place
+from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_omg_llava.internlm2 import Adapters, GroupedLayout, rules
 from pixcore_omg_llava.keymap import CLIP, PERCEPTION, clip_rules, perception_rules, projector_rules
 from pixcore_omg_llava.model import Eye, language_model

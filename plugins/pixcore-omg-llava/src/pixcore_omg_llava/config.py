@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import place
 from pydantic import Field
 
 from pixcore.components import ModelConfig
@@ -53,8 +53,3 @@ class OmgLlavaConfig(ModelConfig):
         """Of the release, the language model and the ConvNeXt."""
         sources = ((self.checkpoint, self.revision), (self.language, None), (self.clip, None))
         return " ".join(place(name, revision).fingerprint() for name, revision in sources)
-
-
-def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
-    """A folder or hub name in the form that pixcore-transformers resolves and hashes."""
-    return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})

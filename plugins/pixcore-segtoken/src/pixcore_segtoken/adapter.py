@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
 from transformers import CLIPVisionConfig, LlamaConfig
 
@@ -196,8 +196,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
 def _folder(name: str, config: GroundedConfig) -> Path:
     revision = config.revision if name == config.checkpoint else None
-    wanted = {"checkpoint": name, "revision": revision, "offline": config.offline}
-    return resolve(TransformersConfig.model_validate(wanted))
+    return resolve(place(name, revision, offline=config.offline))
 
 
 def _named_tower(content: Mapping[str, Any], folder: Path) -> str:

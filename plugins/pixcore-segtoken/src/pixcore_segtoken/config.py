@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.config import place
 from pydantic import Field
 
 from pixcore.components import Config, ModelConfig
@@ -61,7 +61,4 @@ class GroundedConfig(ModelConfig):
         sources = [(self.checkpoint, self.revision)]
         if self.vision_tower is not None:
             sources.append((self.vision_tower, None))
-        return " ".join(
-            TransformersConfig.model_validate({"checkpoint": checkpoint, "revision": revision}).fingerprint()
-            for checkpoint, revision in sources
-        )
+        return " ".join(place(name, revision).fingerprint() for name, revision in sources)

@@ -86,6 +86,11 @@ class Llava15Config(TransformersConfig):
     )
 
 
+def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
+    """Name a folder or a hub repository in the form that `resolve` finds and `fingerprint` hashes."""
+    return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})
+
+
 def _hub_cache() -> Path:
     """Where huggingface_hub keeps its files, worked out without importing it."""
     if "HF_HUB_CACHE" in os.environ:
