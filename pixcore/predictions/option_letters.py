@@ -1,4 +1,4 @@
-"""Reading an option out of an answer: what the third probing's accuracy (A) and the judge `exact-match` are made of.
+"""Reading an option out of an answer: what the third probing's accuracy (A) and a judge of exact answers are made of.
 
 `published` is the released evaluator's rule (protocol2_accuracy.py), which knows a bare letter or the bare text of the
 right option and takes "A. Open" for wrong. `corrected` is `read`: the option's letter, or its words, in the usual ways
