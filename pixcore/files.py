@@ -14,6 +14,11 @@ from typing import IO, Any, TypeVar
 
 from pixcore.errors import DataError, ModelError, StoreError
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a disk, a quota or the largest file it allows is full."""
+
+MAKE_ROOM = "free some space, then the same command again"
+
 Located = TypeVar("Located")
 
 
@@ -100,8 +105,7 @@ def _explained(path: Path, given: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno == errno.ENOSPC
-        hint = "free some space, then the same command again" if full else f"choose another {given}"
+        hint = MAKE_ROOM if error.errno in NO_ROOM else f"choose another {given}"
         raise StoreError(f"can't write {path}: {error.strerror or error}", hint=hint) from error
 
 

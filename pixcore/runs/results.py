@@ -64,7 +64,7 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
             writers.add(result)
         notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *judging.lines())
         summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
+        writers.finish(summary)
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))
-        writers.finish(summary)
     return Written(summary, writers.written, writers.failures)

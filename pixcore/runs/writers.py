@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pixcore.errors import PluginError, describe
+from pixcore.errors import PluginError, StoreError, describe
 from pixcore.figures.rows import RowSpec, Summary
-from pixcore.files import replacing
+from pixcore.files import MAKE_ROOM, NO_ROOM, replacing
 from pixcore.plugins import Guest, GuestKind, Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.records import SampleResult
@@ -101,6 +101,7 @@ class Writers:
     """
 
     def __init__(self, guests: Iterable[Guest], folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
+        self._folder = folder
         self.failures: list[str] = []
         self.written: dict[str, Path] = {}
         self._at_work: dict[str, RunWriter] = {}
@@ -140,6 +141,9 @@ class Writers:
         try:
             step()
         except Exception as error:  # whatever a writer does wrong, the others' files are written
+            cause = error.__cause__ if isinstance(error, StoreError) else error
+            if isinstance(cause, OSError) and cause.errno in NO_ROOM:  # no writer's fault: no other has room either
+                raise StoreError(f"can't write {self._folder}: {cause.strerror}", hint=MAKE_ROOM) from error
             self.failures.append(f"run writer {name!r} failed: {describe(error)}")
             self._let_go(name)
 
