@@ -1,0 +1,41 @@
+"""The house as it is meant to stand: thin, without circles, its picture up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "pixcore"
+
+
+@pytest.fixture(scope="module")
+def architecture() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_core_is_thin() -> None:
+    assert sum(file.read_text(encoding="utf-8").count("\n") for file in CORE.rglob("*.py")) <= 8000
+    assert len(list(CORE.glob("*.py"))) <= 20
+
+
+def test_the_core_imports_no_guest(architecture: ModuleType) -> None:
+    for name, near in architecture.arrows().items():
+        if name.startswith("pixcore") and not name.startswith("pixcore-"):
+            assert not [to for to in near if to.startswith("pixcore-")], name
+
+
+def test_no_arrow_runs_in_a_circle(architecture: ModuleType) -> None:
+    assert architecture.reduced(architecture.arrows())
+
+
+def test_the_picture_is_of_this_code(architecture: ModuleType) -> None:
+    assert architecture.page() == architecture.PAGE.read_text(encoding="utf-8"), "python docs/draw_architecture.py"
