@@ -14,6 +14,9 @@ from typing import IO, Any, TypeVar
 
 from pixcore.errors import DataError, ModelError, StoreError
 
+RUN, SUMMARY, PREDICTIONS = "run.json", "summary.json", "predictions.jsonl"
+"""The files of a run's folder."""
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where a disk, a quota or the largest file it allows is full."""
 

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
 from pixcore.config import Section, apply_settings, component_config
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
-from pixcore.files import read_json
+from pixcore.files import PREDICTIONS, RUN, read_json
 from pixcore.plugins import Kind, Registry
 from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
 from pixcore.records import Fidelity, Protocol, Sample, Verdict
-from pixcore.runs.folder import PREDICTIONS, RUN
 
 
 @dataclass(frozen=True)

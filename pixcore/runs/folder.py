@@ -7,11 +7,9 @@ from pathlib import Path
 
 from pixcore.config import resolve
 from pixcore.errors import DataError
-from pixcore.files import _explained, read_json
+from pixcore.files import RUN, _explained, read_json
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
-
-RUN, SUMMARY, PREDICTIONS = "run.json", "summary.json", "predictions.jsonl"
 
 
 def prepare(folder: Path, given: str = "output:") -> None:

@@ -10,9 +10,8 @@ from pixcore.figures.judge_notes import JudgingNotes
 from pixcore.figures.rows import Summary, to_dict
 from pixcore.figures.summary import Tally
 from pixcore.figures.table import SummaryTable
-from pixcore.files import write_json
+from pixcore.files import RUN, SUMMARY, write_json
 from pixcore.plugins import Guest
-from pixcore.runs.folder import RUN, SUMMARY
 from pixcore.runs.plan import Run
 from pixcore.runs.writers import Writers
 from pixcore.terminal import Console

@@ -12,11 +12,10 @@ from typing import Any
 
 from pixcore.errors import PluginError, StoreError, describe
 from pixcore.figures.rows import RowSpec, Summary
-from pixcore.files import MAKE_ROOM, NO_ROOM, replacing
+from pixcore.files import MAKE_ROOM, NO_ROOM, PREDICTIONS, replacing
 from pixcore.plugins import Guest, GuestKind, Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.records import SampleResult
-from pixcore.runs.folder import PREDICTIONS
 
 
 class RunWriter(ABC):

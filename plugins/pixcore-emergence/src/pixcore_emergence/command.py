@@ -16,13 +16,13 @@ from pixcore.figures.accumulate import accumulate
 from pixcore.figures.evaluation import BINS
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
-from pixcore.files import read_json, replacing, write_json
+from pixcore.files import RUN, read_json, replacing, write_json
 from pixcore.masks import RLE
 from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
 from pixcore.records import PointPrompt, Protocol, Sample, SampleResult
-from pixcore.runs.folder import RUN, prepare
+from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, judge_prompt, read_letters
 from pixcore_emergence.emergence import OUTCOMES, Best, Emergence, EmergenceTally
