@@ -76,17 +76,12 @@ def reduced(found: Arrows) -> dict[str, set[str]]:
     return {name: {to for to in near if not any(to in below[other] for other in near)} for name, near in found.items()}
 
 
-def lines_of(name: str) -> int:
-    """How many lines of Python a room has."""
-    return sum(file.read_text(encoding="utf-8").count("\n") for module, file in sources() if room(module) == name)
-
-
 def drawing() -> str:
     """The picture in Mermaid, which GitHub and the site draw."""
     found = reduced(arrows())
     names = {name: f"r{index}" for index, name in enumerate(sorted(found))}
     text = ["```mermaid", "flowchart TB"]
-    text += [f'  {names[name]}["{name}<br/>{lines_of(name)} lines"]' for name in sorted(found)]
+    text += [f'  {names[name]}["{name}"]' for name in sorted(found)]
     text += [f"  {names[name]} --> {names[to]}" for name in sorted(found) for to in sorted(found[name])]
     inside = " ".join(names[name] for name in sorted(found) if name.startswith("pixcore/") or "(" in name)
     return "\n".join([*text, "  classDef core stroke-width:3px", f"  class {inside.replace(' ', ',')} core", "```", ""])
