@@ -7,20 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pixcore_glamm.adapter import Glamm
 from pixcore_glamm.config import GlammConfig
 from pixcore_glamm.weights import rules
 from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.keymap import Ignore
-from pixcore_testing.conformance import check_registration
-from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.plugins import Kind, registry
-from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.records import Fidelity, Protocol, Request, Response
+from tests.adapters import MaskAdapterSuite, Subject, requests_of
 from tests.goldens.glamm import prepare
 from tests.goldens.runner import compare
 from tests.goldens.segtoken import sizes_of
@@ -29,13 +26,7 @@ QUESTIONS = ("Can you please segment the dog in the given image", "What colour i
 
 
 def requests() -> list[Request]:
-    rng = np.random.default_rng(8)
-    sizes = ((90, 60), (48, 80), (70, 70), (150, 41))
-    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in sizes]
-    return [
-        Request(str(index), Protocol.QUESTION, image, question)
-        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
-    ]
+    return requests_of(QUESTIONS, 8, Protocol.QUESTION)
 
 
 def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> Glamm:
@@ -45,6 +36,15 @@ def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED,
 @pytest.fixture(scope="module")
 def corrected(glamm_options: dict[str, object]) -> list[Response]:
     return adapter(glamm_options).answer(requests())
+
+
+@pytest.fixture(scope="module")
+def subject(glamm_options: dict[str, object]) -> Subject:
+    return Subject("glamm", dict(glamm_options), requests())
+
+
+class TestAdapter(MaskAdapterSuite):
+    """What every adapter of its kind must do."""
 
 
 def test_the_published_numbers(goldens: Path) -> None:
@@ -61,14 +61,6 @@ def test_the_region_encoder_is_ignored_by_all_its_published_names(goldens: Path)
     for key in keys:
         rule = next(rule for rule in rules(sizes_of(config, 2)) if re.fullmatch(getattr(rule, "pattern", "-"), key))
         assert isinstance(rule, Ignore)
-
-
-def test_a_batch_says_what_each_sample_alone_says(glamm_options: dict[str, object], corrected: list[Response]) -> None:
-    one = adapter(glamm_options)
-    alone = [one.answer([request])[0] for request in requests()]
-    assert [response.text for response in corrected] == [response.text for response in alone]
-    assert [response.masks for response in corrected] == [response.masks for response in alone]
-    assert sum(len(response.masks) for response in corrected) >= 3
 
 
 def test_published_text_has_no_markers_and_the_first_mask(glamm_options: dict[str, object]) -> None:
@@ -94,17 +86,6 @@ def test_a_mask_knows_its_phrase(glamm_options: dict[str, object]) -> None:
     assert response.text[:place].split()[-1] == "and"
 
 
-def test_visual_tokens_lie_where_the_layout_says(glamm_options: dict[str, object]) -> None:
-    assert check_geometry(adapter(glamm_options)) == []
-
-
 def test_published_sizes_are_those_of_vit_h() -> None:
     assert GlammConfig().sam == SamSizes()
     assert GlammConfig().checkpoint == "MBZUAI/GLaMM-FullScope"
-
-
-@pytest.mark.parametrize("fidelity", list(Fidelity))
-def test_the_contract_of_adapters(glamm_options: dict[str, object], fidelity: Fidelity) -> None:
-    config = GlammConfig.model_validate(glamm_options)
-    registration = registry().get(Kind.MODEL, "glamm")
-    assert check_registration(registration, config, Context(fidelity=fidelity)) == []

@@ -13,20 +13,16 @@ from pixcore_lisa.config import LisaConfig
 from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.testing import TINY_SAM
-from pixcore_testing.conformance import check_registration
-from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.errors import ModelError
-from pixcore.plugins import Kind, registry
-from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.records import Fidelity, Request, Response
+from tests.adapters import MaskAdapterSuite, Subject, requests_of
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
 from tests.goldens.runner import compare, load_arrays
 
-SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 QUESTIONS = (
     "Can you segment the dog in this image?",
     "What colour is it? (a) red (b) blue",
@@ -36,12 +32,7 @@ QUESTIONS = (
 
 
 def requests() -> list[Request]:
-    rng = np.random.default_rng(4)
-    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
-    return [
-        Request(str(index), Protocol.SEGMENT, image, question)
-        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
-    ]
+    return requests_of(QUESTIONS, 4)
 
 
 def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> Lisa:
@@ -51,6 +42,15 @@ def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED,
 @pytest.fixture(scope="module")
 def corrected(lisa_options: dict[str, object]) -> list[Response]:
     return adapter(lisa_options).answer(requests())
+
+
+@pytest.fixture(scope="module")
+def subject(lisa_options: dict[str, object]) -> Subject:
+    return Subject("lisa", dict(lisa_options), requests())
+
+
+class TestAdapter(MaskAdapterSuite):
+    """What every adapter of its kind must do."""
 
 
 @pytest.mark.parametrize("key", ["two_seg/seg_embed", "free/mask_bits", "image/B/sam_image_embedding"])
@@ -98,14 +98,6 @@ def test_the_decoder_alone_on_the_published_prompt(goldens: Path) -> None:
         np.testing.assert_allclose(low_res.numpy(), outputs[f"{case}/low_res_logits"], rtol=0, atol=3e-5)
 
 
-def test_a_batch_says_what_each_sample_alone_says(lisa_options: dict[str, object], corrected: list[Response]) -> None:
-    one = adapter(lisa_options)
-    alone = [one.answer([request])[0] for request in requests()]
-    assert [response.text for response in corrected] == [response.text for response in alone]
-    assert [response.masks for response in corrected] == [response.masks for response in alone]
-    assert sum(len(response.masks) for response in corrected) >= 3
-
-
 def test_the_cache_changes_nothing(lisa_options: dict[str, object], corrected: list[Response]) -> None:
     recomputed = adapter(lisa_options, recompute=True).answer(requests())
     assert [response.text for response in corrected] == [response.text for response in recomputed]
@@ -114,14 +106,6 @@ def test_the_cache_changes_nothing(lisa_options: dict[str, object], corrected: l
         assert other.mask is not None
         differ = masks.decode(response.mask) != masks.decode(other.mask)
         assert differ.sum() <= 2
-
-
-def test_masks_have_the_image_size_and_are_united(corrected: list[Response]) -> None:
-    for response, size in zip(corrected, SIZES, strict=True):
-        assert response.mask is not None
-        assert masks.size_of(response.mask) == size
-        assert response.mask == masks.union(response.masks, size)
-        assert len(response.mask_spans) == len(response.masks)
 
 
 def test_published_keeps_the_first_mask_and_the_special_tokens(
@@ -143,10 +127,6 @@ def test_tokens_tile_the_corrected_text(corrected: list[Response]) -> None:
 def test_a_published_question_is_escaped(lisa_options: dict[str, object]) -> None:
     assert "a &lt; b &amp; c" in adapter(lisa_options, Fidelity.PUBLISHED).full_prompt("a < b & c")
     assert "a < b & c" in adapter(lisa_options).full_prompt("a < b & c")
-
-
-def test_visual_tokens_lie_where_the_layout_says(lisa_options: dict[str, object]) -> None:
-    assert check_geometry(adapter(lisa_options)) == []
 
 
 def test_the_cache_folder_holds_the_same_model(
@@ -175,15 +155,3 @@ def test_another_systems_checkpoint_is_refused(lisa_options: dict[str, object]) 
     wrong = TINY_SAM.model_dump() | {"prompt_dim": 64}
     with pytest.raises(CheckpointError, match="of another shape"):
         adapter(lisa_options, sam=wrong).answer(requests()[:1])
-
-
-def test_attention_is_refused(lisa_options: dict[str, object]) -> None:
-    with pytest.raises(ModelError, match="gives masks, not attention"):
-        adapter(lisa_options).answer(requests(), extractor=object())  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("fidelity", list(Fidelity))
-def test_the_contract_of_adapters(lisa_options: dict[str, object], fidelity: Fidelity) -> None:
-    config = LisaConfig.model_validate(lisa_options)
-    registration = registry().get(Kind.MODEL, "lisa")
-    assert check_registration(registration, config, Context(fidelity=fidelity)) == []

@@ -6,23 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from pixcore_llava_grounding.adapter import LlavaGrounding
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore_segtoken.testing import run_on_mini_world
-from pixcore_testing.conformance import check_registration
-from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
-from pixcore.plugins import Kind, registry
-from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.records import Fidelity, Request, Response
+from tests.adapters import SIZES, MaskAdapterSuite, Subject, requests_of
 
-SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
     "Is it red?",
@@ -32,12 +28,7 @@ QUESTIONS = (
 
 
 def requests() -> list[Request]:
-    rng = np.random.default_rng(0)
-    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
-    return [
-        Request(str(index), Protocol.SEGMENT, image, question)
-        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
-    ]
+    return requests_of(QUESTIONS, 0)
 
 
 def adapter(options: dict[str, object], fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> LlavaGrounding:
@@ -50,28 +41,25 @@ def corrected(options: dict[str, object]) -> list[Response]:
 
 
 @pytest.fixture(scope="module")
+def subject(options: dict[str, object]) -> Subject:
+    return Subject("llava-grounding", dict(options), requests(), flips=2)
+
+
+class TestAdapter(MaskAdapterSuite):
+    """What every adapter of its kind must do."""
+
+
+def test_published_masks_have_the_image_size_and_are_united(published: list[Response]) -> None:
+    for response, size in zip(published, SIZES, strict=True):
+        assert response.mask == masks.union(response.masks, size)
+        assert masks.size_of(response.mask) == size
+        assert len(response.mask_spans) == len(response.masks)
+    assert any(masks.area(response.mask) for response in published)
+
+
+@pytest.fixture(scope="module")
 def published(options: dict[str, object]) -> list[Response]:
     return adapter(options, Fidelity.PUBLISHED).answer(requests())
-
-
-def test_a_batch_says_what_each_sample_alone_says(options: dict[str, object], corrected: list[Response]) -> None:
-    one = adapter(options)
-    alone = [one.answer([request])[0] for request in requests()]
-    assert [response.text for response in corrected] == [response.text for response in alone]
-    assert [response.extra for response in corrected] == [response.extra for response in alone]
-    for response, other in zip(corrected, alone, strict=True):
-        for mask, expected in zip(response.masks, other.masks, strict=True):
-            # Padding in the language model's batch may round a state otherwise.
-            assert (masks.decode(mask) != masks.decode(expected)).sum() <= 2
-
-
-def test_masks_have_the_image_size_and_are_united(corrected: list[Response], published: list[Response]) -> None:
-    for responses in (corrected, published):
-        for response, size in zip(responses, SIZES, strict=True):
-            assert response.mask == masks.union(response.masks, size)
-            assert masks.size_of(response.mask) == size
-            assert len(response.mask_spans) == len(response.masks)
-        assert any(masks.area(response.mask) for response in responses)
 
 
 def test_both_fidelities_find_the_same_regions(corrected: list[Response], published: list[Response]) -> None:
@@ -149,22 +137,6 @@ def test_the_cache_folder_holds_the_same_model(
     second = adapter(options, cache=tmp_path)
     assert all(report.from_cache for report in second.loaded.reports)
     assert [response.masks for response in second.answer(requests())] == [response.masks for response in corrected]
-
-
-def test_visual_tokens_lie_where_the_layout_says(options: dict[str, object]) -> None:
-    assert check_geometry(adapter(options)) == []
-
-
-@pytest.mark.parametrize("fidelity", list(Fidelity))
-def test_the_contract_of_adapters(options: dict[str, object], fidelity: Fidelity) -> None:
-    config = LlavaGroundingConfig.model_validate(options)
-    registration = registry().get(Kind.MODEL, "llava-grounding")
-    assert check_registration(registration, config, Context(fidelity=fidelity)) == []
-
-
-def test_attention_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ModelError, match="gives masks, not attention"):
-        adapter(options).answer(requests(), extractor=object())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fidelity", ["published", "corrected"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from pixcore_omg_llava.adapter import OmgLlava
@@ -13,16 +12,13 @@ from pixcore_omg_llava.checkpoint import llama_config
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.testing import run_on_mini_world
-from pixcore_testing.conformance import check_registration
-from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
-from pixcore.plugins import Kind, registry
-from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.records import Fidelity, Request, Response
+from tests.adapters import SIZES, MaskAdapterSuite, Subject, requests_of
 
-SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 QUESTIONS = (
     "Can you please segment the dog in the given image",
     "Is it red?",
@@ -32,12 +28,7 @@ QUESTIONS = (
 
 
 def requests() -> list[Request]:
-    rng = np.random.default_rng(0)
-    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
-    return [
-        Request(str(index), Protocol.SEGMENT, image, question)
-        for index, (image, question) in enumerate(zip(images, QUESTIONS, strict=True))
-    ]
+    return requests_of(QUESTIONS, 0)
 
 
 def adapter(release: Any, fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any) -> OmgLlava:
@@ -50,28 +41,21 @@ def corrected(release: Any) -> list[Response]:
 
 
 @pytest.fixture(scope="module")
+def subject(release: Any) -> Subject:
+    return Subject("omg-llava", dict(release.options()), requests(), flips=2)
+
+
+class TestAdapter(MaskAdapterSuite):
+    """What every adapter of its kind must do."""
+
+
+def test_no_mask_is_empty(corrected: list[Response]) -> None:
+    assert all(masks.area(response.mask) > 0 for response in corrected)
+
+
+@pytest.fixture(scope="module")
 def published(release: Any) -> list[Response]:
     return adapter(release, Fidelity.PUBLISHED).answer(requests())
-
-
-def test_a_batch_says_what_each_sample_alone_says(release: Any, corrected: list[Response]) -> None:
-    one = adapter(release)
-    alone = [one.answer([request])[0] for request in requests()]
-    assert [response.text for response in corrected] == [response.text for response in alone]
-    for response, other in zip(corrected, alone, strict=True):
-        assert len(response.masks) == len(other.masks)
-        for mask, expected in zip(response.masks, other.masks, strict=True):
-            # Padding in the language model's batch may round a state otherwise.
-            assert (masks.decode(mask) != masks.decode(expected)).sum() <= 2
-    assert sum(len(response.masks) for response in corrected) > 4
-
-
-def test_masks_have_the_image_size_and_are_united(corrected: list[Response]) -> None:
-    for response, size in zip(corrected, SIZES, strict=True):
-        assert response.mask == masks.union(response.masks, size)
-        assert masks.size_of(response.mask) == size
-        assert masks.area(response.mask) > 0
-        assert len(response.mask_spans) == len(response.masks)
 
 
 def test_published_keeps_the_first_mask(published: list[Response]) -> None:
@@ -177,22 +161,6 @@ def test_the_cache_folder_is_not_read_for_another_model(release: Any, change: di
     assert not other.reports[1].from_cache
     if "lora_scale" in change:
         assert not torch.allclose(other.language.get_parameter(name), mine, atol=1e-2)
-
-
-def test_visual_tokens_lie_where_the_layout_says(release: Any) -> None:
-    assert check_geometry(adapter(release)) == []
-
-
-@pytest.mark.parametrize("fidelity", list(Fidelity))
-def test_the_contract_of_adapters(release: Any, fidelity: Fidelity) -> None:
-    config = OmgLlavaConfig.model_validate(release.options())
-    registration = registry().get(Kind.MODEL, "omg-llava")
-    assert check_registration(registration, config, Context(fidelity=fidelity)) == []
-
-
-def test_attention_is_refused(release: Any) -> None:
-    with pytest.raises(ModelError, match="gives masks, not attention"):
-        adapter(release).answer(requests(), extractor=object())  # type: ignore[arg-type]
 
 
 def test_another_release_is_another_fingerprint(release: Any, release_without_backbone: Any) -> None:
