@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pixcore.errors import StoreError
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore
 
@@ -71,3 +72,43 @@ def test_arrays_come_back_with_their_dtypes_and_shapes(tmp_path_factory: pytest.
     for name, values in arrays.items():
         assert (found[name].dtype, found[name].shape) == (values.dtype, values.shape)
         np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE records SET body = replace(body, '41', '47') WHERE key = 'first'",
+        "UPDATE records SET key = 'third' WHERE key = 'second'",
+        "UPDATE records SET arrays = NULL WHERE key = 'first'",
+        "UPDATE records SET checksum = NULL WHERE key = 'first'",
+    ],
+)
+def test_a_record_that_changed_on_disk_is_no_record(tmp_path: Path, change: str) -> None:
+    with StageStore(tmp_path, "select", {"a": 1}) as store:
+        store.put("first", "one", Entry({"mask": 41}, {"values": np.arange(3)}))
+        store.put("second", "two", Entry({"mask": 2}))
+        path = store.path
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    with StageStore(tmp_path, "select", {"a": 1}) as store:
+        wrong = [key for key in ("first", "second", "third") if _refused(store, key)]
+        assert wrong == (["third"] if "third" in change else ["first"])
+
+
+def _refused(store: StageStore, key: str) -> bool:
+    try:
+        store.get(key)
+    except StoreError as error:
+        return store.path.name in str(error)
+    return False
+
+
+def test_a_store_under_anothers_name_is_refused(tmp_path: Path) -> None:
+    with StageStore(tmp_path, "select", {"a": 1}) as store:
+        store.put("key", "one", Entry({"mask": 1}))
+        path = store.path
+    with StageStore(tmp_path, "select", {"a": 2}) as other:
+        target = other.path
+    target.write_bytes(path.read_bytes())
+    with pytest.raises(StoreError, match="another stage"):
+        StageStore(tmp_path, "select", {"a": 2})

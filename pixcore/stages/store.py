@@ -26,7 +26,7 @@ from pixcore.errors import StoreError
 from pixcore.stages.serialise import Arrays, Entry
 
 _PATIENCE = 60.0  # seconds that another process may hold a store
-_FORMAT = 2  # of a record; files of another one are left alone
+_FORMAT = 3  # of a record; files of another one are left alone
 _LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS ingredients (document TEXT NOT NULL);
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS records (
     sample_id TEXT NOT NULL,
     body TEXT,
     arrays BLOB,
+    checksum BLOB,
     error TEXT,
     finished REAL NOT NULL DEFAULT (julianday('now'))
 ) WITHOUT ROWID;
@@ -82,6 +83,8 @@ class StageStore:
             self._db.execute(
                 "INSERT INTO ingredients SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ingredients)", (document,)
             )
+            if self._db.execute("SELECT document FROM ingredients").fetchall() != [(document,)]:
+                raise ValueError("it holds the records of another stage")
 
     def _use_write_ahead_log(self) -> None:
         """Turn the log on; SQLite does not wait for another process that is just doing the same, so this does."""
@@ -115,9 +118,20 @@ class StageStore:
             TypeError: The record's body is no JSON data.
             StoreError: The file can't be written.
         """
-        row = key, sample_id, _pack_body(entry.body), _pack(entry.arrays)
+        body, arrays = _pack_body(entry.body), _pack(entry.arrays)
+        row = key, sample_id, body, arrays, self._checksum(key, body, arrays)
         with self._explained():
-            self._db.execute("INSERT OR REPLACE INTO records (key, sample_id, body, arrays) VALUES (?, ?, ?, ?)", row)
+            self._db.execute(
+                "INSERT OR REPLACE INTO records (key, sample_id, body, arrays, checksum) VALUES (?, ?, ?, ?, ?)", row
+            )
+
+    def _checksum(self, key: str, body: str | bytes, arrays: bytes | None) -> bytes:
+        """Of a record as it is stored and of where it belongs: the stage's key and its own."""
+        text = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(f"{self.key} {key} {len(text)} ".encode(), digest_size=16)
+        digest.update(text)
+        digest.update(arrays or b"")
+        return digest.digest()
 
     def put_failure(self, key: str, sample_id: str, error: str) -> None:
         """Keep that a sample failed; a failure never replaces a record."""
@@ -135,9 +149,11 @@ class StageStore:
             StoreError: The file is damaged.
         """
         with self._explained():
-            row = self._db.execute("SELECT body, arrays FROM records WHERE key = ?", (key,)).fetchone()
+            row = self._db.execute("SELECT body, arrays, checksum FROM records WHERE key = ?", (key,)).fetchone()
             if row is None or row[0] is None:
                 return None
+            if row[2] != self._checksum(key, row[0], row[1]):
+                raise ValueError(f"the record {key[:12]} is not as it was written")
             text, arrays = _text(row[0]), _unpack(row[1])
             return Entry(json.loads(text), arrays, len(text) + sum(values.nbytes for values in arrays.values()))
 
