@@ -7,18 +7,20 @@ take the component that a plugin offers as the default of its kind.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.files import at_home
 from pixcore.plugins import GuestKind, Kind, Registration, Registry
+from pixcore.protocols import FIELDS, PROBINGS, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
 from pixcore.versions import foundations
@@ -69,6 +71,71 @@ class Control(BaseModel):
     selection: Section
 
 
+class ProbingSection(BaseModel):
+    """A probing as a config names it: one of the paper's by its name, or one of its own.
+
+    Attributes:
+        name: Its name; its column is called after it.
+        template: What is asked, with the fields {question}, {options}, {expression}; needed for one of the config's
+            own. A sample that lacks one of them is not asked.
+        masks: Whether the answers to it are looked at for masks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    template: str = ""
+    masks: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _known_or_whole(self) -> Self:
+        if "template" not in self.model_fields_set:
+            if self.name not in PROBINGS:
+                raise ValueError(f"{nearest(self.name, PROBINGS)}; or a new one, {_EXAMPLE}")
+            if "masks" in self.model_fields_set:
+                raise ValueError(f"{self.name!r} is the paper's, and stands there by its name alone")
+        elif self.name in PROBINGS:
+            raise ValueError(f"{self.name!r} is the paper's: change its template under prompts, or take another name")
+        elif not _OWN_NAME.fullmatch(self.name):
+            raise ValueError("a name is lower-case letters, digits, - and _, a letter first, 40 of them at most")
+        else:
+            _check_template(self.template, f"the template of {self.name}")
+        return self
+
+    @model_serializer
+    def _spelt(self) -> str | dict[str, Any]:
+        if self.name in PROBINGS:
+            return self.name
+        return {"name": self.name, "template": self.template, "masks": self.masks}
+
+    @property
+    def probing(self) -> Probing:
+        """The probing that it names."""
+        if self.name in PROBINGS:
+            return PROBINGS[self.name]
+        return Probing.own(self.name, self.template, masks=self.masks)
+
+
+_EXAMPLE = 'such as {name: describe, template: "Describe {expression}."}'
+
+_OWN_NAME = re.compile("[a-z][a-z0-9_-]{0,39}")  # it names files and columns, and no further figure of another
+
+
+def _check_template(template: str, what: str) -> None:
+    if not template.strip():
+        raise ValueError(f"{what} is empty")
+    try:
+        template.format(**dict.fromkeys(FIELDS, ""))
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        fields = "fields are {question}, {options}, {expression}"
+        raise ValueError(f"{what} is no template: {error}; {fields}") from None
+
+
 class RunConfig(BaseModel):
     """One run.
 
@@ -84,8 +151,8 @@ class RunConfig(BaseModel):
         control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
         judge: Grades free answers (protocol `question`).
         letter_judge: Grades letters (protocol `letter`).
-        protocols: Which probings.
-        prompts: This run's own prompt for a protocol, with the fields {question}, {options}, {expression}.
+        protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:}.
+        prompts: This run's own prompt for a probing of the paper's; fields: {question}, {options}, {expression}.
         fidelity: `published` reproduces the released code, `corrected` does what is right.
         seed: For everything random.
         batch_size: Requests that the model answers together.
@@ -111,7 +178,9 @@ class RunConfig(BaseModel):
     control: Control | None = None
     judge: Section
     letter_judge: Section
-    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = tuple(Protocol)
+    protocols: Annotated[tuple[ProbingSection, ...], Field(min_length=1)] = tuple(
+        ProbingSection(name=name) for name in PROBINGS
+    )
     prompts: dict[Protocol, str] = Field(default_factory=dict)
     fidelity: Fidelity = Fidelity.CORRECTED
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
@@ -131,8 +200,8 @@ class RunConfig(BaseModel):
 
     @field_validator("protocols")
     @classmethod
-    def _once_each(cls, value: tuple[Protocol, ...]) -> tuple[Protocol, ...]:
-        if len(set(value)) != len(value):
+    def _once_each(cls, value: tuple[ProbingSection, ...]) -> tuple[ProbingSection, ...]:
+        if len({section.name for section in value}) != len(value):
             raise ValueError("a protocol is named twice")
         return value
 
@@ -140,16 +209,13 @@ class RunConfig(BaseModel):
     @classmethod
     def _known_fields(cls, value: dict[Protocol, str]) -> dict[Protocol, str]:
         for protocol, template in value.items():
-            if not template.strip():
-                raise ValueError(f"the prompt for {protocol} is empty")
-            try:
-                template.format(question="", options="", expression="")
-            except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-                raise ValueError(
-                    f"the prompt for {protocol} is no template: {error}; fields are {{question}}, {{options}}, "
-                    "{expression}"
-                ) from None
+            _check_template(template, f"the prompt for {protocol}")
         return value
+
+    @property
+    def probings(self) -> dict[str, Probing]:
+        """The run's probings by name, in order."""
+        return {section.name: section.probing for section in self.protocols}
 
 
 SECTION_OF: Mapping[str, Kind] = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}

@@ -1,28 +1,125 @@
-"""The three probings (paper, section 3.1): what a model is asked about a sample.
+"""The probings: what a model is asked about a sample, what is looked at, who grades, and which figures it feeds.
 
-The released code numbers them 1 (`question`), 3 (`segment`) and 2 (`letter`). Under the `published` fidelity the
-prompts are those of its scripts, character by character: the referring expression keeps the space that its column
-starts with, so that `segment` prompts hold a double space, and options are cut in two at "(b)". Under `corrected` they
-say the same in clean form, for any number of options.
+The paper has three (section 3.1); the released code numbers them 1 (`question`), 3 (`segment`) and 2 (`letter`). Under
+the `published` fidelity their prompts are those of its scripts, character by character: the referring expression keeps
+the space that its column starts with, so that `segment` prompts hold a double space, and options are cut in two at
+"(b)". Under `corrected` they say the same in clean form, for any number of options. A config can add probings of its
+own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from string import ascii_lowercase, ascii_uppercase
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter, ascii_lowercase, ascii_uppercase
+from typing import Literal
 
 from pixcore.errors import ConfigError
 from pixcore.records import Fidelity, Protocol, Sample
 
 LETTER_INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
-_SEGMENT = "Identify {expression} in the scene."
+FIELDS = ("question", "options", "expression")
+"""What the template of a prompt may hold; a sample has each or not."""
+
 _FIELDS = "fields: {question}, {options} and {expression}"
+
+Judged = Literal["judge", "letter_judge"]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """One way to probe a model.
+
+    Attributes:
+        name: What configs, records and files call it.
+        template: The prompt, with the fields {question}, {options} ("(a) X (b) Y") and {expression}; the paper's may
+            hold {listing} too, the options below one another.
+        asks: What a sample must have to be asked.
+        shows_options: Whether {options} are shown; they are left empty otherwise.
+        masks: Whether its answer is looked at for masks.
+        judge: The config's section that grades its answer; None: nobody does.
+        accuracy: The accuracy that it feeds.
+        mean_iou: The mean IoU that it feeds.
+    """
+
+    name: str
+    template: str
+    asks: tuple[str, ...]
+    shows_options: bool
+    masks: bool
+    judge: Judged | None = None
+    accuracy: str | None = None
+    mean_iou: str | None = None
+
+    @classmethod
+    def own(cls, name: str, template: str, *, masks: bool = True) -> Probing:
+        """A config's own: it asks for what its template holds, and nobody grades it."""
+        held = {re.split(r"[.\[]", field)[0] for _, field, _, _ in Formatter().parse(template) if field}
+        asks = tuple(field for field in FIELDS if field in held)
+        return cls(name, template, asks, "options" in held, masks, mean_iou=own_mean_iou(name) if masks else None)
+
+
+_TABLE = (
+    Probing(
+        Protocol.QUESTION.value,
+        template="{question} {options}",
+        asks=("question",),
+        shows_options=True,
+        masks=True,
+        judge="judge",
+        accuracy="A†",
+        mean_iou="M†",
+    ),
+    Probing(
+        Protocol.SEGMENT.value,
+        template="Identify {expression} in the scene.",
+        asks=("expression",),
+        shows_options=False,
+        masks=True,
+        mean_iou="M",
+    ),
+    Probing(
+        Protocol.LETTER.value,
+        template=f"{{question}} Options:\n{{listing}}\n{LETTER_INSTRUCTION}",
+        asks=("question", "options"),
+        shows_options=True,
+        masks=False,
+        judge="letter_judge",
+        accuracy="A",
+    ),
+)
+
+PROBINGS: Mapping[str, Probing] = {probing.name: probing for probing in _TABLE}
+"""The paper's three, in its order."""
+
+GRADED = tuple(one.name for one in _TABLE if one.judge is not None)
+"""Those whose answers somebody grades."""
+
+LOOKED_AT = tuple(one.name for one in sorted(_TABLE, key=lambda one: "expression" not in one.asks) if one.masks)
+"""Those whose answers are looked at for masks, the one that asks for the object first."""
+
+
+def own_mean_iou(name: str) -> str:
+    """What the mean IoU of a config's own probing is called."""
+    return f"M {name}"
+
+
+def judge_of(name: str) -> Judged | None:
+    """Who grades a probing's answers, by its name; nobody those of a config's own."""
+    return PROBINGS[name].judge if name in PROBINGS else None
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of probings, each once: the paper's in its order, then a config's own as they come."""
+    given = dict.fromkeys(names)
+    return [*(name for name in PROBINGS if name in given), *(name for name in given if name not in PROBINGS)]
 
 
 def build_prompt(
     sample: Sample,
-    protocol: Protocol,
+    probing: Probing | str,
     fidelity: Fidelity,
     templates: Mapping[Protocol, str] | None = None,
 ) -> str | None:
@@ -30,38 +127,37 @@ def build_prompt(
 
     Args:
         sample: The sample.
-        protocol: The probing.
+        probing: The probing, or the name of one of the paper's.
         fidelity: `published` asks with the released files' own strings, `corrected` with the clean ones.
         templates: How a model is asked where that differs from the paper (`ModelAdapter.prompts`). Fields:
             {question}, {options} ("(a) X (b) Y"), {expression}.
 
     Returns:
-        The user's text without any chat template, or None where the sample has nothing to ask: no question for
-        `question` and `letter`, no expression for `segment`.
+        The user's text without any chat template, or None where the sample lacks what the probing asks of it.
 
     Raises:
         ConfigError: A template has a field that does not exist.
     """
+    probing = PROBINGS[probing] if isinstance(probing, str) else probing
     published = fidelity is Fidelity.PUBLISHED
-    if protocol is Protocol.SEGMENT:
-        expression = _expression(sample, published)
-        if expression is None:
-            return None
-        template = (templates or {}).get(protocol, _SEGMENT)
-        return _fill(template, question=sample.question or "", options="", expression=expression)
-    if sample.question is None:
-        return None
+    expression = _expression(sample, published)
     options = _options(sample, published)
-    template = (templates or {}).get(protocol, "")
-    if template:
-        return _fill(template, question=sample.question, options=options, expression=sample.expression or "")
-    if protocol is Protocol.QUESTION:
-        return f"{sample.question} {options}" if options else sample.question
-    if not sample.options and not sample.released_options:
+    has = {"question": sample.question is not None, "options": bool(options), "expression": expression is not None}
+    if not all(has[field] for field in probing.asks):
         return None
-    released = published and sample.released_options is not None
-    listing = _published_listing(options) if released else _listing(sample.options)
-    return f"{sample.question} Options:\n{listing}\n{LETTER_INSTRUCTION}"
+    fields = {
+        "question": sample.question or "",
+        "options": options if probing.shows_options else "",
+        "expression": expression or "",
+    }
+    given = {str(name): template for name, template in (templates or {}).items()}.get(probing.name, "")
+    if given:
+        return _fill(given, **fields)
+    if "{listing}" in probing.template:
+        released = published and sample.released_options is not None
+        fields["listing"] = _published_listing(options) if released else _listing(sample.options)
+    template = probing.template if fields["options"] else probing.template.replace(" {options}", "")
+    return _fill(template, **fields)
 
 
 def inline_options(options: Sequence[str]) -> str:

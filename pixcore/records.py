@@ -27,7 +27,10 @@ from pixcore.masks import RLE, area
 
 
 class Protocol(StrEnum):
-    """The paper's three probings (section 3.1); the released code numbers them 1, 3, 2."""
+    """Names of the paper's three probings (section 3.1); the released code numbers them 1, 3, 2.
+
+    Wherever a record names a probing, a config's own may stand in their place: compare with `==`.
+    """
 
     QUESTION = "question"
     SEGMENT = "segment"
@@ -177,7 +180,7 @@ class Request:
 
     Attributes:
         sample_id: The sample's id.
-        protocol: Which probing this is.
+        protocol: The name of the probing (`pixcore.protocols.PROBINGS`, or a config's own).
         image: The picture.
         prompt: The user's text, without any chat template.
         expression: What the prompt refers to, if anything.
@@ -185,7 +188,7 @@ class Request:
     """
 
     sample_id: str
-    protocol: Protocol
+    protocol: str
     image: Image
     prompt: str
     expression: str | None = None
@@ -427,7 +430,7 @@ class Score:
     """
 
     sample_id: str
-    protocol: Protocol
+    protocol: str
     correct: bool | None = None
     iou: float | None = None
     best_iou: float | None = None
@@ -453,7 +456,7 @@ class ProtocolResult:
             measured them.
     """
 
-    protocol: Protocol
+    protocol: str
     prompt: str
     response: Response | None = None
     candidates: tuple[Candidate, ...] = ()
@@ -470,4 +473,4 @@ class SampleResult:
     """One sample under all protocols of a run."""
 
     sample: Sample
-    by_probing: Mapping[Protocol, ProtocolResult]
+    by_probing: Mapping[str, ProtocolResult]

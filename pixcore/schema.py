@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pixcore.config import NULLABLE, SECTION_OF, Control, RunConfig
+from pixcore.config import NULLABLE, SECTION_OF, Control, ProbingSection, RunConfig
 from pixcore.errors import PluginError
 from pixcore.plugins import GuestKind, Kind, Registry
+from pixcore.protocols import PROBINGS
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         elif key in NULLABLE:
             reference = {"anyOf": [reference, {"type": "null"}]}
         properties[key] = {"description": properties[key]["description"], **reference}
+    definitions["ProbingSection"] = described(ProbingSection) | {"required": ["name", "template"]}
+    properties["protocols"]["items"] = {"anyOf": [{"enum": list(PROBINGS)}, {"$ref": "#/$defs/ProbingSection"}]}
     writers = [guest.name for guest in registry.guests(GuestKind.WRITER)]
     properties["writers"]["anyOf"][0]["items"] = {"enum": writers}
     properties["budget"]["anyOf"].insert(0, {"type": "number", "exclusiveMinimum": 0})  # US dollars

@@ -1,7 +1,8 @@
 """The table of figures: what each is called and means, and how a sample feeds it.
 
 What shows figures reads this table: the terminal's, the report's and `compare`'s tables, `summary.json` and `--json`
-(their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry here.
+(their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry here. Which probing feeds
+which accuracy and mean IoU is said by `pixcore.protocols`; what a config's own probings feed stands after the others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.intervals import ratios
-from pixcore.records import Protocol
+from pixcore.protocols import LOOKED_AT, PROBINGS, own_mean_iou
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +84,7 @@ class FigureColumn:
 
     name: str
     meaning: str
-    probing: Protocol | None = None
+    probing: str | None = None
     answer: Callable[[bool], Terms] | None = None
     mask: Callable[[ScoredMask], Terms | None] | None = None
     made_of: tuple[tuple[str, ...], Callable[..., Floats]] | None = None
@@ -110,20 +111,23 @@ def _right(right: bool) -> Terms:
     return float(right), 1.0
 
 
-def _accuracy(name: str, probing: Protocol, meaning: str) -> FigureColumn:
-    return FigureColumn(name, meaning, probing, answer=_right, pairs=True, main=True)
+def _accuracy(name: str, probing: str) -> FigureColumn:
+    return FigureColumn(
+        name, _MEANINGS.get(name, f"accuracy under {probing}"), probing, answer=_right, pairs=True, main=True
+    )
 
 
-def _per_sample(name: str, probing: Protocol) -> FigureColumn:
+def _per_sample(name: str, probing: str) -> FigureColumn:
     meaning = f"{name} where every sample counts for itself"
     return FigureColumn(f"{name} per sample", meaning, probing, answer=_right, paired=True)
 
 
-def _mean_iou(name: str, probing: Protocol, meaning: str) -> FigureColumn:
+def _mean_iou(name: str, probing: str) -> FigureColumn:
+    meaning = _MEANINGS.get(name, f"mIoU under {probing}")
     return FigureColumn(name, meaning, probing, mask=lambda one: (one.iou, 1.0) if one.headline else None, main=True)
 
 
-def _beside(name: str, probing: Protocol) -> tuple[FigureColumn, ...]:
+def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
     """What stands beside a mean IoU."""
     return (
         FigureColumn(
@@ -147,45 +151,63 @@ def _beside(name: str, probing: Protocol) -> tuple[FigureColumn, ...]:
     )
 
 
+_MEANINGS = {
+    "A†": "accuracy of free answers, read by the judge",
+    "A": "accuracy of option letters",
+    "M†": "mIoU of what was segmented unasked",
+    "M": "mIoU of what was asked for",
+}
+
+_ACCURACIES = [(one.accuracy, one.name) for one in PROBINGS.values() if one.accuracy is not None]
+_MEAN_IOUS = [(one.mean_iou, one.name) for one in PROBINGS.values() if one.mean_iou is not None]
+_ASKED_FOR = LOOKED_AT[0]
+
 FIGURES: tuple[FigureColumn, ...] = (
-    _accuracy("A†", Protocol.QUESTION, "accuracy of free answers, read by the judge"),
-    _accuracy("A", Protocol.LETTER, "accuracy of option letters"),
-    _mean_iou("M†", Protocol.QUESTION, "mIoU of what was segmented unasked"),
-    _mean_iou("M", Protocol.SEGMENT, "mIoU of what was asked for"),
+    *(_accuracy(*fed) for fed in _ACCURACIES),
+    *(_mean_iou(*fed) for fed in _MEAN_IOUS),
     FigureColumn(
         "S",
         "harmonic mean of max(A, A†) and max(M, M†)",
         made_of=(("A†", "A", "M†", "M"), harmonic_score),
         main=True,
     ),
-    _per_sample("A†", Protocol.QUESTION),
-    _per_sample("A", Protocol.LETTER),
-    *_beside("M†", Protocol.QUESTION),
-    *_beside("M", Protocol.SEGMENT),
+    *(_per_sample(*fed) for fed in _ACCURACIES),
+    *(column for fed in _MEAN_IOUS for column in _beside(*fed)),
     FigureColumn(
         "absence precision",
         "of the empty predictions the share whose object is absent",
-        Protocol.SEGMENT,
+        _ASKED_FOR,
         mask=lambda one: (float(one.truth == 0), 1.0) if one.named and one.says_absent else None,
     ),
     FigureColumn(
         "absence recall",
         "of the absent objects the share that was answered by an empty mask",
-        Protocol.SEGMENT,
+        _ASKED_FOR,
         mask=lambda one: (float(one.says_absent), 1.0) if one.named and one.truth == 0 else None,
     ),
 )
 """All figures: the paper's columns in its order, then the further ones."""
 
 
-def main_columns() -> tuple[str, ...]:
-    """Names of the main table's columns, in order."""
-    return tuple(column.name for column in FIGURES if column.main)
+def with_own(own: Sequence[str]) -> tuple[FigureColumn, ...]:
+    """All figures of a run that has probings of its own, by their names: theirs after the others."""
+    fed = mean_ious(own)[len(_MEAN_IOUS) :]
+    return (*FIGURES, *(column for one in fed for column in (_mean_iou(*one), *_beside(*one))))
 
 
-def meaning(name: str) -> str:
+def mean_ious(own: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Each mean IoU with the probing that feeds it; `own` are a run's own probings that have masks."""
+    return [*_MEAN_IOUS, *((own_mean_iou(probing), probing) for probing in own)]
+
+
+def main_columns(own: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the main table's columns, in order; `own` are a run's own probings that have masks."""
+    return tuple(column.name for column in with_own(own) if column.main)
+
+
+def meaning(name: str, own: Sequence[str] = ()) -> str:
     """What a figure says, with its unit where that is not percent; nothing for one that another pixcore wrote."""
-    column = _entry(name)
+    column = _entry(name, own)
     if column is None:
         return ""
     return column.meaning if column.unit == PERCENT else f"{column.meaning} ({column.unit})"
@@ -203,9 +225,9 @@ def higher_is_better(name: str) -> bool:
     return column is None or column.higher_is_better
 
 
-def in_order(names: Sequence[str]) -> list[str]:
+def in_order(names: Sequence[str], own: Sequence[str] = ()) -> list[str]:
     """Sort figures' names: the main table's, the further ones, each as the table has them, and unknown ones."""
-    places = {column.name: (not column.main, place) for place, column in enumerate(FIGURES)}
+    places = {column.name: (not column.main, place) for place, column in enumerate(with_own(own))}
     return sorted(names, key=lambda name: places.get(name, (True, len(places))))
 
 
@@ -221,5 +243,5 @@ def made(values: Mapping[str, Floats]) -> Iterator[tuple[FigureColumn, Floats]]:
             yield column, function(*(values[name] for name in names))
 
 
-def _entry(name: str) -> FigureColumn | None:
-    return next((column for column in FIGURES if column.name == name), None)
+def _entry(name: str, own: Sequence[str] = ()) -> FigureColumn | None:
+    return next((column for column in with_own(own) if column.name == name), None)

@@ -10,27 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from pixcore import masks
 from pixcore.figures.accumulate import accumulate
+from pixcore.figures.columns import mean_ious
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
-from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Selection
+from pixcore.protocols import GRADED, LOOKED_AT, in_order
+from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
 """In the order of the released script's four numbers (the comment in it names the first two the wrong way round)."""
 
 BINS = 10
-
-_COMBINATIONS = (
-    (Protocol.QUESTION, Protocol.SEGMENT),
-    (Protocol.LETTER, Protocol.SEGMENT),
-    (Protocol.QUESTION, Protocol.QUESTION),
-    (Protocol.LETTER, Protocol.QUESTION),
-)
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,13 @@ class Failures:
     """The four outcomes of one row.
 
     Attributes:
-        answers: Protocol whose answers were judged.
-        grounding: Protocol whose masks were scored.
+        answers: The probing whose answers were judged.
+        grounding: The probing whose masks were scored.
         counts: How many pairs (samples, where there are no pairs) came out each way, in the order of `OUTCOMES`.
     """
 
-    answers: Protocol
-    grounding: Protocol
+    answers: str
+    grounding: str
     counts: tuple[int, int, int, int]
 
 
@@ -58,7 +54,7 @@ class Locations:
         left_out: Samples of which nothing was chosen, or whose phrase is not known.
     """
 
-    protocol: Protocol
+    protocol: str
     counts: tuple[int, ...]
     left_out: int
 
@@ -89,7 +85,7 @@ class Evaluation:
                     "n_without_none": figures[name]["n"],
                     **_with_none(figures, name),
                 }
-                for name, protocol in (("M†", Protocol.QUESTION), ("M", Protocol.SEGMENT))
+                for name, protocol in mean_ious(self.summary.own_probings)
             }
             row["failures"] = [
                 {
@@ -122,10 +118,10 @@ class Evaluator:
         self._tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
         self._rows = tuple(rows)
         self._fidelity = fidelity
-        self._answered: dict[Protocol, dict[Cluster, bool]] = {}
-        self._grounded: dict[tuple[str, Protocol], dict[Cluster, bool]] = {}
-        self._bins: dict[tuple[str, Protocol], list[int]] = {}
-        self._left_out: dict[tuple[str, Protocol], int] = {}
+        self._answered: dict[str, dict[Cluster, bool]] = {}
+        self._grounded: dict[tuple[str, str], dict[Cluster, bool]] = {}
+        self._bins: dict[tuple[str, str], list[int]] = {}
+        self._left_out: dict[tuple[str, str], int] = {}
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""
@@ -142,7 +138,7 @@ class Evaluator:
                     _and(self._grounded.setdefault((row.key, protocol), {}), unit, success)
                 self._locate(sample, outcome, row, protocol)
 
-    def _locate(self, sample: Sample, outcome: ProtocolResult, row: RowSpec, protocol: Protocol) -> None:
+    def _locate(self, sample: Sample, outcome: ProtocolResult, row: RowSpec, protocol: str) -> None:
         if row.own_masks or sample.expression is None or sample.mask is None or sample.absent:
             return
         selection = outcome.selections.get(row.key)
@@ -166,7 +162,9 @@ class Evaluator:
 
     def _failures(self, row: str) -> tuple[Failures, ...]:
         found = []
-        for answers, grounding in _COMBINATIONS:
+        own = in_order(probing for _, probing in self._grounded)
+        looked_at = dict.fromkeys((*LOOKED_AT, *own))
+        for grounding, answers in product(looked_at, GRADED):
             right, fits = self._answered.get(answers, {}), self._grounded.get((row, grounding), {})
             both = right.keys() & fits.keys()
             if not both:
@@ -179,7 +177,7 @@ class Evaluator:
     def _locations(self, row: str) -> tuple[Locations, ...]:
         return tuple(
             Locations(protocol, tuple(self._bins[row, protocol]), self._left_out.get((row, protocol), 0))
-            for protocol in Protocol
+            for protocol in in_order(probing for _, probing in self._bins)
             if (row, protocol) in self._bins and any(self._bins[row, protocol])
         )
 

@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 
+from pixcore.figures.columns import mean_ious
 from pixcore.figures.evaluation import BINS, Evaluation
 from pixcore.figures.rows import Row
 from pixcore.figures.table import RowName, SummaryTable, bare_table, name_column
@@ -34,7 +35,7 @@ class EvaluationTable:
         rows = [
             (row, name)
             for row in self.evaluation.summary.rows
-            for name in ("M†", "M")
+            for name, _ in mean_ious(self.evaluation.summary.own_probings)
             if (figure := row.figures.get(f"{name} with none")) is not None and figure.value is not None
         ]
         if not rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ class Row:
         control_of: The key of the strategy whose matched control the row is: it chooses among as many candidates from
             other points. None for every other row.
         uses_ground_truth: An upper bound.
-        candidates: Mean number of candidates per scored sample, under `segment`, or `question` where that is missing.
+        candidates: Mean number of candidates per scored sample, under `segment`, or another probing without it.
         masks: Mean number of their masks.
         oracle_gap: mIoU of the oracle on the same candidates minus this row's, in percent points; None if unknown.
     """
@@ -79,6 +79,7 @@ class Summary:
         rows: The table.
         breakdowns: For each category ("pattern", …) and each of its values the rows over those samples alone.
         notes: Lines that a reader has to know: what was left out, which policy applied.
+        own_probings: The config's own probings that have masks, each with a column of its own.
     """
 
     benchmark: str
@@ -89,6 +90,7 @@ class Summary:
     rows: tuple[Row, ...]
     breakdowns: Mapping[str, Mapping[str, tuple[Row, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    own_probings: tuple[str, ...] = ()
 
 
 OWN_MASKS = "own masks"
@@ -184,13 +186,17 @@ def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
     return next((other for other in rows if other.control_of == row.key), None)
 
 
-def further_figures(rows: tuple[Row, ...]) -> tuple[dict[str, Figure], tuple[str, ...]]:
+def further_figures(rows: tuple[Row, ...], own: Sequence[str] = ()) -> tuple[dict[str, Figure], tuple[str, ...]]:
     """The measured figures beyond the main table's, in the order in which rows name them.
+
+    Args:
+        rows: The table.
+        own: The run's own probings (`Summary.own_probings`).
 
     Returns:
         Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.
     """
-    main = main_columns()
+    main = main_columns(own)
     names = dict.fromkeys(
         name for row in rows for name, figure in row.figures.items() if name not in main and figure.value is not None
     )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pixcore import masks
 from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE, EmptyMaskPolicy
-from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score, Selection
+from pixcore.protocols import judge_of
+from pixcore.records import Candidate, Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
 _last: tuple[Sample, Sequence[Candidate], EmptyMaskPolicy, list[NDArray[np.float64]]] | None = None
 
@@ -68,10 +69,10 @@ def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
     """Whether an answer counts as right.
 
     Returns:
-        None where the protocol or the sample asks nothing, or nobody graded; False where the sample failed or the judge
-        could not tell.
+        None where nobody grades the probing, or graded, or the sample has no answer; False where the sample failed or
+        the judge could not tell.
     """
-    if result.protocol is Protocol.SEGMENT or sample.answer is None:
+    if judge_of(result.protocol) is None or sample.answer is None:
         return None
     if result.error is not None:
         return False
@@ -155,7 +156,7 @@ def score_protocol(
 
 def score_sample(
     sample: Sample,
-    results: Mapping[Protocol, ProtocolResult],
+    results: Mapping[str, ProtocolResult],
     rows: Sequence[RowSpec],
     *,
     both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,

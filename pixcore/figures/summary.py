@@ -25,7 +25,8 @@ from pixcore.figures.columns import ScoredMask, Terms
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, interval, ratios, resampled_ratios
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
-from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult, Score
+from pixcore.protocols import LOOKED_AT, PROBINGS
+from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +37,8 @@ class _Kept:
 
     cluster: Cluster
     categories: tuple[tuple[str, str], ...]
-    correct: tuple[tuple[Protocol, bool], ...]
-    scored: dict[tuple[str, Protocol], ScoredMask]
+    correct: tuple[tuple[str, bool], ...]
+    scored: dict[tuple[str, str], ScoredMask]
 
 
 class Tally:
@@ -62,12 +63,13 @@ class Tally:
         self._judge_failed = 0
         self._unread = 0
         self._paired = False
+        self._own: dict[str, None] = {}  # a config's own probings that have masks, in order
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample; its results must have been scored."""
         sample = result.sample
-        correct: list[tuple[Protocol, bool]] = []
-        scored: dict[tuple[str, Protocol], ScoredMask] = {}
+        correct: list[tuple[str, bool]] = []
+        scored: dict[tuple[str, str], ScoredMask] = {}
         for protocol, outcome in result.by_probing.items():
             if outcome.error is not None:
                 self._failed[protocol] += 1
@@ -83,6 +85,8 @@ class Tally:
                 score = outcome.scores.get(row.key)
                 if score is not None and score.iou is not None and sample.mask is not None:
                     scored[row.key, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
+                    if protocol not in PROBINGS:
+                        self._own[protocol] = None
         self._paired = self._paired or sample.pair is not None
         categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
         self._kept.append(_Kept(cluster_of(sample), categories, tuple(correct), scored))
@@ -110,6 +114,7 @@ class Tally:
                 for category, values in sorted(groups.items())
             },
             notes=(*self._notes(), *notes),
+            own_probings=tuple(self._own),
         )
 
     def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
@@ -148,7 +153,7 @@ class Tally:
         columns = [answered | self._masked(kept, clusters, row.key) for row in self.rows]
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
-            pool = [] if row.own_masks else _pool(kept, row.key)
+            pool = [] if row.own_masks else _pool(kept, row.key, self._own)
             gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
             rows.append(
                 Row(
@@ -185,7 +190,7 @@ class Tally:
     def _masked(self, kept: Sequence[_Kept], clusters: dict[Cluster, int], row: str) -> dict[str, _Column]:
         """What a row's masks feed; a further figure that no mask counts in is left out."""
         columns = {}
-        for entry in table.FIGURES:
+        for entry in table.with_own(tuple(self._own)):
             if entry.mask is None or entry.probing is None:
                 continue
             column = _Column(len(clusters))
@@ -225,7 +230,7 @@ class Tally:
             paired = bool(counted)
             spread = spreads[entry] if several else None
             figures[entry.name] = _figure(entry.name, float(value), spread, max(counted, default=clusters), paired)
-        return {name: figures[name] for name in table.in_order(list(figures))}
+        return {name: figures[name] for name in table.in_order(list(figures), tuple(self._own))}
 
 
 class _Column:
@@ -253,9 +258,9 @@ def _whole(terms: Iterable[tuple[Cluster, Terms]], sizes: Counter[Cluster]) -> I
             yield cluster, min(pairs)
 
 
-def _pool(kept: Sequence[_Kept], row: str) -> list[ScoredMask]:
-    """A row's masks under `segment`; under `question` where nobody was asked to segment."""
-    for protocol in (Protocol.SEGMENT, Protocol.QUESTION):
+def _pool(kept: Sequence[_Kept], row: str, own: Iterable[str]) -> list[ScoredMask]:
+    """A row's masks under the probing that asks for the object; under another where nobody was asked to segment."""
+    for protocol in (*LOOKED_AT, *own):
         found = [mask for one in kept if (mask := one.scored.get((row, protocol))) is not None]
         if found:
             return found

@@ -59,7 +59,7 @@ class SummaryTable:
         roomy = options.max_width >= _ROOMY
         yield _text(_title(summary), plain, style="bold")
         yield Padding(summary_table(summary, budget=roomy, ascii_only=plain), (1, 0))
-        shared, names = further_figures(rows)
+        shared, names = further_figures(rows, summary.own_probings)
         beside = () if roomy else _budget(summary.rows)
         further = names if self.further else ()
         for table in _further_tables(rows, further, beside, options.max_width, ascii_only=plain):
@@ -119,11 +119,11 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
     table = bare_table(ascii_only=ascii_only)
     rows = shown(summary.rows)
     name_column(table, (_name(row, ascii_only) for row in rows))
-    columns = [name for name in main_columns() if name in _measured(rows)] or list(main_columns())
+    main = main_columns(summary.own_probings)
+    columns = [name for name in main if name in _measured(rows)] or list(main)
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
-        head = f"{name}\n{shared[name]}" if shared[name] else name
-        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+        table.add_column(_text(_heading(name, shared[name]), ascii_only, style="bold"), justify="right", no_wrap=True)
     beside = _budget(summary.rows) if budget else []
     for head, _ in beside:
         table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
@@ -142,7 +142,8 @@ def footnotes(summary: Summary) -> list[str]:
     """What a reader must know beside the figures, one line each."""
     notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
     measured = _measured(summary.rows)
-    notes.append("; ".join(f"{name} {meaning(name)}" for name in main_columns() if name in measured))
+    own = summary.own_probings
+    notes.append("; ".join(f"{name} {meaning(name, own)}" for name in main_columns(own) if name in measured))
     if any(row.uses_ground_truth for row in summary.rows):
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):

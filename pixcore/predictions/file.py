@@ -25,11 +25,10 @@ from pixcore.predictions.format import (
     upper_bounds,
 )
 from pixcore.predictions.option_letters import grade_letter
-from pixcore.protocols import build_prompt
+from pixcore.protocols import PROBINGS, Probing, build_prompt, judge_of
 from pixcore.records import (
     Candidate,
     Fidelity,
-    Protocol,
     ProtocolResult,
     Request,
     Response,
@@ -40,7 +39,7 @@ from pixcore.records import (
 )
 from pixcore.stages.base import asked_key, entropy_of
 
-Grader = Callable[[Sample, Protocol, str], Verdict | None]
+Grader = Callable[[Sample, str, str], Verdict | None]
 Missing = Literal["fail", "skip", "error"]
 
 NO_PREDICTION = "no prediction"
@@ -49,8 +48,8 @@ NO_PREDICTION = "no prediction"
 def letter_grader(fidelity: Fidelity) -> Grader:
     """JudgeStage letters by the fidelity's rule and leave free answers ungraded."""
 
-    def grade(sample: Sample, protocol: Protocol, text: str) -> Verdict | None:
-        if protocol is not Protocol.LETTER or sample.answer is None:
+    def grade(sample: Sample, protocol: str, text: str) -> Verdict | None:
+        if judge_of(protocol) != "letter_judge" or sample.answer is None:
             return None
         return grade_letter(text, sample.options, sample.answer, fidelity, released_options=sample.released_options)
 
@@ -61,15 +60,15 @@ def letter_grader(fidelity: Fidelity) -> Grader:
 class _Contents:
     """What a first look at a predictions file finds."""
 
-    lines: dict[tuple[str, Protocol], tuple[int, int]]
-    protocols: set[Protocol]
+    lines: dict[tuple[str, str], tuple[int, int]]
+    protocols: set[str]
     choices: dict[str, bool]
     controls: dict[str, RowSpec]
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
     says_bounds: bool = False
-    masked: set[Protocol] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
 
 
 class PredictionsFile:
@@ -88,6 +87,7 @@ class PredictionsFile:
         unsuited: Says why another strategy can't choose from a file, by name; choices of its that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
+        probings: Those that lines may be of, by name.
 
     Raises:
         DataError: The file contradicts itself or the benchmark: a line that is no JSON, a second line for one sample
@@ -106,9 +106,11 @@ class PredictionsFile:
         unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
         grade: Grader | None = None,
         missing: Missing = "fail",
+        probings: Mapping[str, Probing] = PROBINGS,
     ) -> None:
         self.path = path
         self.fidelity = fidelity
+        self.probings = probings
         self._asked = asked or samples
         self._strategies = strategies or {}
         self._unsuited = unsuited
@@ -116,21 +118,22 @@ class PredictionsFile:
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         ids = _ids(samples())
-        self._contents = _look_through(path, ids, {sample.id for sample in asked()} if asked is not None else ids)
+        wanted = {sample.id for sample in asked()} if asked is not None else ids
+        self._contents = _look_through(path, ids, wanted, probings)
         self.rows = self._table_rows()
         self.lacking = 0
 
     @property
-    def protocols(self) -> tuple[Protocol, ...]:
+    def protocols(self) -> tuple[str, ...]:
         """The protocols that the file has answers to."""
-        return tuple(protocol for protocol in Protocol if protocol in self._contents.protocols)
+        return tuple(name for name in self.probings if name in self._contents.protocols)
 
     def __iter__(self) -> Iterator[SampleResult]:
         """Scored results, in the benchmark's order."""
         self.lacking = 0
         with self.path.open("rb") as file:
             for sample in self._asked():
-                outcomes: dict[Protocol, ProtocolResult] = {}
+                outcomes: dict[str, ProtocolResult] = {}
                 for protocol in self.protocols:
                     outcome = self._outcome(file, sample, protocol)
                     if outcome is not None:
@@ -145,22 +148,23 @@ class PredictionsFile:
         ious = tuple(candidate_ious(sample, outcome.candidates)) if measurable else None
         return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
 
-    def _outcome(self, file: BinaryIO, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
+    def _outcome(self, file: BinaryIO, sample: Sample, protocol: str) -> ProtocolResult | None:
         found = self._contents.lines.get((sample.id, protocol))
         if found is None:
             return self._absent_line(sample, protocol)
         number, place = found
         file.seek(place)
         where = f"{self.path.name} line {number}"
-        prediction = prediction_from_json(parse_line(file.readline(), where), where, lambda: _size(sample))
+        line = parse_line(file.readline(), where, self.probings)
+        prediction = prediction_from_json(line, where, lambda: _size(sample))
         result = prediction.result
         if result.verdict is None and result.error is None and result.response is not None:
             result = replace(result, verdict=self._grade(sample, protocol, result.response.text))
         return self._selected(sample, replace(prediction, result=result))
 
-    def _absent_line(self, sample: Sample, protocol: Protocol) -> ProtocolResult | None:
+    def _absent_line(self, sample: Sample, protocol: str) -> ProtocolResult | None:
         """What stands for a line that is not there; nothing where there was nothing to ask."""
-        prompt = build_prompt(sample, protocol, self.fidelity)
+        prompt = build_prompt(sample, self.probings[protocol], self.fidelity)
         if prompt is None or self._missing == "skip":
             return None
         if self._missing == "error":
@@ -173,7 +177,7 @@ class PredictionsFile:
         if self.fidelity is Fidelity.PUBLISHED and not self._contents.own_masks:
             # the released evaluator finds no file and goes on: its oracle still knows that an object is absent
             answered = replace(result, error=None, response=Response(""), verdict=Verdict(False, NO_PREDICTION))
-            if protocol is Protocol.LETTER:
+            if not self.probings[protocol].masks:
                 return answered
             return self._selected(sample, Prediction(self.path.name, answered, choice=Selection.nothing()))
         return result
@@ -230,7 +234,7 @@ class PredictionsFile:
         A line without a prompt is taken to have been asked by the protocol's own. Where there is no image to read the
         rest is the seed: one that depends on no order either, but is not the run's.
         """
-        prompt = result.prompt or build_prompt(sample, result.protocol, self.fidelity) or ""
+        prompt = result.prompt or build_prompt(sample, self.probings[result.protocol], self.fidelity) or ""
         request = Request(sample.id, result.protocol, sample.image, prompt, sample.expression)
         try:
             image = sample.image.digest
@@ -280,12 +284,12 @@ def _ids(samples: Iterable[Sample]) -> set[str]:
     return ids
 
 
-def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
+def _look_through(path: Path, ids: set[str], asked: set[str], probings: Mapping[str, Probing]) -> _Contents:
     """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
     contents = _Contents({}, set(), {}, {})
-    for number, place, data in read_lines(path):
+    for number, place, data in read_lines(path, probings):
         where = f"{path.name} line {number}"
-        name, protocol = data["sample_id"], Protocol(data["protocol"])
+        name, protocol = data["sample_id"], probings[data["protocol"]].name
         if name not in ids:
             raise DataError(f"{where} has the unknown sample {name!r}", hint=_nearest_id(name, ids))
         if (name, protocol) in contents.lines:
@@ -298,7 +302,7 @@ def _look_through(path: Path, ids: set[str], asked: set[str]) -> _Contents:
         if name not in asked:
             continue
         contents.protocols.add(protocol)
-        if protocol is Protocol.LETTER:
+        if not probings[protocol].masks:
             continue
         bounds = upper_bounds(data, where)
         contents.says_bounds |= "upper_bounds" in data

@@ -22,7 +22,8 @@ from pixcore._run_lengths import covered
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE
-from pixcore.records import Candidate, Protocol, ProtocolResult, Response, Sample, Selection, Token, Verdict
+from pixcore.protocols import LOOKED_AT, PROBINGS, Probing
+from pixcore.records import Candidate, ProtocolResult, Response, Sample, Selection, Token, Verdict
 from pixcore.stages.serialise import candidate_from_json, candidate_to_json
 
 Size = tuple[int, int]
@@ -59,7 +60,7 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     specs = {row.key: row for row in rows}
     line: dict[str, Any] = {
         "sample_id": sample.id,
-        "protocol": result.protocol.value,
+        "protocol": str(result.protocol),
         "prompt": result.prompt,
         "text": result.response.text if result.response is not None else "",
     }
@@ -71,7 +72,7 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         line["token_spans"] = [[token.start, token.end] for token in result.response.tokens]
     if result.response is not None and result.response.mask is not None:
         line["mask"] = result.response.mask
-    elif result.response is not None and result.protocol is not Protocol.LETTER:
+    elif result.response is not None and (result.selections or result.protocol in LOOKED_AT):
         line["candidates"] = [
             candidate_to_json(one) | ({"place": round(one.group.place(line["text"]), 2)} if one.group else {})
             for one in result.candidates
@@ -96,8 +97,8 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     return line
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Read a predictions file line by line.
+def read_lines(path: Path, probings: Mapping[str, Probing] = PROBINGS) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Read a predictions file line by line; `probings` are those that a line may be of (`parse_line`).
 
     Yields:
         Line number from 1, the line's place in the file in bytes, and its JSON data.
@@ -110,14 +111,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
             place = 0
             for number, raw in enumerate(file, start=1):
                 if raw.strip():
-                    yield number, place, parse_line(raw, f"{path.name} line {number}")
+                    yield number, place, parse_line(raw, f"{path.name} line {number}", probings)
                 place += len(raw)
     except OSError as error:
         raise DataError(f"can't read predictions {path}: {error.strerror}", hint="check the path") from error
 
 
-def parse_line(raw: bytes, where: str) -> dict[str, Any]:
+def parse_line(raw: bytes, where: str, probings: Mapping[str, Probing] = PROBINGS) -> dict[str, Any]:
     """Parse one line.
+
+    Args:
+        raw: The line.
+        where: Names it in an error.
+        probings: Those that it may be of, by name.
 
     Raises:
         DataError: It is no UTF-8, no JSON object, or lacks what every line needs.
@@ -136,10 +142,9 @@ def parse_line(raw: bytes, where: str) -> dict[str, Any]:
     if not isinstance(data.get("sample_id"), str):
         given = f"has sample_id {data['sample_id']!r}" if "sample_id" in data else "has no sample_id"
         raise DataError(f"{where} {given}", hint='expected a text, such as "sample_id": "1"')
-    allowed = [protocol.value for protocol in Protocol]
-    if data.get("protocol") not in allowed:
+    if not isinstance(data.get("protocol"), str) or data["protocol"] not in probings:
         given = f"has protocol {data['protocol']!r}" if "protocol" in data else "has no protocol"
-        raise DataError(f"{where} {given}", hint=nearest(str(data.get("protocol")), allowed))
+        raise DataError(f"{where} {given}", hint=nearest(str(data.get("protocol")), probings))
     return data
 
 
@@ -184,7 +189,6 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
             mask = masks.empty(known) if known is not None else None
         else:
             (mask,) = _rles([value], [f"{where}: mask"], size())
-    protocol = Protocol(data["protocol"])
     spans = data.get("token_spans") or ()
     if not (
         isinstance(spans, (list, tuple))
@@ -198,7 +202,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         mask=mask,
     )
     result = ProtocolResult(
-        protocol=protocol,
+        protocol=data["protocol"],
         prompt=str(data.get("prompt") or ""),
         response=response,
         candidates=candidates,

@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
-from pixcore.config import Section, apply_settings, component_config
+from pixcore.config import ProbingSection, Section, apply_settings, component_config
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import PREDICTIONS, RUN, read_json
 from pixcore.plugins import Kind, Registry
 from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
-from pixcore.records import Fidelity, Protocol, Sample, Verdict
+from pixcore.protocols import PROBINGS, Probing, judge_of
+from pixcore.records import Fidelity, Sample, Verdict
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Origin:
         seed: Its seed.
         limit: How many samples it was limited to.
         samples: Which samples it was about; empty for all.
+        probings: Those that its lines may be of: the paper's and its own.
     """
 
     benchmark: Section | None = None
@@ -38,6 +40,7 @@ class Origin:
     seed: int = 0
     limit: int | None = None
     samples: tuple[str, ...] = field(default_factory=tuple)
+    probings: Mapping[str, Probing] = field(default_factory=lambda: PROBINGS)
 
     @classmethod
     def of(cls, predictions: Path) -> Origin:
@@ -54,6 +57,7 @@ class Origin:
 
     @classmethod
     def _from(cls, config: Mapping[str, Any], scope: Mapping[str, Any]) -> Origin:
+        asked = [ProbingSection.model_validate(one).probing for one in config.get("protocols", ())]
         return cls(
             benchmark=Section.model_validate(config["benchmark"]) if "benchmark" in config else None,
             model=str((config.get("model") or {}).get("name", "predictions")),
@@ -61,6 +65,7 @@ class Origin:
             seed=int(config.get("seed", 0)),
             limit=scope.get("limit"),
             samples=tuple(scope.get("samples") or ()),
+            probings={**PROBINGS, **{probing.name: probing for probing in asked}},
         )
 
 
@@ -122,6 +127,7 @@ def open_source(
         unsuited=choosers.why_not,
         grade=grader(plugins, judge, context),
         missing=missing,
+        probings=origin.probings,
     )
     return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
 
@@ -168,8 +174,8 @@ def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
         return letters
     made: list[Judge[Any]] = []
 
-    def grade(sample: Sample, protocol: Protocol, text: str) -> Verdict | None:
-        if protocol is not Protocol.QUESTION or sample.answer is None or sample.question is None:
+    def grade(sample: Sample, protocol: str, text: str) -> Verdict | None:
+        if judge_of(protocol) != "judge" or sample.answer is None or sample.question is None:
             return letters(sample, protocol, text)
         if not made:
             made.append(registration.create(component_config(registration, {}, "judge"), context))

@@ -53,7 +53,7 @@ class Drift:
         stage.served["before"].update(served_by(before.body))
         was, now = outcome(before.body), outcome(after.body)
         if was != now:
-            place = {"sample_id": item.sample.id, "protocol": item.request.protocol.value}
+            place = {"sample_id": item.sample.id, "protocol": str(item.request.protocol)}
             stage.changed.append({**place, "before": was, "after": now})
 
     def document(self) -> dict[str, Any]:

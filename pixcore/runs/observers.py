@@ -89,7 +89,7 @@ class Observers:
         probings = {}
         for probing, outcome in result.by_probing.items():
             scores = outcome.scores
-            probings[probing.value] = prediction_line(result.sample, outcome, rows) | {
+            probings[str(probing)] = prediction_line(result.sample, outcome, rows) | {
                 "correct": outcome.verdict.correct if outcome.verdict is not None else None,
                 "iou": {row: score.iou for row, score in scores.items() if score.iou is not None},
             }

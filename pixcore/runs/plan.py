@@ -21,7 +21,7 @@ from pixcore.errors import ConfigError, DataError, SampleError, describe, neares
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_spec
 from pixcore.figures.scores import score_sample
 from pixcore.protocols import build_prompt
-from pixcore.records import Protocol, ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
+from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
 from pixcore.runs.execute import StoppingMonitor
 from pixcore.services import LEDGER, Spending
 from pixcore.stages import serialise
@@ -76,7 +76,8 @@ class Run:
         self.context = Context(config.fidelity, config.seed, self.loader, spending=self.spending)
         self._on_record = on_record
         self._given = samples
-        self._broken: dict[tuple[str, Protocol], str] = {}
+        self._broken: dict[tuple[str, str], str] = {}
+        self._probings = config.probings
 
     @property
     def benchmark_name(self) -> str:
@@ -122,26 +123,26 @@ class Run:
 
     @cached_property
     def items(self) -> list[Item]:
-        """One item for each sample and protocol that asks something of it, protocol by protocol.
+        """One item for each sample and probing that asks something of it, probing by probing.
 
-        Answers to one protocol are of one length, so batches lose the least when protocols are not mixed.
+        Answers under one probing are of one length, so batches lose the least when probings are not mixed.
         """
         config = self.resolved.config
         own = self.resolved.model.config
         templates = {**(own.prompts if isinstance(own, ModelConfig) else {}), **config.prompts}
         items = []
-        for protocol in config.protocols:
+        for name, probing in self._probings.items():
             for sample in self.samples:
-                prompt = build_prompt(sample, protocol, config.fidelity, templates)
+                prompt = build_prompt(sample, probing, config.fidelity, templates)
                 if prompt is None:
                     continue
-                request = Request(sample.id, protocol, sample.image, prompt, sample.expression, config.seed)
-                looked_at = protocol is not Protocol.LETTER and (sample.mask is not None or self._given is not None)
+                request = Request(sample.id, name, sample.image, prompt, sample.expression, config.seed)
+                looked_at = probing.masks and (sample.mask is not None or self._given is not None)
                 item = Item(sample, request, looked_at)
                 try:
                     _ = item.key  # reads the image
                 except DataError as error:
-                    self._broken[sample.id, protocol] = describe(error)
+                    self._broken[sample.id, name] = describe(error)
                 items.append(item)
         return items
 
@@ -149,14 +150,14 @@ class Run:
         return [item for item in self.items if (item.sample.id, item.request.protocol) not in self._broken]
 
     @cached_property
-    def answers(self) -> dict[Protocol, Answer]:
-        """The answer stage of each protocol; letters are answered without reading attention."""
-        config = self.resolved.config
-        plain = self._answer(None, "answer (letters)" if set(config.protocols) != {Protocol.LETTER} else "answer")
+    def answers(self) -> dict[str, Answer]:
+        """The answer stage of each probing; attention is read where the answer is looked at for masks."""
+        looked_at = any(probing.masks for probing in self._probings.values())
+        plain = self._answer(None, "answer (text alone)" if looked_at else "answer")
         if self.resolved.extractor is None or self.resolved.masks is None:
-            return dict.fromkeys(config.protocols, plain)
+            return dict.fromkeys(self._probings, plain)
         seen = self._answer(self.resolved.extractor, "answer")
-        return {protocol: plain if protocol is Protocol.LETTER else seen for protocol in config.protocols}
+        return {name: seen if probing.masks else plain for name, probing in self._probings.items()}
 
     def _answer(self, extractor: ChosenComponent | None, label: str) -> Answer:
         config = self.resolved.config
@@ -170,15 +171,15 @@ class Run:
         )
 
     @cached_property
-    def proposals(self) -> dict[Protocol, Propose]:
-        """The propose stage of each protocol that is looked at for masks."""
+    def proposals(self) -> dict[str, Propose]:
+        """The propose stage of each probing that is looked at for masks."""
         resolved = self.resolved
         if resolved.masks is None or not any(item.segmented for item in self.items):
             return {}
         by_answers: dict[Answer, Propose] = {}
-        result: dict[Protocol, Propose] = {}
+        result: dict[str, Propose] = {}
         for protocol, answers in self.answers.items():
-            if protocol is Protocol.LETTER:
+            if not self._probings[protocol].masks:
                 continue
             if answers not in by_answers:
                 by_answers[answers] = Propose(
@@ -196,7 +197,7 @@ class Run:
         return result
 
     @cached_property
-    def controls(self) -> dict[Protocol, Control]:
+    def controls(self) -> dict[str, Control]:
         """The matched control's candidates."""
         resolved = self.resolved
         if resolved.control_points is None or resolved.masks is None:
@@ -239,8 +240,8 @@ class Run:
         return _row(f"{name} (as the control has it)" if taken else name, own)
 
     @cached_property
-    def selections(self) -> dict[str, dict[Protocol, Select]]:
-        """By the row's key and the protocol; the controls' rows among them.
+    def selections(self) -> dict[str, dict[str, Select]]:
+        """By the row's key and the probing; the controls' rows among them.
 
         Raises:
             ConfigError: A strategy's label is the name of a control's row.
@@ -261,8 +262,8 @@ class Run:
         }
 
     def _select(
-        self, pools: Mapping[Protocol, Propose] | Mapping[Protocol, Control], strategy: ChosenComponent, label: str
-    ) -> dict[Protocol, Select]:
+        self, pools: Mapping[str, Propose] | Mapping[str, Control], strategy: ChosenComponent, label: str
+    ) -> dict[str, Select]:
         by_pool: dict[Stage, Select] = {}
         for protocol, pool in pools.items():
             if pool not in by_pool:
@@ -278,22 +279,21 @@ class Run:
         return {protocol: by_pool[pool] for protocol, pool in pools.items()}
 
     @cached_property
-    def judge_stages(self) -> dict[Protocol, JudgeStage]:
-        """The judge of each protocol that asks a question."""
-        resolved = self.resolved
-        result = {}
-        for protocol, part in ((Protocol.QUESTION, resolved.judge), (Protocol.LETTER, resolved.letter_judge)):
-            if protocol in self.answers:
-                answers = {protocol.value: self.answers[protocol]}
-                result[protocol] = JudgeStage(
-                    resolved.config.store,
-                    self.context,
-                    f"judge: {protocol}",
-                    self._on_record if asks_service(part) else None,
-                    answers=answers,
-                    judge=part,
-                )
-        return result
+    def judge_stages(self) -> dict[str, JudgeStage]:
+        """The judge of each probing whose answers are graded."""
+        judges = {"judge": self.resolved.judge, "letter_judge": self.resolved.letter_judge}
+        return {
+            name: JudgeStage(
+                self.resolved.config.store,
+                self.context,
+                f"judge: {name}",
+                self._on_record if asks_service(judges[probing.judge]) else None,
+                answers={name: self.answers[name]},
+                judge=judges[probing.judge],
+            )
+            for name, probing in self._probings.items()
+            if probing.judge is not None
+        }
 
     def execute(self, display: Monitor) -> int:
         """Run every stage over the whole benchmark; what is there already is not computed again.
@@ -361,17 +361,15 @@ class Run:
         protocol = item.request.protocol
         yield self.answers[protocol]
         if item.segmented:
-            later: tuple[Mapping[Protocol, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
+            later: tuple[Mapping[str, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
             yield from (stages[protocol] for stages in later if protocol in stages)
         if protocol in self.judge_stages and item.sample.answer is not None:
             yield self.judge_stages[protocol]
 
-    def _graded(self, items: Sequence[Item], protocol: Protocol) -> list[Item]:
-        return [item for item in items if item.request.protocol is protocol and item.sample.answer is not None]
+    def _graded(self, items: Sequence[Item], protocol: str) -> list[Item]:
+        return [item for item in items if item.request.protocol == protocol and item.sample.answer is not None]
 
-    def _after(
-        self, before: Stage, items: Sequence[Item], stages: Mapping[Protocol, Stage], stage: Stage
-    ) -> list[Item]:
+    def _after(self, before: Stage, items: Sequence[Item], stages: Mapping[str, Stage], stage: Stage) -> list[Item]:
         """The items of a stage whose records in the stage before are there, image by image."""
         finished = before.store.finished()
         return [
@@ -403,14 +401,12 @@ class Run:
         return found
 
     def _scored(self, sample: Sample, rows: Sequence[RowSpec]) -> SampleResult:
-        scored: dict[Protocol, ProtocolResult] = {}
+        scored: dict[str, ProtocolResult] = {}
         for item in self._by_sample[sample.id]:
             scored |= self._score(sample, self._result(item), rows)
         return SampleResult(sample, scored)
 
-    def _score(
-        self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]
-    ) -> Mapping[Protocol, ProtocolResult]:
+    def _score(self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]) -> Mapping[str, ProtocolResult]:
         """Score a result; what can't be scored is its sample's failure, as in any stage."""
         try:
             return score_sample(sample, {result.protocol: result}, rows).by_probing

@@ -32,7 +32,7 @@ _CACHE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One sample under one protocol: what every stage has one record for.
+    """One sample under one probing: what every stage has one record for.
 
     Attributes:
         sample: The sample.
@@ -72,7 +72,7 @@ def asked_key(request: Request, image: str) -> str:
         {
             "image": image,
             "prompt": request.prompt,
-            "protocol": request.protocol.value,
+            "protocol": request.protocol,
             "expression": request.expression,
         }
     )

@@ -65,7 +65,7 @@ class ToyModel(ModelAdapter):
         pixels = request.image.pixels()
         time.sleep(self.config.pause)
         _log(self.config, f"answer {request.protocol} {request.sample_id}")
-        if request.protocol is Protocol.LETTER:
+        if request.protocol == Protocol.LETTER:
             return Response("A", (Token(1, "A", 0, 1), Token(0, "", 1, 1)))
         text = self.config.says.encode().decode("unicode_escape")
         words, tokens, start = text.split(), [], 0

@@ -11,7 +11,7 @@ import click
 from pixcore_datasets.tables import read_table
 from pixcore_report.page import write_page
 
-from pixcore.errors import ConfigError, DataError
+from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.accumulate import accumulate
 from pixcore.figures.evaluation import BINS
 from pixcore.figures.rows import RowSpec
@@ -21,7 +21,8 @@ from pixcore.masks import RLE
 from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, open_source
-from pixcore.records import PointPrompt, Protocol, Sample, SampleResult
+from pixcore.protocols import LOOKED_AT
+from pixcore.records import PointPrompt, Sample, SampleResult
 from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, judge_prompt, read_letters
@@ -35,8 +36,8 @@ _LONGEST = 320
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--protocol",
-    type=click.Choice(["question", "segment"]),
-    default="segment",
+    metavar="NAME",
+    default=LOOKED_AT[0],
     show_default=True,
     help="Whose masks are looked at; the paper looks at segment.",
 )
@@ -63,6 +64,7 @@ def emergence(
     """
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=_select(path)) for path in runs]
+    _check_masks(sources, protocol)
     if output is None:
         if not runs[0].is_dir():
             raise ConfigError("a predictions file has no folder to write to", hint="name one with --output")
@@ -70,7 +72,7 @@ def emergence(
     names = _names(sources)
     rows = [_row(source, row) for source in sources]
     found = [
-        _analyse(source, name, Protocol(protocol), outcome_row)
+        _analyse(source, name, protocol, outcome_row)
         for source, name, outcome_row in zip(sources, names, rows, strict=True)
     ]
     if not any(one.best for one in found):
@@ -86,6 +88,13 @@ def emergence(
     _write(output, found, sources, rows[0], _layers(runs))
     _print(Console(), found)
     Console(stderr=True).print(f"emergence: {output / 'emergence.html'}", style="bold", soft_wrap=True)
+
+
+def _check_masks(sources: Sequence[Source], protocol: str) -> None:
+    for source in sources:
+        known = [name for name, probing in source.file.probings.items() if probing.masks]
+        if protocol not in known:
+            raise ConfigError(f"{source.name} has no masks under {protocol!r}", hint=nearest(protocol, known))
 
 
 def _select(path: Path) -> tuple[str, ...]:
@@ -109,7 +118,7 @@ def _row(source: Source, name: str | None) -> RowSpec | None:
     return next((row for row in rows.values() if row.uses_ground_truth), next(iter(rows.values()), None))
 
 
-def _analyse(source: Source, name: str, protocol: Protocol, row: RowSpec | None) -> Emergence:
+def _analyse(source: Source, name: str, protocol: str, row: RowSpec | None) -> Emergence:
     tally = EmergenceTally(name, protocol, row=row, fidelity=source.fidelity, seed=source.origin.seed)
     accumulate(source.file, tally)
     return tally.finish()

@@ -57,7 +57,7 @@ class Best:
     """
 
     sample_id: str
-    protocol: Protocol
+    protocol: str
     phrase: str
     place: float
     token: float | None
@@ -104,7 +104,7 @@ class Emergence:
     """
 
     model: str
-    protocol: Protocol
+    protocol: str
     best: list[Best] = field(default_factory=list)
     curves: tuple[Curve, ...] = ()
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -177,7 +177,7 @@ class EmergenceTally:
     def __init__(
         self,
         model: str,
-        protocol: Protocol = Protocol.SEGMENT,
+        protocol: str = Protocol.SEGMENT,
         *,
         row: RowSpec | None = None,
         fidelity: Fidelity = Fidelity.CORRECTED,

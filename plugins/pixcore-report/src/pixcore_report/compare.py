@@ -18,7 +18,8 @@ from pixcore.files import write_json
 from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
 from pixcore.predictions.source import Source, notes, open_source
-from pixcore.records import Protocol, ProtocolResult, Sample, SampleResult
+from pixcore.protocols import PROBINGS
+from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
@@ -170,17 +171,24 @@ def _shown(
     for flip in flips:
         both = [results[flip.sample_id] for results in kept]
         sample = both[0].sample
-        asked = sample.expression if flip.protocol is Protocol.SEGMENT else sample.question
         yield {
             "id": flip.sample_id,
             "protocol": str(flip.protocol),
             "what": _what(flip),
-            "question": asked or "",
+            "question": _asked(sample, both[0].by_probing[flip.protocol]),
             "sides": [
                 _side(name, result.sample, result.by_probing[flip.protocol], row, flip)
                 for name, result, row in zip(names, both, rows, strict=True)
             ],
         }
+
+
+def _asked(sample: Sample, outcome: ProtocolResult) -> str:
+    """What a sample was asked, without what every prompt of its probing says."""
+    if outcome.protocol not in PROBINGS:
+        return outcome.prompt
+    asks = PROBINGS[outcome.protocol].asks
+    return (sample.expression if "expression" in asks else sample.question) or ""
 
 
 def _side(name: str, sample: Sample, outcome: ProtocolResult, row: RowSpec, flip: Flip) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, int
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
-from pixcore.records import Fidelity, Protocol, SampleResult
+from pixcore.protocols import in_order
+from pixcore.records import Fidelity, SampleResult
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ class McNemar:
         p: Two-sided exact p-value of the hypothesis that both sides are right equally often.
     """
 
-    protocol: Protocol
+    protocol: str
     unit: str
     both: int
     only_left: int
@@ -93,7 +94,7 @@ class Flip:
     """
 
     sample_id: str
-    protocol: Protocol
+    protocol: str
     kind: str
     left: float
     right: float
@@ -133,8 +134,8 @@ class Side:
     name: str
     row: RowSpec
     fidelity: Fidelity
-    correct: dict[Protocol, dict[str, bool]] = field(default_factory=dict)
-    ious: dict[Protocol, dict[str, float]] = field(default_factory=dict)
+    correct: dict[str, dict[str, bool]] = field(default_factory=dict)
+    ious: dict[str, dict[str, float]] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -191,14 +192,14 @@ def mcnemar(only_left: int, only_right: int) -> float:
     return float(stats.binomtest(only_left, only_left + only_right, 0.5).pvalue)
 
 
-def flip_rates(sides: Sequence[Side]) -> dict[Protocol, tuple[float, int]]:
+def flip_rates(sides: Sequence[Side]) -> dict[str, tuple[float, int]]:
     """How far several judges or seeds agree.
 
     Returns:
         For each protocol the share of samples that are not right (or not wrong) on all sides, and of how many samples.
     """
     rates = {}
-    for protocol in Protocol:
+    for protocol in in_order(name for side in sides for name in side.correct):
         tables = [side.correct.get(protocol, {}) for side in sides]
         shared = set.intersection(*(set(table) for table in tables)) if tables else set()
         if shared:
@@ -254,7 +255,7 @@ def _difference(name: str, left: float, right: float, spread: Floats, clusters: 
 
 
 def _tests(left: Side, right: Side) -> Iterator[McNemar]:
-    for protocol in Protocol:
+    for protocol in in_order(left.correct):
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
         shared = [name for name in answers[0] if name in answers[1]]
         if not shared:
@@ -271,7 +272,7 @@ def _tests(left: Side, right: Side) -> Iterator[McNemar]:
             yield _test(protocol, "pair", [(one, other) for one, other in both])
 
 
-def _test(protocol: Protocol, unit: str, outcomes: Sequence[tuple[bool, bool]]) -> McNemar:
+def _test(protocol: str, unit: str, outcomes: Sequence[tuple[bool, bool]]) -> McNemar:
     ways: Mapping[tuple[bool, bool], int] = {
         way: outcomes.count(way) for way in ((True, True), (True, False), (False, True), (False, False))
     }
@@ -282,7 +283,7 @@ def _test(protocol: Protocol, unit: str, outcomes: Sequence[tuple[bool, bool]]) 
 
 
 def _flips(left: Side, right: Side) -> Iterator[Flip]:
-    for protocol in Protocol:
+    for protocol in in_order((*left.correct, *left.ious)):
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
         for name, before in answers[0].items():
             if name in answers[1] and answers[1][name] != before:

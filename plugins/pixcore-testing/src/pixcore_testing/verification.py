@@ -24,7 +24,7 @@ from pixcore.components import Context, ModelAdapter
 from pixcore.config import ChosenComponent
 from pixcore.errors import DataError
 from pixcore.masks import RLE
-from pixcore.protocols import build_prompt
+from pixcore.protocols import LOOKED_AT, build_prompt
 from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
 
 MASK_AGREEMENT = 0.98
@@ -165,14 +165,14 @@ def run_cases(
     """
     for scene in SCENES:
         sample = scene.sample()
-        for protocol in (Protocol.SEGMENT, Protocol.QUESTION):
+        for protocol in LOOKED_AT:
             prompt = build_prompt(sample, protocol, adapter.context.fidelity, prompts)
             assert prompt is not None
             request = Request(sample.id, protocol, sample.image, prompt, sample.expression)
             began = time.perf_counter()
             (response,) = adapter.answer([request])
             seconds = time.perf_counter() - began
-            name = f"{scene.name}/{protocol.value}"
+            name = f"{scene.name}/{protocol}"
             yield _case(name, prompt, response, sample, seconds, expected.get(name))
 
 

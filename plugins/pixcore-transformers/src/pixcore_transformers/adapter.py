@@ -18,7 +18,7 @@ from PIL.Image import Image as PILImage
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
 from pixcore.errors import NotFiniteError, SampleError, loading
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Protocol, Request, Response
+from pixcore.records import Image, Request, Response
 from pixcore_transformers.batch import Batch
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
@@ -264,7 +264,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         prompt = reader.needs.reference_prompt
         if prompt is None:
             return None
-        asked = [Request(r.sample_id, Protocol(r.protocol), r.image, prompt, seed=r.seed) for r in requests]
+        asked = [Request(r.sample_id, r.protocol, r.image, prompt, seed=r.seed) for r in requests]
         batch = self.prepare(asked)
         reader.extractor.prepare(asked, batch.layouts)
         return reader.reference(batch)

@@ -151,7 +151,7 @@ class Worker(ModelAdapter[WorkerConfig]):
             "width": width,
             "height": height,
             "prompt": request.prompt,
-            "protocol": request.protocol.value,
+            "protocol": str(request.protocol),
             "expression": request.expression,
             "seed": request.seed,
         }
