@@ -38,8 +38,6 @@ def test_a_module_of_the_core_names_no_component(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_module_of_the_core_imports_no_plugin(path):
-    if path.stem == "results":
-        pytest.xfail("until a run's writers are plugins")
     text = path.read_text()
     assert not [name for name in imported(ast.parse(text)) if name.startswith("pixcore_")]
     assert not re.search(r"[\"']pixcore_\w+\.", text)  # nor as the target of something imported later

@@ -1,4 +1,4 @@
-"""Every stage over the whole benchmark, in order."""
+"""What becomes of a sample that fails while a run is executed."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Answer(Stage):
 
     @property
     def first_batch(self) -> int:
-        """The first batch that is answered."""
+        """How many items are answered together at first."""
         return self.batch_size
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
