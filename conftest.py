@@ -46,3 +46,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared folder with annotations and goldens is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def goldens(shared: Path) -> Path:
+    """The released systems' own numbers."""
+    return shared / "data/goldens"

@@ -1,18 +1,25 @@
-"""What every adapter of a system that gives masks must do, once: an adapter's tests inherit `MaskAdapterSuite`."""
+"""What every model adapter must do, once: an adapter's tests inherit the suites that fit what it gives.
+
+`AdapterSuite` is for all; `AttentionAdapterSuite` and `MaskAdapterSuite` extend it; `VisualTokensSuite` is for those
+whose image tokens have places. They need the fixture `subject`, and `MaskAdapterSuite` its responses too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_attention.config import MeanConfig
+from pixcore_attention.mean import Mean
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
-from pixcore.components import Context, ModelAdapter
+from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.errors import ModelError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
@@ -21,10 +28,15 @@ SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 """(width, height) of the images that are asked about: wide, tall, square, and very wide."""
 
 
-def requests_of(questions: Sequence[str], seed: int = 0, protocol: Protocol = Protocol.SEGMENT) -> list[Request]:
+def requests_of(
+    questions: Sequence[str],
+    seed: int = 0,
+    protocol: Protocol = Protocol.SEGMENT,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+) -> list[Request]:
     """Ask each question about an image of noise of its own size."""
     rng = np.random.default_rng(seed)
-    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in SIZES]
+    images = [Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in sizes]
     return [
         Request(str(index), protocol, image, question)
         for index, (image, question) in enumerate(zip(images, questions, strict=True))
@@ -40,52 +52,119 @@ class Subject:
         options: Its config's options, for a tiny checkpoint.
         requests: What it is asked.
         flips: How many pixels of a mask may differ between a batch and one alone: padding may round a state otherwise.
+        tolerance: How far a map may differ between a batch and one alone.
+        draws: How often each region is covered with other noise to find the tokens that see it.
+        misplaced: Fidelities whose layout is wrong on purpose, as the released script's is.
     """
 
     name: str
     options: dict[str, Any]
     requests: list[Request]
     flips: int = 0
+    tolerance: float = 1e-5
+    draws: int = 2
+    misplaced: frozenset[Fidelity] = frozenset()
 
-    def adapter(self, fidelity: Fidelity = Fidelity.CORRECTED) -> ModelAdapter[Any]:
-        """Make the adapter as a run does."""
+    @contextmanager
+    def adapter(self, fidelity: Fidelity = Fidelity.CORRECTED) -> Iterator[ModelAdapter[Any]]:
+        """Make the adapter as a run does, and close it."""
         registration = registry().get(Kind.MODEL, self.name)
         made: ModelAdapter[Any] = registration.create(
             registration.config_class.model_validate(self.options), Context(fidelity=fidelity)
         )
-        return made
+        try:
+            yield made
+        finally:
+            made.close()
 
 
-class MaskAdapterSuite:
-    """Tests that need the fixtures `subject` and `corrected`, its responses as one batch."""
+class AdapterSuite:
+    """Tests for every adapter; a suite that extends it says what else a response has to share with one alone."""
 
-    def test_a_batch_says_what_each_sample_alone_says(self, subject: Subject, corrected: list[Response]) -> None:
-        one = subject.adapter()
-        alone = [one.answer([request])[0] for request in subject.requests]
-        assert [response.text for response in corrected] == [response.text for response in alone]
-        assert [response.extra for response in corrected] == [response.extra for response in alone]
-        for response, other in zip(corrected, alone, strict=True):
-            for mask, expected in zip(response.masks, other.masks, strict=True):
-                assert (masks.decode(mask) != masks.decode(expected)).sum() <= subject.flips
-        assert sum(len(response.masks) for response in corrected) >= 3
+    def extractor(self, fidelity: Fidelity) -> AttentionExtractor[Any] | None:
+        """Read attention where the adapter gives any."""
+        return None
 
-    def test_masks_have_the_image_size_and_are_united(self, corrected: list[Response]) -> None:
-        assert any(response.mask is not None and masks.area(response.mask) for response in corrected)
-        for response, size in zip(corrected, SIZES, strict=True):
-            assert response.mask is not None
-            assert masks.size_of(response.mask) == size
-            assert response.mask == masks.union(response.masks, size)
-            assert len(response.mask_spans) == len(response.masks)
+    def assert_same(self, subject: Subject, together: Response, alone: Response) -> None:
+        """Hold a response of a batch to the same request's alone."""
+        assert together.text == alone.text
+        assert together.tokens == alone.tokens
 
-    def test_visual_tokens_lie_where_the_layout_says(self, subject: Subject) -> None:
-        assert check_geometry(subject.adapter()) == []
+    @pytest.mark.parametrize("fidelity", list(Fidelity))
+    def test_a_batch_says_what_each_sample_alone_says(self, subject: Subject, fidelity: Fidelity) -> None:
+        with subject.adapter(fidelity) as adapter:
+            together = adapter.answer(subject.requests, self.extractor(fidelity))
+            for request, response in zip(subject.requests, together, strict=True):
+                (alone,) = adapter.answer([request], self.extractor(fidelity))
+                self.assert_same(subject, response, alone)
+
+    def test_tokens_tile_the_text(self, subject: Subject) -> None:
+        with subject.adapter() as adapter:
+            for response in adapter.answer(subject.requests):
+                said = "".join(token.text for token in response.tokens)
+                assert said == response.text or not response.tokens  # a system of its own may not tell them
+                assert all(response.text[token.start : token.end] == token.text for token in response.tokens)
 
     @pytest.mark.parametrize("fidelity", list(Fidelity))
     def test_the_contract_of_adapters(self, subject: Subject, fidelity: Fidelity) -> None:
         registration = registry().get(Kind.MODEL, subject.name)
         config = registration.config_class.model_validate(subject.options)
-        assert check_registration(registration, config, Context(fidelity=fidelity)) == []
+        assert check_registration(registration, config, Context(fidelity=fidelity), geometry=False) == []
+
+
+class VisualTokensSuite:
+    """A test for adapters that say where their image tokens lie."""
+
+    @pytest.mark.parametrize("fidelity", list(Fidelity))
+    def test_visual_tokens_lie_where_the_layout_says(self, subject: Subject, fidelity: Fidelity) -> None:
+        with subject.adapter(fidelity) as adapter:
+            findings = check_geometry(adapter, draws=subject.draws)
+        assert bool(findings) == (fidelity in subject.misplaced), findings
+
+
+class AttentionAdapterSuite(AdapterSuite):
+    """Tests for adapters whose attention can be read."""
+
+    def extractor(self, fidelity: Fidelity) -> AttentionExtractor[Any] | None:
+        return Mean(MeanConfig.model_validate({}), Context(fidelity=fidelity))
+
+    def assert_same(self, subject: Subject, together: Response, alone: Response) -> None:
+        super().assert_same(subject, together, alone)
+        assert together.layout is not None
+        assert alone.layout is not None
+        assert together.layout.grids == alone.layout.grids
+        np.testing.assert_array_equal(together.layout.cell_of, alone.layout.cell_of)
+        assert together.maps is not None
+        assert alone.maps is not None
+        assert len(together.maps) == len(together.tokens)
+        np.testing.assert_allclose(together.maps, alone.maps, rtol=0, atol=subject.tolerance)
+
+    def test_reading_attention_changes_no_answer(self, subject: Subject) -> None:
+        with subject.adapter() as adapter:
+            plain = adapter.answer(subject.requests)
+            read = adapter.answer(subject.requests, self.extractor(Fidelity.CORRECTED))
+        assert [response.tokens for response in plain] == [response.tokens for response in read]
+        assert all(response.maps is None for response in plain)
+
+
+class MaskAdapterSuite(AdapterSuite):
+    """Tests for adapters that give masks; they need the fixture `corrected` too: the responses of one batch."""
+
+    def assert_same(self, subject: Subject, together: Response, alone: Response) -> None:
+        super().assert_same(subject, together, alone)
+        assert together.extra == alone.extra
+        for mask, expected in zip(together.masks, alone.masks, strict=True):
+            assert (masks.decode(mask) != masks.decode(expected)).sum() <= subject.flips
+
+    def test_masks_have_the_image_size_and_are_united(self, subject: Subject, corrected: list[Response]) -> None:
+        assert any(response.mask is not None and masks.area(response.mask) for response in corrected)
+        assert sum(len(response.masks) for response in corrected) >= 3
+        for response, request in zip(corrected, subject.requests, strict=True):
+            assert response.mask is not None
+            assert masks.size_of(response.mask) == request.image.size
+            assert response.mask == masks.union(response.masks, request.image.size)
+            assert len(response.mask_spans) == len(response.masks)
 
     def test_attention_is_refused(self, subject: Subject) -> None:
-        with pytest.raises(ModelError, match="gives masks, not attention"):
-            subject.adapter().answer(subject.requests, extractor=object())  # type: ignore[arg-type]
+        with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):
+            adapter.answer(subject.requests, extractor=object())  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,3 @@ from pixcore_cambrian.testing import write_cambrian
 def cambrian_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Config of an adapter on the tiny checkpoint."""
     return write_cambrian(tmp_path_factory.mktemp("cambrian") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder

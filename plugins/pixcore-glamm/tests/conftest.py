@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pixcore_segtoken.testing import TINY_SAM, write_grounded
 
@@ -23,11 +21,3 @@ def glamm_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]
         seed=3,
     )
     return {"checkpoint": str(folder), "max_new_tokens": 12, "sam": TINY_SAM.model_dump()}
-
-
-@pytest.fixture(scope="session")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pixcore_segtoken.testing import TINY_SAM, write_grounded
 
@@ -22,11 +20,3 @@ def lisa_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         extra={"model.vision_tower.vision_tower.vision_model.embeddings.position_ids": (1, 17)},
     )
     return {"checkpoint": str(folder), "max_new_tokens": 12, "sam": TINY_SAM.model_dump()}
-
-
-@pytest.fixture(scope="session")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder

@@ -17,7 +17,7 @@ from pixcore_segtoken.testing import TINY_SAM
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import MaskAdapterSuite, Subject, requests_of
+from tests.adapters import MaskAdapterSuite, Subject, VisualTokensSuite, requests_of
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
@@ -49,7 +49,7 @@ def subject(lisa_options: dict[str, object]) -> Subject:
     return Subject("lisa", dict(lisa_options), requests())
 
 
-class TestAdapter(MaskAdapterSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite):
     """What every adapter of its kind must do."""
 
 
@@ -117,11 +117,6 @@ def test_published_keeps_the_first_mask_and_the_special_tokens(
     assert all(response.mask == response.masks[0] for response in several)
     assert any("[SEG]" in response.text for response in published)
     assert not any("[SEG]" in response.text for response in corrected)
-
-
-def test_tokens_tile_the_corrected_text(corrected: list[Response]) -> None:
-    for response in corrected:
-        assert "".join(token.text for token in response.tokens) == response.text
 
 
 def test_a_published_question_is_escaped(lisa_options: dict[str, object]) -> None:

@@ -142,11 +142,3 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 def options_with_own_tower(options: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = write_checkpoint(tmp_path_factory.mktemp("llava-grounding-tower") / "tiny", own_tower=True)
     return options | {"checkpoint": str(folder)}
-
-
-@pytest.fixture(scope="session")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder

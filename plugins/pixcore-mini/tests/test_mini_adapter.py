@@ -22,9 +22,7 @@ from transformers import LlavaForConditionalGeneration
 from pixcore.components import AttentionExtractor, Needs, NoConfig
 from pixcore.errors import ModelError
 from pixcore.records import Image, Protocol, Request
-
-#: Batches of another size add up in another order.
-TOLERANCE = 2e-6
+from tests.adapters import AttentionAdapterSuite, Subject
 
 
 class Everything(AttentionExtractor[NoConfig]):
@@ -70,41 +68,16 @@ def requests(count: int) -> list[Request]:
 
 
 @pytest.fixture(scope="module", params=["untrained", SHIPPED])
-def model(request: pytest.FixtureRequest) -> Mini:
-    if request.param == SHIPPED:
-        return Mini(MiniConfig())
-    folder: Path = request.getfixturevalue("untrained")
-    return Mini(MiniConfig(checkpoint=str(folder), max_new_tokens=12))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Batches of another size add up in another order, hardly."""
+    options: dict[str, Any] = {}
+    if request.param != SHIPPED:
+        options = {"checkpoint": str(request.getfixturevalue(request.param)), "max_new_tokens": 12}
+    return Subject("mini", options, requests(8), tolerance=2e-6)
 
 
-def test_a_batch_changes_nothing(model: Mini) -> None:
-    asked = requests(8)
-    alone = [model.answer([request], Everything(NoConfig()))[0] for request in asked]
-    together = model.answer(asked, Everything(NoConfig()))
-    for one, other in zip(alone, together, strict=True):
-        assert one.text == other.text
-        assert one.tokens == other.tokens
-        assert one.maps is not None
-        assert other.maps is not None
-        np.testing.assert_allclose(one.maps, other.maps, atol=TOLERANCE)
-
-
-def test_reading_attention_changes_no_answer(model: Mini) -> None:
-    asked = requests(4)
-    plain = model.answer(asked)
-    read = model.answer(asked, Everything(NoConfig()))
-    assert [response.text for response in plain] == [response.text for response in read]
-    assert all(response.maps is None for response in plain)
-
-
-def test_spans_tile_the_text(model: Mini) -> None:
-    for response in model.answer(requests(6)):
-        position = 0
-        for token in response.tokens:
-            assert token.start == position
-            assert response.text[token.start : token.end] == token.text
-            position = token.end
-        assert position == len(response.text)
+class TestAdapter(AttentionAdapterSuite):
+    """What every adapter whose attention can be read must do; where its tokens look has a test below."""
 
 
 def test_rows_are_the_models_own_attention(untrained: Path) -> None:

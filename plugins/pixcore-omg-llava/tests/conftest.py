@@ -242,11 +242,3 @@ def internlm_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     listed = {str(size + index): {"content": name} for index, name in enumerate(INTERNLM_TOKENS)}
     (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": listed}))
     return folder
-
-
-@pytest.fixture(scope="session")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder

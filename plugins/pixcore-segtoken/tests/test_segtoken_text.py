@@ -39,14 +39,6 @@ PUBLISHED = [
 
 
 @pytest.fixture(scope="module")
-def goldens() -> Path:
-    folder = Path(__file__).resolve().parents[3] / "../shared/data/goldens"
-    if not folder.is_dir():
-        pytest.skip("the published goldens are absent")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def tokenizer(goldens: Path) -> PublishedTokenizer:
     model = SentencePieceProcessor(model_file=str(goldens / "attend-and-segment/spm_tokenizer.model"))
     return PublishedTokenizer(model, {"[SEG]": 620, "<im_start>": 621, "<im_end>": 622})

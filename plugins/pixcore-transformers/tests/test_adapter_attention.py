@@ -133,20 +133,6 @@ def test_text_and_rows_are_those_of_transformers(folder: Callable[[str], Path], 
     assert seen.rows.shape[0] == len(expected)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_batch_of_eight_is_its_samples_one_by_one(folder: Callable[[str], Path], name: str) -> None:
-    model = adapter(folder(name))
-    prompts = ["a", "Identify the cat.", "What colour is the door? a.Red b.Blue", "x " * 9, "b c", "d", "e f g h", "it"]
-    sizes = [(40, 40), (60, 30), (30, 60), (44, 50), (90, 30), (33, 47), (64, 64), (50, 31)]
-    requests = [ask(prompt, seed, size) for seed, (prompt, size) in enumerate(zip(prompts, sizes, strict=True))]
-    together = model.answer(requests, Mean(MeanConfig()))
-    for request, batched in zip(requests, together, strict=True):
-        [alone] = model.answer([request], Mean(MeanConfig()))
-        assert batched.text == alone.text
-        assert batched.tokens == alone.tokens
-        np.testing.assert_allclose(batched.maps, alone.maps, **EQUAL)
-
-
 def same(one: Response, other: Response) -> None:
     assert one.tokens == other.tokens
     np.testing.assert_allclose(one.maps, other.maps, **EQUAL)

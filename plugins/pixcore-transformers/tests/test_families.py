@@ -11,15 +11,22 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from pixcore_transformers.adapter import TransformersAdapter
+from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.testing import RECIPES
 from transformers import AutoModelForImageTextToText
 
 from pixcore.components import AttentionExtractor, Context, Needs, NoConfig
-from pixcore.plugins import Kind, registry
-from pixcore.records import Image, Protocol, Request
+from pixcore.records import Fidelity, Protocol
+from tests.adapters import AttentionAdapterSuite, Subject, requests_of
 
 SERVED = sorted(set(RECIPES) - {"mllama"})
 NEW_TOKENS = 6
+QUESTIONS = (
+    "Is there a snowman in the scene?",
+    "Where?",
+    "Identify the butterfly's wings, then answer with the option's letter. 日本語 🦋",
+    "What colour is the door? a.Red b.Blue",
+)
 
 
 class Weighted(AttentionExtractor[NoConfig]):
@@ -44,60 +51,27 @@ class Weighted(AttentionExtractor[NoConfig]):
 
 
 @pytest.fixture(scope="module", params=SERVED)
-def adapter(request: pytest.FixtureRequest, checkpoint: Callable[..., Path]) -> TransformersAdapter:
-    found = registry().get(Kind.MODEL, "transformers")
-    config = {"checkpoint": str(checkpoint(request.param)), "max_new_tokens": NEW_TOKENS}
-    made: TransformersAdapter = found.create(found.config_class.model_validate(config), Context())
-    return made
+def subject(request: pytest.FixtureRequest, checkpoint: Callable[..., Path]) -> Subject:
+    """Other image sizes and prompt lengths, so that a batch is padded."""
+    options = {"checkpoint": str(checkpoint(request.param)), "max_new_tokens": NEW_TOKENS}
+    return Subject("transformers", options, requests_of(QUESTIONS, 1, Protocol.QUESTION))
 
 
-@pytest.fixture(scope="module")
-def requests() -> list[Request]:
-    """Other image sizes and prompt lengths, so that the batch is padded."""
-    rng = np.random.default_rng(1)
-    asked = [
-        ((120, 60), "Is there a snowman in the scene?"),
-        ((64, 64), "Where?"),
-        ((40, 100), "Identify the butterfly's wings, then answer with the option's letter. 日本語 🦋"),
-    ]
-    return [
-        Request(
-            f"sample {index}",
-            Protocol.QUESTION,
-            Image.from_pixels(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)),
-            prompt,
-        )
-        for index, ((width, height), prompt) in enumerate(asked)
-    ]
+class TestAdapter(AttentionAdapterSuite):
+    """What every adapter whose attention can be read must do; the geometry of every family has tests of its own."""
+
+    def extractor(self, fidelity: Fidelity) -> Weighted:
+        return Weighted(NoConfig())
 
 
-def test_the_tap_changes_no_text(adapter: TransformersAdapter, requests: list[Request]) -> None:
-    plain, tapped = adapter.answer(requests), adapter.answer(requests, Weighted(NoConfig()))
-    assert [response.tokens for response in plain] == [response.tokens for response in tapped]
-    assert all(response.maps is None for response in plain)
-
-
-def test_a_batch_is_its_samples_one_by_one(adapter: TransformersAdapter, requests: list[Request]) -> None:
-    together = adapter.answer(requests, Weighted(NoConfig()))
-    for request, one in zip(requests, together, strict=True):
-        (alone,) = adapter.answer([request], Weighted(NoConfig()))
-        assert alone.tokens == one.tokens
-        assert alone.layout is not None
-        assert one.layout is not None
-        assert alone.maps is not None
-        assert one.maps is not None
-        assert alone.layout.grids == one.layout.grids
-        np.testing.assert_array_equal(alone.layout.cell_of, one.layout.cell_of)
-        np.testing.assert_allclose(alone.maps, one.maps, atol=1e-5)
-
-
-def test_maps_are_the_rows_of_eager_attention(adapter: TransformersAdapter, requests: list[Request]) -> None:
+def test_maps_are_the_rows_of_eager_attention(subject: Subject) -> None:
     """transformers' own `output_attentions` on a model of its own is the reference."""
+    adapter = TransformersAdapter(TransformersConfig.model_validate(subject.options), Context())
     eager = AutoModelForImageTextToText.from_pretrained(adapter.config.checkpoint, attn_implementation="eager").eval()
     heads = eager.config.get_text_config().num_attention_heads
     layers = eager.config.get_text_config().num_hidden_layers
     weights = np.random.default_rng(5).random((layers, heads)).astype(np.float32)
-    for request in requests:
+    for request in subject.requests:
         (response,) = adapter.answer([request], Weighted(NoConfig()))
         inputs = adapter.encode([request.image.pil()], [request.prompt])
         inputs.pop("labels", None)

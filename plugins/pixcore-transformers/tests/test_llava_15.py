@@ -12,7 +12,6 @@ import torch
 from PIL import Image as PILImage
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
-from pixcore_testing.adapters import check_model_adapter
 from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.llava import Llava15
 from pixcore_transformers.testing.llava import TinyLlava
@@ -22,6 +21,7 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
+from tests.adapters import AttentionAdapterSuite, Subject, VisualTokensSuite, requests_of
 
 
 class Parts(TinyLlava):
@@ -118,24 +118,14 @@ def test_maps_lie_on_the_padded_square(original: Path) -> None:
     np.testing.assert_array_less(response.maps.sum(axis=1), 1.0)
 
 
-def test_a_batch_is_its_samples_one_by_one(original: Path) -> None:
-    prompts = [
-        "a",
-        "What colour is the door?",
-        "Identify the cat's ear in the scene.",
-        "x " * 20,
-        "b c",
-        "d",
-        "e f g h",
-    ]
-    requests = [ask(picture(20 + 7 * i, 50 - 4 * i, seed=i), prompt) for i, prompt in enumerate([*prompts, "the last"])]
-    for fidelity in Fidelity:
-        model = adapter(original, fidelity)
-        together = model.answer(requests, Mean(MeanConfig(), model.context))
-        for request, batched in zip(requests, together, strict=True):
-            [alone] = model.answer([request], Mean(MeanConfig(), model.context))
-            assert alone.text == batched.text
-            np.testing.assert_allclose(alone.maps, batched.maps, atol=1e-5)
+@pytest.fixture(scope="module")
+def subject(original: Path) -> Subject:
+    prompts = ("a", "What colour is the door?", "Identify the cat's ear in the scene.", "x " * 20)
+    return Subject("llava-1.5", {"checkpoint": str(original), "max_new_tokens": 9}, requests_of(prompts))
+
+
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite):
+    """What every adapter whose attention can be read must do."""
 
 
 def test_what_the_fidelities_mean(original: Path) -> None:
@@ -193,8 +183,3 @@ def test_probability_is_a_product_over_tokens(parts: Parts, original: Path) -> N
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
     expected = [parts.probability(image.pil(), prompt, own) for own in ids]
     np.testing.assert_allclose(found, expected, rtol=1e-3)
-
-
-@pytest.mark.parametrize("fidelity", Fidelity)
-def test_the_adapter_keeps_the_contract(original: Path, fidelity: Fidelity) -> None:
-    assert check_model_adapter(adapter(original, fidelity, max_new_tokens=5)) == []

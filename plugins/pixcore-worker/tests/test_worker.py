@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from pixcore_testing.conformance import check_registration
 from pixcore_worker import side
 from pixcore_worker.adapter import Worker
 from pixcore_worker.config import WorkerConfig
@@ -25,8 +24,8 @@ from pydantic import ValidationError
 
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
-from pixcore.plugins import Kind, registry
-from pixcore.records import Image, Protocol, Request
+from pixcore.records import Image, Protocol, Request, Response
+from tests.adapters import MaskAdapterSuite, Subject, requests_of
 
 ECHO = """
     def predict(model, request):
@@ -61,6 +60,21 @@ FRAGILE = """
 """
 
 MakeWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def subject(write_manifest: Callable[..., Path]) -> Subject:
+    return Subject("worker", {"manifest": str(write_manifest(ECHO))}, requests_of(["one", "two", "three", "four"]))
+
+
+@pytest.fixture
+def corrected(subject: Subject) -> list[Response]:
+    with subject.adapter() as adapter:
+        return adapter.answer(subject.requests)
+
+
+class TestAdapter(MaskAdapterSuite):
+    """What every adapter that gives masks must do."""
 
 
 def ask(requests: list[Request], *prompts: str) -> list[Request]:
@@ -275,7 +289,8 @@ def test_the_process_ends_with_its_parent(write_manifest: Callable[..., Path], t
     script = f"""
 import os, signal
 import numpy as np
-from pixcore.records import Image, Protocol, Request
+from pixcore.records import Image, Protocol, Request, Response
+from tests.adapters import MaskAdapterSuite, Subject, requests_of
 from pixcore_worker.adapter import Worker
 from pixcore_worker.config import WorkerConfig
 worker = Worker(WorkerConfig(manifest={str(manifest)!r}))
@@ -331,16 +346,6 @@ def test_a_stranger_on_the_port_gets_nothing(make_worker: MakeWorker, requests: 
     assert process is not None
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"http://127.0.0.1:{process._address}/info")
-
-
-def test_the_contract_of_adapters(write_manifest: Callable[..., Path]) -> None:
-    config = WorkerConfig(manifest=write_manifest(ECHO))
-    assert check_registration(registry().get(Kind.MODEL, "worker"), config) == []
-
-
-def test_attention_is_refused(make_worker: MakeWorker, requests: list[Request]) -> None:
-    with pytest.raises(ModelError, match="gives no attention"):
-        make_worker(ECHO).answer(requests, extractor=object())  # type: ignore[arg-type]
 
 
 def test_prompts_and_capabilities_come_from_the_manifest(make_worker: MakeWorker, requests: list[Request]) -> None:

@@ -41,7 +41,7 @@ __all__ = [
 HEAVY = ("torch", "transformers", "spacy", "openai", "tensorflow", "jax")
 """What a plugin module may not import: it is loaded with every command."""
 
-CHECKS: Mapping[Kind, Callable[[Any], list[Finding]]] = {
+CHECKS: Mapping[Kind, Callable[..., list[Finding]]] = {
     Kind.MODEL: check_model_adapter,
     Kind.EXTRACTOR: check_attention_extractor,
     Kind.TRANSFORMS: check_map_transform,
@@ -55,13 +55,16 @@ CHECKS: Mapping[Kind, Callable[[Any], list[Finding]]] = {
 """The check of each kind."""
 
 
-def check_registration(registration: Registration, config: Config, context: Context | None = None) -> list[Finding]:
+def check_registration(
+    registration: Registration, config: Config, context: Context | None = None, **options: Any
+) -> list[Finding]:
     """Check what a plugin registered: it is light, its names lead somewhere, its component keeps the contract.
 
     Args:
         registration: From `pixcore.plugins.registry()`.
         config: The component's config.
         context: What the component may know of a run.
+        options: Of the kind's own check, such as `geometry=False` for a model.
     """
     report = Report()
     with report.step("registration"):
@@ -74,12 +77,12 @@ def check_registration(registration: Registration, config: Config, context: Cont
             _check_light(report, module)
     with report.step("component"):
         component = registration.create(config, context or Context())
-        report.findings += check_component(registration.kind, component)
+        report.findings += check_component(registration.kind, component, **options)
     return report.findings
 
 
-def check_component(kind: Kind, component: Component[Any]) -> list[Finding]:
-    """Check a component of any kind."""
+def check_component(kind: Kind, component: Component[Any], **options: Any) -> list[Finding]:
+    """Check a component of any kind; the options are those of the kind's own check."""
     report = Report()
     with report.step("component"):
         if not report.instance(component, "the component", kind.interface):
@@ -90,7 +93,7 @@ def check_component(kind: Kind, component: Component[Any]) -> list[Finding]:
             settings = type(component.config).model_config
             report.expect(settings.get("extra") == "forbid", "the config should forbid unknown keys")
             report.expect(bool(settings.get("frozen")), "the config should be frozen")
-    report.findings += CHECKS[kind](component)
+    report.findings += CHECKS[kind](component, **options)
     with report.step("close"):
         component.close()
         component.close()  # a run that fails may close twice
