@@ -28,7 +28,7 @@ def pixcore(tmp_path, monkeypatch, capsys):
     """Runs a command in this process, in an empty folder, and returns its status and its last line on stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,report")
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,report,ground,scoring")
     plugins.registry.cache_clear()
 
     def run(*arguments: str) -> tuple[int, str]:

@@ -109,13 +109,6 @@ def test_polygons_and_uncompressed_runs():
     assert masks.area(masks.from_runs([2, 3, 1], (2, 3))) == 3
 
 
-def test_blend_is_half_red():
-    pixels = np.full((2, 2, 3), 100, np.uint8)
-    inside = np.array([[True, False], [False, False]])
-    assert masks.blend(pixels, inside)[0, 0].tolist() == [177, 50, 50]
-    assert masks.blend(pixels, inside)[1, 1].tolist() == [100, 100, 100]
-
-
 @settings(deadline=None, max_examples=12)
 @given(st.integers(0, 1000), st.integers(0, 2**32 - 1))
 def test_any_number_of_masks(count, seed):

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pixcore_judges.option_letters import grade_letter, published_letter, published_options, read
 
 from pixcore.errors import ConfigError
-from pixcore.predictions.option_letters import grade_letter, published_letter, published_options, read
 from pixcore.protocols import build_prompt, inline_options
 from pixcore.records import Fidelity, Image, Protocol, Sample
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_scoring.evaluation import evaluate
 from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
-from pixcore.figures.evaluation import evaluate
 from pixcore.figures.intervals import draws, interval, resampled_ratios
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample

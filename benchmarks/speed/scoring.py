@@ -108,10 +108,10 @@ def write_benchmark(root: Path, samples: int, rng: np.random.Generator) -> list[
 SCORE = """
 import json, resource, sys, time
 from pathlib import Path
-from pixcore.figures.evaluation import evaluate
+from pixcore_scoring.evaluation import evaluate
 from pixcore.components import Context, NoConfig
 from pixcore.records import Fidelity
-from pixcore.predictions.file import PredictionsFile
+from pixcore_scoring.file import PredictionsFile
 from pixcore_pixcvbench.benchmark import PixCVBench
 from pixcore_pixcvbench.config import PixCVBenchConfig
 from pixcore_selection.rules import Oracle

@@ -13,12 +13,6 @@ def register_commands(register: RegisterCommand) -> None:
         "pixcore.commands.run:run",
         summary="Take a benchmark through the pipeline; continues where it stopped.",
     )
-    register(
-        "ground",
-        "pixcore.commands.ground:ground",
-        summary="One image, one expression: phrases, points, masks, as a picture.",
-    )
-    register("score", "pixcore.commands.score:score", summary="Score predictions made elsewhere.")
     register("plugins", "pixcore.commands.plugins:plugins", summary="What is installed, and what failed to load.")
     register(
         "schema",

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from pixcore_judges.option_letters import read
 from pixcore_mini_world import language
 from pixcore_mini_world.benchmark import MiniWorld
 from pixcore_mini_world.config import MiniWorldConfig
@@ -15,7 +16,6 @@ from pixcore_mini_world.pairs import Pair
 from pixcore_mini_world.scene import Scene, Thing, make_scene, scene_random
 
 from pixcore.masks import decode
-from pixcore.predictions.option_letters import read
 
 
 def test_a_pair_asks_the_same_and_has_two_answers(pairs: list[Pair]) -> None:

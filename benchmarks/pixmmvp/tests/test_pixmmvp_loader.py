@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_judges.option_letters import published_options
 from pixcore_pixmmvp.benchmark import DISPUTED, PixMMVP, split_options
 from pixcore_pixmmvp.config import PixMMVPConfig
 
 from pixcore import masks
 from pixcore.cli import main
 from pixcore.errors import DataError
-from pixcore.predictions.option_letters import published_options
 from pixcore.records import Sample
 
 

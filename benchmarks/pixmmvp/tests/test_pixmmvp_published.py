@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pixcore_scoring.command import score
 from pycocotools import mask as coco
-
-from pixcore.commands.score import score
 
 Candidates = list[dict[str, Any]]
 ZERO = np.zeros((224, 224), bool)

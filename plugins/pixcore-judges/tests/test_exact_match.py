@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pixcore_judges.exact_match import ExactMatch
+from pixcore_judges.option_letters import _RULES, read
 
 from pixcore.components import Context, NoConfig
-from pixcore.predictions.option_letters import _RULES, read
 from pixcore.records import Fidelity
 
 LETTERS = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment/letters.json"

@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 from pixcore_datasets.tables import read_table
+from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_report.page import write_page
+from pixcore_scoring.evaluation import BINS
+from pixcore_scoring.source import Source, open_source
 
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.accumulate import accumulate
-from pixcore.figures.evaluation import BINS
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
 from pixcore.files import RUN, read_json, replacing, write_json
 from pixcore.masks import RLE
-from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
-from pixcore.predictions.source import Source, open_source
 from pixcore.protocols import LOOKED_AT
 from pixcore.records import PointPrompt, Sample, SampleResult
 from pixcore.runs.folder import prepare

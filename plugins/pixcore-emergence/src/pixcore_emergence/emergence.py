@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_scoring.evaluation import BINS, grounding_succeeds
 
-from pixcore.figures.evaluation import BINS, grounding_succeeds
 from pixcore.figures.intervals import Cluster, cluster_of, interval, resampled_ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct, measured_ious

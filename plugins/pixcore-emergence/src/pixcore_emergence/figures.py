@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pixcore_pictures.drawing import data_uri
 
-from pixcore.pictures import data_uri
 from pixcore_emergence.emergence import Curve
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pixcore.components import Judge, NoConfig
-from pixcore.predictions.option_letters import grade_letter
 from pixcore.records import Verdict
+from pixcore_judges.option_letters import grade_letter
 
 
 class ExactMatch(Judge[NoConfig]):

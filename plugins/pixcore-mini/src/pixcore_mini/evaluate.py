@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from pixcore_judges.option_letters import read
 from pixcore_mini_world import language
 from pixcore_mini_world.language import Question
 from pixcore_mini_world.render import render
@@ -19,7 +20,6 @@ from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
 from rich.progress import track
 from rich.table import Table
 
-from pixcore.predictions.option_letters import read
 from pixcore.records import Image, Protocol, Request
 from pixcore.terminal import Console
 from pixcore_mini.adapter import Mini

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from pixcore_pictures.drawing import blend, data_uri
 
-from pixcore.masks import Mask, blend
-from pixcore.pictures import data_uri
+from pixcore.masks import Mask
 from pixcore_openai.config import Overlay
 
 _RED = (255, 0, 0)

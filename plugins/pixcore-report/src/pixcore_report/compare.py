@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pixcore_pictures.drawing import data_uri, fitted, overlay
+from pixcore_scoring.source import Source, notes, open_source
 from rich import box
 from rich.table import Table
 
@@ -15,9 +17,7 @@ from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
 from pixcore.files import write_json
-from pixcore.pictures import data_uri, fitted, overlay
 from pixcore.plugins import registry
-from pixcore.predictions.source import Source, notes, open_source
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.runs.folder import prepare

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from pixcore_pictures.drawing import data_uri, fitted, mask_at
 
 from pixcore import masks
 from pixcore.errors import PixcoreError
 from pixcore.figures.scores import candidate_ious
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import RLE
-from pixcore.pictures import data_uri, fitted, mask_at
 from pixcore.records import (
     Candidate,
     Image,

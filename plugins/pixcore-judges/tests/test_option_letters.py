@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from pixcore_judges.option_letters import grade_letter, published_options, read
 
-from pixcore.predictions.option_letters import grade_letter, published_options, read
 from pixcore.records import Fidelity
 
 DOOR = ("Open", "Closed")

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageDraw, ImageFilter
 
@@ -61,6 +62,30 @@ def mask_at(mask: Mask, size: Size) -> Mask:
     return result
 
 
+def blend(
+    pixels: NDArray[np.uint8],
+    mask: Mask,
+    *,
+    colour: tuple[int, int, int] = (255, 0, 0),
+    opacity: float = 0.5,
+) -> NDArray[np.uint8]:
+    """Blend a colour into the pixels inside a mask.
+
+    Args:
+        pixels: (height, width, 3) RGB.
+        mask: (height, width).
+        colour: RGB; the paper highlights candidates in red.
+        opacity: 0 leaves the image, 1 covers it.
+
+    Returns:
+        A new (height, width, 3) array.
+    """
+    result = pixels.copy()
+    tint = np.asarray(colour, np.float32)
+    result[mask] = (result[mask] * (1.0 - opacity) + tint * opacity).astype(np.uint8)
+    return result
+
+
 def overlay(
     picture: PILImage.Image,
     size: Size,
@@ -84,10 +109,10 @@ def overlay(
     if mask is not None:
         inside = mask_at(masks.decode(mask), size)
         edge = _edge(inside, outline)
-        pixels = masks.blend(pixels, ~inside, colour=(0, 0, 0), opacity=_DIM)  # a tint alone hides on its own colour
-        pixels = masks.blend(pixels, inside, colour=MASK, opacity=0.35)
-        pixels = masks.blend(pixels, _edge(inside, outline + 1) & ~edge, colour=(0, 0, 0), opacity=0.45)
-        pixels = masks.blend(pixels, edge, colour=MASK, opacity=1.0)
+        pixels = blend(pixels, ~inside, colour=(0, 0, 0), opacity=_DIM)  # a tint alone hides on its own colour
+        pixels = blend(pixels, inside, colour=MASK, opacity=0.35)
+        pixels = blend(pixels, _edge(inside, outline + 1) & ~edge, colour=(0, 0, 0), opacity=0.45)
+        pixels = blend(pixels, edge, colour=MASK, opacity=1.0)
     result = PILImage.fromarray(pixels)
     if prompt is not None:
         _draw_prompt(result, prompt, size[0] / picture.width, size[1] / picture.height)

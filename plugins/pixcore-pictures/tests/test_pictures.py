@@ -1,4 +1,4 @@
-"""The picture of one grounded image."""
+"""Masks and points drawn over images, and text in any alphabet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from pixcore_pictures.drawing import MASK, blend, overlay
+from pixcore_pictures.fonts import font_for, shortened
 
 from pixcore import masks
-from pixcore.commands.fonts import font_for, shortened
-from pixcore.commands.ground_picture import ground_picture
-from pixcore.pictures import MASK, overlay
-from pixcore.records import Candidate, Image, PointPrompt, Selection, TokenGroup
+from pixcore.records import Candidate, Image, PointPrompt, TokenGroup
 
 
 def _candidate(size: tuple[int, int], phrase: str = "the roof") -> Candidate:
@@ -21,28 +20,6 @@ def _candidate(size: tuple[int, int], phrase: str = "the roof") -> Candidate:
     inside[height // 4 : height // 4 + max(1, height // 2), width // 4 : width // 4 + max(1, width // 2)] = True
     group = TokenGroup((0,), phrase, 0, len(phrase))
     return Candidate(group, PointPrompt.at((width // 2, height // 2)), (masks.encode(inside),), (0.75,))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (112, 112), (640, 480), (20000, 1), (2, 3000), (2600, 1900)])
-def test_any_image_size_makes_a_picture_one_can_look_at(size: tuple[int, int]) -> None:
-    pixels = np.full((size[1], size[0], 3), 200, np.uint8)
-    drawn = ground_picture(
-        Image.from_pixels(pixels),
-        expression="the roof of the house",
-        candidates=[_candidate(size)] * 3,
-        selection=Selection.chosen(0, 0, reason="why"),
-        strategy="mask-score",
-    )
-    assert 500 <= drawn.width <= 1100
-    assert 150 <= drawn.height <= 1600
-    assert (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()  # the outline
-
-
-@pytest.mark.parametrize("selection", [Selection.absent("no phrase"), Selection.nothing()])
-def test_without_a_choice_the_image_stays_bare(selection: Selection) -> None:
-    image = Image.from_pixels(np.full((60, 80, 3), 90, np.uint8))
-    drawn = ground_picture(image, expression="x", candidates=[], selection=selection)
-    assert not (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()
 
 
 def test_an_overlay_only_darkens_what_is_outside_the_mask() -> None:
@@ -82,15 +59,15 @@ def test_long_and_odd_text_fits_its_line() -> None:
 def test_without_matplotlib_pillows_own_font_serves() -> None:
     program = (
         "import sys; sys.modules['matplotlib'] = None\n"
-        "from pixcore.commands.fonts import font_for, shortened\n"
+        "from pixcore_pictures.fonts import font_for, shortened\n"
         "font = font_for('the roof', 20)\n"
         "assert font.getmask('r').getbbox() and font.getlength(shortened('word ' * 50, font, 200)) <= 200\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_candidates_without_phrase_point_or_scores_are_drawn() -> None:
-    image = Image.from_pixels(np.zeros((8, 8, 3), np.uint8))
-    bare = Candidate(None, None, _candidate((8, 8)).masks, ())
-    drawn = ground_picture(image, expression="", candidates=[bare, bare], selection=Selection.chosen(1, 0))
-    assert (np.asarray(drawn).reshape(-1, 3) == MASK).all(axis=1).any()
+def test_blend_is_half_red():
+    pixels = np.full((2, 2, 3), 100, np.uint8)
+    inside = np.array([[True, False], [False, False]])
+    assert blend(pixels, inside)[0, 0].tolist() == [177, 50, 50]
+    assert blend(pixels, inside)[1, 1].tolist() == [100, 100, 100]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image as PILImage
 from PIL import ImageDraw
+from pixcore_pictures.drawing import fitted, overlay
+from pixcore_pictures.fonts import font_for, shortened
 
 from pixcore.candidates import best_score
-from pixcore.commands.fonts import font_for, shortened
-from pixcore.pictures import fitted, overlay
 from pixcore.records import Candidate, Image, Selection
 
 _PAPER, _INK, _SOFT = (255, 255, 255), (31, 35, 40), (91, 99, 109)

@@ -11,20 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from pixcore_judges.option_letters import grade_letter
+
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol
-from pixcore.predictions.format import (
-    UNNAMED,
-    Prediction,
-    control_rows,
-    parse_line,
-    prediction_from_json,
-    read_lines,
-    upper_bounds,
-)
-from pixcore.predictions.option_letters import grade_letter
 from pixcore.protocols import PROBINGS, Probing, build_prompt, judge_of
 from pixcore.records import (
     Candidate,
@@ -38,6 +30,15 @@ from pixcore.records import (
     Verdict,
 )
 from pixcore.stages.base import asked_key, entropy_of
+from pixcore_scoring.reading import (
+    UNNAMED,
+    Prediction,
+    control_rows,
+    parse_line,
+    prediction_from_json,
+    read_lines,
+    upper_bounds,
+)
 
 Grader = Callable[[Sample, str, str], Verdict | None]
 Missing = Literal["fail", "skip", "error"]

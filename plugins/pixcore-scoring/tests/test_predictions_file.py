@@ -80,7 +80,7 @@ def test_without_images_a_random_choice_still_does_not_depend_on_the_order(workp
 )
 def test_a_strategy_that_a_file_is_not_enough_for_says_why(workplace, name, reason):
     pytest.importorskip("pixcore_selection")
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection,scoring"
     workplace("run", str(workplace.config()))
     undecided(workplace)
     said = workplace("score", "out/predictions.jsonl", "--select", name, status=2).stderr
@@ -91,7 +91,7 @@ def test_a_strategy_that_a_file_is_not_enough_for_says_why(workplace, name, reas
 
 def test_what_such_a_strategy_chose_in_the_run_stands(workplace):
     pytest.importorskip("pixcore_selection")
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,selection,scoring"
     workplace("run", str(workplace.config(selections=["attention-inside"])))
     again = scored(workplace, "--select", "attention-inside")
     assert row(again, "attention-inside") == row(workplace.summary(), "attention-inside")

@@ -15,9 +15,9 @@ from pixcore.config import ProbingSection, Section, apply_settings, component_co
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import PREDICTIONS, RUN, read_json
 from pixcore.plugins import Kind, Registry
-from pixcore.predictions.file import Grader, Missing, PredictionsFile, letter_grader
 from pixcore.protocols import PROBINGS, Probing, judge_of
 from pixcore.records import Fidelity, Sample, Verdict
+from pixcore_scoring.file import Grader, Missing, PredictionsFile, letter_grader
 
 
 @dataclass(frozen=True)

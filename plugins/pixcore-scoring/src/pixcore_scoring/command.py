@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from pixcore.figures.evaluation import evaluate
-from pixcore.figures.evaluation_table import EvaluationTable
 from pixcore.files import write_json
 from pixcore.plugins import registry
-from pixcore.predictions.file import Missing
-from pixcore.predictions.source import notes, open_source
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
+from pixcore_scoring.evaluation import evaluate
+from pixcore_scoring.evaluation_table import EvaluationTable
+from pixcore_scoring.file import Missing
+from pixcore_scoring.source import notes, open_source
 
 
 @click.command()

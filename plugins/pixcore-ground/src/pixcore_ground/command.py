@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore import config as configs
-from pixcore.commands.ground_picture import ground_picture
 from pixcore.errors import ConfigError, DataError, StoreError
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
@@ -22,6 +21,7 @@ from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
 from pixcore.runs.plan import Run, sees_truth
 from pixcore.runs.progress import monitor_for
 from pixcore.terminal import Console
+from pixcore_ground.picture import ground_picture
 
 _NAME = "image"
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_scoring.evaluation import evaluate
+from pixcore_scoring.file import PredictionsFile
 
 from pixcore import masks
 from pixcore.components import NoConfig, SelectionStrategy
 from pixcore.errors import DataError
-from pixcore.figures.evaluation import evaluate
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_sample
-from pixcore.predictions.file import PredictionsFile
 from pixcore.predictions.format import prediction_line
 from pixcore.records import (
     Candidate,

@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pixcore.figures.columns import mean_ious
-from pixcore.figures.evaluation import BINS, Evaluation
 from pixcore.figures.rows import Row
 from pixcore.figures.table import RowName, SummaryTable, bare_table, name_column
+from pixcore_scoring.evaluation import BINS, Evaluation
 
 SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")
-"""`pixcore.figures.evaluation.OUTCOMES` as columns: what succeeds."""
+"""`pixcore_scoring.evaluation.OUTCOMES` as columns: what succeeds."""
 
 
 class EvaluationTable:

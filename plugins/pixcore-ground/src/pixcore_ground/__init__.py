@@ -1,0 +1,1 @@
+"""Grounds one expression in one image, and draws it."""

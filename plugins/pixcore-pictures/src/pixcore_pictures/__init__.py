@@ -1,0 +1,1 @@
+"""Pictures of masks and points, for the packages that show them."""

@@ -1,0 +1,1 @@
+"""Scores predictions made elsewhere, or a run's own."""

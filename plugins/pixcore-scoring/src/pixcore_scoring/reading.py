@@ -1,0 +1,321 @@
+"""Reading a predictions file line by line, trusting nothing in it (its format: `pixcore.predictions.format`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pixcore import masks
+from pixcore.errors import DataError, nearest
+from pixcore.figures.rows import RowSpec
+from pixcore.protocols import PROBINGS, Probing
+from pixcore.records import Candidate, ProtocolResult, Response, Selection, Token, Verdict
+from pixcore.stages.serialise import candidate_from_json
+
+Size = tuple[int, int]
+
+UNNAMED = "choice"
+"""The row of a line's `choice`, which names no strategy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One line.
+
+    Attributes:
+        where: Names the line in an error.
+        result: What it says, its `choices` as selections by strategy.
+        choice: The `choice` that names no strategy.
+        has_mask: Whether the line has the key `mask`: a pixel-level MLLM's prediction.
+    """
+
+    where: str
+    result: ProtocolResult
+    choice: Selection | None = None
+    has_mask: bool = False
+
+
+def read_lines(path: Path, probings: Mapping[str, Probing] = PROBINGS) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Read a predictions file line by line; `probings` are those that a line may be of (`parse_line`).
+
+    Yields:
+        Line number from 1, the line's place in the file in bytes, and its JSON data.
+
+    Raises:
+        DataError: The file can't be read, or a line is no JSON object, holds NaN, or has no sample_id and protocol.
+    """
+    try:
+        with path.open("rb") as file:
+            place = 0
+            for number, raw in enumerate(file, start=1):
+                if raw.strip():
+                    yield number, place, parse_line(raw, f"{path.name} line {number}", probings)
+                place += len(raw)
+    except OSError as error:
+        raise DataError(f"can't read predictions {path}: {error.strerror}", hint="check the path") from error
+
+
+def parse_line(raw: bytes, where: str, probings: Mapping[str, Probing] = PROBINGS) -> dict[str, Any]:
+    """Parse one line.
+
+    Args:
+        raw: The line.
+        where: Names it in an error.
+        probings: Those that it may be of, by name.
+
+    Raises:
+        DataError: It is no UTF-8, no JSON object, or lacks what every line needs.
+    """
+    try:
+        data = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} is not UTF-8 text", hint="save the file as UTF-8") from error
+    except RecursionError as error:
+        raise DataError(f"{where} is nested too deeply", hint="expected one flat JSON object a line") from error
+    except ValueError as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise DataError(f"{where} is no JSON: {reason}", hint="one JSON object a line; is the file whole?") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{where} holds a {type(data).__name__}", hint="expected a JSON object")
+    if not isinstance(data.get("sample_id"), str):
+        given = f"has sample_id {data['sample_id']!r}" if "sample_id" in data else "has no sample_id"
+        raise DataError(f"{where} {given}", hint='expected a text, such as "sample_id": "1"')
+    if not isinstance(data.get("protocol"), str) or data["protocol"] not in probings:
+        given = f"has protocol {data['protocol']!r}" if "protocol" in data else "has no protocol"
+        raise DataError(f"{where} {given}", hint=nearest(str(data.get("protocol")), probings))
+    return data
+
+
+def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[], Size | None]) -> Prediction:
+    """Check one line's data and turn it into records.
+
+    Args:
+        data: The line (`parse_line`).
+        where: Names the line in an error.
+        size: Gives (width, height) of the sample's image, asked only where a mask has to be measured; None skips the
+            check.
+
+    Raises:
+        DataError: Something in it is not as the format has it.
+    """
+    error = data.get("error")
+    if error is not None and not isinstance(error, str):
+        raise DataError(f"{where} has an error that is no text", hint="expected a text or null")
+    if not isinstance(data.get("text", "" if error is not None else None), str):
+        raise DataError(f"{where} has no text", hint='expected "text": what the model said, "" for nothing')
+    has_mask = "mask" in data
+    if has_mask and data.get("candidates"):
+        raise DataError(
+            f"{where} has both mask and candidates",
+            hint="mask for a model that segments itself, else candidates with a choice",
+        )
+    control = _object(data.get("control"), where, "control") or {}
+    candidates = _candidates(data.get("candidates"), f"{where}", size)
+    controls = _candidates(control.get("candidates"), f"{where} control", size)
+    selections = _choices(data.get("choices"), candidates, where)
+    control_choices = _choices(control.get("choices"), controls, f"{where} control")
+    clash = sorted(set(selections) & set(control_choices))
+    if clash:
+        raise DataError(
+            f"{where} has {clash[0]!r} as a choice and as a control's", hint="give the control another name"
+        )
+    mask = None
+    if has_mask:
+        value = data["mask"]
+        if value is None:
+            known = size()
+            mask = masks.empty(known) if known is not None else None
+        else:
+            (mask,) = masks.parse_many([value], [f"{where}: mask"], size())
+    spans = data.get("token_spans") or ()
+    if not (
+        isinstance(spans, (list, tuple))
+        and all(isinstance(s, list) and list(map(type, s)) == [int, int] for s in spans)
+    ):
+        raise DataError(f"{where} has odd token_spans", hint="expected [[start, end], ...] in characters of the text")
+    text = data.get("text", "")
+    response = Response(
+        text=text,
+        tokens=tuple(Token(-1, text[start:end], start, end) for start, end in spans),
+        mask=mask,
+    )
+    result = ProtocolResult(
+        protocol=data["protocol"],
+        prompt=str(data.get("prompt") or ""),
+        response=response,
+        candidates=candidates,
+        controls=controls,
+        selections={**selections, **control_choices},
+        verdict=_verdict(data.get("verdict"), where),
+        error=error,
+    )
+    choice = data.get("choice")
+    return Prediction(
+        where=where,
+        result=result,
+        choice=_choice(choice, candidates, f"{where}: choice") if choice is not None else None,
+        has_mask=has_mask,
+    )
+
+
+def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
+    """Strategies of a line that saw the ground truth.
+
+    Raises:
+        DataError: They are no list of names.
+    """
+    names = data.get("upper_bounds") or []
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise DataError(f"{where} has odd upper_bounds", hint="expected a list of strategies' names")
+    return names
+
+
+def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -> list[RowSpec]:
+    """The rows of a line's matched controls; one that names no strategy is the control of none in the table.
+
+    Args:
+        data: The line.
+        where: Names the line in an error.
+        bounds: What saw the ground truth (`upper_bounds`).
+
+    Raises:
+        DataError: "of" names no strategies.
+    """
+    control = data.get("control")
+    if not isinstance(control, Mapping) or not isinstance(control.get("choices"), Mapping):
+        return []
+    of = _object(control.get("of"), where, "control.of") or {}
+    if not all(isinstance(strategy, str) for strategy in of.values()):
+        raise DataError(f"{where} has an odd control.of", hint="expected the strategy's name for each of its choices")
+    return [RowSpec(key, control_of=of.get(key, ""), uses_ground_truth=key in bounds) for key in control["choices"]]
+
+
+def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tuple[Candidate, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise DataError(f"{where} has candidates that are no list", hint="expected a list of objects")
+    if not value:
+        return ()
+    flat: list[Any] = []
+    names: list[str] = []
+    for index, item in enumerate(value):
+        place = f"{where}: candidate {index}"
+        if not isinstance(item, Mapping) or not isinstance(item.get("masks"), list):
+            raise DataError(f"{place} has no masks", hint='expected {"phrase": ..., "masks": [RLE, ...]}')
+        _check_candidate(item, place)
+        flat += item["masks"]
+        names += [f"{place}, mask {mask}" for mask in range(len(item["masks"]))]
+    rles = iter(masks.parse_many(flat, names, size()))
+    return tuple(candidate_from_json({**item, "masks": [next(rles) for _ in item["masks"]]}) for item in value)
+
+
+def _check_candidate(item: Mapping[str, Any], place: str) -> None:
+    scores = item.get("scores")
+    if scores:
+        if not isinstance(scores, list) or len(scores) != len(item["masks"]):
+            raise DataError(
+                f"{place} has {len(scores) if isinstance(scores, list) else 'no list of'} scores for "
+                f"{len(item['masks'])} masks",
+                hint="expected one score for each mask",
+            )
+        if not all(_is_number(score) for score in scores):
+            raise DataError(f"{place} has a score that is no number", hint="expected finite numbers")
+    for key, kind in (("similarity", (int, float)), ("start", int), ("end", int), ("phrase", str)):
+        given = item.get(key)
+        if given is not None and not (isinstance(given, kind) and (kind is str or _is_number(given))):
+            raise DataError(f"{place} has {key} {given!r}", hint="see the format of predictions.jsonl")
+    stability, tokens, merged = (item.get(key) or [] for key in ("stability", "tokens", "merged"))
+    if not (isinstance(stability, list) and all(_is_number(value) for value in stability)):
+        raise DataError(f"{place} has a stability that is no list of numbers", hint="expected one for each mask")
+    if not (isinstance(tokens, list) and all(_is_index(token) for token in tokens)):
+        raise DataError(f"{place} has odd tokens", hint="expected indices into the tokens, or leave them out")
+    if not (isinstance(merged, list) and all(isinstance(phrase, str) for phrase in merged)):
+        raise DataError(f"{place} has odd merged phrases", hint="expected a list of texts, or leave them out")
+    point = item.get("point")
+    if point is not None and not _is_point(point):
+        raise DataError(f"{place} has point {point!r}", hint="expected [x, y] in pixels of the image")
+
+
+def _choices(value: Any, candidates: tuple[Candidate, ...], where: str) -> dict[str, Selection]:
+    given = _object(value, where, "choices") or {}
+    return {name: _choice(choice, candidates, f"{where}: choice of {name}") for name, choice in given.items()}
+
+
+def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Selection:
+    if value == "absent":
+        return Selection.absent()
+    if value == "nothing":
+        return Selection.nothing()
+    if value == "failed" or (isinstance(value, Mapping) and "failed" in value):
+        return Selection.failed(value if isinstance(value, str) else str(value["failed"]))
+    if not isinstance(value, Mapping):
+        raise DataError(
+            f"{where} is {value!r}", hint='expected {"candidate": 0, "mask": 0}, "absent", "nothing" or "failed"'
+        )
+    index, mask = value.get("candidate"), value.get("mask", 0)
+    if index is None or not _is_index(index) or not _is_index(mask):
+        raise DataError(f"{where} is {dict(value)!r}", hint='expected {"candidate": 0, "mask": 0}')
+    if index >= len(candidates):
+        raise DataError(f"{where} is candidate {index} of {len(candidates)}", hint="candidates are counted from 0")
+    if mask >= len(candidates[index].masks):
+        raise DataError(
+            f"{where} is mask {mask} of {len(candidates[index].masks)} in candidate {index}",
+            hint="masks are counted from 0",
+        )
+    score = value.get("score")
+    return Selection.chosen(
+        index, mask, reason=str(value.get("reason") or ""), score=score if _is_number(score) else None
+    )
+
+
+def _verdict(value: Any, where: str) -> Verdict | None:
+    given = _object(value, where, "verdict")
+    if given is None:
+        return None
+    correct = given.get("correct")
+    if correct is not None and not isinstance(correct, bool):
+        raise DataError(f"{where} has verdict {correct!r}", hint='expected {"correct": true}, false or null')
+    failed = given.get("error")
+    return Verdict(correct, str(given.get("reason") or ""), error=None if failed is None else str(failed))
+
+
+def _object(value: Any, where: str, key: str) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise DataError(f"{where} has {key} {value!r}", hint="expected a JSON object")
+    return value
+
+
+def _is_point(value: Any) -> bool:
+    """A single point, or points with their labels and perhaps a box, as `candidate_to_json` writes them."""
+    if not isinstance(value, Mapping):
+        return _are_numbers(value, 2)
+    points, labels, box = value.get("points"), value.get("labels"), value.get("box")
+    return (
+        isinstance(points, list)
+        and all(_are_numbers(point, 2) for point in points)
+        and _are_numbers(labels, len(points))
+        and all(label in (0, 1) for label in labels)
+        and (bool(points) if box is None else _are_numbers(box, 4))
+    )
+
+
+def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) == count and all(_is_number(number) for number in value)
+
+
+def _is_number(value: Any) -> bool:
+    # a whole number may be too large for a float
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
