@@ -11,6 +11,7 @@ import click
 
 from pixcore import __version__
 from pixcore.errors import PixcoreError, one_line
+from pixcore.notices import show_in_one_line
 
 _COMPLETE = "_PIXCORE_COMPLETE"
 """Set by a shell that asks click for completions."""
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     show_traceback = "--traceback" in given
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    show_in_one_line()
     try:
         status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +22,8 @@ import pluggy
 from packaging.utils import canonicalize_name
 
 from pixcore import hookspecs
-from pixcore.errors import PluginError, nearest, one_line
+from pixcore.errors import PluginError, describe, nearest, one_line
+from pixcore.notices import notice
 from pixcore.versions import version_of
 
 if TYPE_CHECKING:
@@ -417,7 +417,7 @@ class Registry:
                 name = f"{self._manager.get_name(plugin)}.{hook}"
                 if name not in self._warned:
                     self._warned.add(name)
-                    warnings.warn(f"observer {name} failed: {type(error).__name__}: {error}", stacklevel=2)
+                    notice(f"observer {name} failed: {describe(error)}")
 
 
 def _at_most_one(found: list[Registration], what: str, hint: str) -> list[Registration]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import rich.console
 from rich.console import ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 
+_UNBOUNDED = 10_000  # columns: more than any table has
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -25,7 +29,18 @@ def printable(text: str) -> str:
 
 
 class Console(rich.console.Console):
-    """rich's console, in which a renderable's own text is printable; colours are rich's and stay."""
+    """rich's console, in which a renderable's own text is printable; colours are rich's and stay.
+
+    A table that goes to a file or a pipe is as wide as it is: nothing is cut where no terminal ends.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, after making room for tables where there is any."""
+        if not self.is_terminal:
+            room = self.options.update(max_width=_UNBOUNDED)
+            tables = (each for each in objects if isinstance(each, Table))
+            self.width = max(self.width, *(Measurement.get(self, room, table).maximum for table in tables), 0)
+        super().print(*objects, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and escape what would steer the terminal."""

@@ -21,6 +21,7 @@ from pixcore_testing.geometry import check_geometry
 from pixcore import masks
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.errors import ModelError
+from pixcore.notices import hearing
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
 
@@ -164,6 +165,14 @@ class MaskAdapterSuite(AdapterSuite):
             assert masks.size_of(response.mask) == request.image.size
             assert response.mask == masks.union(response.masks, request.image.size)
             assert len(response.mask_spans) == len(response.masks)
+
+    def test_a_long_answer_tells_how_long_it_is(self, subject: Subject) -> None:
+        one, heard = subject.adapter(), list[tuple[int, int]]()
+        with hearing(lambda tokens, most: heard.append((tokens, most))):
+            one.answer(subject.requests[:1])
+        most = one.config.max_new_tokens
+        assert heard == [(count, most) for count in range(1, len(heard) + 1)]
+        assert heard
 
     def test_attention_is_refused(self, subject: Subject) -> None:
         with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):

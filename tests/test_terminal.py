@@ -92,3 +92,17 @@ def test_labels_that_hold_escapes(workplace: Workplace) -> None:
     assert "\x1b" not in done.stdout + done.stderr
     assert "\x07" not in done.stdout + done.stderr
     assert r"\x1b[31mred" in done.stdout
+
+
+def test_a_table_in_a_pipe_is_whole() -> None:
+    table = Table("component", "basis", title="What it asks", title_justify="left")
+    long = "from 3 of 300 samples, the others assumed to be alike " * 4
+    table.add_row("select: automatic", long.strip())
+    file = io.StringIO()
+    console = Console(file=file)
+    console.print(table)
+    assert long.strip() in file.getvalue()
+    narrow = io.StringIO()
+    Console(file=narrow, force_terminal=True, width=80).print(table)
+    assert max(map(len, narrow.getvalue().splitlines())) <= 200  # a terminal's own width, with colours
+    assert long.strip() not in narrow.getvalue()

@@ -22,6 +22,10 @@ class StoppingMonitor:
         """Pass on."""
         self._display.advance(count)
 
+    def written(self, tokens: int, most: int) -> None:
+        """Pass on."""
+        self._display.written(tokens, most)
+
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Stop, or pass on."""
         self.failures += 1

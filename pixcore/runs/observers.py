@@ -141,6 +141,10 @@ class _TellingMonitor:
         if time.monotonic() - self._said >= _EVERY:
             self._tell()
 
+    def written(self, tokens: int, most: int) -> None:
+        """Pass on."""
+        self._display.written(tokens, most)
+
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Pass on."""
         self._display.failed(stage, item, error)

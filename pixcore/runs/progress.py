@@ -22,6 +22,7 @@ from pixcore.stages.base import Item, Monitor
 from pixcore.terminal import Console
 
 _LINE_EVERY = 10.0  # seconds between plain lines
+_BAR_EVERY = 0.2  # seconds between two counts of tokens beside a bar
 
 
 class _Rate(ProgressColumn):
@@ -40,6 +41,7 @@ class BarMonitor:
         self._console = console
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._said = 0.0
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Show a new bar; a stage with nothing left to do shows none."""
@@ -53,15 +55,22 @@ class BarMonitor:
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[written]}", style="dim"),
             console=self._console,
         )
         self._progress.start()
-        self._task = self._progress.add_task(stage, total=total, completed=done)
+        self._task = self._progress.add_task(stage, total=total, completed=done, written="")
 
     def advance(self, count: int = 1) -> None:
         """Move the bar."""
         if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task, count)
+            self._progress.update(self._task, advance=count, written="")
+
+    def written(self, tokens: int, most: int) -> None:
+        """Show the answer's length beside the bar."""
+        if self._progress is not None and self._task is not None and time.monotonic() - self._said >= _BAR_EVERY:
+            self._said = time.monotonic()
+            self._progress.update(self._task, written=_length(tokens, most))
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Print a line above the bar."""
@@ -104,6 +113,12 @@ class LineMonitor:
             left = (self._total - self._done) / rate
             self._say(f"{self._stage}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left")
 
+    def written(self, tokens: int, most: int) -> None:
+        """Say now and then how long the answer is by now."""
+        if time.monotonic() - self._said >= _LINE_EVERY:
+            self._said = time.monotonic()
+            self._say(f"{self._stage}: {self._done}/{self._total}, then {_length(tokens, most)}")
+
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Print a line."""
         self._say(_failure(stage, item, error))
@@ -120,6 +135,10 @@ class LineMonitor:
 def monitor_for(console: Console) -> Monitor:
     """Bars on a terminal, lines elsewhere."""
     return BarMonitor(console) if console.is_terminal else LineMonitor(console)
+
+
+def _length(tokens: int, most: int) -> str:
+    return f"{tokens} of at most {most} tokens"
 
 
 def _failure(stage: str, item: Item, error: Exception) -> str:

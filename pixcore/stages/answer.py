@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from pixcore.components import (
 )
 from pixcore.config import ChosenComponent
 from pixcore.errors import DataError, SampleError, UserError
+from pixcore.notices import notice
 from pixcore.records import Response
 from pixcore.stages import serialise
 from pixcore.stages.base import Item, Stage
@@ -92,8 +92,7 @@ class Answer(Stage):
             outcomes = self._outcomes(model, batch, extractor)
             if outcomes is None:
                 if self.model.room is None:
-                    told = f"memory ran out on a batch of {len(batch)}: smaller ones are answered from here on"
-                    warnings.warn(told, stacklevel=2)
+                    notice(f"memory ran out on a batch of {len(batch)}: smaller ones are answered from here on")
                 self.model.room = (len(batch) + 1) // 2
                 continue
             yield from zip(batch, outcomes, strict=True)

@@ -21,6 +21,7 @@ from pixcore.components import (
 )
 from pixcore.config import ChosenComponent
 from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError, UserError, describe
+from pixcore.notices import hearing
 from pixcore.records import Request, Sample
 from pixcore.stages.memory import exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
@@ -91,6 +92,9 @@ class Monitor(Interface):
 
     def advance(self, count: int = 1) -> None:
         """Records were made."""
+
+    def written(self, tokens: int, most: int) -> None:
+        """So many tokens of the next answers are written, of at most so many; heard at every token."""
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """A sample failed; raises to stop the run."""
@@ -164,24 +168,28 @@ class Stage(ABC):
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
-            broken = 0
-            for count, (item, outcome) in enumerate(self.compute(pending) if pending else ()):
-                if isinstance(outcome, Exception):
-                    if isinstance(outcome, NotFiniteError) and broken == count:
-                        broken += 1
-                        if broken == min(self.first_batch, len(pending)):
-                            hint = outcome.hint
-                            raise ModelError(f"in all of the first batch {outcome.message}", hint=hint) from outcome
-                    self._fail(item, outcome, monitor)
-                else:
-                    if self.on_record is not None:
-                        self.on_record(self.label or self.name, item, self.get(item), outcome)
-                    self._keep(item, outcome, monitor)
-                monitor.advance()
+            with hearing(monitor.written):
+                self._make(pending, monitor)
         finally:
             monitor.end()  # also when stopped: a bar that is left running leaves a terminal without its cursor
             if pending:
                 self.store.spend(time.perf_counter() - started)
+
+    def _make(self, pending: Sequence[Item], monitor: Monitor) -> None:
+        broken = 0
+        for count, (item, outcome) in enumerate(self.compute(pending) if pending else ()):
+            if isinstance(outcome, Exception):
+                if isinstance(outcome, NotFiniteError) and broken == count:
+                    broken += 1
+                    if broken == min(self.first_batch, len(pending)):
+                        hint = outcome.hint
+                        raise ModelError(f"in all of the first batch {outcome.message}", hint=hint) from outcome
+                self._fail(item, outcome, monitor)
+            else:
+                if self.on_record is not None:
+                    self.on_record(self.label or self.name, item, self.get(item), outcome)
+                self._keep(item, outcome, monitor)
+            monitor.advance()
 
     def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
         try:

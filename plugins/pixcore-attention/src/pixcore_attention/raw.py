@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from pixcore.components import AttentionExtractor, Context, Needs
 from pixcore.geometry import VisualLayout
+from pixcore.notices import notice
 from pixcore.records import Request
 from pixcore_attention.arrays import to_numpy
 from pixcore_attention.config import RawConfig
@@ -54,10 +54,9 @@ class Raw(AttentionExtractor[RawConfig]):
         self._layers, self._steps = [], []
         size = 2 * batch * layers * heads * cells * _TOKENS / 2**30
         if size > self.config.warn_above:
-            warnings.warn(
+            notice(
                 f"extractor raw will keep {size:.1f} GiB for {_TOKENS} tokens of a batch of {batch} "
-                f"({layers} layers x {heads} heads x {cells} cells): name fewer layers or heads, or a smaller batch",
-                stacklevel=2,
+                f"({layers} layers x {heads} heads x {cells} cells): name fewer layers or heads, or a smaller batch"
             )
 
     def observe(self, layer: int, rows: Any) -> None:

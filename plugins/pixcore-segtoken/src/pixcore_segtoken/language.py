@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
 from pixcore.errors import NotFiniteError
+from pixcore.notices import tell_written
 
 
 class Stop(Protocol):
@@ -144,6 +145,7 @@ def generate(
         if keep_logits:
             logits.append(step_logits)
         chosen = step_logits.argmax(-1).tolist()
+        tell_written(step + 1, max_new_tokens)
         for index, token in enumerate(chosen):
             if finished[index]:
                 continue

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pixcore.errors import ModelError
+from pixcore.notices import notice
 
 _UNUSED = ("ner", "lemmatizer")  # neither noun chunks nor vectors need them
 
@@ -72,10 +72,9 @@ def load_for_similarity(name: str) -> Any:
     """
     pipeline = load(name)
     if not pipeline.vocab.vectors_length:
-        warnings.warn(
+        notice(
             f"the spaCy pipeline {name!r} has no word vectors: similarities come from its context vectors and are not "
-            "the published ones, which are en_core_web_lg's",
-            stacklevel=2,
+            "the published ones, which are en_core_web_lg's"
         )
     return pipeline
 

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from pixcore.errors import NotFiniteError
+from pixcore.notices import tell_written
 
 Tensor = torch.Tensor
 
@@ -86,7 +87,7 @@ def generate(
         **inputs,
         generation_config=_generation_config(model, settings),
         logits_processor=LogitsProcessorList(processors),
-        stopping_criteria=StoppingCriteriaList([Ended(settings.end, length, settings.extra_steps)]),
+        stopping_criteria=StoppingCriteriaList([Ended(settings, length)]),
     )
     if checked.broken:
         raise NotFiniteError("the model's logits", str(model.dtype).removeprefix("torch."))
@@ -125,13 +126,15 @@ def end_tokens(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
 
 
 class Ended(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped here
-    """Stops when every sample has an end token, some steps later."""
+    """Stops when every sample has an end token, some steps later; tells how many tokens there are."""
 
-    def __init__(self, end: Sequence[int], prompt: int, extra_steps: int) -> None:
-        self.end, self.prompt, self.extra_steps = tuple(end), prompt, extra_steps
+    def __init__(self, settings: Settings, prompt: int) -> None:
+        self.end, self.prompt, self.extra_steps = settings.end, prompt, settings.extra_steps
+        self.most = settings.max_new_tokens
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         """(batch,) the same for all."""
+        tell_written(input_ids.shape[1] - self.prompt, self.most)
         new = input_ids[:, self.prompt : input_ids.shape[1] - self.extra_steps]
         end = torch.tensor(self.end, dtype=new.dtype, device=new.device)
         return torch.isin(new, end).any(dim=1).all().expand(len(new))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import pickle
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from transformers.utils import is_accelerate_available, is_bitsandbytes_availabl
 
 from pixcore.errors import ModelError
 from pixcore.files import shards
+from pixcore.notices import notice
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
@@ -293,7 +293,7 @@ def generation_settings(folder: Path) -> GenerationConfig | None:
     stored = read_json(path)
     ignored = sorted(name for name in stored if name not in _FOLLOWED | _HARMLESS and stored[name] is not None)
     if ignored:
-        warnings.warn(f"{path}: not followed: {', '.join(ignored)}", stacklevel=2)
+        notice(f"{path}: not followed: {', '.join(ignored)}")
     end, penalty = stored.get("eos_token_id"), stored.get("repetition_penalty")
     ends = end if isinstance(end, list) else [] if end is None else [end]
     if any(type(number) is not int for number in ends):
