@@ -21,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import is_bitsandbytes_available
 
 from pixcore.errors import ModelError, NotFiniteError, SampleError
-from pixcore.notices import hearing
 from pixcore.records import Image, Protocol, Request
 
 
@@ -57,13 +56,6 @@ def test_the_kernel_and_the_dtype_are_options(checkpoint: Callable[..., Path]) -
     assert eager.config.text_config._attn_implementation == "pixcore_eager"
     assert adapter(folder, dtype="bfloat16").loaded.model.dtype == torch.bfloat16
     assert adapter(folder).answer([ask()])[0].text == adapter(folder, kernel="eager").answer([ask()])[0].text
-
-
-def test_a_long_answer_tells_how_long_it_is(checkpoint: Callable[..., Path]) -> None:
-    heard: list[tuple[int, int]] = []
-    with hearing(lambda tokens, most: heard.append((tokens, most))):
-        adapter(checkpoint("qwen2_5_vl")).answer([ask()])
-    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_half_precision_answers(checkpoint: Callable[..., Path]) -> None:
