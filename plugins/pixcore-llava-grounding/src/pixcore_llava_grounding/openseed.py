@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixcore_llava_grounding.backbone import Backbone
-from pixcore_llava_grounding.pixel_decoder import PixelDecoder
+from pixcore_llava_grounding.pixel_decoder import OpenSeedPixelDecoder
 from pixcore_llava_grounding.query_decoder import Detections, Memory, QueryDecoder
 from pixcore_llava_grounding.sizes import OpenSeedSizes
 
@@ -44,7 +44,7 @@ class OpenSeed(nn.Module):
     def __init__(self, sizes: OpenSeedSizes) -> None:
         super().__init__()
         self.backbone = Backbone(sizes)
-        self.pixel_decoder = PixelDecoder(sizes)
+        self.pixel_decoder = OpenSeedPixelDecoder(sizes)
         self.query_decoder = QueryDecoder(sizes)
 
     def look(self, pixels: Tensor) -> Memory:

@@ -32,7 +32,7 @@ def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
         # mmdet's MSDeformAttnPixelDecoder
         Rename(official_pixel + r"input_convs\.(\d+)\.conv" + leaf, rf"{pixel}input_projections.\1.0.\2"),
         Rename(official_pixel + r"input_convs\.(\d+)\.gn" + leaf, rf"{pixel}input_projections.\1.1.\2"),
-        Rename(official_pixel + r"level_encoding\.weight", rf"{pixel}level_encoding.weight"),
+        Rename(official_pixel + r"level_encoding\.weight", rf"{pixel}level_embed"),
         Rename(official_pixel + r"encoder\.layers\.(\d+)\.(self_attn\..+)", rf"{pixel}encoder.layers.\1.\2"),
         Rename(
             official_pixel + r"encoder\.layers\.(\d+)\.ffn\.layers\.0\.0" + leaf,
@@ -47,7 +47,7 @@ def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
         Rename(official_pixel + r"lateral_convs\.0\.gn" + leaf, rf"{pixel}lateral.1.\1"),
         Rename(official_pixel + r"output_convs\.0\.conv\.weight", rf"{pixel}output.0.weight"),
         Rename(official_pixel + r"output_convs\.0\.gn" + leaf, rf"{pixel}output.1.\1"),
-        Rename(official_pixel + r"mask_feature" + leaf, rf"{pixel}mask_feature.\1"),
+        Rename(official_pixel + r"mask_feature" + leaf, rf"{pixel}mask_features.\1"),
         # mmdet's Mask2FormerTransformerDecoder and the heads around it
         Rename(official_layer + r"cross_attn\.attn\.(.+)", rf"{decoder}layers.\1.cross_attention.\2"),
         Rename(official_layer + r"self_attn\.attn\.(.+)", rf"{decoder}layers.\1.self_attention.\2"),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixcore_omg_llava.backbone import Backbone
-from pixcore_omg_llava.pixel_decoder import PixelDecoder
+from pixcore_omg_llava.pixel_decoder import OmgPixelDecoder
 from pixcore_omg_llava.query_decoder import ImageMemory, QueryDecoder
 from pixcore_omg_llava.sizes import PerceptionSizes
 
@@ -41,7 +41,7 @@ class Perception(nn.Module):
     def __init__(self, sizes: PerceptionSizes) -> None:
         super().__init__()
         self.backbone = Backbone(sizes)
-        self.pixel_decoder = PixelDecoder(sizes)
+        self.pixel_decoder = OmgPixelDecoder(sizes)
         self.query_decoder = QueryDecoder(sizes)
 
     def forward(self, pixels: Tensor) -> tuple[VisualTokens, ImageMemory]:
