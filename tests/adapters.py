@@ -6,9 +6,11 @@ whose image tokens have places. They need the fixture `subject`, and `MaskAdapte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
 
 from pixcore import masks
+from pixcore.cli import main
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.errors import ModelError
 from pixcore.notices import hearing
@@ -44,6 +47,39 @@ def requests_of(
     ]
 
 
+def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: Fidelity = Fidelity.CORRECTED) -> Path:
+    """Take a model that gives masks through `pixcore run` on two pairs of mini-world, as a user would.
+
+    Args:
+        model: The config's section, name and options.
+        folder: Where the config, the stores and the run are written.
+        fidelity: Whose rules.
+
+    Returns:
+        The run's folder.
+    """
+    document: dict[str, Any] = {
+        "benchmark": {"name": "mini-world", "pairs": 2},
+        "model": dict(model),
+        "extractor": None,
+        "masks": None,
+        "selections": [],
+        "control": None,
+        "judge": "exact-match",
+        "letter_judge": "exact-match",
+        "fidelity": str(fidelity),
+        "batch_size": 4,
+        "output": str(folder / f"run-{model['name']}"),
+        "store": str(folder / "store"),
+    }
+    config = folder / f"run-{model['name']}.yaml"
+    config.write_text(json.dumps(document))  # JSON is YAML
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(config)])
+    assert not ended.value.code
+    return Path(document["output"])
+
+
 @dataclass(frozen=True)
 class Subject:
     """The adapter under test.
@@ -56,6 +92,8 @@ class Subject:
         tolerance: How far a map may differ between a batch and one alone.
         draws: How often each region is covered with other noise to find the tokens that see it.
         misplaced: Fidelities whose layout is wrong on purpose, as the released script's is.
+        marker: What stands for a mask in the answer.
+        marked: Fidelities that leave markers in the text.
     """
 
     name: str
@@ -65,6 +103,8 @@ class Subject:
     tolerance: float = 1e-5
     draws: int = 2
     misplaced: frozenset[Fidelity] = frozenset()
+    marker: str = "[SEG]"
+    marked: frozenset[Fidelity] = frozenset()
 
     @contextmanager
     def adapter(self, fidelity: Fidelity = Fidelity.CORRECTED) -> Iterator[ModelAdapter[Any]]:
@@ -175,6 +215,15 @@ class MaskAdapterSuite(AdapterSuite):
             assert masks.size_of(response.mask) == request.image.size
             assert response.mask == masks.union(response.masks, request.image.size)
             assert len(response.mask_spans) == len(response.masks)
+
+    @pytest.mark.parametrize("fidelity", list(Fidelity))
+    def test_a_run_on_mini_world(self, subject: Subject, tmp_path: Path, fidelity: Fidelity) -> None:
+        folder = run_on_mini_world({"name": subject.name, **subject.options}, tmp_path, fidelity)
+        lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+        assert len(lines) == 4 * 3
+        assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
+        assert all(line["mask"] is not None for line in lines)
+        assert any(subject.marker in line["text"] for line in lines) == (fidelity in subject.marked)
 
     def test_attention_is_refused(self, subject: Subject) -> None:
         with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):

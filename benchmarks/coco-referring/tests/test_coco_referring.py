@@ -17,6 +17,7 @@ from pixcore_coco_referring.config import CocoReferringConfig
 from pixcore import cli, masks
 from pixcore.errors import DataError
 from pixcore.records import Sample
+from tests.damages import assert_told
 
 SQUARE = [[10, 10, 20, 10, 20, 20, 10, 20]]
 OTHER = [[30, 5, 38, 5, 38, 15, 30, 15]]
@@ -203,10 +204,7 @@ def test_every_damage_is_named(case: str, tmp_path: Path) -> None:
     change, message = DAMAGES[case]
     content = copy.deepcopy(document())
     change(content)
-    with pytest.raises(DataError) as caught:
-        load(write(tmp_path / "d", content))
-    assert message in str(caught.value)
-    assert caught.value.hint
+    assert_told(lambda: load(write(tmp_path / "d", content)), message)
 
 
 def test_a_table_about_something_unknown(tmp_path: Path) -> None:

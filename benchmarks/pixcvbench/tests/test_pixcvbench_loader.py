@@ -20,6 +20,7 @@ from pycocotools import mask as coco
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.records import Sample
+from tests.damages import assert_told, edited
 
 RELEASED = Path(__file__).resolve().parents[3] / "../shared/data/pixcvbench"
 
@@ -214,15 +215,6 @@ def test_objects_are_parsed_without_running_anything() -> None:
             parse_objects(bad, where="x")
 
 
-def edited(file: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
-    def damage(root: Path) -> None:
-        document = json.loads((root / file).read_text())
-        change(document)
-        (root / file).write_text(json.dumps(document))
-
-    return damage
-
-
 SEGMENTATIONS = "ADE20K/FinalSegmentations.json"
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no table": (lambda root: (root / "Objects.csv").unlink(), "lacks Objects.csv"),
@@ -261,7 +253,4 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_every_damage_is_named(case: str, root: Path) -> None:
     damage, message = DAMAGES[case]
     damage(root)
-    with pytest.raises(DataError) as caught:
-        load(root)
-    assert message in str(caught.value)
-    assert caught.value.hint
+    assert_told(lambda: load(root), message)

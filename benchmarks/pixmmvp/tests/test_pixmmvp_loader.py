@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from pixcore import masks
 from pixcore.cli import main
 from pixcore.errors import DataError
 from pixcore.records import Sample
+from tests.damages import Damage, assert_told, edited
 
 
 def load(root: Path, **options: Any) -> dict[str, Sample]:
@@ -77,16 +76,7 @@ def test_options_are_cut_at_their_letters_alone() -> None:
     assert split_options("(a) see (a) (b) not") == ("see (a)", "not")
 
 
-Damage = Callable[[Path], None]
-
-
-def edited(change: Callable[[dict[str, Any]], None]) -> Damage:
-    def damage(root: Path) -> None:
-        document = json.loads((root / "Segmentations.json").read_text())
-        change(document)
-        (root / "Segmentations.json").write_text(json.dumps(document))
-
-    return damage
+SEGMENTATIONS = "Segmentations.json"
 
 
 def replaced(name: str, old: str, new: str) -> Damage:
@@ -99,7 +89,7 @@ def replaced(name: str, old: str, new: str) -> Damage:
 
 
 def polygon(*points: float) -> Damage:
-    return edited(lambda document: document["annotations"][0].update(segmentation=[list(points)]))
+    return edited(SEGMENTATIONS, lambda document: document["annotations"][0].update(segmentation=[list(points)]))
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -110,29 +100,36 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "half a file": (lambda root: (root / "Segmentations.json").write_text('{"images": ['), "is no JSON"),
     "an annotation without image": (
-        edited(lambda document: document["annotations"][0].pop("image_id")),
+        edited(SEGMENTATIONS, lambda document: document["annotations"][0].pop("image_id")),
         "annotation 1 has no image_id",
     ),
     "an annotation of an unknown image": (
-        edited(lambda document: document["annotations"][0].update(image_id=999)),
+        edited(SEGMENTATIONS, lambda document: document["annotations"][0].update(image_id=999)),
         "belongs to image 999, which is not there",
     ),
     "two images with one id": (
-        edited(lambda document: document["images"][1].update(id=1)),
+        edited(SEGMENTATIONS, lambda document: document["images"][1].update(id=1)),
         "two images have the id 1",
     ),
-    "a missing image": (edited(lambda document: document["images"].pop()), "Segmentations.json lacks 300"),
+    "a missing image": (
+        edited(SEGMENTATIONS, lambda document: document["images"].pop()),
+        "Segmentations.json lacks 300",
+    ),
     "a polygon with two points": (polygon(1, 2, 3, 4), "image 1 has a polygon with 2 points"),
     "a polygon with a half point": (polygon(1, 2, 3, 4, 5, 6, 7), "is no list of x, y"),
     "run lengths of another size": (
         edited(
+            SEGMENTATIONS,
             lambda document: document["annotations"][0].update(
                 segmentation=dict(masks.encode(np.ones((100, 50), bool)))
-            )
+            ),
         ),
         "is 50x100 pixels, its image is 224x224",
     ),
-    "an image without size": (edited(lambda document: document["images"][4].pop("width")), "no width and height"),
+    "an image without size": (
+        edited(SEGMENTATIONS, lambda document: document["images"][4].pop("width")),
+        "no width and height",
+    ),
     "the wrong encoding": (
         lambda root: (
             (root / "Objects.csv").write_bytes(
@@ -150,7 +147,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "an answer that is no letter": (replaced("visual_patterns.csv", ",(a),", ",(z),"), "has the answer '(z)'"),
     "another list of unnamed objects": (replaced("meta_none.txt", "23.jpg", "25.jpg"), "disagree about images 23, 25"),
     "an odd file name": (
-        edited(lambda document: document["images"][0].update(file_name="first.jpg")),
+        edited(SEGMENTATIONS, lambda document: document["images"][0].update(file_name="first.jpg")),
         "expected 1.jpg to 300.jpg",
     ),
 }
@@ -160,10 +157,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 def test_every_damage_is_named(case: str, copied: Path) -> None:
     damage, message = DAMAGES[case]
     damage(copied)
-    with pytest.raises(DataError) as caught:
-        load(copied)
-    assert message in str(caught.value)
-    assert caught.value.hint
+    assert_told(lambda: load(copied), message)
 
 
 def test_the_check_lists_every_piece(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

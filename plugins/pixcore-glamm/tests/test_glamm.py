@@ -38,9 +38,9 @@ def corrected(glamm_options: dict[str, object]) -> list[Response]:
     return adapter(glamm_options).answer(requests())
 
 
-@pytest.fixture(scope="module")
-def subject(glamm_options: dict[str, object]) -> Subject:
-    return Subject("glamm", dict(glamm_options), requests())
+@pytest.fixture(scope="module", params=["glamm", "glamm-regcap"])
+def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) -> Subject:
+    return Subject(request.param, dict(glamm_options), requests())
 
 
 class TestAdapter(MaskAdapterSuite, VisualTokensSuite):

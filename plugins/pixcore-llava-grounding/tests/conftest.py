@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
-from pixcore_segtoken.testing import clip_shapes, llama_shapes, noise, write_tokenizer, write_tower
-from transformers import LlamaConfig
+from pixcore_segtoken.testing import (
+    affine,
+    clip_shapes,
+    llama_shapes,
+    noise,
+    stack,
+    tiny_llama,
+    write_shards,
+    write_tokenizer,
+    write_tower,
+)
 
 Shapes = dict[str, tuple[int, ...]]
 
 DIM, MASK_DIM, HIDDEN, HEADS, LEVELS, POINTS = 32, 16, 32, 4, 4, 4
 EMBED, DEPTHS, SWIN_HEADS, WINDOW = 8, (1, 2, 1, 1), (1, 2, 4, 4), 3
-
-
-def affine(name: str, out: int, *given: int) -> Shapes:
-    return {f"{name}.weight": (out, *given), f"{name}.bias": (out,)}
 
 
 def swin_shapes() -> Shapes:
@@ -48,13 +51,6 @@ def deformable_shapes(start: str) -> Shapes:
     return shapes | affine(f"{start}value_proj", DIM, DIM) | affine(f"{start}output_proj", DIM, DIM)
 
 
-def perceptron_shapes(start: str, *widths: int) -> Shapes:
-    shapes: Shapes = {}
-    for index, (given, made) in enumerate(pairwise(widths)):
-        shapes |= affine(f"{start}layers.{index}", made, given)
-    return shapes
-
-
 def openseed_shapes() -> Shapes:
     """OpenSeeD as its checkpoint names it, duplicates included."""
     pixel, predictor = "seg_model.model.sem_seg_head.pixel_decoder.", "seg_model.model.sem_seg_head.predictor."
@@ -80,10 +76,10 @@ def openseed_shapes() -> Shapes:
         for norm in ("norm1", "norm2", "norm3"):
             shapes |= affine(f"{layer}{norm}", DIM)
         for copy in ("bbox_embed", "decoder.bbox_embed"):
-            shapes |= perceptron_shapes(f"{predictor}{copy}.{index}.", DIM, DIM, DIM, 4)
-    shapes |= perceptron_shapes(f"{predictor}_bbox_embed.", DIM, DIM, DIM, 4)
-    shapes |= perceptron_shapes(f"{predictor}decoder.ref_point_head.", 2 * DIM, DIM, DIM)
-    shapes |= perceptron_shapes(f"{predictor}mask_embed.", DIM, DIM, DIM, MASK_DIM)
+            shapes |= stack(f"{predictor}{copy}.{index}.layers.", (DIM, DIM, DIM, 4))
+    shapes |= stack(f"{predictor}_bbox_embed.layers.", (DIM, DIM, DIM, 4))
+    shapes |= stack(f"{predictor}decoder.ref_point_head.layers.", (2 * DIM, DIM, DIM))
+    shapes |= stack(f"{predictor}mask_embed.layers.", (DIM, DIM, DIM, MASK_DIM))
     for norm in ("decoder_norm", "decoder.norm", "enc_output_norm"):
         shapes |= affine(f"{predictor}{norm}", DIM)
     shapes |= affine(f"{predictor}enc_output", DIM, DIM)
@@ -100,14 +96,7 @@ def write_checkpoint(folder: Path, *, own_tower: bool = False) -> Path:
     added = write_tokenizer(folder, ("<g_s>", "<g_e>", "<seg>"))
     tower = folder.with_name(f"{folder.name}-tower")
     clip = write_tower(tower, image_size=56)
-    language = LlamaConfig(
-        vocab_size=max(added.values()) + 1,
-        hidden_size=HIDDEN,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-    )
+    language = tiny_llama(max(added.values()) + 1)
     shapes = llama_shapes(language) | openseed_shapes() | affine("model.mm_projector", HIDDEN, clip.hidden_size)
     shapes |= {"interactive_model.model.pb_embedding.weight": (2, 4)}
     tensors = noise(shapes, seed=1)
@@ -121,13 +110,7 @@ def write_checkpoint(folder: Path, *, own_tower: bool = False) -> Path:
     tensors[f"{feature}.bias"] = -0.45 * tensors[f"{feature}.weight"].sum((1, 2, 3))
     content = {**language.to_diff_dict(), "model_type": "llava", "mm_vision_tower": str(tower)}
     (folder / "config.json").write_text(json.dumps(content))
-    names = sorted(tensors)
-    weight_map = {}
-    for number, part in enumerate((names[: len(names) // 2], names[len(names) // 2 :]), 1):
-        file = f"pytorch_model-{number:05d}-of-00002.bin"
-        torch.save({name: tensors[name] for name in part}, folder / file)
-        weight_map |= dict.fromkeys(part, file)
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    write_shards(folder, tensors)
     return folder
 
 

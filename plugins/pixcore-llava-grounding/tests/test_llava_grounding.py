@@ -11,7 +11,6 @@ import torch
 from pixcore_llava_grounding.adapter import LlavaGrounding
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_segtoken.checkpoint import CheckpointError, read, shards
-from pixcore_segtoken.testing import run_on_mini_world
 
 from pixcore import masks
 from pixcore.components import Context
@@ -42,7 +41,9 @@ def corrected(options: dict[str, object]) -> list[Response]:
 
 @pytest.fixture(scope="module")
 def subject(options: dict[str, object]) -> Subject:
-    return Subject("llava-grounding", dict(options), requests(), flips=2)
+    return Subject(
+        "llava-grounding", dict(options), requests(), flips=2, marker="<seg>", marked=frozenset({Fidelity.PUBLISHED})
+    )
 
 
 class TestAdapter(MaskAdapterSuite, VisualTokensSuite):
@@ -137,14 +138,3 @@ def test_the_cache_folder_holds_the_same_model(
     second = adapter(options, cache=tmp_path)
     assert all(report.from_cache for report in second.loaded.reports)
     assert [response.masks for response in second.answer(requests())] == [response.masks for response in corrected]
-
-
-@pytest.mark.parametrize("fidelity", ["published", "corrected"])
-def test_a_run_on_mini_world(options: dict[str, object], tmp_path: Path, fidelity: str) -> None:
-    pytest.importorskip("pixcore_mini_world")
-    lines = run_on_mini_world({"name": "llava-grounding", **options}, tmp_path, fidelity)
-    assert len(lines) == 4 * 3
-    assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
-    assert all(line["mask"] is not None for line in lines)
-    # The script leaves the markers of phrases that have a region.
-    assert any("<seg>" in line["text"] for line in lines) == (fidelity == "published")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 import torch
-from pixcore_segtoken.testing import noise, write_tokenizer
+from pixcore_segtoken.testing import affine, noise, write_shards, write_tokenizer
 from torch import Tensor
 
 Shapes = dict[str, tuple[int, ...]]
@@ -19,10 +19,6 @@ DIM, HEADS, QUERIES, CLASS_DIM = 32, 4, 12, 16
 WIDTHS, DEPTHS = (8, 16, 24, 32), (1, 1, 2, 1)
 HIDDEN, INNER, LAYERS, LLM_HEADS, KV_HEADS, RANK = 32, 48, 2, 8, 2, 4
 INTERNLM_TOKENS = ("<|im_end|>", "<|im_start|>")
-
-
-def affine(name: str, out: int, *given: int) -> Shapes:
-    return {f"{name}.weight": (out, *given), f"{name}.bias": (out,)}
 
 
 def backbone_shapes() -> Shapes:
@@ -165,11 +161,7 @@ def write_release(root: Path, *, backbone: bool = True) -> Release:
     }
     (language / "config.json").write_text(json.dumps(config))
     base = noise(language_shapes(vocabulary), seed=1)
-    names = sorted(base)
-    for number, part in enumerate((names[:8], names[8:]), 1):
-        torch.save({name: base[name] for name in part}, language / f"pytorch_model-{number:05d}-of-00002.bin")
-    weight_map = {name: f"pytorch_model-{1 if name in names[:8] else 2:05d}-of-00002.bin" for name in names}
-    (language / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    write_shards(language, base)
     # [SEG], <p>, </p> and <region> follow; <mark> is added after the embeddings have been enlarged.
     finetuned = noise(finetuned_shapes(vocabulary + 4), seed=2)
     # Random heads hardly ever say [SEG]; a longer row is said about every other time.

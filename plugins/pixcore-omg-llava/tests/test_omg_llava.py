@@ -11,7 +11,6 @@ from pixcore_omg_llava.adapter import OmgLlava
 from pixcore_omg_llava.checkpoint import llama_config
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_segtoken.checkpoint import CheckpointError
-from pixcore_segtoken.testing import run_on_mini_world
 
 from pixcore import masks
 from pixcore.components import Context
@@ -173,13 +172,3 @@ def test_scaled_rotation_is_carried_over() -> None:
     assert scaled.rope_parameters["rope_type"] == "dynamic"
     plain = llama_config({"rope_scaling": None, "rope_theta": 1000000}, vocabulary=9)
     assert plain.rope_parameters == {"rope_type": "default", "rope_theta": 1000000.0}
-
-
-@pytest.mark.parametrize("fidelity", ["published", "corrected"])
-def test_a_run_on_mini_world(release: Any, tmp_path: Path, fidelity: str) -> None:
-    pytest.importorskip("pixcore_mini_world")
-    lines = run_on_mini_world({"name": "omg-llava", **release.options()}, tmp_path, fidelity)
-    assert len(lines) == 4 * 3
-    assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
-    assert all(line["mask"] is not None for line in lines)
-    assert not any("[SEG]" in line["text"] for line in lines)

@@ -9,17 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from pixcore_worker.adapter import Worker
 
 from pixcore import masks
 from pixcore.cli import main
 from pixcore.errors import SampleError
 from pixcore.records import Request
+from tests.adapters import run_on_mini_world
 
 # A command of pyenv runs nothing until it is told which of its Pythons is meant.
 PYENV = {"PYENV_VERSION": "3.8"}
@@ -101,25 +100,10 @@ def test_compare_finds_no_difference_between_a_model_and_itself_in_a_worker(
         prompts={protocol.value: prompt for protocol, prompt in LisaConfig.prompts.items()},
     )
 
-    def run(model: dict[str, Any]) -> Path:
-        document = {
-            "benchmark": {"name": "mini-world", "pairs": 2},
-            "model": model,
-            "extractor": None,
-            "masks": None,
-            "selections": [],
-            "control": None,
-            "judge": "exact-match",
-            "letter_judge": "exact-match",
-            "output": str(tmp_path / model["name"]),
-            "store": str(tmp_path / "store"),
-        }
-        config = tmp_path / f"run-{model['name']}.yaml"
-        config.write_text(yaml.safe_dump(document))
-        assert pixcore("run", config) == 0
-        return tmp_path / model["name"]
-
-    native, worker = run({"name": "lisa", **options}), run({"name": "worker", "manifest": str(manifest)})
+    native, worker = (
+        run_on_mini_world(model, tmp_path)
+        for model in ({"name": "lisa", **options}, {"name": "worker", "manifest": str(manifest)})
+    )
     said = [[json.loads(line)["text"] for line in (run / "predictions.jsonl").open()] for run in (native, worker)]
     assert said[0] == said[1]
     assert len(set(said[0])) > 1

@@ -176,17 +176,8 @@ def _mask_file(path: Path, size: Size) -> RLE:
 
 def _singular(name: str) -> str:
     word = re.sub(r"[^a-z ]", "", name.lower()).strip()
-    irregular: Mapping[str, str] = {
-        "people": "person",
-        "men": "man",
-        "women": "woman",
-        "children": "child",
-        "mice": "mouse",
-        "leaves": "leaf",
-        "shelves": "shelf",
-    }
-    if word in irregular:
-        return irregular[word]
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     for ending, single in (
         ("ies", "y"),
         ("ches", "ch"),

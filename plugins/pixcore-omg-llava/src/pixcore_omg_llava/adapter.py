@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pixcore_segtoken.language import Generation, generate, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
+from pixcore_segtoken.tokenizer import IMAGE
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from pixcore_omg_llava.preprocessing import model_input
 from pixcore_omg_llava.query_decoder import ImageMemory
 from pixcore_omg_llava.segrule import seg_places, states_at
 from pixcore_omg_llava.text import AnswerText, chat
-from pixcore_omg_llava.tokenizer import IMAGE, SEG
+from pixcore_omg_llava.tokenizer import SEG
 
 
 class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pixcore_omg_llava.tokenizer import IMAGE, PHRASE, PHRASE_END, SEG, InternLM2Tokenizer
+from pixcore_segtoken.tokenizer import IMAGE
+
+from pixcore_omg_llava.tokenizer import PHRASE, PHRASE_END, SEG, InternLM2Tokenizer
 
 IM_END = "<|im_end|>"
 

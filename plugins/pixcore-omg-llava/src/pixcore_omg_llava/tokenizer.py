@@ -7,40 +7,18 @@ joins everything without adding spaces.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
-
-from pixcore.errors import ModelError
+from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PieceTokenizer, read_pieces
 
 SEG, PHRASE, PHRASE_END = "[SEG]", "<p>", "</p>"
 ADDED = (SEG, PHRASE, PHRASE_END, "<region>", "<mark>")
 """What OMG-LLaVA adds to the vocabulary, in its order (omg_llava.py, _add_special_tokens)."""
 
-IMAGE = "<image>"
-IMAGE_ID = -200
 
-
-class InternLM2Tokenizer:
-    """Encodes and decodes.
-
-    Args:
-        pieces: The sentencepiece model.
-        added: Added tokens by text, ids after the model's.
-    """
-
-    def __init__(self, pieces: SentencePieceProcessor, added: Mapping[str, int]) -> None:
-        self._pieces = pieces
-        self.added = dict(added)
-        self.bos, self.eos = int(pieces.bos_id()), int(pieces.eos_id())
-        own = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
-        self._marked = own | self.added
-        self._names = {index: name for name, index in self._marked.items()}
-        # Longest first, so that no token hides another that begins like it.
-        names = sorted(self._marked, key=len, reverse=True)
-        self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
+class InternLM2Tokenizer(PieceTokenizer):
+    """Encodes and decodes."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> InternLM2Tokenizer:
@@ -49,10 +27,7 @@ class InternLM2Tokenizer:
         Raises:
             ModelError: There is no `tokenizer.model`.
         """
-        model = folder / "tokenizer.model"
-        if not model.is_file():
-            raise ModelError(f"there is no tokenizer.model in {folder}", hint="fetch internlm/internlm2-chat-7b whole")
-        pieces = SentencePieceProcessor(model_file=str(model))
+        pieces = read_pieces(folder, "fetch internlm/internlm2-chat-7b whole")
         config = folder / "tokenizer_config.json"
         listed = json.loads(config.read_text()).get("added_tokens_decoder", {}) if config.is_file() else {}
         own = {pieces.bos_id(), pieces.eos_id(), pieces.unk_id()}

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import sentencepiece
 import torch
@@ -19,7 +18,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig
 
-from pixcore.cli import main
 from pixcore_segtoken.config import SamSizes
 
 Shapes = dict[str, tuple[int, ...]]
@@ -62,6 +60,18 @@ def local(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor * 0.1 if name.endswith(mixing) else tensor for name, tensor in tensors.items()}
 
 
+def tiny_llama(vocabulary: int) -> LlamaConfig:
+    """Size a Llama of two layers."""
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+    )
+
+
 def llama_shapes(config: LlamaConfig, prefix: str = "model.") -> Shapes:
     """Llama as LLaVA and its descendants store it."""
     width, inner = config.hidden_size, config.intermediate_size
@@ -97,14 +107,14 @@ def clip_shapes(config: CLIPVisionConfig, prefix: str = "vision_model.") -> Shap
         f"{prefix}embeddings.position_embedding.weight": ((config.image_size // patch) ** 2 + 1, width),
     }
     for name in ("pre_layrnorm", "post_layernorm"):
-        shapes |= _affine(f"{prefix}{name}", (width,))
+        shapes |= affine(f"{prefix}{name}", width)
     for layer in range(config.num_hidden_layers):
         start = f"{prefix}encoder.layers.{layer}."
         for name in ("layer_norm1", "layer_norm2"):
-            shapes |= _affine(f"{start}{name}", (width,))
+            shapes |= affine(f"{start}{name}", width)
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= _affine(f"{start}self_attn.{name}", (width, width))
-        shapes |= _affine(f"{start}mlp.fc1", (inner, width)) | _affine(f"{start}mlp.fc2", (width, inner))
+            shapes |= affine(f"{start}self_attn.{name}", width, width)
+        shapes |= affine(f"{start}mlp.fc1", inner, width) | affine(f"{start}mlp.fc2", width, inner)
     return shapes
 
 
@@ -126,15 +136,15 @@ def _sam_encoder(sizes: SamSizes, start: str) -> Shapes:
         f"{start}neck.0.weight": (prompt, width, 1, 1),
         f"{start}neck.2.weight": (prompt, prompt, 3, 3),
     }
-    shapes |= _affine(f"{start}patch_embed.proj", (width, 3, sizes.patch_size, sizes.patch_size))
-    shapes |= _affine(f"{start}neck.1", (prompt,)) | _affine(f"{start}neck.3", (prompt,))
+    shapes |= affine(f"{start}patch_embed.proj", width, 3, sizes.patch_size, sizes.patch_size)
+    shapes |= affine(f"{start}neck.1", prompt) | affine(f"{start}neck.3", prompt)
     for layer in range(sizes.depth):
         block = f"{start}blocks.{layer}."
         reach = 2 * (side if layer in sizes.global_attn_indexes else sizes.window_size) - 1
-        shapes |= _affine(f"{block}norm1", (width,)) | _affine(f"{block}norm2", (width,))
-        shapes |= _affine(f"{block}attn.qkv", (3 * width, width)) | _affine(f"{block}attn.proj", (width, width))
+        shapes |= affine(f"{block}norm1", width) | affine(f"{block}norm2", width)
+        shapes |= affine(f"{block}attn.qkv", 3 * width, width) | affine(f"{block}attn.proj", width, width)
         shapes |= {f"{block}attn.rel_pos_h": (reach, head), f"{block}attn.rel_pos_w": (reach, head)}
-        shapes |= _affine(f"{block}mlp.lin1", (inner, width)) | _affine(f"{block}mlp.lin2", (width, inner))
+        shapes |= affine(f"{block}mlp.lin1", inner, width) | affine(f"{block}mlp.lin2", width, inner)
     return shapes
 
 
@@ -146,11 +156,11 @@ def _sam_prompts(sizes: SamSizes, start: str) -> Shapes:
         f"{start}no_mask_embed.weight": (1, prompt),
     }
     shapes |= {f"{start}point_embeddings.{kind}.weight": (1, prompt) for kind in range(4)}
-    shapes |= _affine(f"{start}mask_downscaling.0", (channels // 4, 1, 2, 2))
-    shapes |= _affine(f"{start}mask_downscaling.1", (channels // 4,))
-    shapes |= _affine(f"{start}mask_downscaling.3", (channels, channels // 4, 2, 2))
-    shapes |= _affine(f"{start}mask_downscaling.4", (channels,))
-    return shapes | _affine(f"{start}mask_downscaling.6", (prompt, channels, 1, 1))
+    shapes |= affine(f"{start}mask_downscaling.0", channels // 4, 1, 2, 2)
+    shapes |= affine(f"{start}mask_downscaling.1", channels // 4)
+    shapes |= affine(f"{start}mask_downscaling.3", channels, channels // 4, 2, 2)
+    shapes |= affine(f"{start}mask_downscaling.4", channels)
+    return shapes | affine(f"{start}mask_downscaling.6", prompt, channels, 1, 1)
 
 
 def _sam_decoder(sizes: SamSizes, start: str) -> Shapes:
@@ -160,39 +170,41 @@ def _sam_decoder(sizes: SamSizes, start: str) -> Shapes:
     for layer in range(sizes.decoder_depth):
         block = f"{start}transformer.layers.{layer}."
         for norm in range(1, 5):
-            shapes |= _affine(f"{block}norm{norm}", (width,))
-        shapes |= _affine(f"{block}mlp.lin1", (sizes.decoder_mlp_dim, width))
-        shapes |= _affine(f"{block}mlp.lin2", (width, sizes.decoder_mlp_dim))
+            shapes |= affine(f"{block}norm{norm}", width)
+        shapes |= affine(f"{block}mlp.lin1", sizes.decoder_mlp_dim, width)
+        shapes |= affine(f"{block}mlp.lin2", width, sizes.decoder_mlp_dim)
         attentions[f"{block}self_attn."] = width
         for name in ("cross_attn_token_to_image", "cross_attn_image_to_token"):
             attentions[f"{block}{name}."] = width // sizes.attention_downsample_rate
     attentions[f"{start}transformer.final_attn_token_to_image."] = width // sizes.attention_downsample_rate
     for name, inner in attentions.items():
         for projection in ("q_proj", "k_proj", "v_proj"):
-            shapes |= _affine(f"{name}{projection}", (inner, width))
-        shapes |= _affine(f"{name}out_proj", (width, inner))
-    shapes |= _affine(f"{start}transformer.norm_final_attn", (width,))
+            shapes |= affine(f"{name}{projection}", inner, width)
+        shapes |= affine(f"{name}out_proj", width, inner)
+    shapes |= affine(f"{start}transformer.norm_final_attn", width)
     shapes |= _transposed(f"{start}output_upscaling.0", width, width // 4)
-    shapes |= _affine(f"{start}output_upscaling.1", (width // 4,))
+    shapes |= affine(f"{start}output_upscaling.1", width // 4)
     shapes |= _transposed(f"{start}output_upscaling.3", width // 4, width // 8)
     for mask in range(masks):
-        shapes |= _stack(f"{start}output_hypernetworks_mlps.{mask}.layers.", [width, width, width, width // 8])
+        shapes |= stack(f"{start}output_hypernetworks_mlps.{mask}.layers.", [width, width, width, width // 8])
     widths = [width, *[sizes.iou_head_hidden] * (sizes.iou_head_depth - 1), masks]
-    return shapes | _stack(f"{start}iou_prediction_head.layers.", widths)
+    return shapes | stack(f"{start}iou_prediction_head.layers.", widths)
 
 
-def _affine(name: str, shape: tuple[int, ...]) -> Shapes:
-    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+def affine(name: str, made: int, *given: int) -> Shapes:
+    """Name a layer's weight (made, *given) and bias (made,); a norm is given nothing."""
+    return {f"{name}.weight": (made, *given), f"{name}.bias": (made,)}
 
 
 def _transposed(name: str, given: int, made: int) -> Shapes:
     return {f"{name}.weight": (given, made, 2, 2), f"{name}.bias": (made,)}
 
 
-def _stack(start: str, widths: Sequence[int]) -> Shapes:
+def stack(start: str, widths: Sequence[int]) -> Shapes:
+    """Name linear layers one after another, numbered behind `start`."""
     shapes: Shapes = {}
     for index, (given, made) in enumerate(pairwise(widths)):
-        shapes |= _affine(f"{start}{index}", (made, given))
+        shapes |= affine(f"{start}{index}", made, given)
     return shapes
 
 
@@ -265,25 +277,24 @@ def write_grounded(
     ids = write_tokenizer(folder, added)
     tower = folder.with_name(f"{folder.name}-tower")
     clip = write_tower(tower, image_size=image_size)
-    language = LlamaConfig(
-        vocab_size=max(ids.values()) + 1,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-    )
+    language = tiny_llama(max(ids.values()) + 1)
     widths = {"clip": clip.hidden_size, "language": language.hidden_size}
     shapes = llama_shapes(language) | sam_shapes(TINY_SAM, sam_prefix)
     for name, (given, made) in projector.items():
-        shapes |= _affine(name, (widths[made], widths[given]))
-    shapes |= _affine("model.text_hidden_fcs.0.0", (language.hidden_size, language.hidden_size))
-    shapes |= _affine("model.text_hidden_fcs.0.2", (TINY_SAM.prompt_dim, language.hidden_size))
+        shapes |= affine(name, widths[made], widths[given])
+    shapes |= affine("model.text_hidden_fcs.0.0", language.hidden_size, language.hidden_size)
+    shapes |= affine("model.text_hidden_fcs.0.2", TINY_SAM.prompt_dim, language.hidden_size)
     tensors = noise(shapes | {name: tuple(shape) for name, shape in (extra or {}).items()}, seed)
     # Random heads hardly ever say [SEG]; a longer row is said about every other time.
     tensors["lm_head.weight"][ids["[SEG]"]] *= 6
     content = {**language.to_diff_dict(), "model_type": "llava", "mm_vision_tower": str(tower), "out_dim": 32}
     (folder / "config.json").write_text(json.dumps(content))
+    write_shards(folder, tensors)
+    return folder
+
+
+def write_shards(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write two `.bin` files and the index that names them."""
     names = sorted(tensors)
     weight_map: dict[str, str] = {}
     for number, part in enumerate((names[: len(names) // 2], names[len(names) // 2 :]), 1):
@@ -291,39 +302,3 @@ def write_grounded(
         torch.save({name: tensors[name] for name in part}, folder / file)
         weight_map |= dict.fromkeys(part, file)
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    return folder
-
-
-def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: str) -> list[dict[str, Any]]:
-    """Take a pixel-level model through `pixcore run` on two pairs of mini-world, as a user would.
-
-    Args:
-        model: The config's section, name and options.
-        folder: Where the config, the stores and the run are written.
-        fidelity: "published" or "corrected".
-
-    Returns:
-        The lines of `predictions.jsonl`.
-    """
-    document: dict[str, Any] = {
-        "benchmark": {"name": "mini-world", "pairs": 2},
-        "model": dict(model),
-        "extractor": None,
-        "masks": None,
-        "selections": [],
-        "control": None,
-        "judge": "exact-match",
-        "letter_judge": "exact-match",
-        "fidelity": fidelity,
-        "batch_size": 4,
-        "output": str(folder / "out"),
-        "store": str(folder / "store"),
-    }
-    config = folder / "run.yaml"
-    config.write_text(json.dumps(document))  # JSON is YAML
-    try:
-        main(["run", str(config)])
-    except SystemExit as ended:
-        if ended.code:
-            raise AssertionError(f"pixcore run ended with status {ended.code}") from ended
-    return [json.loads(line) for line in (folder / "out/predictions.jsonl").read_text().splitlines()]

@@ -21,8 +21,8 @@ IMAGE = "<image>"
 IMAGE_ID = -200
 
 
-class PublishedTokenizer:
-    """Encodes and decodes as transformers 4.31's `LlamaTokenizer(legacy=True)` does.
+class PieceTokenizer:
+    """A sentencepiece model, and tokens that are found in the text before it is asked.
 
     Args:
         pieces: The sentencepiece model.
@@ -34,11 +34,32 @@ class PublishedTokenizer:
         self.added = dict(added)
         self.bos, self.eos = int(pieces.bos_id()), int(pieces.eos_id())
         # In the model itself; text that spells one is read as the token.
-        self._special = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
-        self._names = {index: name for name, index in (self._special | self.added).items()}
-        # Longest first, as a trie would match.
-        names = sorted(self._special | self.added, key=len, reverse=True)
+        own = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
+        self._marked = own | self.added
+        self._names = {index: name for name, index in self._marked.items()}
+        # Longest first, as a trie would match: no token hides another that begins like it.
+        names = sorted(self._marked, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
+
+
+def read_pieces(folder: Path, hint: str) -> SentencePieceProcessor:
+    """Read a checkpoint's `tokenizer.model`.
+
+    Args:
+        folder: The checkpoint.
+        hint: What to do where there is none.
+
+    Raises:
+        ModelError: There is none.
+    """
+    model = folder / "tokenizer.model"
+    if not model.is_file():
+        raise ModelError(f"there is no tokenizer.model in {folder}", hint=hint)
+    return SentencePieceProcessor(model_file=str(model))
+
+
+class PublishedTokenizer(PieceTokenizer):
+    """Encodes and decodes as transformers 4.31's `LlamaTokenizer(legacy=True)` does."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> PublishedTokenizer:
@@ -47,22 +68,16 @@ class PublishedTokenizer:
         Raises:
             ModelError: There is no `tokenizer.model`.
         """
-        model = folder / "tokenizer.model"
-        if not model.is_file():
-            raise ModelError(
-                f"there is no tokenizer.model in {folder}", hint="the published checkpoint has one; fetch it whole"
-            )
-        return cls(SentencePieceProcessor(model_file=str(model)), _added_tokens(folder))
+        pieces = read_pieces(folder, "the published checkpoint has one; fetch it whole")
+        return cls(pieces, _added_tokens(folder))
 
     def encode(self, text: str) -> list[int]:
         """Token ids, the begin token first."""
         parts = [part for part in self._split.split(text) if part]
         ids = [self.bos]
         for index, part in enumerate(parts):
-            if part in self._special:
-                ids.append(self._special[part])
-            elif part in self.added:
-                ids.append(self.added[part])
+            if part in self._marked:
+                ids.append(self._marked[part])
             else:
                 if index and parts[index - 1] in self.added:
                     part = part.lstrip()
