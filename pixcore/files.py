@@ -86,20 +86,33 @@ def read_file(path: Path, what: str = "file", hint: str = "check the path") -> b
         raise DataError(f"can't read {what} {path}: {said}", hint=hint) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a run.
+def read_json(path: Path, hint: str = "is the file whole?") -> Any:
+    """Read a JSON file.
 
     Raises:
-        DataError: It is missing or damaged.
+        DataError: It can't be read, is no UTF-8, or no JSON.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror}", hint="is it a run's folder?") from error
+        return json.loads(read_file(path, hint=hint).decode("utf-8-sig"))
+    except RecursionError as error:
+        raise DataError(f"{path} is nested too deeply", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}", hint="run the config again: records are kept") from error
+        raise DataError(f"{path} is no JSON: {error}", hint=hint) from error
+
+
+def read_object(
+    path: Path, hint: str = "is it a run's folder? run the config again: records are kept"
+) -> dict[str, Any]:
+    """Read a JSON file that holds an object, such as a run's.
+
+    Raises:
+        DataError: As for `read_json`, or it holds something else.
+    """
+    document = read_json(path, hint)
     if not isinstance(document, dict):
-        raise DataError(f"{path} holds no JSON object", hint="is it a run's folder?")
+        raise DataError(f"{path} holds no JSON object", hint=hint)
     return document
 
 

@@ -158,6 +158,15 @@ def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:
     return _text(coco.merge([_bytes(rle) for rle in rles], intersect=False))
 
 
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """Bring a mask to another (width, height): each pixel takes the value under its centre."""
+    width, height = size
+    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
+    cols = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
+    result: Mask = mask[rows[:, None], cols]
+    return result
+
+
 def area(rle: RLE) -> int:
     """Number of pixels inside."""
     return int(coco.area(_bytes(rle)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixcore.config import resolve
 from pixcore.errors import DataError
-from pixcore.files import RUN, _explained, read_json
+from pixcore.files import RUN, _explained, read_object
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
 
@@ -35,7 +35,7 @@ def open_run(folder: Path, registry: Registry) -> Run:
         DataError: The folder holds no run, or its records are not where it says, or not those of what is installed.
         PluginError: A component of the run is not installed any more.
     """
-    document = read_json(folder / RUN)
+    document = read_object(folder / RUN)
     try:
         scope = document["scope"]
         shard = tuple(scope["shard"]) if scope["shard"] else None

@@ -15,12 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco, read_json
+from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
+from pixcore.files import read_json
 from pixcore.records import Image, Sample
 from pixcore_coco_referring.config import CocoReferringConfig
 

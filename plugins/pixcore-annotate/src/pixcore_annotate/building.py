@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pixcore_datasets.coco import read_json
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError, PluginError
+from pixcore.files import read_json
 from pixcore.terminal import Console
 from pixcore_annotate.objects import Question, by_rules, update_table
 from pixcore_annotate.via import import_via

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image as PILImage
-from pixcore_datasets.coco import CocoImage, Size, read_coco, read_json, union_of
+from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore.files import read_file
+from pixcore.files import read_file, read_json
 from pixcore.masks import RLE, encode
 from pixcore.records import Image
 from pixcore_annotate.project import Instance, Item

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Literal
 
-from pixcore_datasets.coco import Size, read_json, union_of
+from pixcore_datasets.coco import Size, union_of
 
 from pixcore.errors import DataError
-from pixcore.files import write_json
+from pixcore.files import read_json, write_json
 from pixcore.masks import RLE, area, empty, parse, union
 
 fcntl: ModuleType | None

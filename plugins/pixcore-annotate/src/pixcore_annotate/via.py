@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pixcore_datasets.coco import Size, read_coco, read_json, union_of
+from pixcore_datasets.coco import Size, read_coco, union_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore.files import write_json
+from pixcore.files import read_json, write_json
 from pixcore.masks import area
 from pixcore.records import Image
 

@@ -6,17 +6,14 @@ An image may have several annotations, polygons and run lengths mixed; its groun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pixcore import masks
 from pixcore.errors import DataError
-from pixcore.files import read_file
+from pixcore.files import read_json
 from pixcore.masks import RLE
 
 Size = tuple[int, int]
@@ -91,23 +88,6 @@ class GroundTruth:
         return masks.union(parts, size) if parts or not annotations else None
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: It can't be read, is no UTF-8, or no JSON.
-    """
-    content = read_file(path)
-    try:
-        return json.loads(content.decode("utf-8-sig"))
-    except RecursionError as error:
-        raise DataError(f"{path} is nested too deeply", hint="is it an annotation file?") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}", hint="is the file whole?") from error
-
-
 def read_coco(path: Path) -> dict[int | str, CocoImage]:
     """Read an annotation file.
 
@@ -169,19 +149,10 @@ def union_of(segmentations: Sequence[Any], size: Size, *, where: str, resize: bo
     return masks.union(parts, size)
 
 
-def resized(rle: RLE, size: Size) -> RLE:
-    """Bring a mask to a (width, height) by nearest neighbours: each pixel takes the value under its centre."""
-    width, height = size
-    old_width, old_height = masks.size_of(rle)
-    rows = np.floor((np.arange(height) + 0.5) * old_height / height).astype(int)
-    columns = np.floor((np.arange(width) + 0.5) * old_width / width).astype(int)
-    return masks.encode(masks.decode(rle)[np.ix_(rows, columns)])
-
-
 def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
     if isinstance(segmentation, Mapping):
         rle = masks.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
-        return rle if masks.size_of(rle) == size else resized(rle, size)
+        return rle if masks.size_of(rle) == size else masks.encode(masks.resized(masks.decode(rle), size))
     if not isinstance(segmentation, list) or not segmentation:
         raise DataError(f"{where} has a segmentation that is neither polygons nor run lengths", hint="is it damaged?")
     for ring in segmentation:

@@ -18,7 +18,7 @@ from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.accumulate import accumulate
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import measured_ious
-from pixcore.files import RUN, read_json, replacing, write_json
+from pixcore.files import RUN, read_object, replacing, write_json
 from pixcore.masks import RLE
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT
@@ -136,7 +136,7 @@ def _layers(runs: Sequence[Path]) -> list[int] | None:
     for path in runs:
         if not (path / RUN).exists():
             return None
-        extractor = (read_json(path / RUN).get("config") or {}).get("extractor") or {}
+        extractor = (read_object(path / RUN).get("config") or {}).get("extractor") or {}
         read = extractor.get("layers")
         if not isinstance(read, list) or len(read) != 1:
             return None

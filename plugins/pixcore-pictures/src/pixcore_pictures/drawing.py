@@ -53,15 +53,6 @@ def data_uri(picture: PILImage.Image | bytes, kind: str, **options: Any) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
-def mask_at(mask: Mask, size: Size) -> Mask:
-    """A mask at another (width, height): each pixel takes the value under its centre."""
-    width, height = size
-    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
-    cols = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
-    result: Mask = mask[rows[:, None], cols[None, :]]
-    return result
-
-
 def blend(
     pixels: NDArray[np.uint8],
     mask: Mask,
@@ -107,7 +98,7 @@ def overlay(
     smooth = PILImage.Resampling.NEAREST if enlarged else PILImage.Resampling.LANCZOS
     pixels = np.asarray(picture.resize(size, smooth), np.uint8)
     if mask is not None:
-        inside = mask_at(masks.decode(mask), size)
+        inside = masks.resized(masks.decode(mask), size)
         edge = _edge(inside, outline)
         pixels = blend(pixels, ~inside, colour=(0, 0, 0), opacity=_DIM)  # a tint alone hides on its own colour
         pixels = blend(pixels, inside, colour=MASK, opacity=0.35)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
-from pixcore_pictures.drawing import data_uri, fitted, mask_at
+from pixcore_pictures.drawing import data_uri, fitted
 
 from pixcore import masks
 from pixcore.errors import PixcoreError
@@ -339,7 +339,7 @@ class _MaskPool:
     def _scaled(self, rle: RLE) -> RLE:
         if masks.size_of(rle) == self.shape:
             return rle
-        return masks.encode(mask_at(masks.decode(rle), self.shape))
+        return masks.encode(masks.resized(masks.decode(rle), self.shape))
 
 
 @dataclass

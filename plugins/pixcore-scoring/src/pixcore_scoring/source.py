@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
 from pixcore.config import ProbingSection, Section, apply_settings, component_config
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
-from pixcore.files import PREDICTIONS, RUN, read_json
+from pixcore.files import PREDICTIONS, RUN, read_object
 from pixcore.plugins import Kind, Registry
 from pixcore.protocols import PROBINGS, Probing, judge_of
 from pixcore.records import Fidelity, Sample, Verdict
@@ -47,7 +47,7 @@ class Origin:
         """Look beside a predictions file."""
         if not (predictions.parent / RUN).exists():
             return cls()
-        document = read_json(predictions.parent / RUN)
+        document = read_object(predictions.parent / RUN)
         config: Mapping[str, Any] = document.get("config") or {}
         scope: Mapping[str, Any] = document.get("scope") or {}
         try:

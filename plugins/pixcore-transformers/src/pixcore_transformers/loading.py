@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 from collections.abc import Sequence
@@ -24,8 +23,8 @@ from transformers import (
 )
 from transformers.utils import is_accelerate_available, is_bitsandbytes_available
 
-from pixcore.errors import ModelError
-from pixcore.files import shards
+from pixcore.errors import DataError, ModelError
+from pixcore.files import read_object, shards
 from pixcore.notices import notice
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.processors import load_processor
@@ -92,18 +91,15 @@ def model_type(config: TransformersConfig) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a checkpoint.
+    """Read a JSON object of a checkpoint.
 
     Raises:
         ModelError: The file is missing, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"can't read {path}: {first_line(error)}", hint="is the checkpoint whole?") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no JSON object", hint="is the checkpoint whole?")
-    return content
+        return read_object(path, "is the checkpoint whole?")
+    except DataError as error:
+        raise ModelError(error.message, hint=error.hint) from error
 
 
 def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
