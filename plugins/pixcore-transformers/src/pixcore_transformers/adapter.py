@@ -6,7 +6,7 @@ An architecture adds its `VisualFamily`; a model that is prepared in its own way
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -24,9 +24,9 @@ from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import family_for
-from pixcore_transformers.loading import Loaded, load, model_type
+from pixcore_transformers.loading import Loaded, load, model_type, read_config, resolve
 from pixcore_transformers.marks import check_text
-from pixcore_transformers.reading import Maps, Reader
+from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 from pixcore_transformers.tap import untapped
 
@@ -50,9 +50,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def load(self) -> Loaded:
         """Read the checkpoint."""
-        # an adapter of a lab's own that has its own family serves what ours refuse
-        if type(self).family is Adapter.family:
-            family_for(model_type(self.config))
+        self._refuse(None)
         return load(self.config)
 
     def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
@@ -143,6 +141,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """
         if not requests:
             return []
+        if extractor is not None and self._unread:
+            self._refuse(extractor)
         batch = self.prepare(requests)
         settings, seeds = self.settings(), [request.seed for request in requests]
         if extractor is None:
@@ -157,7 +157,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         else:
             tokens = generate(self.loaded.model, batch.inputs, settings, seeds)
             maps = self._replayed(reader, requests, batch, tokens)
-        return self._responses(batch, tokens, maps, references, extractor)
+        return self._responses(reader, batch, tokens, maps, references)
 
     def replay(self, requests: Sequence[Request], texts: Sequence[str], extractor: Extractor) -> list[Response]:
         """The maps of text that was generated elsewhere: another engine, an earlier run.
@@ -170,6 +170,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         Returns:
             Responses as if the model had said so itself.
         """
+        if self._unread:
+            self._refuse(extractor)
         batch = self.prepare(requests)
         tokenizer = self.loaded.tokenizer
         tokens = [[*tokenizer.encode(text, add_special_tokens=False), *self.end[:1]] for text in texts]
@@ -177,7 +179,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)
         maps = self._replayed(reader, requests, batch, tokens)
-        return self._responses(batch, tokens, maps, references, extractor)
+        return self._responses(reader, batch, tokens, maps, references)
 
     def prepare(self, requests: Sequence[Request]) -> Batch:
         """Encode requests and find their visual tokens.
@@ -255,6 +257,19 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         layouts = [self.layout_of(own) for own in processed]
         return Batch.build(moved, layouts, [self.family.visual(own) for own in processed])
 
+    @property
+    def _unread(self) -> bool:
+        return "loaded" not in self.__dict__ and type(self).load is Adapter.load
+
+    def _refuse(self, extractor: Extractor | None) -> None:
+        """Refuse by config.json alone, before anything else is read or downloaded."""
+        # an adapter of a lab's own that has its own family serves what ours refuse
+        if type(self).family is Adapter.family:
+            family_for(model_type(self.config))
+        if extractor is not None and not self.config.trust_remote_code:  # a config of its own would need its code
+            config = read_config(resolve(self.config, only=("config.json",)), self.config)
+            layers_read(extractor.needs, text_config(config))
+
     def _reader(self, extractor: Extractor) -> Reader:
         # the released `query` alignment reads the same rows as `predicting` and assigns them one token later
         own_row = extractor.needs.query == "emitted" and not self.context.published
@@ -283,13 +298,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def _responses(
         self,
+        reader: Reader,
         batch: Batch,
         tokens: Sequence[Sequence[int]],
         maps: Sequence[Maps],
         references: Sequence[Maps] | None,
-        extractor: Extractor,
     ) -> list[Response]:
-        shifted = extractor.needs.query == "emitted" and self.context.published
+        shifted = reader.needs.query == "emitted" and self.context.published
         if not all(np.isfinite(own).all() for own in [*maps, *(references or ())]):
             raise NotFiniteError("the attention maps", str(self.loaded.model.dtype).removeprefix("torch."))
         return [
@@ -299,17 +314,21 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
                 layout=batch.layouts[index],
                 reference=None if references is None else references[index],
                 shifted=shifted,
+                extra={"attention_layers": list(reader.layers)} if reader.mixed else {},
             )
             for index, own in enumerate(tokens)
         ]
 
-    def _respond(self, tokens: Sequence[int], *, shifted: bool = False, **fields: Any) -> Response:
+    def _respond(
+        self, tokens: Sequence[int], *, shifted: bool = False, extra: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Response:
         """One response.
 
         Args:
             tokens: Its new tokens.
             shifted: The released `query` alignment: a start token goes before the others and gets the prompt's row, and
                 the last token, which has no row, is left out.
+            extra: What the record says beside how it ended: of a hybrid decoder, which layers the maps are of.
             fields: Further fields of the response.
         """
         tokenizer: Any = self.loaded.tokenizer
@@ -317,7 +336,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.end[0]
         text, found = spans(self.decoder, [start, *tokens] if shifted else tokens)
         finish = "stop" if tokens and tokens[-1] in self.end else "length"
-        return Response(text, found[:-1] if shifted else found, extra={"finish": finish}, **fields)
+        return Response(text, found[:-1] if shifted else found, extra={"finish": finish, **(extra or {})}, **fields)
 
 
 class TransformersAdapter(Adapter[TransformersConfig]):

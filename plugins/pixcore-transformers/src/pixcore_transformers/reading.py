@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 
 from pixcore.components import AttentionExtractor, Needs
 from pixcore.errors import ModelError
@@ -21,6 +21,9 @@ from pixcore_transformers.tap import Tap
 Tensor = torch.Tensor
 Extractor = AttentionExtractor[Any]
 Maps = NDArray[np.float32]
+
+_WITHOUT = frozenset({"linear_attention", "conv", "mlp", "moe"})
+"""Kinds of decoder layers that have no attention, as transformers names them."""
 
 LARGEST_PASS = 1 << 29
 """Bytes of rows that one pass may hold at once; a longer text is replayed token by token."""
@@ -40,11 +43,12 @@ class Reader:
     """
 
     def __init__(self, model: PreTrainedModel, extractor: Extractor, *, own_row: bool, one_pass: bool = True) -> None:
-        text = model.config.get_text_config(decoder=True)
+        text = text_config(model.config)
         self.model, self.extractor, self.own_row, self.one_pass = model, extractor, own_row, one_pass
         needs = extractor.needs
         self.needs: Needs = needs
-        self.layers = _layers(needs, text)
+        self.layers = layers_read(needs, text)
+        self.mixed = len(attention_layers(text)) < int(text.num_hidden_layers)
         self.heads = (
             None if needs.heads is None else _counted("head", needs.heads, range(int(text.num_attention_heads)))
         )
@@ -184,18 +188,47 @@ class Reader:
             generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(tokens))
 
 
-def _layers(needs: Needs, text: Any) -> tuple[int, ...]:
+def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The decoder's part of a model's config."""
+    return config.get_text_config(decoder=True)
+
+
+def attention_layers(text: PreTrainedConfig) -> list[int]:
+    """The decoder layers that have attention; in a hybrid the others convolve, scan or route."""
     kinds = getattr(text, "layer_types", None)
+    return [index for index in range(int(text.num_hidden_layers)) if kinds is None or kinds[index] not in _WITHOUT]
+
+
+def layers_read(needs: Needs, text: PreTrainedConfig) -> tuple[int, ...]:
+    """The layers whose rows an extractor gets: those that it asks for, or all that have attention.
+
+    Raises:
+        ModelError: One of them has no attention, or is not there; or gradients are asked for and some have none.
+    """
+    there = attention_layers(text)
+    if not there and needs.layers != ():
+        raise ModelError("no layer of the model's decoder has attention", hint="set extractor: null for this model")
     count = int(text.num_hidden_layers)
-    there = [index for index in range(count) if kinds is None or "linear" not in str(kinds[index])]
+    if needs.gradients and len(there) < count:  # a layer that scans overwrites its state in place
+        kinds = ", ".join(sorted(_WITHOUT.intersection(text.layer_types)))
+        raise ModelError(
+            f"gradients of attention can't be read through layers of another kind ({kinds})",
+            hint="extractor `gradient` needs a decoder whose layers all have attention",
+        )
     if needs.layers is None:
         return tuple(there)
-    return tuple(sorted(set(_counted("layer", needs.layers, there, count))))
+    found = _counted("layer", needs.layers, range(count))
+    for index, given in zip(found, needs.layers, strict=True):
+        if index not in there:
+            listing = ", ".join(map(str, there))
+            kind = text.layer_types[index]
+            raise ModelError(f"decoder layer {given} has no attention ({kind})", hint=f"layers that have: {listing}")
+    return tuple(sorted(set(found)))
 
 
-def _counted(what: str, asked: Sequence[int], there: Sequence[int], count: int | None = None) -> tuple[int, ...]:
+def _counted(what: str, asked: Sequence[int], there: range) -> tuple[int, ...]:
     """Indices with the negative ones counted from the end."""
-    count = len(there) if count is None else count
+    count = len(there)
     found = tuple(index + count if index < 0 else index for index in asked)
     for index, given in zip(found, asked, strict=True):
         if index not in there:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForImageTextToText
 
-from pixcore_transformers.testing.recipes import RECIPES
+from pixcore_transformers.testing.recipes import RECIPES, hybrid_decoder
 from pixcore_transformers.testing.tokenizer import tiny_tokenizer
 
 _TEMPLATE = (
@@ -25,13 +25,16 @@ _TEMPLATE = (
 )
 
 
-def save_checkpoint(family: str, folder: Path, *, seed: int = 0, **image_settings: object) -> Path:
+def save_checkpoint(
+    family: str, folder: Path, *, seed: int = 0, hybrid: str | None = None, **image_settings: object
+) -> Path:
     """Build a family's tiny checkpoint and processor and save them.
 
     Args:
         family: One of `RECIPES`.
         folder: Where to; it is made.
         seed: Of the weights.
+        hybrid: One of `HYBRIDS` in place of the family's own decoder.
         image_settings: Changes to preprocessor_config.json.
 
     Returns:
@@ -59,7 +62,10 @@ def save_checkpoint(family: str, folder: Path, *, seed: int = 0, **image_setting
     _write(folder / "processor_config.json", {"processor_class": recipe.processor, **recipe.processor_settings})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForImageTextToText.from_config(recipe.config(tokenizer))
+        config = recipe.config(tokenizer)
+        if hybrid is not None:
+            config.text_config = hybrid_decoder(hybrid, tokenizer)
+        model = AutoModelForImageTextToText.from_config(config)
         spread_weights(model)
     model.save_pretrained(folder)
     return folder

@@ -61,6 +61,40 @@ class Recipe:
     placeholder: str | None = "<image>"
 
 
+_SCAN = ["linear_attention", "full_attention", "linear_attention", "full_attention"]
+HYBRIDS: Mapping[str, Mapping[str, Any]] = {
+    "lfm2": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "qwen3_next": {
+        "layer_types": _SCAN,
+        "head_dim": 8,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 16,
+    },
+    "granitemoehybrid": {
+        "layer_types": _SCAN,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 16,
+        "mamba_d_state": 8,
+        "num_local_experts": 0,
+        "num_experts_per_tok": 0,
+        "shared_intermediate_size": 48,
+        "position_embedding_type": "rope",
+    },
+}
+"""Decoders of four layers of which the second and the fourth have attention; the others convolve or scan."""
+
+
+def hybrid_decoder(kind: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
+    """The config of one of `HYBRIDS`."""
+    return _text(kind, tokenizer, num_hidden_layers=4, **HYBRIDS[kind])
+
+
 def _text(kind: str, tokenizer: PreTrainedTokenizerBase, **changes: Any) -> PreTrainedConfig:
     return CONFIG_MAPPING[kind](vocab_size=len(tokenizer), **{**_TEXT, **changes})
 
