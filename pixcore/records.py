@@ -2,6 +2,29 @@
 
 Everything here is a frozen dataclass of plain data. Masks are COCO RLE (`pixcore.masks`), coordinates are (x, y)
 in pixels of the original image, character spans are [start, end) in the response's text.
+
+The words, one for a thing, everywhere:
+
+    sample           an image of a benchmark with its question, its expression and their ground truth
+    probing          a way to ask about a sample: question, segment, letter, or one of a config's own
+    item             a sample under a probing
+    request          what a model is given for an item: image and prompt
+    response         what it said, with attention maps or masks of its own
+    token group      tokens of a response that belong together, such as a noun phrase
+    point prompt     where a mask generator is told to look
+    candidate        the masks that one token group gave
+    strategy         a component that chooses among a response's candidates
+    selection        its choice: one mask, none fits, or none was there
+    row              a line of the table: a strategy's masks, a control's, a model's own
+    figure           a number of a row with its interval
+    judge            a component that reads an answer and gives a verdict; also its stage, store and files
+    verdict          whether an answer is right
+    control          what stands beside a row and knows nothing: as many masks, from points no attention chose
+    cluster          samples that are drawn together in the bootstrap: a pair of questions, or one sample
+    run, run folder  a config carried out on a benchmark, and where what it leaves behind lies
+    stage            a step of a run with records of its own
+    record           what a stage made of one item
+    store            the records of a stage under one set of ingredients, shared by runs
 """
 
 from __future__ import annotations

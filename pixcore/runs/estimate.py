@@ -49,7 +49,7 @@ def estimate(job: Run) -> list[Line]:
 
 
 def _line(stage: Select | JudgeStage, items: Sequence[Item]) -> Line:
-    basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _grading(stage, items)
+    basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _judge_costs(stage, items)
     total = Expense("", calls=0, usd=0.0)
     for expense in expenses:
         total = replace(total + expense, model=expense.model)
@@ -68,7 +68,7 @@ def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expe
     return basis, (strategy.expected_cost(item.sample, count) for item, count in pairs)
 
 
-def _grading(stage: JudgeStage, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
+def _judge_costs(stage: JudgeStage, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
     judge: Judge[Any] = stage.judge.create(stage.context)
 
     def length(item: Item) -> int | None:

@@ -93,7 +93,7 @@ class JudgeStage(Stage):
     answers: Mapping[str, Answer]
     judge: ChosenComponent
 
-    name = "score"
+    name = "judge"
     revision = 1
 
     @property

@@ -101,7 +101,7 @@ class World(Benchmark[NoConfig]):
             yield replace(inputs.sample(absent=index == 1), id=f"sample {index}", pair=str(index // 2))
 
 
-class Grader(Judge[NoConfig]):
+class AnswerJudge(Judge[NoConfig]):
     def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
         return Verdict("left" in response.lower(), "a word")
 
@@ -144,7 +144,7 @@ GOOD: dict[Kind, Component[Any]] = {
     Kind.MASKS: Generator(NoConfig()),
     Kind.SELECTIONS: Strategy(NoConfig()),
     Kind.BENCHMARK: World(NoConfig()),
-    Kind.JUDGE: Grader(NoConfig()),
+    Kind.JUDGE: AnswerJudge(NoConfig()),
 }
 
 
@@ -292,13 +292,13 @@ class Empty(World):
         yield from ()
 
 
-class Moody(Grader):
+class Moody(AnswerJudge):
     def grade_many(self, items: Any) -> Iterator[Verdict]:
         for _ in items:
             yield Verdict(None)
 
 
-class Strict(Grader):
+class Strict(AnswerJudge):
     def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
         return Verdict(response[0] == "(")
 
@@ -404,7 +404,7 @@ def test_a_broken_contract_is_named(component: Component[Any], where: str, messa
 
 
 def test_a_service_is_not_asked_unasked() -> None:
-    class Paid(Grader):
+    class Paid(AnswerJudge):
         asks_service = True
 
         def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:

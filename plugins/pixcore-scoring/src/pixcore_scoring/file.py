@@ -40,14 +40,14 @@ from pixcore_scoring.reading import (
     upper_bounds,
 )
 
-Grader = Callable[[Sample, str, str], Verdict | None]
+AnswerJudge = Callable[[Sample, str, str], Verdict | None]
 Missing = Literal["fail", "skip", "error"]
 
 NO_PREDICTION = "no prediction"
 
 
-def letter_grader(fidelity: Fidelity) -> Grader:
-    """JudgeStage letters by the fidelity's rule and leave free answers ungraded."""
+def letter_judge_of(fidelity: Fidelity) -> AnswerJudge:
+    """Give the judge that reads letters by the fidelity's rule and leaves free answers alone."""
 
     def grade(sample: Sample, protocol: str, text: str) -> Verdict | None:
         if judge_of(protocol) != "letter_judge" or sample.answer is None:
@@ -105,7 +105,7 @@ class PredictionsFile:
         select: Sequence[str] = (),
         strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
         unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
-        grade: Grader | None = None,
+        grade: AnswerJudge | None = None,
         missing: Missing = "fail",
         probings: Mapping[str, Probing] = PROBINGS,
     ) -> None:
@@ -115,7 +115,7 @@ class PredictionsFile:
         self._asked = asked or samples
         self._strategies = strategies or {}
         self._unsuited = unsuited
-        self._grade = grade or letter_grader(fidelity)
+        self._grade = grade or letter_judge_of(fidelity)
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         ids = _ids(samples())

@@ -17,7 +17,7 @@ from pixcore.files import PREDICTIONS, RUN, read_object
 from pixcore.plugins import Kind, Registry
 from pixcore.protocols import PROBINGS, Probing, judge_of
 from pixcore.records import Fidelity, Sample, Verdict
-from pixcore_scoring.file import Grader, Missing, PredictionsFile, letter_grader
+from pixcore_scoring.file import AnswerJudge, Missing, PredictionsFile, letter_judge_of
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def open_source(
         select=select,
         strategies=choosers,
         unsuited=choosers.why_not,
-        grade=grader(plugins, judge, context),
+        grade=answer_judge(plugins, judge, context),
         missing=missing,
         probings=origin.probings,
     )
@@ -162,13 +162,13 @@ def open_benchmark(
     return made, name
 
 
-def grader(plugins: Registry, judge: str | None, context: Context) -> Grader:
+def answer_judge(plugins: Registry, judge: str | None, context: Context) -> AnswerJudge:
     """Grade letters by the fidelity's rule, free answers by a judge: the named one, or the installed default.
 
     Raises:
         PluginError: The named judge is not installed.
     """
-    letters = letter_grader(context.fidelity)
+    letters = letter_judge_of(context.fidelity)
     registration = plugins.get(Kind.JUDGE, judge) if judge else next(iter(plugins.defaults(Kind.JUDGE)), None)
     if registration is None:
         return letters

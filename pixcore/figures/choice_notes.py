@@ -17,7 +17,7 @@ class _Row:
     asked: int = 0
 
 
-class JudgingNotes:
+class ChoiceNotes:
     """Collects what strategies note in a selection's details: "flip_rate" and "unread"."""
 
     def __init__(self) -> None:
