@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from pixcore.files import at_home
 from pixcore.geometry import VisualLayout
+from pixcore.plugins import Kind, hold_to_kinds
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -428,3 +429,8 @@ class Judge(Component[ConfigT]):
     def expected_cost(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
         """What grading an answer will cost; asked only of a judge that asks a service."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
+
+
+hold_to_kinds(
+    "pixcore.components", [kind.interface_name for kind in Kind], [one.__name__ for one in Component.__subclasses__()]
+)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
@@ -19,11 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.files import at_home
-from pixcore.plugins import GuestKind, Kind, Registration, Registry
+from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry
 from pixcore.protocols import FIELDS, PROBINGS, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
 from pixcore.versions import foundations
+
+Validated = TypeVar("Validated", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -137,20 +139,10 @@ def _check_template(template: str, what: str) -> None:
 
 
 class RunConfig(BaseModel):
-    """One run.
+    """One run's settings; which components it has, `pixcore.plugins.SECTIONS` says.
 
     Attributes:
-        benchmark: Which samples; null where a command brings its own.
-        model: Which MLLM.
-        extractor: How attention becomes one map a token; null: no attention is read.
-        transforms: What is done to finished maps, in order.
-        grouper: Which tokens belong together.
-        points: How a map becomes a point prompt.
-        masks: How points become masks; null: only answers are measured.
-        selections: Strategies that choose among the same candidates, one row of the table each.
         control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
-        judge: Grades free answers (protocol `question`).
-        letter_judge: Grades letters (protocol `letter`).
         protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:}.
         prompts: This run's own prompt for a probing of the paper's; fields: {question}, {options}, {expression}.
         fidelity: `published` reproduces the released code, `corrected` does what is right.
@@ -167,17 +159,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    benchmark: Section | None
-    model: Section
-    extractor: Section | None
-    transforms: tuple[Section, ...]
-    grouper: Section
-    points: Section
-    masks: Section | None
-    selections: tuple[Section, ...]
     control: Control | None = None
-    judge: Section
-    letter_judge: Section
     protocols: Annotated[tuple[ProbingSection, ...], Field(min_length=1)] = tuple(
         ProbingSection(name=name) for name in PROBINGS
     )
@@ -218,13 +200,6 @@ class RunConfig(BaseModel):
         return {section.name: section.probing for section in self.protocols}
 
 
-SECTION_OF: Mapping[str, Kind] = {"letter_judge": Kind.JUDGE} | {kind.value: kind for kind in Kind}
-"""The kind of component that each section of a config names."""
-
-NULLABLE = frozenset({"benchmark", "extractor", "masks", "control"})
-"""The sections that may be null."""
-
-
 @dataclass(frozen=True)
 class ChosenComponent:
     """A component of a run, resolved: who offers it, and its validated config."""
@@ -259,35 +234,59 @@ class ChosenComponent:
         return self.registration.create(self.config, context)
 
 
+Chosen = ChosenComponent | tuple[ChosenComponent, ...] | None
+"""One component, those of a list, or none."""
+
+Told = TypeVar("Told")
+
+
+class ChosenComponents(dict[str, Chosen]):
+    """Components by what a config or a stage calls them."""
+
+    def one(self, name: str) -> ChosenComponent:
+        """The one of a name that is never empty."""
+        (found,) = self.several(name)
+        return found
+
+    def several(self, name: str) -> tuple[ChosenComponent, ...]:
+        """Those of a name: none, one, or all of a list."""
+        found = self[name]
+        return () if found is None else found if isinstance(found, tuple) else (found,)
+
+    def __missing__(self, name: str) -> Chosen:
+        raise TypeError(f"no component is called {name!r} here, only {', '.join(self)}: is it in the stage's `uses`?")
+
+    @property
+    def every(self) -> list[ChosenComponent]:
+        """All of them."""
+        return [component for name in self for component in self.several(name)]
+
+    def told(self, tell: Callable[[ChosenComponent], Told]) -> dict[str, Told | list[Told] | None]:
+        """What is to be told of each, by name: a list's as a list, nothing of none."""
+        return {
+            name: [tell(one) for one in found] if isinstance(found, tuple) else tell(found) if found else None
+            for name, found in self.items()
+        }
+
+
 @dataclass(frozen=True)
 class ResolvedRun:
-    """A config whose every section has been looked up and validated."""
+    """A config whose every section has been looked up and validated.
+
+    Attributes:
+        config: Its settings.
+        components: Its components by the section of the config that names them; the control's under "control.points"
+            and "control.selection", where it has one.
+    """
 
     config: RunConfig
-    benchmark: ChosenComponent | None
-    model: ChosenComponent
-    extractor: ChosenComponent | None
-    transforms: tuple[ChosenComponent, ...]
-    grouper: ChosenComponent
-    points: ChosenComponent
-    masks: ChosenComponent | None
-    selections: tuple[ChosenComponent, ...]
-    control_points: ChosenComponent | None
-    control_selection: ChosenComponent | None
-    judge: ChosenComponent
-    letter_judge: ChosenComponent
+    components: ChosenComponents
 
     def document(self) -> dict[str, Any]:
         """The resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
-        config = self.config.model_dump(mode="json")
-        for key in ("benchmark", "model", "extractor", "grouper", "points", "masks", "judge", "letter_judge"):
-            part = getattr(self, key)
-            config[key] = _spelt(part) if part is not None else None
-        for key in ("transforms", "selections"):
-            config[key] = [_spelt(part) for part in getattr(self, key)]
-        if self.control_points is not None and self.control_selection is not None:
-            config["control"] = {"points": _spelt(self.control_points), "selection": _spelt(self.control_selection)}
-        return config
+        document = {**self.config.model_dump(mode="json"), **self.components.told(_spelt)}
+        own = {key: document.pop(f"control.{key}") for key in Control.model_fields}
+        return {**document, "control": own if all(own.values()) else None}
 
 
 def _spelt(part: ChosenComponent) -> dict[str, Any]:
@@ -426,51 +425,32 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         ConfigError: A key is unknown, a value is of the wrong kind, an option is not its component's.
         PluginError: A component is not installed.
     """
-    unknown = [key for key in document if key not in RunConfig.model_fields]
+    allowed = [*SECTIONS, *RunConfig.model_fields]
+    unknown = [key for key in document if key not in allowed]
     if unknown:
-        raise ConfigError(f"{unknown[0]}: no such key", hint=nearest(str(unknown[0]), RunConfig.model_fields))
+        raise ConfigError(f"{unknown[0]}: no such key", hint=nearest(str(unknown[0]), allowed))
     filled = _with_defaults(document, registry)
-    try:
-        config = RunConfig.model_validate(filled)
-    except ValidationError as error:
-        raise config_error(error, RunConfig, "") from None
-    control = config.control
-    needs_control = control is not None and config.masks is not None and config.extractor is not None
-    return ResolvedRun(
-        config=config,
-        benchmark=_part(registry, Kind.BENCHMARK, config.benchmark, "benchmark") if config.benchmark else None,
-        model=_part(registry, Kind.MODEL, config.model, "model"),
-        extractor=_part(registry, Kind.EXTRACTOR, config.extractor, "extractor") if config.extractor else None,
-        transforms=_parts(registry, Kind.TRANSFORMS, config.transforms),
-        grouper=_part(registry, Kind.GROUPER, config.grouper, "grouper"),
-        points=_part(registry, Kind.POINTS, config.points, "points"),
-        masks=_part(registry, Kind.MASKS, config.masks, "masks") if config.masks else None,
-        selections=_parts(registry, Kind.SELECTIONS, config.selections),
-        control_points=(
-            _part(registry, Kind.POINTS, control.points, "control.points") if control and needs_control else None
-        ),
-        control_selection=(
-            _part(registry, Kind.SELECTIONS, control.selection, "control.selection")
-            if control and needs_control
-            else None
-        ),
-        judge=_part(registry, Kind.JUDGE, config.judge, "judge"),
-        letter_judge=_part(registry, Kind.JUDGE, config.letter_judge, "letter_judge"),
-    )
+    sections = {key: filled.pop(key) for key in SECTIONS}
+    config = _validated(RunConfig, filled, "")
+    chosen = ChosenComponents({key: _chosen(registry, kind, sections[key], key) for key, kind in SECTIONS.items()})
+    control = config.control if chosen["masks"] is not None and chosen["extractor"] is not None else None
+    for key in Control.model_fields:
+        place = f"control.{key}"
+        chosen[place] = _part(registry, PLACES[place], getattr(control, key), place) if control else None
+    return ResolvedRun(config, chosen)
 
 
 def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     filled = dict(document)
-    for key, kind in SECTION_OF.items():
-        given = filled.get(key)
-        if given is not None or (key in filled and key in NULLABLE):
+    for key, kind in SECTIONS.items():
+        if filled.get(key) is not None or (key in filled and kind.nullable):
             continue
         defaults = [registration.name for registration in registry.defaults(kind)]
         if kind.listed:
             filled[key] = defaults
         elif defaults:
             filled[key] = defaults[0]
-        elif key in NULLABLE and kind is not Kind.BENCHMARK:
+        elif kind.nullable and kind is not Kind.BENCHMARK:
             filled[key] = None
         else:
             hint = f"name a {kind.noun}; {nearest('', [r.name for r in registry.all(kind)])}"
@@ -495,11 +475,15 @@ def _name(section: Any) -> str:
     return str(section.get("name")) if isinstance(section, Mapping) else str(section)
 
 
-def _parts(registry: Registry, kind: Kind, sections: Sequence[Section]) -> tuple[ChosenComponent, ...]:
-    parts = tuple(_part(registry, kind, section, f"{kind.value}.{i}") for i, section in enumerate(sections))
+def _chosen(registry: Registry, kind: Kind, given: Any, where: str) -> Chosen:
+    if not kind.listed:
+        return None if given is None else _part(registry, kind, given, where)
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"{where}: got {given!r}", hint="expected a list of components, such as [NAME, NAME]")
+    parts = tuple(_part(registry, kind, section, f"{where}.{i}") for i, section in enumerate(given))
     names = row_names(parts)
     if len(set(names)) != len(names):
-        raise ConfigError(f"{kind.value}: the same entry stands there twice", hint="leave one out")
+        raise ConfigError(f"{where}: the same entry stands there twice", hint="leave one out")
     return parts
 
 
@@ -517,7 +501,8 @@ def row_names(parts: Sequence[ChosenComponent]) -> list[str]:
     return result
 
 
-def _part(registry: Registry, kind: Kind, section: Section, where: str) -> ChosenComponent:
+def _part(registry: Registry, kind: Kind, given: Any, where: str) -> ChosenComponent:
+    section = _validated(Section, given, where)
     try:
         registration = registry.get(kind, section.name)
     except PluginError as error:
@@ -531,9 +516,12 @@ def component_config(registration: Registration, options: Mapping[str, Any], whe
     Raises:
         ConfigError: An option is unknown or has a wrong value.
     """
-    model = registration.config_class
+    return _validated(registration.config_class, dict(options), where)
+
+
+def _validated(model: type[Validated], given: Any, where: str) -> Validated:
     try:
-        return model.model_validate(dict(options))
+        return model.model_validate(given)
     except ValidationError as error:
         raise config_error(error, model, where) from None
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import pluggy
 from packaging.utils import canonicalize_name
@@ -38,129 +38,135 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
 _OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "run_finished")
 
 
-def _interfaces() -> Any:
-    return importlib.import_module("pixcore.components")
+class _Row(NamedTuple):
+    hook: str
+    interface: str
+    sections: Mapping[str, str]
+    listed: bool = False
+    nullable: bool = False
+    places: tuple[str, ...] = ()
 
 
 class Kind(StrEnum):
-    """A kind of component; the value is the key of its section in a config."""
+    """A kind of component: all that the rest of pixcore knows of it, once.
 
-    MODEL = "model"
-    EXTRACTOR = "extractor"
-    TRANSFORMS = "transforms"
-    GROUPER = "grouper"
-    POINTS = "points"
-    MASKS = "masks"
-    SELECTIONS = "selections"
-    BENCHMARK = "benchmark"
-    JUDGE = "judge"
+    A kind is its hook in `pixcore.hookspecs`, its interface in `pixcore.components`, its row here, and the stage that
+    names it in its `uses` (`pixcore.stages.base`). Whichever of the four is forgotten, pixcore says so when it starts.
 
-    @property
-    def hook(self) -> str:
-        """The hook that registers this kind."""
-        return _HOOKS[self][0]
+    Attributes:
+        value: The key of its section in a config.
+        hook: The hook that registers it.
+        noun: What a person calls one of them, read from its interface's name; `check` follows from it.
+        sections: The keys of a config that name one, each with what it says there.
+        listed: Whether a config holds a list of them.
+        nullable: Whether its section may be null.
+        places: What else one can be the default for: see `pixcore.hookspecs.Register`.
+    """
 
-    @property
-    def interface(self) -> type[components.Component[Any]]:
-        """The class that components of this kind derive from."""
-        found: type[components.Component[Any]] = getattr(_interfaces(), _HOOKS[self][1])
-        return found
+    MODEL = _Row("register_model_adapters", "ModelAdapter", {"model": "Which MLLM."})
+    EXTRACTOR = _Row(
+        "register_attention_extractors",
+        "AttentionExtractor",
+        {"extractor": "How attention becomes one map a token; null: no attention is read."},
+        nullable=True,
+    )
+    TRANSFORMS = _Row(
+        "register_map_transforms",
+        "MapTransform",
+        {"transforms": "What is done to finished maps, in order."},
+        listed=True,
+    )
+    GROUPER = _Row("register_token_groupers", "TokenGrouper", {"grouper": "Which tokens belong together."})
+    POINTS = _Row(
+        "register_point_selectors",
+        "PointSelector",
+        {"points": "How a map becomes a point prompt."},
+        places=("control.points",),
+    )
+    MASKS = _Row(
+        "register_mask_generators",
+        "MaskGenerator",
+        {"masks": "How points become masks; null: only answers are measured."},
+        nullable=True,
+    )
+    SELECTIONS = _Row(
+        "register_selection_strategies",
+        "SelectionStrategy",
+        {"selections": "Strategies that choose among the same candidates, one row of the table each."},
+        listed=True,
+        places=("control.selection", "ground"),
+    )
+    BENCHMARK = _Row(
+        "register_benchmarks",
+        "Benchmark",
+        {"benchmark": "Which samples; null where a command brings its own."},
+        nullable=True,
+    )
+    JUDGE = _Row(
+        "register_judges",
+        "Judge",
+        {
+            "judge": "Grades free answers (protocol `question`).",
+            "letter_judge": "Grades letters (protocol `letter`).",
+        },
+    )
 
-    @property
-    def listed(self) -> bool:
-        """Whether a config holds a list of them."""
-        return self in (Kind.TRANSFORMS, Kind.SELECTIONS)
+    hook: str
+    interface_name: str
+    sections: Mapping[str, str]
+    listed: bool
+    nullable: bool
+    places: tuple[str, ...]
+
+    def __new__(cls, *row: Any) -> Self:
+        """Make a kind of its row."""
+        its = _Row(*row)
+        made = str.__new__(cls, next(iter(its.sections)))
+        made._value_ = str(made)
+        made.hook, made.interface_name, made.sections, made.listed, made.nullable, made.places = its
+        return made
 
     @property
     def noun(self) -> str:
         """What a person calls one of this kind."""
-        return _HOOKS[self][2]
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.interface_name).lower()
+
+    @property
+    def check(self) -> str:
+        """The function of the conformance suite that holds one of this kind to its contract."""
+        return f"check_{self.noun.replace(' ', '_')}"
+
+    @property
+    def interface(self) -> type[components.Component[Any]]:
+        """The class that components of this kind derive from."""
+        found: type[components.Component[Any]] = getattr(_interfaces(), self.interface_name)
+        return found
 
 
-_HOOKS: Mapping[Kind, tuple[str, str, str]] = {
-    Kind.MODEL: ("register_model_adapters", "ModelAdapter", "model adapter"),
-    Kind.EXTRACTOR: ("register_attention_extractors", "AttentionExtractor", "attention extractor"),
-    Kind.TRANSFORMS: ("register_map_transforms", "MapTransform", "map transform"),
-    Kind.GROUPER: ("register_token_groupers", "TokenGrouper", "token grouper"),
-    Kind.POINTS: ("register_point_selectors", "PointSelector", "point selector"),
-    Kind.MASKS: ("register_mask_generators", "MaskGenerator", "mask generator"),
-    Kind.SELECTIONS: ("register_selection_strategies", "SelectionStrategy", "selection strategy"),
-    Kind.BENCHMARK: ("register_benchmarks", "Benchmark", "benchmark"),
-    Kind.JUDGE: ("register_judges", "Judge", "judge"),
-}
+def hold_to_kinds(place: str, wanted: Iterable[str], there: Iterable[str]) -> None:
+    """See that the rows of `Kind` and another place name the same.
 
-
-PLACES: Mapping[str, Kind] = {
-    "control.points": Kind.POINTS,
-    "control.selection": Kind.SELECTIONS,
-    "ground": Kind.SELECTIONS,
-}
-"""What a component can be the default for, besides its kind's section: see `pixcore.hookspecs.Register`."""
-
-
-@dataclass(frozen=True)
-class Registration:
-    """One component that a plugin offers.
-
-    Attributes:
-        kind: Which kind it is.
-        name: What a config calls it.
-        target: "package.module:Class", imported on first use.
-        config: "package.module:Model", or None.
-        summary: One line.
-        default: Serves where a config says nothing.
-        plugin: The entry point's name.
-        distribution: The installed package that it comes from.
-        version: That package's version; for an editable install with a hash of its sources, so that records made by
-            edited code are never taken for those of the code before.
-        extra: The extra of that package that it needs.
-        default_for: Of `PLACES` those that it serves where a config says nothing.
+    Raises:
+        TypeError: One of them names what the other lacks.
     """
+    row, other = set(wanted), set(there)
+    for name in sorted(row ^ other):
+        lacking, naming = (place, "pixcore.plugins.Kind") if name in row else ("pixcore.plugins.Kind", place)
+        raise TypeError(f"{lacking} has no {name}, which {naming} names")
 
-    kind: Kind
-    name: str
-    target: str
-    config: str | None
-    summary: str
-    default: bool
-    plugin: str
-    distribution: str
-    version: str
-    extra: str = ""
-    default_for: tuple[str, ...] = ()
 
-    @cached_property
-    def config_class(self) -> type[components.Config]:
-        """The component's config model."""
-        interfaces = _interfaces()
-        if self.config is None:
-            plain: type[components.Config] = interfaces.NoConfig
-            return plain
-        loaded = self._import(self.config)
-        if not (isinstance(loaded, type) and issubclass(loaded, interfaces.Config)):
-            raise PluginError(
-                f"plugin {self.plugin!r}: {self.config} is no pixcore.components.Config", hint="derive it from that"
-            )
-        return loaded
+_OTHER_HOOKS = ("register_commands", "register_run_writers")
+hold_to_kinds(
+    "pixcore.hookspecs",
+    [*_OTHER_HOOKS, *(kind.hook for kind in Kind)],
+    [name for name in vars(hookspecs) if name.startswith("register_")],
+)
 
-    @cached_property
-    def component_class(self) -> type[components.Component[Any]]:
-        """The component's class; importing it may import heavy libraries."""
-        loaded = self._import(self.target)
-        if not (isinstance(loaded, type) and issubclass(loaded, self.kind.interface)):
-            raise PluginError(
-                f"plugin {self.plugin!r}: {self.target} is no {self.kind.interface.__name__}",
-                hint=f"derive it from pixcore.components.{self.kind.interface.__name__}",
-            )
-        return loaded
+SECTIONS: Mapping[str, Kind] = {section: kind for kind in Kind for section in kind.sections}
+"""The kind of component that each section of a config names."""
 
-    def create(self, config: components.Config, context: components.Context) -> Any:
-        """Make the component."""
-        return self.component_class(config, context)
-
-    def _import(self, target: str) -> Any:
-        package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
-        return _imported(target, self.kind.noun, self, package)
+PLACES: Mapping[str, Kind] = {place: kind for kind in Kind for place in kind.places}
+"""What a component can be the default for, besides its kind's section."""
 
 
 class GuestKind(StrEnum):
@@ -170,55 +176,160 @@ class GuestKind(StrEnum):
     WRITER = "run writer"
 
     @property
+    def noun(self) -> str:
+        """What a person calls one of them."""
+        return self.value
+
+    @property
     def hook(self) -> str:
         """The hook that registers this kind."""
-        return "register_commands" if self is GuestKind.COMMAND else "register_run_writers"
+        return _OTHER_HOOKS[list(GuestKind).index(self)]
+
+
+def _interfaces() -> Any:
+    return importlib.import_module("pixcore.components")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A plugin and the installed package that it comes from.
+
+    Attributes:
+        plugin: The entry point's name.
+        distribution: The package's name.
+        read_version: Looks the package's version up, on first use: most commands do without.
+    """
+
+    plugin: str
+    distribution: str
+    read_version: Callable[[], str]
+
+    @cached_property
+    def version(self) -> str:
+        """The package's version, for an editable install with a hash of its sources.
+
+        So records made by edited code are never taken for those of the code before.
+
+        Raises:
+            PluginError: Its metadata can't be read.
+        """
+        try:
+            return self.read_version()
+        except Exception as error:
+            raise PluginError(
+                f"the version of {self.distribution} can't be read: {one_line(f'{type(error).__name__}: {error}')}",
+                hint="its installation is damaged; install it again",
+            ) from error
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A command or a run writer that a plugin adds.
+    """A command or a run writer that a plugin adds, or what a component (`Registration`) has in common with one.
 
     Attributes:
-        kind: Which of the two.
-        name: What it is called; a command under a group has two words.
+        kind: Which kind it is.
+        name: What a config calls it, or a person types; a command under a group has two words.
         target: "package.module:attribute", imported on first use.
         summary: One line.
-        default: A run writer at work where a config says nothing.
-        plugin: The entry point's name.
-        distribution: The installed package that it comes from.
-        version: That package's version.
+        default: Serves, or a run writer is at work, where a config says nothing.
+        owner: The plugin.
     """
 
-    kind: GuestKind
+    kind: Kind | GuestKind
     name: str
     target: str
     summary: str
     default: bool
-    plugin: str
-    distribution: str
-    version: str
+    owner: Owner
+
+    @property
+    def plugin(self) -> str:
+        """The entry point's name."""
+        return self.owner.plugin
+
+    @property
+    def distribution(self) -> str:
+        """The installed package that it comes from."""
+        return self.owner.distribution
+
+    @property
+    def version(self) -> str:
+        """That package's version."""
+        return self.owner.version
+
+    @property
+    def package(self) -> str:
+        """What pip would be asked for."""
+        return self.distribution
 
     @cached_property
     def loaded(self) -> Any:
         """What the target names; importing it may import heavy libraries."""
-        return _imported(self.target, self.kind.value, self, self.distribution)
+        return self._import(self.target)
+
+    def _import(self, target: str) -> Any:
+        module, _, attribute = target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise PluginError(
+                f"{self.kind.noun} {self.name!r} can't be imported: {error}",
+                hint=f"it comes from {self.distribution}; pip install {self.package} brings what it needs",
+            ) from error
+        except AttributeError as error:
+            raise PluginError(
+                f"{self.kind.noun} {self.name!r} names {target}, which does not exist",
+                hint=f"a mistake in plugin {self.plugin!r} ({self.distribution})",
+            ) from error
 
 
-def _imported(target: str, noun: str, owner: Registration | Guest, package: str) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
+@dataclass(frozen=True)
+class Registration(Guest):
+    """One component that a plugin offers.
+
+    Attributes:
+        config: "package.module:Model", or None.
+        extra: The extra of its package that it needs.
+        default_for: Of `PLACES` those that it serves where a config says nothing.
+    """
+
+    kind: Kind
+    config: str | None = None
+    extra: str = ""
+    default_for: tuple[str, ...] = ()
+
+    @property
+    def package(self) -> str:
+        """What pip would be asked for."""
+        return f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
+
+    @cached_property
+    def config_class(self) -> type[components.Config]:
+        """The component's config model."""
+        target = self.config or "pixcore.components:NoConfig"
+        found: type[components.Config] = self._of_class(self._import(target), target, _interfaces().Config)
+        return found
+
+    @cached_property
+    def component_class(self) -> type[components.Component[Any]]:
+        """The component's class; importing it may import heavy libraries."""
+        found: type[components.Component[Any]] = self._of_class(self.loaded, self.target, self.kind.interface)
+        return found
+
+    def _of_class(self, loaded: Any, target: str, wanted: type[Any]) -> Any:
+        if isinstance(loaded, type) and issubclass(loaded, wanted):
+            return loaded
         raise PluginError(
-            f"{noun} {owner.name!r} can't be imported: {error}",
-            hint=f"it comes from {owner.distribution}; pip install {package} brings what it needs",
-        ) from error
-    except AttributeError as error:
-        raise PluginError(
-            f"{noun} {owner.name!r} names {target}, which does not exist",
-            hint=f"a mistake in plugin {owner.plugin!r} ({owner.distribution} {owner.version})",
-        ) from error
+            f"plugin {self.plugin!r}: {target} is no {wanted.__name__}",
+            hint=f"derive it from pixcore.components.{wanted.__name__}",
+        )
+
+    def create(self, config: components.Config, context: components.Context) -> Any:
+        """Make the component."""
+        return self.component_class(config, context)
+
+
+_Offer = TypeVar("_Offer", bound=Guest)
 
 
 @dataclass(frozen=True)
@@ -252,85 +363,73 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._warned: set[str] = set()
         for name, distribution, version, load in plugins:
-            found = "unknown"
+            owner = Owner(name, distribution, version)
             try:
-                found = version()
-                self._add(name, distribution, found, load())
+                self._add(owner, load())
             except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                self.failures.append(Failure(name, distribution, found, reason))
+                self._fail(owner, " ".join(f"{type(error).__name__}: {error}".split()))
         self._report_clashes()
 
-    def _add(self, name: str, distribution: str, version: str, plugin: object) -> None:
-        collected: list[Registration] = []
-        self._manager.register(plugin, name=name)
+    def _fail(self, owner: Owner, error: str) -> None:
+        try:
+            version = owner.version
+        except PluginError:
+            version = "unknown"
+        self.failures.append(Failure(owner.plugin, owner.distribution, version, error))
+
+    def _add(self, owner: Owner, plugin: object) -> None:
+        self._manager.register(plugin, name=owner.plugin)
         try:
             self._manager.check_pending()
-            others = [other for other in self._manager.get_plugins() if other is not plugin]
-            for kind in Kind:
-
-                def register(
-                    component: str,
-                    target: str,
-                    *,
-                    config: str | None = None,
-                    summary: str = "",
-                    default: bool = False,
-                    extra: str = "",
-                    default_for: Iterable[str] = (),
-                    _kind: Kind = kind,
-                ) -> None:
-                    _check(name, component, target, config)
-                    places = tuple(default_for)
-                    if odd := [place for place in places if PLACES.get(place) is not _kind]:
-                        raise PluginError(f"plugin {name!r}: no {_kind.noun} serves {odd[0]!r}")
-                    owner = (name, distribution, version)
-                    collected.append(
-                        Registration(_kind, component, target, config, summary, default, *owner, extra, places)
-                    )
-
-                self._manager.subset_hook_caller(kind.hook, others)(register=register)
-            guests = self._guests_of(name, distribution, version, others)
+            offered = self._offered(owner, [other for other in self._manager.get_plugins() if other is not plugin])
         except Exception:
             self._manager.unregister(plugin)
             raise
-        for registration in collected:
-            self._found[registration.kind].setdefault(registration.name, []).append(registration)
-        for guest in guests:
-            self._guests[guest.kind].setdefault(guest.name, []).append(guest)
+        for one in offered:
+            if isinstance(one, Registration):
+                self._found[one.kind].setdefault(one.name, []).append(one)
+            elif isinstance(one.kind, GuestKind):
+                self._guests[one.kind].setdefault(one.name, []).append(one)
 
-    def _guests_of(self, name: str, distribution: str, version: str, others: list[Any]) -> list[Guest]:
-        collected: list[Guest] = []
-        for kind in GuestKind:
+    def _offered(self, owner: Owner, others: list[Any]) -> list[Guest]:
+        """What one plugin registers, by all hooks."""
+        offered: list[Guest] = []
+        for kind in (*Kind, *GuestKind):
 
             def register(
-                guest: str, target: str, *, summary: str = "", default: bool = False, _kind: GuestKind = kind
+                name: str,
+                target: str,
+                *,
+                summary: str = "",
+                default: bool = False,
+                default_for: Iterable[str] = (),
+                _kind: Kind | GuestKind = kind,
+                **more: Any,
             ) -> None:
-                words = guest.split(" ") if _kind is GuestKind.COMMAND else [guest]
-                if len(words) > 2:
-                    hint = "a command's name, or its group's and its own, such as 'benchmarks fetch'"
-                    raise PluginError(f"plugin {name!r} registers the command {guest!r}", hint=hint)
-                for word in words:
-                    _check(name, word, target, None)
-                collected.append(Guest(_kind, guest, target, summary, default, name, distribution, version))
+                _check(owner.plugin, _kind, name, (target, more.get("config")), tuple(default_for))
+                if isinstance(_kind, Kind):
+                    places = tuple(default_for)
+                    offered.append(
+                        Registration(_kind, name, target, summary, default, owner, default_for=places, **more)
+                    )
+                else:
+                    offered.append(Guest(_kind, name, target, summary, default, owner, **more))
 
             self._manager.subset_hook_caller(kind.hook, others)(register=register)
-        return collected
+        return offered
 
     def _report_clashes(self) -> None:
-        every: list[tuple[str, Mapping[str, Sequence[Registration | Guest]]]] = [
-            *((kind.noun, names) for kind, names in self._found.items()),
-            *((kind.value, names) for kind, names in self._guests.items()),
+        every: list[tuple[Kind | GuestKind, Mapping[str, Sequence[Guest]]]] = [
+            *self._found.items(),
+            *self._guests.items(),
         ]
-        for noun, name, claims in ((noun, *item) for noun, names in every for item in names.items()):
+        for kind, name, claims in ((kind, *item) for kind, names in every for item in names.items()):
             if len(claims) > 1:
-                first = claims[1 if claims[0].plugin == CORE else 0]
-                error = _clash(noun, name, claims).message
-                self.failures.append(Failure(first.plugin, first.distribution, first.version, error))
+                self._fail(claims[1 if claims[0].plugin == CORE else 0].owner, _clash(kind, name, claims).message)
         for name, (first, *_) in self._guests[GuestKind.COMMAND].items():
             if self.has_command_group(name):
                 error = f"plugin {first.plugin!r} adds the command {name!r}, which is a group of others' commands"
-                self.failures.append(Failure(first.plugin, first.distribution, first.version, error))
+                self._fail(first.owner, error)
 
     def get(self, kind: Kind, name: str) -> Registration:
         """Look up a component.
@@ -338,15 +437,7 @@ class Registry:
         Raises:
             PluginError: No plugin offers it, or two do.
         """
-        claims = self._found[kind].get(name, [])
-        if not claims:
-            hint = nearest(name, self._found[kind])
-            if self.failures:
-                hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
-            raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
-        if len(claims) > 1:
-            raise _clash(kind.noun, name, claims)
-        return claims[0]
+        return self._claimed(kind, name, self._found[kind])
 
     def guest(self, kind: GuestKind, name: str) -> Guest:
         """Look up a command or a run writer.
@@ -354,11 +445,17 @@ class Registry:
         Raises:
             PluginError: No plugin offers it, or two do.
         """
-        claims = self._guests[kind].get(name, [])
+        return self._claimed(kind, name, self._guests[kind])
+
+    def _claimed(self, kind: Kind | GuestKind, name: str, offered: Mapping[str, Sequence[_Offer]]) -> _Offer:
+        claims = offered.get(name, ())
         if not claims:
-            raise PluginError(f"no installed plugin offers the {kind} {name!r}", hint=nearest(name, self._guests[kind]))
+            hint = nearest(name, offered)
+            if self.failures:
+                hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
+            raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
         if len(claims) > 1 and claims[0].plugin != CORE:
-            raise _clash(kind.value, name, claims)
+            raise _clash(kind, name, claims)
         return claims[0]
 
     def has_command_group(self, word: str) -> bool:
@@ -427,25 +524,32 @@ def _at_most_one(found: list[Registration], what: str, hint: str) -> list[Regist
     return found
 
 
-def _clash(noun: str, name: str, claims: Sequence[Registration | Guest]) -> PluginError:
+def _clash(kind: Kind | GuestKind, name: str, claims: Sequence[Guest]) -> PluginError:
     owners = " and ".join(f"{c.plugin!r} ({c.distribution} {c.version})" for c in claims)
     return PluginError(
-        f"the plugins {owners} both claim the {noun} {name!r}",
+        f"the plugins {owners} both claim the {kind.noun} {name!r}",
         hint=f"uninstall one of them, or load only the other with {CHOSEN_PLUGINS}",
     )
 
 
-def _check(plugin: str, name: str, target: str, config: str | None) -> None:
-    if not _NAME.fullmatch(name):
-        raise PluginError(
-            f"plugin {plugin!r} registers the name {name!r}",
-            hint="lower-case words joined by hyphens, such as my-model",
-        )
-    for path in (target, config):
+def _check(
+    plugin: str, kind: Kind | GuestKind, name: str, targets: Iterable[str | None], places: Iterable[str]
+) -> None:
+    """See that what a plugin registers is spelt as it should be."""
+    words = name.split(" ") if kind is GuestKind.COMMAND else [name]
+    if len(words) > 2:
+        hint = "a command's name, or its group's and its own, such as 'benchmarks fetch'"
+        raise PluginError(f"plugin {plugin!r} registers the command {name!r}", hint=hint)
+    for word in words:
+        if not _NAME.fullmatch(word):
+            hint = "lower-case words joined by hyphens, such as my-model"
+            raise PluginError(f"plugin {plugin!r} registers the name {word!r}", hint=hint)
+    for path in targets:
         if path is not None and not re.fullmatch(r"[\w.]+:\w+", path):
-            raise PluginError(
-                f"plugin {plugin!r} registers the target {path!r}", hint="expected 'package.module:Class'"
-            )
+            hint = "expected 'package.module:Class'"
+            raise PluginError(f"plugin {plugin!r} registers the target {path!r}", hint=hint)
+    if odd := [place for place in places if PLACES.get(place) is not kind]:
+        raise PluginError(f"plugin {plugin!r}: no {kind.noun} serves {odd[0]!r}")
 
 
 def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:

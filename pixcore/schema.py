@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pixcore.config import NULLABLE, SECTION_OF, Control, ProbingSection, RunConfig
+from pixcore.config import Control, ProbingSection, RunConfig
 from pixcore.errors import PluginError
-from pixcore.plugins import GuestKind, Kind, Registry
+from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registry
 from pixcore.protocols import PROBINGS
 
 
@@ -38,14 +38,14 @@ def json_schema(registry: Registry) -> dict[str, Any]:
             definitions[definition] = schema
             alternatives += [{"const": registration.name}, {"$ref": f"#/$defs/{definition}"}]
         definitions[f"{kind.value}-section"] = {"anyOf": alternatives} if alternatives else {}
-    properties.update(base["properties"])
-    for key, kind in SECTION_OF.items():
+    for key, kind in SECTIONS.items():
         reference: dict[str, Any] = {"$ref": f"#/$defs/{kind.value}-section"}
         if kind.listed:
             reference = {"type": "array", "items": reference}
-        elif key in NULLABLE:
+        elif kind.nullable:
             reference = {"anyOf": [reference, {"type": "null"}]}
-        properties[key] = {"description": properties[key]["description"], **reference}
+        properties[key] = {"description": kind.sections[key], **reference}
+    properties.update(base["properties"])
     definitions["ProbingSection"] = described(ProbingSection) | {"required": ["name", "template"]}
     properties["protocols"]["items"] = {"anyOf": [{"enum": list(PROBINGS)}, {"$ref": "#/$defs/ProbingSection"}]}
     writers = [guest.name for guest in registry.guests(GuestKind.WRITER)]
@@ -56,8 +56,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "points": {"$ref": f"#/$defs/{Kind.POINTS.value}-section", "description": texts["points"]},
-            "selection": {"$ref": f"#/$defs/{Kind.SELECTIONS.value}-section", "description": texts["selection"]},
+            key: {"$ref": f"#/$defs/{PLACES[f'control.{key}'].value}-section", "description": texts[key]}
+            for key in Control.model_fields
         },
     }
     return {

@@ -42,9 +42,9 @@ def test_the_plugin_in_thirty_lines(workplace):
 def test_the_config_names_what_is_installed():
     (text,) = blocks("yaml")
     resolved = resolve(yaml.safe_load(text), registry())
-    assert resolved.model.name == "mini"
+    assert resolved.components.one("model").name == "mini"
 
 
 def test_the_demo_is_a_config():
     demo = Path(__file__).parents[1] / "demo.yaml"
-    assert resolve(yaml.safe_load(demo.read_text()), registry()).benchmark is not None
+    assert resolve(yaml.safe_load(demo.read_text()), registry()).components["benchmark"] is not None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pixcore.components import Context
-from pixcore.config import ChosenComponent
+from pixcore.config import ChosenComponents
 from pixcore.records import Image, Protocol, Request, Sample
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
@@ -19,13 +18,6 @@ from pixcore.stages.serialise import Entry
 class Numbers(Stage):
     name = "numbers"
     revision = 1
-
-    @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        return []
-
-    def ingredients(self) -> dict[str, Any]:
-        return {}
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         yield from ((item, Entry(int(item.sample.id), {"values": np.arange(1000)})) for item in items)
@@ -39,7 +31,7 @@ def item(number: int) -> Item:
 
 @pytest.mark.parametrize(("room", "decodings"), [(10**6, 4), (2 * 8001, 6), (0, 8)])
 def test_records_are_turned_back_once_while_there_is_room(tmp_path: Path, room: int, decodings: int):
-    stage = Numbers(tmp_path, Context())
+    stage = Numbers(tmp_path, Context(), ChosenComponents())
     stage._cache_left = room
     items, seen = [item(number) for number in range(4)], []
 

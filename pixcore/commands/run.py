@@ -13,6 +13,7 @@ from pixcore.plugins import CORE, registry
 from pixcore.runs import results, writers
 from pixcore.runs.drift import DRIFT, Drift
 from pixcore.runs.estimate import estimate, table
+from pixcore.runs.execute import execute
 from pixcore.runs.folder import prepare
 from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run, Scope
@@ -63,7 +64,7 @@ def run(
     messages = Console(stderr=True)
     observers = Observers(job, registry())
     observers.start()
-    failures = job.execute(observers.monitor(monitor_for(messages)))
+    failures = execute(job, observers.monitor(monitor_for(messages)))
     status = 0
     if shard is None:
         written = results.write(job, resolved.config.output, guests)

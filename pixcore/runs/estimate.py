@@ -57,7 +57,7 @@ def _line(stage: Select | JudgeStage, items: Sequence[Item]) -> Line:
 
 
 def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
-    strategy: SelectionStrategy[Any] = stage.strategy.create(stage.context)
+    strategy: SelectionStrategy[Any] = stage.components.one("strategy").create(stage.context)
 
     def masks(item: Item) -> int | None:
         candidates = stage.proposals.candidates(item)
@@ -69,10 +69,10 @@ def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expe
 
 
 def _judge_costs(stage: JudgeStage, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
-    judge: Judge[Any] = stage.judge.create(stage.context)
+    judge: Judge[Any] = stage.components.one("judge").create(stage.context)
 
     def length(item: Item) -> int | None:
-        entry = stage.answers[item.request.protocol].get(item)
+        entry = stage.before.get(item)
         return None if entry is None else len(entry.body["text"])
 
     lengths, basis = _known(items, length, len(ASSUMED_ANSWER), "characters an answer")

@@ -1,9 +1,52 @@
-"""What becomes of a sample that fails while a run is executed."""
+"""Executing a run: every stage over the whole benchmark, and what becomes of a sample that fails."""
 
 from __future__ import annotations
 
 from pixcore.errors import DataError, SampleError, describe
-from pixcore.stages.base import Item, Monitor
+from pixcore.runs.plan import Run
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Monitor, Stage
+
+
+def execute(job: Run, display: Monitor) -> int:
+    """Run every stage of a run; what is there already is not computed again.
+
+    Args:
+        job: The run.
+        display: Is told how it goes on.
+
+    Returns:
+        How often a sample failed.
+
+    Raises:
+        UserError: Something that every sample would fail with.
+        SampleError: A sample failed and the config says to stop.
+    """
+    monitor = StoppingMonitor(job.resolved.config.on_error, display)
+    for item, error in job.broken():
+        monitor.failed("read", item, DataError(error))
+    work = job.work()
+    for stage, items in work.items():  # a missing checkpoint, key or server is told now, not after hours of answering
+        for component in stage.components.every if stage.pending(items) else ():
+            component.config.check_ready()
+    try:
+        for stage, items in work.items():
+            if isinstance(stage, Answer):
+                stage.run(items, monitor)
+        job.loader.free()
+        for stage, items in work.items():
+            if stage.before is not None:
+                stage.run(_ready(stage.before, items), monitor)
+    finally:
+        job.loader.free()
+    return monitor.failures
+
+
+def _ready(before: Stage, items: list[Item]) -> list[Item]:
+    """The items whose records in the stage before are there, image by image."""
+    finished = before.store.finished()
+    ready = [item for item in items if before.key_of(item) in finished]
+    return sorted(ready, key=lambda item: item.sample.id)
 
 
 class StoppingMonitor:

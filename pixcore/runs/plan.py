@@ -8,28 +8,37 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 from pixcore import __version__
 from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
-from pixcore.config import ChosenComponent, ResolvedRun, row_names
+from pixcore.config import Chosen, ChosenComponent, ChosenComponents, ResolvedRun, row_names
 from pixcore.errors import ConfigError, DataError, SampleError, describe, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_spec
 from pixcore.figures.scores import score_sample
+from pixcore.plugins import Kind, hold_to_kinds
 from pixcore.protocols import build_prompt
 from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
-from pixcore.runs.execute import StoppingMonitor
 from pixcore.services import LEDGER, Spending
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer, Loader
-from pixcore.stages.base import Item, Monitor, OnRecord, Stage
+from pixcore.stages.base import Item, OnRecord, Stage
 from pixcore.stages.choose import JudgeStage, Select
-from pixcore.stages.propose import Control, Propose
+from pixcore.stages.propose import CandidateStage, Control, Propose
 from pixcore.versions import NUMERICAL
+
+hold_to_kinds(
+    "the `uses` of every stage (pixcore.stages)",
+    [kind.noun for kind in Kind if kind is not Kind.BENCHMARK],
+    [kind.noun for stage in (Answer, Propose, Control, Select, JudgeStage) for kind in stage.uses.values()],
+)
+
+Before = TypeVar("Before", bound=Stage)
+After = TypeVar("After", bound=Stage)
 
 _RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
@@ -71,7 +80,7 @@ class Run:
         self.resolved = resolved
         self.scope = scope or Scope()
         config = resolved.config
-        self.loader = Loader(resolved.model, Context(config.fidelity, config.seed))
+        self.loader = Loader(resolved.components.one("model"), Context(config.fidelity, config.seed))
         self.spending = Spending(config.prices, config.budget, config.output / LEDGER)
         self.context = Context(config.fidelity, config.seed, self.loader, spending=self.spending)
         self._on_record = on_record
@@ -82,12 +91,12 @@ class Run:
     @property
     def benchmark_name(self) -> str:
         """The benchmark's name."""
-        return self.resolved.benchmark.name if self.resolved.benchmark is not None else "given samples"
+        return next((one.name for one in self.resolved.components.several("benchmark")), "given samples")
 
     @cached_property
     def benchmark(self) -> Benchmark[Any] | None:
         """The benchmark."""
-        return self.resolved.benchmark.create(self.context) if self.resolved.benchmark is not None else None
+        return next((one.create(self.context) for one in self.resolved.components.several("benchmark")), None)
 
     @cached_property
     def samples(self) -> list[Sample]:
@@ -98,23 +107,23 @@ class Run:
         """
         if self._given is not None:
             return list(self._given)
-        part = self.resolved.benchmark
-        if part is None or self.benchmark is None:
+        name = self.benchmark_name
+        if self.benchmark is None:
             raise ConfigError("the config has no benchmark:", hint="a run needs one")
         found: dict[str, Sample] = {}
         for sample in self.benchmark.samples():
             if sample.id in found:
                 raise DataError(
-                    f"benchmark {part.name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"
+                    f"benchmark {name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"
                 )
             found[sample.id] = sample
         if not found:
-            raise DataError(f"benchmark {part.name!r} has no samples", hint="check its options and its folder")
-        unknown = [name for name in self.scope.samples if name not in found]
+            raise DataError(f"benchmark {name!r} has no samples", hint="check its options and its folder")
+        unknown = [one for one in self.scope.samples if one not in found]
         if unknown:
-            raise DataError(f"benchmark {part.name!r} has no sample {unknown[0]!r}", hint=nearest(unknown[0], found))
+            raise DataError(f"benchmark {name!r} has no sample {unknown[0]!r}", hint=nearest(unknown[0], found))
         named = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
-        chosen = [found[name] for name in named] if named else list(found.values())
+        chosen = [found[one] for one in named] if named else list(found.values())
         chosen = chosen[: self.scope.limit]
         if self.scope.shard is not None:
             index, count = self.scope.shard
@@ -128,7 +137,7 @@ class Run:
         Answers under one probing are of one length, so batches lose the least when probings are not mixed.
         """
         config = self.resolved.config
-        own = self.resolved.model.config
+        own = self.loader.component.config
         templates = {**(own.prompts if isinstance(own, ModelConfig) else {}), **config.prompts}
         items = []
         for name, probing in self._probings.items():
@@ -146,92 +155,72 @@ class Run:
                 items.append(item)
         return items
 
-    def _sound(self) -> list[Item]:
-        return [item for item in self.items if (item.sample.id, item.request.protocol) not in self._broken]
+    def is_sound(self, item: Item) -> bool:
+        """Whether an item's image can be read."""
+        return (item.sample.id, item.request.protocol) not in self._broken
+
+    def broken(self) -> Iterator[tuple[Item, str]]:
+        """The items whose image can't be read, each with why."""
+        for item in self.items:
+            if not self.is_sound(item):
+                yield item, self._broken[item.sample.id, item.request.protocol]
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
         """The answer stage of each probing; attention is read where the answer is looked at for masks."""
         looked_at = any(probing.masks for probing in self._probings.values())
-        plain = self._answer(None, "answer (text alone)" if looked_at else "answer")
-        if self.resolved.extractor is None or self.resolved.masks is None:
+        plain = self._answer("answer (text alone)" if looked_at else "answer", extractor=None)
+        components = self.resolved.components
+        if components["extractor"] is None or components["masks"] is None:
             return dict.fromkeys(self._probings, plain)
-        seen = self._answer(self.resolved.extractor, "answer")
+        seen = self._answer("answer")
         return {name: seen if probing.masks else plain for name, probing in self._probings.items()}
 
-    def _answer(self, extractor: ChosenComponent | None, label: str) -> Answer:
-        config = self.resolved.config
-        return Answer(
-            config.store,
-            self.context,
-            label,
-            model=self.loader,
-            extractor=extractor,
-            batch_size=config.batch_size,
-        )
+    def _answer(self, label: str, **other: Chosen) -> Answer:
+        config, components = self.resolved.config, ChosenComponents(self.resolved.components | other)
+        return Answer(config.store, self.context, components, label, loader=self.loader, batch_size=config.batch_size)
 
     @cached_property
     def proposals(self) -> dict[str, Propose]:
         """The propose stage of each probing that is looked at for masks."""
-        resolved = self.resolved
-        if resolved.masks is None or not any(item.segmented for item in self.items):
+        config, components = self.resolved.config, self.resolved.components
+        if components["masks"] is None or not any(item.segmented for item in self.items):
             return {}
-        by_answers: dict[Answer, Propose] = {}
-        result: dict[str, Propose] = {}
-        for protocol, answers in self.answers.items():
-            if not self._probings[protocol].masks:
-                continue
-            if answers not in by_answers:
-                by_answers[answers] = Propose(
-                    resolved.config.store,
-                    self.context,
-                    "propose",
-                    answers=answers,
-                    transforms=resolved.transforms,
-                    grouper=resolved.grouper,
-                    points=resolved.points,
-                    masks=resolved.masks,
-                    merge_iou=resolved.config.merge_iou,
-                )
-            result[protocol] = by_answers[answers]
-        return result
+        looked_at = {name: answers for name, answers in self.answers.items() if self._probings[name].masks}
+        return _after(
+            looked_at,
+            lambda answers: Propose(
+                config.store, self.context, components, "propose", answers=answers, merge_iou=config.merge_iou
+            ),
+        )
 
     @cached_property
     def controls(self) -> dict[str, Control]:
         """The matched control's candidates."""
-        resolved = self.resolved
-        if resolved.control_points is None or resolved.masks is None:
+        components = self.resolved.components
+        if components["control.points"] is None:
             return {}
-        by_proposals = {
-            proposals: Control(
-                resolved.config.store,
-                self.context,
-                "control",
-                proposals=proposals,
-                points=resolved.control_points,
-                masks=resolved.masks,
-            )
-            for proposals in set(self.proposals.values())
-        }
-        return {protocol: by_proposals[proposals] for protocol, proposals in self.proposals.items()}
+        own = ChosenComponents(components | {"points": components["control.points"]})
+        store = self.resolved.config.store
+        return _after(self.proposals, lambda before: Control(store, self.context, own, "control", proposals=before))
 
     @cached_property
     def _strategies(self) -> dict[RowSpec, ChosenComponent]:
         """The strategies by their rows."""
-        parts = self.resolved.selections
+        parts = self.resolved.components.several("selections")
         return {_row(name, part): part for name, part in zip(row_names(parts), parts, strict=True)}
 
     @cached_property
     def _control_strategies(self) -> dict[RowSpec, ChosenComponent]:
         """The matched controls' strategies by their rows: the config's own first, then every other that is free."""
-        resolved = self.resolved
-        if resolved.control_points is None or resolved.control_selection is None:
+        components = self.resolved.components
+        if components["control.points"] is None:
             return {}
-        own = resolved.control_selection
+        own = components.one("control.selection")
         same = (row for row, part in self._strategies.items() if part.same_as(own))
         matched = {next(same, None) or self._unlisted(own): own}
         matched |= {row: part for row, part in self._strategies.items() if row not in matched and not is_costly(part)}
-        return {control_spec(row, resolved.control_points.name): part for row, part in matched.items()}
+        return {control_spec(row, components.one("control.points").name): part for row, part in matched.items()}
 
     def _unlisted(self, own: ChosenComponent) -> RowSpec:
         """What the control's strategy is known by where the table has no row of it."""
@@ -261,100 +250,36 @@ class Run:
             for row, part in strategies.items()
         }
 
-    def _select(
-        self, pools: Mapping[str, Propose] | Mapping[str, Control], strategy: ChosenComponent, label: str
-    ) -> dict[str, Select]:
-        by_pool: dict[Stage, Select] = {}
-        for protocol, pool in pools.items():
-            if pool not in by_pool:
-                by_pool[pool] = Select(
-                    self.resolved.config.store,
-                    self.context,
-                    label,
-                    self._on_record if asks_service(strategy) else None,
-                    answers=self.answers[protocol],
-                    proposals=pool,
-                    strategy=strategy,
-                )
-        return {protocol: by_pool[pool] for protocol, pool in pools.items()}
+    def _select(self, pools: Mapping[str, CandidateStage], strategy: ChosenComponent, label: str) -> dict[str, Select]:
+        store, chosen = self.resolved.config.store, ChosenComponents(strategy=strategy)
+        on_record = self._on_record if asks_service(strategy) else None
+        return _after(pools, lambda pool: Select(store, self.context, chosen, label, on_record, proposals=pool))
 
     @cached_property
     def judge_stages(self) -> dict[str, JudgeStage]:
         """The judge of each probing whose answers are graded."""
-        judges = {"judge": self.resolved.judge, "letter_judge": self.resolved.letter_judge}
-        return {
-            name: JudgeStage(
-                self.resolved.config.store,
-                self.context,
-                f"judge: {name}",
-                self._on_record if asks_service(judges[probing.judge]) else None,
-                answers={name: self.answers[name]},
-                judge=judges[probing.judge],
-            )
-            for name, probing in self._probings.items()
-            if probing.judge is not None
-        }
+        judged = {name: probing.judge for name, probing in self._probings.items() if probing.judge is not None}
+        return {name: self._judge(name, self.resolved.components.one(section)) for name, section in judged.items()}
 
-    def execute(self, display: Monitor) -> int:
-        """Run every stage over the whole benchmark; what is there already is not computed again.
+    def _judge(self, probing: str, judge: ChosenComponent) -> JudgeStage:
+        store, answers = self.resolved.config.store, {probing: self.answers[probing]}
+        on_record = self._on_record if asks_service(judge) else None
+        chosen = ChosenComponents(judge=judge)
+        return JudgeStage(store, self.context, chosen, f"judge: {probing}", on_record, answers=answers)
 
-        Returns:
-            How often a sample failed.
-
-        Raises:
-            UserError: Something that every sample would fail with.
-            SampleError: A sample failed and the config says to stop.
-        """
-        monitor = StoppingMonitor(self.resolved.config.on_error, display)
-        items = self._sound()
-        for item in self.items:
-            broken = self._broken.get((item.sample.id, item.request.protocol))
-            if broken is not None:
-                monitor.failed("read", item, DataError(broken))
-        self._look_ahead(items)
-        try:
-            for answers in dict.fromkeys(self.answers.values()):
-                mine = [item for item in items if self.answers[item.request.protocol] is answers]
-                answers.run(mine, monitor)
-            self.loader.free()
-            by_image = sorted((item for item in items if item.segmented), key=lambda item: item.sample.id)
-            for proposals in dict.fromkeys(self.proposals.values()):
-                proposals.run(self._after(proposals.answers, by_image, self.proposals, proposals), monitor)
-            for control in dict.fromkeys(self.controls.values()):
-                control.run(self._after(control.proposals, by_image, self.controls, control), monitor)
-            for row in self.selections.values():
-                for select in dict.fromkeys(row.values()):
-                    select.run(self._after(select.proposals, by_image, row, select), monitor)
-            for protocol, grade in self.judge_stages.items():
-                finished = self.answers[protocol].store.finished()
-                grade.run([item for item in self._graded(items, protocol) if item.key in finished], monitor)
-        finally:
-            self.loader.free()
-        return monitor.failures
-
-    def work_for_services(
-        self, items: Sequence[Item] | None = None
-    ) -> Iterator[tuple[Select | JudgeStage, list[Item]]]:
+    def work_for_services(self) -> Iterator[tuple[Select | JudgeStage, list[Item]]]:
         """The stages that ask a service, each with the items that it still has to be asked about."""
-        for stage, pending in self._work(self._sound() if items is None else items):
-            if isinstance(stage, Select | JudgeStage) and asks_service(*stage.parts):
-                yield stage, pending
+        for stage, items in self.work().items():
+            if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every)):
+                yield stage, stage.pending(items)
 
-    def _look_ahead(self, items: Sequence[Item]) -> None:
-        """Let a missing checkpoint, pipeline, key or server be told now, and not after hours of answering."""
-        for stage, pending in self._work(items):
-            if pending:
-                for part in stage.parts:
-                    part.config.check_ready()
-
-    def _work(self, items: Sequence[Item]) -> Iterator[tuple[Stage, list[Item]]]:
-        """Every stage with the items that it has no records of yet."""
-        mine: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
-        for item in items:
+    def work(self) -> dict[Stage, list[Item]]:
+        """Every stage, in order, with the items that go through it."""
+        work: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
+        for item in filter(self.is_sound, self.items):
             for stage in self._stages_of(item):
-                mine[stage].append(item)
-        for stage, own in mine.items():
-            yield stage, stage.pending(own)
+                work[stage].append(item)
+        return work
 
     def _stages_of(self, item: Item) -> Iterator[Stage]:
         """The stages that an item goes through, in order."""
@@ -365,16 +290,6 @@ class Run:
             yield from (stages[protocol] for stages in later if protocol in stages)
         if protocol in self.judge_stages and item.sample.answer is not None:
             yield self.judge_stages[protocol]
-
-    def _graded(self, items: Sequence[Item], protocol: str) -> list[Item]:
-        return [item for item in items if item.request.protocol == protocol and item.sample.answer is not None]
-
-    def _after(self, before: Stage, items: Sequence[Item], stages: Mapping[str, Stage], stage: Stage) -> list[Item]:
-        """The items of a stage whose records in the stage before are there, image by image."""
-        finished = before.store.finished()
-        return [
-            item for item in items if stages.get(item.request.protocol) is stage and before.key_of(item) in finished
-        ]
 
     def results(self) -> Iterator[SampleResult]:
         """Read the run's records, sample by sample in the benchmark's order."""
@@ -390,7 +305,7 @@ class Run:
         """Each sample that can be read, with the stage and key of every record that its result is made of."""
         for sample in self.samples:
             items = self._by_sample[sample.id]
-            if not any((sample.id, item.request.protocol) in self._broken for item in items):
+            if all(map(self.is_sound, items)):
                 yield sample, [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)]
 
     @cached_property
@@ -466,7 +381,7 @@ class Run:
     @cached_property
     def rows(self) -> list[RowSpec]:
         """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
-        return self._rows(self._sound())
+        return self._rows(list(filter(self.is_sound, self.items)))
 
     def _rows(self, items: Sequence[Item]) -> list[RowSpec]:
         rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself(items) else []
@@ -488,7 +403,7 @@ class Run:
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
-        parts = {registration.distribution: registration.version for registration in self._registrations()}
+        packages = {one.registration for one in self.resolved.components.every}
         return {
             "pixcore": __version__,
             "fidelity": self.resolved.config.fidelity.value,
@@ -498,7 +413,7 @@ class Run:
                 "samples": list(self.scope.samples),
                 "shard": list(self.scope.shard) if self.scope.shard else None,
             },
-            "plugins": dict(sorted(parts.items())),
+            "plugins": {one.distribution: one.version for one in sorted(packages, key=lambda one: one.distribution)},
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
             "stores": used,
@@ -512,23 +427,11 @@ class Run:
         every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
 
-    def _registrations(self) -> Iterator[Any]:
-        resolved = self.resolved
-        single = (
-            resolved.benchmark,
-            resolved.model,
-            resolved.extractor,
-            resolved.grouper,
-            resolved.points,
-            resolved.masks,
-            resolved.control_points,
-            resolved.control_selection,
-            resolved.judge,
-            resolved.letter_judge,
-        )
-        for part in (*single, *resolved.transforms, *resolved.selections):
-            if part is not None:
-                yield part.registration
+
+def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dict[str, After]:
+    """Each probing's next stage; probings that share a stage share the next one."""
+    made = {before: make(before) for before in dict.fromkeys(stages.values())}
+    return {probing: made[before] for probing, before in stages.items()}
 
 
 def _row(key: str, strategy: ChosenComponent) -> RowSpec:

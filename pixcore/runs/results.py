@@ -62,7 +62,7 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
             choices.add(result)
             writers.add(result)
         notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *choices.lines())
-        summary = tally.summary(benchmark=job.benchmark_name, model=job.resolved.model.name, notes=notes)
+        summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=notes)
         writers.finish(summary)
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))

@@ -5,16 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from pixcore.components import (
-    AttentionExtractor,
-    Context,
-    ModelAdapter,
-)
+from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.config import ChosenComponent
 from pixcore.errors import DataError, SampleError, UserError
 from pixcore.notices import notice
+from pixcore.plugins import Kind
 from pixcore.records import Response
 from pixcore.stages import serialise
 from pixcore.stages.base import Item, Stage
@@ -25,8 +22,8 @@ from pixcore.stages.serialise import Entry
 class Loader:
     """Makes the model adapter when it is first needed, and frees it when the stage is over."""
 
-    def __init__(self, part: ChosenComponent, context: Context) -> None:
-        self.part = part
+    def __init__(self, component: ChosenComponent, context: Context) -> None:
+        self.component = component
         self.room: int | None = None  # requests that it can answer together, once memory has run out
         self._context = context
         self._model: ModelAdapter[Any] | None = None
@@ -34,7 +31,7 @@ class Loader:
     def __call__(self) -> ModelAdapter[Any]:
         """The adapter."""
         if self._model is None:
-            self._model = self.part.create(self._context)
+            self._model = self.component.create(self._context)
         return self._model
 
     def free(self) -> None:
@@ -49,24 +46,13 @@ class Loader:
 class Answer(Stage):
     """The model answers; the extractor sees the attention while it does."""
 
-    model: Loader
-    extractor: ChosenComponent | None
+    loader: Loader
     batch_size: int
 
     name = "answer"
     revision = 1
-
-    @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        """The model, and who reads its attention."""
-        return [self.model.part, *([self.extractor] if self.extractor else [])]
-
-    def ingredients(self) -> dict[str, Any]:
-        """The model and the extractor."""
-        return {
-            "model": self.model.part.ingredients(),
-            "extractor": self.extractor.ingredients() if self.extractor else None,
-        }
+    uses: ClassVar = {"model": Kind.MODEL, "extractor": Kind.EXTRACTOR}
+    not_in_key = frozenset({"loader", "batch_size"})
 
     def response(self, item: Item) -> Response | None:
         """What the model said to an item."""
@@ -82,18 +68,18 @@ class Answer(Stage):
 
         A batch for which memory runs out is halved, for good.
         """
-        model = self.model()
+        model = self.loader()
         extractor: AttentionExtractor[Any] | None = None
-        if self.extractor is not None and "attention" in model.capabilities:
-            extractor = self.extractor.create(self.context)
+        for one in self.components.several("extractor"):
+            extractor = one.create(self.context) if "attention" in model.capabilities else None
         start = 0
         while start < len(items):
-            batch = items[start : start + min(self.batch_size, self.model.room or self.batch_size)]
+            batch = items[start : start + min(self.batch_size, self.loader.room or self.batch_size)]
             outcomes = self._outcomes(model, batch, extractor)
             if outcomes is None:
-                if self.model.room is None:
+                if self.loader.room is None:
                     notice(f"memory ran out on a batch of {len(batch)}: smaller ones are answered from here on")
-                self.model.room = (len(batch) + 1) // 2
+                self.loader.room = (len(batch) + 1) // 2
                 continue
             yield from zip(batch, outcomes, strict=True)
             start += len(batch)

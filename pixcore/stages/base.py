@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from typing import Protocol as Interface
 
-from pixcore.components import (
-    Context,
-)
-from pixcore.config import ChosenComponent
+from pixcore.components import Context
+from pixcore.config import ChosenComponent, ChosenComponents
 from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError, UserError, describe
 from pixcore.notices import hearing
+from pixcore.plugins import Kind
 from pixcore.records import Request, Sample
 from pixcore.stages.memory import exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
@@ -112,9 +111,13 @@ OnRecord = Callable[[str, Item, Entry | None, Entry], None]
 class Stage(ABC):
     """One stage of a run.
 
+    What it is made of, it says once: `uses` names its components, and its fields are what else it works with. Its key
+    is made of all of these but for what `not_in_key` names, and it can make no component that `uses` does not name.
+
     Attributes:
         root: The folder of the stage stores.
         context: The run, as components may know it.
+        components: Those of the run; the stage keeps the ones that it uses.
         label: What the progress bar says.
         on_record: Makes every record anew, in place of those that are there, and hears of both: (label, item, the
             record of before, the new one).
@@ -123,6 +126,7 @@ class Stage(ABC):
 
     root: Path
     context: Context
+    components: ChosenComponents
     label: str = ""
     on_record: OnRecord | None = None
     on_kept: Callable[[Stage, str], None] | None = field(default=None, init=False, repr=False)
@@ -133,14 +137,24 @@ class Stage(ABC):
     revision: ClassVar[int]
     """Counted up whenever the stage itself makes other records from the same ingredients."""
 
-    @property
-    @abstractmethod
-    def parts(self) -> Sequence[ChosenComponent]:
-        """The components at work."""
+    uses: ClassVar[Mapping[str, Kind]] = {}
+    """The kind of each component at work, by what the stage calls it."""
 
-    @abstractmethod
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
+    """Fields of a stage that change how it works and never what it records."""
+
+    def __post_init__(self) -> None:
+        self.components = ChosenComponents({name: self.components[name] for name in self.uses})
+
     def ingredients(self) -> dict[str, Any]:
-        """Everything but the sample that can change a record."""
+        """Everything but the sample that can change a record: the components, and the stage's own fields."""
+        own = [one.name for one in fields(self) if one.kw_only and one.name not in self.not_in_key]
+        return self.components.told(ChosenComponent.ingredients) | {name: _in_key(getattr(self, name)) for name in own}
+
+    @property
+    def before(self) -> Stage | None:
+        """The stage whose records this one reads."""
+        return None
 
     @abstractmethod
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
@@ -242,6 +256,12 @@ class Stage(ABC):
     def failure(self, item: Item) -> str | None:
         """What went wrong with an item."""
         return self.store.failure(self.key_of(item))
+
+
+def _in_key(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _in_key(inner) for name, inner in value.items()}
+    return value.store.key if isinstance(value, Stage) else value
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from pixcore.components import (
-    Judge,
-    SelectionStrategy,
-)
-from pixcore.config import ChosenComponent
+from pixcore.components import Judge, SelectionStrategy
 from pixcore.errors import SampleError
+from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
@@ -26,21 +23,16 @@ from pixcore.stages.serialise import Entry
 class Select(Stage):
     """One strategy chooses among the candidates."""
 
-    answers: Answer
     proposals: CandidateStage
-    strategy: ChosenComponent
 
     name = "select"
     revision = 1
+    uses: ClassVar = {"strategy": Kind.SELECTIONS}
 
     @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        """The strategy."""
-        return [self.strategy]
-
-    def ingredients(self) -> dict[str, Any]:
-        """The strategy, and the candidates that it chooses from."""
-        return {"proposals": self.proposals.store.key, "strategy": self.strategy.ingredients()}
+    def before(self) -> CandidateStage:
+        """The candidates that it chooses from."""
+        return self.proposals
 
     def key_of(self, item: Item) -> str:
         """Strategies may see the ground truth."""
@@ -48,13 +40,14 @@ class Select(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
-        context = with_memory(self.context, self.root, self.strategy, fresh=self.on_record is not None)
-        strategy: SelectionStrategy[Any] = self.strategy.create(context)
+        component = self.components.one("strategy")
+        context = with_memory(self.context, self.root, component, fresh=self.on_record is not None)
+        strategy: SelectionStrategy[Any] = component.create(context)
         offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
             for item in items:
-                response, candidates = self.answers.response(item), self.proposals.candidates(item)
+                response, candidates = self.proposals.response(item), self.proposals.candidates(item)
                 if response is None or candidates is None:
                     raise SampleError(f"sample {item.sample.id} has no candidates to choose from")
                 strategy.reseed(item.entropy)
@@ -66,7 +59,7 @@ class Select(Stage):
             if isinstance(outcome, Exception):
                 yield item, outcome
             elif wrong := _misplaced(outcome, masks):
-                yield item, SampleError(f"strategy {self.strategy.name!r} chose {wrong}")
+                yield item, SampleError(f"strategy {component.name!r} chose {wrong}")
             else:
                 yield item, Entry(serialise.selection_to_json(outcome))
         strategy.close()
@@ -91,22 +84,16 @@ class JudgeStage(Stage):
     """The judge reads the answers."""
 
     answers: Mapping[str, Answer]
-    judge: ChosenComponent
 
     name = "judge"
     revision = 1
+    uses: ClassVar = {"judge": Kind.JUDGE}
 
     @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        """The judge."""
-        return [self.judge]
-
-    def ingredients(self) -> dict[str, Any]:
-        """The judge, and the answers that it reads."""
-        return {
-            "answers": {protocol: answers.store.key for protocol, answers in sorted(self.answers.items())},
-            "judge": self.judge.ingredients(),
-        }
+    def before(self) -> Answer:
+        """The answers that it reads, of one probing."""
+        (answers,) = self.answers.values()
+        return answers
 
     def key_of(self, item: Item) -> str:
         """Judges see the right answer."""
@@ -114,12 +101,13 @@ class JudgeStage(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the judge a lazy stream."""
-        context = with_memory(self.context, self.root, self.judge, fresh=self.on_record is not None)
-        judge: Judge[Any] = self.judge.create(context)
+        component = self.components.one("judge")
+        context = with_memory(self.context, self.root, component, fresh=self.on_record is not None)
+        judge: Judge[Any] = component.create(context)
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
-                entry = self.answers[item.request.protocol].get(item)
+                entry = self.before.get(item)
                 sample = item.sample
                 if entry is None or sample.question is None or sample.answer is None:
                     raise SampleError(f"sample {sample.id} has no answer to grade")

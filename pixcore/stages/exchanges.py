@@ -6,9 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixcore.components import (
-    Context,
-)
+from pixcore.components import Context
 from pixcore.config import ChosenComponent
 from pixcore.stages.store import StageStore
 

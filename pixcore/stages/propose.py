@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.candidates import merge_duplicates
-from pixcore.components import (
-    MapTransform,
-    MaskGenerator,
-    PointSelector,
-    TokenGrouper,
-)
-from pixcore.config import ChosenComponent
+from pixcore.components import MapTransform, MaskGenerator, PointSelector, TokenGrouper
 from pixcore.errors import DataError, SampleError
 from pixcore.masks import encode_many, size_of
+from pixcore.plugins import Kind
 from pixcore.records import Candidate, MaskProposal, PointPrompt, Response, TokenGroup
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
@@ -61,6 +57,10 @@ class _Parts:
 class CandidateStage(Stage):
     """A stage that makes candidates."""
 
+    @abstractmethod
+    def response(self, item: Item) -> Response | None:
+        """What the model said, which an item's candidates are of."""
+
     def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
         """An item's candidates."""
         return self._decoded(item, serialise.candidates_from_entry)
@@ -71,30 +71,25 @@ class Propose(CandidateStage):
     """Groups of tokens become points, points become candidate masks."""
 
     answers: Answer
-    transforms: Sequence[ChosenComponent]
-    grouper: ChosenComponent
-    points: ChosenComponent
-    masks: ChosenComponent
     merge_iou: float | None
 
     name = "propose"
     revision = 2
+    uses: ClassVar = {
+        "grouper": Kind.GROUPER,
+        "transforms": Kind.TRANSFORMS,
+        "points": Kind.POINTS,
+        "masks": Kind.MASKS,
+    }
 
     @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        """What makes masks of maps."""
-        return [self.grouper, *self.transforms, self.points, self.masks]
+    def before(self) -> Answer:
+        """The answers that candidates are made of."""
+        return self.answers
 
-    def ingredients(self) -> dict[str, Any]:
-        """The parts, and the answers that they work on."""
-        return {
-            "answers": self.answers.store.key,
-            "transforms": [part.ingredients() for part in self.transforms],
-            "grouper": self.grouper.ingredients(),
-            "points": self.points.ingredients(),
-            "masks": self.masks.ingredients(),
-            "merge_iou": self.merge_iou,
-        }
+    def response(self, item: Item) -> Response | None:
+        """What the model said to an item."""
+        return self.answers.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
@@ -122,10 +117,10 @@ class Propose(CandidateStage):
 
     def _parts(self) -> _Parts:
         return _Parts(
-            self.grouper.create(self.context),
-            [part.create(self.context) for part in self.transforms],
-            self.points.create(self.context),
-            self.masks.create(self.context),
+            self.components.one("grouper").create(self.context),
+            [part.create(self.context) for part in self.components.several("transforms")],
+            self.components.one("points").create(self.context),
+            self.components.one("masks").create(self.context),
         )
 
     def _response(self, item: Item) -> Response:
@@ -186,34 +181,29 @@ class Control(CandidateStage):
     """The matched control: as many prompts as the run's own candidates, from points that no attention chose."""
 
     proposals: Propose
-    points: ChosenComponent
-    masks: ChosenComponent
 
     name = "control"
     revision = 1
+    uses: ClassVar = {"points": Kind.POINTS, "masks": Kind.MASKS}
 
     @property
-    def parts(self) -> Sequence[ChosenComponent]:
-        """What makes masks of nothing."""
-        return [self.points, self.masks]
+    def before(self) -> Propose:
+        """The candidates that are matched."""
+        return self.proposals
 
-    def ingredients(self) -> dict[str, Any]:
-        """The parts, and the candidates that are matched."""
-        return {
-            "proposals": self.proposals.store.key,
-            "points": self.points.ingredients(),
-            "masks": self.masks.ingredients(),
-        }
+    def response(self, item: Item) -> Response | None:
+        """What the model said to an item."""
+        return self.proposals.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
-        selector: PointSelector[Any] = self.points.create(self.context)
+        selector: PointSelector[Any] = self.components.one("points").create(self.context)
         generator: MaskGenerator[Any] | None = None
         for item in items:
             try:
                 own = self._matched(item)
                 if own and generator is None:
-                    generator = self.masks.create(self.context)
+                    generator = self.components.one("masks").create(self.context)
                 yield item, self._draw(item, own, selector, generator) if generator else _NO_CANDIDATES
             except Exception as error:  # recorded with its sample
                 yield item, error

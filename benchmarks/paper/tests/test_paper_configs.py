@@ -42,7 +42,7 @@ def test_every_option_is_one_that_its_component_knows(path: Path) -> None:
 
     resolved = resolve(read_yaml(path), registry())
     assert resolved.config.fidelity == "published"
-    assert [part.name for part in resolved.selections][:2] == ["oracle", "spacy-similarity"]
+    assert [part.name for part in resolved.components.several("selections")][:2] == ["oracle", "spacy-similarity"]
 
 
 @pytest.fixture(scope="module")

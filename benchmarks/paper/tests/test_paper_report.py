@@ -73,6 +73,6 @@ def test_configs_of_systems_that_segment_themselves(name: str) -> None:
         resolved = resolve(read_yaml(HERE / f"{name}.yaml"), registry())
     except UserError as error:
         pytest.skip(str(error))
-    assert resolved.masks is None
-    assert resolved.extractor is None
+    assert resolved.components["masks"] is None
+    assert resolved.components["extractor"] is None
     assert resolved.config.fidelity == "published"

@@ -32,7 +32,7 @@ from pixcore.components import (
 )
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import encode
-from pixcore.plugins import Kind, Registration
+from pixcore.plugins import Kind, Owner, Registration
 from pixcore.records import (
     Candidate,
     Image,
@@ -427,12 +427,10 @@ def registered(config: str | None, summary: str = "A toy.") -> Registration:
         Kind.POINTS,
         "toy",
         f"{__name__}:Selector",
-        config,
         summary,
         False,
-        plugin="toy",
-        distribution="toy",
-        version="1",
+        Owner("toy", "toy", lambda: "1"),
+        config,
     )
 
 

@@ -18,6 +18,7 @@ from pixcore.errors import ConfigError, DataError, StoreError
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Sample, Selection
+from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run, sees_truth
 from pixcore.runs.progress import monitor_for
 from pixcore.terminal import Console
@@ -60,7 +61,7 @@ def ground(
         job = Run(resolved, samples=[Sample(_NAME, picture, expression=expression)])
         for stage in job.stages():
             opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
-        job.execute(monitor_for(Console(stderr=True, quiet=not Console(stderr=True).is_terminal)))
+        execute(job, monitor_for(Console(stderr=True, quiet=not Console(stderr=True).is_terminal)))
         (result,) = next(iter(job.results())).by_probing.values()
     strategy = next(iter(result.selections), "")
     target = output or image.with_name(f"{image.stem}-grounded.png")
@@ -71,13 +72,14 @@ def ground(
 
 def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
     """Keep the config's first strategy that works without ground truth: here there is none."""
-    usable = [part for part in resolved.selections if not sees_truth(part)]
-    if resolved.selections and not usable:
+    strategies = resolved.components.several("selections")
+    usable = tuple(one for one in strategies if not sees_truth(one))
+    if strategies and not usable:
         raise ConfigError(
             "every selection strategy of the config needs the ground truth, and an image of yours has none",
             hint="name one that does not: --set 'selections=[NAME]'; they are listed by: pixcore plugins selections",
         )
-    return replace(resolved, selections=tuple(usable[:1]))
+    return replace(resolved, components=configs.ChosenComponents(resolved.components | {"selections": usable[:1]}))
 
 
 def _draw(picture: Image, expression: str, result: ProtocolResult, strategy: str, target: Path) -> None:
