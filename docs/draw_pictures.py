@@ -1,0 +1,82 @@
+"""Draw the pictures of the pages from what `mini` says and sees: `python docs/draw_pictures.py`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PILImage
+from PIL import ImageDraw
+from pixcore_pictures.drawing import overlay
+from pixcore_pictures.fonts import font_for
+
+from pixcore.components import Context
+from pixcore.config import resolve
+from pixcore.plugins import Kind, registry
+from pixcore.records import Candidate, ProtocolResult, Sample
+from pixcore.runs.plan import Run
+from pixcore.runs.progress import LineMonitor
+from pixcore.terminal import Console
+
+IMAGES = Path(__file__).with_name("images")
+SIDE, GAP, HEAD = 300, 14, 54
+
+
+def main() -> None:
+    """Ask `mini` about one scene, and draw how a mask is mined from its answer."""
+    sample, result = grounded()
+    words = set((sample.expression or "").split())
+    chosen = next(one for one in result.candidates if one.group is not None and one.group.phrase in words)
+    mining(sample, result, chosen).save(IMAGES / "mining.png", optimize=True)
+
+
+def grounded() -> tuple[Sample, ProtocolResult]:
+    """The first scene whose object is there, and what `mini` says when it is asked to identify it."""
+    benchmark = registry().get(Kind.BENCHMARK, "mini-world")
+    samples = benchmark.create(benchmark.config_class(), Context()).samples()
+    sample = next(one for one in samples if one.expression and not one.absent)
+    with tempfile.TemporaryDirectory() as folder:
+        document = {"benchmark": None, "model": "mini", "protocols": ["segment"], "selections": [], "control": None}
+        job = Run(resolve({**document, "store": folder, "output": folder}, registry()), samples=[sample])
+        job.execute(LineMonitor(Console(stderr=True)))
+        (result,) = next(iter(job.results())).by_probing.values()
+        for stage in job.stages():
+            stage.store.close()
+    return sample, result
+
+
+def mining(sample: Sample, result: ProtocolResult, chosen: Candidate) -> PILImage.Image:
+    """The scene, the map of one phrase, its point, and the masks that it gives, side by side."""
+    picture = sample.image.pil()
+    phrase = chosen.group.phrase if chosen.group else ""
+    panels = [
+        ("the image", overlay(picture, (SIDE, SIDE))),
+        (f"attention of \u201c{phrase}\u201d", heat(result, chosen, picture)),
+    ]
+    panels.append(("its highest place", overlay(picture, (SIDE, SIDE), prompt=chosen.point)))
+    panels += [(f"mask {n}", overlay(picture, (SIDE, SIDE), mask)) for n, mask in enumerate(chosen.masks, start=1)]
+    width = len(panels) * (SIDE + GAP) + GAP
+    sheet = PILImage.new("RGB", (width, SIDE + HEAD + GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for index, (title, panel) in enumerate(panels):
+        left = GAP + index * (SIDE + GAP)
+        pen.text((left, 14), title, fill="black", font=font_for(title, 22))
+        sheet.paste(panel, (left, HEAD))
+    return sheet
+
+
+def heat(result: ProtocolResult, chosen: Candidate, picture: PILImage.Image) -> PILImage.Image:
+    """A phrase's map over the image, dark to bright."""
+    if result.response is None or result.response.layout is None or chosen.map is None:
+        raise ValueError("the answer has no map")
+    values = result.response.layout.to_image(chosen.map, picture.size)
+    scaled = (values - values.min()) / (np.ptp(values) or 1)
+    colours = np.stack([scaled * 255, scaled**2 * 190, 40 + 60 * (1 - scaled)], axis=-1).astype(np.uint8)
+    grey = np.asarray(picture.convert("L").convert("RGB"), np.float32)
+    mixed = PILImage.fromarray((0.35 * grey + 0.65 * colours).astype(np.uint8))
+    return mixed.resize((SIDE, SIDE), PILImage.Resampling.BICUBIC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Write the reference pages from the code: hooks, kinds, config keys, commands, errors, the Python API.
+
+`pages()` gives each page as Markdown under its path in the site; `docs/site_hooks.py` hands them to MkDocs, and
+`tests/test_docs.py` holds them to the code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from pixcore import errors, hookspecs
+from pixcore.config import RunConfig
+from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
+from pixcore.schema import attribute_texts, json_schema
+
+EXAMPLES: dict[str, str] = {
+    "benchmark": "benchmark: {name: pixmmvp, root: data/pixmmvp}",
+    "model": "model: {name: transformers, checkpoint: Qwen/Qwen2.5-VL-3B-Instruct}",
+    "extractor": "extractor: {name: mean, layers: [14, 15]}",
+    "transforms": "transforms: [subtract-mean, {name: smooth, sigma: 1.0}]",
+    "grouper": "grouper: noun-phrases",
+    "points": "points: {name: peaks, k: 3}",
+    "masks": "masks: {name: sam-transformers, checkpoint: facebook/sam-vit-huge}",
+    "selections": "selections: [oracle, {name: embedding, label: by meaning}]",
+    "control": "control: {points: random, selection: oracle}",
+    "judge": "judge: {name: openai, model: gpt-4o}",
+    "letter_judge": "letter_judge: exact-match",
+    "protocols": 'protocols: [question, segment, {name: describe, template: "Describe {expression}."}]',
+    "prompts": 'prompts: {segment: "Please segment {expression}."}',
+    "fidelity": "fidelity: published",
+    "seed": "seed: 1",
+    "batch_size": "batch_size: 4",
+    "merge_iou": "merge_iou: 0.9",
+    "budget": "budget: {usd: 5, calls: 2000}",
+    "prices": "prices: {my-model: {input: 0.5, output: 1.5}}",
+    "on_error": "on_error: record",
+    "writers": "writers: [predictions, report]",
+    "output": "output: runs/mine",
+    "store": "store: ~/pixcore-store",
+}
+"""An example of each key of a config; a test holds that every key has one and that it is valid YAML."""
+
+API = {
+    "pixcore.records": "What flows between stages.",
+    "pixcore.components": "What a plugin implements.",
+    "pixcore.geometry": "Visual tokens and image pixels.",
+    "pixcore.masks": "Run lengths, IoU, polygons.",
+    "pixcore.protocols": "The probings.",
+    "pixcore.config": "One run's config, read and resolved.",
+    "pixcore.runs.plan": "A run: its samples, stages and results.",
+    "pixcore.runs.writers": "What a finished run leaves behind.",
+    "pixcore.figures.columns": "The table of figures.",
+    "pixcore.figures.rows": "Summaries as plain data.",
+    "pixcore.services": "What paid services cost.",
+    "pixcore.predictions.format": "One line of `predictions.jsonl`.",
+}
+"""Modules that a plugin's author or a notebook imports from, each a page."""
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: its path below `docs/`, and its Markdown."""
+    found = registry()
+    result = {
+        "reference/hooks.md": hooks(),
+        "reference/config.md": config(found),
+        "reference/cli.md": commands(found),
+        "reference/errors.md": error_classes(),
+        "reference/kinds/index.md": kinds(found),
+        "reference/api/index.md": api(),
+        "plugins/index.md": packages(found),
+    }
+    result |= {f"reference/kinds/{kind.value}.md": kind_page(kind, found) for kind in Kind}
+    result |= {f"reference/api/{module}.md": module_page(module) for module in API}
+    return result
+
+
+def hook_names() -> list[str]:
+    """The hooks of the contract, in their order."""
+    return [name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")]
+
+
+def hooks() -> str:
+    """A section for each hook, and for what a registering hook is handed."""
+    handed = ("Register", "RegisterCommand", "RegisterWriter")
+    names = [*hook_names(), *handed]
+    parts = ["# Hooks\n\n" + inspect.cleandoc(hookspecs.__doc__ or "").partition("\n\n")[2]]
+    parts += [_documented(f"pixcore.hookspecs.{name}", level=2) for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+def kinds(found: Registry) -> str:
+    """The kinds of components in the order in which data flows."""
+    rows = [
+        f"| [`{kind.value}`]({kind.value}.md) | {kind.noun} | `{kind.interface.__name__}` | "
+        f"{', '.join(f'`{one.name}`' for one in _ours(found, kind))} |"
+        for kind in Kind
+    ]
+    head = "# Kinds of components\n\nEach section of a config names a component of one kind.\n\n"
+    return head + "| section | kind | interface | what ships |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def kind_page(kind: Kind, found: Registry) -> str:
+    """One kind: its interface, its hook, and the components of this repository with their options."""
+    title = kind.noun[0].upper() + kind.noun[1:]
+    parts = [
+        f"# {title}\n\nRegistered by the hook [`{kind.hook}`](../hooks.md#pixcore.hookspecs.{kind.hook}), "
+        f"named under `{kind.value}:` in a [config](../config.md).",
+        f"## The interface\n\n{_documented(f'pixcore.components.{kind.interface.__name__}', level=3)}",
+        "## What ships",
+    ]
+    parts += [_component(one) for one in _ours(found, kind)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _component(one: Registration) -> str:
+    lines = [f"### `{one.name}`\n", f"{_sentence(one.summary)} From `{one.distribution}`."]
+    if one.default:
+        lines.append("Serves where a config says nothing.")
+    options = _options(one)
+    if options:
+        lines += ["", "| option | default | what it does |", "|---|---|---|", *options]
+    return "\n".join(lines)
+
+
+def _options(one: Registration) -> list[str]:
+    texts = attribute_texts(one.config_class)
+    rows = []
+    for name, field in one.config_class.model_fields.items():
+        default = "needed" if field.is_required() else f"`{_shown(field.get_default(call_default_factory=True))}`"
+        rows.append(f"| `{name}` | {default} | {_cell(texts.get(name) or field.description or '')} |")
+    return rows
+
+
+def config(found: Registry) -> str:
+    """Every key of a config: what it is, its default, an example."""
+    schema = json_schema(found)
+    parts = [
+        "# Config keys\n\nA config is one YAML file. A component's section is its name, or a mapping with `name`, its "
+        "own options, and `label` where the table is to call it otherwise. `pixcore schema` prints the same as a JSON "
+        "schema, for an editor's completion; `--set key=value` changes any key from the command line."
+    ]
+    fields = RunConfig.model_fields
+    for key, value in schema["properties"].items():
+        default = fields[key].get_default(call_default_factory=True) if not fields[key].is_required() else None
+        said = f"Default: `{_shown(default)}`." if default not in (None, ()) else "Default: see below."
+        if key in {kind.value for kind in Kind} | {"letter_judge"}:
+            kind = Kind.JUDGE if key == "letter_judge" else Kind(key)
+            names = ", ".join(f"`{one.name}`" for one in found.defaults(kind)) or "none; it has to be named"
+            said = f"{_article(kind.noun)} [{kind.noun}](kinds/{kind.value}.md). Default: {names}."
+        elif default in (None, ()):
+            said = _DEFAULTS.get(key, "Default: none.")
+        parts.append(f"## `{key}`\n\n{value['description']}\n\n{said}\n\n```yaml\n{EXAMPLES[key]}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+_DEFAULTS = {
+    "control": "Default: what plugins offer for `control.points` and `control.selection`; `null` for none.",
+    "writers": "Default: the writers that plugins offer as default.",
+    "output": "Default: a folder below `runs/` that is named after benchmark and model.",
+    "merge_iou": "Default: `null`, nothing is merged.",
+    "budget": "Default: `null`, no limit.",
+}
+
+
+def commands(found: Registry) -> str:
+    """Every command with its arguments and options."""
+    parts = [
+        "# Commands\n\n`pixcore COMMAND --help` says the same. Every command takes `--traceback`, which shows where an "
+        "error came from. Exit status: 0 when a command did what was asked, 2 for a user's mistake, 1 for a failure of "
+        "ours, 130 when it was stopped."
+    ]
+    for guest in sorted(found.guests(GuestKind.COMMAND), key=lambda one: one.name):
+        if guest.distribution in OURS | {"pixcore"}:
+            parts.append(_command(guest.name, guest.loaded, guest.distribution))
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(name: str, command: click.Command, distribution: str) -> str:
+    context = click.Context(command, info_name=f"pixcore {name}")
+    usage = " ".join(command.collect_usage_pieces(context))
+    lines = [f"## `pixcore {name}`\n", f"From `{distribution}`.\n", f"```\npixcore {name} {usage}\n```\n"]
+    lines.append(inspect.cleandoc(command.help or ""))
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    if options:
+        lines += ["", "| option | what it does |", "|---|---|"]
+        lines += [f"| `{' / '.join((*one.opts, *one.secondary_opts))}` | {_cell(one.help or '')} |" for one in options]
+    return "\n".join(lines)
+
+
+def error_classes() -> str:
+    """Every error that a user can meet."""
+    names = [
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, errors.PixcoreError) and value.__module__ == errors.__name__
+    ]
+    head = (
+        "# Errors\n\nAn error is one line: what is wrong, and in parentheses what is allowed or what to do. A user's "
+        "mistake ends a command with status 2, a failure of pixcore or of a plugin with 1; what was computed is kept "
+        "in any case."
+    )
+    return "\n\n".join([head, *(_documented(f"pixcore.errors.{name}", level=2) for name in names)]) + "\n"
+
+
+def api() -> str:
+    """The modules that have a page."""
+    rows = "\n".join(f"| [`{module}`]({module}.md) | {text} |" for module, text in API.items())
+    head = "# Python API\n\nWhat a plugin or a notebook imports.\n\n| module | |\n|---|---|\n"
+    return f"{head}{rows}\n"
+
+
+def module_page(module: str) -> str:
+    """One module's public names."""
+    kinds = {kind.interface.__name__ for kind in Kind}  # these have pages of their own
+    names = [
+        name
+        for name, value in vars(importlib.import_module(module)).items()
+        if getattr(value, "__module__", "") == module and not name.startswith("_") and name not in kinds
+    ]
+    return f"# `{module}`\n\n{_documented(module, level=2, root=False, members=names)}\n"
+
+
+def packages(found: Registry) -> str:
+    """What ships: the packages of this repository with their components, commands and writers."""
+    offers: dict[str, list[str]] = {name: [] for name in sorted(OURS)}
+    for one in found:
+        if one.distribution in offers:
+            offers[one.distribution].append(f"[`{one.name}`](../reference/kinds/{one.kind.value}.md)")
+    for kind in GuestKind:
+        for guest in found.guests(kind):
+            if guest.distribution in offers:
+                offers[guest.distribution].append(f"{kind.value} `{guest.name}`")
+    rows = "\n".join(f"| `{name}` | {', '.join(given)} |" for name, given in offers.items() if given)
+    head = (
+        "# What ships\n\nEach is a package of its own, which `pip install NAME` adds. How to make one more is a "
+        "[tutorial](../tutorials/model-adapter.md); which name to give it is said [here](naming.md).\n\n"
+    )
+    return f"{head}| package | what it adds |\n|---|---|\n{rows}\n"
+
+
+ROOT = Path(__file__).parents[1]
+OURS = frozenset(path.parent.name for path in ROOT.glob("*/pixcore-*/pyproject.toml")) | {
+    f"pixcore-{path.parent.name}" for path in ROOT.glob("benchmarks/*/pyproject.toml")
+}
+"""The packages of this repository."""
+
+
+def _ours(found: Registry, kind: Kind) -> list[Registration]:
+    return [one for one in found.all(kind) if one.distribution in OURS]
+
+
+def _documented(name: str, *, level: int, root: bool = True, members: list[str] | None = None) -> str:
+    options: dict[str, Any] = {"heading_level": level, "show_root_heading": root}
+    if members is not None:
+        options["members"] = members
+    return f"::: {name}\n" + "\n".join(f"    {line}" for line in yaml.safe_dump({"options": options}).splitlines())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(_shown(one) for one in value) + "]"
+    if hasattr(value, "value"):
+        return str(value.value)
+    if hasattr(value, "name"):
+        return str(value.name)
+    return "null" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _article(noun: str) -> str:
+    return "An" if noun[0] in "aeiou" else "A"
+
+
+def methods(interface: type) -> Iterable[str]:
+    """The public methods of an interface."""
+    return [name for name in vars(interface) if not name.startswith("_")]

@@ -1,0 +1,172 @@
+"""The pages are held to the code: what they show runs, and what there is has a page."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from click import Option
+
+from pixcore import components, errors
+from pixcore.config import RunConfig
+from pixcore.plugins import GuestKind, Kind, registry
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.M | re.S)
+FOLLOWED = sorted(
+    path for path in DOCS.rglob("*.md") if any(language == "sh" for language, _, _ in FENCE.findall(path.read_text()))
+)
+
+
+@pytest.fixture(scope="module")
+def written() -> tuple[ModuleType, dict[str, str]]:
+    """The module that writes the reference pages, and what it writes."""
+    spec = importlib.util.spec_from_file_location("reference_pages", DOCS / "reference_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, module.pages()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which pages may install, on top of the one that runs the tests."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "tests.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))
+    for name in ("pip", "pixcore"):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {folder / "bin" / "python"} -m {name} "$@"\n')
+        script.chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if key != "PIXCORE_PLUGINS"}
+    return {**kept, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
+def test_a_page_can_be_followed(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    pytest.importorskip("pixcore_mini")
+    for language, title, text in FENCE.findall(page.read_text()):
+        if title:
+            target = tmp_path / title
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        elif language == "sh":
+            done = subprocess.run(
+                ["sh", "-ec", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def blocks() -> Iterator[tuple[str, str, str]]:
+    for path in sorted(DOCS.rglob("*.md")):
+        for language, _, text in FENCE.findall(path.read_text()):
+            yield path.relative_to(DOCS).as_posix(), language, text
+
+
+def test_yaml_and_python_in_pages_parse() -> None:
+    for page, language, text in blocks():
+        if language == "yaml":
+            assert isinstance(yaml.safe_load(text), (dict, list)), page
+        if language == "python" and ">>>" not in text:
+            compile(text, page, "exec")
+
+
+def test_every_page_is_in_the_navigation_and_there_are_enough(written: tuple[ModuleType, dict[str, str]]) -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, suffix, node: suffix)
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)["nav"]
+
+    def named(entry: object) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, list):
+            for one in entry:
+                yield from named(one)
+        elif isinstance(entry, dict):
+            for one in entry.values():
+                yield from named(one)
+
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} | set(written[1])
+    assert set(named(nav)) == pages
+    assert len(pages) >= 40
+
+
+def test_every_hook_has_its_section(written: tuple[ModuleType, dict[str, str]]) -> None:
+    module, pages = written
+    names = module.hook_names()
+    assert len(names) >= 15
+    assert not [name for name in names if f"::: pixcore.hookspecs.{name}\n" not in pages["reference/hooks.md"]]
+
+
+@pytest.mark.parametrize("kind", Kind, ids=str)
+def test_every_kind_has_its_page(kind: Kind, written: tuple[ModuleType, dict[str, str]]) -> None:
+    page = written[1][f"reference/kinds/{kind.value}.md"]
+    assert f"::: pixcore.components.{kind.interface.__name__}\n" in page
+    assert kind.hook in page
+    for one in registry().all(kind):
+        if one.distribution in written[0].OURS:
+            assert f"### `{one.name}`" in page
+            assert all(f"| `{option}` |" in page for option in one.config_class.model_fields)
+
+
+def test_every_method_of_an_interface_says_what_it_does() -> None:
+    for kind in Kind:
+        methods = [value for name, value in vars(kind.interface).items() if not name.startswith("_")]
+        assert all(inspect.getdoc(method) for method in methods if callable(method)), kind
+    assert inspect.getdoc(components.Component)
+
+
+def test_every_key_of_a_config_has_its_section_and_a_valid_example(written: tuple[ModuleType, dict[str, str]]) -> None:
+    module, pages = written
+    assert set(module.EXAMPLES) == set(RunConfig.model_fields)
+    for key, example in module.EXAMPLES.items():
+        assert f"## `{key}`\n" in pages["reference/config.md"]
+        assert list(yaml.safe_load(example)) == [key]
+
+
+def test_every_command_and_option_has_its_line(written: tuple[ModuleType, dict[str, str]]) -> None:
+    module, pages = written
+    guests = [
+        guest for guest in registry().guests(GuestKind.COMMAND) if guest.distribution in module.OURS | {"pixcore"}
+    ]
+    assert {"run", "score", "compare", "benchmarks fetch"} <= {guest.name for guest in guests}
+    for guest in guests:
+        _, _, section = pages["reference/cli.md"].partition(f"## `pixcore {guest.name}`\n")
+        section = section.partition("\n## `pixcore ")[0]
+        assert section
+        for option in guest.loaded.params:
+            if isinstance(option, Option):
+                assert option.opts[0] in section, (guest.name, option.name)
+                assert option.help, (guest.name, option.name)
+
+
+def test_every_error_has_its_section(written: tuple[ModuleType, dict[str, str]]) -> None:
+    ours = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
+    named = [name for name in ours if getattr(errors, name).__module__ == errors.__name__]
+    assert named
+    assert not [name for name in named if f"::: pixcore.errors.{name}\n" not in written[1]["reference/errors.md"]]
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "llms.txt").read_text().startswith("# pixcore\n")
+    assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
