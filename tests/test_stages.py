@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from pixcore.components import Context
-from pixcore.config import ChosenComponents
+from pixcore.components import Context, NoConfig
+from pixcore.config import ChosenComponent, ChosenComponents
+from pixcore.plugins import Kind, Owner, Registration
 from pixcore.records import Image, Protocol, Request, Sample
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
@@ -21,6 +24,35 @@ class Numbers(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         yield from ((item, Entry(int(item.sample.id), {"values": np.arange(1000)})) for item in items)
+
+
+@dataclass(eq=False, kw_only=True)
+class Later(Numbers):
+    earlier: Numbers
+    threshold: float
+    batch: int
+
+    uses: ClassVar = {"judge": Kind.JUDGE}
+    not_in_key = frozenset({"batch"})
+
+
+def test_a_stages_key_is_made_of_all_that_it_works_with(tmp_path: Path) -> None:
+    registration = Registration(Kind.JUDGE, "strict", "a:B", "", False, Owner("a", "none", lambda: "1"))
+    judge = ChosenComponent(registration, NoConfig())
+
+    def key(earlier: str = "numbers", threshold: float = 0.5, batch: int = 1, judge: ChosenComponent = judge) -> str:
+        before = Numbers(tmp_path, Context(), ChosenComponents())
+        before.name = earlier  # type: ignore[misc]
+        chosen = ChosenComponents(judge=judge, points=judge)
+        made = Later(tmp_path, Context(), chosen, earlier=before, threshold=threshold, batch=batch)
+        assert list(made.components) == ["judge"]
+        return made.store.key
+
+    other = ChosenComponent(replace(registration, name="lenient"), NoConfig())
+    assert key() == key(batch=2)
+    assert len({key(), key(earlier="others"), key(threshold=0.6), key(judge=other)}) == 4
+    with pytest.raises(TypeError, match=r"no component is called 'judge' here, only points"):
+        Later(tmp_path, Context(), ChosenComponents(points=judge), earlier=None, threshold=1, batch=1)  # type: ignore[arg-type]
 
 
 def item(number: int) -> Item:

@@ -32,7 +32,7 @@ from pixcore.stages.propose import CandidateStage, Control, Propose
 from pixcore.versions import NUMERICAL
 
 hold_to_kinds(
-    "the `uses` of every stage (pixcore.stages)",
+    "the `uses` of pixcore.stages",
     [kind.noun for kind in Kind if kind is not Kind.BENCHMARK],
     [kind.noun for stage in (Answer, Propose, Control, Select, JudgeStage) for kind in stage.uses.values()],
 )
