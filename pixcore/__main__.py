@@ -1,4 +1,4 @@
-"""`python -m pixcore` is the command line."""
+"""Make `python -m pixcore` the command line."""
 
 from pixcore.cli import main
 

@@ -1,4 +1,4 @@
-"""Compressed run lengths of many masks at once: what makes checking a large predictions file cheap.
+"""Read the compressed run lengths of many masks at once, which makes checking a large predictions file cheap.
 
 COCO writes each run as a little-endian number in base 32, six bits a character, and from the fourth run on as the
 difference to the run two places before. pycocotools reads past the end of damaged text, so text from outside is checked
@@ -64,7 +64,7 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
 
 
 def covered(counts: Sequence[str], names: Sequence[str]) -> Ints:
-    """How many pixels the runs of each mask fill, inside and outside together.
+    """Count the pixels that the runs of each mask fill, inside and outside together.
 
     Raises:
         DataError: A text is damaged.

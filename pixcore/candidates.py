@@ -17,7 +17,7 @@ MaskRule = Literal["best-score", "first", "last", "smallest", "largest"]
 
 
 def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
-    """The index of the mask that stands for a candidate; of equals the first.
+    """Pick the mask that stands for a candidate, and give its index; of equals the first.
 
     Raises:
         ValueError: The candidate has no masks.
@@ -37,7 +37,7 @@ def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
 
 
 def best_score(candidate: Candidate) -> int:
-    """The index of the mask with the highest score; the first if there are no scores. A NaN never wins."""
+    """Find the mask with the highest score; the first if there are no scores. A NaN never wins."""
     scores = candidate.scores
     return max(range(len(scores)), key=lambda index: (not math.isnan(scores[index]), scores[index]), default=0)
 

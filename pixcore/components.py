@@ -62,7 +62,7 @@ class Config(BaseModel):
         """
 
     def fingerprint(self) -> str:
-        """What can change the component's records besides its config and version.
+        """Say what can change the component's records besides its config and version.
 
         A hash of the weights, a resolved revision, the content of a file that the config names. It must be cheap
         and import nothing heavy: it is asked for even when nothing is left to compute.
@@ -71,7 +71,7 @@ class Config(BaseModel):
 
 
 class NoConfig(Config):
-    """For a component without options."""
+    """The config of a component without options."""
 
 
 class ModelConfig(Config):
@@ -188,7 +188,7 @@ class AttentionExtractor(Component[ConfigT]):
 
     @abstractmethod
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
-        """Start a batch.
+        """Start a batch of answers.
 
         Args:
             batch: Samples in the batch.
@@ -222,11 +222,11 @@ class AttentionExtractor(Component[ConfigT]):
         """See (batch, cells, width) states of the visual tokens after a layer, if `needs.hidden_states`."""
 
     def end_step(self) -> None:
-        """One decoding step is complete: the next `observe` belongs to the next token."""
+        """Hear that one decoding step is complete: the next `observe` belongs to the next token."""
 
     @abstractmethod
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """Finish the batch.
+        """Finish the batch, and give its maps.
 
         Returns:
             One array a sample, (steps, cells) float32; the adapter cuts each to its own tokens and visual tokens.
@@ -262,7 +262,7 @@ class ModelAdapter(Component[ConfigT]):
 
     @abstractmethod
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
-        """Answer a batch.
+        """Answer a batch of requests.
 
         Args:
             requests: Up to `batch_size` requests, of any image sizes.
@@ -276,15 +276,15 @@ class ModelAdapter(Component[ConfigT]):
         """
 
     def layout(self, image: Image) -> VisualLayout:
-        """Where the visual tokens of an image lie, without answering; the geometry test asks for it."""
+        """Say where the visual tokens of an image lie, without answering; the geometry test asks for it."""
         raise NotImplementedError(f"{type(self).__name__} does not say where its visual tokens lie")
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
-        """(visual tokens, width): what the language model sees of an image; the geometry test asks for it."""
+        """Give what the language model sees of an image, (visual tokens, width); the geometry test asks for it."""
         raise NotImplementedError(f"{type(self).__name__} does not show its visual tokens' embeddings")
 
     def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
-        """(n,) probability of each continuation right after a prompt, for strategies that ask the model itself."""
+        """Give the probability of each continuation right after a prompt, (n,), for strategies that ask the model."""
         raise NotImplementedError(f"{type(self).__name__} can't score a continuation")
 
 
@@ -313,7 +313,7 @@ class PointSelector(Component[ConfigT]):
 
     @abstractmethod
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """Choose points.
+        """Choose points on one relevance map.
 
         Args:
             relevance: (height, width) at image size.
@@ -329,7 +329,7 @@ class MaskGenerator(Component[ConfigT]):
 
     @abstractmethod
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
-        """Segment one image.
+        """Segment one image at some prompts.
 
         The image is encoded once, all prompts go through in one batch, and a second call with the same image (by
         content) encodes nothing.
@@ -357,7 +357,7 @@ class SelectionStrategy(Component[ConfigT]):
 
     @abstractmethod
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose for one sample. `candidates` may be empty.
+        """Choose among one sample's candidates, of which there may be none.
 
         Other strategies are given the same objects: nothing in them may be changed, and maps and points can't be.
         """
@@ -377,7 +377,7 @@ class SelectionStrategy(Component[ConfigT]):
                 yield error
 
     def expected_cost(self, sample: Sample, masks: int) -> Expense:
-        """What choosing among so many masks will cost; asked only of a strategy that asks a service."""
+        """Say what choosing among so many masks will cost; asked only of a strategy that asks a service."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
 
 
@@ -391,7 +391,7 @@ class Benchmark(Component[ConfigT]):
 
     @abstractmethod
     def samples(self) -> Iterator[Sample]:
-        """All samples in their order; images are read on use."""
+        """Give all samples in their order; images are read on use."""
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -427,7 +427,7 @@ class Judge(Component[ConfigT]):
                 yield error
 
     def expected_cost(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
-        """What grading an answer will cost; asked only of a judge that asks a service."""
+        """Say what grading an answer will cost; asked only of a judge that asks a service."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
 
 

@@ -139,7 +139,7 @@ def _check_template(template: str, what: str) -> None:
 
 
 class RunConfig(BaseModel):
-    """One run's settings; which components it has, `pixcore.plugins.SECTIONS` says.
+    """What a config says: the components of one run, and what to do with them.
 
     Attributes:
         control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
@@ -488,7 +488,7 @@ def _chosen(registry: Registry, kind: Kind, given: Any, where: str) -> Chosen:
 
 
 def row_names(parts: Sequence[ChosenComponent]) -> list[str]:
-    """A name for each part of a list: its label or name, with what differs from the defaults where two share it."""
+    """Give each part of a list a name: its label or name, with what differs from the defaults where two share it."""
     names = [part.label or part.name for part in parts]
     result = []
     for part, name in zip(parts, names, strict=True):

@@ -109,7 +109,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """One line about an error."""
+    """Describe an error in one line."""
     if isinstance(error, PixcoreError):
         return one_line(str(error))
     first = str(error).strip().splitlines()
@@ -117,6 +117,6 @@ def describe(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message in one line of at most 300 characters, without objects' addresses."""
+    """Put a message in one line of at most 300 characters, without objects' addresses."""
     line = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 60]} ... {line[-55:]}"

@@ -140,7 +140,7 @@ def at_home(value: Located) -> Located:
 
 
 def shards(index: Path) -> set[str]:
-    """The files that a sharded checkpoint's index names, each one in the index's own folder.
+    """List the files that a sharded checkpoint's index names, each one in the index's own folder.
 
     Raises:
         ModelError: It is no index, or names a file elsewhere.

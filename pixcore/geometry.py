@@ -52,12 +52,12 @@ class VisualGrid:
 
     @classmethod
     def stretched(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
-        """The grid of a model that resizes the whole (width, height) image, whatever its aspect."""
+        """Make the grid of a model that resizes the whole (width, height) image, whatever its aspect."""
         return cls(rows, cols, (0.0, 0.0, float(size[0]), float(size[1])))
 
     @classmethod
     def padded_to_square(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
-        """The grid of a model that pads the (width, height) image to a square, the image centred.
+        """Make the grid of a model that pads the (width, height) image to a square, the image centred.
 
         The offset is floored to a whole pixel, as LLaVA's `expand2square` does.
         """
@@ -68,20 +68,20 @@ class VisualGrid:
 
     @classmethod
     def centre_cropped(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
-        """The grid of a model that resizes the shortest edge and crops the central square."""
+        """Make the grid of a model that resizes the shortest edge and crops the central square."""
         width, height = size
         side = float(min(width, height))
         x0, y0 = (width - side) / 2, (height - side) / 2
         return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
 
     def cell_box(self, row: int, col: int) -> Box:
-        """The rectangle of one cell, in original image pixels."""
+        """Give the rectangle of one cell, in original image pixels."""
         x0, y0, x1, y1 = self.box
         width, height = (x1 - x0) / self.cols, (y1 - y0) / self.rows
         return (x0 + col * width, y0 + row * height, x0 + (col + 1) * width, y0 + (row + 1) * height)
 
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
-        """The (row, col) of the cell that covers a point, or None outside the box."""
+        """Find the (row, col) of the cell that covers a point, or None outside the box."""
         x0, y0, x1, y1 = self.box
         if not (x0 <= x < x1 and y0 <= y < y1):
             return None
@@ -115,7 +115,7 @@ class VisualGrid:
         return image
 
     def covers(self, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Which pixels of a (width, height) image have their centre inside the box: (height, width) bool."""
+        """Mark the pixels of a (width, height) image that have their centre inside the box: (height, width) bool."""
         width, height = size
         x0, y0, x1, y1 = self.box
         xs, ys = np.arange(width) + 0.5, np.arange(height) + 0.5
@@ -177,7 +177,7 @@ class VisualLayout:
 
     @classmethod
     def single(cls, grid: VisualGrid, *, newline: bool = False) -> VisualLayout:
-        """One grid in row-major order, with one separator token after each row when `newline`."""
+        """Lay out one grid in row-major order, with one separator token after each row when `newline`."""
         cells = np.arange(grid.cells, dtype=np.int32).reshape(grid.rows, grid.cols)
         if newline:
             cells = np.concatenate([cells, np.full((grid.rows, 1), -1, np.int32)], axis=1)
@@ -186,7 +186,7 @@ class VisualLayout:
 
     @classmethod
     def joined(cls, layouts: Sequence[VisualLayout]) -> VisualLayout:
-        """Several layouts whose tokens follow each other."""
+        """Join several layouts whose tokens follow each other."""
         grids: list[VisualGrid] = []
         grid_of: list[NDArray[np.int32]] = []
         for layout in layouts:
@@ -198,7 +198,7 @@ class VisualLayout:
 
     @classmethod
     def separators(cls, count: int) -> VisualLayout:
-        """Tokens that are no cells, to be joined with others."""
+        """Lay out tokens that are no cells, to be joined with others."""
         none = np.full(count, -1, np.int32)
         return cls((), none, none.copy())
 
@@ -208,7 +208,7 @@ class VisualLayout:
         return len(self.grid_of)
 
     def cell_box(self, token: int) -> Box | None:
-        """The image rectangle of a visual token, or None for a separator."""
+        """Give the image rectangle of a visual token, or None for a separator."""
         grid_index, cell = int(self.grid_of[token]), int(self.cell_of[token])
         if grid_index < 0:
             return None
@@ -216,7 +216,7 @@ class VisualLayout:
         return grid.cell_box(cell // grid.cols, cell % grid.cols)
 
     def tokens_at(self, x: float, y: float) -> list[int]:
-        """The visual tokens whose cells cover an image point: one for each grid that has such a token."""
+        """Find the visual tokens whose cells cover an image point: one for each grid that has such a token."""
         found: list[int] = []
         for index, grid in enumerate(self.grids):
             cell = grid.cell_at(x, y)

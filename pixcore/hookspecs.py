@@ -19,7 +19,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Register(Protocol):
-    """What a registering hook is handed."""
+    """The function that a registering hook is handed."""
 
     def __call__(
         self,
@@ -50,7 +50,7 @@ class Register(Protocol):
 
 
 class RegisterCommand(Protocol):
-    """What `register_commands` is handed."""
+    """The function that `register_commands` is handed."""
 
     def __call__(self, name: str, target: str, *, summary: str = "") -> None:
         """Add a command.
@@ -64,7 +64,7 @@ class RegisterCommand(Protocol):
 
 
 class RegisterWriter(Protocol):
-    """What `register_run_writers` is handed."""
+    """The function that `register_run_writers` is handed."""
 
     def __call__(self, name: str, target: str, *, summary: str = "", default: bool = False) -> None:
         """Offer a run writer.

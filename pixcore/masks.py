@@ -1,4 +1,4 @@
-"""Masks: COCO run-length encoding, intersection over union, overlays.
+"""Masks: COCO run-length encoding, intersection over union, polygons, and checks of what comes from outside.
 
 A mask in memory is a (height, width) bool array; a mask in a record is an `RLE`. All measuring happens on the
 run lengths, through pycocotools, so that scoring never decodes a mask.
@@ -73,7 +73,7 @@ def decode(rle: RLE) -> Mask:
 
 
 def empty(size: tuple[int, int]) -> RLE:
-    """The empty mask of a (width, height) image."""
+    """Make the empty mask of a (width, height) image."""
     return from_runs([size[0] * size[1]], size)
 
 
@@ -168,18 +168,18 @@ def resized(mask: Mask, size: tuple[int, int]) -> Mask:
 
 
 def area(rle: RLE) -> int:
-    """Number of pixels inside."""
+    """Count the pixels inside a mask."""
     return int(coco.area(_bytes(rle)))
 
 
 def areas(rles: Sequence[RLE]) -> NDArray[np.int64]:
-    """Number of pixels inside each of any number of masks."""
+    """Count the pixels inside each of any number of masks."""
     parts = [coco.area([_bytes(rle) for rle in rles[i : i + _AT_ONCE]]) for i in range(0, len(rles), _AT_ONCE)]
     return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
 
 
 def size_of(rle: RLE) -> tuple[int, int]:
-    """(width, height) of the image that the mask belongs to."""
+    """Give the (width, height) of the image that a mask belongs to."""
     height, width = rle["size"]
     return int(width), int(height)
 
@@ -190,7 +190,7 @@ def iou(
     *,
     both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
 ) -> NDArray[np.float64]:
-    """Intersection over union of every prediction with every ground truth.
+    """Measure intersection over union of every prediction with every ground truth.
 
     Args:
         predictions: n masks.

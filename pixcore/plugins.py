@@ -459,11 +459,11 @@ class Registry:
         return claims[0]
 
     def has_command_group(self, word: str) -> bool:
-        """Whether commands stand under a word."""
+        """Say whether commands stand under a word."""
         return any(name.startswith(f"{word} ") for name in self._guests[GuestKind.COMMAND])
 
     def guests(self, kind: GuestKind) -> list[Guest]:
-        """The commands or the run writers, the core's own first, without those that two plugins claim."""
+        """List the commands or the run writers, the core's own first, without those that two plugins claim."""
         return [
             claims[0]
             for name, claims in self._guests[kind].items()
@@ -471,11 +471,11 @@ class Registry:
         ]
 
     def all(self, kind: Kind) -> list[Registration]:
-        """The components of one kind by name, without those that two plugins claim."""
+        """List the components of one kind by name, without those that two plugins claim."""
         return [claims[0] for _, claims in sorted(self._found[kind].items()) if len(claims) == 1]
 
     def defaults(self, kind: Kind) -> list[Registration]:
-        """Those that serve where a config says nothing.
+        """List the components that serve where a config says nothing.
 
         Raises:
             PluginError: Two plugins want to be the default of a kind that has one.
@@ -484,7 +484,7 @@ class Registry:
         return found if kind.listed else _at_most_one(found, kind.noun, f"name one under {kind.value}:")
 
     def default_for(self, place: str) -> str | None:
-        """The name of the component that serves one of `PLACES` where a config says nothing; None if there is none.
+        """Name the component that serves one of `PLACES` where a config says nothing; None if there is none.
 
         Raises:
             PluginError: Two plugins want to.
@@ -574,7 +574,7 @@ def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], s
 
 
 def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoint]:
-    """Entry points of the group, package by package: one whose metadata is broken costs nobody else anything.
+    """List the group's entry points, package by package: one whose metadata is broken costs nobody else anything.
 
     Args:
         broken: Gets a failure for each package whose metadata can't be read.
@@ -597,7 +597,7 @@ def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoin
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
-    """The registry of what is installed, loaded once a process."""
+    """Load the registry of what is installed, once a process."""
     broken: list[Failure] = []
     found = Registry(_installed(broken))
     found.failures += broken

@@ -1,4 +1,4 @@
-"""The probings: what a model is asked about a sample, what is looked at, who grades, and which figures it feeds.
+"""The probings: what each asks about a sample, what is looked at, who grades, and which figures it feeds.
 
 The paper has three (section 3.1); the released code numbers them 1 (`question`), 3 (`segment`) and 2 (`letter`). Under
 the `published` fidelity their prompts are those of its scripts, character by character: the referring expression keeps
@@ -30,7 +30,7 @@ Judged = Literal["judge", "letter_judge"]
 
 @dataclass(frozen=True)
 class Probing:
-    """One way to probe a model.
+    """One way to ask a model about a sample.
 
     Attributes:
         name: What configs, records and files call it.
@@ -55,7 +55,7 @@ class Probing:
 
     @classmethod
     def own(cls, name: str, template: str, *, masks: bool = True) -> Probing:
-        """A config's own: it asks for what its template holds, and nobody grades it."""
+        """Make a config's own probing: it asks for what its template holds, and nobody grades it."""
         held = {re.split(r"[.\[]", field)[0] for _, field, _, _ in Formatter().parse(template) if field}
         asks = tuple(field for field in FIELDS if field in held)
         return cls(name, template, asks, "options" in held, masks, mean_iou=own_mean_iou(name) if masks else None)
@@ -102,17 +102,17 @@ LOOKED_AT = tuple(one.name for one in sorted(_TABLE, key=lambda one: "expression
 
 
 def own_mean_iou(name: str) -> str:
-    """What the mean IoU of a config's own probing is called."""
+    """Name the mean IoU of a config's own probing."""
     return f"M {name}"
 
 
 def judge_of(name: str) -> Judged | None:
-    """Who grades a probing's answers, by its name; nobody those of a config's own."""
+    """Name the config's section that grades a probing's answers; None: nobody, as for a config's own."""
     return PROBINGS[name].judge if name in PROBINGS else None
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names of probings, each once: the paper's in its order, then a config's own as they come."""
+    """Put names of probings in order, each once: the paper's in its order, then a config's own as they come."""
     given = dict.fromkeys(names)
     return [*(name for name in PROBINGS if name in given), *(name for name in given if name not in PROBINGS)]
 

@@ -61,7 +61,7 @@ class Protocol(StrEnum):
 
 
 class Fidelity(StrEnum):
-    """`published` reproduces the released code with its quirks, `corrected` does what is right."""
+    """Whose rules hold: `published` is the released code with its quirks, `corrected` does what is right."""
 
     PUBLISHED = "published"
     CORRECTED = "corrected"
@@ -83,7 +83,7 @@ class Image:
 
     @classmethod
     def from_path(cls, path: Path | str, *, known_size: tuple[int, int] | None = None) -> Image:
-        """An image file, read on use."""
+        """Take an image file, which is read on use."""
         location = Path(path)
 
         def read() -> bytes:
@@ -93,7 +93,7 @@ class Image:
 
     @classmethod
     def measured(cls, path: Path | str) -> Image:
-        """An image file whose upright size is read from its header, without decoding it.
+        """Take an image file and read its upright size from its header, without decoding it.
 
         Raises:
             DataError: It is no image.
@@ -110,7 +110,7 @@ class Image:
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
-        """An image in memory, (height, width, 3) RGB; its bytes are a PPM, which no compression slows down."""
+        """Take pixels in memory, (height, width, 3) RGB; the bytes are a PPM, which no compression slows down."""
         buffer = io.BytesIO()
         PILImage.fromarray(pixels).save(buffer, "PPM")
         encoded = buffer.getvalue()
@@ -122,7 +122,7 @@ class Image:
         return hashlib.sha256(self.read()).hexdigest()
 
     def pil(self) -> PILImage.Image:
-        """The decoded image: RGB, 8 bits, turned upright as its EXIF data says.
+        """Decode the image: RGB, 8 bits, turned upright as its EXIF data says.
 
         Raises:
             DataError: It is no image, or it is damaged.
@@ -138,12 +138,12 @@ class Image:
             raise DataError(f"can't decode image {self.name}: {error}", hint="is the file whole?") from error
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The decoded image as a (height, width, 3) RGB array."""
+        """Decode the image to a (height, width, 3) RGB array."""
         return np.asarray(self.pil(), dtype=np.uint8)
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height), upright."""
+        """Size as (width, height), the image upright."""
         if self.known_size is not None:
             return self.known_size
         return self.pil().size
@@ -290,13 +290,13 @@ class TokenGroup:
     root: str | None = None
 
     def place(self, text: str) -> float:
-        """Where the phrase begins in the response's text, in percent (the published analysis of when)."""
+        """Say where the phrase begins in the response's text, in percent (the published analysis of when)."""
         return 100 * self.start / len(text) if text else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class PointPrompt:
-    """What a mask generator is asked.
+    """Where a mask generator is told to look: points, each inside or outside of the object, and a box if there is one.
 
     Attributes:
         points: (k, 2) float32, (x, y) in original image pixels.
@@ -317,13 +317,13 @@ class PointPrompt:
 
     @classmethod
     def at(cls, *points: tuple[float, float]) -> PointPrompt:
-        """Positive points."""
+        """Make a prompt of positive points."""
         return cls(np.asarray(points, np.float32).reshape(-1, 2), np.ones(len(points), np.int8))
 
 
 @dataclass(frozen=True, eq=False)
 class MaskProposal:
-    """The masks of one prompt.
+    """The masks that a generator gave for one prompt.
 
     Attributes:
         masks: (m, height, width) bool, original image size, in the generator's own order.
@@ -392,22 +392,22 @@ class Selection:
 
     @classmethod
     def chosen(cls, candidate: int, mask: int, **fields: Any) -> Selection:
-        """This mask of this candidate."""
+        """Make the choice of one mask of one candidate."""
         return cls("chosen", candidate, mask, **fields)
 
     @classmethod
     def absent(cls, reason: str = "", **fields: Any) -> Selection:
-        """The object is not in the image."""
+        """Make the choice that says that the object is not in the image."""
         return cls("absent", reason=reason, **fields)
 
     @classmethod
     def nothing(cls, reason: str = "", **fields: Any) -> Selection:
-        """The strategy found nothing to choose."""
+        """Make the choice of a strategy that found nothing to choose."""
         return cls("nothing", reason=reason, **fields)
 
     @classmethod
     def failed(cls, error: str) -> Selection:
-        """The strategy failed, with this error."""
+        """Make the choice of a strategy that failed with this error."""
         return cls("failed", reason=error)
 
     @property
@@ -418,7 +418,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judge's word on one answer.
+    """Whether an answer is right, as a judge says.
 
     Attributes:
         correct: Right or wrong; None where the judge could not tell, which counts as wrong and is reported.
@@ -434,13 +434,13 @@ class Verdict:
 
     @classmethod
     def failed(cls, error: str) -> Verdict:
-        """The judge failed, with this error: wrong."""
+        """Make the verdict of a judge that failed with this error: wrong."""
         return cls(None, "the judge failed", error=error)
 
 
 @dataclass(frozen=True)
 class Score:
-    """One sample under one protocol and one selection strategy.
+    """What one sample scores under one probing, with one selection.
 
     Attributes:
         sample_id: The sample.
@@ -463,7 +463,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class ProtocolResult:
-    """One sample under one protocol.
+    """What became of one sample under one probing.
 
     Attributes:
         protocol: The probing.
@@ -493,7 +493,7 @@ class ProtocolResult:
 
 @dataclass(frozen=True, eq=False)
 class SampleResult:
-    """One sample under all protocols of a run."""
+    """What became of one sample under all probings of a run."""
 
     sample: Sample
     by_probing: Mapping[str, ProtocolResult]

@@ -15,7 +15,7 @@ from pixcore.protocols import PROBINGS
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:
-    """The config's JSON schema, covering every installed component: for an editor's completion."""
+    """Make the config's JSON schema, covering every installed component: for an editor's completion."""
     definitions: dict[str, Any] = {}
     properties: dict[str, Any] = {}
     base = described(RunConfig)
@@ -72,7 +72,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's JSON schema, in which each property has its docstring's text as description."""
+    """Make a model's JSON schema, in which each property has its docstring's text as description."""
     schema = model.model_json_schema(ref_template="#/$defs/{model}")
     texts = attribute_texts(model)
     for name, value in schema.get("properties", {}).items():
@@ -82,7 +82,7 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def attribute_texts(model: type[BaseModel]) -> dict[str, str]:
-    """What a model's docstring, and those of the models it derives from, say under "Attributes:" (Google style)."""
+    """Collect what a model's docstring, and those it derives from, say under "Attributes:" (Google style)."""
     texts: dict[str, str] = {}
     for base in reversed(model.__mro__):
         section = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(base.__doc__ or ""), re.M | re.S)

@@ -49,7 +49,7 @@ class Expense:
 
     @property
     def tokens(self) -> int:
-        """Sent and received."""
+        """Tokens sent and received together."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Expense) -> Expense:
@@ -78,7 +78,7 @@ class Price(BaseModel):
     output: Annotated[float, Field(ge=0)]
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
-        """US dollars."""
+        """Work out what calls cost, in US dollars."""
         return (self.input * input_tokens + self.output * output_tokens) / _MILLION
 
 
@@ -125,7 +125,7 @@ class Spending:
 
     @property
     def spent(self) -> Expense:
-        """Everything that the ledger holds."""
+        """Everything that the ledger holds, added up."""
         return self._spent
 
     @contextmanager
@@ -194,7 +194,7 @@ class Spending:
 
 
 def read_ledger(path: Path) -> Iterator[Expense]:
-    """The expenses of earlier commands; a last line that a killed process left torn is passed over."""
+    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is written to a terminal: texts from models, files and configs never steer it.
+"""Write to a terminal: texts from models, files and configs never steer it.
 
 A control character, half a surrogate pair or a mark that turns the direction of writing is shown as its escape.
 """
@@ -20,7 +20,7 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud8
 
 
 def printable(text: str) -> str:
-    r"""A text with everything that would steer a terminal written as its escape; line ends and tabs stay.
+    r"""Write everything in a text that would steer a terminal as its escape; line ends and tabs stay.
 
     >>> print(printable("\x1b[31mred"))
     \x1b[31mred
@@ -29,7 +29,7 @@ def printable(text: str) -> str:
 
 
 class Console(rich.console.Console):
-    """rich's console, in which a renderable's own text is printable; colours are rich's and stay.
+    """A console of rich's, in which a renderable's own text is printable; colours are rich's and stay.
 
     A table that goes to a file or a pipe is as wide as it is: nothing is cut where no terminal ends.
     """

@@ -38,7 +38,7 @@ _END = 1 << 20  # bytes at the end of a large file that are hashed
 
 
 def version_of(distribution: metadata.Distribution) -> str:
-    """A package's version; of an editable install with a hash of its sources, because edits change no version."""
+    """Give a package's version; of an editable install with a hash of its sources, because edits change no version."""
     direct = distribution.read_text("direct_url.json")
     if not direct:
         return distribution.version
@@ -62,7 +62,7 @@ def version_of(distribution: metadata.Distribution) -> str:
 
 @cache
 def foundations(name: str, extra: str = "") -> dict[str, str]:
-    """Versions of what a package's numbers stand on, its own aside: numerical libraries, and packages of the family.
+    """List the versions of what a package's numbers stand on: numerical libraries, and the family's packages.
 
     A build's own mark ("+cpu") is left out: records made on a GPU are read on a laptop.
 
@@ -91,7 +91,7 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
 
 
 def hash_folder(folder: Path) -> str:
-    """SHA-256 in hex over the names, sizes and contents of a folder's files, of large ones the last MiB.
+    """Hash the names, sizes and contents of a folder's files, SHA-256 in hex, of large ones the last MiB.
 
     The end of a large file is weights or vectors, its beginning a header.
     """

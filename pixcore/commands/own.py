@@ -7,7 +7,7 @@ from pixcore.hookspecs import RegisterCommand, RegisterWriter, hookimpl
 
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
-    """The core's own commands."""
+    """Add the core's own commands."""
     register(
         "run",
         "pixcore.commands.run:run",
@@ -23,5 +23,5 @@ def register_commands(register: RegisterCommand) -> None:
 
 @hookimpl
 def register_run_writers(register: RegisterWriter) -> None:
-    """The file that scores to the run's figures again."""
+    """Add the writer of `predictions.jsonl`."""
     register("predictions", "pixcore.runs.writers:PredictionsWriter", summary="predictions.jsonl", default=True)

@@ -1,4 +1,4 @@
-"""`pixcore plugins`: what is installed, and what failed to load."""
+"""The command `pixcore plugins`: what is installed, and what failed to load."""
 
 from __future__ import annotations
 

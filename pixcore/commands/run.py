@@ -1,4 +1,4 @@
-"""`pixcore run`: the main job."""
+"""The command `pixcore run`: take a benchmark through the pipeline that a config describes."""
 
 from __future__ import annotations
 

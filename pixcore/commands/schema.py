@@ -1,4 +1,4 @@
-"""`pixcore schema`: the config's JSON schema."""
+"""The command `pixcore schema`: print the config's JSON schema."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class ChoiceNotes:
                     row.flips.append(float(selection.details["flip_rate"]))
 
     def lines(self) -> Iterator[str]:
-        """One line for each strategy and thing that there is to know."""
+        """Say what there is to know, one line for each strategy and thing."""
         for name, row in self._rows.items():
             if row.flips:
                 rate = 100 * float(np.mean(row.flips))

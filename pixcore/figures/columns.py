@@ -54,7 +54,7 @@ class ScoredMask:
 
     @property
     def overlap(self) -> Terms:
-        """(intersection, union) in pixels, from IoU and the two areas."""
+        """Intersection and union in pixels, from IoU and the two areas."""
         total = self.predicted + self.truth
         union = total / (1.0 + self.iou)
         return total - union, union
@@ -102,7 +102,7 @@ class FigureColumn:
 
 
 def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
-    """S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3); 0 where one of them is, NaN if unknown."""
+    """Work out S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3)."""
     accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
     return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
 
@@ -190,23 +190,23 @@ FIGURES: tuple[FigureColumn, ...] = (
 
 
 def with_own(own: Sequence[str]) -> tuple[FigureColumn, ...]:
-    """All figures of a run that has probings of its own, by their names: theirs after the others."""
+    """List all figures of a run that has probings of its own, by their names: theirs after the others."""
     fed = mean_ious(own)[len(_MEAN_IOUS) :]
     return (*FIGURES, *(column for one in fed for column in (_mean_iou(*one), *_beside(*one))))
 
 
 def mean_ious(own: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Each mean IoU with the probing that feeds it; `own` are a run's own probings that have masks."""
+    """Give each mean IoU with the probing that feeds it; `own` are a run's own probings that have masks."""
     return [*_MEAN_IOUS, *((own_mean_iou(probing), probing) for probing in own)]
 
 
 def main_columns(own: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the main table's columns, in order; `own` are a run's own probings that have masks."""
+    """Name the main table's columns, in order; `own` are a run's own probings that have masks."""
     return tuple(column.name for column in with_own(own) if column.main)
 
 
 def meaning(name: str, own: Sequence[str] = ()) -> str:
-    """What a figure says, with its unit where that is not percent; nothing for one that another pixcore wrote."""
+    """Say what a figure means, with its unit where that is not percent; nothing for one that another pixcore wrote."""
     column = _entry(name, own)
     if column is None:
         return ""
@@ -214,13 +214,13 @@ def meaning(name: str, own: Sequence[str] = ()) -> str:
 
 
 def scale(name: str) -> float:
-    """What a figure's ratio is multiplied with to be told in its unit."""
+    """Give what a figure's ratio is multiplied with to be told in its unit."""
     column = _entry(name)
     return 100.0 if column is None or column.unit == PERCENT else 1.0
 
 
 def higher_is_better(name: str) -> bool:
-    """Which way a figure is better."""
+    """Say which way a figure is better."""
     column = _entry(name)
     return column is None or column.higher_is_better
 
@@ -232,7 +232,7 @@ def in_order(names: Sequence[str], own: Sequence[str] = ()) -> list[str]:
 
 
 def made(values: Mapping[str, Floats]) -> Iterator[tuple[FigureColumn, Floats]]:
-    """Work out the figures that are made of others.
+    """Work out the figures that are made of other figures.
 
     Args:
         values: The others by name, from 0 to 1, NaN for unknown.

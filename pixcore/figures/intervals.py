@@ -1,4 +1,4 @@
-"""95 % intervals by resampling clusters: two samples of a pair are drawn together or not at all.
+"""Intervals of 95 % by resampling clusters: two samples of a pair are drawn together or not at all.
 
 Every figure of a table is a ratio of sums over clusters (pairs right / pairs, IoU / images, intersection / union), so
 one matrix product resamples all figures of a table at once, and figures that depend on each other stay together.
@@ -34,7 +34,7 @@ class Cluster(NamedTuple):
 
 
 def cluster_of(sample: Sample) -> Cluster:
-    """The cluster that a sample belongs to.
+    """Give the cluster that a sample belongs to.
 
     >>> from pixcore.records import Image
     >>> cluster_of(Sample("7", Image.from_path("7.png"), pair="a"))
@@ -62,7 +62,7 @@ def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterat
 
 
 def ratios(numerators: Floats, denominators: Floats) -> Floats:
-    """Divide, with NaN where nothing was measured."""
+    """Divide sums by counts, with NaN where nothing was measured."""
     undefined = denominators == 0
     return np.where(undefined, np.nan, numerators / np.where(undefined, 1.0, denominators))
 
@@ -87,7 +87,7 @@ def resampled_ratios(numerators: Floats, denominators: Floats, *, seed: int = 0,
 
 
 def interval(samples: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:
-    """Percentile interval of a bootstrap distribution (resamples,); None where it is not defined."""
+    """Take the percentile interval of a bootstrap distribution (resamples,); None where it is not defined."""
     defined = samples[~np.isnan(samples)]
     if not len(defined):
         return None

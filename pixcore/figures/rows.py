@@ -1,4 +1,4 @@
-"""`summary.json`: a summary as plain data, and back, without losing a bit of any figure."""
+"""The rows of a table, and `summary.json`: a summary as plain data, and back, without losing a bit of any figure."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class RowSpec:
 
 
 def control_spec(strategy: RowSpec, points: str) -> RowSpec:
-    """The row of a strategy's matched control, in which it picks among candidates from other points."""
+    """Make the row of a strategy's matched control, in which it picks among candidates from other points."""
     return replace(
         strategy,
         key=f"{points} points, {strategy.key} pick",
@@ -143,7 +143,7 @@ _ADAPTER = TypeAdapter(Summary)
 
 
 def to_dict(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`.
+    """Turn a summary into JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`.
 
     Beside the fields of `Row` each row has its key as "name", and whether it is a "control".
     """
@@ -155,7 +155,7 @@ def to_dict(summary: Summary) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summary:
-    """The summary that `to_dict` wrote.
+    """Make the summary that `to_dict` wrote.
 
     Args:
         data: What the JSON file holds.
@@ -176,18 +176,18 @@ Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)
 
 
 def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
-    """A table's lines: of the matched controls the config's own alone; the others stand beside their strategies."""
+    """List the rows that a table shows: of the matched controls the config's own alone."""
     controls = [row for row in rows if row.control]
     return tuple(row for row in rows if not row.control or row is controls[0])
 
 
 def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
-    """A strategy's matched control: the row in which it picks among candidates from other points."""
+    """Find a strategy's matched control: the row in which it picks among candidates from other points."""
     return next((other for other in rows if other.control_of == row.key), None)
 
 
 def further_figures(rows: tuple[Row, ...], own: Sequence[str] = ()) -> tuple[dict[str, Figure], tuple[str, ...]]:
-    """The measured figures beyond the main table's, in the order in which rows name them.
+    """List the measured figures beyond the main table's, in the order in which rows name them.
 
     Args:
         rows: The table.
@@ -209,7 +209,7 @@ def further_figures(rows: tuple[Row, ...], own: Sequence[str] = ()) -> tuple[dic
 
 
 def count(figure: Figure) -> str:
-    """What a figure counts: "150 pairs", "n = 300"; empty where nothing was measured."""
+    """Say what a figure counts: "150 pairs", "n = 300"; empty where nothing was measured."""
     if figure.value is None:
         return ""
     if not figure.per_pair:
@@ -218,13 +218,13 @@ def count(figure: Figure) -> str:
 
 
 def common_count(rows: tuple[Row, ...], column: str) -> str | None:
-    """What all rows of a column count, or None where they differ."""
+    """Say what all rows of a column count, or None where they differ."""
     counts = {count(row.figures[column]) for row in rows if column in row.figures} - {""}
     return counts.pop() if len(counts) == 1 else None
 
 
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
-    """Keys of the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
+    """List the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
     tables = list(breakdown.values())
     keys = tuple(row.key for row in shown(tables[0])) if tables else ()
     alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
@@ -232,7 +232,7 @@ def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tupl
 
 
 def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
-    """Keys of the best and second best row of a column, upper bounds and controls aside (Table 1, S).
+    """Find the best and second best row of a column, upper bounds and controls aside (Table 1, S).
 
     None where two rows share a place, and where fewer than two rows compete: being the best of one is no merit.
     """

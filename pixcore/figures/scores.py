@@ -50,12 +50,12 @@ def candidate_ious(
 
 
 def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
-    """The IoUs of a result's candidates, as they were measured, or measured now."""
+    """Give the IoUs of a result's candidates, as they were measured, or measured now."""
     return candidate_ious(sample, result.candidates) if result.ious is None else result.ious
 
 
 def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
-    """The mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
+    """Give the mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
     if not selection.gives_mask:
         return None
     if selection.outcome == "absent":
@@ -66,7 +66,7 @@ def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Ca
 
 
 def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
-    """Whether an answer counts as right.
+    """Say whether an answer counts as right.
 
     Returns:
         None where nobody grades the probing, or graded, or the sample has no answer; False where the sample failed or
@@ -172,7 +172,7 @@ def score_sample(
 
 
 def grounded(sample: Sample, fidelity: Fidelity) -> bool:
-    """Whether a sample counts in the table's mIoU.
+    """Say whether a sample counts in the table's mIoU.
 
     It needs a ground truth and an expression. Under `corrected` its object must be there: whether a model notices that
     an object is absent is measured on its own, as precision and recall.

@@ -42,7 +42,7 @@ class _Kept:
 
 
 class Tally:
-    """Takes in results and gives the table.
+    """Counts results one at a time, and makes the table of them.
 
     Args:
         rows: The table's rows.
@@ -93,11 +93,11 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict."""
+        """Count how often something failed: an answer or its candidates, a strategy's choice, a judge's verdict."""
         return self._failed.total() + self._choices_failed.total() + self._judge_failed
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
-        """The table, over all samples and broken down by each category."""
+        """Make the table, over all samples and broken down by each category."""
         groups: dict[str, dict[str, list[_Kept]]] = {}
         for kept in self._kept:
             for category, value in kept.categories:
@@ -118,7 +118,7 @@ class Tally:
         )
 
     def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
-        """What one row's figures are made of: the clusters, and for each figure their (sums, counts)."""
+        """Give what one row's figures are made of: the clusters, and for each figure their (sums, counts)."""
         clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
         columns = self._answered(self._kept, clusters) | self._masked(self._kept, clusters, row)
         return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}

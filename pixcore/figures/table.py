@@ -98,7 +98,7 @@ class RowName:
 
 
 def bare_table(title: str | None = None, *, ascii_only: bool = False) -> Table:
-    """A table without an edge, which would take two columns of a narrow terminal from the names."""
+    """Make a table without an edge, which would take two columns of a narrow terminal from the names."""
     lines = box.ASCII2 if ascii_only else box.SIMPLE_HEAD
     return Table(title=title, title_justify="left", box=lines, pad_edge=False, show_edge=False)
 
@@ -109,7 +109,7 @@ def name_column(table: Table, names: Iterable[RowName]) -> None:
 
 
 def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = False) -> Table:
-    """The main table alone.
+    """Make the main table alone.
 
     Args:
         summary: What to show.
@@ -139,7 +139,7 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
 
 
 def footnotes(summary: Summary) -> list[str]:
-    """What a reader must know beside the figures, one line each."""
+    """Say what a reader must know beside the figures, one line each."""
     notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
     measured = _measured(summary.rows)
     own = summary.own_probings

@@ -1,1 +1,1 @@
-"""`predictions.jsonl`, written and read."""
+"""The file `predictions.jsonl`, as a run writes it."""

@@ -1,4 +1,4 @@
-"""`predictions.jsonl`: what a run writes, and what someone with predictions and no adapter brings.
+"""The format of `predictions.jsonl`: what a run writes, and what someone with predictions and no adapter brings.
 
 One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
 (`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`

@@ -21,7 +21,7 @@ _OUTCOME = ("outcome", "candidate", "mask", "correct")
 
 @dataclass
 class StageDrift:
-    """One stage asked anew.
+    """What changed in one stage that was asked anew.
 
     Attributes:
         asked: Records made anew.
@@ -37,7 +37,7 @@ class StageDrift:
 
 
 class Drift:
-    """Hears of every record before and after, as a run's on_record."""
+    """Hears of every record before and after, and counts what changed."""
 
     def __init__(self) -> None:
         self.stages: dict[str, StageDrift] = {}
@@ -57,7 +57,7 @@ class Drift:
             stage.changed.append({**place, "before": was, "after": now})
 
     def document(self) -> dict[str, Any]:
-        """What `drift.json` holds."""
+        """Give what `drift.json` holds."""
         stages = {
             label: {
                 "asked": stage.asked,
@@ -70,7 +70,7 @@ class Drift:
         return {"asked_anew": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "stages": stages}
 
     def lines(self) -> Iterator[str]:
-        """The drift in words, one line a stage."""
+        """Say what changed in words, one line a stage."""
         if not self.stages:
             yield "nothing asks a service in this run: there is no drift to tell"
         for label, stage in self.stages.items():
@@ -82,10 +82,10 @@ class Drift:
 
 
 def outcome(body: dict[str, Any]) -> dict[str, Any]:
-    """The part of a selection's or verdict's record that figures are made of."""
+    """Take the part of a selection's or verdict's record that figures are made of."""
     return {key: body[key] for key in _OUTCOME if key in body}
 
 
 def served_by(body: dict[str, Any]) -> list[str]:
-    """Under which names and fingerprints a service answered, as a component notes in `details["served"]`."""
+    """List the names and fingerprints under which a service answered, as a component notes in `details["served"]`."""
     return list(body.get("details", {}).get("served", ()))

@@ -28,7 +28,7 @@ ASSUMED_ANSWER = "x" * 300
 
 @dataclass(frozen=True)
 class Line:
-    """What one component will ask.
+    """What one component will ask of a service.
 
     Attributes:
         label: The stage and the component.
@@ -44,7 +44,7 @@ class Line:
 
 
 def estimate(job: Run) -> list[Line]:
-    """One line for each component that asks a service; empty where none does."""
+    """Estimate what each component that asks a service will cost, one line each; empty where none does."""
     return [_line(stage, items) for stage, items in job.work_for_services()]
 
 
@@ -102,7 +102,7 @@ def _known(
 
 
 def table(lines: Sequence[Line], spent: Expense) -> Table:
-    """The estimate as a table, with what earlier commands of the run have spent."""
+    """Put the estimate into a table, with what earlier commands of the run have spent."""
     result = Table(title="What this run will still ask of services", title_justify="left")
     for heading in ("component", "model"):
         result.add_column(heading)

@@ -58,19 +58,19 @@ class StoppingMonitor:
         self._display = display
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on."""
+        """Tell the display that a stage starts."""
         self._display.begin(stage, total, done)
 
     def advance(self, count: int = 1) -> None:
-        """Pass on."""
+        """Tell the display that records were made."""
         self._display.advance(count)
 
     def written(self, tokens: int, most: int) -> None:
-        """Pass on."""
+        """Tell the display how long an answer is by now."""
         self._display.written(tokens, most)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """Stop, or pass on."""
+        """Stop the run at a failed sample, or count it and tell the display."""
         self.failures += 1
         if not self._stop:
             self._display.failed(stage, item, error)
@@ -81,5 +81,5 @@ class StoppingMonitor:
         raise kind(message, hint=hint) from error
 
     def end(self) -> None:
-        """Pass on."""
+        """Tell the display that the stage is over."""
         self._display.end()

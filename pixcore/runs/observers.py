@@ -64,7 +64,7 @@ class Observers:
             stage.on_kept = self._kept
 
     def monitor(self, display: Monitor) -> Monitor:
-        """A display that also tells observers of a stage's progress."""
+        """Make a display that also tells observers of a stage's progress."""
         return _TellingMonitor(display, self) if self._started else display
 
     def advanced(self, stage: str, done: int, total: int, seconds: float) -> None:

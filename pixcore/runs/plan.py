@@ -1,4 +1,4 @@
-"""Stages over a benchmark, here or on a cluster, and the run folder that tells of it.
+"""Plan a run: its stages over a benchmark, here or on a cluster, and the folder that tells of it.
 
 A run on a cluster is the same command on every machine with `--shard i/n` and one store on a shared disk; the last
 command, without a shard, finds every record there and writes the tables. No process waits for another.
@@ -95,7 +95,7 @@ class Run:
 
     @cached_property
     def benchmark(self) -> Benchmark[Any] | None:
-        """The benchmark."""
+        """The benchmark, made when it is first needed."""
         return next((one.create(self.context) for one in self.resolved.components.several("benchmark")), None)
 
     @cached_property
@@ -230,7 +230,7 @@ class Run:
 
     @cached_property
     def selections(self) -> dict[str, dict[str, Select]]:
-        """By the row's key and the probing; the controls' rows among them.
+        """The select stages, by the row's key and the probing; the controls' rows among them.
 
         Raises:
             ConfigError: A strategy's label is the name of a control's row.
@@ -268,7 +268,7 @@ class Run:
         return JudgeStage(store, self.context, chosen, f"judge: {probing}", on_record, answers=answers)
 
     def work_for_services(self) -> Iterator[tuple[Select | JudgeStage, list[Item]]]:
-        """The stages that ask a service, each with the items that it still has to be asked about."""
+        """List the stages that ask a service, each with the items that it still has to be asked about."""
         for stage, items in self.work().items():
             if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every)):
                 yield stage, stage.pending(items)
@@ -302,7 +302,7 @@ class Run:
         return self._scored(sample, rows), rows
 
     def records(self) -> Iterator[tuple[Sample, list[tuple[Stage, str]]]]:
-        """Each sample that can be read, with the stage and key of every record that its result is made of."""
+        """Give each sample that can be read, with the stage and key of every record that its result is made of."""
         for sample in self.samples:
             items = self._by_sample[sample.id]
             if all(map(self.is_sound, items)):
@@ -396,7 +396,7 @@ class Run:
         return False
 
     def document(self) -> dict[str, Any]:
-        """What `run.json` holds: the resolved config, versions of everything, which stage stores it used.
+        """Give what `run.json` holds: the resolved config, versions of everything, which stage stores it used.
 
         "seconds" is how long their records took, over all commands that computed them.
         """
@@ -422,7 +422,7 @@ class Run:
         }
 
     def stages(self) -> list[Stage]:
-        """Every stage of the run, in order, each once."""
+        """List every stage of the run, in order, each once."""
         selects = [select for row in self.selections.values() for select in row.values()]
         every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
@@ -439,19 +439,19 @@ def _row(key: str, strategy: ChosenComponent) -> RowSpec:
 
 
 def sees_truth(part: ChosenComponent) -> bool:
-    """Whether a selection strategy uses the ground truth."""
+    """Say whether a selection strategy uses the ground truth."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.uses_ground_truth
 
 
 def is_costly(part: ChosenComponent) -> bool:
-    """Whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
+    """Say whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
     strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
     return strategy.asks_service or strategy.needs_model
 
 
 def asks_service(part: ChosenComponent) -> bool:
-    """Whether a strategy or a judge asks a service that may cost money."""
+    """Say whether a strategy or a judge asks a service that may cost money."""
     return bool(getattr(part.registration.component_class, "asks_service", False))
 
 

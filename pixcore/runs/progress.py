@@ -133,7 +133,7 @@ class LineMonitor:
 
 
 def monitor_for(console: Console) -> Monitor:
-    """Bars on a terminal, lines elsewhere."""
+    """Choose how to show progress: bars on a terminal, lines elsewhere."""
     return BarMonitor(console) if console.is_terminal else LineMonitor(console)
 
 

@@ -19,7 +19,7 @@ from pixcore.terminal import Console
 
 @dataclass(frozen=True)
 class Written:
-    """What has been written.
+    """What has been written of a run, and what could not be.
 
     Attributes:
         summary: The table.

@@ -27,7 +27,7 @@ class RunWriter(ABC):
 
     @abstractmethod
     def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
-        """Start.
+        """Start to write a run, before its first sample.
 
         Args:
             folder: The run's folder. A file takes its place there when it is whole (`pixcore.files.replacing`).
@@ -41,7 +41,7 @@ class RunWriter(ABC):
 
     @abstractmethod
     def finish(self, summary: Summary) -> Path | None:
-        """Write.
+        """Write what the samples added up to.
 
         Returns:
             The file that a person would open, to be named at the end; None for files that only programs read.
@@ -56,28 +56,28 @@ class _GivenUp(Exception):
 
 
 class PredictionsWriter(RunWriter):
-    """`predictions.jsonl`, which scores to the run's own figures."""
+    """Writes `predictions.jsonl`, which scores to the run's own figures."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
 
     def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
-        """Open the file beside the one of before."""
+        """Open a file beside the one that may be there."""
         self._rows = rows
         self._file = self._open.enter_context(replacing(folder / PREDICTIONS))
 
     def add(self, result: SampleResult) -> None:
-        """A line for each probing."""
+        """Write a line for each probing of a sample."""
         for outcome in result.by_probing.values():
             line = prediction_line(result.sample, outcome, self._rows)
             self._file.write(json.dumps(line, allow_nan=False) + "\n")
 
     def finish(self, summary: Summary) -> None:
-        """The file is whole and takes its place."""
+        """Put the whole file in its place."""
         self._open.close()
 
     def close(self) -> None:
-        """A file that is not whole is thrown away."""
+        """Throw a file away that is not whole."""
         with suppress(_GivenUp), self._open:
             raise _GivenUp
 

@@ -44,7 +44,7 @@ class Loader:
 
 @dataclass(eq=False, kw_only=True)
 class Answer(Stage):
-    """The model answers; the extractor sees the attention while it does."""
+    """The stage in which the model answers, while the extractor sees its attention."""
 
     loader: Loader
     batch_size: int
@@ -55,7 +55,7 @@ class Answer(Stage):
     not_in_key = frozenset({"loader", "batch_size"})
 
     def response(self, item: Item) -> Response | None:
-        """What the model said to an item."""
+        """Give what the model said to an item, or None where it has said nothing yet."""
         return self._decoded(item, serialise.response_from_entry)
 
     @property

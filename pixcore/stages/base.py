@@ -1,4 +1,4 @@
-"""The order in which records flow: answer, propose, select, score.
+"""What every stage has in common: which records are missing, making them in batches, and keeping them.
 
 Each stage runs over the whole benchmark before the next one starts, reads the records of the stage before and keeps
 its own, under a key made of everything that can change them. A stage whose records are all there makes no component:
@@ -62,7 +62,7 @@ class Item:
 
 
 def asked_key(request: Request, image: str) -> str:
-    """Hash of what a model is shown and asked.
+    """Hash what a model is shown and asked.
 
     Args:
         request: What it is asked.
@@ -79,27 +79,27 @@ def asked_key(request: Request, image: str) -> str:
 
 
 def entropy_of(key: str) -> int:
-    """A number from a content's hash, to seed with."""
+    """Make a number to seed with of a content's hash."""
     return int(key[:16], 16)
 
 
 class Monitor(Interface):
-    """Who is told how a run goes on."""
+    """Who is told how a run goes on, such as a progress bar."""
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """A stage starts with `done` of `total` records there already."""
+        """Hear that a stage starts, with `done` of `total` records there already."""
 
     def advance(self, count: int = 1) -> None:
-        """Records were made."""
+        """Hear that records were made."""
 
     def written(self, tokens: int, most: int) -> None:
-        """So many tokens of the next answers are written, of at most so many; heard at every token."""
+        """Hear that so many tokens of the next answers are written, of at most so many; told at every token."""
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """A sample failed; raises to stop the run."""
+        """Hear that a sample failed; raise to stop the run."""
 
     def end(self) -> None:
-        """The stage is over, or has been stopped."""
+        """Hear that the stage is over, or has been stopped."""
 
 
 Decoded = TypeVar("Decoded")
@@ -109,7 +109,7 @@ OnRecord = Callable[[str, Item, Entry | None, Entry], None]
 
 @dataclass(eq=False)
 class Stage(ABC):
-    """One stage of a run.
+    """A step of a run whose records are kept: it makes those that are missing.
 
     What it is made of, it says once: `uses` names its components, and its fields are what else it works with. Its key
     is made of all of these but for what `not_in_key` names, and it can make no component that `uses` does not name.
@@ -147,7 +147,7 @@ class Stage(ABC):
         self.components = ChosenComponents({name: self.components[name] for name in self.uses})
 
     def ingredients(self) -> dict[str, Any]:
-        """Everything but the sample that can change a record: the components, and the stage's own fields."""
+        """List everything but the sample that can change a record, as JSON data."""
         own = [one.name for one in fields(self) if one.kw_only and one.name not in self.not_in_key]
         return self.components.told(ChosenComponent.ingredients) | {name: _in_key(getattr(self, name)) for name in own}
 
@@ -162,11 +162,11 @@ class Stage(ABC):
 
     @property
     def first_batch(self) -> int:
-        """Of how many items all must fail, with outputs that are no numbers, for the run to stop."""
+        """How many items at first must all fail, with outputs that are no numbers, for the run to stop."""
         return 1
 
     def key_of(self, item: Item) -> str:
-        """Under which key an item's record stands."""
+        """Give the key under which an item's record stands."""
         return item.key
 
     @cached_property
@@ -215,7 +215,7 @@ class Stage(ABC):
                 self.on_kept(self, self.key_of(item))
 
     def pending(self, items: Sequence[Item]) -> list[Item]:
-        """Those whose record is missing, in order; of items with one key the first."""
+        """List the items whose record is missing, in order; of items with one key the first."""
         finished = self.store.finished() if self.on_record is None else set()
         wanted = {self.key_of(item): item for item in reversed(items)}
         return [item for key, item in wanted.items() if key not in finished][::-1]
@@ -231,7 +231,7 @@ class Stage(ABC):
         monitor.failed(self.name, item, error)
 
     def get(self, item: Item) -> Entry | None:
-        """An item's record."""
+        """Read an item's record; None where there is none."""
         return self.store.get(self.key_of(item))
 
     def _decoded(self, item: Item, decode: Callable[[Entry], Decoded]) -> Decoded | None:
@@ -254,7 +254,7 @@ class Stage(ABC):
         return decoded
 
     def failure(self, item: Item) -> str | None:
-        """What went wrong with an item."""
+        """Say what went wrong with an item; None if nothing did."""
         return self.store.failure(self.key_of(item))
 
 

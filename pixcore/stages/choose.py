@@ -21,7 +21,7 @@ from pixcore.stages.serialise import Entry
 
 @dataclass(eq=False, kw_only=True)
 class Select(Stage):
-    """One strategy chooses among the candidates."""
+    """The stage in which one strategy chooses among the candidates."""
 
     proposals: CandidateStage
 
@@ -35,7 +35,7 @@ class Select(Stage):
         return self.proposals
 
     def key_of(self, item: Item) -> str:
-        """Strategies may see the ground truth."""
+        """Use the key with the ground truth, which strategies may see."""
         return item.truth_key
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
@@ -81,7 +81,7 @@ def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
 
 @dataclass(eq=False, kw_only=True)
 class JudgeStage(Stage):
-    """The judge reads the answers."""
+    """The stage in which a judge reads the answers."""
 
     answers: Mapping[str, Answer]
 
@@ -96,11 +96,11 @@ class JudgeStage(Stage):
         return answers
 
     def key_of(self, item: Item) -> str:
-        """Judges see the right answer."""
+        """Use the key with the right answer, which judges see."""
         return item.truth_key
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Hand the judge a lazy stream."""
+        """Hand the judge a lazy stream, so that one that asks a server can overlap its calls."""
         component = self.components.one("judge")
         context = with_memory(self.context, self.root, component, fresh=self.on_record is not None)
         judge: Judge[Any] = component.create(context)

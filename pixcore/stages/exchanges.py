@@ -12,7 +12,7 @@ from pixcore.stages.store import StageStore
 
 
 def with_memory(context: Context, root: Path, part: ChosenComponent, *, fresh: bool = False) -> Context:
-    """The context of a component that pays for its answers: they are kept beside the stages' records.
+    """Give a component that pays for its answers a memory: they are kept beside the stages' records.
 
     One file serves all components of a distribution, whatever their options and version, because an answer's own key
     says everything about the question.

@@ -12,7 +12,7 @@ _PHRASES = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def shortage(error: BaseException) -> str | None:
-    """What an error says of memory that ran out, or the error that it came from; None if it is about something else.
+    """Find what an error says of memory that ran out; None if it is about something else.
 
     The libraries that allocate on devices are known by their errors' names and words, so that none is imported here.
     """
@@ -33,7 +33,7 @@ def let_go(error: BaseException) -> None:
 
 
 def exhausted(stage: str, sample: str, words: str) -> ModelError:
-    """The error that ends a run whose smallest piece of work does not fit."""
+    """Make the error that ends a run whose smallest piece of work does not fit."""
     return ModelError(
         f"memory ran out in stage {stage} on sample {sample} alone: {words}{_free()}",
         hint="try smaller images, a smaller dtype or model, or another device",

@@ -1,4 +1,4 @@
-"""Groups of tokens become points, points become candidate masks; and their matched control."""
+"""The stages that make candidates: groups of tokens become points, points become masks; and their matched control."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHUNK = 32  # responses that a grouper is handed together
 
 
 def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Iterable[MapTransform[Any]]) -> Any:
-    """(groups, visual tokens) float32: each group's map, the mean over its tokens' transformed maps (paper 3.2).
+    """Average the transformed maps of each group's tokens (paper 3.2): (groups, visual tokens) float32.
 
     Args:
         response: One with maps.
@@ -62,13 +62,13 @@ class CandidateStage(Stage):
         """What the model said, which an item's candidates are of."""
 
     def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
-        """An item's candidates."""
+        """Read an item's candidates; None where there are none yet."""
         return self._decoded(item, serialise.candidates_from_entry)
 
 
 @dataclass(eq=False, kw_only=True)
 class Propose(CandidateStage):
-    """Groups of tokens become points, points become candidate masks."""
+    """The stage in which groups of tokens become points, and points become candidate masks."""
 
     answers: Answer
     merge_iou: float | None
@@ -178,7 +178,7 @@ def _candidate(
 
 @dataclass(eq=False, kw_only=True)
 class Control(CandidateStage):
-    """The matched control: as many prompts as the run's own candidates, from points that no attention chose."""
+    """The stage of the matched control: as many prompts as the run's own candidates, from points no attention chose."""
 
     proposals: Propose
 
@@ -196,7 +196,7 @@ class Control(CandidateStage):
         return self.proposals.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Draw as many prompts an image as it has candidates; where there are none, nothing is made."""
+        """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""
         selector: PointSelector[Any] = self.components.one("points").create(self.context)
         generator: MaskGenerator[Any] | None = None
         for item in items:

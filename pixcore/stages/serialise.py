@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One record as the store keeps it.
+    """One record as the store keeps it: JSON data and arrays.
 
     Attributes:
         body: JSON data.
@@ -57,7 +57,7 @@ def response_to_entry(response: Response) -> Entry:
 
 
 def response_from_entry(entry: Entry) -> Response:
-    """Turn it back."""
+    """Make a response of its entry."""
     body, arrays = entry.body, entry.arrays
     layout = None
     if "grids" in body:
@@ -104,7 +104,7 @@ def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
 
 
 def candidate_from_json(data: Mapping[str, Any], values: NDArray[np.float32] | None = None) -> Candidate:
-    """Turn it back, with its map if there is one; keys that predictions made elsewhere lack have natural defaults."""
+    """Make a candidate of its JSON data, and of its map if there is one; missing keys have natural defaults."""
     group = None
     if data.get("phrase") is not None:
         group = TokenGroup(
@@ -156,7 +156,7 @@ def selection_to_json(selection: Selection) -> dict[str, Any]:
 
 
 def selection_from_json(data: Mapping[str, Any]) -> Selection:
-    """Turn it back."""
+    """Make a selection of its JSON data."""
     return Selection(**data)
 
 
@@ -166,7 +166,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_from_json(data: Mapping[str, Any]) -> Verdict:
-    """Turn it back."""
+    """Make a verdict of its JSON data."""
     return Verdict(**data)
 
 
@@ -180,7 +180,7 @@ def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
 
 
 def candidates_from_entry(entry: Entry) -> tuple[Candidate, ...]:
-    """Turn them back."""
+    """Make the candidates of their entry."""
     maps = _enlarge(entry.arrays) if "maps" in entry.arrays else [None] * len(entry.body)
     return tuple(candidate_from_json(data, values) for data, values in zip(entry.body, maps, strict=True))
 

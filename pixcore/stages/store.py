@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS spent (seconds REAL NOT NULL);
 
 
 def content_key(value: Any) -> str:
-    """SHA-256 in hex of JSON data, the same for equal data in any order of keys."""
+    """Hash JSON data, SHA-256 in hex, the same for equal data in any order of keys."""
     document = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(document.encode()).hexdigest()
 
@@ -143,7 +143,7 @@ class StageStore:
             )
 
     def get(self, key: str) -> Entry | None:
-        """The record under a key, or None where there is none or only a failure.
+        """Read the record under a key; None where there is none or only a failure.
 
         Raises:
             StoreError: The file is damaged.
@@ -158,13 +158,13 @@ class StageStore:
             return Entry(json.loads(text), arrays, len(text) + sum(values.nbytes for values in arrays.values()))
 
     def failure(self, key: str) -> str | None:
-        """What went wrong with a sample, or None."""
+        """Read what went wrong with a sample; None if nothing did."""
         with self._explained():
             row = self._db.execute("SELECT error FROM records WHERE key = ?", (key,)).fetchone()
         return row[0] if row is not None else None
 
     def finished(self) -> set[str]:
-        """The keys of all records, failures left out."""
+        """List the keys of all records, failures left out."""
         with self._explained():
             return {key for (key,) in self._db.execute("SELECT key FROM records WHERE body IS NOT NULL")}
 
@@ -175,12 +175,12 @@ class StageStore:
 
     @property
     def seconds(self) -> float:
-        """How long all commands, on all machines, have computed these records."""
+        """Add up how long all commands, on all machines, have computed these records."""
         with self._explained():
             return float(self._db.execute("SELECT total(seconds) FROM spent").fetchone()[0])
 
     def recall(self, key: str) -> Any:
-        """What was remembered under a key, or None."""
+        """Read what was remembered under a key, or None."""
         with self._explained():
             row = self._db.execute("SELECT document FROM exchanges WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row is not None else None
