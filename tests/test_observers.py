@@ -21,7 +21,8 @@ def observed(workplace):
 
     def heard(hook: str) -> list[dict]:
         path = workplace.folder / "observed.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         return [line for line in lines if line["hook"] == hook]
 
     return heard

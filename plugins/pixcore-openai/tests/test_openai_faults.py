@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import socket
-import time
 
 import httpx
 import openai
@@ -52,7 +51,7 @@ def test_what_may_pass_is_tried_again(server, memory, fault):
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
 def test_a_call_that_does_not_end_is_tried_again(server, memory, fault):
     server.script.faults = once(fault)
-    assert judge(server, memory, timeout=0.5).grade(*ITEM).correct is True
+    assert judge(server, memory, timeout=2.0).grade(*ITEM).correct is True
     assert len(server.calls) == 2
 
 
@@ -139,15 +138,14 @@ def test_fewer_calls_at_once_after_429_and_more_again(server, memory):
 
 def test_a_dead_server_ends_the_run_and_keeps_what_was_done(server, memory):
     asked_before = 6
-    server.script.faults = lambda asked, count: "hang" if len(server.calls) > asked_before else None
-    items = [(*ITEM[:3], f"answer {n}") for n in range(40)]
-    started = time.monotonic()
+    # which questions are answered does not depend on when they are asked, so that a busy machine changes nothing
+    server.script.faults = lambda asked, count: "hang" if "from here on" in asked.text else None
+    items = [(*ITEM[:3], f"answer {n}" + " from here on" * (n >= asked_before)) for n in range(40)]
     outcomes = []
-    for outcome in judge(server, memory, concurrency=2, timeout=0.3, patience=1.0).grade_many(items):
+    for outcome in judge(server, memory, concurrency=2, timeout=2.0, patience=3.0).grade_many(items):
         outcomes.append(outcome)
         if isinstance(outcome, UserError):
             break
-    assert time.monotonic() - started < 60  # bounded at all; by patience plus one call in theory
     assert isinstance(outcomes[-1], UserError)
     assert "has answered nothing" in str(outcomes[-1])
     assert sum(isinstance(outcome, Verdict) for outcome in outcomes) == asked_before == len(memory)
