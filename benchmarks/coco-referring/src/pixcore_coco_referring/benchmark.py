@@ -1,4 +1,4 @@
-"""Samples from COCO files: one for every expression.
+"""Make samples of COCO files: one for every expression.
 
 An expression at an annotation refers to that annotation, one at an image to all annotations of the image; an image
 with an expression and no annotation is a sample whose object is absent. RefCOCO/+/g come as `instances.json` and a file
@@ -27,7 +27,7 @@ from pixcore_coco_referring.config import CocoReferringConfig
 
 
 class CocoReferring(Benchmark[CocoReferringConfig]):
-    """A user's own referring-segmentation data.
+    """Reads a user's own referring-segmentation data.
 
     A sample's id is the reference's or annotation's id, with ".0", ".1", … where it has several expressions; an image's
     own expression has the image's id. Images and annotations count apart: where both give one id, the image's sample is
@@ -41,7 +41,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         return (DataFile("annotations.json", "COCO's format, with expressions"),)
 
     def samples(self) -> Iterator[Sample]:
-        """All samples, in the order of the file.
+        """Give all samples, in the order of the file.
 
         Raises:
             DataError: Files are missing, damaged, or contradict each other.

@@ -1,4 +1,4 @@
-"""What this package offers to pixcore."""
+"""Registers the benchmark."""
 
 from pixcore import hookimpl
 from pixcore.hookspecs import Register

@@ -1,1 +1,1 @@
-"""mini-world: a procedural benchmark of drawn scenes with exact masks for every thing and part."""
+"""The benchmark mini-world: drawn scenes with exact masks for every thing and part."""

@@ -1,4 +1,4 @@
-"""The benchmark component: pairs as pixcore samples."""
+"""Turn mini-world's pairs into samples of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pixcore_mini_world.render import Picture, render
 
 
 class MiniWorld(Benchmark[MiniWorldConfig]):
-    """Paired questions about drawn scenes, with exact masks; an absent object's mask is empty."""
+    """Draws scenes with paired questions and exact masks; an absent object's mask is empty."""
 
     def samples(self) -> Iterator[Sample]:
-        """Both samples of every pair, pair by pair."""
+        """Give both samples of every pair, pair by pair."""
         config = self.config
         for index in range(config.pairs):
             name = f"{config.split}-{config.seed}-{index:04d}"

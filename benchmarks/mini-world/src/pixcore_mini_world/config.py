@@ -1,4 +1,4 @@
-"""How much of mini-world, and which."""
+"""Options of mini-world: how much of it, and which side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each kind looks: its shapes, back to front, in the unit square around its centre (y points down)."""
+"""Know how each kind looks: its shapes, back to front, in the unit square around its centre (y points down)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIGHT: Colour = (255, 236, 120)
 
 @dataclass(frozen=True)
 class Shape:
-    """One filled shape.
+    """One filled shape of a thing.
 
     Attributes:
         part: the part that its pixels belong to; None where they belong to the thing alone.
@@ -39,7 +39,7 @@ class Shape:
 
 
 def shapes_of(thing: Thing) -> list[Shape]:
-    """The shapes of a thing, back to front."""
+    """List the shapes of a thing, back to front."""
     paint = {
         part: _tinted(colour, tint)
         for part, colour, tint in zip(thing.spec.parts, thing.colours, thing.tints, strict=True)
@@ -53,7 +53,7 @@ def _tinted(colour: str, tint: Colour) -> Colour:
 
 
 def shade(colour: Colour, percent: int) -> Colour:
-    """A colour made darker (below 100) or lighter (above, towards white)."""
+    """Make a colour darker (below 100) or lighter (above, towards white)."""
     if percent <= 100:
         red, green, blue = (c * percent // 100 for c in colour)
     else:

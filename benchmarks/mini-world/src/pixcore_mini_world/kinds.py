@@ -1,4 +1,4 @@
-"""What there is in mini-world: eight kinds of composite things, their parts, colours and states."""
+"""List what there is in mini-world: eight kinds of composite things, their parts, colours and states."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Attribute:
     part_clause: str = ""
 
     def other(self, value: str) -> str:
-        """The value that ``value`` is not."""
+        """Give the value that ``value`` is not."""
         first, second = self.values
         return second if value == first else first
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of thing.
+    """One kind of thing, such as a house.
 
     Attributes:
         name: the noun.
@@ -143,5 +143,5 @@ PLURAL_PARTS = frozenset({"wheels", "petals"})
 
 
 def verb_of(part: str) -> str:
-    """``are`` for a plural part, else ``is``."""
+    """Give ``are`` for a plural part, else ``is``."""
     return "are" if part in PLURAL_PARTS else "is"

@@ -1,4 +1,4 @@
-"""What text says about a scene: references, questions with two options, and answers in sentences."""
+"""Say in words what is in a scene: references, questions with two options, and answers in sentences."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class Question:
 
 
 def with_article(phrase: str) -> str:
-    """The phrase behind "a" or "an"."""
+    """Put "a" or "an" before a phrase."""
     return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def place(thing: Thing) -> str:
-    """Where a thing is: one of nine places."""
+    """Name where a thing is: one of nine places."""
     column = 0 if thing.x < _NEAR_EDGE else 2 if thing.x > 1 - _NEAR_EDGE else 1
     row = 0 if thing.y < _NEAR_EDGE else 2 if thing.y > 1 - _NEAR_EDGE else 1
     return PLACES[row][column]
 
 
 def reference(scene: Scene, thing: Thing, *, coloured: bool = False) -> str:
-    """The shortest noun phrase that tells a thing from the others; with its colour also when asked for."""
+    """Write the shortest noun phrase that tells a thing from the others; with its colour also when asked for."""
     ambiguous = len(scene.of_kind(thing.kind)) > 1
     return f"the {thing.colour} {thing.kind}" if ambiguous or coloured else f"the {thing.kind}"
 
 
 def expression(reference_of_thing: str, part: str | None) -> str:
-    """The referring expression of a thing or of one of its parts."""
+    """Write the referring expression of a thing or of one of its parts."""
     return f"the {part} of {reference_of_thing}" if part else reference_of_thing
 
 
@@ -76,7 +76,7 @@ def _capital(sentence: str) -> str:
 def ask_attribute(
     scene: Scene, index: int, attribute: int, rng: Random, *, coloured: bool = False, flip: bool | None = None
 ) -> Question:
-    """A question about a state or an orientation.
+    """Ask about a state or an orientation.
 
     Args:
         scene: the scene.
@@ -112,7 +112,7 @@ def ask_colour(
     coloured: bool = False,
     flip: bool | None = None,
 ) -> Question:
-    """A question about the colour of a thing (``part`` None) or of a part.
+    """Ask about the colour of a thing (``part`` None) or of a part.
 
     The wrong option is never the colour that the question itself uses to refer to the thing.
 
@@ -150,7 +150,7 @@ def ask_position(
     coloured: bool = False,
     flip: bool | None = None,
 ) -> Question:
-    """A question about the half of the image that a thing is in."""
+    """Ask about the half of the image that a thing is in."""
     thing = scene.things[index]
     ref = reference(scene, thing, coloured=coloured)
     if horizontal:
@@ -169,7 +169,7 @@ def ask_position(
 
 
 def ask_presence(scene: Scene, noun: str, index: int | None, rng: Random, *, flip: bool | None = None) -> Question:
-    """A question about whether something is there.
+    """Ask whether something is there.
 
     Args:
         scene: the scene.
@@ -191,7 +191,7 @@ def ask_presence(scene: Scene, noun: str, index: int | None, rng: Random, *, fli
 
 
 def describe(scene: Scene, index: int, part: str | None = None) -> str:
-    """The answer to "Identify ... in the scene.": what a thing or a part is like, where, and beside what."""
+    """Answer "Identify ... in the scene.": what a thing or a part is like, where, and beside what."""
     thing = scene.things[index]
     if part is None:
         return f"The {thing.colour} {thing.kind} {_whereabouts(scene, index)} {_make_up(thing)}"
@@ -211,7 +211,7 @@ def describe(scene: Scene, index: int, part: str | None = None) -> str:
 
 
 def describe_absent(noun: str) -> str:
-    """The answer to "Identify ... in the scene." when there is no such thing."""
+    """Answer "Identify ... in the scene." when there is no such thing."""
     return f"There is no {noun} in the scene."
 
 

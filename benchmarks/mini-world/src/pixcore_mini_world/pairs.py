@@ -1,4 +1,4 @@
-"""Pairs of scenes that differ in the asked attribute alone, in the spirit of MMVP's pairs."""
+"""Make pairs of scenes that differ in the asked attribute alone, in the spirit of MMVP's pairs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pair:
 
 
 def make_pair(split: Split, seed: int, index: int) -> Pair:
-    """Pair ``index`` of a benchmark; its category goes round through ``CATEGORIES``."""
+    """Make pair ``index`` of a benchmark; its category goes round through ``CATEGORIES``."""
     category = CATEGORIES[index % len(CATEGORIES)]
     rng = scene_random(split, seed, "pair", index)
     while True:

@@ -1,4 +1,4 @@
-"""From a scene to a picture and exact masks.
+"""Draw a scene: a picture and exact masks.
 
 Everything is drawn at ``SUPERSAMPLING`` times the size with whole-number coordinates, and all arithmetic on
 pixels is done in integers, so that a picture depends on the seed and on Pillow's version alone, not on the
@@ -42,7 +42,7 @@ class Picture:
     regions: tuple[tuple[int, str | None], ...]
 
     def mask(self, thing: int, part: str | None = None) -> npt.NDArray[np.bool_]:
-        """The visible pixels of a thing, or of one of its parts, (size, size) bool.
+        """Mark the visible pixels of a thing, or of one of its parts, (size, size) bool.
 
         A pixel belongs to what lies at its centre, so parts are disjoint and lie inside their thing.
         """

@@ -1,4 +1,4 @@
-"""Scenes: which things stand where, made from a seed, on one of three sides that share no thing."""
+"""Make scenes from a seed: which things stand where, on one of three sides that share no thing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARGIN = 0.012
 
 @dataclass(frozen=True)
 class Thing:
-    """One drawn thing.
+    """One thing of a scene, as it is drawn.
 
     Attributes:
         kind: the name of its kind.
@@ -51,7 +51,7 @@ class Thing:
         return self.colours[0]
 
     def colour_of(self, part: str) -> str | None:
-        """The named colour of a part, None for a part without one."""
+        """Give the named colour of a part, None for a part without one."""
         return dict(zip(self.spec.parts, self.colours, strict=True)).get(part)
 
     @property
@@ -62,13 +62,13 @@ class Thing:
         return self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height
 
     def with_value(self, attribute: int, value: str) -> Thing:
-        """The same thing with another value of one attribute."""
+        """Make the same thing with another value of one attribute."""
         values = [*self.values]
         values[attribute] = value
         return replace(self, values=tuple(values))
 
     def with_colour(self, part: str, colour: str) -> Thing:
-        """The same thing with another colour of one part."""
+        """Make the same thing with another colour of one part."""
         colours = [*self.colours]
         colours[self.spec.parts.index(part)] = colour
         return replace(self, colours=tuple(colours))
@@ -82,22 +82,22 @@ class Scene:
     background: int
 
     def of_kind(self, kind: str) -> list[Thing]:
-        """All things of a kind."""
+        """List all things of a kind."""
         return [thing for thing in self.things if thing.kind == kind]
 
     def replaced(self, index: int, thing: Thing) -> Scene:
-        """The same scene with another thing at ``index``."""
+        """Make the same scene with another thing at ``index``."""
         things = [*self.things]
         things[index] = thing
         return replace(self, things=tuple(things))
 
     def without(self, index: int) -> Scene:
-        """The same scene with the thing at ``index`` taken away."""
+        """Make the same scene with the thing at ``index`` taken away."""
         return replace(self, things=self.things[:index] + self.things[index + 1 :])
 
 
 def split_of(thing: Thing) -> Split:
-    """The side that a thing's content (its kind and its colours) belongs to.
+    """Say which side a thing's content (its kind and its colours) belongs to.
 
     Every (kind, colours) combination belongs to exactly one side, so no thing of the test side was ever
     seen in training with that combination of colours.
@@ -112,12 +112,12 @@ def _side_of(kind: str, colours: Sequence[str]) -> Split:
 
 
 def scene_random(split: Split, seed: int, *keys: object) -> Random:
-    """The random stream of one item: same split, seed and keys, same scene, on every platform."""
+    """Make the random stream of one item: same split, seed and keys, same scene, on every platform."""
     return Random("/".join(map(str, ("mini-world", split, seed, *keys))))
 
 
 def fits(things: Sequence[Thing]) -> bool:
-    """Whether all things lie inside the image and none overlaps another."""
+    """Say whether all things lie inside the image and none overlaps another."""
     boxes = [thing.box for thing in things]
     inside = all(left >= 0 and top >= 0 and right <= 1 and bottom <= 1 for left, top, right, bottom in boxes)
     return inside and not any(
@@ -126,7 +126,7 @@ def fits(things: Sequence[Thing]) -> bool:
 
 
 def make_thing(rng: Random, split: Split, kind: str, count: int, taken: Sequence[Thing] = ()) -> Thing:
-    """One thing of a kind for a scene of ``count`` things, with a content of its side.
+    """Make one thing of a kind for a scene of ``count`` things, with a content of its side.
 
     Its main colour differs from that of every thing of its kind in ``taken``, so that the colour refers.
     """
@@ -163,7 +163,7 @@ def _tints(rng: Random, count: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def make_scene(rng: Random, split: Split, count: int | None = None, *, twins: float = 0.3) -> Scene:
-    """A scene of one side.
+    """Make a scene of one side.
 
     Args:
         rng: where the choices come from.

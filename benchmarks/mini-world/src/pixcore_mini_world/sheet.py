@@ -1,4 +1,4 @@
-"""A contact sheet of the benchmark: ``python -m pixcore_mini_world.sheet OUT.png``."""
+"""Draw a contact sheet of the benchmark: ``python -m pixcore_mini_world.sheet OUT.png``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GAP = 6
 
 
 def draw_sheet(samples: list[Sample], columns: int) -> Image.Image:
-    """Pictures with the asked thing outlined, question and options below, the right option in brackets."""
+    """Draw pictures with the asked thing outlined, question and options below, the right option in brackets."""
     width, height = samples[0].image.size
     rows = -(-len(samples) // columns)
     sheet = Image.new("RGB", (columns * (width + _GAP), rows * (height + _CAPTION + _GAP)), "white")
@@ -48,7 +48,7 @@ def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m pixcore_mini_world.sheet", description=__doc__)
     parser.add_argument("out", type=Path, help="where the PNG goes")
     parser.add_argument("--pairs", type=int, default=12)

@@ -1,4 +1,4 @@
-"""PixCV-Bench from a local folder: CV-Bench's 2D questions, the objects they are about, and those objects' masks."""
+"""Read PixCV-Bench from a local folder: CV-Bench's 2D questions, the objects they are about, and their masks."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class _Row:
 
 
 class PixCVBench(Benchmark[PixCVBenchConfig]):
-    """CV-Bench's 2D questions with the objects in question and their masks.
+    """Reads CV-Bench's 2D questions with the objects in question and their masks.
 
     A sample's id is the Id of Objects.csv, "0" to "1437". Annotations and questions are joined to it by the image's
     file name. All annotations of an image are united: how several objects count together is not said in the paper, and
@@ -86,7 +86,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
         return tuple(self._loaded[1])
 
     def samples(self) -> Iterator[Sample]:
-        """All samples, by Id.
+        """Give all samples, by Id.
 
         Raises:
             DataError: Files are missing, damaged, or contradict each other.

@@ -1,4 +1,4 @@
-"""CV-Bench's questions, from the old single parquet file or the newer one with the 2D questions alone."""
+"""Read CV-Bench's questions, from the old single parquet file or the newer one with the 2D questions alone."""
 
 from __future__ import annotations
 

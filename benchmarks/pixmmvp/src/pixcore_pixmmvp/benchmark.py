@@ -1,4 +1,4 @@
-"""PixMMVP from a local folder, every oddity of its released files taken as it is meant."""
+"""Read PixMMVP from a local folder, every oddity of its released files taken as it is meant."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _IMAGES = DataFile(
 
 
 class PixMMVP(Benchmark[PixMMVPConfig]):
-    """MMVP's questions, each with the object in question and its mask.
+    """Reads MMVP's questions, each with the object in question and its mask.
 
     A sample's id is MMVP's Index, "1" to "300"; two that follow each other are a pair. Several annotations of an image
     are united; an image without one is a sample whose object is absent. The 14 samples for which Objects.csv names no
@@ -86,7 +86,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         return (said, *self._truth.notes)
 
     def samples(self) -> Iterator[Sample]:
-        """All samples, by Index.
+        """Give all samples, by Index.
 
         Raises:
             DataError: Files are missing, damaged, or contradict each other.

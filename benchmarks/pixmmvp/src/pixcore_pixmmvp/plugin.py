@@ -1,4 +1,4 @@
-"""What this package offers to pixcore."""
+"""Registers the benchmark."""
 
 from pixcore import hookimpl
 from pixcore.hookspecs import Register
@@ -6,7 +6,7 @@ from pixcore.hookspecs import Register
 
 @hookimpl
 def register_benchmarks(register: Register) -> None:
-    """Offer PixMMVP."""
+    """Offer the benchmark `pixmmvp`."""
     register(
         "pixmmvp",
         "pixcore_pixmmvp.benchmark:PixMMVP",

@@ -1,4 +1,4 @@
-"""`pixcore benchmarks import-via` and `parse-objects`: a benchmark of one's own from outlines, or from questions."""
+"""The commands `pixcore benchmarks import-via` and `parse-objects`: a benchmark of one's own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def import_via_command(
 @click.option("--base-url", help="A server of your own, such as http://localhost:8000/v1")
 @click.option("--store", type=click.Path(path_type=Path), default=Path("runs/store"), help="Where answers are kept.")
 def parse_objects_command(questions: Path, table: Path, model: str | None, base_url: str | None, store: Path) -> None:
-    """Find the objects that QUESTIONS are about into TABLE, a CSV file to be inspected; by rules, offline.
+    """Find the objects that QUESTIONS are about and write them to TABLE, a CSV file to be inspected; by rules, offline.
 
     QUESTIONS is CSV or a JSON list with id, image and question, or CV-Bench's parquet file. A corrected row of TABLE
     (its `objects` differ from `parsed`, or `checked` says anything) is never overwritten.

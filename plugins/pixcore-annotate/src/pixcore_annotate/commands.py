@@ -1,4 +1,4 @@
-"""`pixcore annotate`: the manual pass over a benchmark's masks, in the browser."""
+"""The command `pixcore annotate`: the manual pass over a benchmark's masks, in the browser."""
 
 from __future__ import annotations
 

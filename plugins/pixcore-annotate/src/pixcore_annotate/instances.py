@@ -1,4 +1,4 @@
-"""Candidate masks of the class that a question asks about, from COCO's and ADE20K's own annotations."""
+"""Collect candidate masks of the class that a question asks about, from COCO's and ADE20K's own annotations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Finder = Callable[[str, Sequence[str], Size], list[Instance]]
 
 
 def coco_instances(path: Path) -> Finder:
-    """Instances from COCO's `instances_*.json`.
+    """Read the instances of COCO's `instances_*.json`.
 
     Raises:
         DataError: The file is damaged.
@@ -70,7 +70,7 @@ def coco_instances(path: Path) -> Finder:
 
 
 def ade_instances(folder: Path) -> Finder:
-    """Instances from ADE20K's full release: `NAME.json` beside each image, and one mask file for each object.
+    """Read the instances of ADE20K's full release: `NAME.json` beside each image, and one mask file for each object.
 
     A mask file is 255 where the object is seen and 128 where another hides it; what is seen counts, as the paper's
     masks have it.
@@ -127,7 +127,7 @@ def _ends_alike(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def matches(label: str, objects: Iterable[str]) -> bool:
-    """Whether a class is one that is asked about: any of its synonyms, in singular or plural."""
+    """Say whether a class is one that is asked about: any of its synonyms, in singular or plural."""
     known = {_singular(part) for part in label.split(",") if part.strip()}
     wanted = {_singular(part) for name in objects for part in name.split(",") if part.strip()}
     return bool(known & wanted)

@@ -1,4 +1,4 @@
-"""Several annotators' decisions as one benchmark folder, with what they disagree about.
+"""Merge several annotators' decisions into one benchmark folder, with what they disagree about.
 
 The folder is what the benchmark `coco-referring` reads: `annotations.json`, COCO's format with `expression` at each
 annotation and, for objects that are absent, at the image.
@@ -40,7 +40,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Merged:
-    """What came out.
+    """What came out of a merge.
 
     Attributes:
         states: The decision that stands, by item; conflicts are not among them unless somebody was preferred.
@@ -86,7 +86,7 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
 
 
 def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
-    """Write a benchmark folder.
+    """Write the merged decisions as a benchmark folder.
 
     Args:
         folder: The folder of annotation work.

@@ -1,4 +1,4 @@
-"""From CV-Bench's questions to the objects that they are about, by rules; into a table that a person corrects.
+"""Parse CV-Bench's questions into the objects that they are about, by rules; into a table that a person corrects.
 
 The paper asks GPT-4o and corrects by hand. CV-Bench's questions follow few patterns, so rules do it offline. The table
 keeps what the rules said (`parsed`) beside what counts (`objects`), so that parsing again never touches a correction.
@@ -50,7 +50,7 @@ class Question:
 
 
 def parse_question(text: str) -> tuple[str, ...]:
-    """The objects that a question is about, in the order of the question; empty where no rule fits."""
+    """List the objects that a question is about, in the order of the question; empty where no rule fits."""
     plain = re.sub(_BOX, "", text.strip(), flags=re.IGNORECASE)
     for pattern in _PATTERNS:
         match = re.search(pattern, plain, re.IGNORECASE)
@@ -62,7 +62,7 @@ def parse_question(text: str) -> tuple[str, ...]:
 
 
 def by_rules(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The parser that works offline."""
+    """Parse questions with the rules, which work offline."""
     return map(parse_question, texts)
 
 

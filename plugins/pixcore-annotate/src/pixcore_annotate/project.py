@@ -53,7 +53,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to decide.
+    """One thing to decide: an image, what is asked about it, and candidate masks.
 
     Attributes:
         id: Unique in the folder.
@@ -138,7 +138,7 @@ def read_tasks(folder: Path) -> dict[str, Item]:
 
 
 class Journal:
-    """One annotator's decisions.
+    """One annotator's decisions, each on the disk as soon as it is made.
 
     Args:
         folder: The folder of annotation work.
@@ -278,7 +278,7 @@ def state_from_json(data: Any, item: Item) -> State:
 
 
 def annotators(folder: Path) -> list[str]:
-    """Who has decided something in a folder."""
+    """List who has decided something in a folder."""
     return sorted(path.stem.removeprefix("decisions-") for path in folder.glob("decisions-*.jsonl"))
 
 

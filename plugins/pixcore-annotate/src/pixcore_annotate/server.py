@@ -46,7 +46,7 @@ _KINDS = {"page.js": "text/javascript", "page.css": "text/css"}
 def application(
     folder: Path, items: Mapping[str, Item], journal: Journal, token: str, roots: Sequence[Path]
 ) -> Starlette:
-    """The page and what it talks to, everything below `/TOKEN/`.
+    """Make the page and what it talks to, everything below `/TOKEN/`.
 
     Args:
         folder: Where image paths begin.
@@ -166,7 +166,7 @@ class _OwnOrigin:
 
 
 class Server:
-    """The application, listening.
+    """The application, listening on this machine alone.
 
     Args:
         folder: Where image paths begin.
@@ -217,7 +217,7 @@ class Server:
             self._journal.release()
 
     def stop(self) -> None:
-        """Ask it to end."""
+        """Ask the server to end."""
         self._server.should_exit = True
 
 

@@ -1,4 +1,4 @@
-"""Polygons from a VGG Image Annotator project: its native JSON, its CSV export, its COCO export.
+"""Read polygons from a VGG Image Annotator project: its native JSON, its CSV export, its COCO export.
 
 VIA keeps regions with their shape and free attributes, and no image size; sizes come from the images, or from the COCO
 export, which states them. Polygons, polylines, rectangles, circles and ellipses become polygons; points have no area

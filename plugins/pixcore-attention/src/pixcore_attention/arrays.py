@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def to_numpy(values: Any) -> NDArray[np.float32]:
-    """A float32 array in main memory of a torch tensor on any device, or of an array."""
+    """Bring a torch tensor on any device, or an array, to main memory as a float32 array."""
     if hasattr(values, "detach"):
         values = values.detach().float().cpu().numpy()
     return np.asarray(values, dtype=np.float32)

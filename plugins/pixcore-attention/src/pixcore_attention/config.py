@@ -13,7 +13,7 @@ Query = Literal["predicting", "emitted"]
 
 
 class MeanConfig(Config):
-    """`mean`: the average over layers and heads."""
+    """Options of `mean`: the average over layers and heads."""
 
     layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers, negative from the end.")
     heads: tuple[int, ...] | None = Field(None, min_length=1, description="Heads, negative from the end.")
@@ -29,7 +29,7 @@ class MeanConfig(Config):
 
 
 class RawConfig(Config):
-    """`raw`: every layer and head, kept for research."""
+    """Options of `raw`: every layer and head, kept for research."""
 
     layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers, negative from the end.")
     heads: tuple[int, ...] | None = Field(None, min_length=1, description="Heads, negative from the end.")
@@ -41,7 +41,7 @@ class RawConfig(Config):
 
 
 class LocalizationHeadsConfig(Config):
-    """`localization-heads`: the few heads whose attention is compact."""
+    """Options of `localization-heads`: the few heads whose attention is compact."""
 
     chosen: tuple[tuple[int, int], ...] | None = Field(
         None,
@@ -56,7 +56,7 @@ class LocalizationHeadsConfig(Config):
 
 
 class RelativeConfig(Config):
-    """`relative`: one layer, and a second prompt as reference."""
+    """Options of `relative`: one layer, and a second prompt as reference."""
 
     layers: tuple[int, ...] = Field(
         (14,), min_length=1, description="The method's: 14 for LLaVA-1.5-7B, 22 for Qwen2.5-VL-7B."
@@ -67,7 +67,7 @@ class RelativeConfig(Config):
 
 
 class GradientConfig(Config):
-    """`gradient`: attention weighted by what it does for the token's probability."""
+    """Options of `gradient`: attention weighted by what it does for the token's probability."""
 
     layers: tuple[int, ...] | None = Field(
         None, min_length=1, description="Decoder layers, negative from the end; the method uses 14 of LLaVA-1.5-7B."
@@ -75,20 +75,20 @@ class GradientConfig(Config):
 
 
 class LogitLensConfig(Config):
-    """`logit-lens`: where the visual tokens' states already read as the token."""
+    """Options of `logit-lens`: where the visual tokens' states already read as the token."""
 
     layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers; left out: all.")
     cells_at_once: int = Field(256, ge=1, description="Visual tokens whose logits are held at the same time.")
 
 
 class DivideConfig(Config):
-    """`divide-by-reference`."""
+    """Options of `divide-by-reference`."""
 
     epsilon: float = Field(1e-6, gt=0, description="Added to the reference, against cells without attention.")
 
 
 class SinkFilterConfig(Config):
-    """`sink-filter`."""
+    """Options of `sink-filter`."""
 
     ratio: float = Field(10.0, gt=1, description="A sink's mean over tokens, in medians of all visual tokens.")
     keep: float = Field(
@@ -97,12 +97,12 @@ class SinkFilterConfig(Config):
 
 
 class SmoothConfig(Config):
-    """`smooth`."""
+    """Options of `smooth`."""
 
     sigma: float = Field(1.0, gt=0, description="Standard deviation of the Gaussian, in cells.")
 
 
 class BorderMaskConfig(Config):
-    """`border-mask`."""
+    """Options of `border-mask`."""
 
     width: int = Field(1, ge=1, description="Cells along each edge of each grid.")

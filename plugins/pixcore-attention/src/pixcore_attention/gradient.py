@@ -14,7 +14,7 @@ from pixcore_attention.config import GradientConfig
 
 
 class Gradient(AttentionExtractor[GradientConfig]):
-    """`M = mean over l, h of A * max(0, d log p(token) / dA)`.
+    """Averages `A * max(0, d log p(token) / dA)` over layers and heads, A being the attention.
 
     Zhang et al., "MLLMs know where to look" (ICLR 2025; mllms_know `llava_methods.py:16-54`), which takes one layer and
     the first token; here any layers, and every token with the row that predicts it. The text is generated first and
@@ -55,5 +55,5 @@ class Gradient(AttentionExtractor[GradientConfig]):
         self._rows, self._sum, self._seen = {}, None, 0
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """(steps, cells) for each sample."""
+        """Give each sample's maps (steps, cells)."""
         return per_sample(self._steps, *self._shape)

@@ -1,4 +1,4 @@
-"""Doing something to a map grid by grid."""
+"""Do something to a map grid by grid."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Head = tuple[int, int]
 
 
 class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
-    """The sum of a few heads' smoothed maps.
+    """Adds up a few heads' smoothed maps.
 
     Kang et al., "Your large vision-language model only needs a few attention heads for visual grounding" (CVPR 2025):
     heads whose attention to the image passes the elbow of all heads' sums (criterion 1), of those the ones of lowest
@@ -55,7 +55,7 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
         return Needs(layers=None if chosen is None else tuple(sorted({layer for layer, _ in chosen})))
 
     def prepare(self, requests: Sequence[Request], layouts: Sequence[VisualLayout]) -> None:
-        """Take the grids, without which there are no neighbours."""
+        """Take the grids, which say which cells are neighbours."""
         self._layouts = layouts
 
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
@@ -98,7 +98,7 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
         self._clear()
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """(steps, cells) for each sample."""
+        """Give each sample's maps (steps, cells)."""
         cells = self._shape[1]
         return [np.stack(own) if own else np.zeros((0, cells), np.float32) for own in self._maps]
 
@@ -129,7 +129,7 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
 
 
 def elbow_of(values: NDArray[np.floating[Any]]) -> int:
-    """Index of the value that lies farthest from the chord of the sorted values."""
+    """Find the value that lies farthest from the chord of the sorted values, and give its index."""
     order = np.argsort(values, kind="stable")
     points = np.stack([np.arange(len(values)), values[order]], axis=1).astype(np.float64)
     chord = points[-1] - points[0]
@@ -142,7 +142,7 @@ def elbow_of(values: NDArray[np.floating[Any]]) -> int:
 
 
 def spatial_entropy(grids: Sequence[NDArray[np.float32]], threshold: float) -> float:
-    """`-sum P_c log P_c` over 8-connected blobs of what lies above the mean; infinite where nothing does.
+    """Measure the entropy of a map's shares in 8-connected blobs above its mean; infinite where there are none.
 
     Args:
         grids: One (rows, cols) map for each grid of an image; a blob lies in one of them.

@@ -15,7 +15,7 @@ from pixcore_attention.config import LogitLensConfig
 
 
 class LogitLens(AttentionExtractor[LogitLensConfig]):
-    """`M(p) = max over l of softmax(W_U norm(h_p^l))[token]`: no attention at all.
+    """Reads no attention: a cell's map is the highest probability of the token that a layer's state gives there.
 
     Jiang et al., "Interpreting and editing vision-language representations" (ICLR 2025; vl-interp
     `methods/algorithms.py:101-108`, which takes the maximum over the tokens of a class word; here each output token has
@@ -45,7 +45,7 @@ class LogitLens(AttentionExtractor[LogitLensConfig]):
         self._best = [np.zeros((len(own), self._cells), np.float32) for own in tokens]
 
     def observe(self, layer: int, rows: Any) -> None:
-        """Nothing is asked of attention."""
+        """Pass over attention, of which nothing is asked."""
 
     def observe_hidden(self, layer: int, states: Any) -> None:
         """Read one layer's states (batch, cells, width)."""
@@ -62,7 +62,7 @@ class LogitLens(AttentionExtractor[LogitLensConfig]):
                 np.maximum(best, read, out=best)
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """(tokens, cells) for each sample."""
+        """Give each sample's maps (tokens, cells)."""
         return self._best
 
 

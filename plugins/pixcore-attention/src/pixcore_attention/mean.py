@@ -58,5 +58,5 @@ class Mean(AttentionExtractor[MeanConfig]):
         self._sum, self._observed = None, 0
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """(steps, cells) for each sample."""
+        """Give each sample's maps (steps, cells)."""
         return per_sample(self._steps, *self._shape)

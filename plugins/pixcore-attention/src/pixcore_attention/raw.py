@@ -1,4 +1,4 @@
-"""Everything, kept: for research on single heads."""
+"""Keep everything: for research on single heads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKENS = 256  # what the warning reckons with
 
 
 class Raw(AttentionExtractor[RawConfig]):
-    """Keeps layers x heads, in float16; the maps that go on are their mean.
+    """Keeps all rows of layers x heads, in float16; the maps that go on are their mean.
 
     A batch of LLaVA-1.5-7B takes 1.1 MiB a token and sample (32 layers x 32 heads x 576 cells x 2 bytes).
 
@@ -69,7 +69,7 @@ class Raw(AttentionExtractor[RawConfig]):
         self._layers = []
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """The mean over layers and heads; the rows are in `rows`, and in the folder if there is one."""
+        """Give the mean over layers and heads; the rows are in `rows`, and in the folder if there is one."""
         batch, cells = self._shape
         if not self._steps:
             self.rows = [np.zeros((0, 0, 0, cells), np.float16)] * batch

@@ -8,7 +8,7 @@ from pixcore_attention.mean import Mean
 
 
 class Relative(Mean):
-    """The mean over the heads of one layer, with the same on a general prompt as the response's reference.
+    """Averages over the heads of one layer, and does the same on a general prompt for the response's reference.
 
     Zhang et al., "MLLMs know where to look" (ICLR 2025): `M = A(prompt) / A("Write a general description of the
     image.")`, one layer, the mean over heads, the prompt's last row (mllms_know `llava_methods.py:56-91`). The division

@@ -66,7 +66,7 @@ class _Tidying:
 
 
 class CambrianAdapter(Adapter[CambrianConfig]):
-    """Cambrian-1 8B as PixFoundation's `inference/infer_pixfoundation_cambrian.py` runs it.
+    """Runs Cambrian-1 8B as PixFoundation's `inference/infer_pixfoundation_cambrian.py` does.
 
     Under `published` the cut grid is placed as if it covered the padded square, the samplers work from the configured
     image position, and the text is tidied up as Llama 3's tokenizer asks for (which transformers 5 ignores). Under
@@ -129,13 +129,13 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         return resolve(place(source, offline=self.config.offline))
 
     def full_prompt(self, prompt: str) -> str:
-        """The published conversation `llama_3`, unless the config has a template."""
+        """Put a question into the published conversation `llama_3`, or into the config's template."""
         question = prompt.replace(IMAGE, "")
         framed = self.config.framed(question)
         return llama_3(question) if framed is None else framed
 
     def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
-        """Token ids with -200 for each cell and newline, padded on the left, and the towers' pixels."""
+        """Encode prompts to token ids, -200 for each cell and newline, padded on the left, and images to pixels."""
         model: Any = self.loaded.model
         tokenizer: Any = self.loaded.tokenizer
         sequences = []
@@ -157,7 +157,7 @@ class CambrianAdapter(Adapter[CambrianConfig]):
 
     @property
     def decoder(self) -> Decoder:
-        """What turns tokens into text."""
+        """The tokenizer that turns tokens into text."""
         tokenizer: Any = self.loaded.tokenizer
         return _Tidying(tokenizer) if self.context.published and tokenizer.clean_up_tokenization_spaces else tokenizer
 

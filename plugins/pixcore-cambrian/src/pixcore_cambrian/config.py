@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 class CambrianConfig(TransformersConfig):
-    """`cambrian`: what to load and how to generate."""
+    """Options of `cambrian`: what to load and how to generate."""
 
     checkpoint: str = Field(
         default="nyu-visionx/cambrian-8b", description="A folder in the published layout, or a name on the hub."
@@ -26,6 +26,6 @@ class CambrianConfig(TransformersConfig):
     )
 
     def fingerprint(self) -> str:
-        """Of the checkpoint, and of the towers where they are named."""
+        """Hash the checkpoint, and the towers where they are named."""
         towers = [place(name).fingerprint() for name in self.towers or ()]
         return " ".join([super().fingerprint(), *towers])

@@ -16,7 +16,7 @@ from pixcore_cambrian.towers import Tower
 
 
 class CambrianForGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[misc]  # transformers is untyped
-    """The towers and the model behind them.
+    """Puts the towers and the model behind one call that takes token ids and pixels.
 
     Args:
         cambrian: Connector, language model and samplers, with their weights.
@@ -42,26 +42,26 @@ class CambrianForGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[m
         self.generation_config = cambrian.language.generation_config
 
     def get_decoder(self) -> nn.Module:
-        """The Llama without its head."""
+        """Give the Llama without its head."""
         decoder: nn.Module = self.cambrian.language.model
         return decoder
 
     def get_output_embeddings(self) -> nn.Module:
-        """The head."""
+        """Give the language model's head."""
         head: nn.Module = self.cambrian.language.lm_head
         return head
 
     def get_input_embeddings(self) -> nn.Module:
-        """The token embedding."""
+        """Give the token embedding."""
         embedding: nn.Module = self.cambrian.language.model.embed_tokens
         return embedding
 
     def flatten(self, pixels: Sequence[Tensor]) -> Tensor:
-        """One image's pixels for all towers as one vector: `generate` moves and keeps tensors, not lists."""
+        """Join one image's pixels for all towers to one vector: `generate` moves and keeps tensors, not lists."""
         return torch.cat([tower.flatten() for tower in pixels])
 
     def features(self, pixel_values: Tensor) -> list[Tensor]:
-        """What the towers make of flattened pixels (B, n): one (B, t_i, c_i) each."""
+        """Run the towers on flattened pixels (B, n): one (B, t_i, c_i) each."""
         areas = [3 * tower.size**2 for tower in self.towers]
         return [
             tower(pixels.reshape(-1, 3, tower.size, tower.size))
@@ -80,7 +80,7 @@ class CambrianForGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[m
         logits_to_keep: int = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """One pass.
+        """Run the model once, over a prompt or over one more token.
 
         Args:
             input_ids: (B, S), the image's tokens (its cells and newlines) marked with -200.

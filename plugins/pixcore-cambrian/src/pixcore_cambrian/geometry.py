@@ -1,4 +1,4 @@
-"""Which cells of Cambrian's square grid hold image and which hold padding.
+"""Find the cells of Cambrian's square grid that hold image and those that hold padding.
 
 An image is padded to a square, encoded on a square grid, and the rows or columns of padding are cut out of the grid
 again. The cut rounds towards keeping cells, so a cell at the border may be half padding.
@@ -34,12 +34,12 @@ class Content:
         return self.right - self.left
 
     def cut(self, grid: Tensor) -> Tensor:
-        """(side, side, ...) to (rows, cols, ...)."""
+        """Cut an array (side, side, ...) to the cells that stay, (rows, cols, ...)."""
         return grid[self.top : self.bottom, self.left : self.right]
 
 
 def content(side: int, width: int, height: int) -> Content:
-    """The cells of a side x side grid that the published code keeps for a width x height image.
+    """Find the cells of a side x side grid that the published code keeps for a width x height image.
 
     Source: Cambrian `cambrian_arch.py`, unpad_image; the order of the float operations is part of the result.
     """
@@ -51,7 +51,7 @@ def content(side: int, width: int, height: int) -> Content:
 
 
 def content_mask(side: int, width: int, height: int) -> Tensor:
-    """(side, side) bool: True where a tower's own, finer grid holds image."""
+    """Mark where a tower's own, finer grid holds image: (side, side) bool."""
     kept = content(side, width, height)
     mask = torch.zeros(side, side, dtype=torch.bool)
     mask[kept.top : kept.bottom, kept.left : kept.right] = True
@@ -59,7 +59,7 @@ def content_mask(side: int, width: int, height: int) -> Tensor:
 
 
 def layout(side: int, width: int, height: int, *, published: bool) -> VisualLayout:
-    """Where the visual tokens lie in the image: the kept cells, a newline token after each row.
+    """Lay out the visual tokens in the image: the kept cells, a newline token after each row.
 
     Args:
         side: Side of the query grid, 24 in Cambrian-8B.

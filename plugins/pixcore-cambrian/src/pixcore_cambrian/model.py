@@ -22,7 +22,7 @@ from pixcore_cambrian.sampler import Sampler
 
 @dataclass(frozen=True)
 class CambrianSizes:
-    """What a published config.json says about the sizes.
+    """The sizes of a model, as a published config.json gives them.
 
     Args:
         language: The Llama's config.
@@ -53,7 +53,7 @@ class CambrianSizes:
         return isqrt(self.image_tokens)
 
     def factors(self, tokens: int) -> list[int]:
-        """For each tower, its cells along one side of a cell of a grid with so many tokens."""
+        """Count, for each tower, its cells along one side of a cell of a grid with so many tokens."""
         return [isqrt(tower) // isqrt(tokens) for tower in self.tower_tokens]
 
 
@@ -190,7 +190,7 @@ class Cambrian(nn.Module):
         return Placed(tuple(features), tuple(masks), context.repeat_interleave(repeats, 0)[:, None])
 
     def embed(self, token_ids: Sequence[int], image_tokens: Tensor) -> Tensor:
-        """A prompt's embeddings, the image in the place of -200."""
+        """Embed a prompt, with the image in the place of -200."""
         return splice(self.language.model.embed_tokens, token_ids, [image_tokens])
 
     @torch.no_grad()
@@ -206,7 +206,7 @@ class Cambrian(nn.Module):
         keep_logits: bool = False,
         on_forward: Callable[[int, Tensor], None] | None = None,
     ) -> list[Generation]:
-        """Greedy answers to a batch; see `pixcore_segtoken.language.generate`."""
+        """Answer a batch greedily; see `pixcore_segtoken.language.generate`."""
         embedded = [self.embed(ids, tokens) for ids, tokens in zip(prompts, seen.tokens, strict=True)]
         longest = max(map(len, embedded))
         with self.sampling(seen, [longest - len(prompt) + self.sizes.image_position for prompt in embedded]):
@@ -223,7 +223,7 @@ class Cambrian(nn.Module):
 
     @contextmanager
     def sampling(self, seen: Seen, starts: Sequence[int]) -> Iterator[None]:
-        """While open, the samplers rewrite the image's states between the decoder layers of every prefill.
+        """Let the samplers rewrite the image's states between the decoder layers of every prefill, while it is open.
 
         Newline tokens keep their states.
 

@@ -8,7 +8,7 @@ from pixcore.hookspecs import Register
 
 @hookimpl
 def register_model_adapters(register: Register) -> None:
-    """Offer `cambrian`."""
+    """Offer the adapter `cambrian`."""
     register(
         "cambrian",
         "pixcore_cambrian.adapter:CambrianAdapter",

@@ -1,4 +1,4 @@
-"""What Cambrian does to an image before its towers, and to their features after."""
+"""Prepare an image for Cambrian's towers, and their features for its language model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pad_to_square(image: Image.Image, mean: Sequence[float], size: int) -> Image
 
 
 def interpolate_tokens(tokens: Tensor, count: int) -> Tensor:
-    """(B, n, C) tokens of a square grid to (B, count, C) of another, bilinear; in float32 or wider."""
+    """Bring tokens (B, n, C) of a square grid to another, (B, count, C), bilinearly; in float32 or wider."""
     side, target = isqrt(tokens.shape[1]), isqrt(count)
     if side == target:
         return tokens
@@ -37,7 +37,7 @@ def interpolate_tokens(tokens: Tensor, count: int) -> Tensor:
 
 
 def stack_stages(stages: Sequence[Tensor], side: int) -> Tensor:
-    """ConvNeXt's stages (B, C_i, h_i, w_i), each resized to a side x side grid: (B, side * side, sum C_i)."""
+    """Resize ConvNeXt's stages (B, C_i, h_i, w_i) to a side x side grid and stack them: (B, side * side, sum C_i)."""
     return torch.cat([_to_tokens(stage, side) for stage in stages], dim=-1)
 
 

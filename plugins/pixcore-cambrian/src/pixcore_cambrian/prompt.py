@@ -1,4 +1,4 @@
-"""Cambrian's conversation `llama_3`.
+"""Write Cambrian's conversation `llama_3`.
 
 Character by character as published: no newline after a header, and line breaks and indents of the source inside the
 system text, which moved into the prompt and on which the image's position depends.
@@ -16,7 +16,7 @@ _SYSTEM = (
 
 
 def llama_3(question: str) -> str:
-    """The whole prompt up to where the answer begins, `<image>` in it; the tokenizer puts a second start before it."""
+    """Write the whole prompt up to where the answer begins, `<image>` in it."""
     return (
         "<|begin_of_text|>"
         f"<|start_header_id|>system<|end_header_id|>{_SYSTEM}<|eot_id|>"

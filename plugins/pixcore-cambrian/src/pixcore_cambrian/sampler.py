@@ -15,7 +15,7 @@ HEADS = 16
 
 
 class PlacedAttention(nn.Module):
-    """Attention of each query to the features of all towers at its place.
+    """Lets each query attend to the features of all towers at its place.
 
     Args:
         width: Width of queries, keys and values.
@@ -30,7 +30,7 @@ class PlacedAttention(nn.Module):
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, queries: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """Attend.
+        """Read the towers' features at the queries' places.
 
         Args:
             queries: (n, 1, width).
@@ -50,7 +50,7 @@ class PlacedAttention(nn.Module):
 
 
 class SamplerLayer(nn.Module):
-    """One block: the query and the image's global context read the towers.
+    """One block, in which the query and the image's global context read the towers.
 
     Args:
         query_width: Width of the queries: the vision width before the language model, its own inside it.
@@ -77,7 +77,7 @@ class SamplerLayer(nn.Module):
         )
 
     def forward(self, queries: Tensor, context: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """(n, 1, query_width) queries and (n, 1, context_width) context to (n, 1, query_width)."""
+        """Rewrite queries (n, 1, query_width), given the context (n, 1, context_width)."""
         placed = [
             tower + self.position[str(index)] if str(index) in self.position else tower
             for index, tower in enumerate(features)
@@ -106,7 +106,7 @@ class Sampler(nn.Module):
         )
 
     def forward(self, queries: Tensor, context: Tensor, features: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """See `SamplerLayer.forward`."""
+        """Rewrite the queries in every layer; see `SamplerLayer.forward`."""
         for layer in self.layers:
             queries = layer(queries, context, features, mask)
         return queries

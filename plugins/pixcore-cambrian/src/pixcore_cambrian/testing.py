@@ -42,7 +42,7 @@ _SENTENCES = (
 
 
 def write_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer with Llama 3's special tokens, which puts a start token before every text."""
+    """Write a byte-level tokenizer with Llama 3's special tokens, which puts a start token before every text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -66,7 +66,7 @@ def write_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 def sampler_shapes(
     prefix: str, query: int, width: int, factors: Sequence[int], depth: int
 ) -> dict[str, tuple[int, ...]]:
-    """A spatial vision aggregator under its published names."""
+    """List the names and shapes of a spatial vision aggregator as published."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(depth):
         start = f"{prefix}layers.{layer}."
@@ -93,7 +93,7 @@ def sampler_shapes(
 
 
 def convnext_shapes(depths: Sequence[int], widths: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """CLIP's ConvNeXt under open_clip's names, and something of its text side."""
+    """List the names and shapes of CLIP's ConvNeXt in open_clip, and something of its text side."""
     shapes: dict[str, tuple[int, ...]] = {
         "visual.trunk.stem.0.weight": (widths[0], 3, 4, 4),
         "visual.trunk.stem.0.bias": (widths[0],),
@@ -127,7 +127,7 @@ def convnext_shapes(depths: Sequence[int], widths: Sequence[int]) -> dict[str, t
 
 
 def siglip_shapes(config: SiglipVisionConfig) -> dict[str, tuple[int, ...]]:
-    """SigLIP as google's checkpoints on the hub store it, and something of what is not used."""
+    """List the names and shapes of SigLIP in google's checkpoints, and something of what is not used."""
     width, inner, patch = config.hidden_size, config.intermediate_size, config.patch_size
     linears: dict[str, tuple[int, ...]] = {"embeddings.patch_embedding": (width, 3, patch, patch)}
     shapes: dict[str, tuple[int, ...]] = {
@@ -147,7 +147,7 @@ def siglip_shapes(config: SiglipVisionConfig) -> dict[str, tuple[int, ...]]:
 
 
 def dinov2_shapes(config: Dinov2Config) -> dict[str, tuple[int, ...]]:
-    """DINOv2 with gated MLPs as facebook's checkpoints on the hub store it."""
+    """List the names and shapes of DINOv2 with gated MLPs in facebook's checkpoints."""
     width, patch = config.hidden_size, config.patch_size
     inner = (int(int(width * config.mlp_ratio) * 2 / 3) + 7) // 8 * 8
     shapes: dict[str, tuple[int, ...]] = {
@@ -177,7 +177,7 @@ def _affine(linears: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]
 
 
 def write_towers(folder: Path) -> list[Path]:
-    """The four towers, each as its own hub repository has it."""
+    """Write the four towers, each as its own hub repository has it."""
     folders = [folder / name for name in ("siglip", "clip", "dinov2", "convnext")]
     siglip = SiglipVisionConfig(
         hidden_size=12, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=84, patch_size=14
@@ -198,7 +198,7 @@ def write_towers(folder: Path) -> list[Path]:
 
 
 def write_cambrian(folder: Path) -> dict[str, Any]:
-    """The checkpoint in two safetensors shards, and its towers beside it.
+    """Write the checkpoint in two safetensors shards, and its towers beside it.
 
     Returns:
         The config of an adapter on it.
@@ -253,7 +253,7 @@ def write_cambrian(folder: Path) -> dict[str, Any]:
 def cambrian_shapes(
     language: LlamaConfig, config: Mapping[str, Any], tower_widths: Sequence[int]
 ) -> dict[str, tuple[int, ...]]:
-    """The whole model under its published names."""
+    """List the names and shapes of the whole model as published."""
     width, hidden = int(config["vision_hidden_size"]), language.hidden_size
     factors = [isqrt(tokens) // isqrt(config["image_token_len"]) for tokens in TOKENS]
     shapes = llama_shapes(language) | {"model.vision_query": (1, width), "model.image_newline": (hidden,)}

@@ -74,17 +74,17 @@ class Tower(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (B, 3, size, size) to features (B, tokens, width)."""
+        """Turn normalised pixels (B, 3, size, size) into features (B, tokens, width)."""
 
     def prepare(self, image: Image.Image) -> Tensor:
-        """An image to normalised pixels (3, size, size): padded to a square, resized, normalised."""
+        """Prepare an image: padded to a square, resized, normalised: (3, size, size)."""
         square = np.asarray(pad_to_square(image.convert("RGB"), self.pad, self.size), np.float32) / 255
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return torch.from_numpy((square - mean) / std).permute(2, 0, 1)
 
 
 class Siglip(Tower):
-    """All layers and the final norm of SigLIP."""
+    """Runs all layers and the final norm of SigLIP."""
 
     mean = IMAGENET_STANDARD_MEAN
     std = IMAGENET_STANDARD_STD
@@ -104,12 +104,12 @@ class Siglip(Tower):
         return int(self.model.config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See `Tower.forward`."""
+        """Turn pixels into features; see `Tower.forward`."""
         return interpolate_tokens(self.model(pixels).last_hidden_state, self.tokens)
 
 
 class Clip(Tower):
-    """Patches of CLIP's last layer but one."""
+    """Takes the patches of CLIP's last layer but one."""
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
         config = CLIPVisionConfig.from_pretrained(folder)
@@ -124,12 +124,12 @@ class Clip(Tower):
         return int(self.patches.model.config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See `Tower.forward`."""
+        """Turn pixels into features; see `Tower.forward`."""
         return interpolate_tokens(self.patches(pixels), self.tokens)
 
 
 class Dinov2(Tower):
-    """All layers and the final norm of DINOv2, at another resolution than it was trained at."""
+    """Runs all layers and the final norm of DINOv2, at another resolution than it was trained at."""
 
     pad = mean = IMAGENET_DEFAULT_MEAN
     std = IMAGENET_DEFAULT_STD
@@ -151,12 +151,12 @@ class Dinov2(Tower):
         return int(self.model.config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See `Tower.forward`."""
+        """Turn pixels into features; see `Tower.forward`."""
         return interpolate_tokens(self.model(pixels).last_hidden_state[:, 1:], self.tokens)
 
 
 class ConvNext(Tower):
-    """All four stages of CLIP's ConvNeXt, each resized to one fine grid."""
+    """Resizes all four stages of CLIP's ConvNeXt to one fine grid."""
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
         super().__init__(resolution or 1024, tokens)
@@ -178,7 +178,7 @@ class ConvNext(Tower):
         return sum(self.model.config.hidden_sizes)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See `Tower.forward`."""
+        """Turn pixels into features; see `Tower.forward`."""
         features = self.model.embeddings(pixels)
         stages = []
         for stage in self.model.encoder.stages:
@@ -243,7 +243,7 @@ CONVNEXT_RULES: Sequence[Rule] = (
 
 
 def convnext_sizes(folder: Path) -> tuple[list[int], list[int]]:
-    """Blocks and channels of each stage, from the tensors of an open_clip checkpoint."""
+    """Read the blocks and channels of each stage from the tensors of an open_clip checkpoint."""
     widths: dict[tuple[int, int], int] = {}
     for file in shards(folder):
         for name, tensor in read(file):
@@ -256,7 +256,7 @@ def convnext_sizes(folder: Path) -> tuple[list[int], list[int]]:
 
 
 def resize_positions(positions: Tensor, side: int) -> Tensor:
-    """Position embeddings (1, 1 + n, C) for another grid, as transformers 4.37's Dinov2 resizes them.
+    """Resize position embeddings (1, 1 + n, C) to another grid, as transformers 4.37's Dinov2 does.
 
     It asks for a scale with a little added, so that rounding cannot lose a row, and the bicubic kernel samples at that
     scale's places; later versions ask for the size, whose places are others.
@@ -280,7 +280,7 @@ _KINDS: Mapping[str, tuple[Callable[[Path, int | None, int], Tower], str | None]
 
 
 def hub_name(published: str) -> str:
-    """Where the weights of a tower are that a checkpoint's config names.
+    """Find where the weights of a tower are that a checkpoint's config names.
 
     Raises:
         ModelError: The name is not one of Cambrian-1's towers.

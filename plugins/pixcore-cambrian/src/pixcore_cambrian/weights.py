@@ -1,4 +1,4 @@
-"""Cambrian's published sizes and key names, and what they are here."""
+"""Map Cambrian's published sizes and key names to ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PUBLISHED_TOWER_WIDTHS = (1152, 1024, 1536, 5760)
 
 
 def sizes_of(config: Mapping[str, Any], tower_widths: Sequence[int] = PUBLISHED_TOWER_WIDTHS) -> CambrianSizes:
-    """The sizes in a published `config.json`.
+    """Read the sizes in a published `config.json`.
 
     Args:
         config: Its content.
@@ -40,7 +40,7 @@ def sizes_of(config: Mapping[str, Any], tower_widths: Sequence[int] = PUBLISHED_
 
 
 def rules() -> Sequence[Rule]:
-    """Rules for `nyu-visionx/cambrian-8b` and its sisters with a spatial vision aggregator."""
+    """Give the key map of `nyu-visionx/cambrian-8b` and its sisters with a spatial vision aggregator."""
     return (
         *llama_rules(official="model.", ours="language."),
         Rename(r"model\.vision_query", "query"),
@@ -54,7 +54,7 @@ def rules() -> Sequence[Rule]:
 
 
 def sampler_rules(pattern: str, target: str) -> Sequence[Rule]:
-    r"""Rules for one `Sampler`.
+    r"""Give the key map of one `Sampler`.
 
     Args:
         pattern: Regular expression of its official prefix, with exactly one group (or none: then use `(?P<n>)`).

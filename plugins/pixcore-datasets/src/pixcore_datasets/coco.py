@@ -1,4 +1,4 @@
-"""COCO annotation files, read with every check: what the benchmarks on real images have in common.
+"""Read COCO annotation files with every check: what the benchmarks on real images have in common.
 
 An image may have several annotations, polygons and run lengths mixed; its ground truth is their union. Sizes are
 (width, height) here and [height, width] in an RLE.
@@ -74,7 +74,7 @@ class GroundTruth:
     def of(
         self, annotations: Sequence[Mapping[str, Any]], size: Size, *, where: str, resize: bool = False
     ) -> RLE | None:
-        """The union of annotations of one image, as `union_of`; None where they cover no pixel.
+        """Unite annotations of one image, as `union_of`; None where they cover no pixel.
 
         No annotations at all give the empty mask.
         """

@@ -1,4 +1,4 @@
-"""`pixcore benchmarks fetch` and `check`: get a benchmark's files, and verify them."""
+"""The commands `pixcore benchmarks fetch` and `check`: get a benchmark's files, and verify them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROOT = click.option("--root", type=click.Path(path_type=Path), required=True, h
 @_ROOT
 @click.option("--revision", help="A branch, tag or commit of the data sets on the hub; the newest by default.")
 def fetch_command(name: str, root: Path, revision: str | None) -> int:
-    """Get the pieces of benchmark NAME that are missing from --root.
+    """Get the files of benchmark NAME that are missing from --root.
 
     Notes revision and SHA-256 of each file in pieces.json, which `check` compares with.
     """
@@ -46,7 +46,7 @@ def fetch_command(name: str, root: Path, revision: str | None) -> int:
 @_ROOT
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
 def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
-    """Verify the folder of benchmark NAME: every piece, its checksum where it was fetched, and every sample."""
+    """Verify the folder of benchmark NAME: every file, its checksum where it was fetched, and every sample."""
     console = Console()
     findings = check(root, _pieces(name))
     for finding in findings:

@@ -44,7 +44,7 @@ class DataFile:
     optional: bool = False
 
     def find(self, root: Path) -> Path | None:
-        """Where it lies, or None."""
+        """Find it in a benchmark's folder; None where it is not there."""
         for place in (self.path, *self.alternatives):
             path = root / place
             if path.is_dir() if place.endswith("/") else path.is_file():
@@ -58,7 +58,7 @@ class Fetchable(Protocol):
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
-        """Its files."""
+        """The files that the benchmark consists of."""
         ...
 
 
@@ -96,7 +96,7 @@ def require(root: Path, pieces: Iterable[DataFile], *, benchmark: str) -> None:
 
 
 def check(root: Path, pieces: Iterable[DataFile]) -> list[Finding]:
-    """Look whether every piece is there, and as it was when it was fetched."""
+    """Look whether every file is there, and as it was when it was fetched."""
     findings = []
     locked = _read_lock(root)
     for piece in pieces:
@@ -121,7 +121,7 @@ def fetch(
     revision: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Finding]:
-    """Get the pieces that are missing from the hub.
+    """Get the files that are missing from the hub.
 
     Args:
         root: The benchmark's folder; made if need be.
@@ -176,7 +176,7 @@ def fetch(
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Hash a file, SHA-256 in hex."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""Small CSV files as people keep them: with a byte-order mark, stray spaces in the header, the wrong encoding."""
+"""Read small CSV files as people keep them: with a byte-order mark, stray spaces in the header, the wrong encoding."""
 
 from __future__ import annotations
 

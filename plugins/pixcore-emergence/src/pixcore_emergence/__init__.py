@@ -1,1 +1,1 @@
-"""When and where grounding emerges (paper, section 3)."""
+"""Show when and where grounding emerges (paper, section 3)."""

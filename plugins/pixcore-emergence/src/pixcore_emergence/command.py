@@ -1,4 +1,4 @@
-"""`pixcore emergence`: when and where grounding emerges in a run, or in several side by side."""
+"""The command `pixcore emergence`: when and where grounding emerges in a run, or in several side by side."""
 
 from __future__ import annotations
 

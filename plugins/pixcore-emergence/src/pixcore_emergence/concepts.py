@@ -1,4 +1,4 @@
-"""What a noun phrase is about: the paper's six concept categories (section 3), by rules that work offline.
+"""Sort noun phrases into the paper's six concept categories (section 3), by rules that work offline.
 
 The paper asks GPT-4o; `pixcore emergence --judge` does the same where a server is at hand, and reports how far these
 rules agree with it. The rules look at the phrase's last word (its head in English), at the words before it, and at the
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Concept(StrEnum):
-    """The six categories, in the paper's order; the letters are those of its prompt."""
+    """The six concept categories, in the paper's order; the letters are those of its prompt."""
 
     APPEARANCE = "color and appearance"
     LOCATION = "location and position"
@@ -24,7 +24,7 @@ class Concept(StrEnum):
 
     @property
     def letter(self) -> str:
-        """(a) to (f) in the paper's prompt."""
+        """Its letter in the paper's prompt, (a) to (f)."""
         return "abcdef"[list(Concept).index(self)]
 
 
@@ -125,7 +125,7 @@ def read_letters(answer: str) -> frozenset[Concept]:
 
 
 def agreement(rules: Sequence[Concept], judged: Sequence[frozenset[Concept]]) -> Mapping[str, float]:
-    """How far the rules agree with a judge, which may name several categories.
+    """Measure how far the rules agree with a judge, which may name several categories.
 
     Returns:
         "share": of the phrases that the judge could place, those whose category by rule is among its own; "kappa":
@@ -147,7 +147,7 @@ def agreement(rules: Sequence[Concept], judged: Sequence[frozenset[Concept]]) ->
 
 
 def judge_prompt(noun: str, text: str) -> str:
-    """The paper's question to its judge, word by word (gpt_concept_when.py)."""
+    """Write the paper's question to its judge, word by word (gpt_concept_when.py)."""
     return (
         "Can you classify the following noun phrase belongs to which of these 6 concepts: (a) Color and appearance, "
         "(b) Location and position, (c) Object part, (d) Context or setting, (e) Objects/entities, (f) State. Please "

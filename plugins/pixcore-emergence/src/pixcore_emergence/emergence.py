@@ -1,4 +1,4 @@
-"""When and where grounding emerges (paper, section 3): at which place of the output, with which concept, in which row.
+"""Measure when and where grounding emerges (paper, section 3): place of the output, concept, row.
 
 For every sample with an object that is there, the best candidate mask of a row is looked at: where its phrase begins in
 the text (Fig. 3a), what the phrase is about (Fig. 3b), how well it fits. Best-of-N grows with N by itself, so the curve
@@ -35,7 +35,7 @@ OUTCOMES = ("both right", "only the answer", "only the grounding", "neither")
 
 
 def by_rule(phrase: str, text: str, sample: Sample) -> Concept:
-    """The offline classifier; see `pixcore_emergence.concepts`."""
+    """Classify a phrase offline; see `pixcore_emergence.concepts`."""
     return classify(phrase, expression=sample.expression)
 
 
@@ -70,7 +70,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Curve:
-    """Best-of-N.
+    """The best of N candidates, as N grows.
 
     Attributes:
         name: Whose candidates.
@@ -91,7 +91,7 @@ class Curve:
 
 @dataclass
 class Emergence:
-    """What a run shows of emergence.
+    """What a run shows of when and where grounding emerges.
 
     Attributes:
         model: The model's name.
@@ -112,15 +112,15 @@ class Emergence:
     agreement: dict[str, float] = field(default_factory=dict)
 
     def places(self, *, tied: bool = False) -> Floats:
-        """(10,) number of best phrases by tenth of the text; tie-aware, each sample counts 1 in all."""
+        """Count the best phrases by tenth of the text (10,); tie-aware, each sample counts 1 in all."""
         return self._binned([[place for place, _ in one.tied] if tied else [one.place] for one in self.best])
 
     def tokens(self) -> Floats:
-        """(10,) number of best phrases by tenth of the tokens."""
+        """Count the best phrases by tenth of the tokens (10,)."""
         return self._binned([[one.token] for one in self.best if one.token is not None])
 
     def concepts(self, *, tied: bool = False) -> dict[Concept, float]:
-        """Number of best phrases by concept; tie-aware, each sample counts 1 in all."""
+        """Count the best phrases by concept; tie-aware, each sample counts 1 in all."""
         counts = dict.fromkeys(Concept, 0.0)
         for one in self.best:
             named = [concept for _, concept in one.tied] if tied else [one.concept]
@@ -129,21 +129,21 @@ class Emergence:
         return counts
 
     def iou_by_place(self) -> list[float | None]:
-        """Mean IoU, in percent, of the best phrases in each tenth of the text."""
+        """Average the IoU, in percent, of the best phrases in each tenth of the text."""
         groups: dict[int, list[float]] = {}
         for one in self.best:
             groups.setdefault(_bin(one.place), []).append(one.iou)
         return [100 * float(np.mean(groups[index])) if index in groups else None for index in range(BINS)]
 
     def iou_by_concept(self) -> dict[Concept, float | None]:
-        """Mean IoU, in percent, of the best phrases of each concept."""
+        """Average the IoU, in percent, of the best phrases of each concept."""
         groups: dict[Concept, list[float]] = {}
         for one in self.best:
             groups.setdefault(one.concept, []).append(one.iou)
         return {concept: 100 * float(np.mean(groups[concept])) if concept in groups else None for concept in Concept}
 
     def unnamed(self) -> list[Best]:
-        """Well-fitting phrases that do not name the object, the best first: what the paper points at."""
+        """List well-fitting phrases that do not name the object, the best first: what the paper points at."""
         return sorted((one for one in self.best if not one.names_object and one.iou > 0.5), key=lambda one: -one.iou)
 
     def judged_by(self, letters: Mapping[str, frozenset[Concept]]) -> None:
@@ -164,7 +164,7 @@ class Emergence:
 
 
 class EmergenceTally:
-    """Takes in results one sample at a time.
+    """Finds the best phrase of each sample, one sample at a time, and counts.
 
     Args:
         model: The model's name.
@@ -210,7 +210,7 @@ class EmergenceTally:
             self.found.best.append(best)
 
     def finish(self) -> Emergence:
-        """What was found."""
+        """Give what was found."""
         found = self.found
         found.curves = tuple(self._curve(name, drawn) for name, drawn in self._curves.items())
         units = [(self._right[unit], self._grounded[unit]) for unit in self._right if unit in self._grounded]
@@ -278,7 +278,7 @@ class EmergenceTally:
 
 
 def expected_best(values: Floats, sizes: Sequence[int]) -> Floats:
-    """Expected maximum of n values drawn without replacement, in closed form.
+    """Give the expected maximum of n values drawn without replacement, in closed form.
 
     With the values sorted ascending, the i-th (from 1) is the maximum of C(i-1, n-1) of the C(N, n) draws.
 
@@ -307,7 +307,7 @@ def expected_best(values: Floats, sizes: Sequence[int]) -> Floats:
 
 
 def shares_word(phrase: str, expression: str) -> bool:
-    """Whether a phrase names what the expression asks for: they share a word of more than three letters, or all."""
+    """Say whether a phrase names what is asked for: they share a word of more than three letters, or all."""
     words = {word.strip(".,!?\"'").lower() for word in phrase.split()}
     wanted = {word.strip(".,!?\"'").lower().removesuffix("'s") for word in expression.split()}
     return bool({word.removesuffix("'s") for word in words if len(word) > 3} & wanted) or words == wanted

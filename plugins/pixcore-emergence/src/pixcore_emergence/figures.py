@@ -1,4 +1,4 @@
-"""Figures in one style: colour-blind safe, as PNG and SVG."""
+"""Draw figures in one style: colour-blind safe, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bars(
     y: str,
     errors: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
 ) -> Figure:
-    """Grouped bars.
+    """Draw grouped bars, one colour a series.
 
     Args:
         title: What it shows.
@@ -85,7 +85,7 @@ def bars(
 
 
 def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) -> Figure:
-    """Lines over N with their intervals; the control of a model has its colour, dashed."""
+    """Draw lines over N with their intervals; the control of a model has its colour, dashed."""
     with _styled():
         figure, axes = _axes(title, x, y)
         for place, (name, several) in enumerate(drawn.items()):
@@ -115,7 +115,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
 
 def data_address(path: Path) -> str:
-    """A picture's file as an address that a page can hold."""
+    """Turn a picture's file into an address that a page can hold."""
     return data_uri(path.read_bytes(), "svg+xml" if path.suffix == ".svg" else "png")
 
 

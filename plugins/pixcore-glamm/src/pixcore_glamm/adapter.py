@@ -15,19 +15,19 @@ from pixcore_glamm.weights import PROJECTOR_DEPTH, rules
 
 
 class Glamm(GroundedAdapter[GroundedConfig]):
-    """GLaMM as PixFoundation's `inference/infer_glamm.py` runs it."""
+    """Runs GLaMM as PixFoundation's `inference/infer_glamm.py` does."""
 
     projector_depth = PROJECTOR_DEPTH
     published_dtype = torch.bfloat16
 
     def rules(self, sizes: GroundedSizes) -> Sequence[Rule]:
-        """GLaMM's key map."""
+        """Give GLaMM's key map."""
         return rules(sizes)
 
     def full_prompt(self, question: str) -> str:
-        """Under `published` an ampersand is escaped as HTML first."""
+        """Write the whole prompt; under `published` an ampersand is escaped as HTML first."""
         return glamm_prompt(glamm_question(question) if self.context.published else question)
 
     def published_text(self, decoded: str) -> str:
-        """Without markers, tags, and whatever else stands between < and >."""
+        """Take markers, tags, and whatever else stands between < and > out of an answer."""
         return published_glamm_text(decoded)

@@ -14,7 +14,7 @@ _PROMPTS: Mapping[Protocol, str] = {Protocol.SEGMENT: "Can you please segment {e
 
 
 class GlammConfig(GroundedConfig):
-    """`glamm`."""
+    """Options of `glamm`."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
@@ -24,7 +24,7 @@ class GlammConfig(GroundedConfig):
 
 
 class RegcapConfig(GroundedConfig):
-    """`glamm-regcap`."""
+    """Options of `glamm-regcap`."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 

@@ -1,4 +1,4 @@
-"""From GLaMM's published key names to ours."""
+"""Map GLaMM's published key names to ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECTOR_DEPTH = 2
 
 
 def rules(sizes: GroundedSizes) -> Sequence[Rule]:
-    """Rules for `MBZUAI/GLaMM-*`, all but the CLIP tower, which they do not hold."""
+    """Give the key map of `MBZUAI/GLaMM-*`, all but the CLIP tower, which they do not hold."""
     return (
         *llama_rules(official="model.", ours="language."),
         Rename(r"model\.mm_projector\.([02])\.(weight|bias)", r"projector.\1.\2"),

@@ -1,4 +1,4 @@
-"""`pixcore ground`: one image, one expression, one picture."""
+"""The command `pixcore ground`: one image, one expression, one picture."""
 
 from __future__ import annotations
 

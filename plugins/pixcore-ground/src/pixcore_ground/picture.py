@@ -1,4 +1,4 @@
-"""The picture that `pixcore ground` writes: what was found, what it was found with, and what else there was."""
+"""Draw the picture that `pixcore ground` writes: what was found, with what, and what else there was."""
 
 from __future__ import annotations
 

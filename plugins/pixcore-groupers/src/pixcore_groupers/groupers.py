@@ -1,4 +1,4 @@
-"""Groups that the text's characters alone decide."""
+"""Group tokens by the text's characters alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 
 
 class Tokens(TokenGrouper[NoConfig]):
-    """Every token alone; those without any letter or digit (punctuation, spaces, special tokens) in no group."""
+    """Puts every token in a group of its own; one without any letter or digit in none."""
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
-        """One group for each token that says something; its phrase is the token's text without outer spaces."""
+        """Make one group for each token that says something; its phrase is the token's text without outer spaces."""
         groups = []
         for index, token in enumerate(tokens):
             said = text[token.start : token.end]
@@ -28,14 +28,14 @@ class Tokens(TokenGrouper[NoConfig]):
 
 
 class Words(TokenGrouper[NoConfig]):
-    """The tokens of each word.
+    """Puts the tokens of each word together.
 
     A word is a run of letters, digits and underscores, joined by apostrophes and hyphens ("boat's", "T-shirt"). A token
     that reaches over two words belongs to both. In scripts without spaces a word is the whole run.
     """
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
-        """One group for each word that a token holds a part of."""
+        """Make one group for each word that a token holds a part of."""
         groups = []
         for word in _WORD.finditer(text):
             start, end = word.span()

@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Registers the groupers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge `exact-match`."""
+"""Judge answers by exact match: the judge `exact-match`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixcore_judges.option_letters import grade_letter
 
 
 class ExactMatch(Judge[NoConfig]):
-    """Right if the answer names the right option, by rules that anyone can check.
+    """Finds an answer right if it names the right option, by rules that anyone can check.
 
     Under `published` the rule is the released evaluator's (protocol2_accuracy.py), which takes "A. Open" for wrong;
     under `corrected` it is `pixcore score`'s. An answer that names no option, or several, gets

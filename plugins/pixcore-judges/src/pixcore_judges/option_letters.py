@@ -1,4 +1,4 @@
-"""Reading an option out of an answer: what the third probing's accuracy (A) and a judge of exact answers are made of.
+"""Read an option out of an answer: what accuracy under the third probing (A) and exact matching are made of.
 
 `published` is the released evaluator's rule (protocol2_accuracy.py), which knows a bare letter or the bare text of the
 right option and takes "A. Open" for wrong. `corrected` is `read`: the option's letter, or its words, in the usual ways
@@ -92,7 +92,7 @@ _JOIN = re.compile(
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read.
+    """What was read out of an answer.
 
     Attributes:
         option: Index of the named option; None if no rule could tell.
@@ -230,7 +230,7 @@ def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
+    """List the words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("can't", "cannot")
     plain = plain.replace("there's", "there is")
     words = re.findall(r"\w+(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))

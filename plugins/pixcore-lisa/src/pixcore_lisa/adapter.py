@@ -15,19 +15,19 @@ from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 
 
 class Lisa(GroundedAdapter[LisaConfig]):
-    """LISA-7B as PixFoundation's `inference/infer_lisa.py` runs it, without its 8-bit weights."""
+    """Runs LISA-7B as PixFoundation's `inference/infer_lisa.py` does, without its 8-bit weights."""
 
     projector_depth = PROJECTOR_DEPTH
     published_dtype = torch.float16
 
     def rules(self, sizes: GroundedSizes) -> Sequence[Rule]:
-        """LISA's key map."""
+        """Give LISA's key map."""
         return rules(sizes)
 
     def full_prompt(self, question: str) -> str:
-        """Under `published` the question is escaped as HTML first."""
+        """Write the whole prompt; under `published` the question is escaped as HTML first."""
         return lisa_prompt(lisa_question(question) if self.context.published else question)
 
     def published_text(self, decoded: str) -> str:
-        """With `</s>` and `[SEG]` in it."""
+        """Keep `</s>` and `[SEG]` in an answer, as the script does."""
         return published_lisa_text(decoded)

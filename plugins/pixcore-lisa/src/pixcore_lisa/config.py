@@ -12,7 +12,7 @@ from pixcore.records import Protocol
 
 
 class LisaConfig(GroundedConfig):
-    """`lisa`."""
+    """Options of `lisa`."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: "Can you segment {expression} in this image?"}
 

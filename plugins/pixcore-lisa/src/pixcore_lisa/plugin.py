@@ -8,7 +8,7 @@ from pixcore.hookspecs import Register
 
 @hookimpl
 def register_model_adapters(register: Register) -> None:
-    """Offer `lisa`."""
+    """Offer the adapter `lisa`."""
     register(
         "lisa",
         "pixcore_lisa.adapter:Lisa",

@@ -1,4 +1,4 @@
-"""From LISA's published key names to ours."""
+"""Map LISA's published key names to ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECTOR_DEPTH = 1
 
 
 def rules(sizes: GroundedSizes) -> Sequence[Rule]:
-    """Rules for `xinlai/LISA-7B-v1*`, all but the CLIP tower, which they do not hold."""
+    """Give the key map of `xinlai/LISA-7B-v1*`, all but the CLIP tower, which they do not hold."""
     return (
         *llama_rules(official="model.", ours="language."),
         Rename(r"model\.mm_projector\.(weight|bias)", r"projector.0.\1"),

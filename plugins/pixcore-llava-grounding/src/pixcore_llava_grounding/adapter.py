@@ -28,7 +28,7 @@ from pixcore_llava_grounding.text import PHRASE, PHRASE_END, SEG, PublishedText,
 
 
 class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
-    """LLaVA-Grounding 7B as PixFoundation's `inference/infer_llavag.py` runs it.
+    """Runs LLaVA-Grounding 7B as PixFoundation's `inference/infer_llavag.py` does.
 
     Each `<seg>` may match several regions or none; the response's mask unites them all under both fidelities. Under
     `published` masks are resized by nearest neighbour after they have been cut at zero, phrases without a region lose
@@ -55,12 +55,12 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
         return [self._respond(request.image, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def layout(self, image: Image) -> VisualLayout:
-        """CLIP's grid over the part of the image that its centre crop keeps."""
+        """Lay out CLIP's grid over the part of the image that its centre crop keeps."""
         side = self.loaded.speaker.clip.side
         return VisualLayout.single(VisualGrid(side, side, centre_crop_box(*image.size, self._clip_size)))
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
-        """(visual tokens, width): the projected patches."""
+        """Project an image's patches: (visual tokens, width)."""
         speaker = self.loaded.speaker
         pixels = centre_crop(image.pil(), self._clip_size)[None].to(speaker.language.device)
         return np.asarray(speaker.project(pixels)[0].float().cpu().numpy())

@@ -9,7 +9,7 @@ from pixcore_llava_grounding.sizes import OpenSeedSizes
 
 
 class Backbone(nn.Module):
-    """transformers' Swin, whose windows shift at every resolution as the published code's do."""
+    """Runs the Swin of transformers, whose windows shift at every resolution as the published code's do."""
 
     def __init__(self, sizes: OpenSeedSizes) -> None:
         super().__init__()
@@ -27,5 +27,5 @@ class Backbone(nn.Module):
         self.model.swin.layernorm = nn.Identity()
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Maps of `pixels` (batch, 3, height, width), fine to coarse, each (batch, channels, height / s, width / s)."""
+        """Make maps of `pixels` (batch, 3, height, width), fine to coarse, each (batch, channels, h / s, w / s)."""
         return list(self.model(pixels).feature_maps)

@@ -1,4 +1,4 @@
-"""LLaVA-Grounding from its checkpoint: one folder with everything, and CLIP."""
+"""Load LLaVA-Grounding from its checkpoint: one folder with everything, and CLIP."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Loaded:
 
 
 def load(config: LlavaGroundingConfig) -> Loaded:
-    """Read everything.
+    """Load speaker, segmenter and tokenizer.
 
     Raises:
         ModelError: A file is missing, or does not fit.

@@ -14,7 +14,7 @@ from pixcore.records import Protocol
 
 
 class LlavaGroundingConfig(ModelConfig):
-    """`llava-grounding`: what to load and how to generate."""
+    """Options of `llava-grounding`: what to load and how to generate."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = {
         Protocol.SEGMENT: "Can you identify {expression} in this image? (with grounding)"
@@ -43,7 +43,7 @@ class LlavaGroundingConfig(ModelConfig):
     )
 
     def fingerprint(self) -> str:
-        """Of the checkpoint and of its tower, where that is named."""
+        """Hash the checkpoint and its tower, where that is named."""
         named = () if self.vision_tower is None else ((self.vision_tower, None),)
         return " ".join(
             place(name, revision).fingerprint() for name, revision in ((self.checkpoint, self.revision), *named)

@@ -1,4 +1,4 @@
-"""Where every tensor of LLaVA-Grounding's checkpoint belongs."""
+"""Say where every tensor of LLaVA-Grounding's checkpoint belongs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPENSEED = "seg_model.model."
 
 
 def openseed_rules(ours: str = "") -> Sequence[Rule]:
-    """The key map of OpenSeeD's names (detectron2's style) into `OpenSeed`.
+    """Give the key map of OpenSeeD's names (detectron2's style) into `OpenSeed`.
 
     Args:
         ours: Prefix of the `OpenSeed` in our module, with its dot.

@@ -1,4 +1,4 @@
-"""From matched regions to masks of the original image."""
+"""Turn matched regions into masks of the original image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Mask = NDArray[np.bool_]
 
 
 def to_image(masks: Tensor, size: tuple[int, int]) -> Mask:
-    """One state's regions as one mask of the original image: resized to the padded square, cut, united.
+    """Turn one state's regions into one mask of the original image: resized to the padded square, cut, united.
 
     PixFoundation's script resizes by nearest neighbour and cuts the top left corner, which is where this model's
     padding leaves the image.
@@ -32,7 +32,7 @@ def to_image(masks: Tensor, size: tuple[int, int]) -> Mask:
 
 
 def smooth_to_image(logits: Tensor, size: tuple[int, int]) -> Mask:
-    """The same from mask logits (k, h, w), resized bilinearly before they are cut at zero; k may be 0."""
+    """Do so from mask logits (k, h, w), resized bilinearly before they are cut at zero; k may be 0."""
     width, height = size
     if not len(logits):
         return np.zeros((height, width), dtype=bool)
@@ -42,6 +42,6 @@ def smooth_to_image(logits: Tensor, size: tuple[int, int]) -> Mask:
 
 
 def union(masks: Sequence[Mask], size: tuple[int, int]) -> Mask:
-    """All states' masks as one; none gives the empty mask."""
+    """Unite all states' masks; none gives the empty mask."""
     width, height = size
     return np.logical_or.reduce(masks) if masks else np.zeros((height, width), dtype=bool)

@@ -9,7 +9,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM
 
 
 class Speaker(nn.Module):
-    """CLIP, projector, Llama."""
+    """Speaks: CLIP, projector and Llama."""
 
     def __init__(self, language: LlamaConfig, clip: CLIPVisionConfig, select_layer: int = -2) -> None:
         super().__init__()
@@ -19,6 +19,6 @@ class Speaker(nn.Module):
 
     @torch.inference_mode()
     def project(self, pixels: Tensor) -> Tensor:
-        """CLIP's pixels (batch, 3, S, S), normalised, to the language model's image tokens (batch, t, hidden)."""
+        """Turn CLIP's pixels (batch, 3, S, S) into the language model's image tokens (batch, t, hidden)."""
         tokens: Tensor = self.projector(self.clip(pixels))
         return tokens

@@ -25,7 +25,7 @@ EMPTY_MASK_SIDE = 256
 
 @dataclass(frozen=True)
 class StateRegions:
-    """What belongs to one language state.
+    """The regions that belong to one language state.
 
     Attributes:
         matched: indices of the matched queries; none is legal.
@@ -39,7 +39,7 @@ class StateRegions:
 
 
 class OpenSeed(nn.Module):
-    """Backbone, pixel decoder and query decoder."""
+    """Finds what language states speak of: backbone, pixel decoder and query decoder."""
 
     def __init__(self, sizes: OpenSeedSizes) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class OpenSeed(nn.Module):
         self.query_decoder = QueryDecoder(sizes)
 
     def look(self, pixels: Tensor) -> Memory:
-        """What the decoder attends to, of RGB `pixels` (batch, 3, height, width) in 0..255; padding is not masked."""
+        """Prepare what the decoder attends to, of RGB `pixels` (batch, 3, h, w) in 0..255; padding is not masked."""
         return Memory.of(*self.pixel_decoder(self.backbone(self.normalised(pixels))))
 
     def forward(self, pixels: Tensor, states: Tensor) -> Detections:
@@ -57,7 +57,7 @@ class OpenSeed(nn.Module):
         return found
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Pixels in the weights' type, normalised, zeros added at the right and bottom up to a multiple of 32."""
+        """Normalise pixels in the weights' type, with zeros at the right and bottom up to a multiple of 32."""
         weight = self.query_decoder.class_embed
         mean, std = (
             torch.tensor(values, dtype=weight.dtype, device=weight.device)[:, None, None]
@@ -83,7 +83,7 @@ def regions_of_states(found: Detections, *, threshold: float = MATCHING_THRESHOL
 
 
 def match_probability(found: Detections) -> Tensor:
-    """(queries, states): each state's softmax over all queries."""
+    """Take each state's softmax over all queries: (queries, states)."""
     return found.class_logits[0].softmax(dim=0)
 
 

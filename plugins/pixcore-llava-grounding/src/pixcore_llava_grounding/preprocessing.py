@@ -1,4 +1,4 @@
-"""OpenSeeD's pixels: the longest side resized, the rest of the square grey, the image at the top left."""
+"""Prepare OpenSeeD's pixels: the longest side resized, the rest of the square grey, the image at the top left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PADDING = 128
 
 
 def padded_square(image: Image.Image, size: int) -> Tensor:
-    """(3, size, size) uint8 of an RGB image, as detectron2's `ResizeScale` and `FixedSizeCrop` leave it.
+    """Fit an RGB image into a square, (3, size, size) uint8, as detectron2's `ResizeScale` and `FixedSizeCrop` do.
 
     Sides are rounded half to even, which is numpy's and Python's rule.
     """

@@ -36,7 +36,7 @@ class Memory:
 
     @classmethod
     def of(cls, mask_features: Tensor, pyramid: Sequence[Tensor]) -> Memory:
-        """From the pixel decoder's results, whose levels are fine to coarse."""
+        """Take the pixel decoder's results, whose levels are fine to coarse."""
         levels = list(reversed(pyramid))
         tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
         return cls(tokens, [(level.shape[-2], level.shape[-1]) for level in levels], mask_features)
@@ -44,7 +44,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Regions:
-    """The first stage's choice.
+    """The regions that the first stage chose.
 
     Attributes:
         index: (batch, queries) tokens that were chosen, by descending score.
@@ -75,7 +75,7 @@ class Detections:
 
 
 class Perceptron(nn.Module):
-    """Linear layers with ReLU between them."""
+    """Stacks linear layers with ReLU between them."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, depth: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(..., inputs) to (..., outputs)."""
+        """Map (..., inputs) to (..., outputs)."""
         for layer in self.layers[:-1]:
             inputs = functional.relu(layer(inputs))
         outputs: Tensor = self.layers[-1](inputs)
@@ -105,7 +105,7 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
 
     def forward(self, query: Tensor, position: Tensor, boxes: Tensor, memory: Memory) -> Tensor:
-        """One layer.
+        """Refine the queries by one layer.
 
         Args:
             query: (batch, queries, dim).
@@ -125,7 +125,7 @@ class DecoderLayer(nn.Module):
 
 
 class QueryDecoder(nn.Module):
-    """Both stages and the heads."""
+    """Chooses regions, refines them, and reads classes, boxes and masks off them."""
 
     def __init__(self, sizes: OpenSeedSizes) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class QueryDecoder(nn.Module):
         return self.refine(self.propose(memory, states), memory, states)
 
     def propose(self, memory: Memory, states: Tensor) -> Regions:
-        """The first stage: every token proposes a box, the states choose among them."""
+        """Run the first stage: every token proposes a box, the states choose among them."""
         output, proposals = self.proposals(memory)
         logits = self.similarity(output, states)
         logits = logits.masked_fill(proposals.isinf().any(dim=-1, keepdim=True), -math.inf)
@@ -157,7 +157,7 @@ class QueryDecoder(nn.Module):
         return Regions(index, output[rows, index], boxes, logits)
 
     def proposals(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Projected tokens (batch, n, dim), and each one's own box as logits (batch, n, 4), inf where it has none.
+        """Project the tokens (batch, n, dim), each with its own box as logits (batch, n, 4), inf where it has none.
 
         A token's box is centred on its cell, 0.05 of the input wide on the coarsest level and twice that on each finer
         one. A box with any coordinate outside (0.01, 0.99) is none, which leaves out the outermost cells of large
@@ -174,7 +174,7 @@ class QueryDecoder(nn.Module):
         return output, logits.expand(len(output), -1, -1)
 
     def refine(self, regions: Regions, memory: Memory, states: Tensor) -> Detections:
-        """The second stage: the layers move the boxes, the heads read the last one."""
+        """Run the second stage: the layers move the boxes, the heads read the last one."""
         query, boxes = regions.content, regions.boxes.sigmoid()
         previous = boxes
         for layer in self.layers:
@@ -189,27 +189,27 @@ class QueryDecoder(nn.Module):
         )
 
     def moved(self, boxes: Tensor, query: Tensor) -> Tensor:
-        """Boxes after the offset that a state predicts for them."""
+        """Move boxes by the offset that a state predicts for them."""
         logits: Tensor = self.box_embed(query) + inverse_sigmoid(boxes)
         return logits.sigmoid()
 
     def box_position(self, boxes: Tensor) -> Tensor:
-        """The code of boxes (batch, queries, 4), in the published order y, x, width, height."""
+        """Encode boxes (batch, queries, 4), in the published order y, x, width, height."""
         y_first = boxes[..., [1, 0, 2, 3]].float() * (2 * math.pi)
         half = self.class_embed.shape[0] // 2
         code: Tensor = self.ref_point_head(sine_of(y_first, half).flatten(-2).to(boxes.dtype))
         return code
 
     def class_logits(self, query: Tensor, states: Tensor) -> Tensor:
-        """How well each query fits each state, (batch, queries, n)."""
+        """Say how well each query fits each state, (batch, queries, n)."""
         return self.similarity(self.decoder_norm(query), states)
 
     def mask_logits(self, query: Tensor, memory: Memory) -> Tensor:
-        """(batch, queries, h, w)."""
+        """Draw each query's mask: logits (batch, queries, h, w)."""
         return torch.einsum("bqc,bchw->bqhw", self.mask_embed(self.decoder_norm(query)), memory.mask_features)
 
     def similarity(self, query: Tensor, states: Tensor) -> Tensor:
-        """Scaled product of the *normalised* visual vector with the state as it is."""
+        """Multiply the *normalised* visual vector with the state as it is, and scale."""
         visual = query @ self.class_embed
         visual = visual / (visual.norm(dim=-1, keepdim=True) + 1e-7)
         scaled: Tensor = self.logit_scale.exp() * visual @ states.transpose(1, 2)
@@ -217,6 +217,6 @@ class QueryDecoder(nn.Module):
 
 
 def inverse_sigmoid(values: Tensor, eps: float = 1e-5) -> Tensor:
-    """The logit of values in 0..1, both sides clamped to `eps`."""
+    """Take the logit of values in 0..1, both sides clamped to `eps`."""
     values = values.clamp(0, 1)
     return torch.log(values.clamp(min=eps) / (1 - values).clamp(min=eps))

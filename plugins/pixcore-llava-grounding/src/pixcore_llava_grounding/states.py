@@ -1,4 +1,4 @@
-"""Which hidden state becomes a mask: the one that *predicts* `<seg>`."""
+"""Find the hidden state that becomes a mask: the one that *predicts* `<seg>`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def seg_places(token_ids: Sequence[int], seg_id: int) -> list[int]:
-    """Index of each `<seg>` among the new tokens."""
+    """Find each `<seg>` among the new tokens."""
     return [index for index, token in enumerate(token_ids) if token == seg_id]
 
 
 def seg_states(places: Sequence[int], states: Tensor) -> Tensor:
-    """(n, hidden) states kept for the mask decoder, raw: nothing projects them (llava_llama_gd.py:967-1028).
+    """Keep the states (n, hidden) for the mask decoder, raw: nothing projects them (llava_llama_gd.py:967-1028).
 
     Args:
         places: Index of each `<seg>` among the new tokens.

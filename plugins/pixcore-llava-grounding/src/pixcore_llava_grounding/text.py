@@ -1,4 +1,4 @@
-"""The prompt, and the answer's markers `<g_s> phrase <g_e> <seg>` as published and removed."""
+"""Write the prompt, and the answer's markers `<g_s> phrase <g_e> <seg>` as published and removed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SYSTEM = (
 
 
 def chat(question: str) -> str:
-    """The whole prompt with one question, stripped as the published data mapper strips it."""
+    """Write the whole prompt with one question, stripped as the published data mapper strips it."""
     return f"{_SYSTEM} USER: {IMAGE}\n{question.replace(IMAGE, '').strip()} ASSISTANT:"
 
 
@@ -56,7 +56,7 @@ class PublishedText:
     def decode(
         self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
     ) -> str:
-        """The text so far, `<s>` and `</s>` always left out; the flags change nothing."""
+        """Decode the text so far, `<s>` and `</s>` always left out; the flags change nothing."""
         special = (self._tokenizer.bos, self._tokenizer.eos)
         text = self._tokenizer.decode([index for index in token_ids if index not in special])
         return drop_empty_phrases(text, self._empty)

@@ -62,5 +62,5 @@ class Mini(Adapter[MiniConfig]):
         }
 
     def layout_of(self, processed: Processed) -> VisualLayout:
-        """One grid over the whole image."""
+        """Lay one grid over the whole image."""
         return VisualLayout.single(VisualGrid.stretched(GRID, GRID, processed.size))

@@ -23,7 +23,7 @@ def packed_attention(
     scaling: float = 1.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention in the prefix that all turns share, and masked attention from the text to everything.
+    """Attend causally in the prefix that all turns share, and masked from the text to everything.
 
     Args:
         module: the attention layer; not used.

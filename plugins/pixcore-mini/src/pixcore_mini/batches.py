@@ -1,4 +1,4 @@
-"""Training batches, each a function of (recipe seed, stage, step) alone, so that training resumes exactly."""
+"""Make training batches, each a function of (recipe seed, stage, step) alone, so that training resumes exactly."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Packed:
     weights: torch.Tensor
 
     def to(self, device: torch.device) -> Packed:
-        """The same batch on a device."""
+        """Bring the batch to a device."""
         return Packed(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
     def attention_mask(self) -> torch.Tensor:
-        """(batch, 1, TEXT_LENGTH, length) bool, for the text's rows: causal, and no turn sees another turn."""
+        """Mask the text's rows, (batch, 1, TEXT_LENGTH, length) bool: causal, and no turn sees another turn."""
         batch, text = self.turns.shape
         owner = torch.cat([self.turns.new_zeros(batch, PREFIX_LENGTH), self.turns], dim=1)
         causal = torch.ones(text, PREFIX_LENGTH + text, dtype=torch.bool, device=owner.device).tril(PREFIX_LENGTH)
@@ -59,13 +59,13 @@ class Packed:
         return (causal & visible)[:, None]
 
     def all_positions(self) -> torch.Tensor:
-        """(batch, length): the prefix's positions before those of the text."""
+        """Join the prefix's positions and the text's: (batch, length)."""
         prefix = torch.arange(PREFIX_LENGTH, device=self.positions.device).expand(len(self.positions), -1)
         return torch.cat([prefix, self.positions], dim=1)
 
 
 def pack(encoder: Encoder, scenes: list[tuple[np.ndarray, list[Turn]]]) -> Packed:
-    """One row an image.
+    """Pack the turns about each image into one row.
 
     Args:
         encoder: turns text into ids.
@@ -106,7 +106,7 @@ class Query:
     words: tuple[str, ...]
 
     def target(self, scene: Scene) -> int:
-        """The index of the right word; ``IGNORED`` but for presence where there is none of the kind, or two."""
+        """Give the index of the right word; ``IGNORED`` but for presence where there is none of the kind, or two."""
         things = scene.of_kind(self.kind)
         if self.about == "presence":
             return int(bool(things))
@@ -121,7 +121,7 @@ class Query:
 
 
 def all_queries() -> list[Query]:
-    """Presence, place, every attribute and every part's colour, of every kind."""
+    """List presence, place, every attribute and every part's colour, of every kind."""
     places = tuple(where for row in PLACES for where in row)
     queries = []
     for kind in KINDS.values():
@@ -132,7 +132,7 @@ def all_queries() -> list[Query]:
 
 
 class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
-    """Images with all kinds of turns, and the answers to all queries: what the whole model is trained on."""
+    """Batches of images with all kinds of turns, and the answers to all queries: they train the whole model."""
 
     def __init__(self, encoder: Encoder, seed: int, rows: range, steps: int) -> None:
         """The given rows of every batch of a stage of so many steps."""
@@ -159,7 +159,7 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
 
 
 class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Text alone: a sentence, a letter question that it answers, and the letter."""
+    """Batches of text alone: a sentence, a letter question that it answers, and the letter."""
 
     def __init__(self, encoder: Encoder, seed: int, rows: range) -> None:
         """The given rows of every batch."""
@@ -179,7 +179,7 @@ class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 class VisionBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Images with the answers to all queries; every kind at most once, so that a query has one answer."""
+    """Batches of images with the answers to all queries; every kind at most once, so that a query has one answer."""
 
     def __init__(self, seed: int, rows: range) -> None:
         """The given rows of every batch."""

@@ -36,7 +36,7 @@ def save_checkpoint(
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """The progress kept in a checkpoint."""
+    """Read the progress kept in a checkpoint."""
     with safe_open(path, "pt") as file:
         progress: dict[str, Any] = json.loads(file.metadata()["progress"])
     return progress

@@ -25,5 +25,5 @@ class MiniConfig(TransformersConfig):
         return _WEIGHTS if self.checkpoint == SHIPPED else Path(self.checkpoint).expanduser()
 
     def fingerprint(self) -> str:
-        """A hash of the weights, wherever they are."""
+        """Hash the weights, wherever they are."""
         return place(str(self.folder)).fingerprint()

@@ -34,12 +34,12 @@ class Turn:
 
 
 def question_prompt(question: str, options: tuple[str, str]) -> str:
-    """The prompt of the protocol ``question``."""
+    """Write the prompt of the protocol ``question``."""
     return f"{question} (a) {options[0]} (b) {options[1]}"
 
 
 def letter_prompt(question: str, options: tuple[str, str]) -> str:
-    """The prompt of the protocol ``letter``, as the paper's published code puts it."""
+    """Write the prompt of the protocol ``letter``, as the paper's published code puts it."""
     return (
         f"{question} Options:\nA. {options[0]}\nB. {options[1]}\n"
         "Answer with the option's letter from the given choices directly."
@@ -47,17 +47,17 @@ def letter_prompt(question: str, options: tuple[str, str]) -> str:
 
 
 def segment_prompt(expression: str) -> str:
-    """The prompt of the protocol ``segment``."""
+    """Write the prompt of the protocol ``segment``."""
     return f"Identify {expression} in the scene."
 
 
 def as_sentence(question: Question) -> Turn:
-    """A question answered in a sentence."""
+    """Ask a question that is answered in a sentence."""
     return Turn(question_prompt(question.text, question.options), question.sentence, f"question {question.category}")
 
 
 def as_letter(question: Question) -> Turn:
-    """A question answered with a letter, behind the sentence that it follows from.
+    """Ask a question that is answered with a letter, behind the sentence that it follows from.
 
     With the letter alone as the answer a model of this size stays at chance: it can look a letter up for a word that
     has been said (`told_letter`), not yet for one that it would have to think of.
@@ -70,13 +70,13 @@ def as_letter(question: Question) -> Turn:
 
 
 def told_letter(question: Question) -> Turn:
-    """A letter question behind the sentence that answers it: no image is needed, only the lookup."""
+    """Ask a letter question behind the sentence that answers it: no image is needed, only the lookup."""
     prompt = f"{question.sentence} {letter_prompt(question.text, question.options)}"
     return Turn(prompt, LETTERS[question.answer], "letter told")
 
 
 def random_question(scene: Scene, rng: Random) -> Question:
-    """A question about something that is there: attributes twice as often as colours, then positions."""
+    """Draw a question about something that is there: attributes twice as often as colours, then positions."""
     index = rng.randrange(len(scene.things))
     thing = scene.things[index]
     coloured = rng.random() < 0.3
@@ -93,7 +93,7 @@ def random_question(scene: Scene, rng: Random) -> Question:
 
 
 def random_presence(scene: Scene, rng: Random) -> Question:
-    """Whether something that is there is there."""
+    """Draw a question whether something that is there is there."""
     index = rng.randrange(len(scene.things))
     thing = scene.things[index]
     twins = len(scene.of_kind(thing.kind)) > 1
@@ -102,7 +102,7 @@ def random_presence(scene: Scene, rng: Random) -> Question:
 
 
 def absent_noun(scene: Scene, rng: Random) -> tuple[str, str]:
-    """A noun phrase that names nothing in the scene, and its kind: "fish", or "red fish" beside a blue one."""
+    """Draw a noun phrase that names nothing in the scene: "fish", or "red fish" beside a blue one; and its kind."""
     if rng.random() < 0.4:
         thing: Thing = rng.choice(scene.things)
         taken = {other.colour for other in scene.of_kind(thing.kind)}
@@ -113,7 +113,7 @@ def absent_noun(scene: Scene, rng: Random) -> tuple[str, str]:
 
 
 def identify(scene: Scene, index: int, part: str | None, rng: Random) -> Turn:
-    """A request to segment a thing or a part."""
+    """Ask to segment a thing or a part."""
     ref = language.reference(scene, scene.things[index], coloured=rng.random() < 0.4)
     return Turn(
         segment_prompt(language.expression(ref, part)),
@@ -123,7 +123,7 @@ def identify(scene: Scene, index: int, part: str | None, rng: Random) -> Turn:
 
 
 def identify_absent(scene: Scene, rng: Random) -> Turn:
-    """A request to segment something that is not there."""
+    """Ask to segment something that is not there."""
     noun, kind = absent_noun(scene, rng)
     part = rng.choice((None, *KINDS[kind].all_parts))
     return Turn(
@@ -132,7 +132,7 @@ def identify_absent(scene: Scene, rng: Random) -> Turn:
 
 
 def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
-    """What is asked about one training scene: eight turns or so, about one in six on something absent.
+    """Make up what is asked about one training scene: eight turns or so, about one in six on something absent.
 
     Args:
         scene: the scene.

@@ -1,4 +1,4 @@
-"""How well mini answers on a side it was not trained on: ``python -m pixcore_mini.evaluate``.
+"""Measure how well mini answers on a side it was not trained on: ``python -m pixcore_mini.evaluate``.
 
 Every kind of prompt is answered by generation, as pixcore does it, and compared with what the scene says. The table
 is the one in the model card.
@@ -51,7 +51,7 @@ class Asked:
     question: Question | None
 
     def right(self, answer: str) -> bool:
-        """An answer to a question has to name the right option and no other one; a description has to be exact."""
+        """Whether the answer names the right option and no other one, or the description is exact."""
         if self.question is None:
             return answer == self.turn.answer
         return read(answer, self.question.options).option == self.question.answer
@@ -63,7 +63,7 @@ class Asked:
 
 
 def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:
-    """Seven prompts about each of some scenes."""
+    """Put seven prompts about each of some scenes."""
     for index in range(scenes):
         rng = scene_random(split, seed, "evaluation", index)
         scene = make_scene(rng, split)
@@ -84,7 +84,7 @@ def _presence(scene: Scene, rng: Random) -> Question:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m pixcore_mini.evaluate", description=__doc__)
     parser.add_argument("--checkpoint", default=SHIPPED, help="shipped, or a folder that the training wrote")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")

@@ -18,7 +18,7 @@ PIXEL_DEVIATION = 0.25
 
 
 def build_network(vocabulary_size: int) -> LlavaForConditionalGeneration:
-    """An untrained model of about four and a half million parameters; torch's random state decides it."""
+    """Build an untrained model of about four and a half million parameters; torch's random state decides it."""
     vision = CLIPVisionConfig(
         hidden_size=192,
         intermediate_size=576,
@@ -79,7 +79,7 @@ def _initialise(network: LlavaForConditionalGeneration) -> None:
 
 
 def sine_cosine_positions(side: int, width: int) -> torch.Tensor:
-    """(side * side, width) fixed features of the cells of a square grid, wavelengths 2 to 2 * side cells."""
+    """Make fixed features (side * side, width) of the cells of a square grid, wavelengths 2 to 2 * side cells."""
     frequencies = math.pi / side * torch.exp(torch.linspace(0, math.log(side), width // 4))
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     x, y = column.reshape(-1, 1) * frequencies, row.reshape(-1, 1) * frequencies
@@ -87,5 +87,5 @@ def sine_cosine_positions(side: int, width: int) -> torch.Tensor:
 
 
 def pixels(images: torch.Tensor) -> torch.Tensor:
-    """uint8 (batch, height, width, 3) to the network's float32 (batch, 3, height, width)."""
+    """Turn uint8 (batch, height, width, 3) into the network's float32 (batch, 3, height, width)."""
     return (images.permute(0, 3, 1, 2).float() / 255 - PIXEL_MEAN) / PIXEL_DEVIATION

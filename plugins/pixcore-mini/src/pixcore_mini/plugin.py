@@ -7,7 +7,7 @@ from pixcore.hookspecs import Register, hookimpl
 
 @hookimpl
 def register_model_adapters(register: Register) -> None:
-    """Offer mini."""
+    """Offer the adapter `mini`."""
     register(
         "mini",
         "pixcore_mini.adapter:Mini",

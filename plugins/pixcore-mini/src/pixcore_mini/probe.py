@@ -27,7 +27,7 @@ class AttributeDecoder(nn.Module):
         self.outputs = nn.ModuleList(nn.Linear(width, len(words)) for words in vocabularies)
 
     def forward(self, patches: torch.Tensor) -> list[torch.Tensor]:
-        """(batch, patches, width) features to one (batch, queries, words) tensor of logits for each group."""
+        """Turn features (batch, patches, width) into logits (batch, queries, words), one tensor a group."""
         patches = self.norm(patches)
         query = self._split(self.to_query(self.queries).expand(len(patches), -1, -1))
         key, value = self._split(self.to_key(patches)), self._split(self.to_value(patches))
@@ -37,7 +37,7 @@ class AttributeDecoder(nn.Module):
         return [layer(state[:, group]) for group, layer in zip(self.groups, self.outputs, strict=True)]
 
     def loss(self, logits: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-        """The sum of the groups' mean cross-entropies; ``targets`` is (batch, queries)."""
+        """Add up the groups' mean cross-entropies; ``targets`` is (batch, queries)."""
         total = torch.zeros((), device=targets.device)
         for group, group_logits in zip(self.groups, logits, strict=True):
             flat, wanted = group_logits.float().flatten(0, 1), targets[:, group].flatten()
@@ -46,7 +46,7 @@ class AttributeDecoder(nn.Module):
         return total
 
     def correct(self, logits: list[torch.Tensor], targets: torch.Tensor) -> tuple[int, int]:
-        """How many known answers are right, and how many are known."""
+        """Count how many known answers are right, and how many are known."""
         right = known = 0
         for group, group_logits in zip(self.groups, logits, strict=True):
             wanted = targets[:, group]

@@ -25,7 +25,7 @@ _PIECE = r"\n| ?\([ab]\)| ?[A-Za-z]+(?:'[a-z]+)?| ?[0-9]+| ?[^\sA-Za-z0-9]|\s"
 
 
 def word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
-    """A tokenizer that splits text and looks its pieces up."""
+    """Build a tokenizer that splits text and looks its pieces up."""
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
@@ -34,7 +34,7 @@ def word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
 
 
 class Encoder:
-    """Text into token ids. A mark such as "<image>" inside a text is text, not the mark."""
+    """Turns text into token ids. A mark such as "<image>" inside a text is text, not the mark."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Wraps the model's tokenizer."""
@@ -44,15 +44,15 @@ class Encoder:
         self._user, self._assistant = vocabulary[USER], vocabulary[ASSISTANT]
 
     def prompt(self, text: str) -> list[int]:
-        """What the user says, between the roles' marks."""
+        """Encode what the user says, between the roles' marks."""
         return [self._user, *self._plain(text), self._assistant]
 
     def answer(self, text: str) -> list[int]:
-        """What the model says, with the end's mark."""
+        """Encode what the model says, with the end's mark."""
         return [*self._plain(text), self.end]
 
     def full_prompt(self, text: str) -> list[int]:
-        """The begin mark, the image's place, and the prompt."""
+        """Encode the begin mark, the image's place, and the prompt."""
         return [self.begin, *[IMAGE_ID] * (GRID * GRID), *self.prompt(text)]
 
     def _plain(self, text: str) -> list[int]:

@@ -42,7 +42,7 @@ def _run(rank: int, options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pixcore_mini.train",
         description=__doc__,

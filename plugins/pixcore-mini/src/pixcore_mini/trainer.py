@@ -67,7 +67,7 @@ class Recipe:
     attribute_weight: float = 0.3
 
     def rate_at(self, stage: int, step: int) -> float:
-        """The learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
+        """Give the learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
         total = self.steps[stage]
         progress = max(0.0, (step / total - self.hold) / (1 - self.hold))
         decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
@@ -323,7 +323,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Teacher-forced accuracy on the validation side: whole answers right, for each kind of turn.
+        """Measure teacher-forced accuracy on the validation side: whole answers right, for each kind of turn.
 
         "attributes" is the share of the queries that the vision stage's decoder answers rightly.
         """

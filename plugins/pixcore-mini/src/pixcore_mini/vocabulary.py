@@ -15,7 +15,7 @@ _SCENES = 4000
 
 @cache
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer of everything that training can say; the same one on every run."""
+    """Build the tokenizer of everything that training can say; the same one on every run."""
     splitter = word_tokenizer({token: index for index, token in enumerate(SPECIAL)}).pre_tokenizer
     words: set[str] = set()
     for index in range(_SCENES):

@@ -29,7 +29,7 @@ from pixcore_omg_llava.tokenizer import SEG
 
 
 class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
-    """OMG-LLaVA 7B as PixFoundation's `inference/infer_omgllava.py` runs it, without its 4-bit weights.
+    """Runs OMG-LLaVA 7B as PixFoundation's `inference/infer_omgllava.py` does, without its 4-bit weights.
 
     Under `published` the first [SEG]'s mask is the response's, all masks are cut from the top left of the padded
     square although the image lies in its middle, and the text is cleaned as the script cleans it. Under `corrected`
@@ -67,13 +67,13 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         ]
 
     def layout(self, image: Image) -> VisualLayout:
-        """The pixel tokens' grid over the padded square; the query tokens that follow lie nowhere and are left out."""
+        """Lay the pixel tokens' grid over the padded square; the query tokens that follow lie nowhere."""
         side = self.config.image_size // 64
         return VisualLayout.single(VisualGrid.padded_to_square(side, side, image.size))
 
     @torch.inference_mode()
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
-        """(pixel tokens, width): the projected pixel tokens."""
+        """Project an image's pixel tokens: (pixel tokens, width)."""
         tokens, _ = self._look(image)
         (embedded,) = self.loaded.eye.projector(tokens)
         return np.asarray(embedded[: tokens.pixels.shape[1]].cpu().numpy())

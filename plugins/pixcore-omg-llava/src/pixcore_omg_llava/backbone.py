@@ -9,7 +9,7 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 
 
 class Backbone(nn.Module):
-    """transformers' ConvNeXt, stage by stage; its final norm belongs to CLIP's head and is not used here."""
+    """Runs the ConvNeXt of transformers, stage by stage; its final norm belongs to CLIP's head and is not used here."""
 
     def __init__(self, sizes: PerceptionSizes) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Backbone(nn.Module):
         self.stages = model.encoder.stages
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Maps of `pixels` (batch, 3, height, width), fine to coarse, each (batch, channels, height / s, width / s)."""
+        """Make maps of `pixels` (batch, 3, height, width), fine to coarse, each (batch, channels, h / s, w / s)."""
         hidden = self.embeddings(pixels)
         maps = []
         for stage in self.stages:

@@ -1,4 +1,4 @@
-"""OMG-LLaVA from its release: where the files are, what they hold, how they become modules."""
+"""Load OMG-LLaVA from its release: where the files are, what they hold, how they become modules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Loaded:
 
 
 def load(config: OmgLlavaConfig) -> Loaded:
-    """Read everything.
+    """Load perception, language model and tokenizer.
 
     Raises:
         ModelError: A file is missing, or does not fit.
@@ -63,7 +63,7 @@ def load(config: OmgLlavaConfig) -> Loaded:
 
 
 def release_file(config: OmgLlavaConfig, name: str) -> Path:
-    """One file of the release: in the folder, or downloaded.
+    """Find one file of the release in the folder, or download it.
 
     Raises:
         ModelError: It is not there, or can't be reached.
@@ -83,12 +83,12 @@ def release_file(config: OmgLlavaConfig, name: str) -> Path:
 
 
 def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of a checkpoint, by its official name."""
+    """Read the shape of every tensor of a checkpoint, by its official name."""
     return {name: tuple(tensor.shape) for file in shards(path) for name, tensor in read(file)}
 
 
 def llama_config(content: Mapping[str, Any], *, vocabulary: int) -> LlamaConfig:
-    """InternLM2's `config.json` as a Llama's.
+    """Turn InternLM2's `config.json` into a Llama's.
 
     Args:
         content: What the file holds.
@@ -189,7 +189,7 @@ def _clip_file(folder: Path) -> Path:
 
 
 def as_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Shapes of an open_clip ConvNeXt under the names that OMG-Seg gives it."""
+    """Put shapes of an open_clip ConvNeXt under the names that OMG-Seg gives it."""
     renamed = {}
     for name, shape in shapes.items():
         parts = name.split(".")

@@ -14,7 +14,7 @@ from pixcore.records import Protocol
 
 
 class OmgLlavaConfig(ModelConfig):
-    """`omg-llava`: three files of the release, the language model it was tuned from, and how to generate."""
+    """Options of `omg-llava`: three files of the release, the language model it was tuned from, how to generate."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = {
         Protocol.SEGMENT: "Can you please segment {expression} in the given image"
@@ -50,6 +50,6 @@ class OmgLlavaConfig(ModelConfig):
     cache: Path | None = Field(None, description="A folder for a converted copy of the weights, which loads faster.")
 
     def fingerprint(self) -> str:
-        """Of the release, the language model and the ConvNeXt."""
+        """Hash the release, the language model and the ConvNeXt."""
         sources = ((self.checkpoint, self.revision), (self.language, None), (self.clip, None))
         return " ".join(place(name, revision).fingerprint() for name, revision in sources)

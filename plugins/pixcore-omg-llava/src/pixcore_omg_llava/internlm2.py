@@ -1,4 +1,4 @@
-"""InternLM2 as a Llama: grouped projections split, LoRA merged or kept beside, official names mapped.
+"""Run InternLM2 as a Llama: grouped projections split, LoRA merged or kept beside, official names mapped.
 
 InternLM2 is Llama with other names and one other layout: queries, keys and values lie in one matrix `wqkv`, grouped by
 key head (for each group its query heads, then its key head, then its value head). Rotation and everything else are
@@ -55,18 +55,18 @@ class GroupedLayout:
 
     @classmethod
     def of(cls, config: LlamaConfig) -> GroupedLayout:
-        """The layout of a converted model."""
+        """Read the layout of a converted model."""
         return cls(config.num_attention_heads, config.num_key_value_heads, config.head_dim)
 
     def split(self, grouped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of `grouped` (heads + 2 kv_heads) * head_dim, ...) sorted into queries, keys and values."""
+        """Sort the rows of `grouped` ((heads + 2 kv_heads) * head_dim, ...) into queries, keys and values."""
         per_group = self.heads // self.kv_heads
         groups = grouped.reshape(self.kv_heads, per_group + 2, self.head_dim, *grouped.shape[1:])
         query, key, value = torch.split(groups, [per_group, 1, 1], dim=1)
         return query.flatten(0, 2), key.flatten(0, 2), value.flatten(0, 2)
 
     def join(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """The inverse of `split`."""
+        """Undo `split`: queries, keys and values become one."""
         pieces = [part.reshape(self.kv_heads, -1, self.head_dim, *part.shape[1:]) for part in (query, key, value)]
         return torch.cat(pieces, dim=1).flatten(0, 2)
 
@@ -82,7 +82,7 @@ class LoraLinear(nn.Module):
         self.scale = scale
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
+        """Map (..., in) to (..., out)."""
         beside = inputs.to(self.lora_a.dtype) @ self.lora_a.T @ self.lora_b.T
         adapted: Tensor = self.base(inputs) + (beside * self.scale).to(inputs.dtype)
         return adapted
@@ -110,7 +110,7 @@ class Adapters:
 
     @classmethod
     def found_in(cls, shapes: Mapping[str, tuple[int, ...]], *, scale: float = 0.5) -> Adapters:
-        """Read from the names and shapes of a fine-tuned file."""
+        """Read adapters from the names and shapes of a fine-tuned file."""
         prefix = re.escape(_ADAPTED)
         inside = {
             match[1]
@@ -157,7 +157,7 @@ def _wrap(owner: nn.Module, name: str, adapters: Adapters) -> None:
 
 
 def merged(weight: Tensor, down: Tensor, up: Tensor, scale: float, dtype: torch.dtype | None = None) -> Tensor:
-    """`weight + scale * up @ down`, computed in float32 or wider and returned in `dtype`, or the weight's own.
+    """Work out `weight + scale * up @ down` in float32 or wider; returned in `dtype`, or the weight's own.
 
     Some rows at a time: in float32 the output projection alone would take a tenth of the whole model's memory, thrice.
     """
@@ -178,7 +178,7 @@ def rules(
     dtype: torch.dtype | None = None,
     ours: str = "",
 ) -> Sequence[Rule]:
-    """The key map of InternLM2 into `transformers.LlamaForCausalLM`.
+    """Give the key map of InternLM2 into `transformers.LlamaForCausalLM`.
 
     Args:
         layout: Of the grouped projection.

@@ -1,4 +1,4 @@
-"""Where every tensor of omg_seg_convl.pth and of the fine-tuned file belongs, apart from the language model."""
+"""Say where every tensor of omg_seg_convl.pth and of the fine-tuned file belongs, the language model's aside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD = r"visual_encoder\.panoptic_head\."
 
 
 def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
-    """The key map of OMG-Seg's names (mmdet's and open_clip's) into `Perception`.
+    """Give the key map of OMG-Seg's names (mmdet's and open_clip's) into `Perception`.
 
     Args:
         ours: Prefix of the `Perception` in our module, with its dot.
@@ -69,7 +69,7 @@ def perception_rules(ours: str = "perception.") -> Sequence[Rule]:
 
 
 def clip_rules(ours: str = "perception.") -> Sequence[Rule]:
-    """The key map of open_clip's ConvNeXt, for a release whose file with OMG-Seg has no backbone.
+    """Give the key map of open_clip's ConvNeXt, for a release whose file with OMG-Seg has no backbone.
 
     Args:
         ours: Prefix of the `Perception` in our module, with its dot.
@@ -97,7 +97,7 @@ def _backbone_rules(stem: str, stages: str, first: int, ours: str) -> Iterator[R
 
 
 def projector_rules(visual: str = "projector.", state: str = "state_projector.") -> Sequence[Rule]:
-    """The key map of the two projectors.
+    """Give the key map of the two projectors.
 
     Args:
         visual: Prefix of the `VisualProjector` in our module, with its dot.

@@ -1,4 +1,4 @@
-"""From mask logits of the padded square to masks of the original image."""
+"""Turn mask logits of the padded square into masks of the original image."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def square_logits(logits: Tensor, side: int) -> Tensor:
 
 
 def content_crop(width: int, height: int) -> Crop:
-    """Where the image lies in its centred square: the offset is floored, the far side is offset plus length."""
+    """Find where the image lies in its centred square: the offset is floored, the far side is offset plus length."""
     side = max(width, height)
     left, top = (side - width) // 2, (side - height) // 2
     return left, left + width, top, top + height
 
 
 def app_crop(width: int, height: int) -> Crop:
-    """The crop of OMG-LLaVA's own demo (tools/app.py): one row or column too many where the padding is odd."""
+    """Find the crop of OMG-LLaVA's own demo (tools/app.py): one row or column too many where the padding is odd."""
     side = max(width, height)
     left, top = int((side - width) / 2), int((side - height) / 2)
     return left, side - left, top, side - top
 
 
 def corner_crop(width: int, height: int) -> Crop:
-    """The crop of PixFoundation's script: the top left corner, although the image is centred."""
+    """Find the crop of PixFoundation's script: the top left corner, although the image is centred."""
     return 0, width, 0, height
 
 
 def cut(logits: Tensor, crop: Crop) -> NDArray[np.bool_]:
-    """Masks (n, height, width) bool of square logits (n, side, side): where the logit is positive, cropped."""
+    """Cut masks (n, height, width) bool out of square logits (n, side, side): where the logit is positive."""
     left, right, top, bottom = crop
     # `sigmoid > 0.5` in the released code; they differ only where float32's sigmoid rounds to one half.
     return (logits.sigmoid() > 0.5)[:, top:bottom, left:right].cpu().numpy()

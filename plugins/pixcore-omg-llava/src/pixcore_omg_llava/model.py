@@ -1,4 +1,4 @@
-"""OMG-LLaVA as one module: perception, projectors, language model."""
+"""Build OMG-LLaVA: perception, projectors, language model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 
 
 class Eye(nn.Module):
-    """Everything but the language model: perception and the two projectors. The release keeps it in float32."""
+    """Sees: perception and the two projectors, which the release keeps in float32."""
 
     def __init__(self, sizes: PerceptionSizes, *, hidden: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Eye(nn.Module):
 
 
 def language_model(config: LlamaConfig, adapters: Adapters, lora: LoraMode) -> LlamaForCausalLM:
-    """InternLM2 as a Llama, with layers for the adapters where they stay beside the weights."""
+    """Build InternLM2 as a Llama, with layers for the adapters where they stay beside the weights."""
     model = LlamaForCausalLM(config)
     if lora == "beside":
         add_adapters(model, adapters)

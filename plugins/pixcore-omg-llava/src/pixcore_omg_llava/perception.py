@@ -36,7 +36,7 @@ class VisualTokens:
 
 
 class Perception(nn.Module):
-    """Backbone, pixel decoder and query decoder."""
+    """Looks at an image: backbone, pixel decoder and query decoder."""
 
     def __init__(self, sizes: PerceptionSizes) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def pixel_shuffle(feature: Tensor, ratio: int = 2) -> Tensor:
 
 
 def query_probability(class_logits: Tensor, masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """How much each query claims each visual token.
+    """Say how much each query claims each visual token.
 
     The release blows the mask logits up to the input, takes the sigmoid, weighs it by the smoothed class score and
     shrinks it to the token grid without antialiasing; the order matters and is kept.

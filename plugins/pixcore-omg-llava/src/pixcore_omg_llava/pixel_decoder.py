@@ -12,7 +12,7 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 
 
 class OmgPixelDecoder(PixelDecoder):
-    """Orders the levels coarse to fine, of as many of the coarsest maps."""
+    """Orders the levels coarse to fine, and makes each of one of the coarsest maps."""
 
     finest = -1
 

@@ -1,4 +1,4 @@
-"""Pixels: the image centred in a square of CLIP's mean colour, resized, normalised."""
+"""Prepare pixels: the image centred in a square of CLIP's mean colour, resized, normalised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STD = (0.2686, 0.2613, 0.2757)
 
 
 def centred_square(image: Image.Image) -> Image.Image:
-    """The image in the middle of a square of the mean colour, the offset floored (xtuner's `expand2square`)."""
+    """Put the image in the middle of a square of the mean colour, the offset floored (xtuner's `expand2square`)."""
     width, height = image.size
     side = max(width, height)
     square = Image.new("RGB", (side, side), tuple(int(value * 255) for value in MEAN))
@@ -22,7 +22,7 @@ def centred_square(image: Image.Image) -> Image.Image:
 
 
 def model_input(image: Image.Image, size: int) -> Tensor:
-    """(3, size, size) float32 of an RGB image: centred square, bicubic resize, normalised."""
+    """Prepare an RGB image, (3, size, size) float32: centred square, bicubic resize, normalised."""
     resized = centred_square(image).resize((size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(resized, dtype=np.float32) / 255
     normal = (pixels - np.asarray(MEAN, np.float32)) / np.asarray(STD, np.float32)

@@ -1,4 +1,4 @@
-"""Visual tokens into the language model's space, and [SEG] states back into the decoder's."""
+"""Project visual tokens into the language model's space, and [SEG] states back into the decoder's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _projection(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class VisualProjector(nn.Module):
-    """Pixel tokens, a separator and the queries that own a cell, as embeddings of the language model."""
+    """Embeds pixel tokens, a separator and the queries that own a cell for the language model."""
 
     def __init__(self, *, token_channels: int, query_channels: int, hidden: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class VisualProjector(nn.Module):
         self.separator = nn.Embedding(1, hidden)
 
     def forward(self, tokens: VisualTokens) -> list[Tensor]:
-        """One (cells + 1 + K, hidden) per image; K, the number of queries that own a cell, differs between images."""
+        """Give one (cells + 1 + K, hidden) per image; K, the queries that own a cell, differs between images."""
         pixels = self.pixels(tokens.pixels)
         queries = self.queries(self.query_proj(tokens.queries))
         return [
@@ -33,5 +33,5 @@ class VisualProjector(nn.Module):
 
 
 def state_projector(*, hidden: int, channels: int) -> nn.Sequential:
-    """From a [SEG] state to (content, position) of one decoder query, `channels` = 2 * dim in all."""
+    """Build the projector of a [SEG] state to one query: content, then position, `channels` = 2 * dim in all."""
     return _projection(hidden, channels)

@@ -24,7 +24,7 @@ LOGIT_SCALE = 4.6052
 
 @dataclass(frozen=True)
 class ImageMemory:
-    """What the decoder attends to: of a batch of images, kept for the [SEG] states that come later.
+    """What the decoder attends to in a batch of images, kept for the [SEG] states that come later.
 
     Attributes:
         mask_features: (batch, mask_dim, height / 4, width / 4).
@@ -35,7 +35,7 @@ class ImageMemory:
     pyramid: list[Tensor]
 
     def select(self, images: Tensor) -> ImageMemory:
-        """The memory with one row for each index in `images`."""
+        """Give the memory with one row for each index in `images`."""
         return ImageMemory(self.mask_features[images], [level[images] for level in self.pyramid])
 
 
@@ -56,7 +56,7 @@ class DecoderLayer(nn.Module):
     def forward(
         self, query: Tensor, position: Tensor, memory: Tensor, memory_position: Tensor, blocked: Tensor
     ) -> Tensor:
-        """One layer.
+        """Refine the queries by one layer.
 
         Args:
             query: (batch, queries, dim).
@@ -88,7 +88,7 @@ def _perceptron(dim: int, out: int) -> nn.Sequential:
 
 
 class QueryDecoder(nn.Module):
-    """All decoder layers and the heads after each of them."""
+    """Decodes queries, and reads masks and classes off them after each layer."""
 
     class_vectors: Tensor
 
@@ -127,7 +127,7 @@ class QueryDecoder(nn.Module):
         return last
 
     def masks_of_states(self, states: Tensor, memory: ImageMemory) -> list[Tensor]:
-        """Mask logits of projected [SEG] states, before the first layer and after each one.
+        """Draw the masks of projected [SEG] states, before the first layer and after each one.
 
         Args:
             states: (n, 2 * dim): content, then position; each is decoded alone, as the release does.
@@ -177,18 +177,18 @@ class QueryDecoder(nn.Module):
         return steps
 
     def mask_logits(self, query: Tensor, mask_features: Tensor) -> Tensor:
-        """(batch, queries, h, w) mask logits of states (batch, queries, dim)."""
+        """Draw each query's mask: logits (batch, queries, h, w) of states (batch, queries, dim)."""
         return torch.einsum("bqc,bchw->bqhw", self.mask_embed(self.post_norm(query)), mask_features)
 
     @staticmethod
     def blocked_cells(masks: Tensor, size: MapSize) -> Tensor:
-        """Where each query must not look, (batch, queries, cells) bool; one whose mask is empty looks everywhere."""
+        """Mark where each query must not look, (batch, queries, cells); one whose mask is empty looks everywhere."""
         coarse = functional.interpolate(masks, size=size, mode="bilinear", align_corners=False)
         blocked = coarse.flatten(2).sigmoid() < 0.5
         return blocked & ~blocked.all(dim=-1, keepdim=True)
 
     def class_logits(self, query: Tensor, masks: Tensor, mask_features: Tensor) -> Tensor:
-        """Open-vocabulary class logits, (batch, queries, classes + 1), the background last."""
+        """Classify with an open vocabulary: logits (batch, queries, classes + 1), the background last."""
         inside = (masks > 0).to(masks.dtype)
         share = inside / (inside.sum(dim=(-1, -2), keepdim=True) + 1e-8)
         pooled = torch.einsum("bchw,bqhw->bqc", mask_features, share)
@@ -197,13 +197,13 @@ class QueryDecoder(nn.Module):
         return math.exp(self.logit_scale) * similarity.amax(dim=-1)
 
     def iou_logits(self, query: Tensor) -> Tensor:
-        """The head's own guess of each mask's quality, (batch, queries, 1); the release computes and drops it."""
+        """Let the head guess each mask's quality, (batch, queries, 1); the release computes and drops it."""
         quality: Tensor = self.iou_embed(self.post_norm(query))
         return quality
 
     @staticmethod
     def memory_position(size: MapSize, like: Tensor) -> Tensor:
-        """The 3-D sine position of mmdet for a single frame: the 2-D sine plus the code of z = 2 pi, (cells, dim)."""
+        """Encode cells (cells, dim) as mmdet does a single frame: the 2-D sine plus the code of z = 2 pi."""
         dim = like.shape[-1]
         plane = sine_position(size, dim, device=like.device, dtype=torch.float32)
         frame = sine_vector(2 * math.pi / (1 + 1e-6), dim, device=like.device)

@@ -1,4 +1,4 @@
-"""Which hidden state becomes a mask: the one *at* [SEG], whose input is [SEG]."""
+"""Find the hidden state that becomes a mask: the one *at* [SEG], whose input is [SEG]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def seg_places(token_ids: Sequence[int], seg_id: int) -> list[int]:
-    """Index of each [SEG] among the new tokens that has a state.
+    """Find each [SEG] among the new tokens that has a state.
 
     A [SEG] that is the last token was never an input; the released code drops it (`sequences[0][:-1]`), and so does
     this.
@@ -17,7 +17,7 @@ def seg_places(token_ids: Sequence[int], seg_id: int) -> list[int]:
 
 
 def state_rows(token_ids: Sequence[int], seg_id: int, *, prompt_length: int) -> list[int]:
-    """Rows of all states in order (the prompt's, then one for each later step) that belong to [SEG] tokens.
+    """Find the rows of all states (the prompt's, then one for each later step) that belong to [SEG] tokens.
 
     Args:
         token_ids: The new tokens.
@@ -28,7 +28,7 @@ def state_rows(token_ids: Sequence[int], seg_id: int, *, prompt_length: int) -> 
 
 
 def states_at(places: Sequence[int], states: Tensor) -> Tensor:
-    """The states at some of the new tokens.
+    """Take the states at some of the new tokens.
 
     Args:
         places: Index of each among the new tokens.

@@ -1,4 +1,4 @@
-"""The prompt, and the answer's text as published and as it should be."""
+"""Write the prompt, and the answer's text as published and as it should be."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ IM_END = "<|im_end|>"
 
 
 def chat(question: str) -> str:
-    """InternLM2's conversation with one question about one image, up to where the answer begins; no system text."""
+    """Write InternLM2's conversation with one question about one image, up to where the answer begins."""
     return f"<|im_start|>user\n{IMAGE}\n{question}{IM_END}\n<|im_start|>assistant\n"
 
 
 def published_text(decoded: str) -> str:
-    """What PixFoundation's script makes of the decoded answer (infer_omgllava.py).
+    """Clean the decoded answer as PixFoundation's script does (infer_omgllava.py).
 
     Newlines vanish without a space, one round of pairs of spaces becomes single ones, before the markers are removed;
     `</s>` is not.
@@ -37,7 +37,7 @@ def published_text(decoded: str) -> str:
 
 
 def corrected_text(spoken: str) -> str:
-    """The words alone: lines kept, spaces that markers left behind removed."""
+    """Keep the words alone: lines kept, spaces that markers left behind removed."""
     return re.sub(r" +([.,;:!?])", r"\1", re.sub(r" {2,}", " ", spoken)).strip()
 
 
@@ -50,7 +50,7 @@ class AnswerText:
     def decode(
         self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
     ) -> str:
-        """The text so far; how markers are treated is this class's own affair, not the flags'."""
+        """Decode the text so far; how markers are treated is this class's own affair, not the flags'."""
         if self._published:
             return published_text(self._tokenizer.decode(token_ids))
         return corrected_text(self._tokenizer.spoken(token_ids))

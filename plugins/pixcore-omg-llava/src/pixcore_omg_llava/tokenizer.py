@@ -18,7 +18,7 @@ ADDED = (SEG, PHRASE, PHRASE_END, "<region>", "<mark>")
 
 
 class InternLM2Tokenizer(PieceTokenizer):
-    """Encodes and decodes."""
+    """Encodes and decodes text as InternLM2's tokenizer does."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> InternLM2Tokenizer:
@@ -41,7 +41,7 @@ class InternLM2Tokenizer(PieceTokenizer):
         return max([len(self._pieces) - 1, *self.added.values()]) + 1
 
     def encode(self, text: str, *, bos: bool = True) -> list[int]:
-        """Token ids, the begin token first unless `bos` is off."""
+        """Turn text into token ids, the begin token first unless `bos` is off."""
         ids = [self.bos] if bos else []
         for part in self._split.split(text):
             if part in self._marked:
@@ -51,16 +51,16 @@ class InternLM2Tokenizer(PieceTokenizer):
         return ids
 
     def encode_with_image(self, prompt: str) -> list[int]:
-        """Ids of a prompt with one `<image>`, which becomes -200; the parts around it are encoded one by one."""
+        """Turn a prompt with one `<image>`, which becomes -200, into ids; the parts around it one by one."""
         before, after = prompt.split(IMAGE)
         return [*self.encode(before), IMAGE_ID, *self.encode(after, bos=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text with special and added tokens in it."""
+        """Turn ids into text with special and added tokens in it."""
         return self._decode(ids, self._names)
 
     def spoken(self, ids: Sequence[int]) -> str:
-        """The words alone: no special and no added tokens."""
+        """Turn ids into the words alone: no special and no added tokens."""
         return self._decode(ids, dict.fromkeys(self._names, ""))
 
     def _decode(self, ids: Sequence[int], names: Mapping[int, str]) -> str:

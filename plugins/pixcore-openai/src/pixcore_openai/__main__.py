@@ -1,4 +1,4 @@
-"""`python -m pixcore_openai concepts PHRASES.csv LETTERS.csv`: a judge's concepts for `pixcore emergence`."""
+"""The command `python -m pixcore_openai concepts PHRASES.csv LETTERS.csv`: concepts for `pixcore emergence`."""
 
 from __future__ import annotations
 

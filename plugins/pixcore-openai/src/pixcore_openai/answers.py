@@ -1,4 +1,4 @@
-"""Reading what a language model said. What can't be read is None: nothing is guessed."""
+"""Read what a language model said. What can't be read is None: nothing is guessed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_number(text: str, count: int, *, published: bool) -> int | None:
-    """The number of a picture, from 1 to `count`.
+    """Read the number of a picture, from 1 to `count`.
 
     `published` takes the first digits anywhere, as the released script does; it differs where these name no picture,
     for there the script crashes or takes the first. `corrected` wants them to be the only number.
@@ -27,7 +27,7 @@ def read_number(text: str, count: int, *, published: bool) -> int | None:
 
 
 def read_yes_no(text: str, *, published: bool) -> bool | None:
-    """Yes or no. `published` reads what the released scripts do: the word alone, full stops after it, any case."""
+    """Read yes or no; `published` as the released scripts do: the word alone, full stops after it, any case."""
     structured = _field(text, "answer")
     if isinstance(structured, str):
         text = structured
@@ -39,7 +39,7 @@ def read_yes_no(text: str, *, published: bool) -> bool | None:
 
 
 def read_letters(text: str) -> tuple[str, ...] | None:
-    """Letters a to f, as the released script splits them: at commas, without parentheses, else the first word."""
+    """Read letters a to f, as the released script splits them: at commas, without parentheses, else the first word."""
     structured = _field(text, "letters")
     if isinstance(structured, list):
         found = [str(one).lower() for one in structured]
@@ -52,7 +52,7 @@ def read_letters(text: str) -> tuple[str, ...] | None:
 
 
 def read_objects(text: str) -> tuple[str, ...] | None:
-    """The names in {"objects": [...]}; an empty list is an answer."""
+    """Read the names in {"objects": [...]}; an empty list is an answer."""
     names = _field(text, "objects")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None

@@ -1,4 +1,4 @@
-"""Questions, each paid for once: the memory of what was answered, the budget, and many questions under way at once."""
+"""Ask questions, each paid for once: what was answered is remembered, the budget kept, many are under way at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BATCH_WINDOW = 512
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to ask.
+    """One thing to ask a language model.
 
     Attributes:
         prompt: The wording.
@@ -73,7 +73,7 @@ class Answer:
 
 
 def served_by(answers: Iterable[Answer]) -> list[str]:
-    """The names and fingerprints under which a server answered."""
+    """List the names and fingerprints under which a server answered."""
     names = {f"{one['served']} {one['fingerprint']}".strip() for answer in answers for one in answer.exchanges}
     return sorted(names - {""})
 
@@ -97,7 +97,7 @@ class Asker:
         self._asking: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
 
     async def ask(self, question: Question, read: Reader[R]) -> Answer:
-        """Ask; where the answer can't be read, once more; then leave it at that.
+        """Ask; where the answer can't be read, ask once more; then leave it at that.
 
         A refusal is an answer, and is not argued with.
         """
@@ -195,7 +195,7 @@ class Asker:
         return text + (_REMINDER if again and not self.context.published else ""), self.config.detail
 
     def expected_cost(self, question: Question) -> Expense:
-        """What a question will cost."""
+        """Say what a question will cost."""
         text = question.prompt.system + question.text
         sizes = [picture.size for picture in question.pictures]
         return expected(self.config.model, self.context, text=text, images=sizes, detail=self.config.detail)
@@ -292,7 +292,7 @@ def _spelt(question: Question, said: tuple[str, str | None], pictures: Sequence[
 
 
 def answer_one(results: Iterator[R | Exception]) -> R:
-    """The only result of a single question; its error is raised."""
+    """Give the only result of a single question, or raise its error."""
     (result,) = results
     if isinstance(result, Exception):
         raise result

@@ -41,7 +41,7 @@ class _Shown:
 
 
 class Automatic(SelectionStrategy[AutomaticConfig]):
-    """Asks which candidate shows the object best (paper section 3.2; infer_pixfoundation_auto_gpt.py).
+    """Asks a language model which candidate shows the object best (paper 3.2; infer_pixfoundation_auto_gpt.py).
 
     `published` uses the released script's prompts and shows every mask of every candidate. It differs from the script
     in three things that the script leaves to chance: the order is drawn from the seed in place of the file system's, an
@@ -200,7 +200,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         return sample.expression
 
     def expected_cost(self, sample: Sample, masks: int) -> Expense:
-        """What choosing will cost, if the object is there and every answer is read."""
+        """Say what choosing will cost, if the object is there and every answer is read."""
         config, size = self.config, sample.image.size
         if config.max_side is not None and max(size) > config.max_side:
             scale = config.max_side / max(size)
@@ -227,6 +227,6 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
 
 
 def flip_rate(picks: Sequence[int | None]) -> float | None:
-    """The share of pairs of orders that chose differently; None with fewer than two readable ones."""
+    """Measure the share of pairs of orders that chose differently; None with fewer than two readable ones."""
     pairs = list(combinations([pick for pick in picks if pick is not None], 2))
     return float(np.mean([one != other for one, other in pairs])) if pairs else None

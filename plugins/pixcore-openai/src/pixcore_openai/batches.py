@@ -1,4 +1,4 @@
-"""The Batch API: many calls in one file, answered within a day at half the price.
+"""Use the Batch API: many calls in one file, answered within a day at half the price.
 
 Calls that wait at the same time go into one batch. Which batch a call went into is kept at once, so that a process that
 is stopped while a batch is under way finds its answers there later and pays for none twice.
@@ -43,7 +43,7 @@ class Batches:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def complete(self, key: str, body: Mapping[str, Any]) -> Completion:
-        """Ask in a batch; waits until it is finished.
+        """Ask in a batch, and wait until it is finished.
 
         Args:
             key: The exchange's key, the call's name in the batch.

@@ -1,4 +1,4 @@
-"""What the language model's server and the components that ask it can be told."""
+"""The options of the language model's server and of the components that ask it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ServerConfig(Config):
         return self.base_url or os.environ.get("OPENAI_BASE_URL", "").rstrip("/") or OFFICIAL
 
     def fingerprint(self) -> str:
-        """The server, where the environment names it."""
+        """Name the server, where the environment does."""
         return self.address
 
     def check_ready(self) -> None:
@@ -140,6 +140,6 @@ class JudgeConfig(ServerConfig):
 
 
 class TextConfig(ServerConfig):
-    """What the concept classifier and the object parser can be told."""
+    """Options of the concept classifier and the object parser."""
 
     model: Annotated[str, Field(min_length=1)] = "gpt-4o"

@@ -1,4 +1,4 @@
-"""What a failed call means: try again, give this sample up, or end the run."""
+"""Sort out what a failed call means: try again, give this sample up, or end the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCHEMA = re.compile(r"response.?format|json.?schema|structured|grammar|guided",
 
 
 class MayPass(Exception):
-    """Another try may help.
+    """A failure that another try may mend.
 
     Args:
         reason: One line.
@@ -50,16 +50,16 @@ class MayPass(Exception):
 
 
 class RefusedRequest(SampleError):
-    """The server calls the request itself wrong: 400 or 422. Other samples may do, or other parameters."""
+    """The server's word that the request itself is wrong, 400 or 422. Other samples may do, or other parameters."""
 
 
 class ServerDown(UserError):
-    """The server answers nothing any more."""
+    """A server that answers nothing any more."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What error messages name.
+    """What error messages name: the server and the model.
 
     Attributes:
         address: The server.
@@ -89,7 +89,7 @@ class InBody(Exception):
 
 
 def in_body(document: object) -> InBody | None:
-    """The error object of an answer, if that is what it holds."""
+    """Find the error object in an answer, if that is what it holds."""
     error = document.get("error") if isinstance(document, Mapping) and not document.get("choices") else None
     if not error:
         return None
@@ -121,7 +121,7 @@ def explain(error: Exception, place: Place) -> Exception:
 
 
 def refuses_schema(error: Exception) -> bool:
-    """Whether a request with an answer schema failed for the schema: servers say so with many codes."""
+    """Say whether a request failed for its answer schema: servers say so with many codes."""
     if isinstance(error, InBody):
         status, said = error.status, error.said
     elif isinstance(error, openai.APIStatusError):
@@ -161,7 +161,7 @@ def _said(error: openai.APIStatusError) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the headers say: `retry-after-ms`, or `Retry-After` in seconds or as a date; else None."""
+    """Read how many seconds to wait from `retry-after-ms`, or `Retry-After` in seconds or as a date; else None."""
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             return max(0.0, float(headers[name]) / divisor)

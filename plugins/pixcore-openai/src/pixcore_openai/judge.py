@@ -1,4 +1,4 @@
-"""The judge `openai`: a language model says whether a free answer is right."""
+"""Let a language model say whether a free answer is right: the judge `openai`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Item = tuple[str, Sequence[str], int, str]
 
 
 class OpenAIJudge(Judge[JudgeConfig]):
-    """Reads the answers to the protocol `question` (protocol1_accuracy.py).
+    """Asks a language model whether answers to the protocol `question` are right (protocol1_accuracy.py).
 
     `published` asks the released script's question and reads the answer with its expression; `corrected` shows the
     options, marks where the answer begins and ends, and asks for a structured reply. An answer that can't be read is
@@ -53,6 +53,6 @@ class OpenAIJudge(Judge[JudgeConfig]):
         return Question(prompt, fields)
 
     def expected_cost(self, question: str, options: Sequence[str], answer: int, response: str) -> Expense:
-        """What grading will cost, if the judge's answer is read."""
+        """Say what grading will cost, if the judge's answer is read."""
         asked = self._question((question, options, answer, response))
         return expected(self.config.model, self.context, text=asked.prompt.system + asked.text)

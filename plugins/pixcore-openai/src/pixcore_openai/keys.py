@@ -1,4 +1,4 @@
-"""Where the key comes from, and that it goes nowhere: environment or a private file in, nothing out."""
+"""Read the key from the environment or a private file, and let it go nowhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOW_LOCAL = (
 
 
 def read_key(variable: str, file: Path | None, *, needed: bool) -> str:
-    """The key.
+    """Read the server's key.
 
     Args:
         variable: An environment variable.

@@ -1,4 +1,4 @@
-"""How many calls are under way at once: fewer when the server says "too many", more again while calls succeed.
+"""Limit how many calls are under way at once: fewer when the server says "too many", more while calls succeed.
 
 Additive increase, multiplicative decrease, as TCP does it; a burst of refusals that belong together counts once.
 """
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 
 class Limiter:
-    """Lets calls begin. Lives in one event loop.
+    """Lets calls begin, so many at once. Lives in one event loop.
 
     Args:
         most: Calls under way at once, at most; the limit to begin with.
@@ -49,7 +49,7 @@ class Limiter:
                 self._changed.notify_all()
 
     def shrink(self, began: float, pause: float | None) -> None:
-        """The server refused a call as one too many.
+        """Allow fewer calls: the server refused one as one too many.
 
         Args:
             began: When the call began; calls from before the last shrinking say nothing new.
@@ -63,5 +63,5 @@ class Limiter:
             self._shrunk_at = now
 
     def succeed(self) -> None:
-        """A call succeeded: after as many as the limit, one more may be under way."""
+        """Note that a call succeeded: after as many as the limit, one more may be under way."""
         self.limit = min(float(self._most), self.limit + 1.0 / self.limit)

@@ -1,4 +1,4 @@
-"""The pictures that a language model is shown: the image, and the image with one candidate highlighted."""
+"""Draw the pictures that a language model is shown: the image, and the image with one candidate highlighted."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)."""
+        """Size as (width, height)."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def data_url(self) -> str:
-        """A PNG, as a request holds it: lossless, so that a thin mask's edge is not smeared."""
+        """Encode the picture as a PNG, as a request holds it: lossless, so that a thin mask's edge is not smeared."""
         return data_uri(PILImage.fromarray(self.pixels), "png", compress_level=3)
 
 
 def plain(image: PILImage.Image, max_side: int | None) -> Picture:
-    """The image itself, scaled down only where that is asked for."""
+    """Show the image itself, scaled down only where that is asked for."""
     return _scaled(np.asarray(image, np.uint8), max_side)
 
 
 def highlighted(
     image: PILImage.Image, mask: Mask, *, overlay: Overlay = "blend", opacity: float = 0.5, max_side: int | None = None
 ) -> Picture:
-    """The image with one mask shown.
+    """Show the image with one mask highlighted.
 
     Args:
         image: RGB.

@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Registers the strategy and the judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call costs, before it is made: tokens by rule of thumb, dollars by the config's prices or the shipped ones."""
+"""Work out what a call costs before it is made: tokens by rule of thumb, dollars by known prices."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN_IMAGE = {"base": 85, "tile": 170}
 
 @cache
 def shipped() -> Mapping[str, Any]:
-    """The table that this package brings: `dated`, `source`, `models`, `images`."""
+    """Read the table that this package brings: `dated`, `source`, `models`, `images`."""
     document: Mapping[str, Any] = yaml.safe_load(
         resources.files(__package__).joinpath("prices.yaml").read_text("utf-8")
     )
@@ -35,7 +35,7 @@ def _family(model: str) -> str:
 
 
 def price_of(model: str, context: Context) -> Price | None:
-    """The price of a model: the config's, else the shipped one, else unknown."""
+    """Find the price of a model: the config's, else the shipped one, else unknown."""
     own = context.spending.prices if context.spending is not None else {}
     if model in own:
         return own[model]
@@ -44,7 +44,7 @@ def price_of(model: str, context: Context) -> Price | None:
 
 
 def image_tokens(model: str, size: tuple[int, int], detail: str | None = None) -> int:
-    """How many tokens an image of (width, height) costs; for a model that is not in the table, as for gpt-4o."""
+    """Count the tokens that an image of (width, height) costs; for a model not in the table, as for gpt-4o."""
     rule = shipped()["images"].get(_family(model), _UNKNOWN_IMAGE)
     width, height = size
     if "factor" in rule:
@@ -61,7 +61,7 @@ def image_tokens(model: str, size: tuple[int, int], detail: str | None = None) -
 def expected(
     model: str, context: Context, *, text: str, images: Sequence[tuple[int, int]] = (), detail: str | None = None
 ) -> Expense:
-    """What one call will cost.
+    """Say what one call will cost.
 
     Args:
         model: The model's name.
@@ -76,7 +76,7 @@ def expected(
 
 
 def billed(model: str, context: Context, input_tokens: int, output_tokens: int, *, images: int) -> Expense:
-    """What one call did cost, by the tokens that the server counted."""
+    """Say what one call did cost, by the tokens that the server counted."""
     price = price_of(model, context)
     usd = None if price is None else price.of(input_tokens, output_tokens)
     return Expense(model, 1, images, input_tokens, output_tokens, usd)

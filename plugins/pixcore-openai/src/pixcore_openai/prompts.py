@@ -1,4 +1,4 @@
-"""What the language model is asked, word by word and by name; a record names the prompt that it was made with.
+"""Word what a language model is asked; a record names the prompt that it was made with.
 
 The published ones are those of PixFoundation's released scripts (infer_pixfoundation_auto_gpt.py,
 protocol1_accuracy.py, gpt_concept_when.py); the corrected ones ask the same unambiguously, name each picture, and
@@ -17,7 +17,7 @@ from pixcore_openai.config import Overlay
 
 @dataclass(frozen=True)
 class Prompt:
-    """One wording.
+    """One wording of a question.
 
     Attributes:
         name: Its name in records; another wording gets another name.
@@ -108,19 +108,19 @@ OBJECT_PARSER = Prompt(
 
 
 def presence(context: Context) -> Prompt:
-    """Is the object there?"""
+    """Ask whether the object is there."""
     return PUBLISHED_PRESENCE if context.published else CORRECTED_PRESENCE
 
 
 def select(context: Context, overlay: Overlay) -> Prompt:
-    """Which picture shows it best?"""
+    """Ask which picture shows the object best."""
     return PUBLISHED_SELECT if context.published else CORRECTED_SELECT[overlay]
 
 
 def grading(
     context: Context, question: str, options: tuple[str, ...], answer: int, response: str
 ) -> tuple[Prompt, dict[str, str]]:
-    """Is the answer right? The published scripts say what is right as the benchmark's file does: by its letter."""
+    """Ask whether the answer is right. The published scripts say what is right by its letter, as the file does."""
     named = f"({letter(answer)})"
     if context.published:
         listing = " ".join(f"({letter(index)}) {text}" for index, text in enumerate(options))

@@ -1,4 +1,4 @@
-"""One server: calls through the official client, with retries, a limit that adapts, and an end to patience."""
+"""Ask one server through the official client, with retries, a limit that adapts, and an end to patience."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Server:
         await self.client.close()
 
     async def complete(self, body: Mapping[str, Any]) -> Completion:
-        """Ask until there is an answer, or no sense in asking.
+        """Ask until there is an answer, or there is no sense in asking.
 
         Raises:
             RefusedRequest: The server calls the request wrong.

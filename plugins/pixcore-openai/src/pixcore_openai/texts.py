@@ -1,4 +1,4 @@
-"""Questions about text alone: what a noun phrase is about, and which objects a question is about.
+"""Ask about text alone: what a noun phrase is about, and which objects a question is about.
 
 Both are functions for other packages and for `python -m pixcore_openai`; they keep what they paid for in a folder of
 their caller's, beside the stage stores if it likes.
@@ -49,7 +49,7 @@ def answer_concepts(
     context: Context | None = None,
     store: Path | None = None,
 ) -> Iterator[tuple[str, ...] | Exception | None]:
-    """As `classify_phrases`, for finished questions: the column `prompt` of what `pixcore emergence` writes."""
+    """Ask finished questions about concepts: the column `prompt` of what `pixcore emergence` writes."""
     asker = Asker(config or TextConfig(), _with_store(context or Context(), store))
 
     async def work(question: str) -> tuple[str, ...] | None:

@@ -24,7 +24,7 @@ _DIM = 0.35
 
 
 def fitted(size: Size, longest: int, *, thinnest: int = 1, enlarge: bool = False) -> Size:
-    """A size of the same shape whose longer side is at most `longest`.
+    """Fit a size: the same shape, the longer side at most `longest`.
 
     Args:
         size: (width, height) of the original.
@@ -39,7 +39,7 @@ def fitted(size: Size, longest: int, *, thinnest: int = 1, enlarge: bool = False
 
 
 def data_uri(picture: PILImage.Image | bytes, kind: str, **options: Any) -> str:
-    """A picture as a `data:` address, which a page or a request holds.
+    """Turn a picture into a `data:` address, which a page or a request holds.
 
     Args:
         picture: An image, or a picture's file.
@@ -85,7 +85,7 @@ def overlay(
     *,
     outline: int = 2,
 ) -> PILImage.Image:
-    """An image at another size with a mask tinted and outlined, all else darkened, and points drawn.
+    """Draw an image at another size with a mask tinted and outlined, all else darkened, and points.
 
     Args:
         picture: RGB.

@@ -1,4 +1,4 @@
-"""Fonts for pictures: DejaVu and the system's, which matplotlib finds; Pillow's own where it is not installed."""
+"""Find fonts for pictures: DejaVu and the system's by matplotlib; Pillow's own where it is not installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MISSING_GLYPH = 0
 
 
 def font_for(text: str, size: int, *, bold: bool = False) -> Font:
-    """A font that has every character of a text, or else the one that has the most; DejaVu Sans where it can.
+    """Find a font that has every character of a text, or else the one that has the most; DejaVu Sans where it can.
 
     Without matplotlib it is Pillow's own font, which has Latin letters alone.
 
@@ -41,7 +41,7 @@ def font_for(text: str, size: int, *, bold: bool = False) -> Font:
 
 
 def shortened(text: str, font: Font, width: float) -> str:
-    """One line of text that is no wider than `width` pixels, cut at its end where it has to be."""
+    """Cut one line of text at its end, if it must be, to be no wider than `width` pixels."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if font.getlength(line) <= width:
         return line

@@ -1,4 +1,4 @@
-"""What the point selectors can be told."""
+"""The options of the point selectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selectors that look for the highest (and lowest) places of a map."""
+"""Select points at the highest (and lowest) places of a map."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pixcore_points.config import PeakConfig, PeaksConfig, PositiveNegativeConfi
 
 
 def peak_of(relevance: NDArray[np.float32]) -> tuple[int, int]:
-    """(x, y) of the highest pixel of a (height, width) map; the first in reading order if several are as high."""
+    """Find the highest pixel (x, y) of a (height, width) map; the first in reading order of several as high."""
     row, column = np.unravel_index(int(np.argmax(relevance)), relevance.shape)
     return int(column), int(row)
 
 
 def maxima_of(relevance: NDArray[np.float32], distance: float, count: int) -> NDArray[np.float32]:
-    """The highest local maxima of a map.
+    """Find the highest local maxima of a map.
 
     Args:
         relevance: (height, width).
@@ -40,7 +40,7 @@ def maxima_of(relevance: NDArray[np.float32], distance: float, count: int) -> ND
 
 
 class Peak(PointSelector[PeakConfig]):
-    """The highest pixel of the map, or the one of a later rank.
+    """Selects the highest pixel of the map, or the one of a later rank.
 
     This is attend-and-segment's choice (paper section 3.2): the argmax of the bicubically upsampled map after it was
     cut to the image. Of several highest pixels it is the first in reading order. Another rank is what the released
@@ -48,7 +48,7 @@ class Peak(PointSelector[PeakConfig]):
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """One positive point."""
+        """Give one positive point."""
         if self.config.rank == 1:
             return PointPrompt.at(peak_of(relevance))
         order = np.argsort(-relevance, axis=None, kind="stable")
@@ -58,23 +58,23 @@ class Peak(PointSelector[PeakConfig]):
 
 
 class Peaks(PointSelector[PeaksConfig]):
-    """The k highest local maxima in one prompt; a map without other maxima gives its peak alone."""
+    """Selects the k highest local maxima in one prompt; a map without other maxima gives its peak alone."""
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """One to k positive points, the highest first."""
+        """Give one to k positive points, the highest first."""
         distance = self.config.min_distance * max(relevance.shape)
         return PointPrompt.at(*maxima_of(relevance, distance, self.config.k))
 
 
 class PositiveNegative(PointSelector[PositiveNegativeConfig]):
-    """The peak as a positive point, and the lowest local minima as negative ones.
+    """Selects the peak as a positive point, and the lowest local minima as negative ones.
 
     A negative point tells the mask generator what the phrase is *not* about. It lies at least `min_distance` from
     the peak and from the other negative points; a map without such a minimum gives the peak alone.
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """One positive point, then the negative ones, the lowest first."""
+        """Give one positive point, then the negative ones, the lowest first."""
         distance = self.config.min_distance * max(relevance.shape)
         peak = np.asarray(peak_of(relevance), np.float32)
         # more than wanted, because those near the peak drop out

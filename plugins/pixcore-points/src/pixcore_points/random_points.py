@@ -1,4 +1,4 @@
-"""The control: points that know nothing of the map."""
+"""Select points that know nothing of the map: the control's."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pixcore_points.config import RandomPointsConfig
 
 
 class RandomPoints(PointSelector[RandomPointsConfig]):
-    """Pixels drawn uniformly, whatever the map says.
+    """Draws pixels uniformly, whatever the map says.
 
     With the oracle's pick this is the matched control: as many candidates as the attention gave, from nowhere.
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """As many positive points as asked for, drawn with replacement."""
+        """Draw as many positive points as asked for, with replacement."""
         height, width = relevance.shape
         columns = self.rng.integers(width, size=self.config.k)
         rows = self.rng.integers(height, size=self.config.k)

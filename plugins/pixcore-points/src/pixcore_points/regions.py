@@ -1,4 +1,4 @@
-"""Selectors that look at the region around the peak."""
+"""Select points and boxes by the region around the peak."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixcore_points.peaks import peak_of
 
 
 def peak_region(relevance: NDArray[np.float32], level: float) -> NDArray[np.bool_]:
-    """The pixels around the peak that are nearly as relevant.
+    """Find the pixels around the peak that are nearly as relevant.
 
     Args:
         relevance: (height, width).
@@ -30,14 +30,14 @@ def peak_region(relevance: NDArray[np.float32], level: float) -> NDArray[np.bool
 
 
 class WeightedCentre(PointSelector[PeakRegionConfig]):
-    """The centre of mass of the region around the peak, weighted by relevance above the region's edge.
+    """Selects the centre of mass of the region around the peak, weighted by relevance above the region's edge.
 
     A peak often lies on an edge of the object, the centre further inside. In a region that is not convex the centre
     may lie outside; then the region's nearest pixel is taken.
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """One positive point, at sub-pixel accuracy unless it was moved back into the region."""
+        """Give one positive point, at sub-pixel accuracy unless it was moved back into the region."""
         region = peak_region(relevance, self.config.level)
         rows, columns = np.nonzero(region)
         values = relevance[region].astype(np.float64)
@@ -52,13 +52,13 @@ class WeightedCentre(PointSelector[PeakRegionConfig]):
 
 
 class BoxOfRegion(PointSelector[BoxOfRegionConfig]):
-    """The bounding box of the region around the peak.
+    """Selects the bounding box of the region around the peak.
 
     Box corners are edges, as everywhere in pixcore: a region of the one pixel (i, j) has the box (i, j, i+1, j+1).
     """
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
-        """A box, and the peak as a positive point if asked for."""
+        """Give a box, and the peak as a positive point if asked for."""
         rows, columns = np.nonzero(peak_region(relevance, self.config.level))
         box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
         points = [peak_of(relevance)] if self.config.with_peak else []

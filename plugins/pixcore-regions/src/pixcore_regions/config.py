@@ -1,4 +1,4 @@
-"""What the generator can be told."""
+"""The options of the generator."""
 
 from __future__ import annotations
 

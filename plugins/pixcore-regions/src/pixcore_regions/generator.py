@@ -1,4 +1,4 @@
-"""The generator: a point in, three nested regions out."""
+"""Generate masks without weights: a point in, three nested regions out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALLEST = 4  # working pixels; less is no region to look at
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """A segmented image.
+    """An image cut into regions, at its working size.
 
     Attributes:
         tree: Its regions at working size.
@@ -34,14 +34,14 @@ class Segmented:
     size: tuple[int, int]
 
     def working(self, x: float, y: float) -> tuple[int, int]:
-        """The working pixel that an image point, named by pixel centres, lies in."""
+        """Find the working pixel that an image point, named by pixel centres, lies in."""
         height, width = self.tree.order.shape
         column = int((x + 0.5) * width / self.size[0])
         row = int((y + 0.5) * height / self.size[1])
         return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
 
     def mask(self, node: int) -> NDArray[np.bool_]:
-        """(height, width) the pixels of a node, at the image's own size."""
+        """Mark the pixels of a node, (height, width), at the image's own size."""
         mask = self.tree.mask(node)
         width, height = self.size
         if mask.shape == (height, width):
@@ -52,7 +52,7 @@ class Segmented:
 
 
 class Regions(MaskGenerator[RegionsConfig]):
-    """Three nested regions of colour around a point, small to large, without weights.
+    """Finds three nested regions of colour around a point, small to large, without weights.
 
     An image is segmented once into a tree of regions (`pixcore_regions.tree`); a prompt only looks up which nodes
     hold its point. Of these the last is the whole thing (or piece of ground), and the other two are those that stand
@@ -68,7 +68,7 @@ class Regions(MaskGenerator[RegionsConfig]):
         self._segmented: OrderedDict[str, Segmented] = OrderedDict()
 
     def segmented(self, image: Image) -> Segmented:
-        """The regions of an image; of the same content only once."""
+        """Cut an image into regions; the same content only once."""
         key = image.digest
         if key not in self._segmented:
             picture = image.pil()

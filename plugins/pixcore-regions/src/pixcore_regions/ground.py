@@ -1,4 +1,4 @@
-"""What is figure and what is ground."""
+"""Tell figure from ground."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BARELY = 1e-3  # the cost of a step that crosses no edge
 
 
 def figure(patches: Superpixels, noise: float) -> NDArray[np.bool_]:
-    """Which patches stand out from the ground.
+    """Say which patches stand out from the ground.
 
     Each patch's distance from the border of the image, along the path that crosses the weakest edges (the geodesic
     saliency of Wei et al., ECCV 2012, with its clipping of weak edges), is large inside things and small on the

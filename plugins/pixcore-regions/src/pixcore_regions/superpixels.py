@@ -1,4 +1,4 @@
-"""An image as a graph of small patches of one colour."""
+"""Turn an image into a graph of small patches of one colour."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Superpixels:
 
     @property
     def contrast(self) -> NDArray[np.float64]:
-        """(e,) CIELAB distance of the two patches of each edge."""
+        """CIELAB distance of the two patches of each edge (e,)."""
         step = self.colour[self.edges[:, 0]] - self.colour[self.edges[:, 1]]
         return np.asarray(np.linalg.norm(step, axis=1), np.float64)
 
     def noise(self) -> float:
-        """How much patches differ from their most similar neighbour, the mean over the image's area in CIELAB."""
+        """Mean difference of patches from their most similar neighbour, by area, in CIELAB."""
         if not len(self.edges):
             return 0.0
         nearest = np.full(self.count, np.inf)
@@ -52,7 +52,7 @@ class Superpixels:
         return float(np.average(nearest, weights=self.area))
 
     def components(self, kept: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """(n,) the connected component of each patch when only the edges `kept` (e,) connect."""
+        """Find the connected component of each patch (n,) when only the edges `kept` (e,) connect."""
         first, second = self.edges[kept].T
         graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(self.count, self.count))
         return np.asarray(connected_components(graph, directed=False)[1], np.int32)

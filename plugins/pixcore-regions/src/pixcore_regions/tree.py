@@ -1,4 +1,4 @@
-"""All regions of an image, from patches over parts to things, as one tree."""
+"""Build one tree of all regions of an image, from patches over parts to things."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RegionTree:
     box: NDArray[np.int64]
 
     def chain(self, x: int, y: int) -> list[int]:
-        """The nodes that hold a pixel, from its leaf up; each holds all before it."""
+        """List the nodes that hold a pixel, from its leaf up; each holds all before it."""
         node = int(self.order[y, x])
         found = [node]
         while self.parent[node] >= 0:
@@ -49,15 +49,15 @@ class RegionTree:
         return found
 
     def contains(self, node: int, x: int, y: int) -> bool:
-        """Whether a node holds a pixel."""
+        """Say whether a node holds a pixel."""
         return bool(self.first[node] <= self.order[y, x] < self.last[node])
 
     def mask(self, node: int) -> NDArray[np.bool_]:
-        """(height, width) the pixels of a node."""
+        """Mark the pixels of a node, (height, width)."""
         return np.asarray((self.order >= self.first[node]) & (self.order < self.last[node]), dtype=bool)
 
     def prominence(self, node: int) -> float:
-        """How well a region stands out, 0 to 1.
+        """Say how well a region stands out, 0 to 1.
 
         The share of the merge that ends it which its own inside does not explain: near 1 for an even region among very
         different ones, 0 for a piece that is cut out of its like. Specks are even whatever they are, so a plain

@@ -1,4 +1,4 @@
-"""`pixcore report`: write a run's report again."""
+"""The command `pixcore report`: write a run's report again."""
 
 from __future__ import annotations
 

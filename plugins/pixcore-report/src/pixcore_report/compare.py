@@ -1,4 +1,4 @@
-"""`pixcore compare`: two runs on the same samples, side by side."""
+"""The command `pixcore compare`: two runs on the same samples, side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs on the same samples: what differs, by how much, and whether it could be chance.
+"""Compare two runs on the same samples: what differs, by how much, and whether it could be chance.
 
 Differences are right minus left in percent points. Their intervals resample pairs of samples
 (`pixcore.figures.intervals`) with the same draws on both sides, so that what is hard for both cancels. Right and wrong
@@ -31,7 +31,7 @@ FOUND = 0.5
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure on both sides.
+    """How one figure differs between both sides.
 
     Attributes:
         name: The figure.
@@ -54,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Right and wrong on both sides.
+    """How often each side alone is right: McNemar's test.
 
     Attributes:
         protocol: The probing.
@@ -123,7 +123,7 @@ class Comparison:
 
 @dataclass
 class Side:
-    """One run, taken in sample by sample.
+    """One run of two, taken in sample by sample.
 
     Args:
         name: What it is called.
@@ -186,14 +186,14 @@ def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLE
 
 
 def mcnemar(only_left: int, only_right: int) -> float:
-    """Two-sided exact p-value: of the samples that differ, each side has as many right by chance alone."""
+    """Work out the two-sided exact p-value that as many differing samples fall to each side by chance."""
     if only_left + only_right == 0:
         return 1.0
     return float(stats.binomtest(only_left, only_left + only_right, 0.5).pvalue)
 
 
 def flip_rates(sides: Sequence[Side]) -> dict[str, tuple[float, int]]:
-    """How far several judges or seeds agree.
+    """Measure how far several judges or seeds agree.
 
     Returns:
         For each protocol the share of samples that are not right (or not wrong) on all sides, and of how many samples.

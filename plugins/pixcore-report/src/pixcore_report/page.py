@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one file, no request to anywhere, and nothing in it runs that we did not write.
+"""Write self-contained HTML pages: one file, no request to anywhere, and nothing in it runs that we did not write.
 
 Templates live in `templates/`: `base.html` is the frame, `macros.html` has the table and the run's particulars, the
 `.css` and `.js` files are put into the page. Model output reaches the page in two ways only: through Jinja2 with
@@ -38,7 +38,7 @@ _BASE_SCRIPTS = ("base.js",)
 
 
 def embed_json(data: Any) -> Markup:
-    """JSON for the inside of a script element.
+    """Write JSON for the inside of a script element.
 
     ASCII alone, so that no U+2028 and no stray encoding matters, and without `<`, so that neither `</script>` nor
     `<!--` can end or change the element. NaN and infinities, which JSON lacks, become null.
@@ -51,7 +51,7 @@ def embed_json(data: Any) -> Markup:
 
 
 def plain(data: Any) -> Any:
-    """Any mapping as JSON data: paths, dates and enums become text."""
+    """Turn any mapping into JSON data: paths, dates and enums become text."""
     return json.loads(json.dumps(_finite(data), default=str))
 
 

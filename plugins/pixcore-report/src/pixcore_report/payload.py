@@ -1,4 +1,4 @@
-"""One sample's results as compact JSON data, which the report's scripts draw.
+"""Turn one sample's results into compact JSON data, which the report's scripts draw.
 
 What is large is made small: images are scaled down to what a screen shows, masks are kept once each as COCO RLE at
 a display size, relevance maps as one byte a cell of their own grid. All figures are measured before, at full size.
@@ -60,7 +60,7 @@ def sample_payload(
     controls: Collection[str] = (),
     display: Display | None = None,
 ) -> dict[str, Any]:
-    """Everything that a sample's card shows.
+    """Collect everything that a sample's card shows.
 
     Args:
         result: The sample under all its protocols.
@@ -85,7 +85,7 @@ def sample_payload(
 
 
 def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, Any]:
-    """What filters, sorting and the search read of a sample without opening its card."""
+    """Collect what filters, sorting and the search read of a sample without opening its card."""
     sample = result.sample
     texts: list[str] = [sample.id, sample.question or "", sample.expression or "", sample.pair or "", *sample.options]
     texts += sample.categories.values()
@@ -108,13 +108,13 @@ def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, A
 
 
 def has_failed(result: ProtocolResult) -> bool:
-    """Whether anything failed: the answer, its candidates, a strategy, the judge."""
+    """Say whether anything failed: the answer, its candidates, a strategy, the judge."""
     judge = result.verdict is not None and result.verdict.error is not None
     return result.error is not None or judge or any(one.outcome == "failed" for one in result.selections.values())
 
 
 def answer_state(result: ProtocolResult) -> str | None:
-    """Whether the answer was "right", "wrong" or "undecided" (counts as wrong); None where none was asked."""
+    """Say whether the answer was "right", "wrong" or "undecided" (counts as wrong); None where none was asked."""
     if result.verdict is not None:
         return {True: "right", False: "wrong", None: "undecided"}[result.verdict.correct]
     for score in result.scores.values():
@@ -155,7 +155,7 @@ def text_pieces(text: str, tokens: Sequence[Token], groups: Sequence[TokenGroup 
 
 
 def quantise(values: NDArray[np.float32]) -> str:
-    """Relevance as one byte a cell between its own smallest and largest value, in base64."""
+    """Write relevance as one byte a cell between its own smallest and largest value, in base64."""
     finite = np.where(np.isfinite(values), values, 0.0).astype(np.float64)
     low, high = float(finite.min()), float(finite.max())
     scaled = (finite - low) / (high - low) if high > low else np.zeros_like(finite)
@@ -163,7 +163,7 @@ def quantise(values: NDArray[np.float32]) -> str:
 
 
 def image_uri(image: Image, longest: int) -> str:
-    """An image as a data URI, no side longer than `longest` pixels."""
+    """Turn an image into a data URI, no side longer than `longest` pixels."""
     pixels = image.pil()
     pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
     if max(pixels.size) <= 128:  # a WebP of so few pixels takes ten times as long and saves two kilobytes

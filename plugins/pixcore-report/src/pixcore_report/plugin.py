@@ -19,5 +19,5 @@ def register_commands(register: RegisterCommand) -> None:
 
 @hookimpl
 def register_run_writers(register: RegisterWriter) -> None:
-    """Every run leaves a report."""
+    """Add the writer that leaves a report with every run."""
     register("report", "pixcore_report.writer:ReportWriter", summary="report.html", default=True)

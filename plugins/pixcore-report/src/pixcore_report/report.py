@@ -1,4 +1,4 @@
-"""`report.html`: what a run found, in one file that opens from disk."""
+"""Write `report.html`: what a run found, in one file that opens from disk."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Report:
 
 
 def particulars(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What was run, sorted for reading.
+    """Say what was run, sorted for reading.
 
     Returns:
         "facts": names and single values; "blocks": names and YAML text of everything that has parts.

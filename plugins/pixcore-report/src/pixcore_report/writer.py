@@ -1,4 +1,4 @@
-"""The report as a run writer: every run leaves one."""
+"""Let every run leave a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixcore_report.report import Report
 
 
 class ReportWriter(RunWriter):
-    """`report.html`."""
+    """Writes `report.html` as a run goes by."""
 
     def __init__(self) -> None:
         self._open = ExitStack()

@@ -1,4 +1,4 @@
-"""What the generators can be told. Validation does not import torch, and a fingerprint only where it has to."""
+"""The options of the generators. Validation does not import torch, and a fingerprint only where it has to."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GeneratorConfig(Config):
     not_in_key: ClassVar[frozenset[str]] = frozenset({"cache_mb"})
 
     def fingerprint(self) -> str:
-        """The weights, and the precision: what `auto` comes to differs between machines, and so do the masks."""
+        """Name the weights, and the precision: what `auto` comes to differs between machines, and so do the masks."""
         return f"{self._weights()} {self.resolved_precision()}"
 
     def resolved_precision(self) -> Literal["float32", "float16", "bfloat16"]:

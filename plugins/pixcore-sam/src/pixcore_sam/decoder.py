@@ -1,4 +1,4 @@
-"""SAM's mask decoder with less arithmetic.
+"""Decode SAM's masks with less arithmetic.
 
 For every prompt anew the decoder lets a handful of tokens and thousands of image cells look at each other, and projects
 all cells a dozen times on the way. But what a prompt changes in the cells is of low rank. A cell is written to by
@@ -113,7 +113,7 @@ class FewTokens:
 
     @staticmethod
     def fits(config: Any) -> bool:
-        """Whether a `SamMaskDecoderConfig` gives the last attention the width of the others, which is always half."""
+        """Say whether a `SamMaskDecoderConfig` gives the last attention the others' width, which is always half."""
         return bool(config.attention_downsample_rate == 2)
 
     def bytes_per_prompt(self, points: int) -> int:
@@ -134,7 +134,7 @@ class FewTokens:
         return Projected(*torch.split(made, [len(keys), len(values), len(queries)]))
 
     def shared(self, embedding: Tensor, frame: tuple[int, int]) -> SharedCells:
-        """What all prompts of an image have in common.
+        """Work out what all prompts of an image have in common.
 
         Args:
             embedding: (1, width, grid, grid).

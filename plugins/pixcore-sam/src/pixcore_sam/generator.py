@@ -1,4 +1,4 @@
-"""What every promptable segmenter has in common: an image is encoded once, its prompts are decoded together."""
+"""Generate masks with any promptable segmenter: an image is encoded once, its prompts are decoded together."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Promptable(MaskGenerator[ConfigT]):
         return 1
 
     def encoded(self, image: Image) -> Encoded:
-        """An encoded image; the same content is encoded once a run, within `cache_mb`."""
+        """Encode an image; the same content once a run, within `cache_mb`."""
         key = (*self._identity, image.digest)
         if key not in _encoded:
             with torch.inference_mode(), self._reduced_precision():
@@ -122,7 +122,7 @@ class Promptable(MaskGenerator[ConfigT]):
         return _encoded[key]
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
-        """Masks above the logit 0, predicted IoUs as scores, and how stable the masks are."""
+        """Give masks above the logit 0, predicted IoUs as scores, and how stable the masks are."""
         if not prompts:
             return []
         encoded = self.encoded(image)
@@ -201,7 +201,7 @@ def bytes_repeated(width: int, grid: int) -> int:
 
 
 def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """(height, width) of an image whose longer side becomes ``side``.
+    """Fit an image: its (height, width) when the longer side becomes ``side``.
 
     As segment-anything's `ResizeLongestSide` rounds them, except that an image far longer than wide keeps one pixel of
     its shorter side.
@@ -212,7 +212,7 @@ def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def resized(pixels: NDArray[np.uint8], frame: tuple[int, int]) -> NDArray[np.uint8]:
-    """(height, width, 3) pixels at another size, as torchvision resizes pictures: by Pillow."""
+    """Bring pixels (height, width, 3) to another size, as torchvision resizes pictures: by Pillow."""
     height, width = frame
     return np.array(PILImage.fromarray(pixels).resize((width, height), PILImage.Resampling.BILINEAR))
 

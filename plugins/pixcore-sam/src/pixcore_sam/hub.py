@@ -47,7 +47,7 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 class SamTransformers(Promptable[SamTransformersConfig]):
-    """SAM, SAM-HQ, SAM 2, EdgeTAM or SAM 3's tracker, by checkpoint.
+    """Segments with SAM, SAM-HQ, SAM 2, EdgeTAM or SAM 3's tracker, by checkpoint.
 
     Images are prepared here, with Pillow, because transformers' image processors of these models need torchvision.
     Mean and standard deviation are the checkpoint's own.

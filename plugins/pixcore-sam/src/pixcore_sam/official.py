@@ -26,7 +26,7 @@ _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
 
 
 class Sam(Promptable[SamConfig]):
-    """Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them.
+    """Segments with Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them.
 
     Points and boxes are encoded and decoded by the package's own code, the logits brought to the image's size by its
     own `postprocess_masks`. pixcore's is how the image is resized, for which the package has torchvision, what is kept
@@ -153,7 +153,7 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def modeling() -> Any:
-    """segment-anything's `modeling`, without the rest of the package.
+    """Import segment-anything's `modeling`, without the rest of the package.
 
     The package's own `__init__` imports torchvision, for its predictor and its automatic generator; the model's classes
     do without. So they are imported under a parent that is never executed, and a torchvision that is missing, or made

@@ -68,7 +68,7 @@ def _forget(package: str) -> None:
 
 
 def small_sam(side: int = 256, patch: int = 32, seed: int = 0, channels: int = CHANNELS, inner: int = 64) -> Any:
-    """A small model of the package's own classes, whose random masks are neither empty nor full.
+    """Build a small model of the package's own classes, whose random masks are neither empty nor full.
 
     Args:
         side: Of the padded square that it sees, in pixels.
@@ -143,7 +143,7 @@ _NAMES = [
 
 
 def as_transformers(official: Any) -> Any:
-    """A model of the package's as transformers' `SamModel`, with the same weights."""
+    """Turn a model of the package's into transformers' `SamModel`, with the same weights."""
     transformers = importlib.import_module("transformers")
     encoder, decoder = official.image_encoder, official.mask_decoder
     windows = [block.window_size for block in encoder.blocks]

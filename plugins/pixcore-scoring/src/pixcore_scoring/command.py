@@ -1,4 +1,4 @@
-"""`pixcore score`: predictions made elsewhere, or a run's own."""
+"""The command `pixcore score`: predictions made elsewhere, or a run's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside the table: where a model fails, and where in its output the chosen phrases stand.
+"""Work out what stands beside the table: where a model fails, and where in its output the chosen phrases stand.
 
 `published` counts as the released scripts do (eval_accandiou.py, eval_nonpixLMM_when_analysis.py): grounding succeeds
 above an IoU of one half, or, where the object is absent, if the prediction covers less than half of the image; both
@@ -31,7 +31,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Failures:
-    """The four outcomes of one row.
+    """How often answer and mask of one row are right or wrong together: four outcomes.
 
     Attributes:
         answers: The probing whose answers were judged.
@@ -46,7 +46,7 @@ class Failures:
 
 @dataclass(frozen=True)
 class Locations:
-    """Where in the text the chosen phrases begin.
+    """How often the chosen phrases begin in which part of the text.
 
     Attributes:
         protocol: The probing.
@@ -74,7 +74,7 @@ class Evaluation:
     locations: dict[str, tuple[Locations, ...]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Everything as JSON data; figures are in percent."""
+        """Give everything as JSON data; figures are in percent."""
         document = to_dict(self.summary)
         document["unit"] = "percent"
         for row in document["rows"]:
@@ -153,7 +153,7 @@ class Evaluator:
             bins[int(place // (100 / BINS))] += 1
 
     def evaluation(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Evaluation:
-        """The table and what stands beside it."""
+        """Give the table and what stands beside it."""
         return Evaluation(
             summary=self._tally.summary(benchmark=benchmark, model=model, notes=notes),
             failures={row.key: found for row in self._rows if (found := self._failures(row.key))},
@@ -183,7 +183,7 @@ class Evaluator:
 
 
 def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fidelity: Fidelity) -> bool | None:
-    """Whether a mask counts as found in the failure histogram; None where there is nothing to say."""
+    """Say whether a mask counts as found in the failure histogram; None where there is nothing to say."""
     score = outcome.scores.get(row)
     if score is None or score.iou is None or sample.mask is None:
         return None
@@ -201,7 +201,7 @@ def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fideli
 
 
 def location(outcome: ProtocolResult, selection: Selection | None, *, control: bool = False) -> float | None:
-    """Where the chosen phrase begins, in percent of the text; None where nothing with a place was chosen."""
+    """Say where the chosen phrase begins, in percent of the text; None where nothing with a place was chosen."""
     if selection is None or selection.outcome != "chosen" or selection.candidate is None or outcome.response is None:
         return None
     group = (outcome.controls if control else outcome.candidates)[selection.candidate].group

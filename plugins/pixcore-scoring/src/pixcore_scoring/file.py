@@ -1,4 +1,4 @@
-"""Results from a predictions file: what `pixcore score` measures.
+"""Make results of a predictions file: what `pixcore score` measures.
 
 The file is read twice: once to know which samples, protocols and strategies it holds and where each line begins, once
 to score, sample by sample in the benchmark's order. Memory holds one sample at a time and two numbers a line.

@@ -1,4 +1,4 @@
-"""Reading a predictions file line by line, trusting nothing in it (its format: `pixcore.predictions.format`)."""
+"""Read a predictions file line by line, trusting nothing in it (its format: `pixcore.predictions.format`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNNAMED = "choice"
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One line.
+    """What one line of a predictions file says.
 
     Attributes:
         where: Names the line in an error.
@@ -163,7 +163,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
 
 
 def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
-    """Strategies of a line that saw the ground truth.
+    """List a line's strategies that saw the ground truth.
 
     Raises:
         DataError: They are no list of names.
@@ -175,7 +175,7 @@ def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
 
 
 def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -> list[RowSpec]:
-    """The rows of a line's matched controls; one that names no strategy is the control of none in the table.
+    """List the rows of a line's matched controls; one that names no strategy is the control of none in the table.
 
     Args:
         data: The line.

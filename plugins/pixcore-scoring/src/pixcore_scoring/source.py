@@ -1,4 +1,4 @@
-"""Predictions as commands are given them: a run's folder, or a file and the benchmark that it answers."""
+"""Open predictions as commands are given them: a run's folder, or a file and the benchmark that it answers."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Choosers(Mapping[str, SelectionStrategy[Any]]):
         self._made: dict[str, SelectionStrategy[Any]] = {}
 
     def why_not(self, name: str) -> str:
-        """Why a strategy can't choose from a file; "" if it can."""
+        """Say why a strategy can't choose from a file; "" if it can."""
         if name not in self._installed:
             return "it can't be worked out from candidates"
         try:
@@ -225,7 +225,7 @@ class Choosers(Mapping[str, SelectionStrategy[Any]]):
 
 
 def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> Callable[[], Iterator[Sample]]:
-    """The samples that a command is about: the first ones, or those that it names."""
+    """List the samples that a command is about: the first ones, or those that it names."""
 
     def samples() -> Iterator[Sample]:
         if not names:
@@ -240,7 +240,7 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
 
 
 def notes(source: Source) -> Iterator[str]:
-    """Said last, when all samples have gone by: what the benchmark left out, and what the file lacks."""
+    """Say, when all samples have gone by, what the benchmark left out, and what the file lacks."""
     yield from source.data.notes
     if source.file.lacking:
         yield f"{source.file.lacking} sample(s) have no prediction; they count as wrong and as nothing chosen"

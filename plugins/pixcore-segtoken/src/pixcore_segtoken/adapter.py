@@ -53,7 +53,7 @@ class Loaded:
 
 
 class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
-    """Text and one mask for each [SEG].
+    """Answers with text and one mask for each [SEG].
 
     Under `published` the first mask is the response's, as PixFoundation's scripts save it, and a [SEG] in the question
     counts; the text is cleaned as they clean it. Under `corrected` all masks of the answer are united, the text is what
@@ -69,15 +69,15 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     @abstractmethod
     def rules(self, sizes: GroundedSizes) -> Sequence[Rule]:
-        """The key map, without the CLIP tower."""
+        """Give the key map, without the CLIP tower."""
 
     @abstractmethod
     def full_prompt(self, question: str) -> str:
-        """The user's text in the model's own frame, `<image>` included."""
+        """Put the user's text into the model's own frame, `<image>` included."""
 
     @abstractmethod
     def published_text(self, decoded: str) -> str:
-        """The answer as the published script writes it, from prompt and answer decoded together."""
+        """Write the answer as the published script does, from prompt and answer decoded together."""
 
     def load(self) -> Loaded:
         """Read the checkpoint and its CLIP tower."""
@@ -134,13 +134,13 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         ]
 
     def layout(self, image: Image) -> VisualLayout:
-        """CLIP's grid over the part of the image that its centre crop keeps."""
+        """Lay out CLIP's grid over the part of the image that its centre crop keeps."""
         clip = self.loaded.model.clip
         size = int(clip.model.config.image_size)
         return VisualLayout.single(VisualGrid(clip.side, clip.side, centre_crop_box(*image.size, size)))
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
-        """(visual tokens, width): the projected patches."""
+        """Project an image's patches: (visual tokens, width)."""
         model = self.loaded.model
         pixels = centre_crop(image.pil(), int(model.clip.model.config.image_size))
         return np.asarray(model.project(pixels[None].to(model.language.device))[0].float().cpu().numpy())

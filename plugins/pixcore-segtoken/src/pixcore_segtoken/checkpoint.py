@@ -1,4 +1,4 @@
-"""Official checkpoints read one tensor at a time.
+"""Read official checkpoints one tensor at a time.
 
 A checkpoint is one file (`.safetensors`, `.bin`, `.pth`, `.pt`) or a folder that holds one, or the shards
 that its index names. Pickles are read with `weights_only`; nothing in them is ever executed.
@@ -35,7 +35,7 @@ class CheckpointError(ModelError):
 
 
 def shards(path: Path) -> list[Path]:
-    """The files of a checkpoint, in the order they are read.
+    """List the files of a checkpoint, in the order they are read.
 
     Raises:
         CheckpointError: Nothing is there, or the index names a file that is absent.
@@ -67,7 +67,7 @@ def shards(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """The names and tensors of one file, in file order.
+    """Read the names and tensors of one file, in file order.
 
     Raises:
         CheckpointError: The file is damaged, or is a pickle of more than tensors.
@@ -78,7 +78,7 @@ def read(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 class CheckpointFile:
-    """One file, whose tensors are read one at a time and in any order.
+    """One file of a checkpoint, whose tensors are read one at a time and in any order.
 
     Tensors are views on the memory-mapped file where its format allows, so a tensor costs memory when it is used and
     not before. The file is opened anew every so many bytes: a mapping keeps all pages that were ever looked at in
@@ -101,7 +101,7 @@ class CheckpointFile:
         """Whether tensors are views on the file; else all of them are in memory while it is open."""
 
     def tensor(self, name: str) -> Tensor:
-        """One of its tensors.
+        """Read one of its tensors.
 
         Raises:
             CheckpointError: It is no tensor.

@@ -1,4 +1,4 @@
-"""The CLIP image tower as LLaVA and its descendants use it: patches of the last layer but one."""
+"""Run the CLIP image tower as LLaVA and its descendants use it: patches of the last layer but one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pixcore_segtoken.keymap import Ignore, Rename, Rule
 
 
 class ClipPatches(nn.Module):
-    """CLIP's patch features at one hidden layer, the class token dropped.
+    """Gives CLIP's patch features at one hidden layer, the class token dropped.
 
     Args:
         config: Size of the tower; CLIP ViT-L/14 is `openai/clip-vit-large-patch14[-336]`.
@@ -37,7 +37,7 @@ class ClipPatches(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Normalised pixels (B, 3, S, S) to patch features (B, side * side, C), row by row."""
+        """Turn normalised pixels (B, 3, S, S) into patch features (B, side * side, C), row by row."""
         dtype = self.model.embeddings.patch_embedding.weight.dtype
         hidden = self.model(pixel_values.to(dtype), output_hidden_states=True).hidden_states
         selected: Tensor = hidden[self.select_layer]
@@ -45,7 +45,7 @@ class ClipPatches(nn.Module):
 
 
 def clip_rules(official: str, ours: str) -> Sequence[Rule]:
-    """Rules for a CLIP image tower.
+    """Give the key map of a CLIP image tower.
 
     Args:
         official: Prefix before `embeddings`, `encoder`, ...; with its dot, e.g. `"vision_model."`.
@@ -62,7 +62,7 @@ def clip_rules(official: str, ours: str) -> Sequence[Rule]:
 
 
 def tower_rules(source: str, ours: str) -> Sequence[Rule]:
-    """Rules for a checkpoint of CLIP alone (`openai/clip-vit-large-patch14`), whose text side is not used.
+    """Give the key map of CLIP alone (`openai/clip-vit-large-patch14`), whose text side is not used.
 
     Args:
         source: Prefix of its `Source`.
@@ -78,7 +78,7 @@ def tower_rules(source: str, ours: str) -> Sequence[Rule]:
 
 
 def centre_crop(image: Image.Image, size: int) -> Tensor:
-    """CLIP's own preprocessing: shortest edge to `size` (bicubic), centre crop, normalise.
+    """Prepare an image as CLIP does: shortest edge to `size` (bicubic), centre crop, normalise.
 
     What lies outside the crop is not seen by the model.
 
@@ -91,14 +91,14 @@ def centre_crop(image: Image.Image, size: int) -> Tensor:
 
 
 def denormalise(pixels: Tensor) -> NDArray[np.uint8]:
-    """The 8-bit image (S, S, 3) behind normalised pixels (3, S, S)."""
+    """Give the 8-bit image (S, S, 3) behind normalised pixels (3, S, S)."""
     mean, std = torch.tensor(OPENAI_CLIP_MEAN)[:, None, None], torch.tensor(OPENAI_CLIP_STD)[:, None, None]
     image: NDArray[np.uint8] = ((pixels * std + mean) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return image
 
 
 def centre_crop_box(width: int, height: int, size: int) -> tuple[float, float, float, float]:
-    """The part of an image that `centre_crop` keeps: (x0, y0, x1, y1) in the image's pixels.
+    """Find the part of an image that `centre_crop` keeps: (x0, y0, x1, y1) in the image's pixels.
 
     The long side is resized to `int(size * long / short)` and the crop starts at `(n - size) // 2`, so the
     box is exact, not the ideal centred square.

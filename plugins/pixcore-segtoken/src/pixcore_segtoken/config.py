@@ -34,7 +34,7 @@ class SamSizes(Config):
 
 
 class GroundedConfig(ModelConfig):
-    """What to load and how to generate."""
+    """Options of LISA and GLaMM: what to load and how to generate."""
 
     checkpoint: str = Field(description="A folder in the published layout, or a name on the hub.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
@@ -57,7 +57,7 @@ class GroundedConfig(ModelConfig):
     sam: SamSizes = Field(default_factory=SamSizes, description="Sizes of the mask decoder; ViT-H unless given.")
 
     def fingerprint(self) -> str:
-        """Of the checkpoint and of its tower, where that is named."""
+        """Hash the checkpoint and its tower, where that is named."""
         sources = [(self.checkpoint, self.revision)]
         if self.vision_tower is not None:
             sources.append((self.vision_tower, None))

@@ -20,7 +20,7 @@ MapSize = tuple[int, int]
 
 
 def sine_position(size: MapSize, dim: int, *, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The normalised 2-D sine position of DETR, y channels before x channels.
+    """Encode positions as DETR's normalised 2-D sine does, y channels before x channels.
 
     Args:
         size: (height, width) of the map.
@@ -39,12 +39,12 @@ def sine_position(size: MapSize, dim: int, *, device: torch.device, dtype: torch
 
 
 def sine_vector(value: float, dim: int, *, device: torch.device) -> Tensor:
-    """The sine code of one number, (dim,) float32: interleaved sine and cosine, temperature 10000."""
+    """Encode one number, (dim,) float32: interleaved sine and cosine, temperature 10000."""
     return _sine(torch.tensor([value], dtype=torch.float32, device=device), dim)[0]
 
 
 def sine_of(values: Tensor, dim: int) -> Tensor:
-    """The sine code of each number in `values`: (..., dim), interleaved sine and cosine."""
+    """Encode each number in `values`: (..., dim), interleaved sine and cosine."""
     return _sine(values, dim)
 
 
@@ -61,7 +61,7 @@ def _sine(angles: Tensor, dim: int) -> Tensor:
 
 
 def cell_centres(sizes: Sequence[MapSize], *, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The centre of every cell of every level, (tokens, 2) as (x, y) in 0..1, levels one after another, row-major."""
+    """Give every cell's centre, (tokens, 2) as (x, y) in 0..1, levels one after another, row-major."""
     levels = []
     for height, width in sizes:
         y = (torch.arange(height, dtype=torch.float32, device=device) + 0.5) / height
@@ -71,7 +71,7 @@ def cell_centres(sizes: Sequence[MapSize], *, device: torch.device, dtype: torch
 
 
 class MultiScaleDeformableAttention(nn.Module):
-    """Attention of each query to a few learned points on each level (Deformable DETR, equation 3).
+    """Lets each query attend to a few learned points on each level (Deformable DETR, equation 3).
 
     Parameter names are those that every published implementation shares: `sampling_offsets`, `attention_weights`,
     `value_proj`, `output_proj`.
@@ -86,7 +86,7 @@ class MultiScaleDeformableAttention(nn.Module):
         self.output_proj = nn.Linear(dim, dim)
 
     def forward(self, query: Tensor, reference: Tensor, memory: Tensor, sizes: Sequence[MapSize]) -> Tensor:
-        """Attend.
+        """Attend to the memory around the queries' reference points.
 
         Args:
             query: (batch, queries, dim), position already added.
@@ -113,7 +113,7 @@ class MultiScaleDeformableAttention(nn.Module):
 
 
 def sample_levels(value: Tensor, sizes: Sequence[MapSize], locations: Tensor, weights: Tensor) -> Tensor:
-    """Bilinear samples of every level, weighted and summed; zero outside the maps.
+    """Sample every level bilinearly, weigh and add up; zero outside the maps.
 
     Args:
         value: (batch, tokens, heads, channels).
@@ -157,7 +157,7 @@ class DeformableEncoderLayer(nn.Module):
 
 
 class DeformableEncoder(nn.Module):
-    """The layers one after another, over all levels at once."""
+    """Runs the layers one after another, over all levels at once."""
 
     def __init__(self, dim: int, *, layers: int, heads: int, levels: int, hidden: int) -> None:
         super().__init__()
@@ -183,6 +183,6 @@ class DeformableEncoder(nn.Module):
         return tokens
 
     def reference_points(self, sizes: Sequence[MapSize], like: Tensor) -> Tensor:
-        """Each token's own centre, seen on every level: (batch, n, levels, 2)."""
+        """Give each token's own centre, seen on every level: (batch, n, levels, 2)."""
         centres = cell_centres(sizes, device=like.device, dtype=like.dtype)
         return centres[None, :, None].expand(like.shape[0], -1, self.levels, -1)

@@ -1,4 +1,4 @@
-"""LLaVA with a [SEG] token and a promptable decoder: LISA and GLaMM.
+"""Put a [SEG] token and a promptable decoder on LLaVA: LISA and GLaMM.
 
 The two differ in the size of the CLIP input, the depth of the projector and in names; the arithmetic is
 one. Each [SEG] gives one mask, prompted by the state that *predicted* it, one position earlier.
@@ -21,7 +21,7 @@ from pixcore_segtoken.sam import PromptableSam, upscale
 
 @dataclass(frozen=True)
 class GroundedSizes:
-    """Everything that says how large a model is.
+    """The sizes of every part of a model.
 
     Args:
         language: The Llama's config.
@@ -81,7 +81,7 @@ class Answer:
 
 
 class GroundedLlava(nn.Module):
-    """The whole model: CLIP, projector, Llama, state projection, SAM."""
+    """Speaks and segments: CLIP, projector, Llama, state projection, SAM."""
 
     def __init__(self, sizes: GroundedSizes) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class GroundedLlava(nn.Module):
 
     @torch.no_grad()
     def project(self, clip_pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, S, S) to the language model's image tokens (B, t, D)."""
+        """Turn pixels (B, 3, S, S) into the language model's image tokens (B, t, D)."""
         tokens: Tensor = self.projector(self.clip(clip_pixels))
         return tokens
 
@@ -115,7 +115,7 @@ class GroundedLlava(nn.Module):
         forced: Sequence[Sequence[int]] | None = None,
         keep_logits: bool = False,
     ) -> list[Answer]:
-        """Text and masks for a batch of images.
+        """Answer a batch of images with text and masks.
 
         Args:
             prompts: The samples.

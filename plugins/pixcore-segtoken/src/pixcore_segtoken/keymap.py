@@ -1,4 +1,4 @@
-"""Rules that say where every tensor of an official checkpoint belongs.
+"""Say by rules where every tensor of an official checkpoint belongs.
 
 A key map is an ordered sequence of rules. Each official name is given to the first rule whose pattern
 matches it *whole*; a name that no rule matches is an error (see `loading`), so a checkpoint with
@@ -67,12 +67,12 @@ Rule = Rename | Ignore | Split | Merge
 
 
 def patterns_of(rule: Rule) -> Mapping[str, str]:
-    """The rule's patterns by part name; rules of one pattern have the part ``""``."""
+    """List a rule's patterns by part name; rules of one pattern have the part ``""``."""
     return rule.parts if isinstance(rule, Merge) else {"": rule.pattern}
 
 
 def both(*targets: str) -> Callable[[re.Match[str], Tensor], Iterable[Named]]:
-    """A `Split` function that gives one tensor to several targets (templates as in `Rename`)."""
+    """Make a `Split` function that gives one tensor to several targets (templates as in `Rename`)."""
 
     def split(match: re.Match[str], tensor: Tensor) -> Iterable[Named]:
         return [(match.expand(target), tensor) for target in targets]
@@ -81,7 +81,7 @@ def both(*targets: str) -> Callable[[re.Match[str], Tensor], Iterable[Named]]:
 
 
 def llama_rules(official: str, ours: str, *, head: str = "lm_head") -> Sequence[Rule]:
-    """Rules for a Llama language model as the published LLaVA descendants store it.
+    """Give the key map of a Llama as the published LLaVA descendants store it.
 
     Args:
         official: Prefix of the decoder's official names, with its dot (`"model."`).

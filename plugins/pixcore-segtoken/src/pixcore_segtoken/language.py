@@ -1,4 +1,4 @@
-"""A decoder-only language model driven from embeddings.
+"""Drive a decoder-only language model from embeddings.
 
 The published systems each assemble their own input embeddings and then run greedy decoding; most of them
 recompute the whole sequence for every token. This is that loop once, for a batch, with a key-value cache.
@@ -28,7 +28,7 @@ class Stop(Protocol):
 
 @dataclass(frozen=True)
 class Generation:
-    """One sample's answer.
+    """What was generated for one sample.
 
     Args:
         token_ids: The G new tokens, the stop token included when one ended the answer.
@@ -47,7 +47,7 @@ class Generation:
 def splice(
     embedding: nn.Embedding, token_ids: Sequence[int], images: Sequence[Tensor], *, placeholder: int = -200
 ) -> Tensor:
-    """Embeddings of a prompt, with image features in place of the placeholder tokens.
+    """Embed a prompt, with image features in place of the placeholder tokens.
 
     Args:
         embedding: The language model's token embedding.
@@ -88,7 +88,7 @@ def generate(
     keep_logits: bool = False,
     on_forward: Callable[[int, Tensor], None] | None = None,
 ) -> list[Generation]:
-    """Greedy decoding of a batch of prompts given as embeddings.
+    """Decode a batch of prompts, given as embeddings, greedily.
 
     Args:
         language: Any Llama-shaped causal model of transformers.

@@ -1,4 +1,4 @@
-"""Weights from official checkpoints into a module, streaming and complete or not at all.
+"""Load weights from official checkpoints into a module, streaming and complete or not at all.
 
 A module is built with its parameters on the meta device (`parameters_on_meta`), which takes no memory,
 and `load_weights` puts each tensor in its place as it is read. At no time is there a second full copy.
@@ -34,7 +34,7 @@ _INDEX = "model.safetensors.index.json"
 
 @dataclass(frozen=True)
 class Source:
-    """Where tensors come from.
+    """A folder or file that tensors come from.
 
     Args:
         path: A checkpoint file or folder.
@@ -47,7 +47,7 @@ class Source:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of every tensor.
+    """What became of every tensor of a checkpoint.
 
     Args:
         loaded: Our name to the official names it was made of.
@@ -62,7 +62,7 @@ class LoadReport:
 
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
-    """Modules built inside have their parameters on the meta device and their buffers for real.
+    """Give modules built inside their parameters on the meta device, and their buffers for real.
 
     Buffers stay real because many are computed in a constructor (rotary frequencies, position numbers)
     and are in no checkpoint. Not thread-safe: it changes `torch.nn.Module` while it is open.

@@ -1,4 +1,4 @@
-"""What the adapters of all pixel-level systems have in common: read when needed, text and masks, no attention."""
+"""Share what the adapters of all pixel-level systems have in common: read when needed, text and masks, no attention."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Text and masks."""
+        """Text and masks, no attention."""
         return frozenset({"text", "masks"})
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The pixel decoder of mask transformers: deformable attention over several levels, then one step up."""
+"""Refine a pyramid as mask transformers do: deformable attention over several levels, then one step up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segment Anything prompted with embeddings instead of clicks.
+"""Prompt Segment Anything with embeddings instead of clicks.
 
 LISA and GLaMM prompt SAM with one projected language state where a point's embedding would be. No change to SAM is
 needed for it: its mask decoder takes sparse prompt embeddings, whatever made them.
@@ -23,7 +23,7 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 def to_config(sizes: SamSizes) -> SamConfig:
-    """Sizes as a transformers config."""
+    """Turn sizes into a transformers config."""
     return SamConfig(
         vision_config={
             "image_size": sizes.image_size,
@@ -70,14 +70,14 @@ class PromptableSam(nn.Module):
 
     @torch.no_grad()
     def encode(self, pixel_values: Tensor) -> Tensor:
-        """Normalised, padded pixels (B, 3, M, M) to image embeddings (B, P, M/16, M/16)."""
+        """Turn normalised, padded pixels (B, 3, M, M) into image embeddings (B, P, M/16, M/16)."""
         dtype = self.model.vision_encoder.patch_embed.projection.weight.dtype
         embeddings: Tensor = self.model.get_image_embeddings(pixel_values.to(dtype))
         return embeddings
 
     @torch.no_grad()
     def decode(self, image_embedding: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """One mask for every prompt embedding on one image.
+        """Decode one mask for every prompt embedding on one image.
 
         Args:
             image_embedding: (1, P, g, g) of `encode`.
@@ -101,7 +101,7 @@ class PromptableSam(nn.Module):
 
 
 def upscale(low_res: Tensor, image_size: int, resized: tuple[int, int], original: tuple[int, int]) -> Tensor:
-    """Mask logits in the original image's pixels.
+    """Bring mask logits to the original image's pixels.
 
     Bilinear to the padded square, the padding cut off, bilinear to the original; in float32.
 
@@ -122,7 +122,7 @@ def upscale(low_res: Tensor, image_size: int, resized: tuple[int, int], original
 
 
 def longest_side(image: Image.Image, size: int) -> tuple[np.ndarray, Tensor]:
-    """SAM's own preprocessing: longest side to `size` (bilinear), normalise, zeros at the bottom and right.
+    """Prepare an image as SAM does: longest side to `size` (bilinear), normalise, zeros at the bottom and right.
 
     Returns:
         The resized image (h, w, 3) uint8, and the model's input (3, size, size) float32.
@@ -136,7 +136,7 @@ def longest_side(image: Image.Image, size: int) -> tuple[np.ndarray, Tensor]:
 
 
 def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
-    """Rules from segment-anything's names.
+    """Give the key map of segment-anything's names.
 
     Args:
         official: Prefix before `image_encoder`, `prompt_encoder`, `mask_decoder`, with its dot.

@@ -1,4 +1,4 @@
-"""Tiny checkpoints in the published layout, for the tests of plugins.
+"""Write tiny checkpoints in the published layout, for the tests of plugins.
 
 Names and shapes are written out here, not derived from the key maps, so that a key map that is wrong about a name fails
 on them. Weights are seeded noise; norms are not 1 and biases not 0, so nothing is hidden by a default.
@@ -42,7 +42,7 @@ provides an overview of the picture. Where is it, to the left or to the right? Y
 
 
 def noise(shapes: Mapping[str, Sequence[int]], seed: int, scale: float = 0.3) -> dict[str, Tensor]:
-    """A tensor for each name: seeded noise around 1 for the weights of norms, around 0 for all else."""
+    """Draw a tensor for each name: seeded noise around 1 for the weights of norms, around 0 for all else."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for name, shape in shapes.items():
@@ -73,7 +73,7 @@ def tiny_llama(vocabulary: int) -> LlamaConfig:
 
 
 def llama_shapes(config: LlamaConfig, prefix: str = "model.") -> Shapes:
-    """Llama as LLaVA and its descendants store it."""
+    """List the names and shapes of a Llama as LLaVA and its descendants store it."""
     width, inner = config.hidden_size, config.intermediate_size
     keys = width // config.num_attention_heads * config.num_key_value_heads
     shapes: Shapes = {
@@ -99,7 +99,7 @@ def llama_shapes(config: LlamaConfig, prefix: str = "model.") -> Shapes:
 
 
 def clip_shapes(config: CLIPVisionConfig, prefix: str = "vision_model.") -> Shapes:
-    """CLIP's image tower as OpenAI's checkpoints on the hub store it."""
+    """List the names and shapes of CLIP's image tower as OpenAI's checkpoints on the hub store it."""
     width, inner, patch = config.hidden_size, config.intermediate_size, config.patch_size
     shapes: Shapes = {
         f"{prefix}embeddings.class_embedding": (width,),
@@ -119,7 +119,7 @@ def clip_shapes(config: CLIPVisionConfig, prefix: str = "vision_model.") -> Shap
 
 
 def sam_shapes(sizes: SamSizes, prefix: str) -> Shapes:
-    """SAM as segment-anything names its parts."""
+    """List the names and shapes of SAM as segment-anything has them."""
     return (
         _sam_encoder(sizes, f"{prefix}image_encoder.")
         | _sam_prompts(sizes, f"{prefix}prompt_encoder.")
@@ -209,7 +209,7 @@ def stack(start: str, widths: Sequence[int]) -> Shapes:
 
 
 def write_tokenizer(folder: Path, added: Sequence[str]) -> dict[str, int]:
-    """A small sentencepiece model with byte fallback, and the added tokens beside it: as LISA ships them.
+    """Write a small sentencepiece model with byte fallback, and the added tokens beside it: as LISA ships them.
 
     Returns:
         The added tokens' ids.
@@ -235,7 +235,7 @@ def write_tokenizer(folder: Path, added: Sequence[str]) -> dict[str, int]:
 
 
 def write_tower(folder: Path, *, image_size: int, width: int = 16, seed: int = 5) -> CLIPVisionConfig:
-    """A CLIP checkpoint as OpenAI's on the hub: its image tower, and something of the text side."""
+    """Write a CLIP checkpoint as OpenAI's on the hub: its image tower, and something of the text side."""
     config = CLIPVisionConfig(
         hidden_size=width,
         intermediate_size=24,
@@ -262,7 +262,7 @@ def write_grounded(
     extra: Mapping[str, Sequence[int]] | None = None,
     seed: int = 1,
 ) -> Path:
-    """A LISA-like checkpoint in two `.bin` shards, and its CLIP tower in a folder beside it.
+    """Write a LISA-like checkpoint in two `.bin` shards, and its CLIP tower in a folder beside it.
 
     Args:
         folder: Becomes the checkpoint; its tower goes to `folder-tower`.

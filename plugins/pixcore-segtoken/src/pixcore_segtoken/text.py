@@ -1,4 +1,4 @@
-"""Prompts and answers of LISA and GLaMM as text, as published and as they should be."""
+"""Write prompts and answers of LISA and GLaMM as text, as published and as they should be."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _MARKED_IMAGE = f"<im_start>{IMAGE}<im_end>"
 
 
 def llava_v1(user: str) -> str:
-    """LLaVA's conversation `llava_v1` with one question, up to where the answer begins."""
+    """Write LLaVA's conversation `llava_v1` with one question, up to where the answer begins."""
     return f"{_SYSTEM} USER: {user} ASSISTANT:"
 
 
 def lisa_prompt(question: str) -> str:
-    """LISA's whole prompt."""
+    """Write LISA's whole prompt."""
     return llava_v1(f"{_MARKED_IMAGE}\n{question}")
 
 
 def glamm_prompt(question: str) -> str:
-    """GLaMM's whole prompt."""
+    """Write GLaMM's whole prompt."""
     return llava_v1(f"The {_MARKED_IMAGE} provides an overview of the picture.\n{question}")
 
 
 def lisa_question(question: str) -> str:
-    """What LISA's script makes of a question before it becomes a prompt: HTML is escaped, also a lone < or &."""
+    """Treat a question as LISA's script does before it becomes a prompt: HTML is escaped, also a lone < or &."""
     return str(bleach.clean(question))
 
 
 def glamm_question(question: str) -> str:
-    """Likewise GLaMM's, which turns < and > back and leaves `&amp;`."""
+    """Treat a question as GLaMM's script does: as LISA's, but < and > come back and `&amp;` stays."""
     return lisa_question(question).replace("&lt;", "<").replace("&gt;", ">")
 
 
 def published_answer(decoded: str) -> str:
-    """What both scripts take for the answer.
+    """Cut out what both scripts take for the answer.
 
     The whole sequence is decoded with its special tokens, newlines vanish, pairs of spaces become one, and the answer
     is what follows the last "ASSISTANT: ". Where no space follows the colon, that is the prompt as well.
@@ -57,18 +57,18 @@ def published_answer(decoded: str) -> str:
 
 
 def published_lisa_text(decoded: str) -> str:
-    """LISA's answer as its script writes it: `</s>` and `[SEG]` stay."""
+    """Write LISA's answer as its script does: `</s>` and `[SEG]` stay."""
     return published_answer(decoded).strip()
 
 
 def published_glamm_text(decoded: str) -> str:
-    """GLaMM's answer as its script writes it: everything between < and > goes, whatever it was."""
+    """Write GLaMM's answer as its script does: everything between < and > goes, whatever it was."""
     text = re.sub(r"<.*?>", "", published_answer(decoded)).replace("[SEG]", "")
     return " ".join(text.split()).strip("'").strip()
 
 
 def published_phrases(decoded: str) -> list[str]:
-    """The phrases that GLaMM marks with `<p>` and `</p>`."""
+    """List the phrases that GLaMM marks with `<p>` and `</p>`."""
     return [phrase.strip() for phrase in re.findall(r"<p>(.*?)</p>", published_answer(decoded))]
 
 
@@ -83,7 +83,7 @@ class _Spoken:
 
 
 def spoken(tokenizer: PublishedTokenizer, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-    """The answer without any special or added token, and which token adds which characters."""
+    """Write the answer without any special or added token, and say which token adds which characters."""
     return exact_tokens(_Spoken(tokenizer), ids)
 
 
@@ -101,7 +101,7 @@ def mask_spans(
     *,
     markers: tuple[str, str] = ("<p>", "</p>"),
 ) -> tuple[tuple[int, int], ...]:
-    """The characters that each [SEG] speaks of.
+    """Find the characters that each [SEG] speaks of.
 
     Args:
         tokenizer: Knows the markers, if the system has them.

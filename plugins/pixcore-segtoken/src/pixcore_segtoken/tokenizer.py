@@ -1,4 +1,4 @@
-"""The slow Llama tokenizer of the published systems, id for id.
+"""Tokenize as the slow Llama tokenizer of the published systems does, id for id.
 
 LISA, GLaMM and LLaVA-Grounding ship a sentencepiece model and a list of added tokens, and were trained and run with
 the tokenizer of transformers 4.31. Later versions treat the text around added tokens differently: 4.31 strips white
@@ -22,7 +22,7 @@ IMAGE_ID = -200
 
 
 class PieceTokenizer:
-    """A sentencepiece model, and tokens that are found in the text before it is asked.
+    """Holds a sentencepiece model, and tokens that are found in the text before it is asked.
 
     Args:
         pieces: The sentencepiece model.
@@ -72,7 +72,7 @@ class PublishedTokenizer(PieceTokenizer):
         return cls(pieces, _added_tokens(folder))
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, the begin token first."""
+        """Turn text into token ids, the begin token first."""
         parts = [part for part in self._split.split(text) if part]
         ids = [self.bos]
         for index, part in enumerate(parts):
@@ -87,11 +87,11 @@ class PublishedTokenizer(PieceTokenizer):
         return ids
 
     def encode_with_image(self, prompt: str) -> list[int]:
-        """Ids of a prompt, -200 for each `<image>`."""
+        """Turn a prompt into ids, -200 for each `<image>`."""
         return encode_with_image(self.encode, prompt)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text with special and added tokens in it, and the spaces that 4.31 puts around them."""
+        """Turn ids into text with special and added tokens in it, and the spaces that 4.31 puts around them."""
         texts: list[str] = []
         plain: list[int] = []
         for index in ids:
@@ -123,12 +123,12 @@ class PublishedTokenizer(PieceTokenizer):
         return text + str(self._pieces.decode(run))
 
     def spoken(self, ids: Sequence[int]) -> str:
-        """The words alone: no special and no added tokens."""
+        """Turn ids into the words alone: no special and no added tokens."""
         return str(self._pieces.decode([index for index in ids if index not in self._names]))
 
 
 def encode_with_image(encode: Callable[[str], list[int]], prompt: str) -> list[int]:
-    """Ids of a prompt, -200 for each `<image>`: each piece between is encoded alone, one begin token is kept.
+    """Turn a prompt into ids, -200 for each `<image>`: each part is encoded alone, one begin token is kept.
 
     Source: LLaVA `mm_utils.py`, tokenizer_image_token.
 

@@ -1,4 +1,4 @@
-"""The strategy `attention-inside`."""
+"""Choose by relevance inside a mask: the strategy `attention-inside`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixcore_selection.places import Place, all_places, not_empty
 
 
 class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
-    """The mask that holds most of its phrase's relevance for its area.
+    """Chooses the mask that holds most of its phrase's relevance for its area.
 
     A phrase's relevance is its candidate's map, on which its point was selected, cut off below 0 and brought to the
     image's size; a mask's score is the share of it inside the mask against the mask's share of the image. Of equals the

@@ -1,4 +1,4 @@
-"""What the strategies can be told."""
+"""The options of the strategies."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class EmbeddingConfig(Config):
     device: str = "cpu"
 
     def fingerprint(self) -> str:
-        """Of a folder the sizes of its files and the content of the small ones; of a name the revision."""
+        """Hash the sizes of a folder's files and the content of the small ones; of a name the revision."""
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
             return self.revision or "main"

@@ -1,4 +1,4 @@
-"""The strategy `consensus`."""
+"""Choose by agreement among candidates: the strategy `consensus`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class Consensus(SelectionStrategy[ConsensusConfig]):
-    """The mask that the other candidates agree with most.
+    """Chooses the mask that the other candidates agree with most.
 
     What another candidate has to say about a mask is the IoU of its most similar one; a mask's agreement is the mean
     over all other candidates: the medoid of what the phrases point at. Of equals, and where there is only one
@@ -24,7 +24,7 @@ class Consensus(SelectionStrategy[ConsensusConfig]):
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by agreement."""
+        """Choose by agreement with the other candidates."""
         places = all_places(candidates)
         if not places:
             return Selection.nothing("no candidates")

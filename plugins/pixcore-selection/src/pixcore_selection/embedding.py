@@ -1,4 +1,4 @@
-"""The strategy `embedding`."""
+"""Choose by embedded phrases: the strategy `embedding`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixcore_selection.phrases import choose_by_similarity, phrases_of
 
 
 class Embedding(SelectionStrategy[EmbeddingConfig]):
-    """The candidate whose phrase is nearest to the expression in the space of a sentence-transformers model.
+    """Chooses the phrase nearest to the expression in the space of a sentence-transformers model.
 
     What spaCy's word vectors do in attend-and-segment, by a model that was trained to compare phrases. Of equals the
     one whose mask has the highest score, then the first.
@@ -28,7 +28,7 @@ class Embedding(SelectionStrategy[EmbeddingConfig]):
         self._known: dict[str, Any] = {}
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by cosine."""
+        """Choose by the cosine of phrase and expression."""
         if sample.expression is None:
             return Selection.nothing("no expression to compare phrases with")
         phrases = [phrases_of(candidate) for candidate in candidates]

@@ -1,4 +1,4 @@
-"""Strategies that compare phrases with the expression."""
+"""Choose by comparing phrases with the expression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 
 
 class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
-    """The candidate whose phrase shares most words with the expression.
+    """Chooses the candidate whose phrase shares most words with the expression.
 
     The overlap is Dice's coefficient of the two sets of words, in lower case and without articles: 1 for the same
     words, 0 for none in common; of a merged candidate that of its best phrase. Of equals the one whose mask has the
@@ -22,7 +22,7 @@ class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by words."""
+        """Choose by the number of shared words."""
         if sample.expression is None:
             return Selection.nothing("no expression to compare phrases with")
         wanted = _words(sample.expression)
@@ -31,7 +31,7 @@ class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
 
 
 def phrases_of(candidate: Candidate) -> tuple[str, ...]:
-    """A candidate's phrase (empty where predictions came without one), and those of duplicates merged into it."""
+    """List a candidate's phrase (empty where predictions came without one), and those of duplicates merged into it."""
     return (candidate.group.phrase if candidate.group is not None else "", *candidate.merged)
 
 

@@ -1,4 +1,4 @@
-"""Places of masks: (candidate, mask)."""
+"""Find places of masks: (candidate, mask)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Place = tuple[int, int]
 
 
 def all_places(candidates: Sequence[Candidate]) -> list[Place]:
-    """Every mask of every candidate, in order."""
+    """List every mask of every candidate, in order."""
     return [(index, mask) for index, candidate in enumerate(candidates) for mask in range(len(candidate.masks))]
 
 
 def not_empty(candidates: Sequence[Candidate], places: Sequence[Place]) -> list[Place]:
-    """The places whose masks have an area; all of them if none has.
+    """List the places whose masks have an area; all of them if none has.
 
     A prompt that meets nothing gives an empty mask. Rules that measure masks against each other or against themselves
     would think best of it: it agrees fully with other empty ones, and no threshold changes it.
@@ -26,6 +26,6 @@ def not_empty(candidates: Sequence[Candidate], places: Sequence[Place]) -> list[
 
 
 def score_at(candidates: Sequence[Candidate], place: Place) -> float:
-    """The generator's score of a mask; 0 where the candidate came without scores."""
+    """Give the generator's score of a mask; 0 where the candidate came without scores."""
     index, mask = place
     return candidates[index].scores[mask] if candidates[index].scores else 0.0

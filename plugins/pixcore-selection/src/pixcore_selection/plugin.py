@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Registers the strategies."""
 
 from __future__ import annotations
 

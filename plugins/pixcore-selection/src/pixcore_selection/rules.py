@@ -1,4 +1,4 @@
-"""Strategies that look at masks and numbers alone.
+"""Choose by masks and numbers alone.
 
 Under `published` a rule is the released evaluator's (eval_nonpixLMM_iou.py): candidates come in the order of its file
 names, the last of equals wins, and an oracle looks at the ground truth before anything else. Under `corrected` the
@@ -21,7 +21,7 @@ from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class Oracle(SelectionStrategy[NoConfig]):
-    """The mask with the highest IoU with the ground truth; where that is empty, "absent".
+    """Chooses the mask with the highest IoU with the ground truth; where that is empty, "absent".
 
     An upper bound for every strategy on the same candidates (paper section 3.2). Ties by `fidelity`: `published` takes
     the last of equals, `corrected` the first. Where the ground truth is empty the answer does not depend on the model,
@@ -50,10 +50,10 @@ class Oracle(SelectionStrategy[NoConfig]):
 
 
 class MaskScore(SelectionStrategy[NoConfig]):
-    """The mask that its generator thinks best of, whatever the phrase says; the first of equals."""
+    """Chooses the mask that its generator thinks best of, whatever the phrase says; the first of equals."""
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by score.
+        """Choose by the generator's score.
 
         Raises:
             DataError: A candidate came without scores.
@@ -70,7 +70,7 @@ class MaskScore(SelectionStrategy[NoConfig]):
 
 
 class GivenSimilarity(SelectionStrategy[GivenSimilarityConfig]):
-    """The phrase most similar to the expression, by the similarities that came with the predictions.
+    """Chooses the phrase most similar to the expression, by the similarities that came with the predictions.
 
     For `pixcore score --select` on a file made elsewhere: no run's candidates have any. Of the chosen phrase's masks
     `published` takes the last, `corrected` the best by score.
@@ -105,7 +105,7 @@ class GivenSimilarity(SelectionStrategy[GivenSimilarityConfig]):
 
 
 class Stability(SelectionStrategy[NoConfig]):
-    """The mask that changes least with its threshold; of equals the one with the highest score, then the first.
+    """Chooses the mask that changes least with its threshold; of equals the highest score, then the first.
 
     Stability is what segment-anything's automatic generator filters by. A generator without thresholds has none. An
     empty mask, which no threshold changes, is chosen only where all are empty.
@@ -130,10 +130,10 @@ class Stability(SelectionStrategy[NoConfig]):
 
 
 class RandomPick(SelectionStrategy[NoConfig]):
-    """Any mask of any candidate, each as likely: what a strategy must beat."""
+    """Chooses any mask of any candidate, each as likely: what a strategy must beat."""
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Draw one."""
+        """Draw one of all masks."""
         places = all_places(candidates)
         if not places:
             return Selection.nothing("no candidates")

@@ -1,4 +1,4 @@
-"""The strategy `self-judge`."""
+"""Choose by asking the model itself: the strategy `self-judge`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
 class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
-    """The mask that the model itself takes for the expression.
+    """Chooses the mask that the model itself takes for the expression.
 
     It is shown the picture once for each mask, the mask in red, and asked yes or no; the mask with the highest
     probability of yes, against that of no, wins. It needs no second model, but as many questions as there are masks.
@@ -24,7 +24,7 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
     needs_model = True
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by asking.
+        """Choose by asking the model.
 
         Raises:
             UserError: There is no model to ask.

@@ -1,1 +1,1 @@
-"""attend-and-segment's use of spaCy: noun phrases, and how similar they are to the expression."""
+"""Use spaCy as attend-and-segment does: noun phrases, and how similar they are to the expression."""

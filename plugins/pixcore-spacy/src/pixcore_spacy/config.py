@@ -1,4 +1,4 @@
-"""What the grouper and the strategy can be told. Nothing here imports spaCy."""
+"""The options of the grouper and the strategy. Nothing here imports spaCy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABSENT = "absent"
 
 
 class PipelineConfig(Config):
-    """Which spaCy pipeline.
+    """Options of everything that uses a spaCy pipeline: which one.
 
     Attributes:
         pipeline: An installed pipeline package, or the folder of one.
@@ -37,7 +37,7 @@ class PipelineConfig(Config):
             load(self.pipeline)
 
     def fingerprint(self) -> str:
-        """The versions of spaCy and of the pipeline; of a folder a hash of its files (of large ones size and end)."""
+        """Give the versions of spaCy and pipeline; of a folder a hash of its files (of large ones size and end)."""
         return f"spacy {_version('spacy')}, {self.pipeline} {_pipeline_version(self.pipeline)}"
 
 

@@ -1,4 +1,4 @@
-"""The grouper `noun-phrases`."""
+"""Group tokens by spaCy's noun chunks: the grouper `noun-phrases`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixcore_spacy.pipelines import load_for_phrases
 
 
 class NounPhrases(TokenGrouper[NounPhrasesConfig]):
-    """The tokens of each of spaCy's noun chunks, in the order of the text.
+    """Groups the tokens of each of spaCy's noun chunks, in the order of the text.
 
     attend-and-segment (paper section 3.2; groundLMM `aas/utils.py`): a token belongs to a phrase if their character
     spans overlap. A group's phrase and span are the whole chunk's even where its tokens are the root's alone.
@@ -28,11 +28,11 @@ class NounPhrases(TokenGrouper[NounPhrasesConfig]):
         self._pipeline = load_for_phrases(config.pipeline)
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
-        """One group for each noun chunk with tokens."""
+        """Make one group for each noun chunk with tokens."""
         return self._groups(self._pipeline(text), tokens)
 
     def group_many(self, responses: Sequence[tuple[str, Sequence[Token]]]) -> list[list[TokenGroup]]:
-        """The same for several responses, which spaCy parses in batches."""
+        """Group several responses, which spaCy parses in batches."""
         documents = self._pipeline.pipe([text for text, _ in responses])
         return [self._groups(document, tokens) for document, (_, tokens) in zip(documents, responses, strict=True)]
 

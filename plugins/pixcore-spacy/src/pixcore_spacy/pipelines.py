@@ -1,4 +1,4 @@
-"""spaCy pipelines, loaded once."""
+"""Load spaCy pipelines, each once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNUSED = ("ner", "lemmatizer")  # neither noun chunks nor vectors need them
 
 @cache
 def load(name: str) -> Any:
-    """The pipeline of a name or folder.
+    """Load the pipeline of a name or folder.
 
     Raises:
         ModelError: It is not installed, or it can't be loaded.
@@ -48,7 +48,7 @@ def load(name: str) -> Any:
 
 @cache
 def load_for_phrases(name: str) -> Any:
-    """The pipeline, which must find noun chunks.
+    """Load a pipeline, which must find noun chunks.
 
     Raises:
         ModelError: It can't be loaded, or it has no parser, or its language has no noun chunks.
@@ -65,7 +65,7 @@ def load_for_phrases(name: str) -> Any:
 
 @cache
 def load_for_similarity(name: str) -> Any:
-    """The pipeline; warns once if its similarities are not the published ones.
+    """Load a pipeline; warn once if its similarities are not the published ones.
 
     Raises:
         ModelError: It can't be loaded.

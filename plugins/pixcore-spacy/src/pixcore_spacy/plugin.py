@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Registers the grouper and the strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strategy `spacy-similarity`."""
+"""Choose by the similarity of phrases: the strategy `spacy-similarity`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ARTICLES = ("the ", "an ", "a ")
 
 
 class Embedder:
-    """Vectors of phrases, each computed once.
+    """Computes vectors of phrases, each once.
 
     Args:
         pipeline: A spaCy pipeline's name or folder.
@@ -35,14 +35,14 @@ class Embedder:
             self._known[text] = np.asarray(document.vector, np.float64)
 
     def vector(self, phrase: str) -> NDArray[np.float64]:
-        """The mean vector of a phrase's words, without a leading article; of length 0 where nothing is left of it."""
+        """Average a phrase's words' vectors, without a leading article; of length 0 where nothing is left of it."""
         text = bare(phrase)
         if text not in self._known:
             self.learn([phrase])
         return self._known[text]
 
     def similarity(self, one: str, other: str) -> float:
-        """Cosine of two phrases' vectors; 0 where one of them has none.
+        """Take the cosine of two phrases' vectors; 0 where one of them has none.
 
         The released code ends with an error where nothing is left of a phrase without its article.
         """
@@ -54,7 +54,7 @@ class Embedder:
 
 
 def bare(phrase: str) -> str:
-    """A phrase in lower case without one leading article (groundLMM `aas/utils.py`); a leading space keeps it."""
+    """Strip a phrase of one leading article, in lower case (groundLMM `aas/utils.py`); a leading space keeps it."""
     lower = phrase.lower()
     for article in _ARTICLES:
         if lower.startswith(article):
@@ -63,7 +63,7 @@ def bare(phrase: str) -> str:
 
 
 class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
-    """The candidate whose phrase is most similar to the expression: attend-and-segment's choice.
+    """Chooses the candidate whose phrase is most similar to the expression: attend-and-segment's choice.
 
     Below the threshold the object is taken for absent (PixFoundation `eval_nonpixLMM_iou.py:73-98`). Under
     `published` the expression is the released file's, the last of equals wins, and similarities that are all negative

@@ -1,4 +1,4 @@
-"""`pixcore check`: hold a plugin's components to the contract."""
+"""The command `pixcore check`: hold a plugin's components to the contract."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Report:
 
     @contextmanager
     def step(self, where: str) -> Iterator[None]:
-        """What is expected within is about `where`."""
+        """Say that what is expected within is about `where`."""
         outer, self._where = self._where, where
         try:
             yield

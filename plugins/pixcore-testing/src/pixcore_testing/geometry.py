@@ -1,4 +1,4 @@
-"""Do visual tokens lie where an adapter says? A test that needs no trained weights.
+"""Check that visual tokens lie where an adapter says: a test that needs no trained weights.
 
 Cover one region of an image with noise and look which visual tokens' embeddings change. The cell that `VisualLayout`
 names for the region must be among the most changed, at every corner, edge and centre, for wide, tall and square

@@ -1,4 +1,4 @@
-"""Small synthetic inputs of every shape that components meet: wide and tall images, odd text, no candidates."""
+"""Make small synthetic inputs of every shape that components meet: wide and tall images, odd text, no candidates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTS = (
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image:
-    """A noisy background with one bright rectangle, (width, height)."""
+    """Draw a noisy background with one bright rectangle, (width, height)."""
     width, height = size
     pixels = np.random.default_rng(seed).integers(60, 110, (height, width, 3), dtype=np.uint8)
     pixels[object_mask(size)] = (230, 40, 40)
@@ -31,7 +31,7 @@ def picture(size: tuple[int, int], seed: int = 0) -> Image:
 
 
 def object_mask(size: tuple[int, int]) -> Mask:
-    """(height, width) bool: where the rectangle of `picture` is."""
+    """Mark where the rectangle of `picture` is: (height, width) bool."""
     width, height = size
     mask = np.zeros((height, width), bool)
     mask[height // 4 : height // 2, width // 4 : width // 2] = True
@@ -39,19 +39,19 @@ def object_mask(size: tuple[int, int]) -> Mask:
 
 
 def tokens_of(text: str) -> tuple[Token, ...]:
-    """Pieces of up to four letters, as a model might generate them, and the end token."""
+    """Cut a text into pieces of up to four letters, as a model might generate them, and the end token."""
     pieces = [match.span() for match in re.finditer(r"\s?\w{1,4}|\s?[^\w\s]|\s", text)]
     tokens = [Token(index, text[start:end], start, end) for index, (start, end) in enumerate(pieces, start=3)]
     return (*tokens, Token(2, "", len(text), len(text)))
 
 
 def request(size: tuple[int, int], prompt: str = "Identify the red rectangle in the scene.", seed: int = 0) -> Request:
-    """What a model is asked."""
+    """Make a request, as a model is asked."""
     return Request(f"{size[0]}x{size[1]}", Protocol.SEGMENT, picture(size, seed), prompt, "the red rectangle", seed)
 
 
 def sample(*, absent: bool = False) -> Sample:
-    """A sample with a question, options and a ground truth."""
+    """Make a sample with a question, options and a ground truth."""
     mask = np.zeros_like(object_mask(WIDE)) if absent else object_mask(WIDE)
     return Sample(
         "sample 0",
@@ -65,7 +65,7 @@ def sample(*, absent: bool = False) -> Sample:
 
 
 def layouts() -> tuple[VisualLayout, ...]:
-    """A padded grid with newlines, and tiles with a thumbnail, over a WIDE image."""
+    """Make a padded grid with newlines, and tiles with a thumbnail, over a WIDE image."""
     padded = VisualLayout.single(VisualGrid.padded_to_square(6, 6, WIDE), newline=True)
     whole = VisualGrid.stretched(1, 2, WIDE)
     tiles = [VisualLayout.single(VisualGrid(4, 4, whole.cell_box(0, col))) for col in range(2)]
@@ -74,12 +74,12 @@ def layouts() -> tuple[VisualLayout, ...]:
 
 
 def response() -> Response:
-    """What a model said, without maps."""
+    """Make a response, without maps."""
     return Response(TEXTS[0], tokens_of(TEXTS[0]))
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """Three phrases of `response` with two masks each: one hits the rectangle, one misses, one is empty."""
+    """Make three phrases of `response` with two masks each: one hits the rectangle, one misses, one is empty."""
     hit = object_mask(WIDE)
     grown, missed, nothing = np.roll(hit, 3, axis=1), np.roll(hit, 20, axis=1), np.zeros_like(hit)
     spans = _phrases(("The cat's left ear", "the dog", "the camera"))

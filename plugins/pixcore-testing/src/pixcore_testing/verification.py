@@ -71,14 +71,14 @@ class Scene:
         )
 
     def pixels(self) -> NDArray[np.uint8]:
-        """(height, width, 3): the shapes on light grey, the first on top."""
+        """Draw the shapes on light grey, the first on top: (height, width, 3)."""
         drawn = np.full((self.size[1], self.size[0], 3), 225, np.uint8)
         for shape in reversed(self.shapes):
             drawn[self.inside(shape)] = COLOURS[shape.colour]
         return drawn
 
     def inside(self, shape: Shape) -> NDArray[np.bool_]:
-        """(height, width): which pixels have their centre in a shape."""
+        """Mark the pixels that have their centre in a shape: (height, width)."""
         width, height = self.size
         x0, y0, x1, y1 = shape.box
         x = ((np.arange(width) + 0.5) / width - x0) / (x1 - x0)
@@ -200,7 +200,7 @@ def _case(
 
 
 def stored_expectations(part: ChosenComponent, fidelity: Fidelity) -> dict[str, Any]:
-    """What the model's plugin stores; empty where it stores nothing."""
+    """Read what the model's plugin stores; empty where it stores nothing."""
     package = part.registration.target.partition(":")[0].partition(".")[0]
     file = resources.files(package) / EXPECTATIONS
     if not file.is_file():
@@ -211,7 +211,7 @@ def stored_expectations(part: ChosenComponent, fidelity: Fidelity) -> dict[str, 
 
 
 def read_expectations(path: Path) -> dict[str, Any]:
-    """The cases of a report, to be compared with.
+    """Read the cases of a report, to be compared with.
 
     Raises:
         DataError: It is missing, or no report.
@@ -226,7 +226,7 @@ def read_expectations(path: Path) -> dict[str, Any]:
 
 
 def report(part: ChosenComponent, context: Context, cases: Sequence[Case]) -> dict[str, Any]:
-    """Everything that someone who cannot run the model needs to know, as JSON data."""
+    """Collect everything that someone who cannot run the model needs to know, as JSON data."""
     return {
         "pixcore": __version__,
         "model": part.ingredients(),

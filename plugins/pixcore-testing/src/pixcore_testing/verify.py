@@ -1,4 +1,4 @@
-"""`pixcore verify`: a model on ten fixed images, and a report to send to who wrote its plugin."""
+"""The command `pixcore verify`: a model on ten fixed images, and a report to send to who wrote its plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter for image-text-to-text models of transformers: prepare, generate with the tap open, hand back.
+"""Adapt image-text-to-text models of transformers: prepare, generate with the tap open, hand back.
 
 An architecture adds its `VisualFamily`; a model that is prepared in its own way overrides `load`, `encode` and
 `layout_of`.
@@ -39,7 +39,7 @@ class _Seen(Exception):  # a signal, not a failure
 
 
 class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
-    """What all models of transformers have in common. The checkpoint is read when it is first needed."""
+    """Shares what all models of transformers have in common. The checkpoint is read when it is first needed."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -73,7 +73,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return dict(encoded)
 
     def full_prompt(self, prompt: str) -> str:
-        """The user's text in the model's own frame, the image's placeholder included."""
+        """Put the user's text into the model's own frame, the image's placeholder included."""
         framed = self.config.framed(prompt)
         if framed is not None:
             return framed
@@ -85,11 +85,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return str(processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
 
     def layout_of(self, processed: Processed) -> VisualLayout:
-        """Where the visual tokens of one request lie."""
+        """Lay out the visual tokens of one request."""
         return self.family.layout(processed)
 
     def settings(self) -> Settings:
-        """How to generate: greedy unless the config says otherwise, with the checkpoint's repetition penalty."""
+        """Say how to generate: greedy unless the config says otherwise, with the checkpoint's repetition penalty."""
         return Settings(
             self.config.max_new_tokens,
             self.end,
@@ -101,7 +101,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     @property
     def decoder(self) -> Decoder:
-        """What turns generated ids into text."""
+        """The tokenizer that turns generated ids into text."""
         decoder: Decoder = self.loaded.tokenizer
         return decoder
 
@@ -109,7 +109,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The checkpoint."""
+        """The checkpoint, read when it is first needed."""
         with loading(self.config.checkpoint):
             return self.load()
 
@@ -160,7 +160,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return self._responses(reader, batch, tokens, maps, references)
 
     def replay(self, requests: Sequence[Request], texts: Sequence[str], extractor: Extractor) -> list[Response]:
-        """The maps of text that was generated elsewhere: another engine, an earlier run.
+        """Give the maps of text that was generated elsewhere: another engine, an earlier run.
 
         Args:
             requests: What was asked.
@@ -192,11 +192,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return self._batch(images, prompts, [request.sample_id for request in requests])
 
     def layout(self, image: Image) -> VisualLayout:
-        """Where the visual tokens of an image lie."""
+        """Lay out the visual tokens of an image."""
         return self._batch([image.pil()], [""], [image.name]).layouts[0]
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
-        """(visual tokens, width): the language model's input at the visual tokens."""
+        """Give the language model's input at the visual tokens: (visual tokens, width)."""
         batch = self._batch([image.pil()], [""], [image.name])
         seen: list[torch.Tensor] = []
 
@@ -216,7 +216,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return np.asarray(embeddings.float().cpu().numpy(), dtype=np.float32)
 
     def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
-        """(n,) probability of each continuation right after a prompt: the product over its tokens."""
+        """Give the probability of each continuation right after a prompt, (n,): the product over its tokens."""
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
@@ -340,4 +340,4 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
 
 class TransformersAdapter(Adapter[TransformersConfig]):
-    """Any image-text-to-text checkpoint of transformers 5 whose visual layout is known."""
+    """Runs any image-text-to-text checkpoint of transformers 5 whose visual layout is known."""

@@ -19,7 +19,7 @@ _ALONG_SEQUENCE = ("token_type_ids", "mm_token_type_ids")
 
 @dataclass(frozen=True)
 class Batch:
-    """What the model gets.
+    """A batch of prompts as the model gets it.
 
     Attributes:
         inputs: Of `generate`, on the model's device.
@@ -71,7 +71,7 @@ class Batch:
 
     @property
     def cells(self) -> int:
-        """Visual tokens, the most of any sample."""
+        """Number of visual tokens, the most of any sample."""
         return int(self.columns.shape[1])
 
     def watch(self, first: int, layers: tuple[int, ...], heads: tuple[int, ...] | None) -> Watch:
@@ -79,7 +79,7 @@ class Batch:
         return Watch(self.columns, self.valid, self.length + first, self.length, layers, heads)
 
     def with_text(self, tokens: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """The inputs with an answer after each prompt, padded on the right and masked there."""
+        """Append an answer to each prompt, padded on the right and masked there."""
         device = self.inputs["input_ids"].device
         longest = max(len(answer) for answer in tokens)
         # padding is masked, so that any id will do but that of an image's placeholder

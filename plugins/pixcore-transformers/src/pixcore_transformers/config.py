@@ -17,7 +17,7 @@ _ENDS = 1 << 20  # of a larger one, its size and both ends
 
 
 class TransformersConfig(ModelConfig):
-    """What to load and how to generate."""
+    """Options of `transformers`: what to load and how to generate."""
 
     checkpoint: str = Field(description="A folder, or a name on the hub.")
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
@@ -61,11 +61,11 @@ class TransformersConfig(ModelConfig):
         return template
 
     def framed(self, prompt: str) -> str | None:
-        """A prompt in the config's template, whose other braces stand for themselves; None where there is none."""
+        """Put a prompt into the config's template, whose other braces stand for themselves; None without one."""
         return None if self.prompt_template is None else self.prompt_template.replace("{prompt}", prompt)
 
     def fingerprint(self) -> str:
-        """Of a folder a hash of its files (of large ones the size and both ends); of a hub name the commit."""
+        """Hash a folder's files (of large ones the size and both ends); of a hub name give the commit."""
         folder = Path(self.checkpoint).expanduser()
         if folder.is_dir():
             return _hash_folder(folder)
@@ -77,7 +77,7 @@ class TransformersConfig(ModelConfig):
 
 
 class Llava15Config(TransformersConfig):
-    """`llava-1.5`, 7B or 13B, in either layout."""
+    """Options of `llava-1.5`, 7B or 13B, in either layout."""
 
     checkpoint: str = Field("llava-hf/llava-1.5-7b-hf", description="A folder, or a name on the hub, of either layout.")
     vision_tower: str | None = Field(

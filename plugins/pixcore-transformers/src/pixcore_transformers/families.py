@@ -1,4 +1,4 @@
-"""The seam between the adapter and an architecture: which prompt tokens are visual, and where in the image they lie.
+"""Tell the adapter about an architecture: which prompt tokens are visual, and where in the image they lie.
 
 Adding a model is one `VisualFamily`: everything else (loading, batching, generation, the tap, replay, spans) is the
 adapter's and the same for all.
@@ -37,7 +37,7 @@ class Processed:
 
 
 class VisualFamily(ABC):
-    """How one architecture turns an image into visual tokens.
+    """Knows how one architecture turns an image into visual tokens.
 
     Attributes:
         model_types: The `model_type`s of the checkpoints' configs that it serves.
@@ -50,14 +50,14 @@ class VisualFamily(ABC):
 
     @abstractmethod
     def layout(self, processed: Processed) -> VisualLayout:
-        """Where the visual tokens lie, in the order in which `visual` marks them.
+        """Lay out the visual tokens, in the order in which `visual` marks them.
 
         Raises:
             ModelError: The processor's settings are such that the places can't be told.
         """
 
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
-        """(length,) which tokens of the prompt are visual: by default the image placeholder's.
+        """Mark the tokens of the prompt that are visual, (length,): by default the image placeholder's.
 
         A separator that is a token of the prompt (a row break) may be marked or left out; what is marked has its place
         in `layout`.
@@ -65,5 +65,5 @@ class VisualFamily(ABC):
         return np.asarray(processed.input_ids == processed.config.image_token_id)
 
     def prompt(self, text: str) -> str | None:
-        """The full prompt, image placeholder included, for a model without a chat template; None if it has one."""
+        """Write the full prompt, placeholder included, for a model without a chat template; None if it has one."""
         return None

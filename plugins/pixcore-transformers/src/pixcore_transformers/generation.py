@@ -1,4 +1,4 @@
-"""Generation by transformers' own `generate`, with choices that do not depend on a sample's neighbours in the batch."""
+"""Generate by transformers' own `generate`, with choices that do not depend on a sample's neighbours in the batch."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _generation_config(model: PreTrainedModel, settings: Settings) -> Generation
 
 
 def cut_at_end(tokens: Sequence[int], end: Sequence[int]) -> list[int]:
-    """The tokens up to and with the first that ends an answer."""
+    """Cut tokens behind the first that ends an answer."""
     for index, token in enumerate(tokens):
         if token in end:
             return list(tokens[: index + 1])
@@ -116,7 +116,7 @@ def cut_at_end(tokens: Sequence[int], end: Sequence[int]) -> list[int]:
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
-    """The ids that end an answer: the checkpoint's generation config has the last word."""
+    """List the ids that end an answer: the checkpoint's generation config has the last word."""
     found = model.generation_config.eos_token_id
     if found is None:
         found = tokenizer.eos_token_id
@@ -141,7 +141,7 @@ class Ended(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped 
 
 
 class Sampler(LogitsProcessor):  # type: ignore[misc]
-    """Sampling as greedy choice of disturbed scores (the Gumbel-max trick), each sample with its own generator."""
+    """Samples by a greedy choice of disturbed scores (the Gumbel-max trick), each sample with its own generator."""
 
     def __init__(self, settings: Settings, seeds: Sequence[int]) -> None:
         self.temperature = settings.temperature
@@ -181,7 +181,7 @@ class Checked(LogitsProcessor):  # type: ignore[misc]
 
 
 class Unrepeated(LogitsProcessor):  # type: ignore[misc]
-    """transformers' repetition penalty, blind to padding: a neighbour's length must not make a token less likely."""
+    """Penalises repetition as transformers does, but blind to padding: a neighbour's length must not change a token."""
 
     def __init__(self, penalty: float, mask: Tensor) -> None:
         self.penalty, self.mask = penalty, mask.bool()
@@ -209,7 +209,7 @@ class Kept(LogitsProcessor):  # type: ignore[misc]
 
 
 class Forced(LogitsProcessor):  # type: ignore[misc]
-    """Writes given tokens."""
+    """Writes given tokens, whatever the scores say."""
 
     def __init__(self, tokens: Tensor, prompt: int) -> None:
         self.tokens, self.prompt = tokens, prompt

@@ -1,4 +1,4 @@
-"""LLaVA-1.5 7B and 13B, prepared as the published runs prepare it."""
+"""Run LLaVA-1.5 7B and 13B, prepared as the published runs prepare it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PUBLISHED_TOP_K = 50  # transformers' default, which the script does not set
 
 
 class Llava15(Adapter[Llava15Config]):
-    """LLaVA-1.5 with the template `llava_v1` and the padded image of its training and of the published runs.
+    """Runs LLaVA-1.5 with the template `llava_v1` and the padded image of its training and of the published runs.
 
     The image is padded to a square with CLIP's mean colour, centred, and resized; the Hugging Face processor of the
     same checkpoints crops the centre instead and loses the sides (the adapter `transformers` does that). Under
@@ -72,13 +72,13 @@ class Llava15(Adapter[Llava15Config]):
         return {"input_ids": ids, "attention_mask": mask, "pixel_values": torch.from_numpy(pixels)}
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids of a whole prompt: the text before and after the image, each on its own, the image between them."""
+        """Encode a whole prompt: the text before and after the image, each on its own, the image between them."""
         tokenizer, config = self.loaded.tokenizer, self.loaded.model.config
         after = tokenizer.encode(_AFTER.format(prompt=prompt), add_special_tokens=False)
         return [*self._opening, *[config.image_token_id] * self._side**2, *after]
 
     def pixels(self, image: PILImage) -> NDArray[np.float32]:
-        """(3, side, side) float32: padded to a square, resized bicubically in 8 bits, normalised."""
+        """Prepare an image, (3, side, side) float32: padded to a square, resized bicubically in 8 bits, normalised."""
         mean, std = self._normalisation
         side = self.loaded.model.config.vision_config.image_size
         square = padded_to_square(image, tuple(int(value * 255) for value in mean))
@@ -87,13 +87,13 @@ class Llava15(Adapter[Llava15Config]):
         return np.ascontiguousarray(normalised.transpose(2, 0, 1), np.float32)
 
     def layout_of(self, processed: Processed) -> VisualLayout:
-        """One grid over the padded square."""
+        """Lay one grid over the padded square."""
         square = VisualGrid.padded_to_square(1, 1, processed.size).box
         share = reach(self.loaded.model.config.vision_config)
         return VisualLayout.single(VisualGrid(self._side, self._side, part_read(square, share)))
 
     def settings(self) -> Settings:
-        """Greedy, or the published temperature."""
+        """Say how to generate: greedily, or with the published temperature."""
         temperature, top_k = self.config.temperature, self.config.top_k
         if temperature is None:
             temperature = _PUBLISHED_TEMPERATURE if self.context.published else 0.0
@@ -130,7 +130,7 @@ class Llava15(Adapter[Llava15Config]):
 
 
 def padded_to_square(image: PILImage, colour: tuple[int, ...]) -> PILImage:
-    """The image in the middle of a square of one colour, offsets floored (LLaVA's `expand2square`)."""
+    """Put the image in the middle of a square of one colour, offsets floored (LLaVA's `expand2square`)."""
     width, height = image.size
     if width == height:
         return image

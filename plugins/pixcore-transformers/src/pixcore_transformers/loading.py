@@ -1,4 +1,4 @@
-"""Loading a checkpoint: from a folder or the hub, in any precision, with the tap installed."""
+"""Load a checkpoint: from a folder or the hub, in any precision, with the tap installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks in a user's text: what a tokenizer would take for its own special tokens."""
+"""Find marks in a user's text: what a tokenizer would take for its own special tokens."""
 
 from __future__ import annotations
 

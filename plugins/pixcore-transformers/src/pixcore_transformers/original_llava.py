@@ -1,4 +1,4 @@
-"""Original LLaVA-1.5 checkpoints (liuhaotian/llava-v1.5-7b, -13b) as transformers' LLaVA, converted key by key on load.
+"""Load original LLaVA-1.5 checkpoints (liuhaotian/llava-v1.5-7b, -13b) as transformers' LLaVA, key by key.
 
 A checkpoint is a Llama with a projector, and a CLIP tower that its config names or that it holds itself. Every key is
 mapped or ignored by name; an unknown one, and one that is missing, are errors.
@@ -46,7 +46,7 @@ _TOWER_IGNORED = (r"(?!vision_model\.).*", *IGNORED)  # CLIP's text half and its
 
 
 def is_original(folder: Path) -> bool:
-    """Whether a folder is in the original layout: its config names a vision tower."""
+    """Say whether a folder is in the original layout: its config names a vision tower."""
     return "mm_vision_tower" in _config(folder)
 
 
@@ -81,7 +81,7 @@ def load_original(folder: Path, config: Llava15Config) -> Loaded:
 
 
 def convert_config(stored: Mapping[str, Any], tower: Path) -> LlavaConfig:
-    """The config of transformers' LLaVA for an original one and its tower's folder."""
+    """Make the config of transformers' LLaVA for an original one and its tower's folder."""
     text = {key: value for key, value in stored.items() if key in LlamaConfig().to_dict() and key != "model_type"}
     text.pop("architectures", None)
     text.pop("transformers_version", None)
@@ -100,7 +100,7 @@ def convert_config(stored: Mapping[str, Any], tower: Path) -> LlavaConfig:
 
 
 def converted(folder: Path, tower: Path) -> dict[str, Tensor]:
-    """All tensors under transformers' names; the tower's from its own folder unless the checkpoint holds it.
+    """Give all tensors under transformers' names; the tower's from its own folder unless the checkpoint holds it.
 
     Raises:
         ModelError: A key is neither mapped nor ignored.
@@ -126,7 +126,7 @@ def converted(folder: Path, tower: Path) -> dict[str, Tensor]:
 
 
 def rename(key: str) -> str | None:
-    """The name of an original key in transformers' LLaVA; None if it is not mapped."""
+    """Give the name of an original key in transformers' LLaVA; None if it is not mapped."""
     if _matches(key, IGNORED):
         return None
     for pattern, place in MAPPED:
@@ -155,7 +155,7 @@ def check_keys(folder: Path, config: LlavaConfig, state: Mapping[str, Tensor]) -
 
 
 def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of all weight files of a folder, mapped from disk; pickles hold nothing but tensors.
+    """Read names and tensors of a folder's weight files, mapped from disk; pickles hold nothing but tensors.
 
     Raises:
         ModelError: There are none, or one is damaged.

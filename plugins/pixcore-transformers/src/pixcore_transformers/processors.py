@@ -1,4 +1,4 @@
-"""Loading a checkpoint's processor, with torchvision or without.
+"""Load a checkpoint's processor, with torchvision or without.
 
 transformers asks for torchvision wherever a processor *could* take a video (Qwen-VL, InternVL, LLaVA-OneVision,
 SmolVLM), and for Pixtral's, although each of them has an image processor that only needs Pillow. pixcore shows models
@@ -119,7 +119,7 @@ def _without_video(name: str) -> type[ProcessorMixin]:
 
 
 class ImageOnlyPixtralProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers is untyped here
-    """What transformers' `PixtralProcessor` does with images, which it will not do without torchvision.
+    """Does to images what transformers' `PixtralProcessor` does, which it will not do without torchvision.
 
     An image of rows x cols cells becomes, for each row, `cols` image tokens and a break token; the last break is the
     end token instead. A cell is `patch_size * spatial_merge_size` pixels of the resized image.
@@ -155,7 +155,7 @@ class ImageOnlyPixtralProcessor(ProcessorMixin):  # type: ignore[misc]  # transf
         return prepared
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **_: Any) -> str:
-        """The tokens of one image."""
+        """Write the tokens of one image."""
         cell = self.patch_size * self.spatial_merge_size
         height, width = (int(side) for side in image_inputs["image_sizes"][image_idx])
         row = self.image_token * (width // cell)

@@ -1,4 +1,4 @@
-"""How an extractor gets what it needs: rows while generating, or from one pass over prompt and text."""
+"""Get an extractor what it needs: rows while generating, or from one pass over prompt and text."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Reader:
         return tokens, self._finish(batch, [len(answer) for answer in tokens])
 
     def replay(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> list[Maps]:
-        """The maps of given tokens: those that generating them would have shown."""
+        """Give the maps of given tokens: those that generating them would have shown."""
         if self.needs.gradients:
             raise ValueError("gradients are replayed one sample at a time")
         self._begin(len(batch.layouts), batch.cells)
@@ -80,14 +80,14 @@ class Reader:
         return self._finish(batch, [len(answer) for answer in tokens])
 
     def reference(self, batch: Batch) -> list[Maps]:
-        """The map (cells,) of the last row of each prompt."""
+        """Give the map (cells,) of the last row of each prompt."""
         self._begin(len(batch.layouts), batch.cells)
         with Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor):
             generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(batch.layouts))
         return [maps[0] for maps in self._finish(batch, [1] * len(batch.layouts))]
 
     def gradients(self, batch: Batch, tokens: Sequence[int]) -> Maps:
-        """The maps of one sample, its rows with gradients of each token's log probability.
+        """Give the maps of one sample, its rows with gradients of each token's log probability.
 
         The text is fed token by token behind a cache that keeps no graph, so that one step's gradient costs one step's
         memory. A row reaches its token's probability through that one position alone, so the gradient is whole.

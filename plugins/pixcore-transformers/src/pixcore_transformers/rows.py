@@ -1,4 +1,4 @@
-"""The arithmetic of the tap: a few rows of softmax(q·Kᵀ), as the model's own kernel computes them implicitly."""
+"""Compute a few rows of softmax(q·Kᵀ) as the model's own kernel does implicitly: the arithmetic of the tap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def allowed_keys(
     lower_right: bool = False,
     window: int | None = None,
 ) -> Tensor | None:
-    """What the kernel lets some query rows see, from the mask in any of the forms that transformers hands a kernel.
+    """Say which keys the kernel lets some query rows see, from the mask in any form that transformers hands a kernel.
 
     Args:
         mask: None, a 2-D padding mask (flash attention), or a 4-D boolean or additive mask over (queries, keys).
@@ -64,7 +64,7 @@ def attention_rows(
     softcap: float | None = None,
     heads: Sequence[int] | None = None,
 ) -> Tensor:
-    """Softmax over all keys, in float32, of some query rows.
+    """Take the softmax over all keys, in float32, of some query rows.
 
     Args:
         query: (batch, heads, queries, width).

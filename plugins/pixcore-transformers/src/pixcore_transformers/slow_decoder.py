@@ -1,4 +1,4 @@
-"""Decoding as transformers 4's slow Llama tokenizer did: the published LLaVA runs load it with `use_fast=False`.
+"""Decode as transformers 4's slow Llama tokenizer did: the published LLaVA runs load it with `use_fast=False`.
 
 transformers 5 has one kind of tokenizer. Both give the same ids, and the same text of whole answers; they differ in the
 text of a prefix that ends inside a character's bytes, on which the published spans rest.
@@ -27,7 +27,7 @@ class SlowDecoder:
     def decode(
         self, token_ids: list[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
     ) -> str:
-        """The text of some tokens, the first one's leading space left out; special tokens are always skipped."""
+        """Decode some tokens, the first one's leading space left out; special tokens are always skipped."""
         size = self._pieces.vocab_size()
         pieces = [self._pieces.id_to_piece(i) for i in token_ids if i not in self._special and i < size]
         if pieces and pieces[0].startswith("\u2581"):

@@ -1,4 +1,4 @@
-"""Generated tokens and the characters of the decoded text.
+"""Match generated tokens and the characters of the decoded text.
 
 Two rules. `exact_tokens` says what each token adds: the spans follow each other without gap or overlap and make up the
 text. `prefix_tokens` is what attend-and-segment does: a token's end is the length of the decoded prefix, which counts
@@ -14,19 +14,19 @@ from pixcore.records import Token
 
 
 class Decoder(Protocol):
-    """The part of a tokenizer that is needed."""
+    """The part of a tokenizer that is needed to decode."""
 
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
-        """The text of some tokens."""
+        """Decode some tokens."""
 
 
 def decode(tokenizer: Decoder, ids: Sequence[int]) -> str:
-    """The text of generated tokens: no special tokens, nothing cleaned up, nothing stripped."""
+    """Decode generated tokens: no special tokens, nothing cleaned up, nothing stripped."""
     return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def exact_tokens(tokenizer: Decoder, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-    """Text and tokens, each with what it adds.
+    """Decode tokens, and say what each adds to the text.
 
     A token adds what the text has in common with the decoded prefix that ends with it, beyond what came before. A
     character that is written in several tokens (an emoji in bytes) is added by the one that completes it; those before
@@ -63,7 +63,7 @@ def _common(prefix: str, text: str, start: int) -> int:
 
 
 def prefix_tokens(tokenizer: Decoder, ids: Sequence[int], *, clean_up: bool = False) -> tuple[str, tuple[Token, ...]]:
-    """Text and tokens by the published rule.
+    """Decode tokens, and say what each adds by the published rule.
 
     groundLMM `aas/utils.py` and PixFoundation's copy of it: token j ends at `len(decode(ids[:j + 1]))` and starts where
     the one before ended.
@@ -93,7 +93,7 @@ def prefix_tokens(tokenizer: Decoder, ids: Sequence[int], *, clean_up: bool = Fa
 
 
 def clean_up_spaces(text: str) -> str:
-    """What transformers 4 does to a decoded text with `clean_up_tokenization_spaces`, in its order."""
+    """Treat a decoded text as transformers 4 does with `clean_up_tokenization_spaces`, in its order."""
     for before, after in (
         (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"),
         (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),

@@ -1,4 +1,4 @@
-"""The tap: attention rows read while the model's own kernel runs.
+"""Read attention rows while the model's own kernel runs: the tap.
 
 `install` puts a model's decoder on a kernel of pixcore's own name, registered through transformers' public
 `AttentionInterface` together with the *same name* in the mask interface (without the second the mask would silently be
@@ -33,13 +33,13 @@ Kernel = Callable[..., tuple[Tensor, Tensor | None]]
 
 
 class RowSink(Protocol):
-    """Where rows go: an extractor."""
+    """Whoever rows go to: an extractor."""
 
     def observe(self, layer: int, rows: Any) -> None:
         """See (batch, heads, cells) of one layer."""
 
     def end_step(self) -> None:
-        """All layers of one step were seen."""
+        """Hear that all layers of one step were seen."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Watch:
     heads: tuple[int, ...] | None = None
 
     def rows(self, start: int, stop: int) -> list[int]:
-        """The wanted ones of the query positions [start, stop), counted from `start`."""
+        """Pick the wanted ones of the query positions [start, stop), counted from `start`."""
         return [p - start for p in range(start, stop) if p == self.first or p >= self.after]
 
 
@@ -110,7 +110,7 @@ class Tap:
         self.graph.clear()
 
     def watches(self, module: torch.nn.Module) -> bool:
-        """Whether this attention module belongs to the tapped model and to a wanted layer."""
+        """Say whether this attention module belongs to the tapped model and to a wanted layer."""
         return id(module) in self._modules and getattr(module, "layer_idx", None) in self._wanted
 
     def advance(self, module: torch.nn.Module, query: Tensor, key: Tensor) -> tuple[list[int], int]:
@@ -137,7 +137,7 @@ class Tap:
         return [row for row in self.watch.rows(start, stop) if row + start >= seen], max(0, stop - key.shape[2])
 
     def cut(self, rows: Tensor, offset: int) -> Tensor:
-        """(batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
+        """Cut (batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
         columns, valid = self.watch.columns, self.watch.valid
         if columns.device != rows.device:  # layers spread over several devices
             cut = take_columns(rows, columns.to(rows.device), valid.to(rows.device), offset)

@@ -1,4 +1,4 @@
-"""A model in another environment as a model adapter."""
+"""Ask a model in another environment, as a model adapter."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class Worker(ModelAdapter[WorkerConfig]):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """As the manifest says."""
+        """What the manifest says that it gives."""
         return frozenset(self._manifest.capabilities)
 
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
-        """Answer one by one.
+        """Answer the requests one by one.
 
         Raises:
             SampleError: A request failed. The outcomes of the others are kept for when they are asked for alone.

@@ -15,7 +15,7 @@ from pixcore_worker.manifest import Manifest, fingerprint, read_manifest
 
 
 class WorkerConfig(ModelConfig):
-    """`worker`."""
+    """Options of `worker`: which manifest, and where its output goes."""
 
     manifest: Path = Field(description="A YAML file that names the environment, the handler and the pins.")
     log: Path | None = Field(default=None, description="A file for what the process prints; left out, a temporary one.")
@@ -29,7 +29,7 @@ class WorkerConfig(ModelConfig):
         return self
 
     def read(self) -> Manifest:
-        """What the manifest says."""
+        """Read the manifest."""
         return read_manifest(self.manifest.expanduser().resolve())
 
     @property
@@ -38,5 +38,5 @@ class WorkerConfig(ModelConfig):
         return self.read().prompts
 
     def fingerprint(self) -> str:
-        """Of the manifest and its handler; weights that the handler names are its own affair."""
+        """Hash the manifest and its handler; weights that the handler names are its own affair."""
         return fingerprint(self.manifest.expanduser().resolve())

@@ -93,7 +93,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def fingerprint(path: Path) -> str:
-    """A hash of the manifest and of its handler."""
+    """Hash the manifest and its handler."""
     digest = hashlib.sha256(path.read_bytes())
     digest.update(read_manifest(path).handler.read_bytes())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ from pixcore.hookspecs import Register
 
 @hookimpl
 def register_model_adapters(register: Register) -> None:
-    """Offer `worker`."""
+    """Offer the adapter `worker`."""
     register(
         "worker",
         "pixcore_worker.adapter:Worker",

@@ -1,4 +1,4 @@
-"""The worker's process: started, watched, asked, ended.
+"""Start, watch, ask and end the worker's process.
 
 One request at a time goes over a socket that only this machine sees. A watchdog kills a process that takes too long,
 whatever it is doing; the process itself ends when ours does, because its standard input closes.
@@ -35,7 +35,7 @@ _OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_L
 
 
 class WorkerDied(SampleError):
-    """The process ended, or had to be ended, while it was answering."""
+    """A process that ended, or had to be ended, while it was answering."""
 
 
 class WorkerProcess:
@@ -69,7 +69,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def predict(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask.
+        """Ask the process for one answer.
 
         Raises:
             WorkerDied: It crashed, hung or spoke nonsense; it has been ended.

@@ -75,7 +75,7 @@ def leave_with_parent() -> None:
 
 
 def import_file(path: str) -> ModuleType:
-    """The handler as a module; what lies beside it, and in the working folder, can be imported by it."""
+    """Import the handler as a module; what lies beside it, and in the working folder, can be imported by it."""
     sys.path[:0] = [os.path.dirname(os.path.abspath(path)), os.getcwd()]
     spec = importlib.util.spec_from_file_location("pixcore_worker_handler", path)
     if spec is None or spec.loader is None:
@@ -87,7 +87,7 @@ def import_file(path: str) -> ModuleType:
 
 
 def listen(transport: str, room: str) -> tuple[Server, str | int]:
-    """A server on a socket file, or on a free port of the loopback interface, and its address."""
+    """Start a server on a socket file, or on a free port of the loopback interface, and give its address."""
     if transport == "unix":
         path = os.path.join(room, "socket")
         return UnixServer(path, Handler), path  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def listen(transport: str, room: str) -> tuple[Server, str | int]:
 
 
 def information(packages: Sequence[str]) -> dict[str, Any]:
-    """What this environment is."""
+    """Describe this environment."""
     return {
         "protocol": PROTOCOL,
         "python": platform.python_version(),
@@ -106,7 +106,7 @@ def information(packages: Sequence[str]) -> dict[str, Any]:
 
 
 def version_of(name: str) -> str | None:
-    """Version of an installed distribution, None where there is none."""
+    """Give the version of an installed distribution, None where there is none."""
     from importlib import metadata
 
     try:
@@ -116,7 +116,7 @@ def version_of(name: str) -> str | None:
 
 
 def commit() -> str | None:
-    """The working folder's git commit, None where it is no repository."""
+    """Give the working folder's git commit, None where it is no repository."""
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:
@@ -146,7 +146,7 @@ def answer(handler: ModuleType, model: Any, request: dict[str, Any]) -> dict[str
 
 
 def encode(mask: Any) -> dict[str, Any]:
-    """COCO's uncompressed run lengths of a mask: column by column, zeros first."""
+    """Encode a mask to COCO's uncompressed run lengths: column by column, zeros first."""
     if isinstance(mask, dict):
         counts = mask["counts"]
         return {"size": list(mask["size"]), "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
@@ -165,7 +165,7 @@ def encode(mask: Any) -> dict[str, Any]:
 
 
 class Server(http.server.HTTPServer):
-    """One request at a time: the model answers one anyway."""
+    """Serves one request at a time: the model answers one anyway."""
 
     token: str
     information: dict[str, Any]
@@ -173,12 +173,12 @@ class Server(http.server.HTTPServer):
 
 
 class UnixServer(Server):
-    """The same on a socket file."""
+    """Serves on a socket file."""
 
     address_family = getattr(socket, "AF_UNIX", socket.AF_INET)
 
     def server_bind(self) -> None:
-        """HTTPServer asks for a host name here; a socket file has none."""
+        """Bind to the file; HTTPServer asks for a host name here, and a socket file has none."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", 0
 
@@ -190,21 +190,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def address_string(self) -> str:
-        """A socket file's peer has no address."""
+        """Give no address, as a socket file's peer has none."""
         return "local"
 
     def log_message(self, *_: Any) -> None:
-        """The log is the handler's own."""
+        """Log nothing: the log is the handler's own."""
 
     def do_GET(self) -> None:
-        """`/info`."""
+        """Say what runs here: `/info`."""
         if self.allowed() and self.path == "/info":
             self.reply(200, self.server.information)
         else:
             self.reply(404, {"error": "no such page"})
 
     def do_POST(self) -> None:
-        """`/predict`."""
+        """Answer a request: `/predict`."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self.allowed() or self.path != "/predict":
             self.reply(404, {"error": "no such page"})
@@ -218,15 +218,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.write(200, reply.encode("utf-8"))
 
     def allowed(self) -> bool:
-        """Whether the caller is the one that started us; other users of the machine reach a port too."""
+        """Say whether the caller is the one that started us; other users of the machine reach a port too."""
         return hmac.compare_digest(self.headers.get("X-Pixcore-Token", ""), self.server.token)
 
     def reply(self, status: int, content: dict[str, Any]) -> None:
-        """Write JSON."""
+        """Send JSON data back."""
         self.write(status, json.dumps(content).encode("utf-8"))
 
     def write(self, status: int, body: bytes) -> None:
-        """Write bytes."""
+        """Send bytes back."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -1,4 +1,4 @@
-"""The architectures whose visual tokens have a known place, by the `model_type` of a checkpoint's config."""
+"""Know the place of visual tokens for many architectures, by the `model_type` of a checkpoint's config."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REFUSED: dict[str, str] = {
 
 
 def family_for(model_type: str) -> VisualFamily:
-    """The family of a checkpoint.
+    """Find the family of a checkpoint.
 
     Raises:
         ModelError: The architecture is not known, or refused on purpose; pixcore does not guess where tokens lie.

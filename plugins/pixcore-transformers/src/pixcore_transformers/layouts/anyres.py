@@ -19,12 +19,12 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class LlavaNext(VisualFamily):
-    """LLaVA-NeXT (LLaVA-1.6)."""
+    """Lays out LLaVA-NeXT (LLaVA-1.6)."""
 
     model_types = ("llava_next",)
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """The whole image stretched to a square, then the unpadded tiles with a newline after each row.
+        """Lay out the whole image stretched to a square, then the unpadded tiles with a newline after each row.
 
         Of a sliver of an image less than a row or column of cells is left: its tiles are newlines, or nothing.
         """
@@ -45,17 +45,17 @@ class LlavaNext(VisualFamily):
         return VisualLayout.joined([whole, tiles])
 
     def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
-        """The grid of the tiles as the language model gets it: here, as it is."""
+        """Give the grid of the tiles as the language model gets it: here, as it is."""
         return tiles
 
 
 class LlavaOneVision(LlavaNext):
-    """LLaVA-OneVision: as LLaVA-NeXT, but more tokens than `anyres_max_N` allows are interpolated to fewer."""
+    """Lays out LLaVA-OneVision: as LLaVA-NeXT, but more tokens than `anyres_max_N` allows are interpolated."""
 
     model_types = ("llava_onevision",)
 
     def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
-        """Fewer cells over the same box, where there are over 1.1² times N tiles' worth of them."""
+        """Put fewer cells over the same box, where there are over 1.1² times N tiles' worth of them."""
         most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
         ratio = math.sqrt(tiles.cells / (most * side**2))
         if ratio <= 1.1:
@@ -64,7 +64,7 @@ class LlavaOneVision(LlavaNext):
 
 
 def padded_canvas(config: Any, size: tuple[int, int]) -> VisualGrid:
-    """The grid over all tiles; its box is the padded image, the image in its centre.
+    """Make the grid over all tiles; its box is the padded image, the image in its centre.
 
     Args:
         config: The model's config, with `image_grid_pinpoints` as (height, width).
@@ -86,7 +86,7 @@ def padded_canvas(config: Any, size: tuple[int, int]) -> VisualGrid:
 
 
 def unpadded(canvas: VisualGrid, size: tuple[int, int]) -> tuple[int, int]:
-    """How many (rows, cols) of cells the model keeps in the middle of the canvas.
+    """Count the (rows, cols) of cells that the model keeps in the middle of the canvas.
 
     Two roundings differ: the processor pads in pixels of the resized image, the model cuts in cells and computes from
     the aspect ratio. So up to a cell of padding stays on each side, and what is kept reaches outside the image.

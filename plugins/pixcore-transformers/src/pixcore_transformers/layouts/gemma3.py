@@ -10,12 +10,12 @@ from pixcore_transformers.layouts.tiles import part_read, square_side, visual_to
 
 
 class Gemma3(VisualFamily):
-    """Gemma 3 with `do_pan_and_scan` off (the default) or on."""
+    """Lays out Gemma 3 with `do_pan_and_scan` off (the default) or on."""
 
     model_types = ("gemma3",)
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """The whole image first, then the crops from left to right, or from top to bottom of an upright image.
+        """Lay out the whole image first, then the crops from left to right, or from top to bottom of an upright image.
 
         The crops are equal in whole pixels, rounded up, so that the last one is the smaller one; each is stretched to
         a square.

@@ -13,12 +13,12 @@ _LARGEST = 4096  # no side of the resized image is longer, whatever the settings
 
 
 class Idefics3(VisualFamily):
-    """Idefics3 and SmolVLM; row tags and line breaks between the tiles are text and no visual tokens."""
+    """Lays out Idefics3 and SmolVLM; row tags and line breaks between the tiles are text and no visual tokens."""
 
     model_types = ("idefics3", "smolvlm")
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """The tiles row by row, then the whole image; the whole image alone where it is not split."""
+        """Lay out the tiles row by row, then the whole image; the whole image alone where it is not split."""
         config, settings = processed.config, processed.processor.image_processor
         vision = config.vision_config
         side = square_side((vision.image_size // vision.patch_size) ** 2 // config.scale_factor**2)
@@ -37,7 +37,7 @@ class Idefics3(VisualFamily):
 
 
 def split(size: tuple[int, int], longest: int, tile: int) -> tuple[int, int]:
-    """How many (rows, cols) of tiles an image is stretched over.
+    """Count the (rows, cols) of tiles that an image is stretched over.
 
     The longer side is scaled to `longest` and rounded up to whole tiles; the shorter one follows the aspect, first to
     an even number of pixels, then from the rounded longer side up to whole tiles.

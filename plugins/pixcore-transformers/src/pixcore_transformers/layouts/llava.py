@@ -14,16 +14,16 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class Llava(VisualFamily):
-    """A LLaVA as its Hugging Face processor prepares it; the adapter `llava-1.5` pads as the published runs do."""
+    """Lays out a LLaVA as its Hugging Face processor prepares it; `llava-1.5` pads as the published runs do."""
 
     model_types = ("llava",)
 
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
-        """The image placeholder's tokens; with a Pixtral tower the row breaks too."""
+        """Mark the image placeholder's tokens; with a Pixtral tower the row breaks too."""
         return Pixtral().visual(processed) if _has_pixtral_tower(processed) else super().visual(processed)
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """One square grid, padded, cropped or stretched as the processor's settings say.
+        """Lay out one square grid, padded, cropped or stretched as the processor's settings say.
 
         With `vision_feature_select_strategy: full` and a CLIP tower the class token comes first and lies nowhere.
         """

@@ -8,18 +8,18 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 
 
 class PaliGemma(VisualFamily):
-    """PaliGemma and PaliGemma 2; a checkpoint without a chat template, asked with the bare prompt."""
+    """Lays out PaliGemma and PaliGemma 2: no chat template, asked with the bare prompt."""
 
     model_types = ("paligemma",)
     one_pass = False
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """One grid over the whole image."""
+        """Lay one grid over the whole image."""
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
         width, height = processed.size
         return VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), reach(vision))))
 
     def prompt(self, text: str) -> str | None:
-        """The image, then the text; the processor puts the start token between them and a line break at the end."""
+        """Write the image, then the text; the processor puts a start token between them, a line break behind."""
         return f"<image>{text}"

@@ -10,18 +10,18 @@ from pixcore_transformers.families import Processed, VisualFamily
 
 
 class Pixtral(VisualFamily):
-    """Mistral 3 (and 3.1, 3.2), and Pixtral, which transformers runs as a LLaVA with a Pixtral tower."""
+    """Lays out Mistral 3 (and 3.1, 3.2), and Pixtral, which transformers runs as a LLaVA with a Pixtral tower."""
 
     model_types = ("mistral3",)
 
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
-        """Image, break and end tokens."""
+        """Mark image, break and end tokens."""
         names = processed.processor
         ids = [names.image_token_id, names.image_break_token_id, names.image_end_token_id]
         return np.isin(processed.input_ids, ids)
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """One grid over the whole image, a break after each row; the last break is the end token.
+        """Lay one grid over the whole image, a break after each row; the last break is the end token.
 
         The image keeps its size up to `longest_edge` and is stretched to whole cells; Mistral 3 merges
         `spatial_merge_size`² patches into one.

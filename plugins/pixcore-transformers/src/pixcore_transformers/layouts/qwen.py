@@ -7,12 +7,12 @@ from pixcore_transformers.families import Processed, VisualFamily
 
 
 class QwenVL(VisualFamily):
-    """Dynamic resolution: the image is stretched to the nearest multiple of a merged patch on each side."""
+    """Lays out an image that is stretched to the nearest multiple of a merged patch on each side."""
 
     model_types = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """One grid over the whole image, in row-major order.
+        """Lay one grid over the whole image, in row-major order.
 
         The patches come in blocks of one merged token, and Qwen2.5-VL's tower reorders them by window and back again;
         the language model sees rows.

@@ -1,4 +1,4 @@
-"""Tiles: an image stretched over rows x cols square crops, each with its own grid of tokens."""
+"""Lay out tiles: an image stretched over rows x cols square crops, each with its own grid of tokens."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pixcore_transformers.families import Processed, VisualFamily
 
 
 def reach(vision: Any) -> float:
-    """The share of a tower's input side that its patches cover: a convolution never reads what is left after them."""
+    """Say what share of a tower's input side its patches cover: a convolution never reads what is left after them."""
     side, patch = (value if isinstance(value, int) else value[0] for value in (vision.image_size, vision.patch_size))
     return float(side // patch * patch / side)
 
 
 def part_read(box: Box, share: float) -> Box:
-    """The part of a box, at its top left, that a tower with that `reach` looks at."""
+    """Find the part of a box, at its top left, that a tower with that `reach` looks at."""
     x0, y0, x1, y1 = box
     return (x0, y0, x0 + (x1 - x0) * share, y0 + (y1 - y0) * share)
 
 
 def tiled(rows: int, cols: int, side: int, size: tuple[int, int], share: float = 1.0) -> VisualLayout:
-    """The tiles of an image that was stretched to exactly rows x cols of them, row by row.
+    """Make the tiles of an image that was stretched to exactly rows x cols of them, row by row.
 
     Args:
         rows: Tiles from top to bottom.
@@ -37,7 +37,7 @@ def tiled(rows: int, cols: int, side: int, size: tuple[int, int], share: float =
 
 
 def square_side(tokens: int) -> int:
-    """The side of a square grid of that many cells."""
+    """Give the side of a square grid of that many cells."""
     side = math.isqrt(tokens)
     if side * side != tokens:
         raise ValueError(f"{tokens} tokens are not a square grid")
@@ -45,5 +45,5 @@ def square_side(tokens: int) -> int:
 
 
 def visual_tokens(family: VisualFamily, processed: Processed) -> int:
-    """How many visual tokens a prompt has."""
+    """Count the visual tokens of a prompt."""
     return int(family.visual(processed).sum())

@@ -1,4 +1,4 @@
-"""A tiny LLaVA-1.5 in pieces, saved in both layouts that its weights are published in."""
+"""Save a tiny LLaVA-1.5 in both layouts that its weights are published in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TEXT = {
 
 
 class TinyLlava:
-    """Tower, projector, language model and tokenizer, with random weights.
+    """Builds tower, projector, language model and tokenizer, with random weights.
 
     Args:
         folder: Where the tokenizer and the checkpoints go.
@@ -72,7 +72,7 @@ class TinyLlava:
                 spread_weights(module.eval())
 
     def save_hugging_face(self) -> Path:
-        """A folder with the keys of llava-hf/llava-1.5-7b-hf: one more input and output row for the placeholder."""
+        """Write a folder with llava-hf/llava-1.5-7b-hf's keys: one more input and output row for the placeholder."""
         folder = self.folder / "hugging-face"
         if folder.exists():
             return folder
@@ -97,7 +97,7 @@ class TinyLlava:
         return folder
 
     def save_original(self, name: str = "original", *, with_tower: bool = False, drop: str = "", add: str = "") -> Path:
-        """A folder with the keys of liuhaotian/llava-v1.5-7b.
+        """Write a folder with the keys of liuhaotian/llava-v1.5-7b.
 
         Args:
             name: Of the folder.
