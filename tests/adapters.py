@@ -1,15 +1,17 @@
 """What every model adapter must do, once: an adapter's tests inherit the suites that fit what it gives.
 
 `AdapterSuite` is for all; `AttentionAdapterSuite` and `MaskAdapterSuite` extend it; `VisualTokensSuite` is for those
-whose image tokens have places. They need the fixture `subject`, and `MaskAdapterSuite` its responses too.
+whose image tokens have places, `PlacingSuite` for those whose weights can be placed. They need the fixture `subject`,
+and `MaskAdapterSuite` its responses too.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
+from torch import nn
 
 from pixcore import masks
 from pixcore.cli import main
@@ -171,6 +174,67 @@ class VisualTokensSuite:
         with subject.adapter(fidelity) as adapter:
             findings = check_geometry(adapter, draws=subject.draws)
         assert bool(findings) == (fidelity in subject.misplaced), findings
+
+
+class PlacingSuite:
+    """Tests for adapters whose weights can be placed and quantized; a CPU alone shows what does not hang on a GPU."""
+
+    @pytest.mark.parametrize(
+        "placing",
+        [{"offload_towers": True}, {"device_map": "cpu"}, {"device_map": "auto"}, {"device_map": {"": "cpu"}}],
+        ids=str,
+    )
+    def test_where_weights_are_changes_nothing(self, subject: Subject, placing: dict[str, Any]) -> None:
+        asked = subject.requests[:2]
+        with subject.adapter() as adapter:
+            expected = adapter.answer(asked)
+        with replace(subject, options={**subject.options, **placing}).adapter() as adapter:
+            found = adapter.answer(asked)
+        for response, other in zip(found, expected, strict=True):
+            assert response.text == other.text
+            assert response.tokens == other.tokens
+            assert response.masks == other.masks
+
+    def test_eight_bits_answer(self, subject: Subject) -> None:
+        pytest.importorskip("bitsandbytes")
+        with replace(subject, options={**subject.options, "quantization": "8bit"}).adapter() as adapter:
+            responses = adapter.answer(subject.requests[:2])
+            kinds = Counter(type(module).__name__ for module in modules_of(adapter.loaded))
+        assert len(responses) == 2
+        assert kinds["Linear8bitLt"] >= 8  # four of attention in each of two layers
+
+    def test_four_bits_need_a_gpu(self, subject: Subject) -> None:
+        options = {**subject.options, "quantization": "4bit", "device_map": "cpu"}
+        with (
+            replace(subject, options=options).adapter() as adapter,
+            pytest.raises(ModelError, match=r"4bit needs a GPU \(on a CPU try dtype: bfloat16, or quantization: 8bit"),
+        ):
+            adapter.answer(subject.requests[:1])
+
+    def test_what_is_missing_is_named_with_its_extra(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pixcore_transformers.placing.is_bitsandbytes_available", lambda: False)
+        monkeypatch.setattr("pixcore_transformers.placing.is_accelerate_available", lambda: False)
+        for option, hint in (({"quantization": "8bit"}, "quantized"), ({"device_map": "auto"}, "device-map")):
+            with (
+                replace(subject, options={**subject.options, **option}).adapter() as adapter,
+                pytest.raises(ModelError, match=rf"needs .*accelerate \(pip install 'pixcore-transformers\[{hint}\]'"),
+            ):
+                adapter.answer(subject.requests[:1])
+
+    @pytest.mark.parametrize("device", ["gpu", "mps", {"": "cuda:99"}], ids=str)
+    def test_a_device_that_is_not_there(self, subject: Subject, device: Any) -> None:
+        with (
+            replace(subject, options={**subject.options, "device_map": device}).adapter() as adapter,
+            pytest.raises(ModelError, match="device_map: "),
+        ):
+            adapter.answer(subject.requests[:1])
+
+
+def modules_of(loaded: Any) -> Iterator[nn.Module]:
+    """All modules of what an adapter has loaded, whatever it is made of."""
+    for part in vars(loaded).values():
+        if isinstance(part, nn.Module):
+            yield from part.modules()
 
 
 class AttentionAdapterSuite(AdapterSuite):

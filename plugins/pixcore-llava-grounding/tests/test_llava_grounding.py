@@ -16,7 +16,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, MaskAdapterSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import SIZES, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
@@ -46,7 +46,7 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite):
     """What every adapter of its kind must do."""
 
 

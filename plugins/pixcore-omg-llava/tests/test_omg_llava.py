@@ -16,7 +16,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, MaskAdapterSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import SIZES, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 QUESTIONS = (
     "Can you please segment the dog in the given image",
@@ -44,7 +44,7 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2)
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite):
     """What every adapter of its kind must do."""
 
 

@@ -18,7 +18,6 @@ from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from safetensors.torch import load_file, save_file
-from transformers.utils import is_bitsandbytes_available
 
 from pixcore.errors import ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
@@ -118,12 +117,6 @@ def test_what_does_not_fit_says_how_much_it_needs(
 def test_how_much_a_checkpoint_needs(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": 14_126_000_000}}))
     assert loading.weight_bytes(tmp_path) == 14_126_000_000
-
-
-@pytest.mark.skipif(is_bitsandbytes_available(), reason="bitsandbytes is installed")
-def test_quantization_names_what_is_missing(checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match="4bit needs bitsandbytes"):
-        adapter(checkpoint("llava_next"), quantization="4bit").answer([ask()])
 
 
 def test_the_fingerprint_follows_the_weights(copy: Path) -> None:

@@ -16,7 +16,8 @@ from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, encode_with_image
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import place
 from pixcore_transformers.families import Processed, VisualFamily
-from pixcore_transformers.loading import Loaded, choose_device, generation_settings, prepare_model, read_json, resolve
+from pixcore_transformers.loading import Loaded, generation_settings, prepare_model, read_json, resolve
+from pixcore_transformers.placing import Placement, check_placing, offload, quantize
 from pixcore_transformers.spans import Decoder, clean_up_spaces
 from transformers import PreTrainedTokenizerFast
 
@@ -80,39 +81,45 @@ class CambrianAdapter(Adapter[CambrianConfig]):
             ModelError: It is no Cambrian with a spatial vision aggregator, or the prompt puts the image elsewhere than
                 the checkpoint was trained with.
         """
-        if self.config.quantization is not None:
-            raise ModelError("cambrian can't be quantized here", hint="leave quantization out")
+        check_placing(self.config, cache=self.config.cache)
         folder = resolve(self.config)
         stored = read_json(folder / "config.json")
         if stored.get("mm_projector_type") != "sva":
             raise ModelError(
                 f"{self.config.checkpoint} has no spatial vision aggregator", hint="cambrian-8b, -13b or -34b has one"
             )
-        device = choose_device(self.config)
+        placement = Placement(self.config, towers=(), language="language")
+        device = placement.device
         dtype = _DTYPES.get(self.config.dtype, torch.float16 if device.type != "cpu" else torch.float32)
+        waiting = torch.device("cpu") if self.config.offload_towers else device
         towers = [
-            build_tower(name, self._tower_folder(index, name), tokens).to(device, dtype)
+            build_tower(name, self._tower_folder(index, name), tokens).to(waiting, dtype)
             for index, (name, tokens) in enumerate(
                 zip(stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"], strict=True)
             )
         ]
         with parameters_on_meta():
             cambrian = Cambrian(sizes_of(stored, [tower.width for tower in towers])).eval()
+        quantize(cambrian.language, self.config, dtype)
         load_weights(
             cambrian,
             folder,
             rules(),
             dtype=dtype,
-            device=device,
+            device=placement,
             cache=self.config.cache,
             package="pixcore-cambrian",
         )
+        placement.settle(cambrian)
+        if self.config.offload_towers:
+            for tower in towers:
+                offload(tower, device)
         settings = generation_settings(folder)
         if settings is not None:
             cambrian.language.generation_config = settings
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         model = CambrianForGeneration(cambrian, towers, fixed_position=self.context.published)
-        loaded = Loaded(prepare_model(model, self.config), tokenizer, None)
+        loaded = Loaded(prepare_model(model, self.config, placed=True), tokenizer, None)
         place = encode_with_image(tokenizer.encode, llama_3("")).index(IMAGE_ID)
         if place != cambrian.sizes.image_position:
             raise ModelError(

@@ -258,7 +258,8 @@ def _rewrite(
         # One row is a decoding step: the image is in the cache, already rewritten.
         if states.shape[1] > 1:
             states = states.clone()
-            states[sample, position] = placed.read_by(sampler, states[sample, position][:, None])[:, 0]
+            queries = states[sample, position].to(placed.context.device)
+            states[sample, position] = placed.read_by(sampler, queries[:, None])[:, 0].to(states.device)
         return states
 
     return hook

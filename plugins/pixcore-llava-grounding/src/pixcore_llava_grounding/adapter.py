@@ -44,7 +44,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
         """Answer a batch greedily; see the class for what the fidelity changes."""
         speaker, tokenizer = self.loaded.speaker, self.loaded.tokenizer
         pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
-        images = speaker.project(pixels.to(speaker.language.device))
+        images = speaker.project(pixels.to(speaker.device))
         prompts = [
             splice(speaker.language.model.embed_tokens, tokenizer.encode_with_image(chat(request.prompt)), [tokens])
             for request, tokens in zip(requests, images, strict=True)
@@ -62,7 +62,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
         """Project an image's patches: (visual tokens, width)."""
         speaker = self.loaded.speaker
-        pixels = centre_crop(image.pil(), self._clip_size)[None].to(speaker.language.device)
+        pixels = centre_crop(image.pil(), self._clip_size)[None].to(speaker.device)
         return np.asarray(speaker.project(pixels)[0].float().cpu().numpy())
 
     @property
@@ -104,8 +104,8 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
         """All `<seg>` states of one answer at once: what the first stage keeps depends on all of them."""
         if not len(states):
             return None, []
-        pixels = padded_square(image.pil(), self.config.image_size)[None].to(states.device)
-        found: Detections = self.loaded.segmenter(pixels, states[None].float())
+        pixels = padded_square(image.pil(), self.config.image_size)[None].to(self.loaded.speaker.device)
+        found: Detections = self.loaded.segmenter(pixels, states[None].float().to(pixels.device))
         finite(found.masks, found.masks.dtype)
         return found, regions_of_states(found, threshold=self.config.threshold)
 

@@ -15,6 +15,7 @@ from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameter
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.placing import Placement, check_placing, quantize
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore.errors import ModelError
@@ -53,20 +54,20 @@ def load(config: LlavaGroundingConfig) -> Loaded:
     Raises:
         ModelError: A file is missing, or does not fit.
     """
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    check_placing(config, cache=config.cache)
     folder = resolve(place(config.checkpoint, config.revision, offline=config.offline))
     shapes = {name: tuple(tensor.shape) for file in shards(folder) for name, tensor in read(file)}
     tokenizer = PublishedTokenizer.from_folder(folder)
     absent = [marker for marker in MARKERS if marker not in tokenizer.added]
     if absent:
         raise ModelError(f"the tokenizer of {folder} has no {absent[0]}", hint="fetch added_tokens.json as well")
-    speaker, speaker_report = _load_speaker(config, folder, shapes, device)
-    segmenter, segmenter_report = _load_segmenter(config, folder, shapes, device)
+    speaker, speaker_report = _load_speaker(config, folder, shapes)
+    segmenter, segmenter_report = _load_segmenter(config, folder, shapes)
     return Loaded(speaker, segmenter, tokenizer, (speaker_report, segmenter_report))
 
 
 def _load_speaker(
-    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]], device: torch.device
+    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Speaker, LoadReport]:
     content = read_json(folder / "config.json")
     tower = resolve(place(config.vision_tower or _named_tower(content, folder), offline=config.offline))
@@ -76,6 +77,9 @@ def _load_speaker(
         speaker = Speaker(
             language, CLIPVisionConfig.from_pretrained(tower), content.get("mm_vision_select_layer", -2)
         ).eval()
+    placement = Placement(config, towers=("clip",), language="language")
+    dtype = _DTYPES.get(config.dtype, torch.float32 if placement.device.type == "cpu" else torch.float16)
+    quantize(speaker.language, config, dtype)
     sources = [Source(folder)]
     # The published loader asks for every name, so the checkpoint should hold its tower; its own weights come first.
     own_tower = any(name.startswith(_OWN_TOWER) for name in shapes)
@@ -92,30 +96,33 @@ def _load_speaker(
             *clip_rules(_OWN_TOWER, "clip."),
             *tower_rules(_TOWER, "clip."),
         ],
-        dtype=_DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16),
-        device=device,
+        dtype=dtype,
+        device=placement,
         cache=config.cache and config.cache / "speaker",
         package="pixcore-llava-grounding",
     )
-    return speaker.to(device), report
+    placement.settle(speaker)
+    return speaker, report
 
 
 def _load_segmenter(
-    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]], device: torch.device
+    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[OpenSeed, LoadReport]:
     own = {name.removeprefix(OPENSEED): shape for name, shape in shapes.items() if name.startswith(OPENSEED)}
     with parameters_on_meta():
         segmenter = OpenSeed(OpenSeedSizes.from_shapes(own, queries=config.queries)).eval()
+    placement = Placement(config, towers=("backbone",))
     report = load_weights(
         segmenter,
         folder,
         [Ignore(r"(model|lm_head)\..+", "LLaVA"), _INTERACTIVE, *openseed_rules()],
         dtype=torch.float32,
-        device=device,
+        device=placement,
         cache=config.cache and config.cache / "segmenter",
         package="pixcore-llava-grounding",
     )
-    return segmenter.to(device), report
+    placement.settle(segmenter)
+    return segmenter, report
 
 
 def _named_tower(content: Mapping[str, Any], folder: Path) -> str:

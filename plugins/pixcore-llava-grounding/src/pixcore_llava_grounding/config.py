@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pixcore_transformers.config import place
+from pixcore_transformers.config import PlacingConfig, place
 from pydantic import Field
 
-from pixcore.components import ModelConfig
 from pixcore.records import Protocol
 
 
-class LlavaGroundingConfig(ModelConfig):
+class LlavaGroundingConfig(PlacingConfig):
     """Options of `llava-grounding`: what to load and how to generate."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = {
@@ -33,7 +32,6 @@ class LlavaGroundingConfig(ModelConfig):
         default="auto",
         description="Of CLIP and the language model; auto: float16 on a GPU, float32 on a CPU. OpenSeeD is float32.",
     )
-    device: str | None = Field(default=None, description="A torch device; left out: the GPU if there is one.")
     max_new_tokens: int = Field(default=1000, ge=1, description="The published loop allows 1000.")
     image_size: int = Field(default=1024, ge=64, multiple_of=32, description="Side of the square OpenSeeD sees.")
     queries: int = Field(default=300, ge=1, description="Regions that OpenSeeD's second stage refines.")

@@ -17,6 +17,11 @@ class Speaker(nn.Module):
         self.projector = nn.Linear(clip.hidden_size, language.hidden_size)
         self.language = LlamaForCausalLM(language)
 
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go; the tower comes to it when it works."""
+        return self.projector.weight.device
+
     @torch.inference_mode()
     def project(self, pixels: Tensor) -> Tensor:
         """Turn CLIP's pixels (batch, 3, S, S) into the language model's image tokens (batch, t, hidden)."""

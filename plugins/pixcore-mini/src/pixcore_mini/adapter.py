@@ -11,9 +11,9 @@ from PIL.Image import Image as PILImage
 from PIL.Image import Resampling
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.families import Processed
-from pixcore_transformers.loading import Loaded, prepare_model
+from pixcore_transformers.loading import Loaded, model_arguments, prepare_model
 from safetensors import SafetensorError
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -38,7 +38,9 @@ class Mini(Adapter[MiniConfig]):
         folder = self.config.folder
         dtype = torch.float32 if self.config.dtype == "auto" else getattr(torch, self.config.dtype)
         try:
-            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
+            stored = LlavaConfig.from_json_file(folder / "config.json")
+            arguments = model_arguments(folder, self.config, stored) | {"dtype": dtype}
+            model = LlavaForConditionalGeneration.from_pretrained(folder, **arguments)
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(

@@ -11,6 +11,7 @@ from pixcore_segtoken.language import Generation, generate, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_segtoken.tokenizer import IMAGE
+from pixcore_transformers.placing import working_device
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
 
@@ -78,9 +79,13 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         (embedded,) = self.loaded.eye.projector(tokens)
         return np.asarray(embedded[: tokens.pixels.shape[1]].cpu().numpy())
 
+    @property
+    def _device(self) -> torch.device:
+        return working_device(self.loaded.eye.projector)
+
     def _look(self, image: Image) -> tuple[VisualTokens, ImageMemory]:
         pixels = model_input(image.pil(), self.config.image_size)[None]
-        seen: tuple[VisualTokens, ImageMemory] = self.loaded.eye.perception(pixels.to(self.loaded.language.device))
+        seen: tuple[VisualTokens, ImageMemory] = self.loaded.eye.perception(pixels.to(self._device))
         return seen
 
     def _respond(self, image: Image, memory: ImageMemory, answer: Generation) -> Response:
@@ -107,8 +112,8 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         if not len(states):
             return np.zeros((0, height, width), dtype=bool)
         eye = self.loaded.eye
-        images = torch.zeros(len(states), dtype=torch.long, device=states.device)
-        projected = eye.state_projector(states.to(memory.mask_features.dtype))
+        images = torch.zeros(len(states), dtype=torch.long, device=memory.mask_features.device)
+        projected = eye.state_projector(states.to(memory.mask_features))
         logits = eye.perception.query_decoder.masks_of_states(projected, memory.select(images))[-1]
         crop = corner_crop(width, height) if self.context.published else content_crop(width, height)
         return cut(square_logits(finite(logits, self.loaded.language.dtype), max(size)), crop)

@@ -16,6 +16,7 @@ from pixcore_segtoken.keymap import Ignore
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.placing import Placement, check_placing, quantize
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -53,12 +54,12 @@ def load(config: OmgLlavaConfig) -> Loaded:
     Raises:
         ModelError: A file is missing, or does not fit.
     """
-    device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    check_placing(config, cache=config.cache)
     finetuned = release_file(config, config.finetuned)
     shapes = shapes_of(finetuned)
     folder = resolve(place(config.language, offline=config.offline))
-    language, language_report = _load_language(config, folder, finetuned, shapes, device)
-    eye, eye_report = _load_eye(config, finetuned, language.config.hidden_size, device)
+    language, language_report = _load_language(config, folder, finetuned, shapes)
+    eye, eye_report = _load_eye(config, finetuned, language.config.hidden_size)
     return Loaded(eye, language, InternLM2Tokenizer.from_folder(folder), (eye_report, language_report))
 
 
@@ -121,7 +122,6 @@ def _load_language(
     folder: Path,
     finetuned: Path,
     shapes: Mapping[str, tuple[int, ...]],
-    device: torch.device,
 ) -> tuple[LlamaForCausalLM, LoadReport]:
     adapters = Adapters.found_in(shapes, scale=config.lora_scale)
     content = read_json(folder / "config.json")
@@ -130,7 +130,9 @@ def _load_language(
     layout = GroupedLayout.of(llama)
     with parameters_on_meta():
         model = language_model(llama, adapters, config.lora).eval()
-    dtype = _DTYPES.get(config.dtype, torch.float32 if device.type == "cpu" else torch.float16)
+    placement = Placement(config, towers=(), language="")
+    dtype = _DTYPES.get(config.dtype, torch.float32 if placement.device.type == "cpu" else torch.float16)
+    quantize(model, config, dtype)
     report = load_weights(
         model,
         # The adapters first: what waits is read again, and they are small.
@@ -140,15 +142,16 @@ def _load_language(
             *rules(layout, adapters=adapters, lora=config.lora, dtype=dtype),
         ],
         dtype=dtype,
-        device=device,
+        device=placement,
         cache=config.cache and config.cache / "language",
         package="pixcore-omg-llava",
         variant={"lora": config.lora, "lora_scale": config.lora_scale, "layout": astuple(layout)},
     )
-    return model.to(device), report
+    placement.settle(model)
+    return model, report
 
 
-def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int, device: torch.device) -> tuple[Eye, LoadReport]:
+def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int) -> tuple[Eye, LoadReport]:
     head = release_file(config, config.perception)
     shapes = shapes_of(head)
     sources = [Source(head, PERCEPTION), Source(finetuned)]
@@ -159,6 +162,7 @@ def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int, device: torc
         shapes |= as_backbone(shapes_of(clip))
     with parameters_on_meta():
         eye = Eye(PerceptionSizes.from_shapes(shapes), hidden=hidden).eval()
+    placement = Placement(config, towers=("perception.backbone",))
     report = load_weights(
         eye,
         sources,
@@ -169,12 +173,13 @@ def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int, device: torc
             *projector_rules(),
         ],
         dtype=torch.float32,
-        device=device,
+        device=placement,
         cache=config.cache and config.cache / "eye",
         package="pixcore-omg-llava",
     )
     eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary)))
-    return eye.to(device), report
+    placement.settle(eye)
+    return eye, report
 
 
 def _clip_file(folder: Path) -> Path:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pixcore_transformers.config import place
+from pixcore_transformers.config import PlacingConfig, place
 from pydantic import Field
 
-from pixcore.components import ModelConfig
 from pixcore.records import Protocol
 
 
-class OmgLlavaConfig(ModelConfig):
+class OmgLlavaConfig(PlacingConfig):
     """Options of `omg-llava`: three files of the release, the language model it was tuned from, how to generate."""
 
     prompts: ClassVar[Mapping[Protocol, str]] = {
@@ -45,7 +44,6 @@ class OmgLlavaConfig(ModelConfig):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         "auto", description="Of the language model; auto: float16 on a GPU, float32 on a CPU. The rest is float32."
     )
-    device: str | None = Field(None, description="A torch device; left out: the GPU if there is one.")
     max_new_tokens: int = Field(512, ge=1, description="The published run allows 512.")
     cache: Path | None = Field(None, description="A folder for a converted copy of the weights, which loads faster.")
 

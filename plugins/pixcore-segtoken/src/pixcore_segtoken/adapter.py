@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pixcore_transformers.config import place
 from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.placing import Placement, check_placing, quantize
 from transformers import CLIPVisionConfig, LlamaConfig
 
 from pixcore import masks
@@ -21,7 +22,7 @@ from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_segtoken.clip import centre_crop, centre_crop_box, tower_rules
 from pixcore_segtoken.config import GroundedConfig
-from pixcore_segtoken.grounded import Answer, GroundedLlava, GroundedSizes, Prompt
+from pixcore_segtoken.grounded import TOWERS, Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
@@ -81,6 +82,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     def load(self) -> Loaded:
         """Read the checkpoint and its CLIP tower."""
+        check_placing(self.config, cache=self.config.cache)
         folder = _folder(self.config.checkpoint, self.config)
         content = read_json(folder / "config.json")
         tower = _folder(self.config.vision_tower or _named_tower(content, folder), self.config)
@@ -92,10 +94,13 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             projector_depth=self.projector_depth,
             select_layer=content.get("mm_vision_select_layer", -2),
         )
-        device = torch.device(self.config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = _DTYPES.get(self.config.dtype, self.published_dtype if device.type != "cpu" else torch.float32)
+        placement = Placement(self.config, towers=TOWERS, language="language")
+        dtype = _DTYPES.get(
+            self.config.dtype, self.published_dtype if placement.device.type != "cpu" else torch.float32
+        )
         with parameters_on_meta():
             model = GroundedLlava(sizes).eval()
+        quantize(model.language, self.config, dtype)
         rules = (
             Ignore(r"model\.vision_tower\..+", "the CLIP tower is read from its own checkpoint"),
             *self.rules(sizes),
@@ -107,14 +112,15 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             sources,
             rules,
             dtype=dtype,
-            device=device,
+            device=placement,
             cache=self.config.cache,
             package=type(self).__module__.partition(".")[0],
         )
         tokenizer = PublishedTokenizer.from_folder(folder)
         if "[SEG]" not in tokenizer.added:
             raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
-        return Loaded(model.to(device), tokenizer, tokenizer.added["[SEG]"], report)
+        placement.settle(model)
+        return Loaded(model, tokenizer, tokenizer.added["[SEG]"], report)
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
@@ -143,7 +149,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         """Project an image's patches: (visual tokens, width)."""
         model = self.loaded.model
         pixels = centre_crop(image.pil(), int(model.clip.model.config.image_size))
-        return np.asarray(model.project(pixels[None].to(model.language.device))[0].float().cpu().numpy())
+        return np.asarray(model.project(pixels[None].to(model.device))[0].float().cpu().numpy())
 
     def _prompt(self, image: Image, question: str) -> Prompt:
         pil = image.pil()

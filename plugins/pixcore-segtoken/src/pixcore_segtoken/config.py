@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pixcore_transformers.config import place
+from pixcore_transformers.config import PlacingConfig, place
 from pydantic import Field
 
-from pixcore.components import Config, ModelConfig
+from pixcore.components import Config
 
 
 class SamSizes(Config):
@@ -33,7 +33,7 @@ class SamSizes(Config):
     iou_head_hidden: int = 256
 
 
-class GroundedConfig(ModelConfig):
+class GroundedConfig(PlacingConfig):
     """Options of LISA and GLaMM: what to load and how to generate."""
 
     checkpoint: str = Field(description="A folder in the published layout, or a name on the hub.")
@@ -45,7 +45,6 @@ class GroundedConfig(ModelConfig):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", description="auto: what the published script runs in on a GPU, float32 on a CPU."
     )
-    device: str | None = Field(default=None, description="A torch device; left out: the GPU if there is one.")
     max_new_tokens: int = Field(default=512, ge=1, description="The published runs allow 512.")
     recompute: bool = Field(
         False,

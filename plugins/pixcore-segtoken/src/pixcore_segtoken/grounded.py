@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from pixcore_transformers.placing import working_device
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlamaForCausalLM
 
@@ -80,6 +81,10 @@ class Answer:
     mask_logits: Tensor
 
 
+TOWERS = ("clip", "sam.model.vision_encoder")
+"""The parts of `GroundedLlava` that look at the image."""
+
+
 class GroundedLlava(nn.Module):
     """Speaks and segments: CLIP, projector, Llama, state projection, SAM."""
 
@@ -95,6 +100,11 @@ class GroundedLlava(nn.Module):
         self.language = LlamaForCausalLM(sizes.language)
         self.seg_projection = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, sizes.sam.prompt_dim))
         self.sam = PromptableSam(sizes.sam)
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go; towers come to it when they work."""
+        return working_device(self.projector)
 
     @torch.no_grad()
     def project(self, clip_pixels: Tensor) -> Tensor:
@@ -128,8 +138,7 @@ class GroundedLlava(nn.Module):
             forced: See `language.generate`.
             keep_logits: See `language.generate`.
         """
-        device = self.language.lm_head.weight.device
-        image_tokens = self.project(torch.stack([prompt.clip_pixels for prompt in prompts]).to(device))
+        image_tokens = self.project(torch.stack([prompt.clip_pixels for prompt in prompts]).to(self.device))
         embedded = [
             splice(self.language.model.embed_tokens, prompt.token_ids, [tokens])
             for prompt, tokens in zip(prompts, image_tokens, strict=True)
@@ -153,15 +162,14 @@ class GroundedLlava(nn.Module):
         # The first token has no state before it; the published search leaves it out as well.
         positions = tuple(index for index, token in enumerate(sequence) if token == seg_id and index > 0)
         image_at = list(prompt.token_ids).index(-200)
-        states = torch.cat([generation.prompt_states, generation.states[1:]])
+        states = torch.cat([generation.prompt_states, generation.states[1:]]).to(self.device)
         extra = len(generation.prompt_states) - len(prompt.token_ids)
         rows = [index - 1 + (extra if published or index > image_at else 0) for index in positions]
         seg_states = states[rows]
         seg_embeds = self.seg_projection(seg_states)
         # Encoding is the dearest step, and an answer without [SEG] needs none of it.
         if positions:
-            device = seg_states.device
-            embedding = self.sam.encode(prompt.sam_pixels[None].to(device))
+            embedding = self.sam.encode(prompt.sam_pixels[None].to(self.device))
         else:
             side = self.sizes.sam.image_size // self.sizes.sam.patch_size
             embedding = seg_states.new_zeros(1, self.sizes.sam.prompt_dim, side, side)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from pixcore_transformers.placing import working_device
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
@@ -64,7 +65,7 @@ def splice(
     places = [index for index, token in enumerate(token_ids) if token == placeholder]
     if len(places) != len(images):
         raise ValueError(f"{len(places)} image placeholders in the prompt for {len(images)} images")
-    device, dtype = embedding.weight.device, embedding.weight.dtype
+    device, dtype = working_device(embedding), embedding.weight.dtype
     pieces = []
     start = 0
     for place, image in zip([*places, len(token_ids)], [*images, None], strict=True):
@@ -141,7 +142,7 @@ def generate(
             prompt_states = hidden
         states.append(hidden[:, -1])
         step_logits = language.lm_head(hidden[:, -1]).float()
-        broken = broken | ~step_logits.isfinite().all()
+        broken = broken | ~step_logits.isfinite().all().to(device)
         if keep_logits:
             logits.append(step_logits)
         chosen = step_logits.argmax(-1).tolist()

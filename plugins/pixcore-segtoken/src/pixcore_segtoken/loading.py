@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_transformers.placing import as_held
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -25,6 +26,8 @@ from pixcore.files import write_json
 from pixcore.versions import version_of
 from pixcore_segtoken.checkpoint import CheckpointError, CheckpointFile, shards
 from pixcore_segtoken.keymap import Ignore, Merge, Rename, Rule, Split, patterns_of
+
+Place = torch.device | str | Callable[[str], torch.device]
 
 _SHOWN = 5
 # Small, because safetensors copies a whole file's tensors while it writes them.
@@ -87,7 +90,7 @@ def load_weights(
     rules: Sequence[Rule],
     *,
     dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    device: Place = "cpu",
     cache: Path | None = None,
     package: str = "pixcore-segtoken",
     variant: Mapping[str, Any] | None = None,
@@ -99,7 +102,7 @@ def load_weights(
         sources: Where the official tensors are.
         rules: The key map, first match wins.
         dtype: Floating tensors are converted to it one by one; None keeps the file's.
-        device: Where the tensors go.
+        device: Where the tensors go: all of them, or what says so for each of our names.
         cache: A folder. If it holds the converted copy of these sources (same files, sizes, times,
             rules, dtype, code and variant), that is read instead; if not, it is written.
         package: Distribution that the key map comes from: a copy that another version made is not read.
@@ -132,7 +135,7 @@ def _stream(
     sources: Sequence[Source],
     rules: Sequence[Rule],
     dtype: torch.dtype | None,
-    device: torch.device | str,
+    device: Place,
 ) -> LoadReport:
     filling = _Filling(module, rules, dtype, device)
     for source in sources:
@@ -150,9 +153,7 @@ def _stream(
 class _Filling:
     """A module as it is filled, tensor by tensor."""
 
-    def __init__(
-        self, module: nn.Module, rules: Sequence[Rule], dtype: torch.dtype | None, device: torch.device | str
-    ) -> None:
+    def __init__(self, module: nn.Module, rules: Sequence[Rule], dtype: torch.dtype | None, device: Place) -> None:
         self._module, self._dtype, self._device = module, dtype, device
         self._targets = {name: tuple(value.shape) for name, value in module.state_dict(keep_vars=True).items()}
         self._rules = [
@@ -200,7 +201,8 @@ class _Filling:
             self._problems.setdefault("of another shape", []).append(what)
         else:
             wanted = self._dtype if tensor.is_floating_point() else None
-            _assign(self._module, name, tensor.to(device=self._device, dtype=wanted))
+            device = self._device(name) if callable(self._device) else self._device
+            _assign(self._module, name, tensor.to(device=device, dtype=wanted))
             self.loaded[name] = official
 
     def finish(self) -> Mapping[str, Sequence[str]]:
@@ -222,7 +224,7 @@ def _assign(module: nn.Module, name: str, tensor: Tensor) -> None:
     owner_name, _, leaf = name.rpartition(".")
     owner = module.get_submodule(owner_name)
     if leaf in owner._parameters:
-        owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
+        owner._parameters[leaf] = as_held(owner.get_parameter(leaf), tensor)
     else:
         owner._buffers[leaf] = tensor
 

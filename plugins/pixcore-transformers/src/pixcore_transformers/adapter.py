@@ -26,6 +26,7 @@ from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import family_for
 from pixcore_transformers.loading import Loaded, load, model_type, read_config, resolve
 from pixcore_transformers.marks import check_text
+from pixcore_transformers.placing import working_device
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 from pixcore_transformers.tap import untapped
@@ -248,7 +249,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             for image, own in zip(images, alone, strict=True)
         ]
         inputs = alone[0] if len(alone) == 1 else self.encode(images, prompts)
-        device, dtype = self.loaded.model.device, self.loaded.model.dtype
+        device, dtype = working_device(self.loaded.model.get_input_embeddings()), self.loaded.model.dtype
         moved = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in inputs.items()

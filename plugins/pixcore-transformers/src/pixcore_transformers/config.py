@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,7 +16,26 @@ _WHOLE = 64 << 20  # a file up to this size is hashed whole
 _ENDS = 1 << 20  # of a larger one, its size and both ends
 
 
-class TransformersConfig(ModelConfig):
+class PlacingConfig(ModelConfig):
+    """Where a model's weights are held, and in how many bits: every system has these options."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"offload_towers"})
+
+    device_map: str | dict[str, int | str] | None = Field(
+        None,
+        description="A device; or accelerate's auto, balanced or a map of the language model's parts; left out: the "
+        "GPU if there is one.",
+    )
+    quantization: Literal["8bit", "4bit"] | None = Field(
+        None, description="Of the language model, through bitsandbytes; 4bit needs a GPU."
+    )
+    offload_towers: bool = Field(
+        False,
+        description="Keep what looks at the image in the machine's memory; it is on the device only while it works.",
+    )
+
+
+class TransformersConfig(PlacingConfig):
     """Options of `transformers`: what to load and how to generate."""
 
     checkpoint: str = Field(description="A folder, or a name on the hub.")
@@ -29,7 +48,6 @@ class TransformersConfig(ModelConfig):
     device_map: str | dict[str, int | str] | None = Field(
         None, description="A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one."
     )
-    quantization: Literal["8bit", "4bit"] | None = Field(None, description="Through bitsandbytes.")
     kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
         "auto", description="The attention kernel; auto is sdpa where the architecture has it."
     )

@@ -15,18 +15,24 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
-    BitsAndBytesConfig,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import is_accelerate_available, is_bitsandbytes_available
 
 from pixcore.errors import DataError, ModelError
 from pixcore.files import read_object, shards
 from pixcore.notices import notice
 from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.placing import (
+    Placement,
+    bits,
+    check_placing,
+    image_tower,
+    main_device,
+    one_device,
+)
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
 
@@ -199,33 +205,22 @@ def model_arguments(folder: Path, config: TransformersConfig, model_config: PreT
     Raises:
         ModelError: accelerate or bitsandbytes is needed and missing, or the weights do not fit.
     """
+    check_placing(config)
     arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
     if config.kernel != "auto":
         arguments["attn_implementation"] = config.kernel
     arguments["dtype"] = dtype = choose_dtype(config, model_config)
-    if config.quantization is not None:
-        if not is_bitsandbytes_available():
-            raise ModelError(
-                f"quantization: {config.quantization} needs bitsandbytes",
-                hint="pip install 'pixcore-transformers[quantized]', and a GPU",
-            )
-        arguments["quantization_config"] = BitsAndBytesConfig(
-            load_in_8bit=config.quantization == "8bit",
-            load_in_4bit=config.quantization == "4bit",
-            bnb_4bit_compute_dtype=dtype,
-        )
-    device_map = config.device_map
-    if device_map is None and config.quantization is not None:
-        device_map = "auto"
-    if device_map is not None and not _one_device(device_map):
-        if not is_accelerate_available():
-            raise ModelError(
-                "a device map needs accelerate",
-                hint="pip install 'pixcore-transformers[device-map]', or name one device",
-            )
-        arguments["device_map"] = device_map
-    else:
+    settings = bits(config, dtype)
+    if settings is not None:
+        arguments["quantization_config"] = settings
+    if one_device(config):
         check_memory(config, folder, dtype)
+        if settings is not None:
+            arguments["device_map"] = {"": main_device(config)}
+    elif config.offload_towers:
+        raise ModelError("offload_towers and a device map can't go together", hint="map the tower to cpu instead")
+    else:
+        arguments["device_map"] = config.device_map
     return arguments
 
 
@@ -234,36 +229,15 @@ def choose_dtype(config: TransformersConfig, model_config: PreTrainedConfig) -> 
     if config.dtype != "auto":
         return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[config.dtype]
     stored = getattr(model_config, "dtype", None) or getattr(model_config.get_text_config(), "dtype", None)
-    on_cpu = choose_device(config).type == "cpu"
+    on_cpu = main_device(config).type == "cpu"
     return stored if isinstance(stored, torch.dtype) and not on_cpu else torch.float32
 
 
-def choose_device(config: TransformersConfig) -> torch.device:
-    """The one device that inputs go to, where the model is not spread over several.
-
-    Raises:
-        ModelError: The config names a GPU, and this machine or this build of torch has none.
-    """
-    if isinstance(config.device_map, str) and _one_device(config.device_map):
-        device = torch.device(config.device_map)
-        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise ModelError(
-                f"device_map: {config.device_map} names a GPU that torch {torch.__version__} does not find here",
-                hint=f"it finds {torch.cuda.device_count()}; leave device_map out to take what there is",
-            )
-        if device.type == "mps" and not torch.backends.mps.is_available():
-            raise ModelError(
-                "device_map: mps needs a Mac's GPU, and this machine has none", hint="leave device_map out"
-            )
-        return device
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def prepare_model(model: PreTrainedModel, config: TransformersConfig) -> PreTrainedModel:
-    """Freeze, place and tap a model whose weights are there."""
+def prepare_model(model: PreTrainedModel, config: TransformersConfig, *, placed: bool = False) -> PreTrainedModel:
+    """Freeze, place and tap a model whose weights are there; one that is `placed` stays where it is."""
     model.eval().requires_grad_(False)
-    if getattr(model, "hf_device_map", None) is None:
-        model.to(choose_device(config))
+    if one_device(config) and not placed:
+        Placement(config, towers=[image_tower(model)] if config.offload_towers else []).settle(model)
     stored = model.generation_config  # of all else that it may say, pixcore's own settings are complete
     model.generation_config = GenerationConfig(
         eos_token_id=stored.eos_token_id, repetition_penalty=stored.repetition_penalty
@@ -344,7 +318,7 @@ def check_memory(config: TransformersConfig, folder: Path, dtype: torch.dtype) -
     Raises:
         ModelError: It says how much is needed and how much there is.
     """
-    free = free_bytes(choose_device(config))
+    free = free_bytes(main_device(config))
     needed = weight_bytes(folder)
     stored = read_json(folder / "config.json")
     name = stored.get("dtype") or stored.get("torch_dtype") or "float32"
@@ -365,10 +339,6 @@ def free_bytes(device: torch.device) -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return None
-
-
-def _one_device(device_map: str | dict[str, int | str]) -> bool:
-    return isinstance(device_map, str) and device_map.split(":")[0] in ("cpu", "cuda", "mps", "xpu")
 
 
 def _reason_to_check(error: Exception) -> str:
