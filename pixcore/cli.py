@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_in_one_line()
+    warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a picture is told in an error's line
     try:
         status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()} (see: pixcore --help)", err=True)
+        _show(f"{error.format_message()} (see: pixcore --help)", show_traceback)
         sys.exit(2)
     except PixcoreError as error:
         _show(str(error), show_traceback)
@@ -109,7 +111,7 @@ def _show(line: str, show_traceback: bool) -> None:
         traceback.print_exc()
     from pixcore.terminal import printable
 
-    click.echo(f"error: {printable(one_line(line))}", err=True)
+    click.echo(f"error: {one_line(printable(line))}", err=True)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def loading(checkpoint: str) -> Iterator[None]:
 
 
 _LISTED = 60
-_LONGEST = 300  # characters of a message that is shown
+_LONGEST = 293  # characters of a message that is shown: 300 with "error: " before it
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -117,6 +117,6 @@ def describe(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """Put a message in one line of at most 300 characters, without objects' addresses."""
+    """Put a message in one line of at most 300 characters with "error: " before it, without objects' addresses."""
     line = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", text).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 60]} ... {line[-55:]}"

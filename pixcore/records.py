@@ -40,7 +40,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageOps
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as PILImage
 
 from pixcore.errors import DataError
@@ -106,7 +106,7 @@ class Image:
         except DataError:
             raise
         except Exception as error:  # Pillow's readers raise anything at damaged files
-            raise DataError(f"can't read image {path}: {error}", hint="is the file whole?") from error
+            raise DataError(f"can't read image {path}: {_why(error)}", hint="is the file whole?") from error
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
@@ -135,7 +135,7 @@ class Image:
         except DataError:
             raise
         except Exception as error:  # Pillow's readers raise anything at damaged files
-            raise DataError(f"can't decode image {self.name}: {error}", hint="is the file whole?") from error
+            raise DataError(f"can't decode image {self.name}: {_why(error)}", hint="is the file whole?") from error
 
     def pixels(self) -> NDArray[np.uint8]:
         """Decode the image to a (height, width, 3) RGB array."""
@@ -147,6 +147,10 @@ class Image:
         if self.known_size is not None:
             return self.known_size
         return self.pil().size
+
+
+def _why(error: Exception) -> str:
+    return "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _to_rgb(image: PILImage.Image) -> PILImage.Image:

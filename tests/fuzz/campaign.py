@@ -7,7 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
-from tests.fuzz.kinds import Act, Kind, kinds
+from tests.fuzz.kinds import Kind, kinds
 from tests.fuzz.rule import Case, Ending, Hang, complaint, end_of
 
 SAME = 0.2
@@ -52,7 +52,7 @@ class Campaign:
         content = self._sound[kind.name][file]
         spell = form.same if same and form.same is not None else form.broken
         (self.folder(kind) / file).write_bytes(spell(content, rng))
-        case = _case(kind, kind.acts[chosen], Path(file).name, same=same)
+        case = self._case(kind, chosen, same=same)
         try:
             ending = end_of(case)
             wrong = complaint(case, ending, undamaged)
@@ -82,7 +82,7 @@ class Campaign:
         """How the sound files end; they are read without complaint."""
         known = self._undamaged.get((kind.name, chosen))
         if known is None:
-            case = _case(kind, kind.acts[chosen], "", same=True)
+            case = self._case(kind, chosen, same=True)
             known = self._undamaged[kind.name, chosen] = end_of(case)
             wrong = complaint(case, known, known)
             if known.status or wrong:
@@ -90,6 +90,7 @@ class Campaign:
             self._restore(kind)
         return known
 
-
-def _case(kind: Kind, act: Act, file: str, *, same: bool) -> Case:
-    return Case(act.run, (file, *kind.names), same=same, check=act.check, loud=act.loud)
+    def _case(self, kind: Kind, chosen: int, *, same: bool) -> Case:
+        act = kind.acts[chosen]
+        files = [Path(file).name for file in kind.damage]  # where two contradict each other either may be named
+        return Case(act.run, (*files, *kind.names), same=same, check=act.check, loud=act.loud)

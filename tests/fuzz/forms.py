@@ -47,7 +47,7 @@ def json_form(extra_from: int | None = 0) -> Form:
     return Form(broken, same)
 
 
-_OPEN = ("categories", "region_attributes", "file_attributes")
+_OPEN = ("categories", "region_attributes", "file_attributes", "regions")
 """Objects in which every key counts."""
 
 

@@ -8,13 +8,15 @@ import re
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from pixcore import cli
-from pixcore.errors import PixcoreError, UserError, one_line
+from pixcore.errors import PixcoreError, UserError, describe, one_line
+from pixcore.terminal import printable
 
 LONGEST = 300
 CPU_SECONDS = 30  # of one input: counted in the process's own time, so that no other process can use it up
@@ -76,13 +78,14 @@ def end_of(case: Case) -> Ending:
 
 
 def _called(function: Callable[[], Any]) -> tuple[int, Any]:
+    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     try:
         return 0, function()
     except PixcoreError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        print(f"error: {one_line(printable(str(error)))}", file=sys.stderr)
         return (2 if isinstance(error, UserError) else 1), None
     except Exception as error:
-        print(f"error: {type(error).__name__}: {error} (failure of pixcore)", file=sys.stderr)
+        print(f"error: {printable(describe(error))} (failure of pixcore)", file=sys.stderr)
         return 1, None
 
 

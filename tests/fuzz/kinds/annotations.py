@@ -15,6 +15,7 @@ from pixcore_coco_referring.config import CocoReferringConfig
 
 from pixcore import masks
 from pixcore.components import Context
+from pixcore.errors import DataError
 from tests.fuzz.forms import BYTES, CSV, JOURNAL, PNG, Form, json_form
 from tests.fuzz.kinds import Act, Kind
 from tests.fuzz.rule import Ending
@@ -249,9 +250,14 @@ def _importing(*arguments: str) -> Act:
 def _read_again(path: Path) -> None:
     """What pixcore writes, pixcore reads."""
     json.loads(path.read_text(), parse_constant=lambda name: 1 / 0)
-    config = CocoReferringConfig(root=path.parent)
-    for sample in CocoReferring(config, Context()).samples():
-        assert sample.mask is not None
+    benchmark = CocoReferring(CocoReferringConfig(root=path.parent), Context())
+    try:
+        samples = list(benchmark.samples())
+    except DataError as error:
+        if "holds no expression" not in error.message:
+            raise
+        return
+    assert all(sample.mask is not None for sample in samples) or benchmark.notes
 
 
 def _make_questions(folder: Path) -> None:
@@ -350,6 +356,7 @@ KINDS = (
         {"annotations.json": _JSON},
         (Act(_CHECK), Act(_samples, _absent_only_where_it_is_said)),
         share=8,
+        names=("can't read image",),
     ),
     Kind(
         "references",
@@ -357,6 +364,7 @@ KINDS = (
         {"refs.json": _JSON, "annotations.json": _JSON},
         (Act((*_CHECK, "--set", "refs=refs.json")), Act(lambda: _samples(refs="refs.json"))),
         share=4,
+        names=("can't read image",),
     ),
     Kind(
         "expressions",
@@ -386,9 +394,9 @@ KINDS = (
         (Act(("benchmarks", "check", "pixmmvp", "--root", ".")),),
         share=3,
     ),
-    Kind("via-json", _make_via, {"project.json": json_form(3)}, (_importing("project.json"),), share=3),
-    Kind("via-csv", _make_via, {"project.csv": CSV}, (_importing("project.csv"),), share=2),
-    Kind("via-coco", _make_via, {"export.json": json_form(9)}, (_importing("export.json"),), share=2),
+    Kind("via-json", _make_via, {"project.json": json_form(3)}, (_importing("project.json"),), share=3, names=("image images/",)),
+    Kind("via-csv", _make_via, {"project.csv": CSV}, (_importing("project.csv"),), share=2, names=("image images/",)),
+    Kind("via-coco", _make_via, {"export.json": json_form(9)}, (_importing("export.json"),), share=2, names=("image images/",)),
     Kind(
         "via-expressions",
         _make_via,
@@ -408,6 +416,7 @@ KINDS = (
         },
         (Act(_items),),
         share=3,
+        names=("image images/", "mask ade/"),
     ),
     Kind(
         "annotate",

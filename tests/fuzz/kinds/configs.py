@@ -67,7 +67,7 @@ KINDS = (
             Act(("run", "run.yaml", "--limit", "1", "--shard", "1/2"), loud=True),
         ),
         share=6,
-        names=tuple(CONFIG),
+        names=(*CONFIG, "run writer"),
     ),
     Kind(
         "run-json",

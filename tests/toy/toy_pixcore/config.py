@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import PositiveInt
+
 from pixcore.components import Config, ModelConfig
 from pixcore.errors import ModelError
 from pixcore.records import Protocol
@@ -43,7 +45,7 @@ class ToyBoxesConfig(Config):
     """
 
     pairs: int = 4
-    size: tuple[int, int] = (40, 24)
+    size: tuple[PositiveInt, PositiveInt] = (40, 24)
     folder: Path | None = None
     twice: bool = False
 

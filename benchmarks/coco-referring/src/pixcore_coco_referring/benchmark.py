@@ -81,15 +81,15 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             spoken.append([])
             for number, annotation in enumerate(image.annotations):
                 name = str(annotation.get("id"))
-                said = [*_expressions(annotation), *by_annotation.get(name, ())]
-                if said and not _one_of_all(image, said):  # else the image says the same of all of them together
+                said = [*self._expressions(annotation), *by_annotation.get(name, ())]
+                if said and not self._says_it_of_all(image, said):
                     known = annotation.get("id") is not None and self._counts[name] == 1
                     spoken[-1].append((name if known else f"{image.id}-{number}", said, annotation))
         taken = {one for entries in spoken for name, said, _ in entries for one in _ids(name, said)}
         for image, entries in zip(self._images.values(), spoken, strict=True):
             for name, said, annotation in entries:
                 yield from self._each(name, said, image, [annotation])
-            said = [*_expressions(image.extra), *by_image.get(image.file_name, by_image.get(str(image.id), ()))]
+            said = [*self._expressions(image.extra), *by_image.get(image.file_name, by_image.get(str(image.id), ()))]
             name = str(image.id)
             yield from self._each(
                 name if taken.isdisjoint(_ids(name, said)) else f"image-{name}", said, image, image.annotations
@@ -150,6 +150,9 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         if not isinstance(given, (list, tuple)):
             raise DataError(f"{where} has options that are no list", hint="expected the options' texts")
         options = tuple(str(option) for option in given)
+        asked, kinds = question.get("question"), question.get("categories") or {}
+        if not isinstance(asked, str | None) or not isinstance(kinds, Mapping):
+            raise DataError(f"{where} has an odd question or odd categories", hint="expected a text, and an object")
         answer = question.get("answer")
         if answer is not None and (
             isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options)
@@ -159,14 +162,28 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             yield Sample(
                 id=sample,
                 image=Image.from_path(self._path(image), known_size=size),
-                question=question.get("question"),
+                question=asked,
                 options=options,
                 answer=answer,
                 expression=expression.strip(),
                 mask=mask,
                 pair=str(question["pair"]) if question.get("pair") is not None else None,
-                categories={**(question.get("categories") or {}), **(categories or {})},
+                categories={**kinds, **(categories or {})},
             )
+
+    def _expressions(self, entry: Mapping[str, Any]) -> list[str]:
+        """`expression`, `expressions`, or both."""
+        several = entry.get("expressions") or []
+        one = entry.get("expression")
+        texts = [*([one] if one else []), *(several if isinstance(several, list) else [several])]
+        if not all(isinstance(text, str) for text in texts):
+            where = f"{self.config.annotations}: image or annotation {entry.get('id')!r}"
+            raise DataError(f"{where} has an expression that is no text", hint="expected texts")
+        return [text for text in texts if text.strip()]
+
+    def _says_it_of_all(self, image: CocoImage, said: Sequence[str]) -> bool:
+        """Whether the image says the same of all its annotations together."""
+        return bool(said) and list(said) == self._expressions(image.extra)
 
     def _table(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Expressions from a CSV file, by annotation id and by image."""
@@ -196,18 +213,6 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         return image.stated_size() or Image.from_path(self._path(image)).size
 
 
-def _expressions(entry: Mapping[str, Any]) -> list[str]:
-    """`expression`, `expressions`, or both."""
-    several = entry.get("expressions") or []
-    one = entry.get("expression")
-    texts = [*([one] if one else []), *(several if isinstance(several, list) else [several])]
-    if not all(isinstance(text, str) for text in texts):
-        raise DataError(
-            f"image or annotation {entry.get('id')!r} has an expression that is no text", hint="expected texts"
-        )
-    return [text for text in texts if text.strip()]
-
-
 def _ids(name: str, said: Sequence[str]) -> list[str]:
     return [name] if len(said) == 1 else [f"{name}.{number}" for number in range(len(said))]
 
@@ -216,7 +221,3 @@ def _named(annotation: Any) -> list[str]:
     """The ids of a reference's `ann_id`: one, or gRefCOCO's list, where -1 (or nothing) says that it is about none."""
     ids = annotation if isinstance(annotation, list) else [annotation]
     return [str(one) for one in ids if one != -1]
-
-
-def _one_of_all(image: CocoImage, said: Sequence[str]) -> bool:
-    return bool(said) and list(said) == _expressions(image.extra)

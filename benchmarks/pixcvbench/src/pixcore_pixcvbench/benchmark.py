@@ -177,13 +177,15 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             options=question.options if question is not None else (),
             answer=question.answer if question is not None else None,
             expression=" and ".join(row.objects),
-            mask=self._mask(annotated, size, question),
+            mask=self._mask(row.source, annotated, size, question),
             categories={"task": task, "source": row.source},
             released_expression=row.text,
             extra={"objects": list(row.objects)},
         )
 
-    def _mask(self, annotated: CocoImage, size: Size | None, question: Question | None) -> RLE | None:
+    def _mask(
+        self, source: Source, annotated: CocoImage, size: Size | None, question: Question | None
+    ) -> RLE | None:
         """The union of an image's annotations.
 
         No annotation is a gap (ADE20K's "bucket, pail") unless the question says that there is none to be seen: its
@@ -194,7 +196,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
         if not annotated.annotations:
             none_there = question is not None and question.options[question.answer].strip() == "0"
             return empty(size) if none_there else None
-        return self._truth.of(annotated.annotations, size, where=f"image {annotated.file_name}", resize=True)
+        where = f"{_ANNOTATIONS[source].path}: image {annotated.file_name}"
+        return self._truth.of(annotated.annotations, size, where=where, resize=True)
 
     def _image_path(self, row: _Row) -> Path | None:
         root = self.config.root

@@ -146,7 +146,9 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         match = re.fullmatch(r"\(?([a-z])\)?", right.strip().lower())
         answer = ord(match.group(1)) - ord("a") if match else -1
         if not 0 <= answer < options:
-            raise DataError(f"question {index} has the answer {right!r}", hint="expected a letter of its options")
+            raise DataError(
+                f"{_QUESTIONS.path}: question {index} has the answer {right!r}", hint="expected a letter of its options"
+            )
         if index in DISPUTED and self.config.labels == "corrected":
             return 1 - answer
         return answer
@@ -196,7 +198,8 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         path = _NONE_LIST.find(self.config.root)
         if path is None:
             return
-        listed = {int(match) for match in re.findall(r"^\s*(\d+)\.jpg\s*$", path.read_text("utf-8-sig"), re.MULTILINE)}
+        text = read_file(path).decode("utf-8-sig", "replace")
+        listed = {int(match) for match in re.findall(r"^\s*(\d{1,9})\.jpg\s*$", text, re.MULTILINE)}
         if listed != unnamed:
             rows = ", ".join(str(row) for row in sorted(listed ^ unnamed)[:5])
             raise DataError(

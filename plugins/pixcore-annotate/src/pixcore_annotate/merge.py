@@ -71,7 +71,7 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
     conflicts: list[Conflict] = []
     undecided: list[str] = []
     for name, item in items.items():
-        decided = {who: journal[name] for who, journal in journals.items() if _decides(journal[name], item)}
+        decided = {who: journal[name] for who, journal in journals.items() if _decides(journal, item)}
         if not decided:
             undecided.append(name)
             continue
@@ -134,9 +134,13 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
     return path
 
 
-def _decides(state: State, item: Item) -> bool:
+def _decides(journal: Journal, item: Item) -> bool:
     """Whether somebody said what there is; "done" with no mask says nothing, least of all that the object is absent."""
-    return state.status == "absent" or (state.status == "done" and area(state.mask(item)) > 0)
+    state = journal[item.id]
+    try:
+        return state.status == "absent" or (state.status == "done" and area(state.mask(item)) > 0)
+    except DataError as error:
+        raise DataError(f"{journal.path}: {error.message}", hint=error.hint) from error
 
 
 def _conflict(item: Item, decided: Mapping[str, State]) -> Conflict | None:

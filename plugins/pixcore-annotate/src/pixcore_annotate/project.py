@@ -131,8 +131,8 @@ def read_tasks(folder: Path) -> dict[str, Item]:
                 Instance(str(one["id"]), str(one["label"]), parse(one["mask"], where=where, size=size))
                 for one in entry["instances"]
             )
-            items[entry["id"]] = Item(**{**entry, "size": size, "instances": instances})
-    except (KeyError, TypeError, IndexError) as error:
+            items[str(entry["id"])] = Item(**{**entry, "id": str(entry["id"]), "size": size, "instances": instances})
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise DataError(f"{path} is damaged: {error}", hint="make it again in a new folder") from error
     return items
 
@@ -244,8 +244,8 @@ class Journal:
             if entry.get("undo"):
                 if self._past:
                     self._revert()
-            elif entry.get("item") in self.items:
-                self._apply(entry["item"], _state(entry.get("state"), f"{self.path} line {number}"))
+            elif str(entry.get("item")) in self.items:
+                self._apply(str(entry["item"]), _state(entry.get("state"), f"{self.path} line {number}"))
             else:
                 raise DataError(
                     f"{self.path} line {number} is about the unknown item {entry.get('item')!r}",
@@ -286,7 +286,7 @@ def _entries(content: bytes, path: Path) -> Iterator[tuple[int, dict[str, Any]]]
     for number, line in enumerate(content.splitlines(), start=1):
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} line {number} is no JSON", hint="mend or delete that line") from error
         if not isinstance(entry, dict):
             raise DataError(f"{path} line {number} is no decision", hint="mend or delete that line")

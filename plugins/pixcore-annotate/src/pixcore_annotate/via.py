@@ -164,6 +164,8 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
         image = _image(found, str(entry["filename"]), str(entry.get("size", "")), path)
         image.attributes.update(_texts(entry.get("file_attributes")))
         regions = entry.get("regions") or []
+        if not isinstance(regions, (list, Mapping)):
+            raise DataError(f"{path}: {image.file_name} has regions that are none", hint="save it in VIA again")
         for region in regions.values() if isinstance(regions, Mapping) else regions:
             if not isinstance(region, Mapping):
                 raise DataError(f"{path}: {image.file_name} has a region that is none", hint="save it in VIA again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -57,13 +58,16 @@ class Origin:
 
     @classmethod
     def _from(cls, config: Mapping[str, Any], scope: Mapping[str, Any]) -> Origin:
+        limit, seed = scope.get("limit"), int(config.get("seed", 0))
+        if not (limit is None or (isinstance(limit, int) and 0 < limit <= sys.maxsize)) or seed < 0:
+            raise ValueError("its limit or its seed is none")
         asked = [ProbingSection.model_validate(one).probing for one in config.get("protocols", ())]
         return cls(
             benchmark=Section.model_validate(config["benchmark"]) if "benchmark" in config else None,
             model=str((config.get("model") or {}).get("name", "predictions")),
             fidelity=Fidelity(config.get("fidelity", Fidelity.CORRECTED)),
-            seed=int(config.get("seed", 0)),
-            limit=scope.get("limit"),
+            seed=seed,
+            limit=limit,
             samples=tuple(scope.get("samples") or ()),
             probings={**PROBINGS, **{probing.name: probing for probing in asked}},
         )
