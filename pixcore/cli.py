@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 
 import click
@@ -72,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_in_one_line()
-    warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a picture is told in an error's line
     try:
         status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):

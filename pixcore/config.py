@@ -389,7 +389,7 @@ def _put(node: Any, keys: list[str], value: Any, setting: str) -> None:
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
         if isinstance(node, list):
-            if not key.isdigit() or int(key) >= len(node):
+            if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
                 raise ConfigError(
                     f"--set {setting!r}: {key!r} is no place in a list of {len(node)}", hint="count from 0"
                 )

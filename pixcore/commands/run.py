@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -24,10 +25,10 @@ from pixcore.terminal import Console
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
     if value is None:
         return None
-    index, slash, count = value.partition("/")
-    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", value)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise click.BadParameter("expected i/n with 1 <= i <= n, such as 2/8")
-    return int(index), int(count)
+    return int(found[1]), int(found[2])
 
 
 @click.command()

@@ -151,7 +151,9 @@ def _nudge(document: Any, path: Path, rng: random.Random, known: list[Path]) -> 
     if isinstance(value, bool) or value is None:
         around[key] = not value
     elif isinstance(value, (int, float)):
-        around[key] = rng.choice((-value, value + 1, value - 1, value * 1_000_000_007, value + 0.5, value * 1e-9))
+        around[key] = rng.choice((-value, value + 1, value - 1, value * 1_000_000_007))
+        if abs(value) < 1e300:
+            around[key] = rng.choice((around[key], value + 0.5, value * 1e-9))
     elif isinstance(value, str):
         cut = rng.randrange(len(value) + 1)
         odd = rng.choice(TEXTS[:14] + ("0", "o", "~", "é", "\n", '"', "\\"))

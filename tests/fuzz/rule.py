@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -16,6 +15,7 @@ from typing import Any
 
 from pixcore import cli
 from pixcore.errors import PixcoreError, UserError, describe, one_line
+from pixcore.notices import show_in_one_line
 from pixcore.terminal import printable
 
 LONGEST = 300
@@ -78,7 +78,7 @@ def end_of(case: Case) -> Ending:
 
 
 def _called(function: Callable[[], Any]) -> tuple[int, Any]:
-    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
+    show_in_one_line()
     try:
         return 0, function()
     except PixcoreError as error:
@@ -91,7 +91,7 @@ def _called(function: Callable[[], Any]) -> tuple[int, Any]:
 
 def complaint(case: Case, ending: Ending, undamaged: Ending | None) -> str | None:
     """What is wrong with an ending; None where it keeps the rule."""
-    said = ending.err.strip().split("\n") if ending.err.strip() else []
+    said = [line for line in ending.err.strip().split("\n") if line and not line.startswith("note: ")]
     if ending.status not in (0, 2):
         return f"status {ending.status}: {said[-1] if said else ''}"
     if "Traceback" in ending.err or "failure of pixcore" in ending.err:

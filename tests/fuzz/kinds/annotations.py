@@ -254,7 +254,8 @@ def _read_again(path: Path) -> None:
     try:
         samples = list(benchmark.samples())
     except DataError as error:
-        if "holds no expression" not in error.message:
+        # what tasks carry through is for the benchmark to judge
+        if not any(word in error.message for word in ("holds no expression", "answer", "options", "odd question")):
             raise
         return
     assert all(sample.mask is not None for sample in samples) or benchmark.notes
@@ -416,7 +417,7 @@ KINDS = (
         },
         (Act(_items),),
         share=3,
-        names=("image images/", "mask ade/"),
+        names=("image images/", "mask ade"),
     ),
     Kind(
         "annotate",

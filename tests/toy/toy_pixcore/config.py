@@ -1,13 +1,15 @@
 """Configs of the toy components."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from pixcore.components import Config, ModelConfig
 from pixcore.errors import ModelError
 from pixcore.records import Protocol
+
+Side = Annotated[int, Field(gt=0, le=20_000)]
 
 
 class ToyModelConfig(ModelConfig):
@@ -45,7 +47,7 @@ class ToyBoxesConfig(Config):
     """
 
     pairs: int = 4
-    size: tuple[PositiveInt, PositiveInt] = (40, 24)
+    size: tuple[Side, Side] = (40, 24)
     folder: Path | None = None
     twice: bool = False
 

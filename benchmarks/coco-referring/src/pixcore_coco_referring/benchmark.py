@@ -210,7 +210,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         return self.config.root / self.config.images / image.file_name
 
     def _size(self, image: CocoImage) -> Size:
-        return image.stated_size() or Image.from_path(self._path(image)).size
+        return image.stated_size(self.config.annotations) or Image.from_path(self._path(image)).size
 
 
 def _ids(name: str, said: Sequence[str]) -> list[str]:

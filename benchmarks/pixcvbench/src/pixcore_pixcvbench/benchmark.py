@@ -166,7 +166,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
                 f"{_ANNOTATIONS[row.source].path} has no image {row.file.name} (Id {row.id})", hint="is it whole?"
             )
         path = self._image_path(row)
-        size = Image.measured(path).size if path is not None else annotated.stated_size()
+        stated = _ANNOTATIONS[row.source].path
+        size = Image.measured(path).size if path is not None else annotated.stated_size(stated)
         if size is None and question is not None and question.image is not None:
             size = Image(question.image, row.file.name).size
         task = question.task if question is not None and question.task else ("Relation" if row.relates else "Count")

@@ -185,12 +185,12 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         path = self.config.root / _SEGMENTATIONS.path
         found: dict[int, CocoImage] = {}
         for image in read_coco(path).values():
-            stem = Path(image.file_name).stem
-            if not stem.isdigit():
+            index = _number(Path(image.file_name).stem)
+            if index is None:
                 raise DataError(f"{path}: image {image.id!r} is {image.file_name!r}", hint="expected 1.jpg to 300.jpg")
-            if int(stem) in found:
+            if index in found:
                 raise DataError(f"{path}: two images are {image.file_name!r}", hint="file names must be unique")
-            found[int(stem)] = image
+            found[index] = image
         return found
 
     def _check_unnamed(self, unnamed: set[int]) -> None:
@@ -233,6 +233,11 @@ def split_options(options: str) -> tuple[str, ...]:
 
 
 def _index(text: str, path: Path) -> int:
-    if not text.strip().isdigit():
+    index = _number(text.strip())
+    if index is None:
         raise DataError(f"{path} has the index {text!r}", hint="expected a whole number")
-    return int(text)
+    return index
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None

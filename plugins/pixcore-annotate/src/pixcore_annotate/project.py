@@ -131,8 +131,11 @@ def read_tasks(folder: Path) -> dict[str, Item]:
                 Instance(str(one["id"]), str(one["label"]), parse(one["mask"], where=where, size=size))
                 for one in entry["instances"]
             )
-            items[str(entry["id"])] = Item(**{**entry, "id": str(entry["id"]), "size": size, "instances": instances})
-    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
+            texts = {key: str(entry.get(key) or "") for key in ("id", "image", "expression", "question")}
+            extra = dict(entry.get("extra") or {})
+            json.dumps(extra, allow_nan=False)  # it goes into the benchmark's file as it is
+            items[texts["id"]] = Item(**texts, size=size, instances=instances, extra=extra)
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError, AttributeError) as error:
         raise DataError(f"{path} is damaged: {error}", hint="make it again in a new folder") from error
     return items
 

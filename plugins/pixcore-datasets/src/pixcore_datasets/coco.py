@@ -39,15 +39,19 @@ class CocoImage:
     annotations: list[Mapping[str, Any]] = field(default_factory=list)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def stated_size(self) -> Size | None:
-        """The size that the file states for the image, or that its first run-length annotation has."""
+    def stated_size(self, where: str) -> Size | None:
+        """The size that the file states for the image, or that its first run-length annotation has.
+
+        Args:
+            where: Names the file in an error.
+        """
         if self.size is not None:
             return self.size
         for segmentation in self.segmentations:
             if isinstance(segmentation, Mapping) and segmentation.get("size"):
                 rle_size = segmentation["size"]
                 if isinstance(rle_size, list) and len(rle_size) == 2:
-                    width, height = (_side(value, f"image {self.file_name}: a mask") for value in reversed(rle_size))
+                    width, height = (_side(value, f"{where}: image {self.file_name}: a mask") for value in reversed(rle_size))
                     return (width, height) if width and height else None
         return None
 

@@ -95,7 +95,7 @@ def in_body(document: object) -> InBody | None:
         return None
     fields = error if isinstance(error, Mapping) else {"message": str(error)}
     code = str(fields.get("code") or fields.get("type") or "")
-    status = int(code) if code.isdigit() and 400 <= int(code) < 600 else _STATUS_OF.get(code, 500)
+    status = int(code) if re.fullmatch("[45][0-9][0-9]", code) else _STATUS_OF.get(code, 500)
     return InBody(status, str(fields.get("message") or code or "no reason given"), code)
 
 

@@ -53,7 +53,7 @@ class Origin:
         scope: Mapping[str, Any] = document.get("scope") or {}
         try:
             return cls._from(config, scope)
-        except (AttributeError, TypeError, ValueError, ValidationError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError, ValidationError) as error:
             raise DataError(f"{predictions.parent / RUN} is no run's: {error}", hint="run the config again") from error
 
     @classmethod
