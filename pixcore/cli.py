@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -15,6 +16,9 @@ from pixcore.notices import show_in_one_line
 
 _COMPLETE = "_PIXCORE_COMPLETE"
 """Set by a shell that asks click for completions."""
+
+_OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
+"""What the system says of a path that can't be one, wherever a file, a config or an option named it."""
 
 
 class _LazyGroup(click.Group):
@@ -94,6 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(1)
         if _COMPLETE in os.environ:
             raise  # click answers a shell's completion, and exits
+        if isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename is not None:
+            _show(f"can't use {error.filename}: {error.strerror} (check the path)", show_traceback)
+            sys.exit(2)
         reason = str(error).strip().splitlines()
         _show(
             f"{type(error).__name__}: {reason[0] if reason else ''} (this is a failure of pixcore or a plugin; "

@@ -22,6 +22,9 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 MAKE_ROOM = "free some space, then the same command again"
 
+STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks that turn the direction of writing, halves of surrogate pairs."""
+
 Located = TypeVar("Located")
 
 
@@ -47,9 +50,12 @@ def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
 
 @contextmanager
 def replacing(
-    path: Path, given: str = "output:", *, errors: str = "strict", newline: str | None = None
+    path: Path, given: str = "output:", *, errors: str = "backslashreplace", newline: str | None = None
 ) -> Iterator[IO[str]]:
-    """Write a text file that takes its place only when it is whole; `errors` and `newline` as of `open`."""
+    """Write a text file that takes its place only when it is whole; `errors` and `newline` as of `open`.
+
+    What UTF-8 can't say, half of a surrogate pair, is written as its escape.
+    """
     with (
         written_beside(path, given) as beside,
         beside.open("w", encoding="utf-8", errors=errors, newline=newline) as file,
@@ -60,8 +66,13 @@ def replacing(
 def write_json(path: Path, document: Mapping[str, Any], given: str = "output:", indent: int | None = 1) -> None:
     """Write a JSON file, whole or not at all, on one line where `indent` is None; as `replacing`."""
     with replacing(path, given) as file:
-        json.dump(document, file, indent=indent, ensure_ascii=False)
-        file.write("\n")
+        file.write(json_text(document, indent) + "\n")
+
+
+def json_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
+    """A document as JSON, in which what would steer a terminal that shows it stands as an escape."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_file(path: Path, what: str = "file", hint: str = "check the path") -> bytes:

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,6 +48,8 @@ from pixcore.errors import DataError
 from pixcore.files import read_file
 from pixcore.geometry import Box, VisualLayout
 from pixcore.masks import RLE, area
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it would print what a picture's error line says
 
 
 class Protocol(StrEnum):

@@ -5,7 +5,6 @@ A control character, half a surrogate pair or a mark that turns the direction of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +14,9 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 
+from pixcore.files import STEERS
+
 _UNBOUNDED = 10_000  # columns: more than any table has
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
     >>> print(printable("\x1b[31mred"))
     \x1b[31mred
     """
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Console(rich.console.Console):
@@ -45,5 +45,5 @@ class Console(rich.console.Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and escape what would steer the terminal."""
         for segment in super().render(renderable, options):
-            unsafe = not segment.control and _UNSAFE.search(segment.text)
+            unsafe = not segment.control and STEERS.search(segment.text)
             yield Segment(printable(segment.text), segment.style) if unsafe else segment

@@ -156,7 +156,7 @@ def _nudge(document: Any, path: Path, rng: random.Random, known: list[Path]) -> 
             around[key] = rng.choice((around[key], value + 0.5, value * 1e-9))
     elif isinstance(value, str):
         cut = rng.randrange(len(value) + 1)
-        odd = rng.choice(TEXTS[:14] + ("0", "o", "~", "é", "\n", '"', "\\"))
+        odd = rng.choice((*TEXTS[:14], "0", "o", "~", "é", "\n", '"', "\\"))
         around[key] = rng.choice((value[:cut], value[cut:], value[:cut] + odd + value[cut:], value * 2, value[::-1]))
     elif isinstance(value, list):
         around[key] = rng.choice((value[:1], value[:-1], value * 2, value[::-1], value * 200))
@@ -203,7 +203,9 @@ def mangled(content: bytes, rng: random.Random) -> bytes:
             lines.insert(rng.randrange(len(lines)), rng.choice(lines))
             content = b"\n".join(lines)
         elif way == 7:
-            content = re.sub(rb"\d+", lambda found: rng.choice((found[0], b"9" * 400, b"-1", b"1e999")), content, count=3)
+            content = re.sub(
+                rb"\d+", lambda found: rng.choice((found[0], b"9" * 400, b"-1", b"1e999")), content, count=3
+            )
         elif rng.random() < 0.2:
             content = content.decode("utf-8", "replace").encode(rng.choice(("utf-16", "utf-32", "cp037")), "replace")
     return content
@@ -231,7 +233,7 @@ def respelt(document: Any, rng: random.Random) -> Any:
 def spelt(document: Any, rng: random.Random) -> bytes:
     """A JSON file of a document, in any of the spellings that mean the same."""
     between = rng.choice(((", ", ": "), (",", ":"), (" ,\t", " :  ")))
-    options = {"indent": rng.choice((None, 0, 3)), "separators": between}
+    options: dict[str, Any] = {"indent": rng.choice((None, 0, 3)), "separators": between}
     text = json.dumps(respelt(document, rng), **options)
     if rng.random() < 0.5 and "\\ud" not in text:  # half of a pair can't be written in UTF-8
         text = json.dumps(respelt(document, rng), **options, ensure_ascii=False)

@@ -114,9 +114,15 @@ def complaint(case: Case, ending: Ending, undamaged: Ending | None) -> str | Non
     if any(line.startswith("error: ") for line in said):
         return f"an error and status 0: {said[-1]}"
     wrong = case.check(ending)
-    if wrong is None and case.same and undamaged is not None and (ending.out, ending.value) != (
-        undamaged.out,
-        undamaged.value,
+    if (
+        wrong is None
+        and case.same
+        and undamaged is not None
+        and (ending.out, ending.value)
+        != (
+            undamaged.out,
+            undamaged.value,
+        )
     ):
         return "another spelling gives another result"
     return wrong

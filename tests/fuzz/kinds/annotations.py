@@ -1,9 +1,10 @@
-"""Annotation files: COCO's, RefCOCO's and gRefCOCO's references, PixCV-Bench, PixMMVP, VIA, tables, annotators' work."""
+"""Annotation files: COCO's, references to them, PixCV-Bench, PixMMVP, VIA, tables, annotators' work."""
 
 from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def _runs(x: int, y: int, width: int, height: int) -> dict[str, Any]:
     inside[y : y + height, x : x + width] = True
     changes = np.flatnonzero(np.diff(np.concatenate(([False], inside.T.reshape(-1))))).tolist()
     ends = [0, *changes, inside.size]
-    return {"size": [HEIGHT, WIDTH], "counts": [b - a for a, b in zip(ends, ends[1:], strict=False)]}
+    return {"size": [HEIGHT, WIDTH], "counts": [b - a for a, b in pairwise(ends)]}
 
 
 def _coco() -> dict[str, Any]:
@@ -196,7 +197,10 @@ def _make_pixmmvp(folder: Path) -> None:
     _rows(
         folder / "Questions.csv",
         ("lndex", "Question", "Options", "Correct Answer"),
-        *((number, "Open or not?", "(a) Open (b) Closed (or so)", "(a)" if number % 2 else "(b)") for number in range(1, 5)),
+        *(
+            (number, "Open or not?", "(a) Open (b) Closed (or so)", "(a)" if number % 2 else "(b)")
+            for number in range(1, 5)
+        ),
     )
     _rows(folder / "visual_patterns.csv", ("Index", "Pattern"), *((number, "State") for number in range(1, 5)))
     folder.joinpath("meta_none.txt").write_text("4.jpg\n")
@@ -237,6 +241,10 @@ def _make_via(folder: Path) -> None:
     _rows(folder / "said.csv", ("file", "expression"), ("one.png", "what I mean"))
     for name in ("one.png", "two.png", "folder/three.png"):
         _picture(folder / "images" / name)
+
+
+_PICTURE = ("image images/",)
+"""A project that names another picture is told by that picture's name."""
 
 
 def _importing(*arguments: str) -> Act:
@@ -328,7 +336,8 @@ def _make_work(folder: Path) -> None:
         {"keep": [], "polygons": [], "expression": "gone", "status": "absent"},
     ]
     entries: list[dict[str, Any]] = [
-        {"item": f"item-{number}", "state": state, "at": "2026-01-01T10:00:00+0000"} for number, state in enumerate(states)
+        {"item": f"item-{number}", "state": state, "at": "2026-01-01T10:00:00+0000"}
+        for number, state in enumerate(states)
     ]
     entries[1:1] = [{"item": "item-0", "state": states[2]}, {"undo": True}]
     for name in ("ann", "bob"):
@@ -395,16 +404,32 @@ KINDS = (
         (Act(("benchmarks", "check", "pixmmvp", "--root", ".")),),
         share=3,
     ),
-    Kind("via-json", _make_via, {"project.json": json_form(3)}, (_importing("project.json"),), share=3, names=("image images/",)),
-    Kind("via-csv", _make_via, {"project.csv": CSV}, (_importing("project.csv"),), share=2, names=("image images/",)),
-    Kind("via-coco", _make_via, {"export.json": json_form(9)}, (_importing("export.json"),), share=2, names=("image images/",)),
+    Kind(
+        "via-json",
+        _make_via,
+        {"project.json": json_form(3)},
+        (_importing("project.json"),),
+        share=3,
+        names=_PICTURE,
+    ),
+    Kind("via-csv", _make_via, {"project.csv": CSV}, (_importing("project.csv"),), share=2, names=_PICTURE),
+    Kind(
+        "via-coco",
+        _make_via,
+        {"export.json": json_form(9)},
+        (_importing("export.json"),),
+        share=2,
+        names=_PICTURE,
+    ),
     Kind(
         "via-expressions",
         _make_via,
         {"said.csv": CSV, "images/one.png": PNG},
         (_importing("project.json", "--expressions", "said.csv"),),
     ),
-    Kind("questions-csv", _make_questions, {"questions.csv": CSV, "table.csv": CSV}, (_parse_objects("questions.csv"),)),
+    Kind(
+        "questions-csv", _make_questions, {"questions.csv": CSV, "table.csv": CSV}, (_parse_objects("questions.csv"),)
+    ),
     Kind("questions-json", _make_questions, {"questions.json": json_form()}, (_parse_objects("questions.json"),)),
     Kind(
         "ade20k",

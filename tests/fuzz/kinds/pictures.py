@@ -23,7 +23,7 @@ def _make(folder: Path) -> None:
     exif = PILImage.Exif()
     exif[0x0112] = 6
     for kind in _FORMATS:
-        options = {"exif": exif} if kind in ("jpg", "webp", "png") else {}
+        options: dict[str, Any] = {"exif": exif} if kind in ("jpg", "webp", "png") else {}
         PILImage.fromarray(pixels).save(folder / f"image.{kind}", **options)
     folder.joinpath("run.yaml").write_text(yaml.safe_dump({**TOY_RUN, "output": "out", "store": "store"}))
 

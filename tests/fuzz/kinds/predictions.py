@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def own_masks(folder: Path) -> None:
         shifted = np.roll(truth, index, axis=1)
         changes = np.flatnonzero(np.diff(np.concatenate(([False], shifted.T.reshape(-1))))).tolist()
         ends = [0, *changes, shifted.size]
-        rle = {"size": [SIZE[1], SIZE[0]], "counts": [b - a for a, b in zip(ends, ends[1:], strict=False)]}
+        rle = {"size": [SIZE[1], SIZE[0]], "counts": [b - a for a, b in pairwise(ends)]}
         for protocol in ("question", "letter", "segment"):
             line: dict[str, Any] = {"sample_id": f"s{index}", "protocol": protocol, "text": "a box", "prompt": "Where?"}
             if protocol != "segment":
@@ -117,9 +118,9 @@ def _sound(ending: Ending) -> str | None:
 def _other_than_expected(document: dict[str, Any]) -> str | None:
     """The mean IoU of each row under `segment`, worked out independently."""
     lines = {}
-    for text in Path(FILE).read_bytes().decode("utf-8-sig").replace("\ufeff", "").split("\n"):
+    for text in Path(FILE).read_bytes().decode("utf-8-sig").split("\n"):
         if text.strip():
-            line = json.loads(text)
+            line = json.loads(text.removeprefix("\ufeff"))
             if line["protocol"] == "segment":
                 lines[line["sample_id"]] = line
     for row in document["rows"]:

@@ -52,7 +52,10 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         seen: set[str] = set()
         for sample in self._from_refs() if config.refs else self._from_file():
             if sample.id in seen:
-                raise DataError(f"coco-referring: two samples have the id {sample.id}", hint="ids must be unique")
+                raise DataError(
+                    f"{config.refs or config.annotations}: two samples have the id {sample.id}",
+                    hint="ids must be unique",
+                )
             seen.add(sample.id)
             yield sample
         if not seen:

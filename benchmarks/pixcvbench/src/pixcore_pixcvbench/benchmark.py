@@ -184,9 +184,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             extra={"objects": list(row.objects)},
         )
 
-    def _mask(
-        self, source: Source, annotated: CocoImage, size: Size | None, question: Question | None
-    ) -> RLE | None:
+    def _mask(self, source: Source, annotated: CocoImage, size: Size | None, question: Question | None) -> RLE | None:
         """The union of an image's annotations.
 
         No annotation is a gap (ADE20K's "bucket, pail") unless the question says that there is none to be seen: its

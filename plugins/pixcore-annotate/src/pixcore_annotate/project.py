@@ -21,7 +21,7 @@ from typing import IO, Any, Literal
 from pixcore_datasets.coco import Size, union_of
 
 from pixcore.errors import DataError
-from pixcore.files import read_json, write_json
+from pixcore.files import json_text, read_json, write_json
 from pixcore.masks import RLE, area, empty, parse, union
 
 fcntl: ModuleType | None
@@ -222,7 +222,7 @@ class Journal:
         return item
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        line = (json.dumps(entry, ensure_ascii=False) + "\n").encode()
+        line = (json_text(entry, indent=None) + "\n").encode()
         try:
             with self.path.open("ab") as file:
                 if (

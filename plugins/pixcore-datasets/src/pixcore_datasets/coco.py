@@ -51,7 +51,9 @@ class CocoImage:
             if isinstance(segmentation, Mapping) and segmentation.get("size"):
                 rle_size = segmentation["size"]
                 if isinstance(rle_size, list) and len(rle_size) == 2:
-                    width, height = (_side(value, f"{where}: image {self.file_name}: a mask") for value in reversed(rle_size))
+                    width, height = (
+                        _side(value, f"{where}: image {self.file_name}: a mask") for value in reversed(rle_size)
+                    )
                     return (width, height) if width and height else None
         return None
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from pixcore.files import write_json
+from pixcore.files import json_text, write_json
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
@@ -78,7 +77,7 @@ def score(
         notes=notes(source),
     )
     if output is not None and str(output) == "-":
-        click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1))
+        click.echo(json_text(found.document()))
         return
     Console().print(EvaluationTable(found))
     if output is not None:

@@ -159,9 +159,20 @@ class PredictionsFile:
         line = parse_line(file.readline(), where, self.probings)
         prediction = prediction_from_json(line, where, lambda: _size(sample))
         result = prediction.result
+        if self._says_no_mask(prediction, line):
+            raise DataError(
+                f"{where} has neither mask nor candidates, and other lines under {protocol} have",
+                hint='"mask": null where the model segmented nothing',
+            )
         if result.verdict is None and result.error is None and result.response is not None:
             result = replace(result, verdict=self._grade(sample, protocol, result.response.text))
         return self._selected(sample, replace(prediction, result=result))
+
+    def _says_no_mask(self, prediction: Prediction, line: Mapping[str, Any]) -> bool:
+        """Whether a line that should have a mask says nothing of any: left out, it would flatter the mean."""
+        if not self._contents.own_masks or prediction.result.protocol not in self._contents.masked:
+            return False
+        return prediction.result.error is None and not {"mask", "candidates", "choices", "choice"} & line.keys()
 
     def _absent_line(self, sample: Sample, protocol: str) -> ProtocolResult | None:
         """What stands for a line that is not there; nothing where there was nothing to ask."""

@@ -68,7 +68,7 @@ class Origin:
             fidelity=Fidelity(config.get("fidelity", Fidelity.CORRECTED)),
             seed=seed,
             limit=limit,
-            samples=tuple(scope.get("samples") or ()),
+            samples=tuple(str(name) for name in scope.get("samples") or ()),
             probings={**PROBINGS, **{probing.name: probing for probing in asked}},
         )
 
