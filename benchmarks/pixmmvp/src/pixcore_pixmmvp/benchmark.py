@@ -109,8 +109,8 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         objects = self._by_index(root / _OBJECTS.path, "Object")
         patterns = self._patterns()
         images = self._annotations()
-        self._same_keys("Objects.csv", objects, "the questions", questions)
-        self._same_keys("Segmentations.json", images, "the questions", questions)
+        self._same_keys("Objects.csv", objects, "Questions.csv", questions)
+        self._same_keys("Segmentations.json", images, "Questions.csv", questions)
         self._check_unnamed({index for index, name in objects.items() if name.strip() == UNNAMED})
         return tuple(
             self._sample(index, questions[index], objects[index], images[index], patterns.get(index))
