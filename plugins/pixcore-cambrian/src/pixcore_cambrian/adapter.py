@@ -82,6 +82,8 @@ class CambrianAdapter(Adapter[CambrianConfig]):
                 the checkpoint was trained with.
         """
         check_placing(self.config, cache=self.config.cache)
+        if self.config.lora_adapter is not None:
+            raise ModelError("cambrian takes no lora_adapter", hint="merge it into the published checkpoint first")
         folder = resolve(self.config)
         stored = read_json(folder / "config.json")
         if stored.get("mm_projector_type") != "sva":

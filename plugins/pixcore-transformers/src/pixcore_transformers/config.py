@@ -48,6 +48,10 @@ class TransformersConfig(PlacingConfig):
     device_map: str | dict[str, int | str] | None = Field(
         None, description="A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one."
     )
+    lora_adapter: str | None = Field(
+        None,
+        description="A folder or a name on the hub: a LoRA adapter of the checkpoint, added into its weights by peft.",
+    )
     kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
         "auto", description="The attention kernel; auto is sdpa where the architecture has it."
     )
@@ -84,6 +88,10 @@ class TransformersConfig(PlacingConfig):
 
     def fingerprint(self) -> str:
         """Hash a folder's files (of large ones the size and both ends); of a hub name give the commit."""
+        own = self._checkpoint_fingerprint()
+        return own if self.lora_adapter is None else f"{own} {place(self.lora_adapter).fingerprint()}"
+
+    def _checkpoint_fingerprint(self) -> str:
         folder = Path(self.checkpoint).expanduser()
         if folder.is_dir():
             return _hash_folder(folder)

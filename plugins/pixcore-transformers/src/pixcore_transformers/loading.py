@@ -25,6 +25,7 @@ from pixcore.errors import DataError, ModelError
 from pixcore.files import read_object, shards
 from pixcore.notices import notice
 from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.lora import ADAPTER, check_adapter, merge_adapter
 from pixcore_transformers.placing import (
     Placement,
     bits,
@@ -150,15 +151,39 @@ def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Pa
     """
     folder = Path(config.checkpoint).expanduser()
     if folder.is_dir():
-        if (folder / "adapter_config.json").is_file():
-            raise ModelError(
-                f"{config.checkpoint} holds a LoRA adapter, no whole model",
-                hint="merge it into its base model (peft: merge_and_unload, save_pretrained) and name that folder",
-            )
-        return folder
+        return _whole(folder, config)
     if folder.is_absolute() or config.checkpoint.startswith((".", "~")):
         raise ModelError(f"there is no folder {config.checkpoint}", hint="a folder, or a name on the hub: owner/name")
-    return download(config.checkpoint, config.revision, offline=config.offline, only=only)
+    files = None if only is None else (*only, ADAPTER)
+    return _whole(download(config.checkpoint, config.revision, offline=config.offline, only=files), config)
+
+
+def _whole(folder: Path, config: TransformersConfig) -> Path:
+    """A checkpoint's folder, unless it holds an adapter alone."""
+    if (folder / ADAPTER).is_file():
+        base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
+        raise ModelError(
+            f"{config.checkpoint} holds a LoRA adapter, no whole model",
+            hint=f"set checkpoint: {base} and lora_adapter: {config.checkpoint}, or merge it (peft: merge_and_unload)",
+        )
+    return folder
+
+
+def adapter_folder(config: TransformersConfig) -> Path | None:
+    """Where the LoRA adapter is that is to be merged, if there is one.
+
+    Raises:
+        ModelError: There is none at that place, or it can't be merged.
+    """
+    if config.lora_adapter is None:
+        return None
+    folder = Path(config.lora_adapter).expanduser()
+    if not folder.is_dir():
+        folder = download(config.lora_adapter, None, offline=config.offline)
+    if not (folder / ADAPTER).is_file():
+        raise ModelError(f"{config.lora_adapter} holds no {ADAPTER}", hint="lora_adapter: what peft saved")
+    check_adapter(folder, read_json(folder / ADAPTER), config)
+    return folder
 
 
 def download(name: str, revision: str | None, *, offline: bool, only: Sequence[str] | None = None) -> Path:
@@ -206,6 +231,7 @@ def model_arguments(folder: Path, config: TransformersConfig, model_config: PreT
         ModelError: accelerate or bitsandbytes is needed and missing, or the weights do not fit.
     """
     check_placing(config)
+    adapter_folder(config)
     arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
     if config.kernel != "auto":
         arguments["attn_implementation"] = config.kernel
@@ -235,6 +261,9 @@ def choose_dtype(config: TransformersConfig, model_config: PreTrainedConfig) -> 
 
 def prepare_model(model: PreTrainedModel, config: TransformersConfig, *, placed: bool = False) -> PreTrainedModel:
     """Freeze, place and tap a model whose weights are there; one that is `placed` stays where it is."""
+    adapter = adapter_folder(config)
+    if adapter is not None:
+        model = merge_adapter(model, adapter, config)
     model.eval().requires_grad_(False)
     if one_device(config) and not placed:
         Placement(config, towers=[image_tower(model)] if config.offload_towers else []).settle(model)
