@@ -135,7 +135,7 @@ def _check_template(template: str, what: str) -> None:
         template.format(**dict.fromkeys(FIELDS, ""))
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         fields = "fields are {question}, {options}, {expression}"
-        raise ValueError(f"{what} is no template: {error}; {fields}") from None
+        raise ValueError(f"{what} is not a template: {error}; {fields}") from None
 
 
 class RunConfig(BaseModel):
@@ -327,7 +327,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int)) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands there twice", key_node.start_mark
+                    None, None, f"the key {key!r} appears twice", key_node.start_mark
                 )
             if isinstance(key, (str, int)):
                 seen.add(key)
@@ -354,7 +354,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"config {path}, {where}: {problem}", hint="fix the YAML") from error
     except (ValueError, RecursionError) as error:  # 2001-99-99 looks like a date, and is none
-        raise ConfigError(f"config {path} holds a value that is none: {error}", hint="quote it, or mend it") from error
+        raise ConfigError(f"config {path} holds an invalid value: {error}", hint="quote it, or mend it") from error
     if not isinstance(document, dict):
         raise ConfigError(
             f"config {path} holds {'nothing' if document is None else type(document).__name__}",
@@ -380,7 +380,7 @@ def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict
         try:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"--set {path}: {text!r} is no YAML value", hint="quote it") from error
+            raise ConfigError(f"--set {path}: {text!r} is not a YAML value", hint="quote it") from error
         _put(result, path.strip().split("."), value, setting)
     return result
 
@@ -391,7 +391,7 @@ def _put(node: Any, keys: list[str], value: Any, setting: str) -> None:
         if isinstance(node, list):
             if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
                 raise ConfigError(
-                    f"--set {setting!r}: {key!r} is no place in a list of {len(node)}", hint="count from 0"
+                    f"--set {setting!r}: {key!r} is not a place in a list of {len(node)}", hint="count from 0"
                 )
             index: Any = int(key)
         elif isinstance(node, dict):
@@ -483,7 +483,7 @@ def _chosen(registry: Registry, kind: Kind, given: Any, where: str) -> Chosen:
     parts = tuple(_part(registry, kind, section, f"{where}.{i}") for i, section in enumerate(given))
     names = row_names(parts)
     if len(set(names)) != len(names):
-        raise ConfigError(f"{where}: the same entry stands there twice", hint="leave one out")
+        raise ConfigError(f"{where}: the same entry appears twice", hint="leave one out")
     return parts
 
 

@@ -62,7 +62,7 @@ class SampleError(PixcoreError):
 
 
 class NotFiniteError(SampleError):
-    """Outputs that are no finite numbers: no answer, map or mask can be read off them.
+    """Outputs that are not finite numbers: no answer, map or mask can be read off them.
 
     Args:
         what: What was computed, such as "the attention maps".

@@ -101,7 +101,7 @@ def read_json(path: Path, hint: str = "is the file whole?") -> Any:
     """Read a JSON file.
 
     Raises:
-        DataError: It can't be read, is no UTF-8, or no JSON.
+        DataError: It can't be read, is not UTF-8, or not JSON.
     """
     try:
         return json.loads(read_file(path, hint=hint).decode("utf-8-sig"))
@@ -110,7 +110,7 @@ def read_json(path: Path, hint: str = "is the file whole?") -> Any:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
     except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}", hint=hint) from error
+        raise DataError(f"{path} is not JSON: {error}", hint=hint) from error
 
 
 def read_object(
@@ -164,5 +164,5 @@ def shards(index: Path) -> set[str]:
         raise ModelError(message, hint="fetch it again") from error
     for name in sorted(files):
         if Path(name).name != name or "\\" in name or name == "..":
-            raise ModelError(f"{index} names {name!r}, which is no file of its folder", hint="fetch it again")
+            raise ModelError(f"{index} names {name!r}, which is not a file of its folder", hint="fetch it again")
     return files

@@ -230,7 +230,7 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
         size: The (width, height) that it must have, if known.
 
     Raises:
-        DataError: It is no RLE, its runs do not fill its size, or its size is another one.
+        DataError: It is not RLE, its runs do not fill its size, or its size is another one.
     """
     if not isinstance(value, Mapping) or not {"size", "counts"} <= set(value):
         raise DataError(f"{where} is not COCO RLE", hint='expected {"size": [height, width], "counts": "..."}')
@@ -253,7 +253,7 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
         counts = counts.decode("ascii", "replace")
     if isinstance(counts, list):
         if not all(isinstance(n, int) and n >= 0 for n in counts):
-            raise DataError(f"{where} has run lengths that are no whole numbers", hint="expected integers >= 0")
+            raise DataError(f"{where} has run lengths that are not whole numbers", hint="expected integers >= 0")
         if sum(counts) != width * height:
             raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
         return from_runs(counts, (width, height))

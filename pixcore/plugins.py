@@ -320,7 +320,7 @@ class Registration(Guest):
         if isinstance(loaded, type) and issubclass(loaded, wanted):
             return loaded
         raise PluginError(
-            f"plugin {self.plugin!r}: {target} is no {wanted.__name__}",
+            f"plugin {self.plugin!r}: {target} does not derive from {wanted.__name__}",
             hint=f"derive it from pixcore.components.{wanted.__name__}",
         )
 

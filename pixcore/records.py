@@ -99,7 +99,7 @@ class Image:
         """Take an image file and read its upright size from its header, without decoding it.
 
         Raises:
-            DataError: It is no image.
+            DataError: It is not an image.
         """
         unread = cls.from_path(path)
         try:
@@ -128,7 +128,7 @@ class Image:
         """Decode the image: RGB, 8 bits, turned upright as its EXIF data says.
 
         Raises:
-            DataError: It is no image, or it is damaged.
+            DataError: It is not an image, or it is damaged.
         """
         try:
             with PILImage.open(io.BytesIO(self.read())) as opened:

@@ -62,11 +62,11 @@ TEXTS = {
     "empty": ("", "holds nothing"),
     "a list": ("- benchmark", "holds list"),
     "a word": ("hello", "holds str"),
-    "one key twice": ("benchmark: a\nbenchmark: b", "'benchmark' stands there twice"),
+    "one key twice": ("benchmark: a\nbenchmark: b", "'benchmark' appears twice"),
     "an object of Python's": ("benchmark: !!python/object/apply:os.getcwd []", "line 1"),
     "a tab": ("benchmark:\n\tname: x", "line 2"),
     "a date that is none": ("benchmark: 2001-99-99", "month"),
-    "a number that is none": ("seed: 0x_", "holds a value that is none"),
+    "a number that is none": ("seed: 0x_", "holds an invalid value"),
     "nested without end": ("[" * 3000, "recursion"),
 }
 
@@ -94,7 +94,7 @@ CONFIGS = {
     ),
     "component without a name": ({"model": {"pause": 1}}, ["model", "needs a name"]),
     "component that is a number": ({"model": 7}, ["model", "got 7"]),
-    "strategies that are no list": ({"selections": "toy-first"}, ["selections", "got 'toy-first'"]),
+    "strategies that are not a list": ({"selections": "toy-first"}, ["selections", "got 'toy-first'"]),
     "one strategy twice": ({"selections": ["toy-first", "toy-first"]}, ["selections", "twice"]),
     "control of an unknown kind": ({"control": {"point": "toy-peak"}}, ["control.point", "did you mean 'points'?"]),
     "control with an unknown selector": (
@@ -136,7 +136,7 @@ COMMANDS = {
     "an unknown sample": (["run", "run.yaml", "--sample", "s99"], ["no sample 's99'"]),
     "a setting without value": (["run", "run.yaml", "--set", "points.k"], ["key=value"]),
     "a setting that looks like a date": (["run", "run.yaml", "--set", "seed=2001-99-99"], ["seed", "quote it"]),
-    "a setting into nowhere": (["run", "run.yaml", "--set", "selections.9.k=1"], ["no place in a list of 3"]),
+    "a setting into nowhere": (["run", "run.yaml", "--set", "selections.9.k=1"], ["not a place in a list of 3"]),
     "an unknown kind": (["plugins", "modles"], ["modles"]),
     "no such image": (["ground", "no.png", "the box", "--config", "run.yaml"], ["no.png"]),
     "an empty expression": (["ground", "image.png", " ", "--config", "run.yaml"], ["expression is empty"]),

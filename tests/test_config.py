@@ -43,7 +43,7 @@ def test_settings_reach_everywhere():
     [
         ("points", "has no key=value"),
         ("=3", "has no key=value"),
-        ("points=[1", "is no YAML value"),
+        ("points=[1", "is not a YAML value"),
         ("selections.7=x", "no place in a list of 1"),
         ("selections.x=x", "no place in a list of 1"),
         ("seed.deeper=1", "nothing can be set inside 'seed'"),

@@ -128,7 +128,7 @@ def read_something_else(folder: Path) -> GoldenSet:
     ("prepare", "status", "said"),
     [
         (refuse, 1, "1 tensors unknown"),
-        (read_something_else, 2, "no golden set"),
+        (read_something_else, 2, "not a golden set"),
         (lambda folder: GoldenSet(GOOD, ()), 2, "can't read"),
     ],
 )

@@ -51,7 +51,7 @@ def test_targets_are_not_imported_until_used():
 
 def test_a_target_must_be_of_its_kind():
     registry = loaded(wrong=offering("path", target="pathlib:Path"))
-    with pytest.raises(PluginError, match="is no Judge"):
+    with pytest.raises(PluginError, match="does not derive from Judge"):
         _ = registry.get(Kind.JUDGE, "path").component_class
     with pytest.raises(PluginError, match="does not exist"):
         _ = loaded(x=offering("gone", target="pathlib:Nowhere")).get(Kind.JUDGE, "gone").component_class

@@ -48,7 +48,7 @@ def test_numpys_numbers_are_numbers_and_arrays_are_refused(tmp_path: Path):
     with StageStore(tmp_path, "select", {}) as store:
         store.put("key", "one", Entry({"score": np.float32(0.5), "votes": np.int64(3), "fine": np.bool_(True)}))
         assert store.get("key").body == {"score": 0.5, "votes": 3, "fine": True}
-        with pytest.raises(TypeError, match="ndarray is no JSON data"):
+        with pytest.raises(TypeError, match="ndarray is not JSON data"):
             store.put("other", "two", Entry({"votes": np.arange(3)}))
 
 

@@ -162,14 +162,16 @@ def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summar
         where: Names the file in an error.
 
     Raises:
-        DataError: It is no summary.
+        DataError: It is not a summary.
     """
     try:
         return _ADAPTER.validate_python(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "its top level"
-        raise DataError(f"{where} is no summary: {place}: {first['msg']}", hint="was it written by pixcore?") from error
+        raise DataError(
+            f"{where} is not a summary: {place}: {first['msg']}", hint="was it written by pixcore?"
+        ) from error
 
 
 Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)

@@ -68,7 +68,7 @@ class Select(Stage):
 def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
     """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
     if not isinstance(outcome, Selection):
-        return f"a {type(outcome).__name__}, which is no Selection"
+        return f"a {type(outcome).__name__}, which is not a Selection"
     if outcome.outcome != "chosen":
         return ""
     candidate, mask = outcome.candidate, outcome.mask

@@ -165,7 +165,7 @@ def _candidate(
     group: TokenGroup | None, values: NDArray[np.float32] | None, prompt: PointPrompt, proposal: MaskProposal
 ) -> Candidate:
     if not np.isfinite(proposal.scores).all():
-        raise SampleError("the mask generator gave a score that is no finite number")
+        raise SampleError("the mask generator gave a score that is not a finite number")
     return Candidate(
         group=group,
         point=prompt,

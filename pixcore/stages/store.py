@@ -115,7 +115,7 @@ class StageStore:
         """Keep one record, in one transaction, in place of a failure or record under the same key.
 
         Raises:
-            TypeError: The record's body is no JSON data.
+            TypeError: The record's body is not JSON data.
             StoreError: The file can't be written.
         """
         body, arrays = _pack_body(entry.body), _pack(entry.arrays)
@@ -229,7 +229,7 @@ def _plain(value: Any) -> Any:
     """NumPy's numbers, which a plugin easily leaves in a record."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"a {type(value).__name__} is no JSON data")
+    raise TypeError(f"a {type(value).__name__} is not JSON data")
 
 
 def _pack(arrays: Arrays) -> bytes | None:

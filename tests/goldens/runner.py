@@ -153,7 +153,7 @@ def load_set(system: str, folder: Path) -> GoldenSet:
         raise
     except Exception as error:
         raise DataError(
-            f"{folder} is no golden set of {system}: {_said(error)}",
+            f"{folder} is not a golden set of {system}: {_said(error)}",
             hint="check that folder and system belong together",
         ) from error
     if not isinstance(prepared, GoldenSet):
@@ -263,7 +263,7 @@ def main(system: str, folder: Path, failures: bool) -> None:
     """Recompute the golden numbers in FOLDER with the port of SYSTEM and compare them.
 
     Exit status 0 when every comparison holds and every key array was compared, 1 when not or when the port fails, 2 for
-    a wrong argument or a folder that is no golden set.
+    a wrong argument or a folder that is not a golden set.
     """
     try:
         golden = load_set(system, folder)

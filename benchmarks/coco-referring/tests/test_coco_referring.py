@@ -175,16 +175,19 @@ DAMAGES: dict[str, tuple[Change, str]] = {
         lambda d: d["annotations"][0].update(segmentation=dict(masks.empty((5, 5)))),
         "is 5x5 pixels, its image is 40x30",
     ),
-    "an image's side as text": (lambda d: d["images"][0].update(width="wide"), "image 0: width is no number of pixels"),
-    "a side of 400 digits": (lambda d: d["images"][0].update(height=10**400), "height is no number of pixels"),
+    "an image's side as text": (
+        lambda d: d["images"][0].update(width="wide"),
+        "image 0: width is not a number of pixels",
+    ),
+    "a side of 400 digits": (lambda d: d["images"][0].update(height=10**400), "height is not a number of pixels"),
     "an enormous image": (lambda d: d["images"][1].update(width=10**6, height=10**6), "more than"),
     "an id that is a list": (lambda d: d["images"][0].update(id=[1]), "an id of type list"),
     "a corner of 400 digits": (
         lambda d: d["annotations"][0].update(segmentation=[[10**400, 1, 2, 3, 4, 5]]),
-        "no list",
+        "not a list",
     ),
-    "options that are a number": (lambda d: d["images"][0].update(options=4), "options that are no list"),
-    "an expression that is a number": (lambda d: d["annotations"][0].update(expression=4), "that is no text"),
+    "options that are a number": (lambda d: d["images"][0].update(options=4), "options that are not a list"),
+    "an expression that is a number": (lambda d: d["annotations"][0].update(expression=4), "that is not text"),
     "no expressions": (
         lambda d: [
             one.pop(key, None) for one in d["images"] + d["annotations"] for key in ("expression", "expressions")

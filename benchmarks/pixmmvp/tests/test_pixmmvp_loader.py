@@ -98,7 +98,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         lambda root: [(root / name).unlink() for name in ("Segmentations.json", "Objects.csv")] and None,
         "lacks Segmentations.json, Objects.csv",
     ),
-    "half a file": (lambda root: (root / "Segmentations.json").write_text('{"images": ['), "is no JSON"),
+    "half a file": (lambda root: (root / "Segmentations.json").write_text('{"images": ['), "is not JSON"),
     "an annotation without image": (
         edited(SEGMENTATIONS, lambda document: document["annotations"][0].pop("image_id")),
         "annotation 1 has no image_id",
@@ -116,7 +116,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "Segmentations.json lacks 300",
     ),
     "a polygon with two points": (polygon(1, 2, 3, 4), "image 1 has a polygon with 2 points"),
-    "a polygon with a half point": (polygon(1, 2, 3, 4, 5, 6, 7), "is no list of x, y"),
+    "a polygon with a half point": (polygon(1, 2, 3, 4, 5, 6, 7), "is not a list of x, y"),
     "run lengths of another size": (
         edited(
             SEGMENTATIONS,
@@ -142,7 +142,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a missing column": (replaced("Objects.csv", " Object", " Thing"), "has no column 'Object'"),
     "a row twice": (replaced("Objects.csv", "\n2,", "\n1,"), "two rows with the index 1"),
     "a row that is missing": (replaced("Objects.csv", "\n300, None", ""), "Objects.csv lacks 300"),
-    "an index that is no number": (replaced("Objects.csv", "\n2,", "\ntwo,"), "has the index 'two'"),
+    "an index that is not a number": (replaced("Objects.csv", "\n2,", "\ntwo,"), "has the index 'two'"),
     "a field too many": (replaced("Objects.csv", "the flag", "the flag, red"), "has 3 fields, its header 2"),
     "an answer that is no letter": (replaced("visual_patterns.csv", ",(a),", ",(z),"), "has the answer '(z)'"),
     "another list of unnamed objects": (replaced("meta_none.txt", "23.jpg", "25.jpg"), "disagree about images 23, 25"),

@@ -147,7 +147,7 @@ def test_regions_without_an_area(shape: dict[str, Any], message: str, tmp_path: 
 def test_what_is_no_project(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"a": 1}')
-    with pytest.raises(DataError, match="is no VIA project"):
+    with pytest.raises(DataError, match="is not a VIA project"):
         read_via(path)
     with pytest.raises(DataError, match="nothing states the size"):
         import_via(as_json(tmp_path), tmp_path / "benchmark")

@@ -89,8 +89,8 @@ def test_a_kill_loses_nothing_that_was_shown(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("nonsense", "is no JSON"),
-        ("[]", "is no decision"),
+        ("nonsense", "is not JSON"),
+        ("[]", "is not a decision"),
         ('{"item": "other", "state": {}}', "unknown item 'other'"),
         ('{"item": "item-0", "state": {"keep": 5}}', "damaged state"),
     ],

@@ -107,7 +107,7 @@ def test_a_pass_with_mouse_and_keys(page: Any, served: tuple[Server, Path]) -> N
     page.wait_for_selector("#count:has-text('2 of 3')")
     assert journal(folder)["item-2"].status == "open"
 
-    # nothing kept is no decision
+    # nothing kept is not a decision
     page.keyboard.press("Enter")
     page.wait_for_selector("#problem:has-text('nothing is kept')")
     assert journal(folder)["item-2"].status == "open"

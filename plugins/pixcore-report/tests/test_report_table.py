@@ -57,7 +57,7 @@ def test_a_row_shows_its_label_and_is_known_by_its_key(summary: Summary) -> None
 
 @pytest.mark.parametrize("damaged", [{}, {"rows": 3}, {"benchmark": "b", "model": None}])
 def test_what_is_no_summary_is_named(damaged: dict[str, object]) -> None:
-    with pytest.raises(DataError, match=r"runs/x/summary\.json is no summary"):
+    with pytest.raises(DataError, match=r"runs/x/summary\.json is not a summary"):
         from_dict(damaged, where="runs/x/summary.json")
 
 

@@ -80,7 +80,7 @@ def with_candidate(**changes: Any) -> dict[str, Any]:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "no JSON": ("{", "line 2 is no JSON"),
+    "no JSON": ("{", "line 2 is not JSON"),
     "a list": ([], "line 2 holds a list"),
     "no id": ({**GOOD, "sample_id": None}, "line 2 has sample_id None"),
     "a number as id": ({**GOOD, "sample_id": 1}, "line 2 has sample_id 1"),
@@ -92,20 +92,20 @@ BAD: dict[str, tuple[Any, str]] = {
     "another size": ({**GOOD, "sample_id": "1", "mask": masks.encode(np.ones((9, 7), bool))}, "its image is 9x7"),
     "no RLE": ({**GOOD, "sample_id": "1", "mask": [[0, 0, 1, 1]]}, "is not COCO RLE"),
     "damaged RLE": ({**GOOD, "sample_id": "1", "mask": {"size": [7, 9], "counts": "01"}}, "do not fill"),
-    "NaN score": (json.dumps(with_candidate(scores=[float("nan"), 1.0])), "NaN is no number"),
-    "infinite score": (json.dumps(with_candidate(scores=[0.5, 1])).replace("0.5", "1e999"), "no number"),
+    "NaN score": (json.dumps(with_candidate(scores=[float("nan"), 1.0])), "NaN is not a number"),
+    "infinite score": (json.dumps(with_candidate(scores=[0.5, 1])).replace("0.5", "1e999"), "not a number"),
     "too few scores": (with_candidate(scores=[0.1]), "has 1 scores for 2 masks"),
     "a worded similarity": (with_candidate(similarity="high"), "similarity 'high'"),
     "a point of three": (with_candidate(point=[1, 2, 3]), "point [1, 2, 3]"),
     "points without labels": (with_candidate(point={"points": [[1, 2]]}), "point {'points'"),
     "a label for no point": (with_candidate(point={"points": [[1, 2]], "labels": [1, 0]}), "point {'points'"),
     "a stability in words": (with_candidate(stability=["high", "low"]), "stability"),
-    "tokens that are no list": (with_candidate(tokens=5), "odd tokens"),
+    "tokens that are not a list": (with_candidate(tokens=5), "invalid tokens"),
     "merged with a number": (with_candidate(merged=5), "merged"),
-    "upper bounds that are no list": ({**MANY, "choice": "absent", "upper_bounds": 5}, "upper_bounds"),
+    "upper bounds that are not a list": ({**MANY, "choice": "absent", "upper_bounds": 5}, "upper_bounds"),
     "masks of another size": (with_candidate(masks=[masks.encode(np.ones((2, 2), bool))], scores=[1]), "candidate 0"),
     "no masks": ({**MANY, "candidates": [{"phrase": "x"}], "choice": "absent"}, "candidate 0 has no masks"),
-    "candidates no list": ({**MANY, "candidates": {"a": 1}, "choice": "absent"}, "no list"),
+    "candidates no list": ({**MANY, "candidates": {"a": 1}, "choice": "absent"}, "not a list"),
     "mask and candidates": ({**MANY, "mask": RLE, "choice": "absent"}, "both mask and candidates"),
     "a candidate beyond the end": ({**MANY, "choice": {"candidate": 1, "mask": 0}}, "candidate 1 of 1"),
     "a mask beyond the end": ({**MANY, "choice": {"candidate": 0, "mask": 2}}, "mask 2 of 2"),
@@ -113,8 +113,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "a worded choice": ({**MANY, "choice": "none"}, "'none'"),
     "nobody chose": (MANY, "candidates and no choice"),
     "a worded verdict": ({**GOOD, "verdict": {"correct": "yes"}}, "verdict 'yes'"),
-    "odd spans": ({**GOOD, "token_spans": [[1]]}, "token_spans"),
-    "an error that is no text": ({**GOOD, "error": 5}, "an error that is no text"),
+    "invalid spans": ({**GOOD, "token_spans": [[1]]}, "token_spans"),
+    "an error that is not text": ({**GOOD, "error": 5}, "an error that is not text"),
 }
 
 

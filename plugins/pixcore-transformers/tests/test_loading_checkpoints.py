@@ -213,7 +213,7 @@ def test_generation_settings_are_pixcores_own(copy: Path) -> None:
     with pytest.warns(UserWarning, match="not followed: bad_words_ids, dola_layers, num_beams, num_return_sequences"):
         assert adapter(copy).answer([ask()])[0].tokens == expected
     (copy / "generation_config.json").write_text('{"eos_token_id": "</s>"}')
-    with pytest.raises(ModelError, match="eos_token_id is no token id"):
+    with pytest.raises(ModelError, match="eos_token_id is not a token id"):
         adapter(copy).answer([ask()])
 
 

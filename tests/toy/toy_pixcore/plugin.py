@@ -44,7 +44,7 @@ def register_selection_strategies(register):
     register("toy-first", "toy_pixcore.components:ToyFirst", summary="the first mask")
     register("toy-best", "toy_pixcore.components:ToyBest", summary="the best mask: an upper bound")
     register("toy-beyond", "toy_pixcore.components:ToyBeyond", summary="a candidate that is none, of one image")
-    register("toy-careless", "toy_pixcore.components:ToyCareless", summary="raises, or gives what is no record")
+    register("toy-careless", "toy_pixcore.components:ToyCareless", summary="raises, or gives what is not a record")
     register("toy-random", "toy_pixcore.components:ToyRandom", summary="any mask")
 
 

@@ -109,7 +109,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         if not isinstance(references, list):
             raise DataError(f"{path} holds no list of references", hint="RefCOCO's refs as JSON")
         if not all(isinstance(reference, Mapping) for reference in references):
-            raise DataError(f"{path} holds a reference that is no object", hint="RefCOCO's refs as JSON")
+            raise DataError(f"{path} holds a reference that is not an object", hint="RefCOCO's refs as JSON")
         annotations = {
             str(annotation.get("id")): annotation for image in self._images.values() for annotation in image.annotations
         }
@@ -151,7 +151,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         question = image.extra
         given = question.get("options") or ()
         if not isinstance(given, (list, tuple)):
-            raise DataError(f"{where} has options that are no list", hint="expected the options' texts")
+            raise DataError(f"{where} has options that are not a list", hint="expected the options' texts")
         options = tuple(str(option) for option in given)
         asked, kinds = question.get("question"), question.get("categories") or {}
         if not isinstance(asked, str | None) or not isinstance(kinds, Mapping):
@@ -181,7 +181,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         texts = [*([one] if one else []), *(several if isinstance(several, list) else [several])]
         if not all(isinstance(text, str) for text in texts):
             where = f"{self.config.annotations}: image or annotation {entry.get('id')!r}"
-            raise DataError(f"{where} has an expression that is no text", hint="expected texts")
+            raise DataError(f"{where} has an expression that is not text", hint="expected texts")
         return [text for text in texts if text.strip()]
 
     def _says_it_of_all(self, image: CocoImage, said: Sequence[str]) -> bool:

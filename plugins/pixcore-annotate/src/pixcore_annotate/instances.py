@@ -47,7 +47,7 @@ def coco_instances(path: Path) -> Finder:
     if not isinstance(entries, list) or not all(
         isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in entries
     ):
-        raise DataError(f"{path} has categories that are none", hint="expected a list of objects with id and name")
+        raise DataError(f"{path} has damaged categories", hint="expected a list of objects with id and name")
     names = {str(entry["id"]): str(entry["name"]) for entry in entries}
     images: dict[str, list[CocoImage]] = {}
     for image in read_coco(path).values():
@@ -100,7 +100,7 @@ def _objects_of(sheet: Path) -> list[Mapping[str, Any]]:
     about = document.get("annotation") if isinstance(document, Mapping) else None
     entries = about.get("object", []) if isinstance(about, Mapping) else []
     if not isinstance(entries, list) or not all(isinstance(one, Mapping) and "instance_mask" in one for one in entries):
-        raise DataError(f"{sheet} has objects that are none", hint="is ADE20K's folder whole?")
+        raise DataError(f"{sheet} has damaged objects", hint="is ADE20K's folder whole?")
     return entries
 
 

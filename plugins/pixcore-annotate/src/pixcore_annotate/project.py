@@ -290,9 +290,9 @@ def _entries(content: bytes, path: Path) -> Iterator[tuple[int, dict[str, Any]]]
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} line {number} is no JSON", hint="mend or delete that line") from error
+            raise DataError(f"{path} line {number} is not JSON", hint="mend or delete that line") from error
         if not isinstance(entry, dict):
-            raise DataError(f"{path} line {number} is no decision", hint="mend or delete that line")
+            raise DataError(f"{path} line {number} is not a decision", hint="mend or delete that line")
         yield number, entry
 
 

@@ -158,7 +158,7 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
     metadata = document.get("_via_img_metadata", document) if isinstance(document, Mapping) else None
     entries: list[Any] = list(metadata.values()) if isinstance(metadata, Mapping) else [None]
     if not all(isinstance(entry, Mapping) and "filename" in entry for entry in entries):
-        raise DataError(f"{path} is no VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
+        raise DataError(f"{path} is not a VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
     found: dict[str, ViaImage] = {}
     for entry in entries:
         image = _image(found, str(entry["filename"]), str(entry.get("size", "")), path)
@@ -168,7 +168,7 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
             raise DataError(f"{path}: {image.file_name} has regions that are none", hint="save it in VIA again")
         for region in regions.values() if isinstance(regions, Mapping) else regions:
             if not isinstance(region, Mapping):
-                raise DataError(f"{path}: {image.file_name} has a region that is none", hint="save it in VIA again")
+                raise DataError(f"{path}: {image.file_name} has a damaged region", hint="save it in VIA again")
             rings = _polygons(region.get("shape_attributes"), f"{path}: {image.file_name}")
             image.regions.append(ViaRegion(rings, _texts(region.get("region_attributes"))))
     return found
@@ -255,7 +255,7 @@ def _cell(text: str, path: Path, name: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text or "{}")
     except ValueError as error:
-        raise DataError(f"{path}: {name} has attributes that are no JSON", hint="export it from VIA again") from error
+        raise DataError(f"{path}: {name} has attributes that are not JSON", hint="export it from VIA again") from error
     return value if isinstance(value, Mapping) else {}
 
 

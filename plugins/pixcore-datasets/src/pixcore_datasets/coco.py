@@ -114,7 +114,7 @@ def read_coco(path: Path) -> dict[int | str, CocoImage]:
         if name in images:
             raise DataError(f"{path}: two images have the id {name!r}", hint="ids must be unique")
         if not isinstance(file_name, str) or not file_name or "\0" in file_name:
-            raise DataError(f"{where} has a file_name that is none", hint="expected a path, as text")
+            raise DataError(f"{where} has no usable file_name", hint="expected a path, as text")
         sides = [_side(entry.get(key), f"{where}: {key}") for key in ("width", "height")]
         size = (sides[0], sides[1]) if all(sides) else None
         if size is not None:
@@ -163,7 +163,7 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
         raise DataError(f"{where} has a segmentation that is neither polygons nor run lengths", hint="is it damaged?")
     for ring in segmentation:
         if not isinstance(ring, list) or not all(_is_number(value) for value in ring) or len(ring) % 2:
-            raise DataError(f"{where} has a polygon that is no list of x, y", hint="expected [x0, y0, x1, y1, ...]")
+            raise DataError(f"{where} has a polygon that is not a list of x, y", hint="expected [x0, y0, x1, y1, ...]")
         if len(ring) < 6:
             raise DataError(
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
@@ -187,7 +187,7 @@ def _side(value: Any, where: str) -> int:
     if value is None:
         return 0
     if not _is_number(value) or value != int(value) or value < 0:
-        raise DataError(f"{where} is no number of pixels", hint="expected a whole number above 0")
+        raise DataError(f"{where} is not a number of pixels", hint="expected a whole number above 0")
     return int(value)
 
 

@@ -23,7 +23,7 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
         Its rows; values are as they stand in the file, spaces included.
 
     Raises:
-        DataError: It can't be read, is no UTF-8, lacks a column, or a row has another number of fields than the header.
+        DataError: It can't be read, is not UTF-8, lacks a column, or a row's fields do not match the header's.
     """
     try:
         text = read_file(path).decode("utf-8-sig")
@@ -33,7 +33,7 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error as error:
-        raise DataError(f"{path} is no CSV: {error}", hint="is it damaged?") from error
+        raise DataError(f"{path} is not CSV: {error}", hint="is it damaged?") from error
     if not rows:
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
     header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[0]]

@@ -171,7 +171,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
     """Read the body of an answer.
 
     Raises:
-        MayPass: It is no JSON, or no chat completion: cut off, or a proxy's page.
+        MayPass: It is not JSON, or no chat completion: cut off, or a proxy's page.
         InBody: It holds an error in place of an answer.
     """
     try:
@@ -187,7 +187,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         counted = {name: int(count) for name, count in counts.items() if count is not None}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise MayPass(f"the answer is no chat completion: {type(error).__name__}") from None
+        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}") from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = "stopped by the server's content filter"
     return Completion(text, str(refusal or ""), served, fingerprint, counted)

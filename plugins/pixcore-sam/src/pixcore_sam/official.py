@@ -92,7 +92,7 @@ def load(checkpoint: Path) -> Any:
     except (KeyError, IndexError, RuntimeError, AttributeError, TypeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"{path} is no checkpoint of segment-anything's layout: {first}",
+            f"{path} is not a checkpoint of segment-anything's layout: {first}",
             hint="checkpoints of transformers are for masks: sam-transformers",
         ) from error
     return model.float().eval().requires_grad_(False)

@@ -91,7 +91,7 @@ class PredictionsFile:
         probings: Those that lines may be of, by name.
 
     Raises:
-        DataError: The file contradicts itself or the benchmark: a line that is no JSON, a second line for one sample
+        DataError: The file contradicts itself or the benchmark: a line that is not JSON, a second line for one sample
             and protocol, an unknown sample, candidates that nobody chose from.
     """
 

@@ -46,7 +46,7 @@ def read_lines(path: Path, probings: Mapping[str, Probing] = PROBINGS) -> Iterat
         Line number from 1, the line's place in the file in bytes, and its JSON data.
 
     Raises:
-        DataError: The file can't be read, or a line is no JSON object, holds NaN, or has no sample_id and protocol.
+        DataError: The file can't be read, or a line is not a JSON object, holds NaN, or has no sample_id and protocol.
     """
     try:
         with path.open("rb") as file:
@@ -68,7 +68,7 @@ def parse_line(raw: bytes, where: str, probings: Mapping[str, Probing] = PROBING
         probings: Those that it may be of, by name.
 
     Raises:
-        DataError: It is no UTF-8, no JSON object, or lacks what every line needs.
+        DataError: It is not UTF-8, no JSON object, or lacks what every line needs.
     """
     try:
         data = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
@@ -78,7 +78,7 @@ def parse_line(raw: bytes, where: str, probings: Mapping[str, Probing] = PROBING
         raise DataError(f"{where} is nested too deeply", hint="expected one flat JSON object a line") from error
     except ValueError as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"{where} is no JSON: {reason}", hint="one JSON object a line; is the file whole?") from error
+        raise DataError(f"{where} is not JSON: {reason}", hint="one JSON object a line; is the file whole?") from error
     if not isinstance(data, dict):
         raise DataError(f"{where} holds a {type(data).__name__}", hint="expected a JSON object")
     if not isinstance(data.get("sample_id"), str):
@@ -104,7 +104,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
     """
     error = data.get("error")
     if error is not None and not isinstance(error, str):
-        raise DataError(f"{where} has an error that is no text", hint="expected a text or null")
+        raise DataError(f"{where} has an error that is not text", hint="expected a text or null")
     if not isinstance(data.get("text", "" if error is not None else None), str):
         raise DataError(f"{where} has no text", hint='expected "text": what the model said, "" for nothing')
     has_mask = "mask" in data
@@ -136,7 +136,9 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         isinstance(spans, (list, tuple))
         and all(isinstance(s, list) and list(map(type, s)) == [int, int] for s in spans)
     ):
-        raise DataError(f"{where} has odd token_spans", hint="expected [[start, end], ...] in characters of the text")
+        raise DataError(
+            f"{where} has invalid token_spans", hint="expected [[start, end], ...] in characters of the text"
+        )
     text = data.get("text", "")
     response = Response(
         text=text,
@@ -166,11 +168,11 @@ def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
     """List a line's strategies that saw the ground truth.
 
     Raises:
-        DataError: They are no list of names.
+        DataError: They are not a list of names.
     """
     names = data.get("upper_bounds") or []
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise DataError(f"{where} has odd upper_bounds", hint="expected a list of strategies' names")
+        raise DataError(f"{where} has invalid upper_bounds", hint="expected a list of strategies' names")
     return names
 
 
@@ -190,7 +192,9 @@ def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -
         return []
     of = _object(control.get("of"), where, "control.of") or {}
     if not all(isinstance(strategy, str) for strategy in of.values()):
-        raise DataError(f"{where} has an odd control.of", hint="expected the strategy's name for each of its choices")
+        raise DataError(
+            f"{where} has an invalid control.of", hint="expected the strategy's name for each of its choices"
+        )
     return [RowSpec(key, control_of=of.get(key, ""), uses_ground_truth=key in bounds) for key in control["choices"]]
 
 
@@ -198,7 +202,7 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise DataError(f"{where} has candidates that are no list", hint="expected a list of objects")
+        raise DataError(f"{where} has candidates that are not a list", hint="expected a list of objects")
     if not value:
         return ()
     flat: list[Any] = []
@@ -224,18 +228,18 @@ def _check_candidate(item: Mapping[str, Any], place: str) -> None:
                 hint="expected one score for each mask",
             )
         if not all(_is_number(score) for score in scores):
-            raise DataError(f"{place} has a score that is no number", hint="expected finite numbers")
+            raise DataError(f"{place} has a score that is not a number", hint="expected finite numbers")
     for key, kind in (("similarity", (int, float)), ("start", int), ("end", int), ("phrase", str)):
         given = item.get(key)
         if given is not None and not (isinstance(given, kind) and (kind is str or _is_number(given))):
             raise DataError(f"{place} has {key} {given!r}", hint="see the format of predictions.jsonl")
     stability, tokens, merged = (item.get(key) or [] for key in ("stability", "tokens", "merged"))
     if not (isinstance(stability, list) and all(_is_number(value) for value in stability)):
-        raise DataError(f"{place} has a stability that is no list of numbers", hint="expected one for each mask")
+        raise DataError(f"{place} has a stability that is not a list of numbers", hint="expected one for each mask")
     if not (isinstance(tokens, list) and all(_is_index(token) for token in tokens)):
-        raise DataError(f"{place} has odd tokens", hint="expected indices into the tokens, or leave them out")
+        raise DataError(f"{place} has invalid tokens", hint="expected indices into the tokens, or leave them out")
     if not (isinstance(merged, list) and all(isinstance(phrase, str) for phrase in merged)):
-        raise DataError(f"{place} has odd merged phrases", hint="expected a list of texts, or leave them out")
+        raise DataError(f"{place} has invalid merged phrases", hint="expected a list of texts, or leave them out")
     point = item.get("point")
     if point is not None and not _is_point(point):
         raise DataError(f"{place} has point {point!r}", hint="expected [x, y] in pixels of the image")
@@ -318,4 +322,4 @@ def _is_index(value: Any) -> bool:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")

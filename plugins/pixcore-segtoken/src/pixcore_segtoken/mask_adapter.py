@@ -22,7 +22,7 @@ def finite(logits: Tensor, dtype: torch.dtype) -> Tensor:
     """Mask logits of any shape, as they are.
 
     Args:
-        logits: To be cut at 0, where what is no number would silently be outside the mask.
+        logits: To be cut at 0, where what is not a number would silently be outside the mask.
         dtype: What the model computes in.
 
     Raises:

@@ -108,5 +108,5 @@ class SelfJudgeConfig(Config):
         try:
             value.format(expression="")
         except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"the prompt is no template: {error}; its one field is {{expression}}") from None
+            raise ValueError(f"the prompt is not a template: {error}; its one field is {{expression}}") from None
         return value

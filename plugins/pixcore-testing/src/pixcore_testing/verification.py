@@ -222,7 +222,7 @@ def read_expectations(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"can't read {path}: {error.strerror}", hint="name a report of pixcore verify") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no report of pixcore verify", hint="it has to hold cases") from error
+        raise DataError(f"{path} is not a report of pixcore verify", hint="it has to hold cases") from error
 
 
 def report(part: ChosenComponent, context: Context, cases: Sequence[Case]) -> dict[str, Any]:

@@ -296,7 +296,7 @@ def generation_settings(folder: Path) -> GenerationConfig | None:
     end, penalty = stored.get("eos_token_id"), stored.get("repetition_penalty")
     ends = end if isinstance(end, list) else [] if end is None else [end]
     if any(type(number) is not int for number in ends):
-        raise ModelError(f"{path}: eos_token_id is no token id: {end!r}", hint="a number, or a list of numbers")
+        raise ModelError(f"{path}: eos_token_id is not a token id: {end!r}", hint="a number, or a list of numbers")
     if penalty is not None and not (type(penalty) in (int, float) and 0 < penalty < math.inf):
         raise ModelError(f"{path}: repetition_penalty must be above 0, not {penalty!r}", hint="1 is none")
     return GenerationConfig(eos_token_id=end, repetition_penalty=penalty)

@@ -133,7 +133,7 @@ class Worker(ModelAdapter[WorkerConfig]):
             return self._response(Reply.model_validate(reply), request)
         except (ValidationError, DataError) as error:
             problem = str(error).replace("\n", " ")
-            raise SampleError(f"worker {self._manifest.name} gave a reply that is none: {problem}") from error
+            raise SampleError(f"worker {self._manifest.name} gave a reply that can't be used: {problem}") from error
 
     def _message(self, request: Request) -> dict[str, Any]:
         image, name = request.image, PurePath(request.image.name).name

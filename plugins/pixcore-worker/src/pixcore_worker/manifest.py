@@ -67,7 +67,7 @@ def read_manifest(path: Path) -> Manifest:
         raise ConfigError(f"can't read the worker manifest {path}: {error.strerror}", hint="check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = str(error).splitlines()[0]
-        raise ConfigError(f"the worker manifest {path} is no YAML: {problem}", hint="fix the YAML") from error
+        raise ConfigError(f"the worker manifest {path} is not YAML: {problem}", hint="fix the YAML") from error
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:

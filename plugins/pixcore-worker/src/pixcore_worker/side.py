@@ -79,7 +79,7 @@ def import_file(path: str) -> ModuleType:
     sys.path[:0] = [os.path.dirname(os.path.abspath(path)), os.getcwd()]
     spec = importlib.util.spec_from_file_location("pixcore_worker_handler", path)
     if spec is None or spec.loader is None:
-        raise ImportError(path + " is no Python file")
+        raise ImportError(path + " is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
