@@ -313,7 +313,7 @@ def test_a_damaged_run_folder(pixcore):
     Path("out/run.json").write_text('{"config": ')
     status, line = pixcore("report", "out")
     assert status == 2
-    one_line(line, "out/run.json", "no JSON")
+    one_line(line, "out/run.json", "not JSON")
     Path("out/run.json").write_text("{}")
     status, line = pixcore("report", "out")
     assert status == 2
