@@ -1,5 +1,6 @@
-"""What plugin authors run: `check_geometry` for a model adapter, `pixcore_testing.conformance` for every kind.
+"""What plugin authors test with: a contract class for each kind of thing that a plugin can offer.
 
+A test file derives from them (`pixcore_testing.contracts`); `pixcore_testing.conformance` has the checks as functions.
 Names are imported when they are asked for: the package's plugin module stands here too, and has to be light.
 """
 
@@ -7,15 +8,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixcore_testing.contracts import (
+        AttentionExtractorContract,
+        BenchmarkContract,
+        CommandContract,
+        JudgeContract,
+        MapTransformContract,
+        MaskGeneratorContract,
+        ModelAdapterContract,
+        ObserverContract,
+        PointSelectorContract,
+        RunWriterContract,
+        SelectionStrategyContract,
+        TokenGrouperContract,
+    )
     from pixcore_testing.findings import Finding
     from pixcore_testing.geometry import check_geometry
 
-__all__ = ["Finding", "check_geometry"]
+__all__ = [
+    "AttentionExtractorContract",
+    "BenchmarkContract",
+    "CommandContract",
+    "Finding",
+    "JudgeContract",
+    "MapTransformContract",
+    "MaskGeneratorContract",
+    "ModelAdapterContract",
+    "ObserverContract",
+    "PointSelectorContract",
+    "RunWriterContract",
+    "SelectionStrategyContract",
+    "TokenGrouperContract",
+    "check_geometry",
+]
 
-_PLACES = {"Finding": "pixcore_testing.findings", "check_geometry": "pixcore_testing.geometry"}
+_PLACES = {"Finding": "findings", "check_geometry": "geometry"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'contracts')}"), name)

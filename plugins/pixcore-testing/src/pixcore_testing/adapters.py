@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig, Needs, NoConfig
+from pixcore.errors import DataError, ModelError
 from pixcore.geometry import VisualLayout
-from pixcore.records import Request, Response, Token
+from pixcore.records import Image, Request, Response, Token
 from pixcore.stages import serialise
 from pixcore_testing import inputs
-from pixcore_testing.findings import Finding, Report
+from pixcore_testing.findings import Finding, Report, described, page_of
 from pixcore_testing.geometry import check_geometry
+
+Embeddings = Callable[[Image], NDArray[np.floating[Any]] | None]
+"""What the visual embeddings of an image should be, computed without the adapter; None where nobody knows."""
+
+_STILL = "a batch changes no sample's text"
 
 
 class Recorder(AttentionExtractor[NoConfig]):
@@ -25,6 +31,9 @@ class Recorder(AttentionExtractor[NoConfig]):
     Args:
         report: Where to.
         needs: What it asks for.
+
+    Attributes:
+        given: All maps that it gave.
     """
 
     def __init__(self, report: Report, needs: Needs | None = None) -> None:
@@ -37,6 +46,7 @@ class Recorder(AttentionExtractor[NoConfig]):
         self._step: list[NDArray[np.float32]] = []
         self._steps: list[NDArray[np.float32]] = []
         self._complained = False
+        self.given: list[NDArray[np.float32]] = []
 
     @property
     def needs(self) -> Needs:
@@ -47,28 +57,28 @@ class Recorder(AttentionExtractor[NoConfig]):
         """Start a batch."""
         self._expected, self._layers = (batch, heads, cells), layers
         self._seen, self._step, self._steps = [], [], []
-        wanted = self._needs.heads
-        self._hold(wanted is None or heads == len(wanted), f"begin(heads={heads}) for {len(wanted or ())} heads asked")
-        wanted = self._needs.layers
-        self._hold(wanted is None or layers == len(wanted), f"begin(layers={layers}) for {len(wanted or ())} asked")
+        for name, given, wanted in (("heads", heads, self._needs.heads), ("layers", layers, self._needs.layers)):
+            right = wanted is None or given == len(wanted)
+            self._hold(right, f"begin({name}) is as many as needs.{name}", f"{given} for {len(wanted or ())} asked")
 
     def observe(self, layer: int, rows: Any) -> None:
         """Check one layer's rows."""
-        self._hold("float32" in str(rows.dtype), f"rows of layer {layer} are {rows.dtype}, not float32")
+        self._hold("float32" in str(rows.dtype), "attention rows are float32", f"{rows.dtype} in layer {layer}")
         own = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float32)
-        shape = f"rows of layer {layer} have the shape {own.shape}, begin() said {self._expected}"
-        if self._hold(own.shape == self._expected, shape):
+        promise = "attention rows are (batch, heads, visual tokens) as begin() said"
+        if self._hold(own.shape == self._expected, promise, f"{own.shape} after {self._expected}"):
             held = bool(np.all(own >= 0) and np.all(own.sum(axis=2) <= 1.001))
-            self._hold(held, f"rows of layer {layer} are no part of a softmax over all keys")
+            promise = "attention rows are a softmax over all keys, cut to the visual tokens"
+            self._hold(held, promise, f"values from {own.min():.3g}, with sums up to {own.sum(axis=2).max():.3g}")
             self._step.append(own.mean(axis=1))
-        self._hold(not self._seen or layer > self._seen[-1], f"layer {layer} is observed after {self._seen[-1:]}")
+        ascending = not self._seen or layer > self._seen[-1]
+        self._hold(ascending, "layers are observed in ascending order", f"{layer} after {self._seen[-1:]}")
         self._seen.append(layer)
 
     def end_step(self) -> None:
         """Check that all layers were seen."""
-        self._hold(
-            len(self._seen) == self._layers, f"a step shows {len(self._seen)} layers, begin() said {self._layers}"
-        )
+        whole = len(self._seen) == self._layers
+        self._hold(whole, "a step shows as many layers as begin() said", f"{len(self._seen)} of {self._layers}")
         if self._step:
             self._steps.append(np.mean(self._step, axis=0))
         self._seen, self._step = [], []
@@ -76,63 +86,91 @@ class Recorder(AttentionExtractor[NoConfig]):
     def maps(self) -> Sequence[NDArray[np.float32]]:
         """The mean over heads and layers."""
         batch, _, cells = self._expected
-        self._hold(not self._seen, "maps() is called in the middle of a step")
-        if not self._steps:
-            return [np.zeros((0, cells), np.float32) for _ in range(batch)]
-        return list(np.stack(self._steps, axis=1))
+        self._hold(not self._seen, "end_step() ends every step before maps()", "maps() in the middle of a step")
+        found = [np.zeros((0, cells), np.float32) for _ in range(batch)]
+        if self._steps:
+            found = list(np.stack(self._steps, axis=1))
+        self.given += found
+        return found
 
-    def _hold(self, holds: bool, message: str) -> bool:
-        if not holds and not self._complained:  # the first one says it; the rest would repeat it for each step
+    def _hold(self, holds: bool, promise: str, seen: str) -> bool:
+        if not holds and not self._complained:  # what follows from the first one is not told
             self._complained = True
-            self.report.expect(False, message)
+            self.report.expect(False, promise, seen)
         return holds
 
 
-def check_model_adapter(adapter: ModelAdapter[Any], *, geometry: bool = True) -> list[Finding]:
+def check_model_adapter(
+    adapter: ModelAdapter[Any], *, geometry: bool = True, embeddings: Embeddings | None = None
+) -> list[Finding]:
     """Hold an adapter to `pixcore.components.ModelAdapter`.
 
     Args:
         adapter: One that can answer here and now, whatever nonsense it says: tiny random weights will do.
         geometry: Whether to run `check_geometry` too, which asks for some hundred embeddings.
+        embeddings: (visual tokens, width) of an image by other code, such as the model's own processor: without them
+            nobody can tell that red and blue are swapped.
     """
-    report = Report()
+    report = Report(page_of("model"))
     with report.step("config"):
         report.instance(adapter.config, "an adapter's config", ModelConfig)
     with report.step("capabilities"):
         allowed = set(get_args(Capability))
         given = adapter.capabilities
-        report.expect(
-            isinstance(given, frozenset) and bool(given) and given <= allowed,
-            f"capabilities should be a frozenset out of {sorted(allowed)}, is {given!r}",
-        )
+        right = isinstance(given, frozenset) and bool(given) and given <= allowed
+        report.expect(right, f"capabilities are a frozenset out of {sorted(allowed)}", described(given))
     requests = [inputs.request(inputs.WIDE), inputs.request(inputs.TALL, "What is it?", seed=1)]
     plain: list[Response] = []
     with report.step("answer"):
         plain = _answered(report, adapter, requests)
         for asked, given_response in zip(requests, plain, strict=False):
-            _check_response(report, adapter, asked, given_response)
-    if len(plain) == len(requests):
-        with report.step("answer, again"):
-            again = _answered(report, adapter, requests)
-            report.expect(_texts(again) == _texts(plain), "the same requests with the same seeds give another text")
-        with report.step("answer, one by one"):
-            alone = [response for asked in requests for response in adapter.answer([asked])]
-            report.expect(_texts(alone) == _texts(plain), "a batch changes a sample's text")
-    if "attention" in adapter.capabilities and len(plain) == len(requests):
+            if not _check_response(report, adapter, asked, given_response):
+                break
+    if not report.broken:
+        _check_steadiness(report, adapter, requests, plain)
+    if not report.broken and "attention" in adapter.capabilities:
         _check_attention(report, adapter, requests, plain)
-        if geometry:
-            with report.step("geometry"):
-                report.findings += check_geometry(adapter)
+    if not report.broken and embeddings is not None:
+        with report.step("visual embeddings"):
+            _check_embeddings(report, adapter, requests[0].image, embeddings)
+    if not report.broken and geometry and "attention" in adapter.capabilities:
+        with report.step("geometry"):
+            for finding in check_geometry(adapter):
+                report.add(finding)
     return report.findings
+
+
+def _check_steadiness(
+    report: Report, adapter: ModelAdapter[Any], requests: Sequence[Request], plain: Sequence[Response]
+) -> None:
+    with report.step("answer, again"):
+        again = _texts(_answered(report, adapter, requests))
+        promise = "the same request with the same seed gets the same text every time"
+        if not report.expect(again == _texts(plain), promise, f"{_first_other(again, _texts(plain))}"):
+            return
+    with report.step("answer, one by one"):
+        alone = _texts([response for asked in requests for response in adapter.answer([asked])])
+        report.expect(alone == _texts(plain), _STILL, _first_other(alone, _texts(plain)))
+
+
+def _first_other(found: Sequence[str], expected: Sequence[str]) -> str:
+    pairs = [(one, other) for one, other in zip(found, expected, strict=False) if one != other]
+    if not pairs:
+        return f"{len(found)} texts in place of {len(expected)}"
+    shared = next((place for place, (one, other) in enumerate(zip(*pairs[0], strict=False)) if one != other), 0)
+    start = max((shared or min(map(len, pairs[0]))) - 20, 0)
+    one, other = (text[start : start + 50] for text in pairs[0])
+    return f"{one!r} in place of {other!r}"
 
 
 def _answered(
     report: Report, adapter: ModelAdapter[Any], requests: Sequence[Request], *extractor: Any
 ) -> list[Response]:
     responses = adapter.answer(requests, *extractor)
-    if not report.instance(responses, "answer's result", list):
+    if not report.instance(responses, "what answer gives", list):
         return []
-    report.expect(len(responses) == len(requests), f"{len(requests)} requests give {len(responses)} responses")
+    counted = f"{len(responses)} for {len(requests)} requests"
+    report.expect(len(responses) == len(requests), "answer gives one response a request", counted)
     return [response for response in responses if report.instance(response, "a response", Response)]
 
 
@@ -140,68 +178,150 @@ def _texts(responses: Sequence[Response]) -> list[str]:
     return [response.text for response in responses]
 
 
-def _check_response(report: Report, adapter: ModelAdapter[Any], asked: Request, response: Response) -> None:
-    report.instance(response.text, "text", str)
-    _check_tokens(report, response.text, response.tokens, exact=not adapter.context.published)
-    if "masks" in adapter.capabilities:
-        if report.expect(response.mask is not None, "a pixel-level model's response needs a mask, an empty one too"):
-            masks.parse(response.mask, where="mask", size=asked.image.size)
-        for index, mask in enumerate(response.masks):
-            masks.parse(mask, where=f"masks[{index}]", size=asked.image.size)
-        spans = response.mask_spans
-        report.expect(
-            len(spans) in (0, len(response.masks)), f"{len(response.masks)} masks have {len(spans)} mask_spans"
-        )
-        inside = all(0 <= start <= end <= len(response.text) for start, end in spans)
-        report.expect(inside, f"mask_spans {spans} should lie in the text of {len(response.text)} characters")
-    else:
-        report.expect(response.mask is None, "a response has a mask, and capabilities lacks 'masks'")
-    if report.json(dict(response.extra), "extra"):
-        kept = serialise.response_from_entry(serialise.response_to_entry(response))
-        report.expect(
-            (kept.text, kept.tokens) == (response.text, response.tokens), "a response does not survive storage"
-        )
+def _check_response(report: Report, adapter: ModelAdapter[Any], asked: Request, response: Response) -> bool:
+    """Whether a response holds; the first promise that it breaks is reported."""
+    return (
+        report.instance(response.text, "a response's text", str)
+        and _check_tokens(report, response.text, response.tokens, exact=not adapter.context.published)
+        and _check_masks(report, adapter, asked, response)
+        and report.json(dict(response.extra), "a response's extra")
+        and _check_kept(report, response)
+    )
 
 
-def _check_tokens(report: Report, text: str, tokens: tuple[Token, ...], *, exact: bool) -> None:
-    report.instance(tokens, "tokens", tuple)
-    if not report.expect(all(isinstance(token, Token) for token in tokens), "tokens should hold Token alone"):
-        return
+def _check_kept(report: Report, response: Response) -> bool:
+    kept = serialise.response_from_entry(serialise.response_to_entry(response))
+    same = (kept.text, kept.tokens) == (response.text, response.tokens)
+    return report.expect(same, "a response is the same after it was stored", "another text or other tokens")
+
+
+def _check_masks(report: Report, adapter: ModelAdapter[Any], asked: Request, response: Response) -> bool:
+    if "masks" not in adapter.capabilities:
+        promise = "only an adapter whose capabilities have 'masks' gives a mask"
+        return report.expect(response.mask is None, promise, "a mask")
+    promise = "a response of a model with masks has one, an empty one too"
+    if not report.expect(response.mask is not None, promise, "None"):
+        return False
+    for mask in (response.mask, *response.masks):
+        try:
+            masks.parse(mask, where="mask", size=asked.image.size)
+        except DataError as error:
+            return report.expect(False, "a mask is COCO RLE at the image's own size", str(error))
+    spans = response.mask_spans
+    counted = f"{len(spans)} for {len(response.masks)} masks"
+    inside = all(0 <= start <= end <= len(response.text) for start, end in spans)
+    outside = f"{spans} in a text of {len(response.text)} characters"
+    return report.expect(
+        len(spans) in (0, len(response.masks)), "mask_spans has one span a mask, or none", counted
+    ) and report.expect(inside, "mask_spans lie in the text", outside)
+
+
+def _check_tokens(report: Report, text: str, tokens: tuple[Token, ...], *, exact: bool) -> bool:
+    """Whether tokens hold; the first promise that they break is reported."""
+    if not report.instance(tokens, "a response's tokens", tuple):
+        return False
+    odd = [token for token in tokens if not isinstance(token, Token)]
+    if not report.expect(not odd, "a response's tokens are Token alone", described(odd[:1])):
+        return False
     if not exact:
-        return  # the published prefix rule gives spans that may cross
+        return True  # the published prefix rule gives spans that may cross
+    promise = "a token's text is what stands from its start to its end in the response's text"
     for index, token in enumerate(tokens):
-        where = f"token {index} ({token.text!r}, characters {token.start} to {token.end})"
-        if not report.expect(0 <= token.start <= token.end <= len(text), f"{where} lies outside the text"):
-            return
-        if not report.expect(text[token.start : token.end] == token.text, f"{where} is not what stands there"):
-            return
+        inside = 0 <= token.start <= token.end <= len(text)
+        there = text[token.start : token.end] if inside else "nothing"
+        seen = f"token {index} {token.text!r} at {token.start} to {token.end}, where {there!r} stands"
+        if not report.expect(inside and there == token.text, promise, seen):
+            return False
     ordered = all(one.end <= other.start for one, other in pairwise(tokens))
-    report.expect(ordered, "tokens should follow each other in the text")
+    if not report.expect(ordered, "tokens follow each other in the text", "tokens that cross"):
+        return False
     joined = "".join(token.text for token in tokens)
-    report.expect(not tokens or joined == text, f"the tokens' texts join to {joined[:40]!r}, the text is {text[:40]!r}")
+    seen = f"{joined[:40]!r} of {text[:40]!r}"
+    return report.expect(not tokens or joined == text, "the tokens' texts join to the response's text", seen)
 
 
 def _check_attention(
     report: Report, adapter: ModelAdapter[Any], requests: Sequence[Request], plain: Sequence[Response]
 ) -> None:
     tapped: list[Response] = []
+    recorder = Recorder(report)
     with report.step("attention"):
-        tapped = _answered(report, adapter, requests, Recorder(report))
-        report.expect(_texts(tapped) == _texts(plain), "reading attention changes the text")
+        tapped = _answered(report, adapter, requests, recorder)
+        other = _first_other(_texts(tapped), _texts(plain))
+        report.expect(_texts(tapped) == _texts(plain), "reading attention does not change the text", other)
+        if report.broken:
+            return
         for asked, response in zip(requests, tapped, strict=False):
-            if not report.instance(response.layout, "a tapped response's layout", VisualLayout):
-                continue
-            assert response.layout is not None
-            report.array(response.maps, "maps", (len(response.tokens), response.layout.tokens), np.float32)
-            with report.step("layout"):
-                own = adapter.layout(asked.image)
-                same = own.grids == response.layout.grids and np.array_equal(own.cell_of, response.layout.cell_of)
-                report.expect(same, "layout(image) is another one than a response's")
+            if not _check_maps(report, adapter, asked, response):
+                return
+    if report.broken:
+        return
+    with report.step("attention"):
+        if len(recorder.given) == len(tapped):  # a worker's extractor looks on in another process
+            for response, given in zip(tapped, recorder.given, strict=True):
+                _check_cut(report, response, given)
     with report.step("attention, one by one"):
         for asked, together in zip(requests, tapped, strict=False):
             (alone,) = _answered(report, adapter, [asked], Recorder(report))
-            if alone.maps is not None and together.maps is not None and alone.maps.shape == together.maps.shape:
-                close = np.allclose(alone.maps, together.maps, atol=1e-2 * float(np.abs(alone.maps).max(initial=0.0)))
-                report.expect(close, "a batch changes a sample's maps")
+            assert alone.maps is not None
+            assert together.maps is not None
+            close = alone.maps.shape == together.maps.shape and np.allclose(
+                alone.maps, together.maps, atol=1e-2 * float(np.abs(alone.maps).max(initial=0.0))
+            )
+            report.expect(close, "a batch changes no sample's maps", "other maps alone")
     with report.step("attention, one layer and head"):
         _answered(report, adapter, requests[:1], Recorder(report, Needs(layers=(-1,), heads=(0,))))
+    if not report.broken:
+        _check_reference(report, adapter, requests[0])
+
+
+def _check_maps(report: Report, adapter: ModelAdapter[Any], asked: Request, response: Response) -> bool:
+    if not report.instance(response.layout, "the layout of a response with an extractor", VisualLayout):
+        return False
+    assert response.layout is not None
+    shape = (len(response.tokens), response.layout.tokens)
+    if not report.array(response.maps, "a response's maps", shape, np.float32, "tokens, visual tokens"):
+        return False
+    own = adapter.layout(asked.image)
+    same = own.grids == response.layout.grids and np.array_equal(own.cell_of, response.layout.cell_of)
+    return report.expect(same, "layout(image) is the layout of the image's response", "another one")
+
+
+def _check_cut(report: Report, response: Response, given: NDArray[np.float32]) -> None:
+    assert response.maps is not None
+    steps, cells = response.maps.shape
+    if report.expect(len(given) >= steps, "every token has a decoding step", f"{len(given)} steps, {steps} tokens"):
+        promise = "row i of a response's maps is what the extractor's maps() say of token i"
+        same = np.allclose(response.maps, given[:steps, :cells], rtol=1e-4, atol=1e-7)
+        beside = {"before": response.maps[1:], "after": response.maps[:-1]}
+        own = {"before": given[: steps - 1, :cells], "after": given[1:steps, :cells]}
+        moved = [which for which in beside if steps > 2 and np.allclose(beside[which], own[which], rtol=1e-4)]
+        report.expect(same, promise, f"the row of the token {moved[0]} it" if moved else "other values")
+
+
+def _check_reference(report: Report, adapter: ModelAdapter[Any], asked: Request) -> None:
+    with report.step("attention, a reference prompt"):
+        try:
+            (response,) = adapter.answer([asked], Recorder(report, Needs(reference_prompt="Describe the image.")))
+        except ModelError:
+            return  # an adapter may say that it has none
+        cells = adapter.layout(asked.image).tokens
+        name = "the reference of a response whose extractor asks for one"
+        report.array(response.reference, name, (cells,), np.float32, "visual tokens")
+
+
+def _check_embeddings(report: Report, adapter: ModelAdapter[Any], image: Image, expected: Embeddings) -> None:
+    promise = "visual_embeddings(image) is what the model's own code sees of the image"
+    right = expected(image)
+    if right is None:
+        return
+    given = adapter.visual_embeddings(image)
+    if given.shape != right.shape:
+        report.expect(False, promise, f"the shape {given.shape} in place of {right.shape}")
+        return
+    spread = 1e-2 * float(np.abs(right).max(initial=0.0))
+    swapped = Image.from_pixels(np.ascontiguousarray(image.pixels()[..., ::-1]), name="red and blue swapped")
+    other = expected(swapped)
+    bgr = other is not None and np.allclose(given, other, atol=spread)
+    seen = "what it sees with red and blue swapped (BGR)" if bgr else "other values"
+    report.expect(np.allclose(given, right, atol=spread), promise, seen)

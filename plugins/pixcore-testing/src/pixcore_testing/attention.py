@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -10,25 +9,33 @@ from numpy.typing import NDArray
 
 from pixcore.components import AttentionExtractor, MapTransform, Needs
 from pixcore_testing import inputs
-from pixcore_testing.findings import Finding, Report
+from pixcore_testing.findings import Finding, Report, described, page_of
 
 _LAYERS, _HEADS = 32, 32  # of LLaVA-1.5 7B, so that the layers and heads that a config names are there
 
 
 def check_attention_extractor(extractor: AttentionExtractor[Any]) -> list[Finding]:
     """Hold an extractor to its contract: NumPy rows, a map for each step, nothing carried over to the next batch."""
-    report = Report()
+    report = Report(page_of("extractor"))
     with report.step("needs"):
-        if not report.instance(extractor.needs, "needs", Needs):
-            return report.findings
         needs = extractor.needs
-        first, second = _extracted(report, extractor, steps=3), _extracted(report, extractor, steps=3)
-        for index, (one, other) in enumerate(itertools.zip_longest(first, second)):
-            same = one is not None and other is not None and np.array_equal(one, other, equal_nan=True)
-            report.expect(same, f"the same batch gives another map for sample {index} the second time")
-        _extracted(report, extractor, steps=1)
-        if needs.reference_prompt is not None:
-            report.expect(bool(needs.reference_prompt.strip()), "needs.reference_prompt should be text, or None")
+        if not report.instance(needs, "needs", Needs):
+            return report.findings
+        for name in ("layers", "heads"):
+            wanted = getattr(needs, name)
+            report.expect(
+                wanted is None or isinstance(wanted, tuple), f"needs.{name} is a tuple or None", described(wanted)
+            )
+        prompt = needs.reference_prompt
+        report.expect(prompt is None or bool(prompt.strip()), "needs.reference_prompt is text or None", repr(prompt))
+    if not report.broken:
+        first = _extracted(report, extractor, steps=3)
+        again = [] if report.broken else _extracted(report, extractor, steps=3)
+        if not report.broken:
+            with report.step("the same batch again"):
+                same = all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+                report.expect(same, "nothing is carried over from one batch to the next", "other maps")
+            _extracted(report, extractor, steps=1)
     return report.findings
 
 
@@ -53,14 +60,14 @@ def _extracted(report: Report, extractor: AttentionExtractor[Any], steps: int) -
                     rows[index, :, layout.tokens :] = 0
                 before = rows.copy()
                 extractor.observe(layer, rows)
-                report.expect(np.array_equal(rows, before), "observe changes the rows that it is shown")
+                report.expect(np.array_equal(rows, before), "observe changes no row that it is shown", "other values")
                 if needs.gradients:
                     extractor.observe_gradients(layer, rng.normal(size=rows.shape).astype(np.float32))
             extractor.end_step()
         found = list(extractor.maps())
-        if report.expect(len(found) == 2, f"a batch of 2 gives {len(found)} maps"):
-            for index, own in enumerate(found):
-                report.array(own, f"maps()[{index}]", (steps, cells), np.float32)
+        if report.expect(len(found) == 2, "maps() gives one map a sample", f"{len(found)} for a batch of 2"):
+            for own in found:
+                report.array(own, "a map", (steps, cells), np.float32, "steps, visual tokens")
         return found
     return []
 
@@ -71,18 +78,31 @@ def _resolved(wanted: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
 
 def check_map_transform(transform: MapTransform[Any]) -> list[Finding]:
     """Hold a transform to its contract: same shape, a new array, finite for flat maps and single tokens too."""
-    report = Report()
+    report = Report(page_of("transforms"))
     rng = np.random.default_rng(0)
     for layout, name in zip(inputs.layouts(), ("one padded grid", "tiles"), strict=True):
         reference = rng.random(layout.tokens, np.float32) + np.float32(0.01)
         random = rng.random((5, layout.tokens), np.float32)
         for kind, values in (("", random), (", one token", random[:1]), (", all zero", np.zeros_like(random))):
             with report.step(f"transform, {name}{kind}"):
-                before, reference_before = values.copy(), reference.copy()
-                after = transform.transform(values, layout, reference)
-                report.array(after, "the result", values.shape, np.float32)
-                untouched = np.array_equal(values, before) and np.array_equal(reference, reference_before)
-                report.expect(untouched, "transform changes its input")
-                shared = isinstance(after, np.ndarray) and np.shares_memory(after, values)
-                report.expect(not shared, "the result should be a new array, it shares memory with the input")
+                _check_transformed(report, transform, values.copy(), layout, reference)
+        if not report.broken:
+            with report.step(f"transform, {name}, again"):
+                first = transform.transform(random.copy(), layout, reference)
+                transform.transform(1 - random, layout, reference)
+                same = np.array_equal(first, transform.transform(random.copy(), layout, reference))
+                report.expect(same, "nothing is carried over from one response to the next", "other maps")
     return report.findings
+
+
+def _check_transformed(
+    report: Report, transform: MapTransform[Any], values: NDArray[np.float32], layout: Any, reference: Any
+) -> None:
+    before, reference_before = values.copy(), reference.copy()
+    after = transform.transform(values, layout, reference)
+    if isinstance(after, np.ndarray) and np.shares_memory(after, values):
+        report.expect(False, "transform gives a new array", "one that shares memory with its input")
+        return
+    untouched = np.array_equal(values, before) and np.array_equal(reference, reference_before)
+    report.expect(untouched, "transform changes no array that it is given", "other values")
+    report.array(after, "what transform gives", values.shape, np.float32, "tokens, visual tokens")

@@ -1,42 +1,108 @@
-"""The command `pixcore check`: hold a plugin's components to the contract."""
+"""The command `pixcore check`: hold what a plugin offers to the contract."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 
 import click
 from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.errors import PluginError, nearest
-from pixcore.plugins import Kind, Registration, registry
+from pixcore.plugins import GuestKind, Kind, entry_points, registry
 from pixcore.terminal import Console
 from pixcore_testing.conformance import check_registration
+from pixcore_testing.findings import Finding, page_of
+from pixcore_testing.guests import check_guest
+from pixcore_testing.modules import check_module, check_observer, observes
+
+_PLUGIN = "plugin"
+_KINDS = (*(kind.value for kind in Kind), *(kind.value for kind in GuestKind), _PLUGIN)
+
+Checked = tuple[str, Callable[[], list[Finding]]]
+"""What is checked, in words, and its check."""
 
 
 @click.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="Which of several with this name.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Which of several with this name.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the component.")
 def check(name: str, kind: str | None, settings: tuple[str, ...]) -> int:
-    """Check the component NAME against the contract: shapes, types, behaviour, and that its plugin is light."""
+    """Check NAME against the contract: shapes, types, behaviour, and that its plugin is light.
+
+    NAME is a component, a command, a run writer, or a plugin: then its module and its observers are checked, and
+    everything it offers that has to be told nothing.
+    """
     console = Console()
-    errors = 0
-    for registration in _named(name, kind):
-        options = configs.apply_settings({}, settings)
-        findings = check_registration(registration, configs.component_config(registration, options, name))
+    wrong = 0
+    found = list(_named(name, kind, settings))
+    if not found:
+        known = {*(one.name for one in registry()), *(entry.name for entry in entry_points()), *_guests()}
+        raise PluginError(f"no installed plugin offers {name!r}", hint=nearest(name, known))
+    told: set[Finding] = set()
+    for what, checked in found:
+        findings = [finding for finding in checked() if finding not in told]
+        told.update(findings)
         for finding in findings:
             style = "red" if finding.severity == "error" else "dim"
             console.print(Text(f"{finding.severity}: {finding}", style=style), soft_wrap=True)
-        wrong = sum(finding.severity == "error" for finding in findings)
-        verdict = "keeps the contract" if not wrong else f"breaks the contract in {wrong} place(s)"
-        console.print(
-            Text(f"{registration.kind.noun} {name!r} of {registration.distribution} {verdict}"), soft_wrap=True
-        )
-        errors += wrong
-    return 2 if errors else 0
+        errors = sum(finding.severity == "error" for finding in findings)
+        verdict = "keeps the contract" if not errors else f"breaks the contract: {errors} mistake(s)"
+        console.print(Text(f"{what} {verdict}"), soft_wrap=True)
+        wrong += errors
+    return 2 if wrong else 0
 
 
-def _named(name: str, kind: str | None) -> list[Registration]:
-    found = [one for one in registry() if one.name == name and kind in (None, one.kind.value)]
-    if not found:
-        raise PluginError(f"no installed plugin offers {name!r}", hint=nearest(name, {one.name for one in registry()}))
-    return found
+def _guests() -> set[str]:
+    return {guest.name for kind in GuestKind for guest in registry().guests(kind)}
+
+
+def _named(name: str, kind: str | None, settings: tuple[str, ...]) -> Iterator[Checked]:
+    """Everything that has a name, and what a plugin of that name offers."""
+    options = configs.apply_settings({}, settings)
+    for one in Kind:
+        if kind in (None, one.value):
+            yield from _claimed(f"{one.noun} {name!r}", partial(registry().get, one, name))
+            for registration in registry().all(one):
+                if registration.name == name:
+                    config = configs.component_config(registration, options, name)
+                    what = f"{one.noun} {name!r} of {registration.distribution}"
+                    yield what, partial(check_registration, registration, config)
+    for guest_kind in GuestKind:
+        if kind in (None, guest_kind.value):
+            yield from _claimed(f"{guest_kind} {name!r}", partial(registry().guest, guest_kind, name))
+            for guest in registry().guests(guest_kind):
+                if guest.name == name:
+                    yield f"{guest_kind.value} {name!r} of {guest.distribution}", partial(check_guest, guest)
+    if kind in (None, _PLUGIN):
+        yield from _plugin(name)
+
+
+def _plugin(name: str) -> Iterator[Checked]:
+    """A plugin's module, its observers, its commands and run writers; components may need options."""
+    for entry in entry_points():
+        if entry.name == name:
+            yield f"plugin {name!r}", partial(check_module, name)
+            if check_module(name):
+                return  # what does not load observes nothing
+            plugin = import_module(entry.module)
+            plugin = getattr(plugin, entry.attr) if entry.attr else plugin
+            if observes(plugin):
+                yield f"observer of plugin {name!r}", partial(check_observer, plugin)
+            for kind in GuestKind:
+                for guest in registry().guests(kind):
+                    if guest.plugin == name:
+                        yield f"{kind.value} {guest.name!r}", partial(check_guest, guest)
+
+
+def _claimed(what: str, look_up: Callable[[], object]) -> Iterator[Checked]:
+    """A name that two plugins claim works for neither: the registry refuses it in the words of one of its failures."""
+    try:
+        look_up()
+    except PluginError as error:
+        if any(failure.error == error.message for failure in registry().failures):
+            promise = "a name belongs to one plugin (put your distribution's name before it)"
+            finding = Finding("registration", promise, error.message, page=page_of(_PLUGIN))
+            yield what, lambda: [finding]

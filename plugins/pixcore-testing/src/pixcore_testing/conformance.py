@@ -1,7 +1,8 @@
 """The conformance suite: hold a plugin's component to the contract with small synthetic inputs.
 
 One function a kind takes a component and returns what it found; `check_component` chooses by kind, and
-`check_registration` takes what a plugin registered, makes the component and looks at the plugin's lightness too.
+`check_registration` takes what a plugin registered, makes the component and looks at its plugin too. In tests, the
+classes of `pixcore_testing.contracts` say the same with less.
 
     from pixcore_testing.conformance import check_point_selector
     assert not check_point_selector(MySelector(MyConfig()))
@@ -9,17 +10,17 @@ One function a kind takes a component and returns what it found; `check_componen
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pixcore.components import Component, Config, Context
-from pixcore.plugins import Kind, Registration, entry_points
+from pixcore.plugins import Kind, Registration
 from pixcore_testing.adapters import check_model_adapter
 from pixcore_testing.attention import check_attention_extractor, check_map_transform
-from pixcore_testing.findings import Finding, Report
+from pixcore_testing.findings import Finding, Report, page_of
 from pixcore_testing.mining import check_mask_generator, check_point_selector, check_token_grouper
+from pixcore_testing.modules import check_light, check_module
 from pixcore_testing.scoring import check_benchmark, check_judge, check_selection_strategy
 
 __all__ = [
@@ -38,9 +39,6 @@ __all__ = [
     "check_token_grouper",
 ]
 
-HEAVY = ("torch", "transformers", "spacy", "openai", "tensorflow", "jax")
-"""What a plugin module may not import: it is loaded with every command."""
-
 CHECKS: Mapping[Kind, Callable[..., list[Finding]]] = {
     kind: globals()[kind.check] for kind in Kind if kind.check in globals()
 }
@@ -58,47 +56,60 @@ def check_registration(
         context: What the component may know of a run.
         options: Of the kind's own check, such as `geometry=False` for a model.
     """
-    report = Report()
-    with report.step("registration"):
-        summary = registration.summary
-        report.expect(bool(summary.strip()) and "\n" not in summary, f"the summary should be one line, is {summary!r}")
-        modules = [found.module for found in entry_points() if found.name == registration.plugin]
-        if registration.config:
-            modules.append(registration.config.partition(":")[0])
-        for module in modules:
-            _check_light(report, module)
-    with report.step("component"):
+    report = Report(page_of(registration.kind.value))
+    found = check_offer(registration)
+    with making(report):
         component = registration.create(config, context or Context())
-        report.findings += check_component(registration.kind, component, **options)
-    return report.findings
+        found += check_component(registration.kind, component, **options)
+    return [*report.findings, *found]
+
+
+def making(report: Report) -> AbstractContextManager[None]:
+    """A step in which a component is made."""
+    return report.step("component", "the class that is registered can be imported and made as Class(config, context)")
+
+
+def check_offer(registration: Registration) -> list[Finding]:
+    """Check how a component is offered, without making it."""
+    report = Report(page_of(registration.kind.value))
+    with report.step("registration"):
+        report.one_line(registration.summary)
+        if registration.config:
+            check_light(report, registration.config.partition(":")[0])
+    return [*report.findings, *check_module(registration.plugin)]
 
 
 def check_component(kind: Kind, component: Component[Any], **options: Any) -> list[Finding]:
-    """Check a component of any kind; the options are those of the kind's own check."""
-    report = Report()
+    """Check a component of any kind.
+
+    Args:
+        kind: The kind.
+        component: One of it.
+        options: Of the kind's own check, such as `geometry=False` for a model.
+    """
+    report = Report(page_of(kind.value))
     with report.step("component"):
         if not report.instance(component, "the component", kind.interface):
             return report.findings
-        report.instance(component.context, "component.context", Context)
-        if report.instance(component.config, "component.config", Config):
-            report.instance(component.config.fingerprint(), "config.fingerprint()", str)
-            settings = type(component.config).model_config
-            report.expect(settings.get("extra") == "forbid", "the config should forbid unknown keys")
-            report.expect(bool(settings.get("frozen")), "the config should be frozen")
+        made = report.instance(getattr(component, "context", None), "component.context", Context)
+        made = made and report.instance(getattr(component, "config", None), "component.config", Config)
+        if not made:
+            return report.findings
+        _check_config(report, component.config)
+    own: list[Finding] = []
     if kind in CHECKS:
-        report.findings += CHECKS[kind](component, **options)
+        own = CHECKS[kind](component, **options)
     else:
         report.note(f"there is no {kind.check}: nothing that is a {kind.noun}'s alone was looked at")
     with report.step("close"):
         component.close()
         component.close()  # a run that fails may close twice
-    return report.findings
+    return [*report.findings, *own]
 
 
-def _check_light(report: Report, module: str) -> None:
-    """Plugin and config modules are imported with every command: in a process of their own, what comes with them?"""
-    code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    loaded = done.stdout.split()
-    report.expect(done.returncode == 0, f"importing {module} alone fails: {''.join(done.stderr.splitlines()[-1:])}")
-    report.expect(not loaded, f"importing {module} loads {', '.join(loaded)}; name classes as 'module:Class' instead")
+def _check_config(report: Report, config: Config) -> None:
+    report.instance(config.fingerprint(), "config.fingerprint()", str)
+    settings = type(config).model_config
+    extra = settings.get("extra")
+    report.expect(extra == "forbid", "a config forbids unknown keys (extra='forbid')", f"extra={extra!r}")
+    report.expect(bool(settings.get("frozen")), "a config never changes (frozen=True)", "frozen=False")

@@ -25,6 +25,8 @@ from pixcore_testing.findings import Finding
 SIZES = ((640, 320), (320, 640), (448, 448))
 """(width, height): wide, tall and square."""
 
+_EMBEDDINGS = "visual_embeddings(image) is a finite (visual tokens, width) array, the same for the same image"
+_PLACES = "a visual token sees the cell that layout(image) gives it"
 _STANDS_OUT = 0.5  # of the largest change in the image: a token misplaced by a cell has far less
 _OTHERS = 0.05  # of a grid's tokens may change more than the named one by looking at what changed
 _FAINT = 0.1  # of a grid's largest change: less is no sign of having seen the region
@@ -78,7 +80,7 @@ def check_geometry(
         try:
             findings += _check_size(adapter, size, rng, draws, slack)
         except NotImplementedError as error:
-            return [Finding("geometry", str(error))]
+            return [Finding("geometry", "layout() and visual_embeddings() are there", str(error))]
     return findings
 
 
@@ -92,7 +94,7 @@ def _check_size(
     layout, before = adapter.layout(image), adapter.visual_embeddings(image)
     problem = _embeddings_problem(before, layout, adapter.visual_embeddings(image))
     if problem:
-        return [Finding(where, problem)]
+        return [Finding(where, _EMBEDDINGS, problem)]
 
     probes = []
     for name, region in _regions(size, patch):
@@ -104,7 +106,7 @@ def _check_size(
             after = adapter.visual_embeddings(Image.from_pixels(covered))
             change += np.linalg.norm(after.astype(np.float64) - before, axis=1) / draws
         probes.append(_Probe(name, region, change))
-    return [Finding(f"{where}, {probe.name}", message) for probe, message in _judge(probes, layout, slack)]
+    return [Finding(f"{where}, {probe.name}", _PLACES, seen) for probe, seen in _judge(probes, layout, slack)]
 
 
 def _embeddings_problem(

@@ -8,51 +8,67 @@ from typing import Any
 import numpy as np
 
 from pixcore.components import MaskGenerator, PointSelector, TokenGrouper
-from pixcore.records import MaskProposal, PointPrompt, TokenGroup
+from pixcore.records import Image, MaskProposal, PointPrompt, Token, TokenGroup
 from pixcore_testing import inputs
-from pixcore_testing.findings import Finding, Report
+from pixcore_testing.findings import Finding, Report, page_of
+
+_AXES = "masks, height, width"
 
 
 def check_token_grouper(grouper: TokenGrouper[Any]) -> list[Finding]:
     """Hold a grouper to its contract, over several scripts and empty text."""
-    report = Report()
+    report = Report(page_of("grouper"))
     items = [(text, inputs.tokens_of(text)) for text in inputs.TEXTS]
     alone: list[list[TokenGroup]] = []
     for text, tokens in items:
         with report.step(f"group, {text[:24]!r}"):
             groups = grouper.group(text, tokens)
             alone.append(groups)
-            if not report.instance(groups, "the result", list):
-                continue
-            for group in groups:
-                _check_group(report, group, text, tokens)
-            starts = [group.start for group in groups]
-            report.expect(starts == sorted(starts), f"groups should be in the order of the text, start at {starts}")
-    if len(alone) == len(items):
+            if report.instance(groups, "what group gives", list) and all(
+                _check_group(report, group, text, tokens, exact=not grouper.context.published) for group in groups
+            ):
+                starts = [group.start for group in groups]
+                report.expect(starts == sorted(starts), "groups are in the order of the text", f"starts {starts}")
+    if not report.broken:
+        with report.step("group, again"):
+            again = [grouper.group(text, tokens) for text, tokens in items]
+            same = report.expect(again == alone, "the same text gives the same groups", "other groups")
         with report.step("group_many"):
-            report.expect(grouper.group_many(items) == alone, "group_many gives other groups than group")
+            many = grouper.group_many(items)
+            report.expect(not same or many == alone, "group_many gives the groups that group gives", "other groups")
     return report.findings
 
 
-def _check_group(report: Report, group: Any, text: str, tokens: Sequence[Any]) -> None:
+def _check_group(report: Report, group: Any, text: str, tokens: Sequence[Token], *, exact: bool) -> bool:
+    """Whether a group holds; the first promise that it breaks is reported."""
     if not report.instance(group, "a group", TokenGroup):
-        return
-    inside = all(isinstance(index, int) and 0 <= index < len(tokens) for index in group.tokens)
-    if report.expect(inside and bool(group.tokens), f"{group.phrase!r} needs indices of tokens, has {group.tokens}"):
-        silent = [index for index in group.tokens if tokens[index].start == tokens[index].end]
-        report.expect(not silent, f"{group.phrase!r} holds tokens that add no text: {silent}")
-    there = text[group.start : group.end]
-    report.expect(
-        there == group.phrase, f"{group.phrase!r} is not what stands at [{group.start}, {group.end}): {there!r}"
-    )
+        return False
+    if not report.expect(bool(group.tokens), "a group has a token", f"{group.phrase!r} has none"):
+        return False
+    if not all(report.index(index, "a group's token", len(tokens), "the response's tokens") for index in group.tokens):
+        return False
+    there, phrase = text[group.start : group.end], repr(group.phrase)
+    promise = "a group's phrase is what stands from start to end"
+    if not report.expect(there == group.phrase, promise, f"{phrase} where {there!r} stands"):
+        return False
+    silent = [index for index in group.tokens if tokens[index].start == tokens[index].end]
+    if not report.expect(not silent, "a group holds no token that adds no text", f"{silent} in {phrase}"):
+        return False
+    apart = [
+        index
+        for index in group.tokens
+        if exact and (tokens[index].end <= group.start or tokens[index].start >= group.end)
+    ]
+    seen = f"token {apart[:1]} of {phrase} stands elsewhere in the text"
+    return report.expect(not apart, "a group's tokens are those that spell its phrase", seen)
 
 
 def check_point_selector(selector: PointSelector[Any]) -> list[Finding]:
     """Hold a selector to its contract: points inside the image, the same ones after `reseed`, flat maps too."""
-    report = Report()
+    report = Report(page_of("points"))
     rng = np.random.default_rng(0)
     bump = rng.random((40, 64), np.float32) * 0.1
-    bump[30:34, 8:12] += 1
+    bump[2:6, 52:56] += 1  # its row and column swapped lie outside, here and turned
     maps = {
         "a bump": bump,
         "a tall image": np.ascontiguousarray(bump.T),
@@ -65,63 +81,112 @@ def check_point_selector(selector: PointSelector[Any]) -> list[Finding]:
             before = relevance.copy()
             selector.reseed(7)
             prompt = selector.select(relevance)
-            report.expect(np.array_equal(relevance, before), "select changes the map that it is shown")
-            if not report.instance(prompt, "the result", PointPrompt):
-                continue
-            _check_prompt(report, prompt, width=relevance.shape[1], height=relevance.shape[0])
-            selector.reseed(7)
-            again = selector.select(relevance)
-            same = np.array_equal(again.points, prompt.points) and again.box == prompt.box
-            report.expect(same, "the same map and seed give other points the second time")
+            report.expect(np.array_equal(relevance, before), "select changes no map that it is shown", "other values")
+            if report.instance(prompt, "what select gives", PointPrompt):
+                _check_prompt(report, prompt, width=relevance.shape[1], height=relevance.shape[0])
+    if not report.broken:
+        with report.step("select, again"):
+            first: list[PointPrompt] = []
+            again: list[PointPrompt] = []
+            for found in (first, again):
+                for relevance in maps.values():
+                    selector.reseed(7)
+                    found.append(selector.select(relevance.copy()))
+            same = all(
+                np.array_equal(one.points, other.points) and one.box == other.box
+                for one, other in zip(first, again, strict=True)
+            )
+            promise = "a map and a seed give the same points every time (self.rng is seeded for each sample)"
+            report.expect(same, promise, "other points the second time")
     return report.findings
 
 
 def _check_prompt(report: Report, prompt: PointPrompt, width: int, height: int) -> None:
     count = len(prompt.points)
-    report.array(prompt.points, "points", (None, 2), np.float32)
-    report.array(prompt.labels, "labels", (count,), np.int8)
-    report.expect(set(prompt.labels.tolist()) <= {0, 1}, f"labels should be 0 or 1, are {prompt.labels.tolist()}")
-    inside = bool((prompt.points >= 0).all() and (prompt.points <= (width - 1, height - 1)).all())
-    report.expect(inside, f"points {prompt.points.tolist()} lie outside an image of {width}x{height} pixels")
+    if not report.array(prompt.points, "points", (None, 2), np.float32, "points, x and y"):
+        return
+    if report.array(prompt.labels, "labels", (count,), np.int8, "points"):
+        given = prompt.labels.tolist()
+        report.expect(set(given) <= {0, 1}, "a label is 1, inside, or 0, outside", str(given))
+    ends = np.array([width - 1, height - 1])
+    inside = bool((prompt.points >= 0).all() and (prompt.points <= ends).all())
+    swapped = not inside and bool((prompt.points[:, ::-1] <= ends).all() and (prompt.points >= 0).all())
+    seen = f"{prompt.points.tolist()} in {width}x{height} pixels{', as (row, column)' if swapped else ''}"
+    report.expect(inside, "points are (x, y) inside the image", seen)
     if prompt.box is not None:
         x0, y0, x1, y1 = prompt.box
         inside = 0 <= x0 <= x1 <= width and 0 <= y0 <= y1 <= height
-        report.expect(inside, f"box {prompt.box} lies outside an image of {width}x{height} pixels")
+        promise = "a box is (x0, y0, x1, y1) inside the image"
+        report.expect(inside, promise, f"{tuple(map(float, prompt.box))} in {width}x{height} pixels")
 
 
 def check_mask_generator(generator: MaskGenerator[Any]) -> list[Finding]:
     """Hold a generator to its contract: masks at image size for every prompt, a batch as one by one."""
-    report = Report()
+    report = Report(page_of("masks"))
     for size in (inputs.WIDE, inputs.TALL):
-        image, (width, height) = inputs.picture(size), size
-        prompts = [
-            PointPrompt.at((width / 3, height / 3)),
-            PointPrompt(np.array([[width / 3, height / 3], [1, 1]], np.float32), np.array([1, 0], np.int8)),
-            PointPrompt.at((0, 0)),
-            PointPrompt.at((width - 1, height - 1)),
-        ]
-        with report.step(f"segment, {width}x{height}"):
+        prompts = _prompts(size)
+        image = inputs.picture(size)
+        with report.step(f"segment, {size[0]}x{size[1]}"):
             proposals = generator.segment(image, prompts)
-            if not report.expect(
-                len(proposals) == len(prompts), f"{len(prompts)} prompts give {len(proposals)} proposals"
-            ):
+            counted = f"{len(proposals)} for {len(prompts)} prompts"
+            if not report.expect(len(proposals) == len(prompts), "segment gives one proposal a prompt", counted):
+                break
+            if not all(_check_proposal(report, proposal, size) for proposal in proposals):
                 continue
-            for proposal in proposals:
-                _check_proposal(report, proposal, size)
-            report.expect(generator.segment(image, []) == [], "no prompt should give no proposal")
-            for prompt, together in zip(prompts, proposals, strict=True):
-                (alone,) = generator.segment(inputs.picture(size), [prompt])
-                same = alone.masks.shape == together.masks.shape and np.mean(alone.masks != together.masks) < 0.01
-                report.expect(bool(same), "a prompt alone gives other masks than among others")
+            nothing = generator.segment(image, [])
+            report.expect(nothing == [], "no prompt gives no proposal", f"{len(nothing)} proposals")
+            if not report.broken:
+                _check_consistency(report, generator, image, prompts, proposals)
     return report.findings
 
 
-def _check_proposal(report: Report, proposal: Any, size: tuple[int, int]) -> None:
-    if not report.instance(proposal, "a proposal", MaskProposal):
+def _prompts(size: tuple[int, int]) -> list[PointPrompt]:
+    width, height = size
+    return [
+        PointPrompt.at((width / 3, height / 3)),
+        PointPrompt(np.array([[width / 3, height / 3], [1, 1]], np.float32), np.array([1, 0], np.int8)),
+        PointPrompt.at((0, 0)),
+        PointPrompt.at((width - 1, height - 1)),
+    ]
+
+
+def _check_consistency(
+    report: Report,
+    generator: MaskGenerator[Any],
+    image: Image,
+    prompts: Sequence[PointPrompt],
+    together: Sequence[MaskProposal],
+) -> None:
+    """A prompt alone, and another picture of the same name and size, which no memory may mistake for the first."""
+    alone = [generator.segment(image, [prompt])[0] for prompt in prompts]
+    same = all(_alike(one, other) for one, other in zip(alone, together, strict=True))
+    if not report.expect(same, "a prompt gives the same masks alone and among others", "other masks alone"):
         return
+    pixels = np.ascontiguousarray(image.pixels()[::-1, ::-1])
+    after = generator.segment(Image.from_pixels(pixels, name=image.name), prompts)
+    generator.segment(inputs.picture((24, 24)), [PointPrompt.at((8, 8))])
+    fresh = generator.segment(Image.from_pixels(pixels, name="the same under another name"), prompts)
+    kept = all(_alike(one, other) for one, other in zip(after, fresh, strict=True))
+    report.expect(kept, "an image is known by its content (image.digest)", "masks of an image before it")
+
+
+def _alike(one: MaskProposal, other: MaskProposal) -> bool:
+    return one.masks.shape == other.masks.shape and bool(np.mean(one.masks != other.masks) < 0.01)
+
+
+def _check_proposal(report: Report, proposal: Any, size: tuple[int, int]) -> bool:
+    """Whether a proposal holds; the first promise that it breaks is reported."""
+    if not report.instance(proposal, "a proposal", MaskProposal):
+        return False
     count = len(proposal.masks)
-    report.expect(count > 0, "a proposal needs at least one mask")
-    report.array(proposal.masks, "masks", (count, size[1], size[0]), np.bool_)
-    report.array(proposal.scores, "scores", (count,), np.float32)
-    if proposal.stability is not None:
-        report.array(proposal.stability, "stability", (count,), np.float32)
+    return (
+        report.expect(count > 0, "a proposal has a mask", "none")
+        and report.array(
+            proposal.masks, "a proposal's masks, at the image's own size", (count, size[1], size[0]), np.bool_, _AXES
+        )
+        and report.array(proposal.scores, "a proposal's scores", (count,), np.float32, "masks")
+        and (
+            proposal.stability is None
+            or report.array(proposal.stability, "a proposal's stability", (count,), np.float32, "masks")
+        )
+    )

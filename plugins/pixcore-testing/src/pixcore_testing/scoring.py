@@ -9,111 +9,152 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from pixcore import masks
 from pixcore.components import Benchmark, Judge, SelectionStrategy
+from pixcore.errors import DataError
 from pixcore.records import Candidate, Image, Sample, Selection, Verdict
 from pixcore_testing import inputs
-from pixcore_testing.findings import Finding, Report
+from pixcore_testing.findings import Finding, Report, described, page_of
 
 _SAMPLES_AGAIN = 50  # samples that are asked for twice
 _SAMPLES_OPENED = 5  # images of a benchmark that are decoded; the rest are only counted
+_MARKS = ("uses_ground_truth", "needs_model", "needs_maps", "asks_service")
 
 
 def check_selection_strategy(strategy: SelectionStrategy[Any]) -> list[Finding]:
     """Hold a strategy to its contract: a legal choice from any candidates, blind to the ground truth unless marked."""
-    report = Report()
+    report = Report(page_of("selections"))
     kind = type(strategy)
     with report.step("marks"):
-        for mark in ("uses_ground_truth", "needs_model", "needs_maps", "asks_service"):
-            report.instance(getattr(kind, mark), mark, bool)
+        for mark in _MARKS:
+            report.instance(getattr(kind, mark), f"the mark {mark}", bool)
     if _costs(report, strategy, "selecting"):
         return report.findings
-    response, found = inputs.response(), inputs.candidates()
+    found = inputs.candidates()
     cases: Mapping[str, tuple[Candidate, ...]] = {
         "three candidates": found,
         "no candidate": (),
         "masks alone": tuple(replace(own, group=None, point=None, stability=()) for own in found),
     }
+    chosen: dict[str, list[Any]] = {name: [] for name in cases}
     for name, own in cases.items():
-        chosen: list[Any] = []
-        for absent in (False, True):
-            with report.step(f"select, {name}{', object absent' if absent else ''}"):
-                strategy.reseed(7)
-                selection = strategy.select(inputs.sample(absent=absent), copy.copy(response), own)
-                _check_selection(report, selection, own)
-                chosen.append((selection.outcome, selection.candidate, selection.mask))
+        for where, absent in (("", False), (", again", False), (", object absent", True)):
+            with report.step(f"select, {name}{where}"):
+                selection = _selected(report, strategy, own, absent=absent)
+                if _check_selection(report, selection, own):
+                    chosen[name].append((selection.outcome, selection.candidate, selection.mask))
+    if report.broken:
+        return report.findings
+    for name, (first, again, blind) in chosen.items():
         with report.step(f"select, {name}"):
-            blind = kind.uses_ground_truth or len(chosen) < 2 or chosen[0] == chosen[1]
-            report.expect(blind, "the choice depends on the ground truth, and uses_ground_truth is False")
-    with report.step("select_many"):
-        items = [(inputs.sample(), response, own) for own in cases.values()]
-        results = list(strategy.select_many(iter(items)))
-        report.expect(len(results) == len(items), f"{len(items)} samples give {len(results)} selections")
+            promise = "a sample and a seed give the same choice every time (self.rng is seeded for each sample)"
+            steady = report.expect(first == again, promise, "another choice the second time")
+            promise = "a choice never depends on the ground truth, unless uses_ground_truth says so"
+            fair = kind.uses_ground_truth or not steady or first == blind
+            report.expect(fair, promise, "another choice where the ground truth is empty")
+    if not report.broken:
+        with report.step("select_many"):
+            items = [(inputs.sample(), inputs.response(), own) for own in cases.values()]
+            results = list(strategy.select_many(iter(items)))
+            outcomes = [getattr(one, "outcome", described(one)) for one in results]
+            expected = [chosen[name][0][0] for name in cases]
+            promise = "select_many gives one selection a sample, in order, as select does"
+            report.expect(outcomes == expected, promise, f"{outcomes} in place of {expected}")
     return report.findings
 
 
-def _check_selection(report: Report, selection: Any, candidates: Sequence[Candidate]) -> None:
-    if not report.instance(selection, "the result", Selection):
-        return
-    outcome = selection.outcome
-    report.expect(outcome in ("chosen", "absent", "nothing"), f"outcome {outcome!r} is none of chosen, absent, nothing")
-    report.instance(selection.reason, "reason", str)
-    report.json(dict(selection.details), "details")
-    candidate, mask = selection.candidate, selection.mask
+def _selected(report: Report, strategy: SelectionStrategy[Any], own: Sequence[Candidate], *, absent: bool) -> Any:
+    sample, response, shown = inputs.sample(absent=absent), inputs.response(), copy.deepcopy(tuple(own))
+    before = copy.deepcopy((sample.categories, sample.mask, response.extra)), _contents(shown)
+    strategy.reseed(7)
+    selection = strategy.select(sample, response, shown)
+    same = before == ((sample.categories, sample.mask, response.extra), _contents(shown))
+    report.expect(same, "select changes nothing that it is shown: other strategies get the same", "other values")
+    return selection
+
+
+def _contents(candidates: Sequence[Candidate]) -> Any:
+    return [(own.masks, own.scores, own.stability, own.group) for own in copy.deepcopy(list(candidates))]
+
+
+def _check_selection(report: Report, selection: Any, candidates: Sequence[Candidate]) -> bool:
+    """Whether a choice holds; the first promise that it breaks is reported."""
+    if not report.instance(selection, "what select gives", Selection):
+        return False
+    outcome, candidate, mask = selection.outcome, selection.candidate, selection.mask
+    promise = "outcome is chosen, absent or nothing (a strategy that fails raises)"
+    if not report.expect(outcome in ("chosen", "absent", "nothing"), promise, described(outcome)):
+        return False
+    if not report.instance(selection.reason, "reason", str) or not report.json(dict(selection.details), "details"):
+        return False
     if outcome != "chosen":
-        report.expect(candidate is None and mask is None, f"{outcome!r} names candidate {candidate}, mask {mask}")
-        return
-    there = isinstance(candidate, int) and isinstance(mask, int) and 0 <= candidate < len(candidates)
-    there = there and 0 <= mask < len(candidates[candidate].masks)
-    report.expect(there, f"candidate {candidate}, mask {mask} is none of {len(candidates)} candidates")
+        promise = "only an outcome 'chosen' names a candidate and a mask"
+        return report.expect(candidate is None and mask is None, promise, f"{outcome!r} with {candidate}, {mask}")
+    return report.index(candidate, "candidate", len(candidates), "the candidates") and report.index(
+        mask, "mask", len(candidates[candidate].masks), "that candidate's masks"
+    )
 
 
 def check_benchmark(benchmark: Benchmark[Any]) -> list[Finding]:
     """Hold a benchmark to its contract; its first images are opened."""
-    report = Report()
-    samples: list[Sample] = []
+    report = Report(page_of("benchmark"))
+    samples: list[Any] = []
     with report.step("samples"):
         samples = list(benchmark.samples())
-        if not report.expect(bool(samples), "a benchmark needs samples"):
-            return report.findings
-        report.expect(len(benchmark) == len(samples), f"len() says {len(benchmark)}, samples() gives {len(samples)}")
-        ids = [sample.id for sample in samples]
-        again = [sample.id for sample in islice(benchmark.samples(), _SAMPLES_AGAIN)]
-        report.expect(again == ids[:_SAMPLES_AGAIN], "samples() gives others, or another order, the second time")
-        twice = [name for name, count in Counter(ids).items() if count > 1][:3]
-        report.expect(not twice, f"samples need an id of their own; twice: {twice}")
-        pairs = Counter(sample.pair for sample in samples if sample.pair is not None)
-        alone = [pair for pair, count in pairs.items() if count < 2][:3]
-        report.expect(not alone, f"a pair needs two samples; alone: {alone}")
+        report.expect(bool(samples), "a benchmark has samples", "none")
+        for sample in samples[:1]:
+            report.instance(sample, "what samples() yields", Sample)
+    if report.broken:
+        return report.findings
     for index, sample in enumerate(samples):
         with report.step(f"sample {sample.id}"):
             _check_sample(report, sample, opened=index < _SAMPLES_OPENED)
+    with report.step("samples"):
+        report.expect(
+            len(benchmark) == len(samples), "len() is the number of samples", f"{len(benchmark)} of {len(samples)}"
+        )
+        ids = [sample.id for sample in samples]
+        again = [sample.id for sample in islice(benchmark.samples(), _SAMPLES_AGAIN)]
+        promise = "samples() gives the same samples in the same order every time"
+        report.expect(again == ids[:_SAMPLES_AGAIN], promise, f"{again[:3]} after {ids[:3]}")
+        twice = [name for name, count in Counter(ids).items() if count > 1][:3]
+        report.expect(not twice, "every sample has an id of its own", f"twice: {twice}")
+        pairs = Counter(sample.pair for sample in samples if sample.pair is not None)
+        alone = [pair for pair, count in pairs.items() if count < 2][:3]
+        report.expect(not alone, "a pair has two samples", f"alone: {alone}")
     return report.findings
 
 
 def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
-    report.expect(isinstance(sample.id, str) and bool(sample.id), f"an id should be text, is {sample.id!r}")
-    report.instance(sample.image, "image", Image)
-    report.expect(isinstance(sample.options, tuple), "options should be a tuple")
+    report.expect(isinstance(sample.id, str) and bool(sample.id), "a sample's id is text", described(sample.id))
+    report.instance(sample.image, "a sample's image", Image)
+    report.instance(sample.options, "a sample's options", tuple)
     if sample.answer is not None:
-        there = 0 <= sample.answer < len(sample.options)
-        report.expect(there, f"answer {sample.answer} is none of {len(sample.options)} options")
+        report.index(sample.answer, "a sample's answer", len(sample.options), "its options")
     for name in ("question", "expression"):
         text = getattr(sample, name)
-        report.expect(text is None or bool(text.strip()), f"{name} should be text or None, is {text!r}")
-    report.json(dict(sample.categories), "categories")
-    report.json(dict(sample.extra), "extra")
+        written = text is None or (isinstance(text, str) and bool(text.strip()))
+        report.expect(written, f"a sample's {name} is text, or None", described(text))
+    report.json(dict(sample.categories), "a sample's categories")
+    report.json(dict(sample.extra), "a sample's extra")
     size = sample.image.size if opened else sample.image.known_size
     if opened:
         real = sample.image.pil().size
-        report.expect(real == size, f"the image is {real} pixels, its size says {size}")
+        promise = "an image's size is (width, height) of its pixels, upright"
+        if not report.expect(real == size, promise, f"{size} of {real}"):
+            return
     if sample.mask is not None:
-        masks.parse(sample.mask, where="mask", size=size)
+        try:
+            masks.parse(sample.mask, where="mask", size=size)
+        except DataError as error:
+            report.expect(False, "a sample's mask is COCO RLE at the image's own size", str(error))
 
 
 def check_judge(judge: Judge[Any]) -> list[Finding]:
     """Hold a judge to its contract: a verdict on right, wrong, empty and endless answers."""
-    report = Report()
+    report = Report(page_of("judge"))
     if _costs(report, judge, "grading"):
         return report.findings
     question, options = "Where is the red rectangle?", ("Left", "Right")
@@ -123,28 +164,36 @@ def check_judge(judge: Judge[Any]) -> list[Finding]:
     for item in items:
         with report.step(f"grade, {item[3][:24]!r}"):
             verdict = judge.grade(*item)
-            if report.instance(verdict, "the result", Verdict):
+            if report.instance(verdict, "what grade gives", Verdict):
                 alone.append(verdict)
-                right = verdict.correct in (True, False, None)
-                report.expect(right, f"correct should be True, False or None, is {verdict.correct!r}")
+                given = verdict.correct
+                known = given is None or isinstance(given, bool | np.bool_)
+                report.expect(known, "correct is True, False or None", described(given))
                 report.instance(verdict.reason, "reason", str)
                 report.json(dict(verdict.details), "details")
-    with report.step("grade_many"):
-        together = list(judge.grade_many(iter(items)))
-        report.expect(len(together) == len(items), f"{len(items)} answers give {len(together)} verdicts")
-        if len(alone) == len(together) == len(items):
-            same = [getattr(one, "correct", one) for one in together] == [verdict.correct for verdict in alone]
-            report.expect(same, "grade_many gives other verdicts than grade")
+    if report.broken:
+        return report.findings
+    with report.step("grade, again"):
+        again = [judge.grade(*item).correct for item in items]
+        expected = [verdict.correct for verdict in alone]
+        steady = report.expect(
+            again == expected, "the same answer gets the same verdict every time", f"{again} after {expected}"
+        )
+    if steady:
+        with report.step("grade_many"):
+            together = [getattr(one, "correct", described(one)) for one in judge.grade_many(iter(items))]
+            promise = "grade_many gives one verdict an answer, in order, as grade does"
+            report.expect(together == expected, promise, f"{together} in place of {expected}")
     return report.findings
 
 
 def _costs(report: Report, component: SelectionStrategy[Any] | Judge[Any], doing: str) -> bool:
     """Whether to leave out what would ask a service, or a model that there is none of here."""
     with report.step("service"):
-        if component.asks_service:
+        if component.asks_service is True:
             report.note(f"{doing} asks a service and was not tried")
             return True
-        if getattr(component, "needs_model", False) and component.context.model is None:
+        if getattr(component, "needs_model", False) is True and component.context.model is None:
             report.note(f"{doing} asks the run's model, of which there is none here, and was not tried")
             return True
     return False

@@ -1,0 +1,231 @@
+"""The contract as pytest classes: a plugin's test file derives from one and says what is to be held to it.
+
+    from pixcore_testing import PointSelectorContract
+
+    class TestCorner(PointSelectorContract):
+        name = "corner"  # as the plugin registered it
+
+A component that is not registered, or that is made in a way of its own, comes from a factory:
+
+    class TestCorner(PointSelectorContract):
+        def make(self, context, options):
+            return Corner(CornerConfig(side="left"), context)
+
+Options that only a fixture knows, such as a checkpoint's folder, come from an override of the fixture `options`. Each
+test fails with a line for each mistake: what was promised, what was seen, and the page that says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pixcore.components import Component, Context
+from pixcore.plugins import GuestKind, Kind, entry_points, registry
+from pixcore.records import Fidelity, Image
+from pixcore_testing.conformance import check_component, check_offer, making
+from pixcore_testing.findings import Finding, Report, page_of
+from pixcore_testing.guests import check_command, check_guest_offer, check_run_writer
+from pixcore_testing.modules import check_module, check_observer
+
+
+def hold(findings: Sequence[Finding]) -> None:
+    """Fail with a line for each mistake and no traceback; skip where something could not be tried."""
+    mistakes = [str(finding) for finding in findings if finding.severity == "error"]
+    if mistakes:
+        pytest.fail("\n".join(mistakes), pytrace=False)
+    if findings:
+        pytest.skip("; ".join(map(str, findings)))
+
+
+class ComponentContract:
+    """What every component promises.
+
+    Attributes:
+        kind: The kind of component.
+        name: What the plugin registered it as; its registration is checked too.
+    """
+
+    kind: ClassVar[Kind]
+    name: ClassVar[str] = ""
+
+    @pytest.fixture(params=list(Fidelity))
+    def fidelity(self, request: pytest.FixtureRequest) -> Fidelity:
+        """Under which fidelity it is made; checked under both."""
+        fidelity: Fidelity = request.param
+        return fidelity
+
+    @pytest.fixture
+    def options(self) -> Mapping[str, Any]:
+        """Its options, as a config would give them."""
+        return {}
+
+    def make(self, context: Context, options: Mapping[str, Any]) -> Component[Any]:
+        """Make what is checked: the factory. By default as a run makes what is registered under `name`."""
+        found = registry().get(self.kind, self.name)
+        component: Component[Any] = found.create(found.config_class.model_validate(options), context)
+        return component
+
+    def check(self, component: Component[Any]) -> list[Finding]:
+        """Look at it."""
+        return check_component(self.kind, component)
+
+    def test_it_keeps_the_contract(self, fidelity: Fidelity, options: Mapping[str, Any]) -> None:
+        """Shapes, types and behaviour on small synthetic inputs."""
+        report = Report(page_of(self.kind.value))
+        findings: list[Finding] = []
+        with making(report):
+            component = self.make(Context(fidelity=fidelity), options)
+            findings = self.check(component)
+        hold([*report.findings, *findings])
+
+    def test_it_is_offered_as_it_should_be(self) -> None:
+        """Its plugin is light, marks its hooks and says in a line what it offers."""
+        if self.name:
+            hold(check_offer(registry().get(self.kind, self.name)))
+
+
+class ModelAdapterContract(ComponentContract):
+    """What a model adapter promises.
+
+    Attributes:
+        geometry: Whether to look where visual tokens lie, which asks for some hundred embeddings of images.
+    """
+
+    kind = Kind.MODEL
+    geometry: ClassVar[bool] = True
+
+    def embeddings(self, image: Image) -> NDArray[np.floating[Any]] | None:
+        """(visual tokens, width) of an image by other code than the adapter's, such as the model's own processor.
+
+        Without it (None) nobody can tell that an adapter swaps red and blue, or scales pixels otherwise.
+        """
+        return None
+
+    def check(self, component: Component[Any]) -> list[Finding]:
+        """Look at it."""
+        return check_component(self.kind, component, geometry=self.geometry, embeddings=self.embeddings)
+
+
+class AttentionExtractorContract(ComponentContract):
+    """What an attention extractor promises."""
+
+    kind = Kind.EXTRACTOR
+
+
+class MapTransformContract(ComponentContract):
+    """What a map transform promises."""
+
+    kind = Kind.TRANSFORMS
+
+
+class TokenGrouperContract(ComponentContract):
+    """What a token grouper promises."""
+
+    kind = Kind.GROUPER
+
+
+class PointSelectorContract(ComponentContract):
+    """What a point selector promises."""
+
+    kind = Kind.POINTS
+
+
+class MaskGeneratorContract(ComponentContract):
+    """What a mask generator promises."""
+
+    kind = Kind.MASKS
+
+
+class SelectionStrategyContract(ComponentContract):
+    """What a selection strategy promises."""
+
+    kind = Kind.SELECTIONS
+
+
+class BenchmarkContract(ComponentContract):
+    """What a benchmark promises."""
+
+    kind = Kind.BENCHMARK
+
+
+class JudgeContract(ComponentContract):
+    """What a judge promises."""
+
+    kind = Kind.JUDGE
+
+
+class RunWriterContract:
+    """What a run writer promises.
+
+    Attributes:
+        name: What the plugin registered it as.
+    """
+
+    name: ClassVar[str] = ""
+
+    def make(self) -> Any:
+        """The class that is checked; by default what is registered under `name`."""
+        return registry().guest(GuestKind.WRITER, self.name).loaded
+
+    def test_it_keeps_the_contract(self) -> None:
+        """A whole file or none, whatever a run holds."""
+        hold(check_run_writer(self.make()))
+
+    def test_it_is_offered_as_it_should_be(self) -> None:
+        """Its plugin is light, marks its hooks and says in a line what it offers."""
+        if self.name:
+            hold(check_guest_offer(registry().guest(GuestKind.WRITER, self.name)))
+
+
+class CommandContract:
+    """What a command promises.
+
+    Attributes:
+        name: What a person types after `pixcore`.
+        runs: Arguments of runs that succeed, each in an empty folder.
+    """
+
+    name: ClassVar[str] = ""
+    runs: ClassVar[Sequence[Sequence[str]]] = ()
+
+    def make(self) -> Any:
+        """The command that is checked; by default what is registered under `name`."""
+        return registry().guest(GuestKind.COMMAND, self.name).loaded
+
+    def test_it_keeps_the_contract(self) -> None:
+        """It explains itself, and ends as commands do."""
+        hold(check_command(self.make(), self.runs))
+
+    def test_it_is_offered_as_it_should_be(self) -> None:
+        """Its plugin is light, marks its hooks and says in a line what it offers."""
+        if self.name:
+            hold(check_guest_offer(registry().guest(GuestKind.COMMAND, self.name)))
+
+
+class ObserverContract:
+    """What a plugin that observes runs promises.
+
+    Attributes:
+        name: The plugin's: its entry point's name.
+    """
+
+    name: ClassVar[str] = ""
+
+    def make(self) -> object:
+        """The plugin's module, or object; by default the installed one called `name`."""
+        (entry,) = (entry for entry in entry_points() if entry.name == self.name)
+        return entry.load()
+
+    def test_it_keeps_the_contract(self) -> None:
+        """It raises nothing and changes nothing that it hears."""
+        hold(check_observer(self.make()))
+
+    def test_it_is_offered_as_it_should_be(self) -> None:
+        """Its module is light and marks its hooks."""
+        if self.name:
+            hold(check_module(self.name))
