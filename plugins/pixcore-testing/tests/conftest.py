@@ -20,6 +20,6 @@ def told() -> Callable[[Sequence[Finding], str, str], None]:
         assert promise in findings[0].promise, line
         assert seen in findings[0].seen, line
         assert f"promised: {findings[0].promise}; seen: {findings[0].seen}" in line
-        assert f"; see {DOCS}reference/kinds/" in line
+        assert f"; see {DOCS}" in line
 
     return hold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,10 +12,14 @@ import pytest
 from pixcore_testing import CommandContract, ObserverContract, PointSelectorContract, RunWriterContract
 from pixcore_testing.conformance import CHECKS
 from pixcore_testing.contracts import ComponentContract
+from pixcore_testing.findings import DOCS, page_of
 
 from pixcore.components import Component, Context, NoConfig, PointSelector
 from pixcore.plugins import Kind
 from pixcore.records import Fidelity, PointPrompt
+
+
+ROOT = Path(__file__).parents[3]
 
 
 class Corner(PointSelector[NoConfig]):
@@ -86,3 +91,11 @@ def test_a_broken_contract_is_a_line_and_no_traceback(contract: Any, promise: st
 def test_a_command_that_fails_is_a_line() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"--loud: promised: a command succeeds; seen: No such option"):
         Failing().test_it_keeps_the_contract()
+
+
+def test_the_pages_that_findings_name_are_there() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert f"site_url: {DOCS}\n" in site
+    for kind in (*map(str, Kind), "command", "run writer", "observer", "plugin"):
+        page = page_of(kind).removeprefix(DOCS).partition("/#")[0].rstrip("/")
+        assert f": {page}.md\n" in site, kind

@@ -20,13 +20,22 @@ DOCS = "https://pixcore.readthedocs.io/en/latest/"
 """Where the documentation stands; the pages that findings name lie below."""
 
 
+_HOOKS = "reference/hooks/#pixcore.hookspecs."
+_PAGES = {
+    "command": f"{_HOOKS}register_commands",
+    "run writer": f"{_HOOKS}register_run_writers",
+    "observer": f"{_HOOKS}run_started",
+    "plugin": "howto/debug-a-plugin/",
+}
+
+
 def page_of(kind: str) -> str:
     """The page on what a kind of thing promises.
 
     Args:
         kind: A component's kind ("points", ...), "command", "run writer", "observer" or "plugin".
     """
-    return f"{DOCS}reference/kinds/{kind.replace(' ', '-')}/"
+    return DOCS + _PAGES.get(kind, f"reference/kinds/{kind}/")
 
 
 @dataclass(frozen=True)
