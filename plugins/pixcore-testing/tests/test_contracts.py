@@ -18,7 +18,6 @@ from pixcore.components import Component, Context, NoConfig, PointSelector
 from pixcore.plugins import Kind
 from pixcore.records import Fidelity, PointPrompt
 
-
 ROOT = Path(__file__).parents[3]
 
 

@@ -101,9 +101,9 @@ class NotANumber(Tapped):
         return replace(own, maps=np.full_like(own.maps, np.nan))
 
 
-class NoReference(Tapped):
+class ReferenceOfEveryToken(Tapped):
     def changed(self, own: Response) -> Response:
-        return replace(own, reference=None)
+        return replace(own, reference=own.maps)
 
 
 class NoMaps(Tapped):
@@ -362,7 +362,7 @@ def test_an_adapter_that_keeps_the_contract(adapter: Adapter) -> None:
         (OneMapTooFew, "nothing is raised", "maps must be (tokens, visual tokens)"),
         (HalfMaps, "a response's maps: a finite float32 array (tokens, visual tokens)", "float16"),
         (NotANumber, "a response's maps: a finite float32 array", "not finite"),
-        (NoReference, "the reference of a response whose extractor asks for one", "None"),
+        (ReferenceOfEveryToken, "a response's reference: a finite float32 array (visual tokens)", "(13, 20)"),
         (NoMaps, "the layout of a response with an extractor", "None"),
         (TextChanges, "reading attention does not change the text", "(looked)"),
         (TransposedGrid, "a visual token sees the cell that layout(image) gives it", "changes most"),

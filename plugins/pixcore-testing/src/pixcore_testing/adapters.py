@@ -304,10 +304,10 @@ def _check_reference(report: Report, adapter: ModelAdapter[Any], asked: Request)
         try:
             (response,) = adapter.answer([asked], Recorder(report, Needs(reference_prompt="Describe the image.")))
         except ModelError:
-            return  # an adapter may say that it has none
-        cells = adapter.layout(asked.image).tokens
-        name = "the reference of a response whose extractor asks for one"
-        report.array(response.reference, name, (cells,), np.float32, "visual tokens")
+            return  # an adapter may say that it has none, or give none
+        if response.reference is not None:
+            cells = adapter.layout(asked.image).tokens
+            report.array(response.reference, "a response's reference", (cells,), np.float32, "visual tokens")
 
 
 def _check_embeddings(report: Report, adapter: ModelAdapter[Any], image: Image, expected: Embeddings) -> None:

@@ -100,7 +100,7 @@ class ModelAdapterContract(ComponentContract):
     geometry: ClassVar[bool] = True
 
     def embeddings(self, image: Image) -> NDArray[np.floating[Any]] | None:
-        """(visual tokens, width) of an image by other code than the adapter's, such as the model's own processor.
+        """Give an image's (visual tokens, width) by other code than the adapter's, such as the model's own processor.
 
         Without it (None) nobody can tell that an adapter swaps red and blue, or scales pixels otherwise.
         """
