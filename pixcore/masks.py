@@ -202,6 +202,13 @@ def iou(
 
     Raises:
         DataError: The masks have different sizes.
+
+    Two of four columns against three of them share two:
+
+    >>> left, right = np.zeros((2, 4), bool), np.zeros((2, 4), bool)
+    >>> left[:, :2], right[:, :3] = True, True
+    >>> iou([encode(left)], [encode(right)]).round(3).tolist()
+    [[0.667]]
     """
     if not predictions or not truths:
         return np.zeros((len(predictions), len(truths)))

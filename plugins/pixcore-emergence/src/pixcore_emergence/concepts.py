@@ -1,8 +1,9 @@
 """Sort noun phrases into the paper's six concept categories (section 3), by rules that work offline.
 
-The paper asks GPT-4o; `pixcore emergence --judge` does the same where a server is at hand, and reports how far these
-rules agree with it. The rules look at the phrase's last word (its head in English), at the words before it, and at the
-expression that was asked for. A phrase has one category, the first that fits in the order of `classify`.
+The paper asks GPT-4o; `python -m pixcore_openai concepts` asks a server, and `pixcore emergence --judged` reports how
+far these rules agree with what it said. The rules look at the phrase's last word (its head in English), at the words
+before it, and at the expression that was asked for. A phrase has one category, the first that fits in the order of
+`classify`.
 """
 
 from __future__ import annotations
