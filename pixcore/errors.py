@@ -7,8 +7,7 @@ command line prints both and exits with status 2; anything else is a failure of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 
@@ -74,20 +73,6 @@ class NotFiniteError(SampleError):
         if dtype in ("float16", "bfloat16"):
             hint = f"{dtype} overflows: try dtype: {'bfloat16, or ' if dtype == 'float16' else ''}float32"
         super().__init__(f"{what} are not finite in {dtype}", hint=hint)
-
-
-@contextmanager
-def loading(checkpoint: str) -> Iterator[None]:
-    """Turn whatever fails while a checkpoint is loaded into one ModelError that names it."""
-    try:
-        yield
-    except (ModelError, ConfigError, PluginError):
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"can't load {checkpoint}: {describe(error)}",
-            hint="the files are damaged, or of another kind of model than this adapter reads",
-        ) from error
 
 
 _LISTED = 60

@@ -7,7 +7,10 @@ and `MaskAdapterSuite` its responses too.
 
 from __future__ import annotations
 
+import io
 import json
+import warnings
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_testing.conformance import check_registration
@@ -26,10 +30,15 @@ from torch import nn
 from pixcore import masks
 from pixcore.cli import main
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
+from pixcore.config import ChosenComponent, ChosenComponents
 from pixcore.errors import ModelError
-from pixcore.notices import hearing
+from pixcore.notices import Notice, hearing
 from pixcore.plugins import Kind, registry
-from pixcore.records import Fidelity, Image, Protocol, Request, Response
+from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
+from pixcore.runs.progress import LineMonitor
+from pixcore.stages.answer import Answer, Loader
+from pixcore.stages.base import Item
+from pixcore.terminal import Console
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 """(width, height) of the images that are asked about: wide, tall, square, and very wide."""
@@ -83,6 +92,53 @@ def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: Fidelity
     return Path(document["output"])
 
 
+SPENT = (
+    "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 23.65 GiB of which 12.75 MiB is "
+    "free. Process 7 has 23.63 GiB memory in use. Of the allocated memory 23.10 GiB is allocated by PyTorch, and 95.21 "
+    "MiB is reserved by PyTorch but unallocated."
+)
+"""torch's words for a GPU that is full."""
+
+
+class SmallDevice:
+    """A device on which language models can work on so many sequences at once; on more, memory runs out.
+
+    Attributes:
+        refused: Sizes of the batches that memory ran out on.
+        alive: Tensors of failed batches that were still held when the next batch came.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.refused: list[int] = []
+        self.alive = 0
+        self._room = room
+        self._failed: list[weakref.ref[torch.Tensor]] = []
+
+    def look(self, module: torch.nn.Module, given: tuple[Any, ...]) -> None:
+        """Hear of every module that is about to work."""
+        kind = type(module)
+        if not (kind.__name__.endswith("DecoderLayer") and kind.__module__.startswith("transformers.models")):
+            return
+        (states, *_) = given
+        self.alive += sum(tensor() is not None for tensor in self._failed)
+        self._failed = []
+        if len(states) > self._room:
+            self.refused.append(len(states))
+            self._failed = [weakref.ref(each) for each in given if torch.is_tensor(each)]
+            raise torch.OutOfMemoryError(SPENT)
+
+
+@contextmanager
+def small_device(room: int) -> Iterator[SmallDevice]:
+    """While open, every language model works on a device that is too small for more than `room` sequences."""
+    device = SmallDevice(room)
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(device.look)
+    try:
+        yield device
+    finally:
+        handle.remove()
+
+
 @dataclass(frozen=True)
 class Subject:
     """The adapter under test.
@@ -108,6 +164,21 @@ class Subject:
     misplaced: frozenset[Fidelity] = frozenset()
     marker: str = "[SEG]"
     marked: frozenset[Fidelity] = frozenset()
+
+    def chosen(self, **changes: Any) -> ChosenComponent:
+        """The adapter as a run has chosen it, with some options changed."""
+        registration = registry().get(Kind.MODEL, self.name)
+        return ChosenComponent(registration, registration.config_class.model_validate({**self.options, **changes}))
+
+    def stage(self, folder: Path, batch_size: int, **changes: Any) -> tuple[Answer, list[Item]]:
+        """The stage of a run in which it answers, and what it is asked there."""
+        model = self.chosen(**changes)
+        mean = registry().get(Kind.EXTRACTOR, "mean")
+        extractor = ChosenComponent(mean, mean.config_class())
+        components = ChosenComponents({"model": model, "extractor": extractor})
+        loader = Loader(model, Context())
+        stage = Answer(folder, Context(), components, loader=loader, batch_size=batch_size)
+        return stage, [Item(Sample(each.sample_id, each.image), each, segmented=False) for each in self.requests]
 
     @contextmanager
     def adapter(self, fidelity: Fidelity = Fidelity.CORRECTED) -> Iterator[ModelAdapter[Any]]:
@@ -158,6 +229,40 @@ class AdapterSuite:
             adapter.answer(subject.requests[:1])
         assert heard == [(count, most) for count in range(1, len(heard) + 1)]
         assert heard
+
+    def test_memory_that_runs_out_halves_the_batch_and_costs_no_sample(self, subject: Subject, tmp_path: Path) -> None:
+        stage, items = subject.stage(tmp_path, batch_size=4)
+        with warnings.catch_warnings(record=True) as told, small_device(1) as device:
+            warnings.simplefilter("always")
+            stage.run(items, LineMonitor(Console(file=io.StringIO())))
+        if not device.refused:
+            pytest.skip("no language model of transformers works in this process")
+        assert device.refused == [4, 2]
+        assert device.alive == 0
+        assert ["memory ran out" in str(each.message) for each in told if each.category is Notice].count(True) == 1
+        whole, items = subject.stage(tmp_path / "whole", batch_size=1)
+        whole.run(items, LineMonitor(Console(file=io.StringIO())))
+        for item in items:
+            made, expected = stage.response(item), whole.response(item)
+            assert made is not None
+            assert expected is not None
+            assert made.text == expected.text
+
+    def test_memory_that_one_sample_exhausts_stops_the_run(self, subject: Subject, tmp_path: Path) -> None:
+        stage, items = subject.stage(tmp_path, batch_size=1)
+        said = ""
+        with small_device(0) as device:
+            try:
+                stage.run(items, LineMonitor(Console(file=io.StringIO())))
+            except ModelError as error:
+                said = error.message
+        if not device.refused:
+            pytest.skip("no language model of transformers works in this process")
+        assert said == (
+            f"memory ran out in stage answer on sample {items[0].sample.id} alone: 20.00 MiB more were needed, 12.75 "
+            "MiB of GPU 0's 23.65 GiB are free"
+        )
+        assert device.refused == [1]
 
     @pytest.mark.parametrize("fidelity", list(Fidelity))
     def test_the_contract_of_adapters(self, subject: Subject, fidelity: Fidelity) -> None:

@@ -111,7 +111,8 @@ def test_memory_that_runs_out_halves_the_batch_for_good_and_is_told_once(workpla
     log = workplace.folder / "log"
     config = workplace.config(model={"name": "toy", "log": str(log), "room": 2}, batch_size=8, on_error="record")
     told = workplace("run", str(config)).stderr
-    assert told.count("memory ran out on a batch of 8") == 1
+    assert told.count("memory ran out") == 1
+    assert "note: memory ran out on 8 requests at once: 4 at a time from here on, or fewer" in told
     assert [line for line in lines(log) if line.startswith("too many")] == ["too many: 8", "too many: 4"]
     assert len(lines(log)) == 18 + 2
     assert workplace.summary()["failed"] == 0

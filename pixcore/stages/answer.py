@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.config import ChosenComponent
-from pixcore.errors import DataError, SampleError, UserError
-from pixcore.notices import notice
+from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Response
 from pixcore.stages import serialise
 from pixcore.stages.base import Item, Stage
-from pixcore.stages.memory import let_go, shortage
+from pixcore.stages.memory import Room, ends_all, shortage
 from pixcore.stages.serialise import Entry
 
 
@@ -24,7 +23,7 @@ class Loader:
 
     def __init__(self, component: ChosenComponent, context: Context) -> None:
         self.component = component
-        self.room: int | None = None  # requests that it can answer together, once memory has run out
+        self.room = Room("requests")
         self._context = context
         self._model: ModelAdapter[Any] | None = None
 
@@ -74,35 +73,33 @@ class Answer(Stage):
             extractor = one.create(self.context) if "attention" in model.capabilities else None
         start = 0
         while start < len(items):
-            batch = items[start : start + min(self.batch_size, self.loader.room or self.batch_size)]
-            outcomes = self._outcomes(model, batch, extractor)
-            if outcomes is None:
-                if self.loader.room is None:
-                    notice(f"memory ran out on a batch of {len(batch)}: smaller ones are answered from here on")
-                self.loader.room = (len(batch) + 1) // 2
+            batch = items[start : start + self.loader.room.of(self.batch_size)]
+            try:
+                outcomes = self._outcomes(model, batch, extractor)
+            except Exception as error:
+                if not self.loader.room.shrinks(error, len(batch)):
+                    raise
                 continue
             yield from zip(batch, outcomes, strict=True)
             start += len(batch)
 
     def _outcomes(
         self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
-    ) -> Iterable[Entry | Exception] | None:
-        """A record or an error for each item; None where memory ran out on several.
+    ) -> Iterable[Entry | Exception]:
+        """A record or an error for each item.
 
         Raises:
             UserError: A checkpoint that can't be loaded, for one: the next batch would fail alike.
+            Exception: Memory ran out on several.
         """
         try:
             return self._answer(model, batch, extractor)
         except Exception as error:
-            if isinstance(error, UserError) and not isinstance(error, DataError):
+            if ends_all(error) or (len(batch) > 1 and shortage(error) is not None):
                 raise
             if len(batch) == 1:
                 return [error]
-            if shortage(error) is not None:
-                let_go(error)
-                return None
-        return (outcome for item in batch for outcome in self._outcomes(model, (item,), extractor) or ())
+        return (outcome for item in batch for outcome in self._outcomes(model, (item,), extractor))
 
     def _answer(
         self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None

@@ -18,11 +18,11 @@ from typing import Protocol as Interface
 
 from pixcore.components import Context
 from pixcore.config import ChosenComponent, ChosenComponents
-from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError, UserError, describe
+from pixcore.errors import ModelError, NotFiniteError, SampleError, describe
 from pixcore.notices import hearing
 from pixcore.plugins import Kind
 from pixcore.records import Request, Sample
-from pixcore.stages.memory import exhausted, let_go, shortage
+from pixcore.stages.memory import ends_all, exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore, content_key
 
@@ -221,7 +221,7 @@ class Stage(ABC):
         return [item for key, item in wanted.items() if key not in finished][::-1]
 
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
-        if isinstance(error, UserError) and not isinstance(error, DataError):
+        if ends_all(error):
             raise error  # a missing plugin or weight, a full disk: no sample's fault, the next would fail alike
         words = shortage(error)
         if words is not None:

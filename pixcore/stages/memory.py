@@ -2,31 +2,87 @@
 
 from __future__ import annotations
 
+import errno
 import gc
-import os
+import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from pixcore.errors import ModelError, describe
+from pixcore.errors import ConfigError, DataError, ModelError, PluginError, UserError, describe
+from pixcore.notices import notice
 
-_PHRASES = ("out of memory", "not enough memory", "can't allocate memory")
+MORE_ROOM = "try a smaller dtype or model, smaller images, or another device"
+"""What to do where memory runs out and the options of who asked for it are not known."""
+
+_PHRASES = ("out of memory", "not enough memory", "allocate memory", "alloc_failed", "bad_alloc", "invalid buffer size")
+_ON_GPU = re.compile(
+    r"allocate ([\d.]+ \w+)\. (GPU \d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free"
+)
+_ON_MPS = re.compile(r"MPS allocated: ([\d.]+ \w+), .*max allowed: ([\d.]+ \w+)\)\. Tried to allocate ([\d.]+ \w+)")
+_IN_BYTES, _IN_UNITS = re.compile(r"allocate (\d+) bytes"), re.compile(r"Unable to allocate ([\d.]+ \w+)")
 
 
-def shortage(error: BaseException) -> str | None:
-    """Find what an error says of memory that ran out; None if it is about something else.
+class Room:
+    """How many pieces of work go together: fewer, for good, once memory has run out.
 
-    The libraries that allocate on devices are known by their errors' names and words, so that none is imported here.
+    Args:
+        what: What they are called where the user hears of it, such as "requests".
     """
-    for each in _chain(error):
-        named = any(kind.__name__ == "OutOfMemoryError" for kind in type(each).__mro__)
-        told = isinstance(each, RuntimeError) and any(phrase in str(each).lower() for phrase in _PHRASES)
-        if isinstance(each, MemoryError) or named or told:
-            return describe(each)
-    return None
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._most: int | None = None
+
+    def of(self, size: int) -> int:
+        """Tell how many go together where `size` are wanted."""
+        return min(size, self._most or size)
+
+    def shrinks(self, error: Exception, size: int) -> bool:
+        """Tell whether smaller batches are to be tried: memory ran out on several pieces at once.
+
+        If so, what the error holds of the failed batch is let go, batches are halved, and the user hears of it once.
+
+        Args:
+            error: What the work ended with.
+            size: How many pieces it was about.
+        """
+        if size < 2 or ends_all(error) or shortage(error) is None:
+            return False
+        let_go(error)
+        half = size // 2
+        if self._most is None:
+            notice(f"memory ran out on {size} {self._what} at once: {half} at a time from here on, or fewer")
+        self._most = half
+        return True
+
+
+def ends_all(error: BaseException) -> bool:
+    """Tell whether an error is no piece's own, a missing plugin or a full disk: the next would fail too."""
+    return isinstance(error, UserError) and not isinstance(error, DataError)
+
+
+@contextmanager
+def loading(checkpoint: str) -> Iterator[None]:
+    """Turn whatever fails while a checkpoint is loaded into one ModelError that names it."""
+    try:
+        yield
+    except (ModelError, ConfigError, PluginError):
+        raise
+    except Exception as error:
+        words = shortage(error)
+        if words is not None:
+            raise ModelError(f"memory ran out while {checkpoint} was loaded: {words}", hint=MORE_ROOM) from error
+        raise ModelError(
+            f"can't load {checkpoint}: {describe(error)}",
+            hint="the files are damaged, or of another kind of model than this adapter reads",
+        ) from error
 
 
 def let_go(error: BaseException) -> None:
     """Free what the frames of an error hold: a failed batch's tensors live as long as its traceback does."""
-    for each in _chain(error):
+    for each in causes(error, hidden=True):
         traceback.clear_frames(each.__traceback__)
         each.__traceback__ = None
     gc.collect()
@@ -34,25 +90,62 @@ def let_go(error: BaseException) -> None:
 
 def exhausted(stage: str, sample: str, words: str) -> ModelError:
     """Make the error that ends a run whose smallest piece of work does not fit."""
-    return ModelError(
-        f"memory ran out in stage {stage} on sample {sample} alone: {words}{_free()}",
-        hint="try smaller images, a smaller dtype or model, or another device",
-    )
+    return ModelError(f"memory ran out in stage {stage} on sample {sample} alone: {words}", hint=MORE_ROOM)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
+def shortage(error: BaseException) -> str | None:
+    """Find what memory was needed and what there is, where an error or one that it came from says that it ran out.
+
+    The libraries that allocate on devices are known by their errors' names and words, so that none is imported here.
+
+    Returns:
+        None if it is about something else.
+    """
+    for each in causes(error):
+        text = str(each)
+        named = isinstance(each, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(each).__mro__)
+        told = isinstance(each, RuntimeError) and any(phrase in text.lower() for phrase in _PHRASES)
+        if named or told or (isinstance(each, OSError) and each.errno == errno.ENOMEM):
+            if found := _ON_GPU.search(text):
+                return f"{found[1]} more were needed, {found[4]} of {found[2]}'s {found[3]} are free"
+            if found := _ON_MPS.search(text):
+                return f"{found[3]} more were needed, {found[1]} of at most {found[2]} are taken"
+            free = free_memory()
+            there = "" if free is None else f"; {gib(free)} of this machine's memory are free"
+            if found := _IN_BYTES.search(text):
+                return f"{gib(int(found[1]))} more were needed{there}"
+            found = _IN_UNITS.search(text)
+            return f"{found[1]} more were needed{there}" if found else describe(each) + there
+    return None
+
+
+def causes(error: BaseException, *, hidden: bool = False) -> list[BaseException]:
+    """List an error and those that it came from; also those that `from` hides, if asked for."""
     found: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in found:
-        found.append(following)
-        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    following: list[BaseException | None] = [error]
+    while following:
+        each = following.pop()
+        if each is not None and each not in found:
+            found.append(each)
+            following += [None if each.__suppress_context__ and not hidden else each.__context__, each.__cause__]
     return found
 
 
-def _free() -> str:
-    """What this machine has left, for errors that do not say so themselves."""
+def free_memory() -> int | None:
+    """Count the bytes of memory that this machine, and this process's container, has left; None where they aren't told."""
+    found = []
     try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return ""
-    return f"; {free / 2**30:.1f} GiB of this machine's memory are free"
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        group = Path("/sys/fs/cgroup")
+        taken = int((group / "memory.current").read_text())
+        files = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        found.append(int((group / "memory.max").read_text()) - taken + int(files["inactive_file"]))
+    except (OSError, ValueError, LookupError):  # no Linux, no container, or one without a limit
+        pass
+    return min(found, default=None)
+
+
+def gib(count: int) -> str:
+    """Show bytes in GiB, rounded up."""
+    return f"{-(-count * 10 // 2**30) / 10} GiB"

@@ -200,10 +200,10 @@ class Control(CandidateStage):
         selector: PointSelector[Any] = self.components.one("points").create(self.context)
         generator: MaskGenerator[Any] | None = None
         for item in items:
+            if generator is None and self.proposals.candidates(item):
+                generator = self.components.one("masks").create(self.context)  # what fails here fails for all
             try:
                 own = self._matched(item)
-                if own and generator is None:
-                    generator = self.components.one("masks").create(self.context)
                 yield item, self._draw(item, own, selector, generator) if generator else _NO_CANDIDATES
             except Exception as error:  # recorded with its sample
                 yield item, error

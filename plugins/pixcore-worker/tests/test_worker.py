@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
 from pixcore.records import Image, Protocol, Request, Response
+from pixcore.stages.memory import shortage
 from tests.adapters import MaskAdapterSuite, Subject, requests_of
 
 ECHO = """
@@ -50,6 +51,8 @@ FRAGILE = """
             time.sleep(600)
         if what == "raise":
             raise ValueError("no such thing")
+        if what == "full":
+            raise MemoryError("Unable to allocate 3.00 GiB for an array with shape (805306368,)")
         if what == "no text":
             return {"masks": []}
         if what == "large mask":
@@ -127,6 +130,19 @@ def test_a_crash_in_a_batch_keeps_the_others(make_worker: MakeWorker, requests: 
     with pytest.raises(SampleError, match="ValueError: no such thing"):
         worker.answer([batch[3]])
     assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_memory_that_runs_out_there_is_known_here(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path
+) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")})
+    full, wrong = ask(requests, "full", "raise")
+    with pytest.raises(SampleError) as caught:
+        worker.answer([full])
+    assert (shortage(caught.value) or "").startswith("3.00 GiB more were needed")
+    with pytest.raises(SampleError) as other:
+        worker.answer([wrong])
+    assert shortage(other.value) is None
 
 
 def test_a_hang_is_ended(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pixcore.components import (
     SelectionStrategy,
     TokenGrouper,
 )
-from pixcore.errors import NotFiniteError, loading
+from pixcore.errors import NotFiniteError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import (
     Image,
@@ -31,6 +31,7 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
+from pixcore.stages.memory import loading
 
 GRID = 6
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from pixcore.components import Context, MaskGenerator
 from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Image, MaskProposal, PointPrompt
+from pixcore.stages.memory import Room
 from pixcore_sam.config import GeneratorConfig
 
 STABILITY_OFFSET = 1.0
@@ -69,6 +70,9 @@ _encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
 """Encoded images by model and content, for the whole process: each stage of a run makes a generator anew, and the next
 one's images are the last one's. What was asked for last stands last."""
 
+_rooms: dict[tuple[str, ...], Room] = {}
+"""By model: what does not fit in one stage does not in the next."""
+
 
 class Promptable(MaskGenerator[ConfigT]):
     """A segmenter with an image encoder and a prompt decoder."""
@@ -80,6 +84,7 @@ class Promptable(MaskGenerator[ConfigT]):
         # the precision that `auto` came to is in the fingerprint
         which = config.model_dump_json(exclude={"device", "precision", "memory_mb", "cache_mb"})
         self._identity = (which, config.fingerprint(), self.device.type)
+        self._room = _rooms.setdefault(self._identity, Room("point prompts"))
 
     @abstractmethod
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
@@ -143,10 +148,15 @@ class Promptable(MaskGenerator[ConfigT]):
             each = zip(masks, scores.float().cpu().numpy(), strict=True)
             return [MaskProposal(found, predicted, stability) for (found, stability), predicted in each]
 
-        batches = list(self._batches(different, encoded))
-        found: dict[int, MaskProposal] = {}
-        for batch, proposals in zip(batches, self._all_decoded(decoded, batches), strict=True):
-            found.update(zip(batch.indices, proposals, strict=True))
+        found: dict[int, MaskProposal] | None = None
+        while found is None:
+            batches = list(self._batches(different, encoded))
+            try:
+                each = zip(batches, self._all_decoded(decoded, batches), strict=True)
+                found = {index: one for batch, own in each for index, one in zip(batch.indices, own, strict=True)}
+            except Exception as error:
+                if not self._room.shrinks(error, max(len(batch.indices) for batch in batches)):
+                    raise
         return [found[place] for place in places]
 
     def _all_decoded(
@@ -170,7 +180,7 @@ class Promptable(MaskGenerator[ConfigT]):
             alike.setdefault((len(prompt.points), prompt.box is not None), []).append(index)
         for (count, boxed), indices in alike.items():
             most = room // (self._bytes_per_prompt(count) + 3 * height * width)  # with its masks
-            size = max(1, min(most, -(-len(indices) // self._workers)))
+            size = self._room.of(max(1, min(most, -(-len(indices) // self._workers))))
             for start in range(0, len(indices), size):
                 chosen = tuple(indices[start : start + size])
                 points = np.stack([prompts[index].points for index in chosen]).astype(np.float64)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig
-from pixcore.errors import ModelError, NotFiniteError, loading
+from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Request, Response
+from pixcore.stages.memory import loading
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 LoadedT = TypeVar("LoadedT")

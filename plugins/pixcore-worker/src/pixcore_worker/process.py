@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import ModelError, SampleError
+from pixcore.stages.memory import shortage
 from pixcore_worker.manifest import Manifest
 
 PROTOCOL = 1
@@ -78,7 +79,9 @@ class WorkerProcess:
         body = json.dumps(request).encode()
         status, content = self._exchange("POST", "/predict", body, self._manifest.request_timeout)
         if status != http.HTTPStatus.OK:
-            raise SampleError(f"worker {self._manifest.name}: {content.get('error', 'an error without a name')}")
+            text = str(content.get("error", "an error without a name"))
+            ran_out = "MemoryError" in text.split(":")[0] or shortage(RuntimeError(text)) is not None
+            raise SampleError(f"worker {self._manifest.name}: {text}") from (MemoryError(text) if ran_out else None)
         return content
 
     def close(self) -> None:
