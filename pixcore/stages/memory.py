@@ -132,7 +132,7 @@ def causes(error: BaseException, *, hidden: bool = False) -> list[BaseException]
 
 
 def free_memory() -> int | None:
-    """Count the bytes of memory that this machine, and this process's container, has left; None where they aren't told."""
+    """Count the bytes that this machine, and this process's container, has left; None where they aren't told."""
     found = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
