@@ -13,8 +13,7 @@ Memory grows by a few numbers a sample; no mask, image or text is kept. Every fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +22,13 @@ from pixcore import masks
 from pixcore.figures import columns as table
 from pixcore.figures.columns import ScoredMask, Terms
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, interval, ratios, resampled_ratios
+from pixcore.figures.kept import Group, KeptSamples
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.protocols import LOOKED_AT, PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is kept of one sample: numbers only."""
-
-    cluster: Cluster
-    categories: tuple[tuple[str, str], ...]
-    correct: tuple[tuple[str, bool], ...]
-    scored: dict[tuple[str, str], ScoredMask]
 
 
 class Tally:
@@ -57,7 +47,7 @@ class Tally:
         self.rows = tuple(rows)
         self.fidelity = fidelity
         self._seed, self._resamples = seed, resamples
-        self._kept: list[_Kept] = []
+        self._kept = KeptSamples()
         self._failed: Counter[str] = Counter()
         self._choices_failed: Counter[tuple[str, str]] = Counter()
         self._judge_failed = 0
@@ -69,7 +59,7 @@ class Tally:
         """Take in one sample; its results must have been scored."""
         sample = result.sample
         correct: list[tuple[str, bool]] = []
-        scored: dict[tuple[str, str], ScoredMask] = {}
+        scored: list[tuple[tuple[str, str], ScoredMask]] = []
         for protocol, outcome in result.by_probing.items():
             if outcome.error is not None:
                 self._failed[protocol] += 1
@@ -84,12 +74,12 @@ class Tally:
             for row in self.rows:
                 score = outcome.scores.get(row.key)
                 if score is not None and score.iou is not None and sample.mask is not None:
-                    scored[row.key, protocol] = _kept_mask(sample, outcome, row, score, self.fidelity)
+                    scored.append(((row.key, protocol), _kept_mask(sample, outcome, row, score, self.fidelity)))
                     if protocol not in PROBINGS:
                         self._own[protocol] = None
         self._paired = self._paired or sample.pair is not None
-        categories = tuple(sorted((str(key), str(value)) for key, value in sample.categories.items()))
-        self._kept.append(_Kept(cluster_of(sample), categories, tuple(correct), scored))
+        categories = [(str(key), str(value)) for key, value in sample.categories.items()]
+        self._kept.add(cluster_of(sample), categories, correct, scored)
 
     @property
     def failed(self) -> int:
@@ -98,20 +88,16 @@ class Tally:
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
         """Make the table, over all samples and broken down by each category."""
-        groups: dict[str, dict[str, list[_Kept]]] = {}
-        for kept in self._kept:
-            for category, value in kept.categories:
-                groups.setdefault(category, {}).setdefault(value, []).append(kept)
         return Summary(
             benchmark=benchmark,
             model=model,
             fidelity=str(self.fidelity),
             samples=len(self._kept),
             failed=self.failed,
-            rows=self._table(self._kept),
+            rows=self._table(self._kept.everything()),
             breakdowns={
-                category: {value: self._table(kept) for value, kept in sorted(values.items())}
-                for category, values in sorted(groups.items())
+                category: {value: self._table(group) for value, group in groups}
+                for category, groups in self._kept.by_category()
             },
             notes=(*self._notes(), *notes),
             own_probings=tuple(self._own),
@@ -119,9 +105,9 @@ class Tally:
 
     def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
         """Give what one row's figures are made of: the clusters, and for each figure their (sums, counts)."""
-        clusters = {name: index for index, name in enumerate(dict.fromkeys(kept.cluster for kept in self._kept))}
-        columns = self._answered(self._kept, clusters) | self._masked(self._kept, clusters, row)
-        return list(clusters), {name: (column.numerators, column.denominators) for name, column in columns.items()}
+        group = self._kept.everything()
+        columns = self._answered(group) | self._masked(group, row)
+        return group.clusters, {name: (column.numerators, column.denominators) for name, column in columns.items()}
 
     def _notes(self) -> Iterator[str]:
         for protocol, count in sorted(self._failed.items()):
@@ -136,25 +122,22 @@ class Tally:
         alone = self._unpaired()
         if alone:
             yield f"{alone} sample(s) without the other one of their pair are left out of the pair accuracies"
-        if self.fidelity is Fidelity.CORRECTED:
-            absent = sum(any(mask.truth == 0 and mask.named for mask in kept.scored.values()) for kept in self._kept)
-            if absent:
-                yield f"{absent} absent object(s) are left out of M and M†; see absence precision and recall"
+        if self.fidelity is Fidelity.CORRECTED and self._kept.absent:
+            yield f"{self._kept.absent} absent object(s) are left out of M and M†; see absence precision and recall"
 
     def _unpaired(self) -> int:
         if not self._paired:
             return 0
-        sizes = Counter(kept.cluster for kept in self._kept)
-        return sum(size for cluster, size in sizes.items() if cluster.pair and size < 2)
+        group = self._kept.everything()
+        return sum(cluster.pair for cluster, size in zip(group.clusters, group.sizes, strict=True) if size < 2)
 
-    def _table(self, kept: Sequence[_Kept]) -> tuple[Row, ...]:
-        clusters = {name: index for index, name in enumerate(dict.fromkeys(one.cluster for one in kept))}
-        answered = self._answered(kept, clusters)
-        columns = [answered | self._masked(kept, clusters, row.key) for row in self.rows]
+    def _table(self, group: Group) -> tuple[Row, ...]:
+        answered = self._answered(group)
+        columns = [answered | self._masked(group, row.key) for row in self.rows]
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
-            pool = [] if row.own_masks else _pool(kept, row.key, self._own)
-            gaps = [mask.best - mask.iou for mask in pool if mask.headline and mask.best is not None]
+            pool = None if row.own_masks else self._pool(group, row.key)
+            candidates, masks, gap = pool or (None, None, None)
             rows.append(
                 Row(
                     key=row.key,
@@ -162,46 +145,46 @@ class Tally:
                     label=row.label,
                     control_of=row.control_of,
                     uses_ground_truth=row.uses_ground_truth,
-                    candidates=float(np.mean([mask.candidates for mask in pool])) if pool else None,
-                    masks=float(np.mean([mask.masks for mask in pool])) if pool else None,
-                    oracle_gap=100 * float(np.mean(gaps)) if gaps else None,
+                    candidates=candidates,
+                    masks=masks,
+                    oracle_gap=100 * gap if gap is not None else None,
                 )
             )
         return tuple(rows)
 
-    def _answered(self, kept: Sequence[_Kept], clusters: dict[Cluster, int]) -> dict[str, _Column]:
-        """What answers feed: the same in every row."""
+    def _pool(self, group: Group, row: str) -> tuple[float, float, float | None] | None:
+        """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
+        pools = (self._kept.masks(row, probing).pool(group) for probing in (*LOOKED_AT, *self._own))
+        return next((pool for pool in pools if pool is not None), None)
+
+    def _answered(self, group: Group) -> dict[str, _Column]:
+        """Sum what answers feed: the same in every row."""
         columns = {}
-        sizes = Counter(one.cluster for one in kept)
         for entry in table.FIGURES:
-            if entry.answer is None or (entry.paired and not self._paired):
+            if entry.answer is None or entry.probing is None or (entry.paired and not self._paired):
                 continue
-            terms = [
-                (one.cluster, entry.answer(right))
-                for one in kept
-                for asked, right in one.correct
-                if asked == entry.probing
-            ]
-            column = columns[entry.name] = _Column(len(clusters), per_pair=entry.pairs and self._paired)
-            for cluster, pair in _whole(terms, sizes) if column.per_pair else terms:
-                column.add(clusters[cluster], *pair)
+            terms = {right: entry.answer(right) for right in (False, True)}
+            answers = ((place, terms[right]) for place, right in self._kept.answers(entry.probing, group))
+            column = columns[entry.name] = _Column(len(group.clusters), per_pair=entry.pairs and self._paired)
+            for place, pair in _whole(answers, group) if column.per_pair else answers:
+                column.add(place, *pair)
         return columns
 
-    def _masked(self, kept: Sequence[_Kept], clusters: dict[Cluster, int], row: str) -> dict[str, _Column]:
-        """What a row's masks feed; a further figure that no mask counts in is left out."""
-        columns = {}
-        for entry in table.with_own(tuple(self._own)):
-            if entry.mask is None or entry.probing is None:
-                continue
-            column = _Column(len(clusters))
-            for one in kept:
-                mask = one.scored.get((row, entry.probing))
-                terms = entry.mask(mask) if mask is not None else None
-                if terms is not None:
-                    column.add(clusters[one.cluster], *terms)
-            if entry.main or column.n:
-                columns[entry.name] = column
-        return columns
+    def _masked(self, group: Group, row: str) -> dict[str, _Column]:
+        """Sum what a row's masks feed; a further figure that no mask counts in is left out."""
+        entries = [one for one in table.with_own(tuple(self._own)) if one.mask is not None]
+        columns = {entry.name: _Column(len(group.clusters)) for entry in entries}
+        fed: dict[str, list[tuple[_Column, Callable[[ScoredMask], Terms | None]]]] = {}
+        for entry in entries:
+            if entry.probing is not None and entry.mask is not None:
+                fed.setdefault(entry.probing, []).append((columns[entry.name], entry.mask))
+        for probing, asked in fed.items():
+            for place, mask in self._kept.masks(row, probing).of(group):
+                for column, terms_of in asked:
+                    terms = terms_of(mask)
+                    if terms is not None:
+                        column.add(place, *terms)
+        return {entry.name: columns[entry.name] for entry in entries if entry.main or columns[entry.name].n}
 
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, all resampled by the same draws at once."""
@@ -248,23 +231,18 @@ class _Column:
         self.n += 1
 
 
-def _whole(terms: Iterable[tuple[Cluster, Terms]], sizes: Counter[Cluster]) -> Iterator[tuple[Cluster, Terms]]:
-    """Clusters in place of samples: those that are there in full, right where all of their samples are."""
-    found: dict[Cluster, list[Terms]] = {}
-    for cluster, pair in terms:
-        found.setdefault(cluster, []).append(pair)
-    for cluster, pairs in found.items():
-        if len(pairs) == sizes[cluster] and (len(pairs) > 1 or not cluster.pair):
-            yield cluster, min(pairs)
-
-
-def _pool(kept: Sequence[_Kept], row: str, own: Iterable[str]) -> list[ScoredMask]:
-    """A row's masks under the probing that asks for the object; under another where nobody was asked to segment."""
-    for protocol in (*LOOKED_AT, *own):
-        found = [mask for one in kept if (mask := one.scored.get((row, protocol))) is not None]
-        if found:
-            return found
-    return []
+def _whole(terms: Iterable[tuple[int, Terms]], group: Group) -> Iterator[tuple[int, Terms]]:
+    """Give clusters in place of samples: those that are there in full, right where all of their samples are."""
+    lowest: list[Terms | None] = [None] * len(group.clusters)
+    answered = np.zeros(len(lowest), np.int64)
+    for place, pair in terms:
+        known = lowest[place]
+        lowest[place] = pair if known is None else min(known, pair)
+        answered[place] += 1
+    for place, whole in enumerate(lowest):
+        count, cluster = answered[place], group.clusters[place]
+        if whole is not None and count == group.sizes[place] and (count > 1 or not cluster.pair):
+            yield place, whole
 
 
 def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> ScoredMask:

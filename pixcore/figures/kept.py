@@ -1,0 +1,159 @@
+"""What is kept of scored samples: columns of numbers, some fifty bytes for each mask, however many there are."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.figures.columns import ScoredMask
+from pixcore.figures.intervals import Cluster
+
+Ints = NDArray[np.int64]
+
+_FLAGS = ("headline", "named", "says_absent", "published")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some of the samples: all of them, or those of one value of a category.
+
+    Attributes:
+        samples: Their numbers, in order.
+        clusters: The clusters that they come from, in order.
+        cluster_of: For each sample of all, the place of its cluster in `clusters`; -1 where that is none of them.
+        sizes: How many of the samples each cluster has.
+    """
+
+    samples: Ints
+    clusters: list[Cluster]
+    cluster_of: Ints
+    sizes: Ints
+
+
+class KeptMasks:
+    """The masks of one row under one probing, by sample."""
+
+    def __init__(self) -> None:
+        self._sample, self._counts = array("q"), array("q")  # of a mask four counts: see `add`
+        self._ious, self._flags = array("d"), array("B")
+
+    def add(self, sample: int, mask: ScoredMask) -> None:
+        """Keep a sample's mask."""
+        self._sample.append(sample)
+        self._counts.extend((mask.predicted, mask.truth, mask.candidates, mask.masks))
+        self._ious.extend((mask.iou, math.nan if mask.best is None else mask.best))
+        self._flags.append(sum(getattr(mask, name) << place for place, name in enumerate(_FLAGS)))
+
+    def of(self, group: Group) -> Iterator[tuple[int, ScoredMask]]:
+        """Give the masks of a group's samples, each with its cluster's place."""
+        for place in self._places(group):
+            iou, best = self._ious[2 * place : 2 * place + 2]
+            known = None if math.isnan(best) else best
+            predicted, truth, candidates, masks = self._counts[4 * place : 4 * place + 4]
+            headline, named, absent, published = (bool(self._flags[place] >> bit & 1) for bit in range(len(_FLAGS)))
+            mask = ScoredMask(iou, known, predicted, truth, candidates, masks, headline, named, absent, published)
+            yield int(group.cluster_of[self._sample[place]]), mask
+
+    def pool(self, group: Group) -> tuple[float, float, float | None] | None:
+        """Give mean numbers of candidates and of their masks, and the mean gap to the best; None without any mask."""
+        places = self._places(group)
+        if not len(places):
+            return None
+        counts = np.array(self._counts).reshape(-1, 4)[places]
+        ious, best = np.array(self._ious).reshape(-1, 2)[places].T
+        counted = (np.array(self._flags)[places] & 1).astype(bool) & ~np.isnan(best)
+        gap = float(np.mean((best - ious)[counted])) if counted.any() else None
+        return float(np.mean(counts[:, 2])), float(np.mean(counts[:, 3])), gap
+
+    def _places(self, group: Group) -> Ints:
+        return np.flatnonzero(group.cluster_of[np.array(self._sample)] >= 0) if self._sample else np.zeros(0, np.int64)
+
+
+class KeptSamples:
+    """Samples by number, in the order in which they came: cluster, categories, answers and masks.
+
+    Attributes:
+        absent: How many name an object that is not there, and have a mask.
+    """
+
+    def __init__(self) -> None:
+        self.absent = 0
+        self._clusters: dict[Cluster, int] = {}
+        self._cluster_of = array("q")
+        self._values: dict[str, tuple[dict[str, int], array[int]]] = {}
+        self._right: dict[str, array[int]] = {}
+        self._masks: dict[tuple[str, str], KeptMasks] = {}
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._cluster_of)
+
+    def add(
+        self,
+        cluster: Cluster,
+        categories: Sequence[tuple[str, str]],
+        right: Sequence[tuple[str, bool]],
+        masks: Sequence[tuple[tuple[str, str], ScoredMask]],
+    ) -> None:
+        """Keep a sample.
+
+        Args:
+            cluster: What it is drawn together with.
+            categories: What tables break down by, and its value of each.
+            right: Probings whose answer was graded, and whether it was right.
+            masks: (row, probing) and the mask that it has there.
+        """
+        number = len(self)
+        self._cluster_of.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        for category, value in categories:
+            codes, column = self._values.setdefault(category, ({}, array("q")))
+            _put(column, number, codes.setdefault(value, len(codes)))
+        for probing, whether in right:
+            _put(self._right.setdefault(probing, array("b")), number, whether)
+        for place, mask in masks:
+            self._masks.setdefault(place, KeptMasks()).add(number, mask)
+        self.absent += any(mask.truth == 0 and mask.named for _, mask in masks)
+
+    def everything(self) -> Group:
+        """All samples."""
+        return self._group(np.arange(len(self)))
+
+    def by_category(self) -> Iterator[tuple[str, Iterator[tuple[str, Group]]]]:
+        """Give each category, and for each of its values the samples that have it; both sorted."""
+        for category, (codes, column) in sorted(self._values.items()):
+            kept = np.array(column)
+            yield category, ((value, self._group(np.flatnonzero(kept == codes[value]))) for value in sorted(codes))
+
+    def answers(self, probing: str, group: Group) -> Iterator[tuple[int, bool]]:
+        """Give the graded answers to a probing: the cluster's place, and whether it is right."""
+        column = np.array(self._right.get(probing, ()), np.int64)
+        for sample in group.samples[: np.searchsorted(group.samples, len(column))]:
+            if column[sample] >= 0:
+                yield int(group.cluster_of[sample]), bool(column[sample])
+
+    def masks(self, row: str, probing: str) -> KeptMasks:
+        """A row's masks under a probing."""
+        return self._masks.get((row, probing)) or KeptMasks()
+
+    def _group(self, samples: Ints) -> Group:
+        clusters = np.array(self._cluster_of, np.int64)[samples]
+        found, first = np.unique(clusters, return_index=True)
+        order = found[np.argsort(first)]
+        places = np.full(len(self._clusters), -1)
+        places[order] = np.arange(len(order))
+        names = list(self._clusters)
+        cluster_of = np.full(len(self), -1)
+        cluster_of[samples] = places[clusters]
+        sizes = np.bincount(cluster_of[samples], minlength=len(order))
+        return Group(samples, [names[number] for number in order], cluster_of, sizes)
+
+
+def _put(column: array[int], number: int, value: int) -> None:
+    """Write a sample's value; those of the samples before that had none are -1."""
+    column.extend([-1] * (number - len(column)))
+    column.append(value) if number == len(column) else column.__setitem__(number, value)
