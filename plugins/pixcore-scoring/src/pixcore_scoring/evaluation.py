@@ -8,6 +8,7 @@ absent, and leaves out samples without an expression.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -25,6 +26,10 @@ from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Sele
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
 """In the order of the released script's four numbers (the comment in it names the first two the wrong way round)."""
+
+_FAILS, _SUCCEEDS = 1, 2
+_WAYS = ((_FAILS, _SUCCEEDS), (_SUCCEEDS, _FAILS), (_FAILS, _FAILS), (_SUCCEEDS, _SUCCEEDS))
+"""Answers and grounding, in the order of `OUTCOMES`."""
 
 BINS = 10
 
@@ -118,8 +123,9 @@ class Evaluator:
         self._tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
         self._rows = tuple(rows)
         self._fidelity = fidelity
-        self._answered: dict[str, dict[Cluster, bool]] = {}
-        self._grounded: dict[tuple[str, str], dict[Cluster, bool]] = {}
+        self._units: dict[Cluster, int] = {}
+        self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
+        self._grounded: dict[tuple[str, str], bytearray] = {}
         self._bins: dict[tuple[str, str], list[int]] = {}
         self._left_out: dict[tuple[str, str], int] = {}
 
@@ -127,15 +133,15 @@ class Evaluator:
         """Take in one sample."""
         self._tally.add(result)
         sample = result.sample
-        unit = cluster_of(sample)
+        unit = self._units.setdefault(cluster_of(sample), len(self._units))
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
-                _and(self._answered.setdefault(protocol, {}), unit, right)
+                _and(self._answered.setdefault(protocol, bytearray()), unit, right)
             for row in self._rows:
                 success = grounding_succeeds(sample, outcome, row.key, self._fidelity)
                 if success is not None:
-                    _and(self._grounded.setdefault((row.key, protocol), {}), unit, success)
+                    _and(self._grounded.setdefault((row.key, protocol), bytearray()), unit, success)
                 self._locate(sample, outcome, row, protocol)
 
     def _locate(self, sample: Sample, outcome: ProtocolResult, row: RowSpec, protocol: str) -> None:
@@ -165,12 +171,11 @@ class Evaluator:
         own = in_order(probing for _, probing in self._grounded)
         looked_at = dict.fromkeys((*LOOKED_AT, *own))
         for grounding, answers in product(looked_at, GRADED):
-            right, fits = self._answered.get(answers, {}), self._grounded.get((row, grounding), {})
-            both = right.keys() & fits.keys()
-            if not both:
+            right, fits = self._answered.get(answers, b""), self._grounded.get((row, grounding), b"")
+            outcomes = Counter(zip(right, fits, strict=False))  # one unit after the other, as far as both know any
+            counts = tuple(outcomes[way] for way in _WAYS)
+            if not any(counts):
                 continue
-            outcomes = [(right[unit], fits[unit]) for unit in both]
-            counts = tuple(outcomes.count(way) for way in ((False, True), (True, False), (False, False), (True, True)))
             found.append(Failures(answers, grounding, counts))  # type: ignore[arg-type]
         return tuple(found)
 
@@ -235,8 +240,9 @@ def evaluate(
     return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
 
 
-def _and(known: dict[Cluster, bool], unit: Cluster, success: bool) -> None:
-    known[unit] = known.get(unit, True) and success
+def _and(known: bytearray, unit: int, success: bool) -> None:
+    known.extend(bytes(max(0, unit + 1 - len(known))))
+    known[unit] = _SUCCEEDS if success and known[unit] != _FAILS else _FAILS
 
 
 def _with_none(figures: dict[str, Any], name: str) -> dict[str, Any]:

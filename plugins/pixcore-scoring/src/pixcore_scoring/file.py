@@ -6,7 +6,8 @@ to score, sample by sample in the benchmark's order. Memory holds one sample at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -57,11 +58,42 @@ def letter_judge_of(fidelity: Fidelity) -> AnswerJudge:
     return grade
 
 
+class _Lines:
+    """Where the line of each sample and probing is: two numbers in an array, whatever a file's length.
+
+    Args:
+        samples: The samples' ids, and their numbers from 0.
+    """
+
+    def __init__(self, samples: Mapping[str, int]) -> None:
+        self._samples = samples
+        self._found: dict[str, array[int]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any line."""
+        return bool(self._found)
+
+    def note(self, sample: str, protocol: str, number: int, place: int) -> None:
+        """Note a line: its number from 1, and where it begins."""
+        if protocol not in self._found:
+            self._found[protocol] = array("q", bytes(16 * len(self._samples)))
+        at = 2 * self._samples[sample]
+        self._found[protocol][at], self._found[protocol][at + 1] = number, place
+
+    def get(self, sample: str, protocol: str) -> tuple[int, int] | None:
+        """Give a line's number and where it begins; None where there is none."""
+        if protocol not in self._found:
+            return None
+        at = 2 * self._samples[sample]
+        number, place = self._found[protocol][at : at + 2]
+        return (number, place) if number else None
+
+
 @dataclass
 class _Contents:
     """What a first look at a predictions file finds."""
 
-    lines: dict[tuple[str, str], tuple[int, int]]
+    lines: _Lines
     protocols: set[str]
     choices: dict[str, bool]
     controls: dict[str, RowSpec]
@@ -150,7 +182,7 @@ class PredictionsFile:
         return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
 
     def _outcome(self, file: BinaryIO, sample: Sample, protocol: str) -> ProtocolResult | None:
-        found = self._contents.lines.get((sample.id, protocol))
+        found = self._contents.lines.get(sample.id, protocol)
         if found is None:
             return self._absent_line(sample, protocol)
         number, place = found
@@ -285,32 +317,34 @@ class PredictionsFile:
         return strategy is not None and strategy.uses_ground_truth
 
 
-def _ids(samples: Iterable[Sample]) -> set[str]:
-    ids: set[str] = set()
+def _ids(samples: Iterable[Sample]) -> dict[str, int]:
+    ids: dict[str, int] = {}
     for sample in samples:
         if sample.id in ids:
             raise DataError(f"the benchmark has two samples with the id {sample.id!r}", hint="ids must be unique")
-        ids.add(sample.id)
+        ids[sample.id] = len(ids)
     if not ids:
         raise DataError("the benchmark has no samples", hint="check its folder")
     return ids
 
 
-def _look_through(path: Path, ids: set[str], asked: set[str], probings: Mapping[str, Probing]) -> _Contents:
+def _look_through(
+    path: Path, ids: Mapping[str, int], asked: Collection[str], probings: Mapping[str, Probing]
+) -> _Contents:
     """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
-    contents = _Contents({}, set(), {}, {})
+    contents = _Contents(_Lines(ids), set(), {}, {})
     for number, place, data in read_lines(path, probings):
         where = f"{path.name} line {number}"
         name, protocol = data["sample_id"], probings[data["protocol"]].name
         if name not in ids:
             raise DataError(f"{where} has the unknown sample {name!r}", hint=_nearest_id(name, ids))
-        if (name, protocol) in contents.lines:
-            first = contents.lines[name, protocol][0]
+        first = contents.lines.get(name, protocol)
+        if first is not None:
             raise DataError(
-                f"{where} is a second line for sample {name} ({protocol}); the first is line {first}",
+                f"{where} is a second line for sample {name} ({protocol}); the first is line {first[0]}",
                 hint="one line for each sample and protocol",
             )
-        contents.lines[name, protocol] = (number, place)
+        contents.lines.note(name, protocol, number, place)
         if name not in asked:
             continue
         contents.protocols.add(protocol)
@@ -335,7 +369,7 @@ def _look_through(path: Path, ids: set[str], asked: set[str], probings: Mapping[
     return contents
 
 
-def _nearest_id(name: str, ids: set[str]) -> str:
+def _nearest_id(name: str, ids: Collection[str]) -> str:
     shown = sorted(ids, key=lambda known: (len(known), known))
     some = f"{shown[0]!r}, {shown[1]!r}, ... {shown[-1]!r}" if len(shown) > 3 else ", ".join(map(repr, shown))
     return f"the benchmark's ids are {some}"
