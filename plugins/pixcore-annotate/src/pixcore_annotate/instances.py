@@ -43,7 +43,8 @@ def coco_instances(path: Path) -> Finder:
     Raises:
         DataError: The file is damaged.
     """
-    entries = read_json(path).get("categories") or []
+    document = read_json(path)
+    entries = (document.get("categories") if isinstance(document, Mapping) else None) or []
     if not isinstance(entries, list) or not all(
         isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in entries
     ):
