@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pixcore_pictures.drawing import blend
+
 from pixcore import masks
 from pixcore.candidates import best_score
 from pixcore.components import SelectionStrategy
@@ -44,7 +46,7 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
         prompt = self.config.prompt.format(expression=sample.expression)
         beliefs = []
         for index, mask in shown:
-            marked = masks.blend(pixels, masks.decode(candidates[index].masks[mask]), opacity=self.config.opacity)
+            marked = blend(pixels, masks.decode(candidates[index].masks[mask]), opacity=self.config.opacity)
             picture = Image.from_pixels(marked, name=f"{sample.id}, candidate {index}, mask {mask}")
             try:
                 yes, no = model.probability(picture, prompt, [self.config.yes, self.config.no])
