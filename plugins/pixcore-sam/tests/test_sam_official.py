@@ -304,7 +304,7 @@ def test_the_fingerprint_follows_the_content(tmp_path):
     content[-1] ^= 1
     path.write_bytes(content)
     assert SamConfig(checkpoint=path).fingerprint() != first
-    assert SamConfig(checkpoint=tmp_path / "nowhere", device="cpu").fingerprint() == "absent float32"
+    assert SamConfig(checkpoint=tmp_path / "nowhere", device="cpu").fingerprint() == "main float32"
 
 
 def test_the_fingerprint_follows_the_precision_that_auto_comes_to(checkpoint, monkeypatch):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from abc import abstractmethod
 from importlib import metadata
 from pathlib import Path
@@ -14,8 +11,7 @@ from pydantic import Field
 
 from pixcore.components import Config
 from pixcore.errors import ModelError
-
-_PIECES, _PIECE = 32, 1 << 16  # of a large file so many pieces of so many bytes are hashed, evenly spread
+from pixcore.versions import fingerprint_of
 
 
 class GeneratorConfig(Config):
@@ -81,8 +77,8 @@ class SamConfig(GeneratorConfig):
             )
 
     def _weights(self) -> str:
-        """A hash of the checkpoint's size and of pieces of it."""
-        return _hash_file(self.checkpoint.expanduser())
+        """Hash the checkpoint."""
+        return fingerprint_of(self.checkpoint)
 
 
 class SamTransformersConfig(GeneratorConfig):
@@ -97,41 +93,5 @@ class SamTransformersConfig(GeneratorConfig):
     revision: str | None = None
 
     def _weights(self) -> str:
-        """Of a folder a hash of its files; of a name on the hub the commit that is on this machine."""
-        folder = Path(self.checkpoint).expanduser()
-        if folder.is_dir():
-            files = sorted(path for path in folder.iterdir() if path.suffix in {".json", ".safetensors"})
-            whole = hashlib.sha256()
-            for path in files:
-                whole.update(f"{path.name} {_hash_file(path)}\n".encode())
-            return whole.hexdigest()
-        revision = self.revision or "main"
-        if re.fullmatch(r"[0-9a-f]{40}", revision):
-            return revision
-        named = _hub_cache() / f"models--{self.checkpoint.replace('/', '--')}" / "refs" / revision
-        return named.read_text().strip() if named.is_file() else revision
-
-
-def _hash_file(path: Path) -> str:
-    """Hash a file's size and, of a large one, pieces of it; "absent" for one that can't be read."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.sha256(str(size).encode())
-            last = max(0, size - _PIECE)
-            whole = range(0, size, _PIECE)
-            starts = whole if len(whole) <= _PIECES else [last * i // (_PIECES - 1) for i in range(_PIECES)]
-            for start in starts:
-                file.seek(start)
-                digest.update(file.read(_PIECE))
-            return digest.hexdigest()
-    except OSError:
-        return "absent"
-
-
-def _hub_cache() -> Path:
-    """Where huggingface_hub keeps its files, worked out without importing it."""
-    if "HF_HUB_CACHE" in os.environ:
-        return Path(os.environ["HF_HUB_CACHE"])
-    home = os.environ.get("HF_HOME", os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))
-    return Path(home).expanduser() / "hub"
+        """Hash a folder's files; of a name on the hub give the commit that is on this machine."""
+        return fingerprint_of(self.checkpoint, self.revision)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from pixcore.candidates import MaskRule
 from pixcore.components import Config
-from pixcore.versions import hash_folder
+from pixcore.versions import fingerprint_of
 
 
 class PhraseOverlapConfig(Config):
@@ -74,11 +73,8 @@ class EmbeddingConfig(Config):
     device: str = "cpu"
 
     def fingerprint(self) -> str:
-        """Hash the sizes of a folder's files and the content of the small ones; of a name the revision."""
-        folder = Path(self.model).expanduser()
-        if not folder.is_dir():
-            return self.revision or "main"
-        return hash_folder(folder)
+        """Hash a folder's files; of a name on the hub give the commit that is on this machine."""
+        return fingerprint_of(self.model, self.revision)
 
 
 class SelfJudgeConfig(Config):

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from pixcore.components import ModelConfig
-
-_WHOLE = 64 << 20  # a file up to this size is hashed whole
-_ENDS = 1 << 20  # of a larger one, its size and both ends
+from pixcore.versions import fingerprint_of
 
 
 class PlacingConfig(ModelConfig):
@@ -87,19 +81,9 @@ class TransformersConfig(PlacingConfig):
         return None if self.prompt_template is None else self.prompt_template.replace("{prompt}", prompt)
 
     def fingerprint(self) -> str:
-        """Hash a folder's files (of large ones the size and both ends); of a hub name give the commit."""
-        own = self._checkpoint_fingerprint()
+        """Hash a folder's files; of a hub name give the commit."""
+        own = fingerprint_of(self.checkpoint, self.revision)
         return own if self.lora_adapter is None else f"{own} {place(self.lora_adapter).fingerprint()}"
-
-    def _checkpoint_fingerprint(self) -> str:
-        folder = Path(self.checkpoint).expanduser()
-        if folder.is_dir():
-            return _hash_folder(folder)
-        revision = self.revision or "main"
-        if re.fullmatch(r"[0-9a-f]{40}", revision):
-            return revision
-        cached = _hub_cache() / f"models--{self.checkpoint.replace('/', '--')}" / "refs" / revision
-        return cached.read_text().strip() if cached.is_file() else revision
 
 
 class Llava15Config(TransformersConfig):
@@ -115,28 +99,3 @@ class Llava15Config(TransformersConfig):
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
     """Name a folder or a hub repository in the form that `resolve` finds and `fingerprint` hashes."""
     return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})
-
-
-def _hub_cache() -> Path:
-    """Where huggingface_hub keeps its files, worked out without importing it."""
-    if "HF_HUB_CACHE" in os.environ:
-        return Path(os.environ["HF_HUB_CACHE"])
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(home).expanduser() / "hub"
-
-
-def _hash_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.startswith(".") or path.suffix == ".md":
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            if size <= _WHOLE:
-                digest.update(file.read())
-            else:
-                digest.update(file.read(_ENDS))
-                file.seek(-_ENDS, os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()
