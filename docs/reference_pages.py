@@ -15,11 +15,11 @@ from typing import Any
 
 import click
 import yaml
+from pixcore_testing.schema import attribute_texts, json_schema
 
 from pixcore import errors, hookspecs
 from pixcore.config import RunConfig
 from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
-from pixcore.schema import attribute_texts, json_schema
 
 EXAMPLES: dict[str, str] = {
     "benchmark": "benchmark: {name: pixmmvp, root: data/pixmmvp}",

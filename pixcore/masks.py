@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from pixcore._run_lengths import covered
 from pixcore.errors import DataError
 
 Mask = NDArray[np.bool_]
@@ -24,7 +23,6 @@ MOST_PIXELS = 1 << 28
 """The largest image that a mask may belong to; Pillow opens none as large."""
 
 _AT_ONCE = 255  # pycocotools counts areas with one byte
-_LONGEST_OUTLINE = 5_000_000  # pixels; pycocotools holds 40 bytes for each
 
 
 class RLE(TypedDict):
@@ -75,52 +73,6 @@ def decode(rle: RLE) -> Mask:
 def empty(size: tuple[int, int]) -> RLE:
     """Make the empty mask of a (width, height) image."""
     return from_runs([size[0] * size[1]], size)
-
-
-def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
-    """Rasterise COCO polygons ([x0, y0, x1, y1, …] each) as pycocotools does, and unite them.
-
-    Raises:
-        DataError: The image is too large, or an outline is longer than any real one.
-    """
-    check_size(size, "a polygon's image")
-    width, height = size
-    rings = [near for ring in polygons if len(near := clipped(ring, size)) >= 6]
-    if not rings:
-        return empty(size)
-    for ring in rings:
-        corners = np.asarray(ring).reshape(-1, 2)
-        if np.abs(np.diff(corners, axis=0, append=corners[:1])).max(axis=1).sum() > _LONGEST_OUTLINE:
-            raise DataError(
-                f"a polygon's outline is more than {_LONGEST_OUTLINE} pixels long", hint="is it damaged? or use RLE"
-            )
-    return _text(coco.merge(coco.frPyObjects(rings, height, width)))
-
-
-def clipped(ring: Sequence[float], size: tuple[int, int]) -> list[float]:
-    """Cut off what of a polygon lies further from a (width, height) image than the image is large.
-
-    The pixels inside are the same, and the work no longer grows with the distance. [x0, y0, x1, y1, …] in and out; a
-    polygon that comes nowhere near has no corners left.
-    """
-    margin = float(max(size))
-    corners = [(float(x), float(y)) for x, y in zip(ring[0::2], ring[1::2], strict=True)]
-    for axis in (0, 1):
-        for sign, limit in ((1.0, margin + size[axis]), (-1.0, margin)):
-            if not any(sign * corner[axis] > limit for corner in corners):
-                continue
-            kept: list[tuple[float, float]] = []
-            for one, other in zip(corners, [*corners[1:], corners[0]], strict=True):
-                near, far = sorted((one, other), key=lambda corner: sign * corner[axis])
-                if sign * one[axis] <= limit:
-                    kept.append(one)
-                if sign * near[axis] <= limit < sign * far[axis]:
-                    # halves, since a difference of two floats may be too large for one
-                    t = (limit / 2 - sign * near[axis] / 2) / (sign * far[axis] / 2 - sign * near[axis] / 2)
-                    across = near[1 - axis] * (1 - t) + far[1 - axis] * t
-                    kept.append((sign * limit, across) if axis == 0 else (across, sign * limit))
-            corners = kept
-    return [value for corner in corners for value in corner]
 
 
 def check_size(size: tuple[int, int], where: str) -> None:
@@ -226,67 +178,6 @@ def iou(
         nothing = (areas(predictions) == 0)[:, None] & nowhere[None, :]
         values[nothing] = 1.0 if both_empty is EmptyMaskPolicy.ONE else np.nan
     return values
-
-
-def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE:
-    """Check a mask that came from outside.
-
-    Args:
-        value: What a JSON file holds: {"size": [h, w], "counts": str or list of ints}.
-        where: Names the place in an error, such as "line 3: mask".
-        size: The (width, height) that it must have, if known.
-
-    Raises:
-        DataError: It is not RLE, its runs do not fill its size, or its size is another one.
-    """
-    if not isinstance(value, Mapping) or not {"size", "counts"} <= set(value):
-        raise DataError(f"{where} is not COCO RLE", hint='expected {"size": [height, width], "counts": "..."}')
-    dims = value["size"]
-    if not (
-        isinstance(dims, Sequence)
-        and len(dims) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in dims)
-    ):
-        raise DataError(f"{where} has size {dims!r}", hint="expected [height, width] in whole pixels")
-    height, width = int(dims[0]), int(dims[1])
-    check_size((width, height), where)
-    if size is not None and (width, height) != tuple(size):
-        raise DataError(
-            f"{where} is {width}x{height} pixels, its image is {size[0]}x{size[1]}",
-            hint="RLE sizes are [height, width]; masks must have the original image's size",
-        )
-    counts = value["counts"]
-    if isinstance(counts, bytes):
-        counts = counts.decode("ascii", "replace")
-    if isinstance(counts, list):
-        if not all(isinstance(n, int) and n >= 0 for n in counts):
-            raise DataError(f"{where} has run lengths that are not whole numbers", hint="expected integers >= 0")
-        if sum(counts) != width * height:
-            raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
-        return from_runs(counts, (width, height))
-    if not isinstance(counts, str):
-        raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
-    # pycocotools itself reads past the end of damaged text
-    if covered([counts], [where])[0] != width * height:
-        raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
-    return RLE(size=[height, width], counts=counts)
-
-
-def parse_many(values: Sequence[Any], names: Sequence[str], size: tuple[int, int] | None) -> list[RLE]:
-    """Check many masks at once, as `parse` does each: `names` are their places in an error.
-
-    What is not plainly right is left to `parse`, which says what is wrong.
-    """
-    plain = size is not None and all(
-        isinstance(value, dict) and value.get("size") == [size[1], size[0]] and isinstance(value.get("counts"), str)
-        for value in values
-    )
-    if not plain or size is None:
-        return [parse(value, where=name, size=size) for value, name in zip(values, names, strict=True)]
-    filled = covered([value["counts"] for value in values], names)
-    for place in (filled != size[0] * size[1]).nonzero()[0][:1]:
-        raise DataError(f"{names[place]} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
-    return [RLE(size=value["size"], counts=value["counts"]) for value in values]
 
 
 def _text(rle: Mapping[str, Any]) -> RLE:

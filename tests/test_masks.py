@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pixcore_datasets import run_lengths
+from pixcore_datasets.polygons import from_polygons
 from pycocotools import mask as coco
 
 from pixcore import masks
@@ -23,7 +25,7 @@ def test_encoding_round_trip(mask):
     assert np.array_equal(masks.decode(rle), mask)
     assert masks.area(rle) == mask.sum()
     assert masks.size_of(rle) == mask.shape[::-1]
-    assert masks.parse(rle, where="here", size=mask.shape[::-1]) == rle
+    assert run_lengths.parse(rle, where="here", size=mask.shape[::-1]) == rle
 
 
 @given(stacks)
@@ -66,7 +68,7 @@ def test_damaged_counts_never_crash(mask, data):
     damaged = counts[:position] + data.draw(st.text(min_size=1, max_size=3)) + counts[position:]
     value = {"size": list(mask.shape), "counts": damaged}
     try:
-        rle = masks.parse(value, where="here")
+        rle = run_lengths.parse(value, where="here")
     except DataError:
         return
     assert masks.decode(rle).shape == mask.shape
@@ -92,17 +94,17 @@ def test_damaged_counts_never_crash(mask, data):
 )
 def test_what_is_no_mask_is_named(value):
     with pytest.raises(DataError, match="line 7: mask"):
-        masks.parse(value, where="line 7: mask")
+        run_lengths.parse(value, where="line 7: mask")
 
 
 def test_a_transposed_size_is_named():
     rle = masks.empty((4, 3))
     with pytest.raises(DataError, match="is 4x3 pixels, its image is 3x4"):
-        masks.parse(rle, where="mask", size=(3, 4))
+        run_lengths.parse(rle, where="mask", size=(3, 4))
 
 
 def test_polygons_and_uncompressed_runs():
-    square = masks.from_polygons([[1, 1, 4, 1, 4, 3, 1, 3]], (6, 5))
+    square = from_polygons([[1, 1, 4, 1, 4, 3, 1, 3]], (6, 5))
     expected = np.zeros((5, 6), bool)
     expected[1:3, 1:4] = True
     assert np.array_equal(masks.decode(square), expected)
@@ -126,38 +128,38 @@ def test_any_number_of_masks(count, seed):
         assert column == pytest.approx(np.where(either > 0, shared / np.maximum(either, 1), 1.0))
     corners = np.argwhere(stack.any(axis=0))
     rings = [[x, y, x + 1, y, x + 1, y + 1, x, y + 1] for y, x in corners.tolist()] * 60
-    assert np.array_equal(masks.decode(masks.from_polygons(rings, (5, 4))), stack.any(axis=0))
+    assert np.array_equal(masks.decode(from_polygons(rings, (5, 4))), stack.any(axis=0))
 
 
 @given(st.lists(st.floats(-200, 250), min_size=6, max_size=16).filter(lambda ring: len(ring) % 2 == 0))
 def test_a_polygon_that_goes_far_outside_is_as_the_library_draws_it(ring):
     size = (40, 30)
     expected = coco.decode(coco.merge(coco.frPyObjects([ring], 30, 40))).astype(bool)
-    found = masks.decode(masks.from_polygons([ring], size))
+    found = masks.decode(from_polygons([ring], size))
     assert (found != expected).sum() <= 40  # at its border: the library rounds corners to a fifth of a pixel
 
 
 @pytest.mark.parametrize("far", [1e6, 1e12, 1e308])
 def test_a_polygon_of_any_reach_is_cut_at_once(far):
     size = (40, 30)
-    right_below = masks.from_polygons([[10, 5, far, 5, far, far, 10, far]], size)
+    right_below = from_polygons([[10, 5, far, 5, far, far, 10, far]], size)
     expected = np.zeros((30, 40), bool)
     expected[5:, 10:] = True
     assert np.array_equal(masks.decode(right_below), expected)
-    everything = masks.from_polygons([[-far, -far, far, -far, far, far, -far, far]], size)
+    everything = from_polygons([[-far, -far, far, -far, far, far, -far, far]], size)
     assert masks.area(everything) == 1200
-    assert masks.area(masks.from_polygons([[far, far, far, far / 2, far / 2, far]], size)) == 0
+    assert masks.area(from_polygons([[far, far, far, far / 2, far / 2, far]], size)) == 0
 
 
 def test_what_would_take_all_memory_is_refused():
     zigzag = [float(value) for step in range(9000) for value in (step % 2 * 2000, step % 1000)]
     with pytest.raises(DataError, match="pixels long"):
-        masks.from_polygons([zigzag], (2000, 1000))
-    for make in (masks.empty, lambda size: masks.from_polygons([], size), lambda size: masks.from_runs([1], size)):
+        from_polygons([zigzag], (2000, 1000))
+    for make in (masks.empty, lambda size: from_polygons([], size), lambda size: masks.from_runs([1], size)):
         with pytest.raises(DataError, match="more than"):
             make((10**9, 10**9))
     with pytest.raises(DataError, match="more than"):
-        masks.parse({"size": [10**200, 10**200], "counts": [1]}, where="here")
+        run_lengths.parse({"size": [10**200, 10**200], "counts": [1]}, where="here")
     assert masks.area(masks.empty((16_000, 16_000))) == 0
 
 
@@ -165,4 +167,4 @@ def test_runs_whose_sum_wraps_around_are_refused():
     # each number adds 2^33 to the run two before: soon longer than any image's, long before a sum of 64 bits is full
     counts = "000" + "PPPPPP8" * 2000
     with pytest.raises(DataError, match="absurd"):
-        masks.parse({"size": [112, 112], "counts": counts}, where="here")
+        run_lengths.parse({"size": [112, 112], "counts": counts}, where="here")

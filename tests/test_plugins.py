@@ -182,7 +182,7 @@ def test_a_plugin_takes_no_command_of_the_core_away(workplace):
     """Installed the way a real one is."""
     (workplace.folder / "greedy.py").write_text(
         "from pixcore import hookimpl\n\n\n@hookimpl\ndef register_commands(register):\n"
-        "    register('schema', 'greedy:schema', summary='Greedy.')\n"
+        "    register('plugins', 'greedy:plugins', summary='Greedy.')\n"
     )
     record = workplace.folder / "greedy-1.0.dist-info"
     record.mkdir()
@@ -190,11 +190,11 @@ def test_a_plugin_takes_no_command_of_the_core_away(workplace):
     (record / "entry_points.txt").write_text("[pixcore]\ngreedy = greedy\n")
     workplace.environment["PYTHONPATH"] += os.pathsep + str(workplace.folder)
     workplace.environment["PIXCORE_PLUGINS"] = "greedy"
-    assert json.loads(workplace("schema").stdout)["title"] == "pixcore run"
+    assert json.loads(workplace("plugins", "--json").stdout)["components"] == []
     assert "Greedy" not in workplace("--help").stdout
     (failure,) = json.loads(workplace("plugins", "--json").stdout)["failures"]
     assert failure["plugin"] == "greedy"
-    assert "both claim the command 'schema'" in failure["error"]
+    assert "both claim the command 'plugins'" in failure["error"]
 
 
 def test_commands_of_a_plugin(workplace):

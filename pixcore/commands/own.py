@@ -14,11 +14,6 @@ def register_commands(register: RegisterCommand) -> None:
         summary="Take a benchmark through the pipeline; continues where it stopped.",
     )
     register("plugins", "pixcore.commands.plugins:plugins", summary="What is installed, and what failed to load.")
-    register(
-        "schema",
-        "pixcore.commands.schema:schema",
-        summary="The config's JSON schema, for an editor's completion.",
-    )
 
 
 @hookimpl

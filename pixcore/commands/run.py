@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pixcore import config as configs
+from pixcore.errors import PluginError
 from pixcore.figures.rows import to_dict
-from pixcore.files import write_json
-from pixcore.plugins import CORE, registry
+from pixcore.plugins import CORE, GuestKind, registry
 from pixcore.runs import results, writers
-from pixcore.runs.drift import DRIFT, Drift
-from pixcore.runs.estimate import estimate, table
 from pixcore.runs.execute import execute
 from pixcore.runs.folder import prepare
 from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import monitor_for
+from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
 
 
@@ -31,65 +32,74 @@ def _shard(context: click.Context, parameter: click.Parameter, value: str | None
     return int(found[1]), int(found[2])
 
 
+def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument and the options that say which run, and which part of it, it is about."""
+    for option in (
+        click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts: no table is written."),
+        click.option("--sample", "samples", multiple=True, metavar="ID", help="This sample alone; may be repeated."),
+        click.option("--limit", type=click.IntRange(min=1), help="The first samples alone."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3"),
+        click.argument("config", type=click.Path(path_type=Path)),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3")
-@click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
-@click.option("--sample", "samples", multiple=True, metavar="ID", help="This sample alone; may be given repeatedly.")
-@click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts: one machine's share, no tables.")
-@click.option("--estimate", "estimating", is_flag=True, help="Say what services will be asked, and ask nothing.")
-@click.option("--fresh-judge", is_flag=True, help="Ask services anew, and say what changed.")
-def run(
+@about_a_run
+@click.option("--estimate", "told", flag_value="services estimate", help="Say what services will cost; ask nothing.")
+@click.option("--fresh-judge", "told", flag_value="services ask-anew", help="Ask services anew; say what changed.")
+def run(told: str | None, **about: Any) -> Any:
+    """Take a benchmark through the pipeline that CONFIG describes.
+
+    Continues where it stopped, prints the table and writes the run's folder.
+    """
+    if told is None:
+        return carry_out(planned(**about))
+    if not registry().has_command_group("services"):
+        raise PluginError("no installed package tells what services cost", hint="pip install pixcore-services")
+    command: click.Command = registry().guest(GuestKind.COMMAND, told).loaded
+    return command.callback(**about) if command.callback is not None else None
+
+
+def planned(
     config: Path,
     settings: tuple[str, ...],
     limit: int | None,
     samples: tuple[str, ...],
     shard: tuple[int, int] | None,
-    estimating: bool,
-    fresh_judge: bool,
-) -> int:
-    """Take a benchmark through the pipeline that CONFIG describes.
+    on_record: OnRecord | None = None,
+) -> Run:
+    """Plan a run, as `about_a_run` says which, and make its folder.
 
-    Continues where it stopped, prints the table and writes the run's folder.
+    Args:
+        config: The config's file.
+        settings: Changes to it, "key=value".
+        limit: The first so many samples.
+        samples: These ids alone.
+        shard: (i, n): the i-th of n parts.
+        on_record: Services are asked anew, and it hears of every record before and after.
     """
-    document = configs.apply_settings(configs.read_yaml(config), settings)
-    resolved = configs.resolve(document, registry())
-    guests = writers.chosen(registry(), resolved.config.writers or ())
+    resolved = configs.resolve(configs.apply_settings(configs.read_yaml(config), settings), registry())
     prepare(resolved.config.output)
-    scope = Scope(limit, samples, shard)
-    drift = Drift() if fresh_judge else None
-    job = Run(resolved, scope, on_record=drift)
-    if estimating:
-        _show_estimate(job)
-        return 0
+    return Run(resolved, Scope(limit, samples, shard), on_record=on_record)
+
+
+def carry_out(job: Run) -> int:
+    """Execute a run, and write and show its results; the command's exit status comes back."""
+    config = job.resolved.config
+    guests = writers.chosen(registry(), config.writers or ())
     messages = Console(stderr=True)
     observers = Observers(job, registry())
     observers.start()
     failures = execute(job, observers.monitor(monitor_for(messages)))
     status = 0
-    if shard is None:
-        written = results.write(job, resolved.config.output, guests)
+    if job.scope.shard is None:
+        written = results.write(job, config.output, guests)
         status = written.show(messages)
-        if "writers" not in document and all(guest.plugin == CORE for guest in guests):
+        if config.writers and all(one.plugin == CORE for one in registry().guests(GuestKind.WRITER) if one.default):
             messages.print("no report: pip install pixcore-report, then the same command writes one")
         observers.finish(to_dict(written.summary))
-    if drift is not None:
-        write_json(resolved.config.output / DRIFT, drift.document())
-        for line in drift.lines():
-            messages.print(line, soft_wrap=True, highlight=False)
     if failures:
         messages.print(f"{failures} failed; the next run tries them again", style="yellow")
     return status
-
-
-def _show_estimate(job: Run) -> None:
-    lines = estimate(job)
-    console = Console()
-    if not lines:
-        console.print("This run asks no service.")
-        return
-    console.print(table(lines, job.spending.spent))
-    budget = job.resolved.config.budget
-    if budget is not None:
-        limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
-        console.print(f"budget: {limits}")

@@ -267,12 +267,6 @@ class Run:
         chosen = ChosenComponents(judge=judge)
         return JudgeStage(store, self.context, chosen, f"judge: {probing}", on_record, answers=answers)
 
-    def work_for_services(self) -> Iterator[tuple[Select | JudgeStage, list[Item]]]:
-        """List the stages that ask a service, each with the items that it still has to be asked about."""
-        for stage, items in self.work().items():
-            if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every)):
-                yield stage, stage.pending(items)
-
     def work(self) -> dict[Stage, list[Item]]:
         """Every stage, in order, with the items that go through it."""
         work: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as PILImage
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
+from pixcore_datasets.polygons import from_polygons
 
 from pixcore import cli, masks
 from pixcore.errors import DataError
@@ -60,7 +61,7 @@ def test_expressions_of_annotations_and_of_images(tmp_path: Path) -> None:
         "2.1": "a cat",
     }
     assert samples["2.0"].absent
-    assert samples["7"].mask == masks.from_polygons(SQUARE, (40, 30))
+    assert samples["7"].mask == from_polygons(SQUARE, (40, 30))
     whole = masks.decode(samples["1"].mask)  # type: ignore[arg-type]
     parts = [masks.decode(samples[name].mask) for name in ("7", "8.0")]  # type: ignore[arg-type]
     np.testing.assert_array_equal(whole, parts[0] | parts[1])

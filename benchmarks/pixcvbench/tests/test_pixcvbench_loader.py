@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as arrow
 import pytest
 from PIL import Image as PILImage
+from pixcore_datasets.polygons import from_polygons
 from pixcore_pixcvbench.benchmark import PixCVBench, parse_objects
 from pixcore_pixcvbench.config import PixCVBenchConfig
 from pyarrow import parquet
@@ -167,7 +168,7 @@ def test_objects_masks_and_sizes_without_images_or_questions(root: Path) -> None
     assert samples["0"].categories == {"task": "Count", "source": "ADE20K"}
     np.testing.assert_array_equal(masks.decode(samples["0"].mask), SMALL)  # type: ignore[arg-type]
     assert samples["1"].mask is None  # no annotation is a gap, not an absence
-    assert samples["2"].mask == masks.from_polygons([[2, 2, 8, 2, 8, 6, 2, 6]], (20, 10))
+    assert samples["2"].mask == from_polygons([[2, 2, 8, 2, 8, 6, 2, 6]], (20, 10))
     assert samples["0"].question is None
 
 

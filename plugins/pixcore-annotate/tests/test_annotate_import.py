@@ -15,6 +15,7 @@ from pixcore_annotate.objects import Question, parse_question, update_table
 from pixcore_annotate.via import import_via, read_via
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
+from pixcore_datasets.polygons import from_polygons
 
 from pixcore import masks
 from pixcore.cli import main
@@ -100,7 +101,7 @@ def test_every_form_of_a_project_gives_the_same_benchmark(form: Any, tmp_path: P
     target = tmp_path / "benchmark"
     assert import_via(form(tmp_path), target, images=images) == (2, 2)
     found = samples(target)
-    assert found[EXPRESSION].mask == masks.from_polygons([RING], (40, 30))
+    assert found[EXPRESSION].mask == from_polygons([RING], (40, 30))
     assert found["the moon"].absent
     assert found["the moon"].image.pixels().shape == (30, 40, 3)
 
@@ -127,7 +128,7 @@ def test_rectangles_and_circles_become_polygons(tmp_path: Path) -> None:
     rectangle = read_via(shaped(tmp_path, {"name": "rect", "x": 2, "y": 3, "width": 10, "height": 5}))["a.jpg"]
     assert [region.segmentation for region in rectangle.regions] == [[[2, 3, 12, 3, 12, 8, 2, 8]]]
     (region,) = read_via(shaped(tmp_path, {"name": "circle", "cx": 20, "cy": 15, "r": 10}))["a.jpg"].regions
-    filled = masks.area(masks.from_polygons(region.segmentation, (40, 30)))
+    filled = masks.area(from_polygons(region.segmentation, (40, 30)))
     assert filled == pytest.approx(np.pi * 100, rel=0.03)
 
 
@@ -208,7 +209,7 @@ def test_run_lengths_in_an_export_are_kept(tmp_path: Path) -> None:
     document["annotations"].append({"id": 2, "image_id": 1, "segmentation": dict(masks.encode(pixels))})
     path.write_text(json.dumps(document))
     import_via(path, tmp_path / "out")
-    both = masks.decode(masks.from_polygons([RING], (40, 30))) | pixels
+    both = masks.decode(from_polygons([RING], (40, 30))) | pixels
     np.testing.assert_array_equal(masks.decode(samples(tmp_path / "out")[EXPRESSION].mask), both)  # type: ignore[arg-type]
 
 
@@ -312,7 +313,7 @@ def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Pat
     table.write_text("id,image,objects,question\n1,a.jpg,dogs,How many?\n2,b.jpg,pail | cup,Where?\n")
     one, two = items_from_table(table, images, [coco_instances(coco), ade_instances(ade)])
     assert [(instance.id, instance.label) for instance in one.instances] == [("5", "dog")]
-    assert one.instances[0].mask == masks.from_polygons([RING], (40, 30))
+    assert one.instances[0].mask == from_polygons([RING], (40, 30))
     assert [instance.label for instance in two.instances] == ["bucket, pail"]
     np.testing.assert_array_equal(masks.decode(two.instances[0].mask), pixels == 255)
     assert two.expression == "pail and cup"

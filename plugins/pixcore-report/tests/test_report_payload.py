@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PILImage
+from pixcore_datasets.polygons import from_polygons
 from pixcore_report.page import embed_json
 from pixcore_report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
 
@@ -152,7 +153,7 @@ def test_large_images_and_masks_are_scaled_down(make_result: Make) -> None:
 
 def test_a_pixel_level_models_masks_belong_to_their_text() -> None:
     size = (8, 8)
-    drawn = masks.from_polygons([[1, 1, 6, 1, 6, 6, 1, 6]], size)
+    drawn = from_polygons([[1, 1, 6, 1, 6, 6, 1, 6]], size)
     response = Response("Sure, the dog.", mask=drawn, masks=(drawn,), mask_spans=((6, 13),))
     one = ProtocolResult(Protocol.QUESTION, "?", response, scores={"own masks": Score("s", Protocol.QUESTION, iou=0.5)})
     sample = Sample("s", Image.from_pixels(np.zeros((8, 8, 3), np.uint8)), mask=drawn)

@@ -19,10 +19,11 @@ from types import ModuleType
 from typing import IO, Any, Literal
 
 from pixcore_datasets.coco import Size, union_of
+from pixcore_datasets.run_lengths import parse
 
 from pixcore.errors import DataError
 from pixcore.files import json_text, read_json, write_json
-from pixcore.masks import RLE, area, empty, parse, union
+from pixcore.masks import RLE, area, empty, union
 
 fcntl: ModuleType | None
 try:

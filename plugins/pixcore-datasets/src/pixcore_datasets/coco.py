@@ -15,6 +15,8 @@ from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.files import read_json
 from pixcore.masks import RLE
+from pixcore_datasets import run_lengths
+from pixcore_datasets.polygons import from_polygons
 
 Size = tuple[int, int]
 
@@ -157,7 +159,7 @@ def union_of(segmentations: Sequence[Any], size: Size, *, where: str, resize: bo
 
 def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
     if isinstance(segmentation, Mapping):
-        rle = masks.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
+        rle = run_lengths.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
         return rle if masks.size_of(rle) == size else masks.encode(masks.resized(masks.decode(rle), size))
     if not isinstance(segmentation, list) or not segmentation:
         raise DataError(f"{where} has a segmentation that is neither polygons nor run lengths", hint="is it damaged?")
@@ -168,7 +170,7 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
             raise DataError(
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
             )
-    return masks.from_polygons(segmentation, size)
+    return from_polygons(segmentation, size)
 
 
 def _is_number(value: Any) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pixcore_datasets import run_lengths
+
 from pixcore import masks
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import RowSpec
@@ -130,7 +132,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
             known = size()
             mask = masks.empty(known) if known is not None else None
         else:
-            (mask,) = masks.parse_many([value], [f"{where}: mask"], size())
+            (mask,) = run_lengths.parse_many([value], [f"{where}: mask"], size())
     spans = data.get("token_spans") or ()
     if not (
         isinstance(spans, (list, tuple))
@@ -214,7 +216,7 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
         _check_candidate(item, place)
         flat += item["masks"]
         names += [f"{place}, mask {mask}" for mask in range(len(item["masks"]))]
-    rles = iter(masks.parse_many(flat, names, size()))
+    rles = iter(run_lengths.parse_many(flat, names, size()))
     return tuple(candidate_from_json({**item, "masks": [next(rles) for _ in item["masks"]]}) for item in value)
 
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_datasets import run_lengths
 
-from pixcore import masks
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig, Needs, NoConfig
 from pixcore.errors import DataError, ModelError
 from pixcore.geometry import VisualLayout
@@ -204,7 +204,7 @@ def _check_masks(report: Report, adapter: ModelAdapter[Any], asked: Request, res
         return False
     for mask in (response.mask, *response.masks):
         try:
-            masks.parse(mask, where="mask", size=asked.image.size)
+            run_lengths.parse(mask, where="mask", size=asked.image.size)
         except DataError as error:
             return report.expect(False, "a mask is COCO RLE at the image's own size", str(error))
     spans = response.mask_spans

@@ -1,4 +1,4 @@
-"""Adds the commands `check` and `verify` to pixcore."""
+"""Adds the commands `check`, `schema` and `verify` to pixcore."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pixcore.hookspecs import RegisterCommand
 
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
-    """Add the commands `check` and `verify`."""
+    """Add the commands `check`, `schema` and `verify`."""
     register("check", "pixcore_testing.check:check", summary="Hold a plugin's component to the contract.")
+    register(
+        "schema",
+        "pixcore_testing.schema:schema",
+        summary="The config's JSON schema, for an editor's completion.",
+    )
     register(
         "verify", "pixcore_testing.verify:verify", summary="A model on ten fixed images, beside what is expected of it."
     )

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from pixcore_datasets import run_lengths
 
-from pixcore import masks
 from pixcore.components import Benchmark, Judge, SelectionStrategy
 from pixcore.errors import DataError
 from pixcore.records import Candidate, Image, Sample, Selection, Verdict
@@ -147,7 +147,7 @@ def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
             return
     if sample.mask is not None:
         try:
-            masks.parse(sample.mask, where="mask", size=size)
+            run_lengths.parse(sample.mask, where="mask", size=size)
         except DataError as error:
             report.expect(False, "a sample's mask is COCO RLE at the image's own size", str(error))
 

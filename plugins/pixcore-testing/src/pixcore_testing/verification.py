@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_datasets import run_lengths
 
 from pixcore import __version__, masks
 from pixcore.components import Context, ModelAdapter
@@ -193,7 +194,7 @@ def _case(
     if wanted is not None or mask is not None:
         agreement = 0.0
         if wanted is not None and mask is not None:
-            parsed = masks.parse(wanted, where=f"expectation {name}", size=sample.image.size)
+            parsed = run_lengths.parse(wanted, where=f"expectation {name}", size=sample.image.size)
             agreement = float(masks.iou([mask], [parsed])[0, 0])
     same = response.text == expected.get("text")
     return Case(name, prompt, response.text, mask, iou, seconds, same, agreement)

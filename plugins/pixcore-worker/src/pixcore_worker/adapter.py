@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from pixcore_datasets import run_lengths
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pixcore import masks
@@ -158,13 +159,13 @@ class Worker(ModelAdapter[WorkerConfig]):
 
     def _response(self, reply: Reply, request: Request) -> Response:
         size = request.image.size
-        found = [masks.parse(mask, where=f"mask {index}", size=size) for index, mask in enumerate(reply.masks)]
+        found = [run_lengths.parse(mask, where=f"mask {index}", size=size) for index, mask in enumerate(reply.masks)]
         if reply.mask_spans and len(reply.mask_spans) != len(found):
             raise DataError(f"{len(reply.mask_spans)} mask_spans for {len(found)} masks", hint="one for each, or none")
         final = None
         if "masks" in self.capabilities:
             own = reply.mask
-            final = masks.union(found, size) if own is None else masks.parse(own, where="mask", size=size)
+            final = masks.union(found, size) if own is None else run_lengths.parse(own, where="mask", size=size)
         return Response(
             reply.text,
             mask=final,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_datasets.run_lengths import covered, run_lengths
 
 from pixcore import masks
-from pixcore._run_lengths import covered, run_lengths
 from pixcore.errors import DataError
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from pixcore.components import Judge, SelectionStrategy
-from pixcore.runs.plan import Run
+from pixcore.runs.plan import Run, asks_service
 from pixcore.services import Expense
 from pixcore.stages.base import Item
 from pixcore.stages.choose import JudgeStage, Select
@@ -43,9 +43,13 @@ class Line:
     basis: str
 
 
-def estimate(job: Run) -> list[Line]:
+def expected(job: Run) -> list[Line]:
     """Estimate what each component that asks a service will cost, one line each; empty where none does."""
-    return [_line(stage, items) for stage, items in job.work_for_services()]
+    return [
+        _line(stage, stage.pending(items))
+        for stage, items in job.work().items()
+        if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every))
+    ]
 
 
 def _line(stage: Select | JudgeStage, items: Sequence[Item]) -> Line:

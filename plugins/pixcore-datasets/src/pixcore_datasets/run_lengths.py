@@ -1,23 +1,86 @@
-"""Read the compressed run lengths of many masks at once, which makes checking a large predictions file cheap.
+"""Masks that come from outside: COCO's run lengths, checked, many at once.
 
 COCO writes each run as a little-endian number in base 32, six bits a character, and from the fourth run on as the
 difference to the run two places before. pycocotools reads past the end of damaged text, so text from outside is checked
-here first, all masks of a line in a few array operations.
+here first, all masks of a line in a few array operations: that makes checking a large predictions file cheap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.errors import DataError
+from pixcore.masks import RLE, check_size, from_runs
 
 Ints = NDArray[np.int64]
 
 _MOST = 1 << 32  # of a run; pycocotools has 32 bits, and sums of runs can't wrap around
 _LONGEST = 7  # characters of one number; 35 bits with its sign
+
+
+def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE:
+    """Check a mask that came from outside.
+
+    Args:
+        value: What a JSON file holds: {"size": [h, w], "counts": str or list of ints}.
+        where: Names the place in an error, such as "line 3: mask".
+        size: The (width, height) that it must have, if known.
+
+    Raises:
+        DataError: It is not RLE, its runs do not fill its size, or its size is another one.
+    """
+    if not isinstance(value, Mapping) or not {"size", "counts"} <= set(value):
+        raise DataError(f"{where} is not COCO RLE", hint='expected {"size": [height, width], "counts": "..."}')
+    dims = value["size"]
+    if not (
+        isinstance(dims, Sequence)
+        and len(dims) == 2
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in dims)
+    ):
+        raise DataError(f"{where} has size {dims!r}", hint="expected [height, width] in whole pixels")
+    height, width = int(dims[0]), int(dims[1])
+    check_size((width, height), where)
+    if size is not None and (width, height) != tuple(size):
+        raise DataError(
+            f"{where} is {width}x{height} pixels, its image is {size[0]}x{size[1]}",
+            hint="RLE sizes are [height, width]; masks must have the original image's size",
+        )
+    counts = value["counts"]
+    if isinstance(counts, bytes):
+        counts = counts.decode("ascii", "replace")
+    if isinstance(counts, list):
+        if not all(isinstance(n, int) and n >= 0 for n in counts):
+            raise DataError(f"{where} has run lengths that are not whole numbers", hint="expected integers >= 0")
+        if sum(counts) != width * height:
+            raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
+        return from_runs(counts, (width, height))
+    if not isinstance(counts, str):
+        raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
+    # pycocotools itself reads past the end of damaged text
+    if covered([counts], [where])[0] != width * height:
+        raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
+    return RLE(size=[height, width], counts=counts)
+
+
+def parse_many(values: Sequence[Any], names: Sequence[str], size: tuple[int, int] | None) -> list[RLE]:
+    """Check many masks at once, as `parse` does each: `names` are their places in an error.
+
+    What is not plainly right is left to `parse`, which says what is wrong.
+    """
+    plain = size is not None and all(
+        isinstance(value, dict) and value.get("size") == [size[1], size[0]] and isinstance(value.get("counts"), str)
+        for value in values
+    )
+    if not plain or size is None:
+        return [parse(value, where=name, size=size) for value, name in zip(values, names, strict=True)]
+    filled = covered([value["counts"] for value in values], names)
+    for place in (filled != size[0] * size[1]).nonzero()[0][:1]:
+        raise DataError(f"{names[place]} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
+    return [RLE(size=value["size"], counts=value["counts"]) for value in values]
 
 
 def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints]:

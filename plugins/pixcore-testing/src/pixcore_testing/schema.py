@@ -1,17 +1,28 @@
-"""The config's JSON schema, for an editor's completion: every key and option with what its docstring says of it."""
+"""The command `pixcore schema`: the config's JSON schema, with what docstrings say of every key and option."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
+import click
 from pydantic import BaseModel
 
 from pixcore.config import Control, ProbingSection, RunConfig
 from pixcore.errors import PluginError
-from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registry
+from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registry, registry
 from pixcore.protocols import PROBINGS
+
+
+@click.command()
+def schema() -> None:
+    """Print the config's JSON schema, covering the installed plugins.
+
+    Put `# yaml-language-server: $schema=pixcore.schema.json` on a config's first line.
+    """
+    click.echo(json.dumps(json_schema(registry()), indent=1))
 
 
 def json_schema(registry: Registry) -> dict[str, Any]:

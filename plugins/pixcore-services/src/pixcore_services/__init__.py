@@ -1,0 +1,1 @@
+"""What a run will ask of paid services, and what changed when they were asked again."""

@@ -1,0 +1,42 @@
+"""The commands `services estimate` and `services ask-anew`, which `run --estimate` and `--fresh-judge` stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pixcore.commands.run import about_a_run, carry_out, planned
+from pixcore.files import write_json
+from pixcore.terminal import Console
+from pixcore_services.drift import DRIFT, Drift
+from pixcore_services.estimate import expected, table
+
+
+@click.command()
+@about_a_run
+def estimate(**about: Any) -> None:
+    """Say what the run of CONFIG will ask of services, and ask nothing."""
+    job = planned(**about)
+    console, lines = Console(), expected(job)
+    if not lines:
+        console.print("This run asks no service.")
+        return
+    console.print(table(lines, job.spending.spent))
+    budget = job.resolved.config.budget
+    if budget is not None:
+        limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
+        console.print(f"budget: {limits}")
+
+
+@click.command()
+@about_a_run
+def ask_anew(**about: Any) -> int:
+    """Run CONFIG, asking services anew, and say what changed; `drift.json` in the run's folder has all of it."""
+    drift = Drift()
+    job = planned(**about, on_record=drift)
+    status = carry_out(job)
+    write_json(job.resolved.config.output / DRIFT, drift.document())
+    for line in drift.lines():
+        Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+    return status
