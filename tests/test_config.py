@@ -44,8 +44,8 @@ def test_settings_reach_everywhere():
         ("points", "has no key=value"),
         ("=3", "has no key=value"),
         ("points=[1", "is not a YAML value"),
-        ("selections.7=x", "no place in a list of 1"),
-        ("selections.x=x", "no place in a list of 1"),
+        ("selections.7=x", "not a place in a list of 1"),
+        ("selections.x=x", "not a place in a list of 1"),
         ("seed.deeper=1", "nothing can be set inside 'seed'"),
     ],
 )
