@@ -334,7 +334,7 @@ def run_with_little_room(folder: Path, room: int) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         preexec_fn=limit,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -36,7 +36,7 @@ def test_ctrl_c_promises_nothing_where_nothing_is_kept(workplace):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.strip() == "stopped"
 

@@ -65,7 +65,7 @@ class Workplace:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert status is None or done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
         return done

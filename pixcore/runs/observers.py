@@ -114,7 +114,7 @@ class Observers:
         self._told.add(line)
         try:
             with (self._folder / TOLD).open("a", encoding="ascii") as file:
-                file.write(line + "\n")
+                file.write(f"\n{line}\n")  # on its own, even after one that a kill cut short
         except OSError as error:
             path = Path(self._folder, TOLD)
             raise StoreError(f"can't write {path}: {error.strerror}", hint="free some space and run again") from error

@@ -28,7 +28,7 @@ def served(folder: Path) -> Iterator[tuple[Server, Path]]:
     server = Server(folder, tasks, Journal(folder, "ann", tasks))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(server.address, timeout=5).close()
@@ -128,16 +128,20 @@ def test_the_page_goes_on_where_it_stopped(page: Any, served: tuple[Server, Path
 def test_a_second_enter_decides_nothing_about_an_item_that_nobody_has_seen(
     page: Any, served: tuple[Server, Path]
 ) -> None:
-    def late(route: Any) -> None:
-        time.sleep(1)
-        route.continue_()
+    held: list[Any] = []
 
-    page.route("**/items/1/image", late)
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/items/1/image", hold)
     page.keyboard.press("2")
     page.wait_for_selector("#instances li.kept >> text=door")
     for _ in range(4):
         page.keyboard.press("Enter")
     page.keyboard.press("0")
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()  # the picture comes when all keys have been pressed
     page.wait_for_selector("#canvas[data-item='item-1']")
     page.wait_for_timeout(500)
     kept = journal(served[1])
@@ -220,8 +224,7 @@ def test_no_body_is_read_beyond_its_limit_and_a_broken_one_is_told_in_a_line(
     caplog.clear()
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(start + b"half")
-        time.sleep(0.5)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not caplog.records:
         time.sleep(0.05)
     (record,) = caplog.records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 
 import httpx
@@ -23,8 +24,13 @@ ITEM = ("Is the door open?", ("Open", "Closed"), 0, "It is open.")
 
 def judge(server, memory, **options):
     fields = {"fidelity": options.pop("fidelity", Fidelity.CORRECTED)}
-    defaults = {"base_url": server.url, "attempts": 3, "timeout": 5.0}
+    defaults = {"base_url": server.url, "attempts": 3, "timeout": 120.0}
     return OpenAIJudge(JudgeConfig(**{**defaults, **options}), memory.context(**fields))
+
+
+def number(asked):
+    """Which of the items "answer 0", "answer 1" and so on a call asks about."""
+    return int(re.search(r"answer (\d+)", asked.text).group(1))
 
 
 def once(fault):
@@ -51,7 +57,7 @@ def test_what_may_pass_is_tried_again(server, memory, fault):
 @pytest.mark.parametrize("fault", ["hang", "trickle"])
 def test_a_call_that_does_not_end_is_tried_again(server, memory, fault):
     server.script.faults = once(fault)
-    assert judge(server, memory, timeout=2.0).grade(*ITEM).correct is True
+    assert judge(server, memory, timeout=5).grade(*ITEM).correct is True
     assert len(server.calls) == 2
 
 
@@ -118,13 +124,7 @@ def test_a_longer_wait_than_patience_ends_the_run(server, memory):
 
 
 def test_fewer_calls_at_once_after_429_and_more_again(server, memory):
-    busy = {"until": 20}
-
-    def faults(asked, count):
-        busy["until"] -= 1
-        return "429" if busy["until"] > 0 and server.active > 2 else None
-
-    server.script.faults, server.script.latency = faults, 0.02
+    server.script.faults = lambda asked, count: "429" if count == 0 and number(asked) < 4 else None
     one = judge(server, memory, concurrency=8, attempts=8)
     verdicts = one.grade_many([(*ITEM[:3], f"answer {n}") for n in range(80)])
     limits = []
@@ -139,10 +139,10 @@ def test_fewer_calls_at_once_after_429_and_more_again(server, memory):
 def test_a_dead_server_ends_the_run_and_keeps_what_was_done(server, memory):
     asked_before = 6
     # which questions are answered does not depend on when they are asked, so that a busy machine changes nothing
-    server.script.faults = lambda asked, count: "hang" if "from here on" in asked.text else None
+    server.script.faults = lambda asked, count: "drop" if "from here on" in asked.text else None
     items = [(*ITEM[:3], f"answer {n}" + " from here on" * (n >= asked_before)) for n in range(40)]
     outcomes = []
-    for outcome in judge(server, memory, concurrency=2, timeout=2.0, patience=3.0).grade_many(items):
+    for outcome in judge(server, memory, concurrency=2, patience=1.0).grade_many(items):
         outcomes.append(outcome)
         if isinstance(outcome, UserError):
             break
@@ -173,14 +173,16 @@ def test_azures_older_api(server, memory):
 
 def test_soak(server, memory):
     """2,000 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
-    kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400", "hang"]
+    kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400"]
 
     def faults(asked, count):
+        if number(asked) in (7, 8, 9) and count == 0:  # together: each costs the whole timeout
+            return "hang"
         rng = random.Random(f"{asked.digest}{count}")
         return rng.choice(kinds) if rng.random() < 0.2 else None
 
     server.script.faults = faults
-    one = judge(server, memory, structured=False, attempts=6, timeout=8.0, concurrency=32)
+    one = judge(server, memory, structured=False, attempts=6, timeout=20.0, concurrency=32)
     items = [(*ITEM[:3], f"answer {n}") for n in range(2000)]
     outcomes = list(one.grade_many(items))
     assert len(outcomes) == len(items)

@@ -147,9 +147,9 @@ def test_memory_that_runs_out_there_is_known_here(
 
 
 def test_a_hang_is_ended(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:
-    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")}, request_timeout=1.5)
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")}, request_timeout=5)
     hang, fine = ask(requests, "hang", "two")
-    with pytest.raises(SampleError, match=r"no answer within 1\.5 s"):
+    with pytest.raises(SampleError, match="no answer within 5 s"):
         worker.answer([hang])
     assert worker.answer([fine])[0].text == "fine two"
 
@@ -317,12 +317,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     child = int(done.stdout)
-    for _ in range(200):
-        if not _running(child):
+    _wait_for_its_end(child)
+
+
+def _wait_for_its_end(process: int) -> None:
+    for _ in range(1200):
+        if not _running(process):
             return
         time.sleep(0.1)
-    os.kill(child, 9)
-    pytest.fail("the worker outlived its parent by 20 s")
+    os.kill(process, 9)
+    pytest.fail(f"process {process} is still there after two minutes")
 
 
 def _running(process: int) -> bool:
@@ -345,12 +349,7 @@ def test_close_ends_it_and_its_children(make_worker: MakeWorker, requests: list[
     (response,) = worker.answer(requests[:1])
     worker.close()
     for process in response.text.split():
-        for _ in range(100):
-            if not _running(int(process)):
-                break
-            time.sleep(0.1)
-        else:
-            pytest.fail(f"process {process} is still there")
+        _wait_for_its_end(int(process))
 
 
 def test_a_stranger_on_the_port_gets_nothing(make_worker: MakeWorker, requests: list[Request]) -> None:

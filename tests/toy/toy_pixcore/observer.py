@@ -7,9 +7,9 @@ from pixcore import hookimpl
 
 
 def _write(hook, **heard):
-    line = json.dumps({"hook": hook, **heard}) + "\n"
-    with open("observed.jsonl", "ab", buffering=0) as file:  # one call to the system: a kill leaves no half of a line
-        file.write(line.encode())
+    line = json.dumps({"hook": hook, **heard})
+    with open("observed.jsonl", "a") as file:
+        file.write(f"\n{line}\n")  # a kill can cut even a single call at a page's end: the next line begins its own
 
 
 @hookimpl
