@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+from pixcore.plugins import Kind, registry
+
 ROOT = Path(__file__).parent.parent
 PROJECTS = sorted([*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("benchmarks/*/pyproject.toml")])
 
@@ -39,3 +41,11 @@ def test_no_wheel_holds_golden_or_recording_code(path):
     assert not [file for file in files if file.stem.startswith(("goldens", "recording"))]
     assert not [file for file in files if "tests.goldens" in file.read_text()]
     assert "goldens" not in project(path)["project"].get("optional-dependencies", {})
+
+
+def test_every_model_adapter_runs_the_common_suite():
+    """`tests/adapters.py` holds what all of them must do; an adapter that no suite is run on is told here."""
+    suites = [text for path in ROOT.glob("plugins/*/tests/*.py") if "AdapterSuite" in (text := path.read_text())]
+    names = {one.name for one in registry().all(Kind.MODEL) if one.distribution.startswith("pixcore-")}
+    assert len(names) >= 10
+    assert not {name for name in names if not any(f'"{name}"' in text for text in suites)}
