@@ -20,7 +20,7 @@ from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, PluginError, nearest
 from pixcore.files import at_home
 from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry
-from pixcore.protocols import FIELDS, PROBINGS, Probing
+from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
 from pixcore.versions import foundations
@@ -81,6 +81,7 @@ class ProbingSection(BaseModel):
         template: What is asked, with the fields {question}, {options}, {expression}; needed for one of the config's
             own. A sample that lacks one of them is not asked.
         masks: Whether the answers to it are looked at for masks.
+        judge: Which section's component grades the answers to it, "judge" or "letter_judge"; null: nobody does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,6 +89,7 @@ class ProbingSection(BaseModel):
     name: str
     template: str = ""
     masks: bool = True
+    judge: Judged | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -99,7 +101,7 @@ class ProbingSection(BaseModel):
         if "template" not in self.model_fields_set:
             if self.name not in PROBINGS:
                 raise ValueError(f"{nearest(self.name, PROBINGS)}; or a new one, {_EXAMPLE}")
-            if "masks" in self.model_fields_set:
+            if self.model_fields_set != {"name"}:
                 raise ValueError(f"{self.name!r} is the paper's, and stands there by its name alone")
         elif self.name in PROBINGS:
             raise ValueError(f"{self.name!r} is the paper's: change its template under prompts, or take another name")
@@ -113,14 +115,14 @@ class ProbingSection(BaseModel):
     def _spelt(self) -> str | dict[str, Any]:
         if self.name in PROBINGS:
             return self.name
-        return {"name": self.name, "template": self.template, "masks": self.masks}
+        return {"name": self.name, "template": self.template, "masks": self.masks, "judge": self.judge}
 
     @property
     def probing(self) -> Probing:
         """The probing that it names."""
         if self.name in PROBINGS:
             return PROBINGS[self.name]
-        return Probing.own(self.name, self.template, masks=self.masks)
+        return Probing.own(self.name, self.template, masks=self.masks, judge=self.judge)
 
 
 _EXAMPLE = 'such as {name: describe, template: "Describe {expression}."}'
@@ -143,7 +145,7 @@ class RunConfig(BaseModel):
 
     Attributes:
         control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
-        protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:}.
+        protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:, judge:}.
         prompts: This run's own prompt for a probing of the paper's; fields: {question}, {options}, {expression}.
         fidelity: `published` reproduces the released code, `corrected` does what is right.
         seed: For everything random.

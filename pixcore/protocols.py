@@ -54,11 +54,12 @@ class Probing:
     mean_iou: str | None = None
 
     @classmethod
-    def own(cls, name: str, template: str, *, masks: bool = True) -> Probing:
-        """Make a config's own probing: it asks for what its template holds, and nobody grades it."""
+    def own(cls, name: str, template: str, *, masks: bool = True, judge: Judged | None = None) -> Probing:
+        """Make a config's own: it asks for what its template holds, and feeds figures of its own."""
         held = {re.split(r"[.\[]", field)[0] for _, field, _, _ in Formatter().parse(template) if field}
         asks = tuple(field for field in FIELDS if field in held)
-        return cls(name, template, asks, "options" in held, masks, mean_iou=own_mean_iou(name) if masks else None)
+        fed = own_accuracy(name) if judge else None, own_mean_iou(name) if masks else None
+        return cls(name, template, asks, "options" in held, masks, judge, *fed)
 
 
 _TABLE = (
@@ -94,9 +95,6 @@ _TABLE = (
 PROBINGS: Mapping[str, Probing] = {probing.name: probing for probing in _TABLE}
 """The paper's three, in its order."""
 
-GRADED = tuple(one.name for one in _TABLE if one.judge is not None)
-"""Those whose answers somebody grades."""
-
 LOOKED_AT = tuple(one.name for one in sorted(_TABLE, key=lambda one: "expression" not in one.asks) if one.masks)
 """Those whose answers are looked at for masks, the one that asks for the object first."""
 
@@ -106,8 +104,13 @@ def own_mean_iou(name: str) -> str:
     return f"M {name}"
 
 
+def own_accuracy(name: str) -> str:
+    """Name the accuracy of a config's own probing."""
+    return f"A {name}"
+
+
 def judge_of(name: str) -> Judged | None:
-    """Name the config's section that grades a probing's answers; None: nobody, as for a config's own."""
+    """Name the config's section that grades the answers to one of the paper's probings; None: nobody does."""
     return PROBINGS[name].judge if name in PROBINGS else None
 
 

@@ -481,6 +481,7 @@ class ProtocolResult:
         selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
         verdict: The judge's word, where an answer was asked.
+        graded: Whether a judge grades it though it is none of the paper's.
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
         ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
             measured them.
@@ -494,6 +495,7 @@ class ProtocolResult:
     selections: Mapping[str, Selection] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
     verdict: Verdict | None = None
+    graded: bool = False
     error: str | None = None
     ious: tuple[NDArray[np.float64], ...] | None = None
 

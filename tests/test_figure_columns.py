@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -31,6 +32,17 @@ sys.exit(main())
 """What adds two figures, and is pixcore then."""
 
 
+def column(shown: str, heading: str) -> list[str]:
+    """What a terminal shows below a heading of one word, in whichever table has it."""
+    lines = iter(shown.splitlines())
+    for line in lines:
+        if found := re.search(rf"(?<!\S){heading}(?!\S)", line):
+            rows = itertools.dropwhile(lambda one: set(one.strip()) != {"─"}, lines)
+            body = itertools.takewhile(str.strip, itertools.islice(rows, 1, None))
+            return [one[: found.end()].split()[-1] for one in body]
+    raise AssertionError(f"no column {heading}:\n{shown}")
+
+
 def test_a_figure_added_in_one_place_appears_everywhere(workplace):
     def pixcore(*arguments: str) -> str:
         command = [sys.executable, "-c", ADDED, *arguments]
@@ -43,7 +55,7 @@ def test_a_figure_added_in_one_place_appears_everywhere(workplace):
     shown = pixcore("run", str(workplace.config(selections=["toy-first", "toy-best"])))
     heading = next(line for line in shown.splitlines() if line.split()[-1:] == ["found"])
     assert heading.split() == ["A†", "A", "M†", "M", "S", "found"]
-    assert "found share of masks above one half" in " ".join(shown.split())
+    assert "found share of masks above one half; area mean area of the masks (pixels)" in " ".join(shown.split())
 
     summary = workplace.summary()
     for row in summary["rows"]:
@@ -54,11 +66,15 @@ def test_a_figure_added_in_one_place_appears_everywhere(workplace):
     first = summary["rows"][0]["figures"]
     assert first["area"]["value"] == pytest.approx(sum(areas) / len(areas))
     assert first["found"]["n"] == len(lines)
+    controls = [row for row in summary["rows"] if row["control"]]
+    told = [row for row in summary["rows"] if row not in controls[1:]]
+    assert column(shown, "area") == [f"{row['figures']['area']['value']:.1f}" for row in told]
 
     page = (workplace.folder / "out" / "report.html").read_text()
     assert 'title="share of masks above one half">found' in page
     assert 'title="mean area of the masks (pixels)">area' in page
 
+    assert column(pixcore("score", "out"), "area") == column(shown, "area")
     scored = json.loads(pixcore("score", "out", "--json", "-"))
     assert [row["figures"] for row in scored["rows"]] == [row["figures"] for row in summary["rows"]]
 

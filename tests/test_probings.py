@@ -73,6 +73,44 @@ def test_a_runs_own_file_knows_its_probings(workplace):
     assert "has protocol 'describe' (allowed: letter, question, segment)" in said
 
 
+def test_a_probing_of_a_configs_own_names_who_grades_it(workplace):
+    """The toy judge wants the option's words; every second sample's are "right"."""
+    place = {"name": "place", "template": "{question} In one word.", "masks": False, "judge": "judge"}
+    config = workplace.config(
+        protocols=["letter", {**DESCRIBE, "judge": "letter_judge"}, place],
+        model={"name": "toy", "says": "right", "fails_on": ["s5"]},
+        on_error="record",
+    )
+    shown = workplace("run", str(config)).stdout
+    lines = {line["sample_id"]: line for line in workplace.predictions() if line["protocol"] == "place"}
+    assert {name: line.get("verdict", {}).get("correct") for name, line in lines.items()} == {
+        "s0": False,
+        "s1": True,
+        "s2": False,
+        "s3": True,
+        "s4": False,
+        "s5": None,
+    }
+    summary = workplace.summary()
+    assert (summary["own_probings"], summary["own_graded"]) == (["describe"], ["describe", "place"])
+    for row in summary["rows"]:
+        figures = row["figures"]
+        assert list(figures)[5:8] == ["A describe", "A place", "M describe"]
+        assert figures["A place per sample"] == {
+            **figures["A place per sample"],
+            "n": 6,
+            "value": pytest.approx(200 / 6),
+        }
+        assert figures["A place"] == {**figures["A place"], "n": 3, "per_pair": True, "value": 0.0}
+        assert figures["A†"]["n"] == 0
+    assert "A place accuracy under place" in " ".join(shown.split())
+    for given in ("out", "out/predictions.jsonl"):
+        scored = json.loads(workplace("score", given, "--json", "-").stdout)
+        assert [row["figures"] for row in scored["rows"]] == [row["figures"] for row in summary["rows"]]
+    assert {one["answers"] for row in scored["rows"] for one in row["failures"]} >= {"place"}
+    assert 'title="accuracy under place">A place' in (workplace.folder / "out/report.html").read_text()
+
+
 def test_the_papers_answers_are_not_asked_for_again(workplace):
     def run(*protocols: object) -> list[str]:
         log = workplace.folder / "log"
@@ -114,6 +152,8 @@ def test_a_probing_whose_answers_are_not_looked_at_has_no_column(workplace):
         ({**DESCRIBE, "template": "Describe {object}."}, ["protocols.1", "the template of describe", "{expression}"]),
         ({**DESCRIBE, "template": " "}, ["protocols.1", "the template of describe is empty"]),
         ({**DESCRIBE, "name": "gIoU"}, ["protocols.1", "a name is lower-case letters"]),
+        ({**DESCRIBE, "judge": "toy-judge"}, ["protocols.1", "'toy-judge'", "'judge' or 'letter_judge'"]),
+        ({"name": "letter", "judge": "judge"}, ["protocols.1", "'letter' is the paper's"]),
         ({**DESCRIBE, "name": "../x"}, ["protocols.1", "a name is lower-case letters"]),
         ({"template": "Hm?"}, ["protocols.1.name: is needed and missing"]),
         (7, ["protocols.1"]),
@@ -134,7 +174,8 @@ def test_the_schema_knows_probings(workplace):
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(workplace("schema").stdout)
     jsonschema.validate({"benchmark": "toy-boxes", "protocols": ["question", DESCRIBE]}, schema)
-    for wrong in ("describe", {"name": "describe"}, {**DESCRIBE, "judge": "judge"}):
+    jsonschema.validate({"benchmark": "toy-boxes", "protocols": [{**DESCRIBE, "judge": "letter_judge"}]}, schema)
+    for wrong in ("describe", {"name": "describe"}, {**DESCRIBE, "judge": "toy-judge"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"benchmark": "toy-boxes", "protocols": [wrong]}, schema)
 

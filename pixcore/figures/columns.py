@@ -1,20 +1,23 @@
 """The table of figures: what each is called and means, and how a sample feeds it.
 
-What shows figures reads this table: the terminal's, the report's and `compare`'s tables, `summary.json` and `--json`
-(their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry here. Which probing feeds
-which accuracy and mean IoU is said by `pixcore.protocols`; what a config's own probings feed stands after the others.
+What shows figures reads this table: the tables of `run` and `score` on a terminal, the report, `compare`,
+`summary.json` and `--json` (their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry
+here. Which probing feeds which accuracy and mean IoU is said by `pixcore.protocols`; what a config's own probings feed
+stands after the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.intervals import ratios
-from pixcore.protocols import LOOKED_AT, PROBINGS, own_mean_iou
+from pixcore.protocols import LOOKED_AT, PROBINGS, own_accuracy, own_mean_iou
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +80,8 @@ class FigureColumn:
             unknown).
         pairs: Where the samples come in pairs, a pair counts, and only if both of its samples are right.
         paired: Exists only where samples come in pairs.
-        main: Stands in the main table, as in the paper's Table 1; the others are further figures.
+        main: Stands in the main table, as in the paper's Table 1, with its interval. The others are further figures: a
+            terminal has them below, values alone, and in one line where all rows say the same; a report likewise.
         unit: What it is told in: "percent" of what its terms give, or, by any other name, as they give it.
         higher_is_better: Which way is better.
     """
@@ -189,25 +193,41 @@ FIGURES: tuple[FigureColumn, ...] = (
 """All figures: the paper's columns in its order, then the further ones."""
 
 
-def with_own(own: Sequence[str]) -> tuple[FigureColumn, ...]:
-    """List all figures of a run that has probings of its own, by their names: theirs after the others."""
-    fed = mean_ious(own)[len(_MEAN_IOUS) :]
-    return (*FIGURES, *(column for one in fed for column in (_mean_iou(*one), *_beside(*one))))
+class Own(NamedTuple):
+    """A run's own probings by their names: those whose answers are looked at for masks, and those that are graded."""
+
+    masks: tuple[str, ...] = ()
+    graded: tuple[str, ...] = ()
 
 
-def mean_ious(own: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Give each mean IoU with the probing that feeds it; `own` are a run's own probings that have masks."""
-    return [*_MEAN_IOUS, *((own_mean_iou(probing), probing) for probing in own)]
+NO_OWN = Own()
 
 
-def main_columns(own: Sequence[str] = ()) -> tuple[str, ...]:
-    """Name the main table's columns, in order; `own` are a run's own probings that have masks."""
-    return tuple(column.name for column in with_own(own) if column.main)
+@cache
+def with_own(own: Own = NO_OWN) -> Mapping[str, FigureColumn]:
+    """List all figures of a run by their names: those of its own probings after the others."""
+    accuracies = [(own_accuracy(probing), probing) for probing in own.graded]
+    columns = (
+        *FIGURES,
+        *(column for fed in accuracies for column in (_accuracy(*fed), _per_sample(*fed))),
+        *(column for fed in mean_ious(own)[len(_MEAN_IOUS) :] for column in (_mean_iou(*fed), *_beside(*fed))),
+    )
+    return {column.name: column for column in columns}
 
 
-def meaning(name: str, own: Sequence[str] = ()) -> str:
+def mean_ious(own: Own = NO_OWN) -> list[tuple[str, str]]:
+    """Give each mean IoU with the probing that feeds it."""
+    return [*_MEAN_IOUS, *((own_mean_iou(probing), probing) for probing in own.masks)]
+
+
+def main_columns(own: Own = NO_OWN) -> tuple[str, ...]:
+    """Name the main table's columns, in order."""
+    return tuple(column.name for column in with_own(own).values() if column.main)
+
+
+def meaning(name: str, own: Own = NO_OWN) -> str:
     """Say what a figure means, with its unit where that is not percent; nothing for one that another pixcore wrote."""
-    column = _entry(name, own)
+    column = with_own(own).get(name)
     if column is None:
         return ""
     return column.meaning if column.unit == PERCENT else f"{column.meaning} ({column.unit})"
@@ -215,19 +235,19 @@ def meaning(name: str, own: Sequence[str] = ()) -> str:
 
 def scale(name: str) -> float:
     """Give what a figure's ratio is multiplied with to be told in its unit."""
-    column = _entry(name)
+    column = with_own().get(name)
     return 100.0 if column is None or column.unit == PERCENT else 1.0
 
 
 def higher_is_better(name: str) -> bool:
     """Say which way a figure is better."""
-    column = _entry(name)
+    column = with_own().get(name)
     return column is None or column.higher_is_better
 
 
-def in_order(names: Sequence[str], own: Sequence[str] = ()) -> list[str]:
+def in_order(names: Iterable[str], own: Own = NO_OWN) -> list[str]:
     """Sort figures' names: the main table's, the further ones, each as the table has them, and unknown ones."""
-    places = {column.name: (not column.main, place) for place, column in enumerate(with_own(own))}
+    places = {column.name: (not column.main, place) for place, column in enumerate(with_own(own).values())}
     return sorted(names, key=lambda name: places.get(name, (True, len(places))))
 
 
@@ -241,7 +261,3 @@ def made(values: Mapping[str, Floats]) -> Iterator[tuple[FigureColumn, Floats]]:
         if column.made_of is not None and all(name in values for name in column.made_of[0]):
             names, function = column.made_of
             yield column, function(*(values[name] for name in names))
-
-
-def _entry(name: str, own: Sequence[str] = ()) -> FigureColumn | None:
-    return next((column for column in with_own(own) if column.name == name), None)

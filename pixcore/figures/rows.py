@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pixcore.errors import DataError
-from pixcore.figures.columns import higher_is_better, main_columns
+from pixcore.figures.columns import NO_OWN, Own, higher_is_better, main_columns
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Summary:
         breakdowns: For each category ("pattern", …) and each of its values the rows over those samples alone.
         notes: Lines that a reader has to know: what was left out, which policy applied.
         own_probings: The config's own probings that have masks, each with a column of its own.
+        own_graded: Those of them, or others of the config's own, that are graded, likewise.
     """
 
     benchmark: str
@@ -91,6 +92,12 @@ class Summary:
     breakdowns: Mapping[str, Mapping[str, tuple[Row, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     own_probings: tuple[str, ...] = ()
+    own_graded: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> Own:
+        """The config's own probings, as `pixcore.figures.columns` takes them."""
+        return Own(self.own_probings, self.own_graded)
 
 
 OWN_MASKS = "own masks"
@@ -188,12 +195,12 @@ def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
     return next((other for other in rows if other.control_of == row.key), None)
 
 
-def further_figures(rows: tuple[Row, ...], own: Sequence[str] = ()) -> tuple[dict[str, Figure], tuple[str, ...]]:
+def further_figures(rows: tuple[Row, ...], own: Own = NO_OWN) -> tuple[dict[str, Figure], tuple[str, ...]]:
     """List the measured figures beyond the main table's, in the order in which rows name them.
 
     Args:
         rows: The table.
-        own: The run's own probings (`Summary.own_probings`).
+        own: The run's own probings (`Summary.own`).
 
     Returns:
         Those that are the same in every row (accuracies do not depend on the selection), and the names of the others.

@@ -72,7 +72,7 @@ def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
         None where nobody grades the probing, or graded, or the sample has no answer; False where the sample failed or
         the judge could not tell.
     """
-    if judge_of(result.protocol) is None or sample.answer is None:
+    if sample.answer is None or not (result.graded or judge_of(result.protocol)):
         return None
     if result.error is not None:
         return False

@@ -54,6 +54,7 @@ class Tally:
         self._unread = 0
         self._paired = False
         self._own: dict[str, None] = {}  # a config's own probings that have masks, in order
+        self._own_graded: dict[str, None] = {}
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample; its results must have been scored."""
@@ -69,6 +70,8 @@ class Tally:
             right = is_correct(sample, outcome)
             if right is not None:
                 correct.append((protocol, right))
+                if protocol not in PROBINGS:
+                    self._own_graded[protocol] = None
                 verdict = outcome.verdict
                 self._unread += verdict is not None and verdict.correct is None and verdict.error is None
             for row in self.rows:
@@ -80,6 +83,10 @@ class Tally:
         self._paired = self._paired or sample.pair is not None
         categories = [(str(key), str(value)) for key, value in sample.categories.items()]
         self._kept.add(cluster_of(sample), categories, correct, scored)
+
+    @property
+    def _columns(self) -> table.Own:
+        return table.Own(tuple(self._own), tuple(self._own_graded))
 
     @property
     def failed(self) -> int:
@@ -100,7 +107,8 @@ class Tally:
                 for category, groups in self._kept.by_category()
             },
             notes=(*self._notes(), *notes),
-            own_probings=tuple(self._own),
+            own_probings=self._columns.masks,
+            own_graded=self._columns.graded,
         )
 
     def sums(self, row: str) -> tuple[list[Cluster], dict[str, tuple[Floats, Floats]]]:
@@ -160,7 +168,7 @@ class Tally:
     def _answered(self, group: Group) -> dict[str, _Column]:
         """Sum what answers feed: the same in every row."""
         columns = {}
-        for entry in table.FIGURES:
+        for entry in table.with_own(self._columns).values():
             if entry.answer is None or entry.probing is None or (entry.paired and not self._paired):
                 continue
             terms = {right: entry.answer(right) for right in (False, True)}
@@ -172,7 +180,7 @@ class Tally:
 
     def _masked(self, group: Group, row: str) -> dict[str, _Column]:
         """Sum what a row's masks feed; a further figure that no mask counts in is left out."""
-        entries = [one for one in table.with_own(tuple(self._own)) if one.mask is not None]
+        entries = [one for one in table.with_own(self._columns).values() if one.mask is not None]
         columns = {entry.name: _Column(len(group.clusters)) for entry in entries}
         fed: dict[str, list[tuple[_Column, Callable[[ScoredMask], Terms | None]]]] = {}
         for entry in entries:
@@ -213,7 +221,7 @@ class Tally:
             paired = bool(counted)
             spread = spreads[entry] if several else None
             figures[entry.name] = _figure(entry.name, float(value), spread, max(counted, default=clusters), paired)
-        return {name: figures[name] for name in table.in_order(list(figures), tuple(self._own))}
+        return {name: figures[name] for name in table.in_order(figures, self._columns)}
 
 
 class _Column:

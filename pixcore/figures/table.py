@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.figures.columns import main_columns, meaning
+from pixcore.figures.columns import PERCENT, main_columns, meaning, with_own
 from pixcore.figures.rows import (
     Figure,
     Row,
@@ -45,12 +45,10 @@ class SummaryTable:
 
     Args:
         summary: What to show.
-        further: With the figures beyond the paper's columns that differ by row (gIoU, cIoU, absence); reports and
-            `summary.json` have them in any case.
     """
 
-    def __init__(self, summary: Summary, *, further: bool = True) -> None:
-        self.summary, self.further = summary, further
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render: title, main table, a second one for what did not fit, footnotes."""
@@ -59,9 +57,8 @@ class SummaryTable:
         roomy = options.max_width >= _ROOMY
         yield _text(_title(summary), plain, style="bold")
         yield Padding(summary_table(summary, budget=roomy, ascii_only=plain), (1, 0))
-        shared, names = further_figures(rows, summary.own_probings)
+        shared, further = further_figures(rows, summary.own)
         beside = () if roomy else _budget(summary.rows)
-        further = names if self.further else ()
         for table in _further_tables(rows, further, beside, options.max_width, ascii_only=plain):
             yield Padding(table, (0, 0, 1, 0))
         for name, figure in shared.items():
@@ -119,7 +116,7 @@ def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = 
     table = bare_table(ascii_only=ascii_only)
     rows = shown(summary.rows)
     name_column(table, (_name(row, ascii_only) for row in rows))
-    main = main_columns(summary.own_probings)
+    main = main_columns(summary.own)
     columns = [name for name in main if name in _measured(rows)] or list(main)
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
@@ -142,8 +139,8 @@ def footnotes(summary: Summary) -> list[str]:
     """Say what a reader must know beside the figures, one line each."""
     notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
     measured = _measured(summary.rows)
-    own = summary.own_probings
-    notes.append("; ".join(f"{name} {meaning(name, own)}" for name in main_columns(own) if name in measured))
+    told = [one for one in with_own(summary.own).values() if one.name in measured and (one.main or one.unit != PERCENT)]
+    notes.append("; ".join(f"{one.name} {meaning(one.name, summary.own)}" for one in told))
     if any(row.uses_ground_truth for row in summary.rows):
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):
@@ -223,8 +220,8 @@ def _further_tables(
     ascii_only: bool,
 ) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    columns = list(beside)
-    columns += [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
+    columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
+    columns += beside
     taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
     while columns:
         table = bare_table(ascii_only=ascii_only)

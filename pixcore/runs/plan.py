@@ -282,7 +282,7 @@ class Run:
         if item.segmented:
             later: tuple[Mapping[str, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
             yield from (stages[protocol] for stages in later if protocol in stages)
-        if protocol in self.judge_stages and item.sample.answer is not None:
+        if protocol in self.judge_stages and is_gradable(item.sample):
             yield self.judge_stages[protocol]
 
     def results(self) -> Iterator[SampleResult]:
@@ -312,13 +312,15 @@ class Run:
     def _scored(self, sample: Sample, rows: Sequence[RowSpec]) -> SampleResult:
         scored: dict[str, ProtocolResult] = {}
         for item in self._by_sample[sample.id]:
-            scored |= self._score(sample, self._result(item), rows)
+            found = self._score(sample, self._result(item), rows)
+            looked_at = self._probings[found.protocol].masks
+            scored[found.protocol] = found if looked_at else replace(found, scores={})
         return SampleResult(sample, scored)
 
-    def _score(self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]) -> Mapping[str, ProtocolResult]:
+    def _score(self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]) -> ProtocolResult:
         """Score a result; what can't be scored is its sample's failure, as in any stage."""
         try:
-            return score_sample(sample, {result.protocol: result}, rows).by_probing
+            return score_sample(sample, {result.protocol: result}, rows).by_probing[result.protocol]
         except Exception as error:
             said = f"can't be scored: {describe(error)}"
             if self.resolved.config.on_error == "stop":
@@ -326,11 +328,11 @@ class Run:
                 raise SampleError(f"sample {sample.id} ({result.protocol}) {said}", hint=hint) from error
             text = replace(result.response, mask=None, masks=()) if result.response is not None else None
             bare = replace(result, response=text, candidates=(), controls=(), selections={}, error=said)
-            return score_sample(sample, {result.protocol: bare}, rows).by_probing
+            return score_sample(sample, {result.protocol: bare}, rows).by_probing[result.protocol]
 
     def _result(self, item: Item) -> ProtocolResult:
         protocol = item.request.protocol
-        blank = ProtocolResult(protocol=protocol, prompt=item.request.prompt)
+        blank = ProtocolResult(protocol, item.request.prompt, graded=protocol in self.judge_stages)
         broken = self._broken.get((item.sample.id, protocol))
         if broken is not None:
             return replace(blank, error=broken)
@@ -364,7 +366,7 @@ class Run:
     def _verdict(self, item: Item) -> Verdict | None:
         """What the judge said, or that it failed: the answer then counts as wrong, and its masks as they are."""
         grade = self.judge_stages.get(item.request.protocol)
-        if grade is None or item.sample.answer is None:
+        if grade is None or not is_gradable(item.sample):
             return None
         entry = grade.get(item)
         if entry is not None:
@@ -426,6 +428,11 @@ def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dic
     """Each probing's next stage; probings that share a stage share the next one."""
     made = {before: make(before) for before in dict.fromkeys(stages.values())}
     return {probing: made[before] for probing, before in stages.items()}
+
+
+def is_gradable(sample: Sample) -> bool:
+    """Whether a judge can be shown a question and its right answer."""
+    return sample.question is not None and sample.answer is not None
 
 
 def _row(key: str, strategy: ChosenComponent) -> RowSpec:

@@ -37,7 +37,7 @@ class Written:
         Returns:
             The command's exit status.
         """
-        Console().print(SummaryTable(self.summary, further=False))
+        Console().print(SummaryTable(self.summary))
         for name, path in self.paths.items():
             messages.print(f"{name}: {path}", style="bold", soft_wrap=True)
         for line in self.failures:

@@ -21,7 +21,7 @@ from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
-from pixcore.protocols import GRADED, LOOKED_AT, in_order
+from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
@@ -90,7 +90,7 @@ class Evaluation:
                     "n_without_none": figures[name]["n"],
                     **_with_none(figures, name),
                 }
-                for name, protocol in mean_ious(self.summary.own_probings)
+                for name, protocol in mean_ious(self.summary.own)
             }
             row["failures"] = [
                 {
@@ -170,8 +170,8 @@ class Evaluator:
         found = []
         own = in_order(probing for _, probing in self._grounded)
         looked_at = dict.fromkeys((*LOOKED_AT, *own))
-        for grounding, answers in product(looked_at, GRADED):
-            right, fits = self._answered.get(answers, b""), self._grounded.get((row, grounding), b"")
+        for grounding, answers in product(looked_at, in_order(self._answered)):
+            right, fits = self._answered[answers], self._grounded.get((row, grounding), b"")
             outcomes = Counter(zip(right, fits, strict=False))  # one unit after the other, as far as both know any
             counts = tuple(outcomes[way] for way in _WAYS)
             if not any(counts):

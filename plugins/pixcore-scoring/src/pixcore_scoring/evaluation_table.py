@@ -35,7 +35,7 @@ class EvaluationTable:
         rows = [
             (row, name)
             for row in self.evaluation.summary.rows
-            for name, _ in mean_ious(self.evaluation.summary.own_probings)
+            for name, _ in mean_ious(self.evaluation.summary.own)
             if (figure := row.figures.get(f"{name} with none")) is not None and figure.value is not None
         ]
         if not rows:

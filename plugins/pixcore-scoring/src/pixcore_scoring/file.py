@@ -18,7 +18,7 @@ from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol
-from pixcore.protocols import PROBINGS, Probing, build_prompt, judge_of
+from pixcore.protocols import PROBINGS, Judged, Probing, build_prompt
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -41,7 +41,9 @@ from pixcore_scoring.reading import (
     upper_bounds,
 )
 
-AnswerJudge = Callable[[Sample, str, str], Verdict | None]
+AnswerJudge = Callable[[Sample, Judged | None, str], Verdict | None]
+"""Grades a sample's answer, given the section of a config that would name its judge."""
+
 Missing = Literal["fail", "skip", "error"]
 
 NO_PREDICTION = "no prediction"
@@ -50,8 +52,8 @@ NO_PREDICTION = "no prediction"
 def letter_judge_of(fidelity: Fidelity) -> AnswerJudge:
     """Give the judge that reads letters by the fidelity's rule and leaves free answers alone."""
 
-    def grade(sample: Sample, protocol: str, text: str) -> Verdict | None:
-        if judge_of(protocol) != "letter_judge" or sample.answer is None:
+    def grade(sample: Sample, judge: Judged | None, text: str) -> Verdict | None:
+        if judge != "letter_judge" or sample.answer is None:
             return None
         return grade_letter(text, sample.options, sample.answer, fidelity, released_options=sample.released_options)
 
@@ -190,14 +192,15 @@ class PredictionsFile:
         where = f"{self.path.name} line {number}"
         line = parse_line(file.readline(), where, self.probings)
         prediction = prediction_from_json(line, where, lambda: _size(sample))
-        result = prediction.result
+        judge = self.probings[protocol].judge
+        result = replace(prediction.result, graded=judge is not None)
         if self._says_no_mask(prediction, line):
             raise DataError(
                 f"{where} has neither mask nor candidates, and other lines under {protocol} have",
                 hint='"mask": null where the model segmented nothing',
             )
         if result.verdict is None and result.error is None and result.response is not None:
-            result = replace(result, verdict=self._grade(sample, protocol, result.response.text))
+            result = replace(result, verdict=self._grade(sample, judge, result.response.text))
         return self._selected(sample, replace(prediction, result=result))
 
     def _says_no_mask(self, prediction: Prediction, line: Mapping[str, Any]) -> bool:
@@ -217,7 +220,8 @@ class PredictionsFile:
                 hint="add it, or score with --missing fail or skip",
             )
         self.lacking += 1
-        result = ProtocolResult(protocol, prompt, error=NO_PREDICTION)
+        graded = self.probings[protocol].judge is not None
+        result = ProtocolResult(protocol, prompt, graded=graded, error=NO_PREDICTION)
         if self.fidelity is Fidelity.PUBLISHED and not self._contents.own_masks:
             # the released evaluator finds no file and goes on: its oracle still knows that an object is absent
             answered = replace(result, error=None, response=Response(""), verdict=Verdict(False, NO_PREDICTION))

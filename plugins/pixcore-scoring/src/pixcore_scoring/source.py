@@ -16,7 +16,7 @@ from pixcore.config import ProbingSection, Section, apply_settings, component_co
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import PREDICTIONS, RUN, read_object
 from pixcore.plugins import Kind, Registry
-from pixcore.protocols import PROBINGS, Probing, judge_of
+from pixcore.protocols import PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Sample, Verdict
 from pixcore_scoring.file import AnswerJudge, Missing, PredictionsFile, letter_judge_of
 
@@ -178,9 +178,9 @@ def answer_judge(plugins: Registry, judge: str | None, context: Context) -> Answ
         return letters
     made: list[Judge[Any]] = []
 
-    def grade(sample: Sample, protocol: str, text: str) -> Verdict | None:
-        if judge_of(protocol) != "judge" or sample.answer is None or sample.question is None:
-            return letters(sample, protocol, text)
+    def grade(sample: Sample, section: Judged | None, text: str) -> Verdict | None:
+        if section != "judge" or sample.answer is None or sample.question is None:
+            return letters(sample, section, text)
         if not made:
             made.append(registration.create(component_config(registration, {}, "judge"), context))
         return made[0].grade(sample.question, sample.options, sample.answer, text)
