@@ -120,7 +120,7 @@ class KeptSamples:
         self.absent += any(mask.truth == 0 and mask.named for _, mask in masks)
 
     def everything(self) -> Group:
-        """All samples."""
+        """Put all samples in one group."""
         return self._group(np.arange(len(self)))
 
     def by_category(self) -> Iterator[tuple[str, Iterator[tuple[str, Group]]]]:
