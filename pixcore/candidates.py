@@ -5,15 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from pixcore import masks
-from pixcore.records import Candidate, PointPrompt
+from pixcore.records import Candidate, Fidelity, PointPrompt
 
 MaskRule = Literal["best-score", "first", "last", "smallest", "largest"]
 """Which of a candidate's masks stands for it; `last` is what the released evaluator's ties amount to."""
+
+Threshold = Annotated[float, Field(ge=-1, le=1)] | Literal["auto"] | None
+"""Below which similarity an object is taken for absent; None: never, `auto`: as the fidelity has it (`cut_of`)."""
+
+
+def cut_of(threshold: Threshold, fidelity: Fidelity) -> float | None:
+    """The similarity below which an object is taken for absent: the paper's first release has none, its last 0.7."""
+    if threshold == "auto":
+        return None if fidelity is Fidelity.PAPER else 0.7
+    return threshold
 
 
 def pick_mask(candidate: Candidate, rule: MaskRule) -> int:

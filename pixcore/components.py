@@ -94,7 +94,8 @@ class Context:
     """What a component may know of the run it serves.
 
     Attributes:
-        fidelity: The run's one switch between the released code's quirks and what is right.
+        fidelity: The run's one switch between the released code's quirks and what is right; strategies alone are told
+            `paper`.
         seed: The run's seed.
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
         recall: Answers from the store what a paid service said before to the same key, or None.
@@ -111,8 +112,8 @@ class Context:
 
     @property
     def published(self) -> bool:
-        """Whether to reproduce the released code."""
-        return self.fidelity is Fidelity.PUBLISHED
+        """Whether to reproduce the released code, in its last release or its first."""
+        return self.fidelity.released
 
 
 class Component(ABC, Generic[ConfigT]):

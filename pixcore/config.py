@@ -147,7 +147,8 @@ class RunConfig(BaseModel):
         control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
         protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:, judge:}.
         prompts: This run's own prompt for a probing of the paper's; fields: {question}, {options}, {expression}.
-        fidelity: `published` reproduces the released code, `corrected` does what is right.
+        fidelity: `corrected` does what is right, `published` reproduces the released code, `paper` its first release,
+            which made the paper's Table 1.
         seed: For everything random.
         batch_size: Requests that the model answers together.
         merge_iou: Candidates whose masks overlap at least this much are merged; null: none are.

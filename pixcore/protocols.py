@@ -142,7 +142,7 @@ def build_prompt(
         ConfigError: A template has a field that does not exist.
     """
     probing = PROBINGS[probing] if isinstance(probing, str) else probing
-    published = fidelity is Fidelity.PUBLISHED
+    published = fidelity.released
     expression = _expression(sample, published)
     options = _options(sample, published)
     has = {"question": sample.question is not None, "options": bool(options), "expression": expression is not None}

@@ -64,10 +64,25 @@ class Protocol(StrEnum):
 
 
 class Fidelity(StrEnum):
-    """Whose rules hold: `published` is the released code with its quirks, `corrected` does what is right."""
+    """`corrected` does what is right, `published` reproduces the released code's quirks, `paper` its first release.
 
+    The first release made the paper's Table 1. Its answers and candidates are the last one's; which mask is chosen, and
+    what counts in the mean, differ.
+    """
+
+    PAPER = "paper"
     PUBLISHED = "published"
     CORRECTED = "corrected"
+
+    @property
+    def released(self) -> bool:
+        """Whether a release of the paper's code is reproduced."""
+        return self is not Fidelity.CORRECTED
+
+    @property
+    def of_answers(self) -> Fidelity:
+        """Whose answers, candidates and verdicts: both releases make the same, so that their records are shared."""
+        return Fidelity.PUBLISHED if self.released else self
 
 
 @dataclass(frozen=True, eq=False)

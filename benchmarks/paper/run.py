@@ -1,7 +1,7 @@
 """`make paper`: runs every row of Table 1 that this machine has weights for, then writes the report page.
 
-    python benchmarks/paper/run.py [--config NAME ...] [--benchmark pixmmvp|pixcvbench] [--fidelity published|corrected]
-                                   [--download] [--dry-run]
+    python benchmarks/paper/run.py [--config NAME ...] [--benchmark pixmmvp|pixcvbench] [--download]
+                                   [--fidelity paper|published|corrected] [--dry-run]
 
 A row is skipped, and why is said, where its checkpoint is neither a folder nor in the hub's cache (--download fetches
 it), or its benchmark is not under `data/`. Runs continue where they stopped. Automatic selection and the paper's judge
@@ -23,7 +23,7 @@ from pixcore.plugins import registry
 
 HERE = Path(__file__).parent
 BENCHMARKS = ("pixmmvp", "pixcvbench")
-FIDELITIES = ("published", "corrected")
+FIDELITIES = ("paper", "published", "corrected")
 
 
 def missing_weights(checkpoint: str) -> str | None:

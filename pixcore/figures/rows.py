@@ -73,7 +73,7 @@ class Summary:
     Attributes:
         benchmark: Its name.
         model: The model adapter's name; "predictions" where they were made elsewhere.
-        fidelity: "published" or "corrected".
+        fidelity: "corrected", "published" or "paper".
         samples: Number of samples.
         failed: How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict.
         rows: The table.

@@ -174,12 +174,12 @@ def score_sample(
 def grounded(sample: Sample, fidelity: Fidelity) -> bool:
     """Say whether a sample counts in the table's mIoU.
 
-    It needs a ground truth and an expression. Under `corrected` its object must be there: whether a model notices that
-    an object is absent is measured on its own, as precision and recall.
+    It needs a ground truth and, but for the paper's first release, an expression. Under `corrected` its object must be
+    there: whether a model notices that an object is absent is measured on its own, as precision and recall.
     """
-    if sample.mask is None or sample.expression is None:
+    if sample.mask is None or (sample.expression is None and fidelity is not Fidelity.PAPER):
         return False
-    return fidelity is Fidelity.PUBLISHED or not sample.absent
+    return fidelity.released or not sample.absent
 
 
 def _own_mask(result: ProtocolResult) -> RLE | None:

@@ -5,7 +5,8 @@ Memory grows by a few numbers a sample; no mask, image or text is kept. Every fi
 
 * A†, A: right answers under `question` and `letter`, in percent of pairs; of samples where the benchmark has no pairs.
 * M†, M: mean IoU over images under `question` and `segment`. `published` counts absent objects as the released
-  evaluator does (two empty masks: 1); `corrected` takes the mean over objects that are there.
+  evaluator does (two empty masks: 1); `paper` as its first release does, which leaves out images without a mask and
+  counts those for which no object is named; `corrected` takes the mean over objects that are there.
 * S: harmonic mean of max(A, A†) and max(M, M†).
 * Every other figure is what its entry in `pixcore.figures.columns` says.
 """
@@ -26,7 +27,7 @@ from pixcore.figures.kept import Group, KeptSamples
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.protocols import LOOKED_AT, PROBINGS
-from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score
+from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +51,7 @@ class Tally:
         self._kept = KeptSamples()
         self._failed: Counter[str] = Counter()
         self._choices_failed: Counter[tuple[str, str]] = Counter()
+        self._skipped: Counter[tuple[str, str]] = Counter()
         self._judge_failed = 0
         self._unread = 0
         self._paired = False
@@ -66,6 +68,7 @@ class Tally:
                 self._failed[protocol] += 1
             for name, selection in outcome.selections.items():
                 self._choices_failed[name, protocol] += selection.outcome == "failed"
+                self._skipped[name, protocol] += sample.mask is not None and _skipped(selection, self.fidelity)
             self._judge_failed += outcome.verdict is not None and outcome.verdict.error is not None
             right = is_correct(sample, outcome)
             if right is not None:
@@ -123,6 +126,9 @@ class Tally:
         for (name, protocol), count in self._choices_failed.items():
             if count:
                 yield f"{count} choice(s) of {name} failed under {protocol}; they count as IoU 0 in its row alone"
+        for (name, protocol), count in sorted(self._skipped.items()):
+            if count:
+                yield f"{count} image(s) of which {name} chose nothing under {protocol} are left out of its mean IoU"
         if self._judge_failed:
             yield f"the judge failed on {self._judge_failed} answer(s); they count as wrong"
         if self._unread:
@@ -264,11 +270,16 @@ def _kept_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Scor
         truth=masks.area(sample.mask) if sample.mask is not None else 0,
         candidates=len(pool),
         masks=sum(len(candidate.masks) for candidate in pool),
-        headline=grounded(sample, fidelity),
+        headline=grounded(sample, fidelity) and not _skipped(chosen, fidelity),
         named=sample.expression is not None,
         says_absent=answered and score.predicted_area == 0,
         published=fidelity is Fidelity.PUBLISHED,
     )
+
+
+def _skipped(chosen: Selection | None, fidelity: Fidelity) -> bool:
+    """Whether an image is left out of the means because no mask was found for it, as the first release does."""
+    return fidelity is Fidelity.PAPER and chosen is not None and chosen.outcome == "nothing"
 
 
 def _figure(name: str, value: float, drawn: Floats | None, n: int, per_pair: bool) -> Figure:

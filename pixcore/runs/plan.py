@@ -80,9 +80,10 @@ class Run:
         self.resolved = resolved
         self.scope = scope or Scope()
         config = resolved.config
-        self.loader = Loader(resolved.components.one("model"), Context(config.fidelity, config.seed))
+        fidelity = config.fidelity.of_answers
+        self.loader = Loader(resolved.components.one("model"), Context(fidelity, config.seed))
         self.spending = Spending(config.prices, config.budget, config.output / LEDGER)
-        self.context = Context(config.fidelity, config.seed, self.loader, spending=self.spending)
+        self.context = Context(fidelity, config.seed, self.loader, spending=self.spending)
         self._on_record = on_record
         self._given = samples
         self._broken: dict[tuple[str, str], str] = {}
@@ -251,9 +252,10 @@ class Run:
         }
 
     def _select(self, pools: Mapping[str, CandidateStage], strategy: ChosenComponent, label: str) -> dict[str, Select]:
-        store, chosen = self.resolved.config.store, ChosenComponents(strategy=strategy)
+        config, chosen = self.resolved.config, ChosenComponents(strategy=strategy)
+        context = replace(self.context, fidelity=config.fidelity)
         on_record = self._on_record if asks_service(strategy) else None
-        return _after(pools, lambda pool: Select(store, self.context, chosen, label, on_record, proposals=pool))
+        return _after(pools, lambda pool: Select(config.store, context, chosen, label, on_record, proposals=pool))
 
     @cached_property
     def judge_stages(self) -> dict[str, JudgeStage]:

@@ -41,7 +41,7 @@ def test_every_option_is_one_that_its_component_knows(path: Path) -> None:
     from pixcore.plugins import registry
 
     resolved = resolve(read_yaml(path), registry())
-    assert resolved.config.fidelity == "published"
+    assert resolved.config.fidelity == "paper"
     assert [part.name for part in resolved.components.several("selections")][:2] == ["oracle", "spacy-similarity"]
 
 

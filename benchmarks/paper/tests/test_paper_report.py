@@ -48,23 +48,39 @@ def test_s_of_the_papers_own_columns(report: ModuleType) -> None:
 
 def test_our_figures_stand_beside_the_papers_with_the_difference(report: ModuleType, tmp_path: Path) -> None:
     assert "Nothing has been run" in report.page(list(report.lines(tmp_path)))
-    folder = tmp_path / "llava-1.5-7b-pixmmvp-published"
-    folder.mkdir()
-    figures = {
-        name: {"value": value} for name, value in {"A†": 25.0, "A": 28.0, "M†": None, "M": 40.5, "S": 33.0}.items()
-    }
-    (folder / "summary.json").write_text(json.dumps({"rows": [{"name": "oracle", "figures": figures}]}))
+    for fidelity, m in (("paper", 40.5), ("published", 51.25), ("corrected", 44.0)):
+        folder = tmp_path / f"llava-1.5-7b-pixmmvp-{fidelity}"
+        folder.mkdir()
+        figures = {
+            name: {"value": value} for name, value in {"A†": 25.0, "A": 28.0, "M†": None, "M": m, "S": 33.0}.items()
+        }
+        (folder / "summary.json").write_text(json.dumps({"rows": [{"name": "oracle", "figures": figures}]}))
     found = list(report.lines(tmp_path))
     (line,) = (
         one for one in found if (one.method, one.base, one.benchmark) == ("PixFoundation (oracle)", "7B", "pixmmvp")
     )
-    assert (line.cells["M"].paper, line.cells["M"].ours["published"]) == (38.0, 40.5)
+    assert (line.cells["M"].paper, line.cells["M"].ours) == (
+        38.0,
+        {"paper": 40.5, "published": 51.25, "corrected": 44.0},
+    )
     page = report.page(found)
-    assert "40.5<small>+2.5</small>" in page
+    assert '<td class="paper">38.0</td><td>40.5<small>+2.5</small></td><td>51.2</td><td>44.0</td>' in page
+    assert "<th>Table 1</th><th>paper</th><th>published</th><th>corrected</th>" in page
     assert "Nothing has been run" not in page
     (bare,) = (one for one in found if (one.method, one.base, one.benchmark) == ("LLaVA-1.5", "7B", "pixmmvp"))
     assert bare.cells["A"].ours["published"] == 28.0
     assert bare.cells["M"].ours["published"] is None
+
+
+def test_a_figure_that_no_run_is_like_is_compared_with_none(report: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "llava-grounding-7b-pixmmvp-paper"
+    folder.mkdir()
+    figures = {name: {"value": 20.0} for name in ("A†", "A", "M†", "M", "S")}
+    (folder / "summary.json").write_text(json.dumps({"rows": [{"name": "own masks", "figures": figures}]}))
+    found = [one for one in report.lines(tmp_path) if one.method == "LLaVA-G"]
+    (line,) = (one for one in found if one.benchmark == "pixmmvp")
+    assert [name for name, cell in line.cells.items() if not cell.alike] == ["M†", "M", "S"]
+    assert f'<td class="paper">{line.cells["M"].paper:.1f}*</td><td>20.0</td>' in report.page(found)
 
 
 @pytest.mark.parametrize("name", OWN_MASKS)
@@ -75,4 +91,4 @@ def test_configs_of_systems_that_segment_themselves(name: str) -> None:
         pytest.skip(str(error))
     assert resolved.components["masks"] is None
     assert resolved.components["extractor"] is None
-    assert resolved.config.fidelity == "published"
+    assert resolved.config.fidelity == "paper"

@@ -118,6 +118,62 @@ def test_miou_with_and_without_the_unnamed_images(
     assert found["without_none"] == pytest.approx(100 * np.mean(named), abs=1e-9)
 
 
+def first_release_oracle(candidates: Candidates, index: int, truth: np.ndarray) -> np.ndarray | None:
+    if truth.any():
+        return oracle(candidates, index, truth)[0]
+    smallest, area = None, 1e20
+    for _, mask, _ in files(candidates, index):
+        if area > mask.sum():
+            smallest, area = mask, mask.sum()
+    return smallest
+
+
+def first_release_spacy(candidates: Candidates, index: int, truth: np.ndarray) -> np.ndarray | None:
+    best, chosen = 0.0, None
+    for _, mask, (entry,) in files(candidates, index):
+        if entry["similarity"] >= best:
+            best, chosen = entry["similarity"], mask
+    return chosen
+
+
+FIRST_RELEASE = {
+    "oracle": first_release_oracle,
+    "given-similarity": first_release_spacy,
+    "spacy-similarity": first_release_spacy,
+}
+
+
+@pytest.mark.parametrize("left_out", [0, 25])
+@pytest.mark.parametrize("select", FIRST_RELEASE)
+def test_the_first_release_is_a_fidelity_of_its_own(
+    select: str,
+    left_out: int,
+    tmp_path: Path,
+    predictions: Path,
+    released: Path,
+    truths: dict[int, np.ndarray],
+    formula: Callable[[int], Candidates],
+) -> None:
+    """No cut, no zero mask for an absent object, all 300 images, and an image without a mask is skipped."""
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("\n".join(predictions.read_text().splitlines()[2 * left_out :]))  # the last images have no line
+    total, images = 0.0, 0
+    for index, truth in truths.items():
+        candidates = formula(index) if index <= 300 - left_out else []
+        chosen = FIRST_RELEASE[select](candidates, index, truth)
+        if chosen is not None:
+            total, images = total + iou(chosen, truth), images + 1
+    assert images < 300 - left_out  # some have no candidates
+    document = scored(path, released, select, "--fidelity", "paper")
+    (row,) = document["rows"]
+    assert row["figures"]["M"]["n"] == images
+    assert row["figures"]["M"]["value"] == pytest.approx(100 * total / images, abs=1e-9)
+    assert "M with none" not in row["figures"]
+    assert any(f"{300 - images} image(s) of which {select} chose nothing" in note for note in document["notes"])
+    last = scored(path, released, select, "--fidelity", "published")["rows"][0]["figures"]
+    assert row["figures"]["A"] == last["A"]
+
+
 def pair_accuracy(released: Path) -> list[bool]:
     rows = questions(released)
     right = []

@@ -13,6 +13,7 @@ from pixcore.errors import DataError
 from pixcore.records import Candidate, Fidelity, Response, Sample
 
 PUBLISHED = Context(fidelity=Fidelity.PUBLISHED)
+PAPER = Context(fidelity=Fidelity.PAPER)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,19 @@ def test_the_oracle_knows_that_an_object_is_absent(context, make_sample, make_ca
     chosen = Oracle(NoConfig(), context).select(make_sample(0, 0), silent, [make_candidate("a", (0, 9))])
     assert chosen.outcome == "absent"
     assert "ground truth is empty" in chosen.reason
+
+
+def test_the_first_releases_oracle_takes_the_smallest_mask_of_an_absent_object(make_sample, make_candidate, silent):
+    candidates = [make_candidate("a", (0, 9), (0, 4)), make_candidate("b", (0, 7), (10, 14))]
+    oracle = Oracle(NoConfig(), PAPER)
+    chosen = oracle.select(make_sample(0, 0), silent, candidates)
+    assert (chosen.outcome, chosen.candidate, chosen.mask, chosen.score) == ("chosen", 0, 1, 0.0)  # of equals the first
+    with_empty = [*candidates, make_candidate("c", (5, 5))]
+    chosen = oracle.select(make_sample(0, 0), silent, with_empty)
+    assert (chosen.candidate, chosen.score) == (2, 1.0)
+    assert oracle.select(make_sample(0, 0), silent, []).outcome == "nothing"
+    there = make_sample()
+    assert oracle.select(there, silent, candidates) == Oracle(NoConfig(), PUBLISHED).select(there, silent, candidates)
 
 
 def test_only_the_oracle_uses_the_ground_truth():

@@ -134,7 +134,7 @@ def grade_letter(
         fidelity: Whose rule.
         released_options: The options as the released files have them, for the `published` rule.
     """
-    if fidelity is Fidelity.PUBLISHED:
+    if fidelity.released:
         texts = published_options(released_options) if released_options else tuple(options)
         extracted = published_letter(response)
         right = {letter(answer)} | ({texts[answer].lower()} if answer < len(texts) else set())

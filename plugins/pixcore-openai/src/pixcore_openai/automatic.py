@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 from pixcore import masks
 from pixcore.components import Context, SelectionStrategy
 from pixcore.errors import ConfigError
-from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore.services import Expense
 from pixcore_openai import prompts
 from pixcore_openai.answers import read_number, read_yes_no
@@ -46,6 +46,8 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
     `published` uses the released script's prompts and shows every mask of every candidate. It differs from the script
     in three things that the script leaves to chance: the order is drawn from the seed in place of the file system's, an
     answer that can't be read is no choice in place of the first picture, and a single candidate needs no question.
+    `paper` is the script's first release: it does not ask whether the object is there, and leaves out an image that has
+    fewer than two masks. Its model, gpt-4o, has to be named.
     `corrected` asks its own prompts, and shows equal masks once.
     """
 
@@ -60,6 +62,8 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
                 hint="overlay: blend, or fidelity: corrected",
             )
         self._asker = Asker(config, self.context)
+        self._first_release = self.context.fidelity is Fidelity.PAPER
+        self._presence = not self._first_release if config.presence is None else config.presence
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose for one sample."""
@@ -98,7 +102,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         if expression is None:
             return Selection.nothing("the sample has no expression to ask about")
         shown = _Shown(sample, expression, candidates, places, await asyncio.to_thread(sample.image.pil))
-        if self.config.presence:
+        if self._presence:
             picture = await asyncio.to_thread(plain, shown.image, self.config.max_side)
             prompt = prompts.presence(self.context)
             published = self.context.published
@@ -115,6 +119,8 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
                 return Selection.absent(reason, details=self._details(shown))
         if not places:
             return Selection.nothing("no candidates", details=self._details(shown))
+        if len(places) < 2 and self._first_release:
+            return Selection.nothing("the first release asks about two masks or more", details=self._details(shown))
         picks = [await self._tournament(shown, order) for order in orders]
         return self._vote(shown, picks)
 
@@ -213,7 +219,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
             text = prompt.system + prompt.user + str(sample.expression)
             return expected(config.model, self.context, text=text, images=[size] * images, detail=config.detail)
 
-        if config.presence:
+        if self._presence:
             total += call(prompts.presence(self.context), 1)
         for _ in range(config.orders):
             left = masks

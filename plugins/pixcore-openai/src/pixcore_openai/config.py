@@ -113,8 +113,8 @@ class AutomaticConfig(ServerConfig):
     """Options of the selection `automatic`.
 
     Attributes:
-        presence: First ask whether the object is in the image at all; "no" selects the empty mask. The first version
-            of the released code did not ask.
+        presence: First ask whether the object is in the image at all; "no" selects the empty mask. Null: asked but
+            under `paper`, as the first release of the code did not ask.
         rounds: All candidates in one call up to `most_images`; in groups of `group_size` whose winners meet again
             until one call decides; or a tournament of pairs.
         most_images: The most pictures in one call; more are shown in groups of this size.
@@ -124,7 +124,7 @@ class AutomaticConfig(ServerConfig):
         opacity: Of the red, or of the dark.
     """
 
-    presence: bool = True
+    presence: bool | None = None
     rounds: Rounds = "all"
     most_images: Annotated[int, Field(ge=2, le=499)] = 499
     group_size: Annotated[int, Field(ge=2, le=499)] = 12

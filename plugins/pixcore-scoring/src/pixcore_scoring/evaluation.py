@@ -192,7 +192,7 @@ def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fideli
     score = outcome.scores.get(row)
     if score is None or score.iou is None or sample.mask is None:
         return None
-    published = fidelity is Fidelity.PUBLISHED
+    published = fidelity.released
     if not published and sample.expression is None:
         return None
     if not sample.absent:

@@ -222,8 +222,8 @@ class PredictionsFile:
         self.lacking += 1
         graded = self.probings[protocol].judge is not None
         result = ProtocolResult(protocol, prompt, graded=graded, error=NO_PREDICTION)
-        if self.fidelity is Fidelity.PUBLISHED and not self._contents.own_masks:
-            # the released evaluator finds no file and goes on: its oracle still knows that an object is absent
+        if self.fidelity.released and not self._contents.own_masks:
+            # the released evaluator finds no file and goes on; in its last release the oracle knows of absent objects
             answered = replace(result, error=None, response=Response(""), verdict=Verdict(False, NO_PREDICTION))
             if not self.probings[protocol].masks:
                 return answered

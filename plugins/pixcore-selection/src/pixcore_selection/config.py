@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pixcore.candidates import MaskRule
+from pixcore.candidates import MaskRule, Threshold
 from pixcore.components import Config
 from pixcore.versions import fingerprint_of
 
@@ -27,11 +27,11 @@ class GivenSimilarityConfig(Config):
     """Options of `given-similarity`.
 
     Attributes:
-        threshold: Below it the object is taken for absent, as the released evaluator does; it is made for
-            en_core_web_lg's vectors. null: never.
+        threshold: Below it the object is taken for absent; null: never. auto: 0.7, as the released evaluator has it
+            for en_core_web_lg's vectors, but for `paper`: its first release has no such cut.
     """
 
-    threshold: float | None = Field(default=0.7, ge=-1, le=1)
+    threshold: Threshold = "auto"
 
 
 class ConsensusConfig(Config):

@@ -6,9 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from pixcore.candidates import MaskRule
+from pixcore.candidates import MaskRule, Threshold
 from pixcore.components import Config
 from pixcore.records import Fidelity
 from pixcore.versions import hash_folder
@@ -57,12 +55,13 @@ class SpacySimilarityConfig(PipelineConfig):
     """Options of `spacy-similarity`.
 
     Attributes:
-        threshold: Below it the object is taken for absent; null: never, as in the first version of PixFoundation.
-        mask: Which of the chosen candidate's masks; null: by `fidelity`, `last` (published) or `best-score`.
+        threshold: Below it the object is taken for absent; null: never. auto: 0.7, as the released evaluator has it,
+            but for `paper`: its first release has no such cut.
+        mask: Which of the chosen candidate's masks; null: by `fidelity`, `last` (published, paper) or `best-score`.
         fidelity: Whose rules; null: the run's. So that both can stand in one table.
     """
 
-    threshold: float | None = Field(default=0.7, ge=-1, le=1)
+    threshold: Threshold = "auto"
     mask: MaskRule | None = None
     fidelity: Fidelity | None = None
 

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.candidates import pick_mask
+from pixcore.candidates import cut_of, pick_mask
 from pixcore.components import SelectionStrategy
-from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
+from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig
 from pixcore_spacy.pipelines import load_for_similarity
 
@@ -66,9 +66,9 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
     """Chooses the candidate whose phrase is most similar to the expression: attend-and-segment's choice.
 
     Below the threshold the object is taken for absent (PixFoundation `eval_nonpixLMM_iou.py:73-98`). Under
-    `published` the expression is the released file's, the last of equals wins, and similarities that are all negative
-    choose nothing; under `corrected` the first of equals wins. A merged candidate has the similarity of its best
-    phrase. Similarities that came with predictions made elsewhere are taken as they are.
+    `published` and `paper` the expression is the released file's, the last of equals wins, and similarities that are
+    all negative choose nothing; under `corrected` the first of equals wins. A merged candidate has the similarity of
+    its best phrase. Similarities that came with predictions made elsewhere are taken as they are.
     """
 
     @cached_property
@@ -77,7 +77,8 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
-        published = (self.config.fidelity or self.context.fidelity) is Fidelity.PUBLISHED
+        rules = self.config.fidelity or self.context.fidelity
+        published, cut = rules.released, cut_of(self.config.threshold, rules)
         expression = sample.expression
         if published and sample.released_expression is not None:
             expression = sample.released_expression
@@ -97,8 +98,8 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
         details = {"similarities": [round(value, 6) for value in similarities]}
         if published and similarity < 0:
             return Selection.nothing("all similarities are negative", score=similarity, details=details)
-        if self.config.threshold is not None and similarity < self.config.threshold:
-            reason = f"the best phrase, {phrases[best][0]!r}, is below {self.config.threshold:g}"
+        if cut is not None and similarity < cut:
+            reason = f"the best phrase, {phrases[best][0]!r}, is below {cut:g}"
             return Selection.absent(reason, score=similarity, details=details)
         rule = self.config.mask or ("last" if published else "best-score")
         return Selection.chosen(

@@ -207,7 +207,7 @@ def stored_expectations(part: ChosenComponent, fidelity: Fidelity) -> dict[str, 
     if not file.is_file():
         return {}
     content = json.loads(file.read_text(encoding="utf-8"))
-    found: dict[str, Any] = content.get(part.name, {}).get(fidelity.value, {})
+    found: dict[str, Any] = content.get(part.name, {}).get(fidelity.of_answers.value, {})
     return found
 
 
