@@ -27,6 +27,15 @@ def cut_of(threshold: Threshold, fidelity: Fidelity) -> float | None:
     return threshold
 
 
+def nothing_similar(similarity: float) -> bool:
+    """Whether a similarity, as it is told with two decimals, says that a phrase has nothing of the expression.
+
+    >>> nothing_similar(0.004), nothing_similar(-0.2), nothing_similar(0.01)
+    (True, True, False)
+    """
+    return round(similarity, 2) <= 0
+
+
 def pick_mask(candidate: Candidate, rule: MaskRule) -> int:
     """Pick the mask that stands for a candidate, and give its index; of equals the first.
 

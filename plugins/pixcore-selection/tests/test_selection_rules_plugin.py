@@ -122,6 +122,18 @@ class TestGivenSimilarity:
         assert self.choose(make_sample(), given(-0.1, -0.2)).outcome == "nothing"
         assert self.choose(make_sample(), given(-0.1, -0.2), Context()).outcome == "absent"
 
+    @pytest.mark.parametrize("similarity", [0.0, 0.004])
+    def test_a_similarity_of_zero_is_no_choice(self, similarity, given, make_sample):
+        assert self.choose(make_sample(), given(similarity), Context(), threshold=None).outcome == "nothing"
+        assert self.choose(make_sample(), given(0.01), Context(), threshold=None).outcome == "chosen"
+        # the released evaluator begins at 0 and takes the last that is not below it
+        assert self.choose(make_sample(), given(0.0, 0.0), PAPER).candidate == 1
+
+    def test_the_first_release_has_no_threshold_of_its_own(self, given, make_sample):
+        assert self.choose(make_sample(), given(0.3)).outcome == "absent"
+        assert self.choose(make_sample(), given(0.3), PAPER).outcome == "chosen"
+        assert self.choose(make_sample(), given(0.3), PAPER, threshold=0.7).outcome == "absent"
+
     def test_a_candidate_without_similarity_is_named(self, given, make_sample):
         with pytest.raises(DataError, match="sample one has a candidate without similarity"):
             self.choose(make_sample(), given(0.9, None))
@@ -146,7 +158,7 @@ class TestPhraseOverlap:
 
     def test_below_the_threshold_the_object_is_absent(self, make_sample, make_candidate):
         candidates = [make_candidate("a blue fish", (0, 9))]
-        assert self.choose(make_sample(), candidates).outcome == "chosen"
+        assert self.choose(make_sample(), candidates).outcome == "nothing"  # no word in common is no choice
         assert self.choose(make_sample(), candidates, threshold=0.2).outcome == "absent"
 
     @pytest.mark.parametrize(("rule", "mask"), [("last", 2), ("smallest", 1), ("largest", 0), ("best-score", 0)])
@@ -160,4 +172,4 @@ class TestPhraseOverlap:
 
     def test_predictions_without_phrases_do_not_match(self, make_sample, bar):
         chosen = self.choose(make_sample(), [Candidate(None, None, (bar(0, 4),), ())])
-        assert (chosen.outcome, chosen.score) == ("chosen", 0.0)
+        assert (chosen.outcome, chosen.score) == ("nothing", 0.0)

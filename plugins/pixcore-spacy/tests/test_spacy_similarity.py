@@ -105,8 +105,60 @@ def test_a_strategy_may_have_rules_of_its_own():
 
 def test_only_negative_similarities_choose_nothing_as_published():
     blank = candidate("   ")  # -0.05 to "cat", by the published numbers
-    assert choose("cat", blank, fidelity=Fidelity.PUBLISHED, threshold=None).outcome == "nothing"
-    assert choose("cat", blank, threshold=None).outcome == "chosen"
+    for fidelity in Fidelity:
+        assert choose("cat", blank, fidelity=fidelity, threshold=None).outcome == "nothing"
+
+
+@pytest.mark.parametrize("similarity", [0.0, 0.004, -0.3])
+def test_a_similarity_of_zero_is_no_choice(similarity):
+    given = replace(candidate("cat"), similarity=similarity)
+    assert choose("cat", given, threshold=None).outcome == "nothing"
+    assert choose("cat", given).outcome == "absent"
+    assert choose("cat", replace(given, similarity=0.01), threshold=None).outcome == "chosen"
+    if similarity >= 0:  # the released evaluator begins at 0 and takes what is not below it
+        assert choose("cat", given, fidelity=Fidelity.PAPER).outcome == "chosen"
+
+
+def test_the_first_release_has_no_threshold_of_its_own():
+    far = candidate("answers")  # 0.26 to "an answer", by the published numbers
+    assert choose("an answer", far, fidelity=Fidelity.PUBLISHED).outcome == "absent"
+    paper = choose("an answer", far, fidelity=Fidelity.PAPER)
+    assert (paper.outcome, paper.mask) == ("chosen", 2)
+    assert choose("an answer", far, fidelity=Fidelity.PAPER, threshold=0.7).outcome == "absent"
+
+
+class TestSharedVectors:
+    """Pipelines of four words and of two, three or four vectors, as pruning leaves them."""
+
+    @pytest.fixture
+    def pipeline(self, tmp_path):
+        import spacy
+
+        def save(rows: int) -> str:
+            language = spacy.blank("en")
+            for place, word in enumerate(("dog", "cat", "boat", "house")):
+                language.vocab.set_vector(word, np.eye(4, dtype=np.float32)[place % rows])
+            if rows < 4:
+                language.vocab.prune_vectors(rows)
+            folder = tmp_path / f"of-{rows}"
+            language.to_disk(folder)
+            return str(folder)
+
+        return save
+
+    @pytest.mark.parametrize("rows", [2, 3])
+    def test_a_threshold_over_them_is_told_once(self, rows, pipeline, recwarn):
+        folder = pipeline(rows)
+        for _ in range(2):
+            choose("the dog", candidate("a cat"), pipeline=folder)
+        (told,) = recwarn.list
+        assert f"has {rows} vectors for 4 words" in str(told.message)
+
+    @pytest.mark.parametrize(("rows", "options"), [(4, {}), (2, {"threshold": None}), (2, {"fidelity": Fidelity.PAPER})])
+    def test_where_nothing_is_wrong_nothing_is_told(self, rows, options, pipeline, recwarn):
+        folder = pipeline(rows)
+        choose("the dog", candidate("a cat"), **{"pipeline": folder, "fidelity": Fidelity.CORRECTED, **options})
+        assert not recwarn.list
 
 
 def test_the_released_expression_is_compared_as_published():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pixcore.candidates import MaskRule, best_score, pick_mask
+from pixcore.candidates import MaskRule, best_score, nothing_similar, pick_mask
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import PhraseOverlapConfig
@@ -40,6 +40,8 @@ def choose_by_similarity(
 ) -> Selection:
     """Choose the most similar candidate; of equals the one with the highest mask score, then the first.
 
+    A similarity of 0.00, or a negative one, is no choice.
+
     Args:
         candidates: What to choose from.
         similarities: One for each.
@@ -53,6 +55,8 @@ def choose_by_similarity(
     similarity, phrase = float(similarities[best]), phrases_of(candidates[best])[0]
     if threshold is not None and similarity < threshold:
         return Selection.absent(f"the best phrase, {phrase!r}, is below {threshold:g}", score=similarity)
+    if nothing_similar(similarity):
+        return Selection.nothing("no phrase is similar to the expression", score=similarity)
     reason = f"{phrase!r} is the most similar phrase ({similarity:.2f})"
     return Selection.chosen(best, pick_mask(candidates[best], rule), reason=reason, score=similarity)
 

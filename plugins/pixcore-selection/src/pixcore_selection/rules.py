@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixcore import masks
-from pixcore.candidates import cut_of, pick_mask
+from pixcore.candidates import cut_of, nothing_similar, pick_mask
 from pixcore.components import NoConfig, SelectionStrategy
 from pixcore.errors import DataError
 from pixcore.figures.scores import candidate_ious
@@ -81,7 +81,7 @@ class GivenSimilarity(SelectionStrategy[GivenSimilarityConfig]):
     """Chooses the phrase most similar to the expression, by the similarities that came with the predictions.
 
     For `pixcore score --select` on a file made elsewhere: no run's candidates have any. Of the chosen phrase's masks
-    `published` takes the last, `corrected` the best by score.
+    `published` takes the last, `corrected` the best by score, and none where no similarity is above 0.00.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
@@ -109,6 +109,8 @@ class GivenSimilarity(SelectionStrategy[GivenSimilarityConfig]):
         cut = cut_of(self.config.threshold, self.context.fidelity)
         if cut is not None and given[index] < cut:
             return Selection.absent(f"the best similarity is below {cut:g}", score=given[index])
+        if nothing_similar(given[index]) and not self.context.published:
+            return Selection.nothing("no phrase is similar to the expression", score=given[index])
         return Selection.chosen(index, mask, score=given[index])
 
 

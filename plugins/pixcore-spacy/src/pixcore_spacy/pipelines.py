@@ -79,5 +79,17 @@ def load_for_similarity(name: str) -> Any:
     return pipeline
 
 
+@cache
+def tell_of_shared_vectors(name: str) -> None:
+    """Tell once if words of the pipeline share vectors, as in en_core_web_md: no threshold then tells them apart."""
+    vectors = load(name).vocab.vectors
+    words, rows = len(vectors.key2row), len(set(vectors.key2row.values()))
+    if rows < words:
+        notice(
+            f"the spaCy pipeline {name!r} has {rows:,} vectors for {words:,} words: different words can be equal, as "
+            "'dog' and 'cat' in en_core_web_md, and a threshold then means little; 0.7 is made for en_core_web_lg's"
+        )
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.candidates import cut_of, pick_mask
+from pixcore.candidates import cut_of, nothing_similar, pick_mask
 from pixcore.components import SelectionStrategy
-from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig
-from pixcore_spacy.pipelines import load_for_similarity
+from pixcore_spacy.pipelines import load_for_similarity, tell_of_shared_vectors
 
 _ARTICLES = ("the ", "an ", "a ")
 
@@ -67,18 +67,28 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
 
     Below the threshold the object is taken for absent (PixFoundation `eval_nonpixLMM_iou.py:73-98`). Under
     `published` and `paper` the expression is the released file's, the last of equals wins, and similarities that are
-    all negative choose nothing; under `corrected` the first of equals wins. A merged candidate has the similarity of
-    its best phrase. Similarities that came with predictions made elsewhere are taken as they are.
+    all negative choose nothing; under `corrected` the first of equals wins, and a similarity of 0.00 is no choice
+    either. A merged candidate has the similarity of its best phrase. Similarities that came with predictions made
+    elsewhere are taken as they are.
     """
 
     @cached_property
+    def _rules(self) -> Fidelity:
+        return self.config.fidelity or self.context.fidelity
+
+    @cached_property
+    def _cut(self) -> float | None:
+        return cut_of(self.config.threshold, self._rules)
+
+    @cached_property
     def _embedder(self) -> Embedder:
+        if self._cut is not None:
+            tell_of_shared_vectors(self.config.pipeline)
         return Embedder(self.config.pipeline)
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
-        rules = self.config.fidelity or self.context.fidelity
-        published, cut = rules.released, cut_of(self.config.threshold, rules)
+        published, cut = self._rules.released, self._cut
         expression = sample.expression
         if published and sample.released_expression is not None:
             expression = sample.released_expression
@@ -101,6 +111,8 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
         if cut is not None and similarity < cut:
             reason = f"the best phrase, {phrases[best][0]!r}, is below {cut:g}"
             return Selection.absent(reason, score=similarity, details=details)
+        if nothing_similar(similarity) and not published:
+            return Selection.nothing("no phrase is similar to the expression", score=similarity, details=details)
         rule = self.config.mask or ("last" if published else "best-score")
         return Selection.chosen(
             best,
