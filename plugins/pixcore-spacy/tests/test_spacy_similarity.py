@@ -154,7 +154,9 @@ class TestSharedVectors:
         (told,) = recwarn.list
         assert f"has {rows} vectors for 4 words" in str(told.message)
 
-    @pytest.mark.parametrize(("rows", "options"), [(4, {}), (2, {"threshold": None}), (2, {"fidelity": Fidelity.PAPER})])
+    @pytest.mark.parametrize(
+        ("rows", "options"), [(4, {}), (2, {"threshold": None}), (2, {"fidelity": Fidelity.PAPER})]
+    )
     def test_where_nothing_is_wrong_nothing_is_told(self, rows, options, pipeline, recwarn):
         folder = pipeline(rows)
         choose("the dog", candidate("a cat"), **{"pipeline": folder, "fidelity": Fidelity.CORRECTED, **options})
