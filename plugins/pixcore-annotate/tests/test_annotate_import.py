@@ -289,6 +289,38 @@ def test_another_parser_that_could_not_read_everything(tmp_path: Path) -> None:
     assert [row["objects"] for row in csv.DictReader(table.open())] == ["dog | cat", "", ""]
 
 
+def ade_folder(root: Path, pixels: np.ndarray, mode: str = "L") -> Path:
+    (root / "one").mkdir(parents=True)
+    PILImage.fromarray(pixels).convert(mode).save(root / "one" / "instance_000_one.png")
+    entry = {"id": 0, "name": "dog, hound", "raw_name": "dog", "instance_mask": "one/instance_000_one.png"}
+    (root / "one.json").write_text(json.dumps({"annotation": {"object": [entry]}}))
+    return root
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 1), (0, 128, 255)])
+def test_an_ade20k_mask_is_what_its_file_says(tmp_path: Path, values: tuple[int, ...]) -> None:
+    pixels = np.zeros((6, 9), np.uint8)
+    for place, value in enumerate(values):
+        pixels[place] = value
+    (found,) = ade_instances(ade_folder(tmp_path, pixels))("one.jpg", ["dog"], (9, 6))
+    np.testing.assert_array_equal(masks.decode(found.mask), pixels == max(values))
+
+
+@pytest.mark.parametrize("values", [(0, 7), (0, 1, 2), (0, 1, 255), (0, 127, 255)])
+def test_an_ade20k_mask_with_other_values_is_refused_by_name(tmp_path: Path, values: tuple[int, ...]) -> None:
+    pixels = np.asarray(values, np.uint8).reshape(1, -1).repeat(3, 0)
+    find = ade_instances(ade_folder(tmp_path, pixels))
+    with pytest.raises(DataError, match=r"instance_000_one\.png has the values " + ", ".join(map(str, values))):
+        find("one.jpg", ["dog"], (9, 6))
+
+
+@pytest.mark.parametrize("value", [0, 128])
+def test_an_object_of_which_nothing_is_seen_is_told_and_left_out(tmp_path: Path, value: int) -> None:
+    find = ade_instances(ade_folder(tmp_path, np.full((6, 9), value, np.uint8)))
+    with pytest.warns(UserWarning, match="instance_000_one.png: nothing is seen of 'dog'"):
+        assert find("one.jpg", ["dog"], (9, 6)) == []
+
+
 def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Path) -> None:
     coco = tmp_path / "instances.json"
     document = {

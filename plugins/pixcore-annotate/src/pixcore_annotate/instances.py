@@ -15,7 +15,8 @@ from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
 from pixcore.files import read_file, read_json
-from pixcore.masks import RLE, encode
+from pixcore.masks import RLE, area, encode
+from pixcore.notices import notice
 from pixcore.records import Image
 from pixcore_annotate.project import Instance, Item
 
@@ -29,7 +30,7 @@ _IRREGULAR: Mapping[str, str] = {
     "shelves": "shelf",
 }
 
-_HIDDEN = 128
+_SEEN, _HIDDEN = 255, 128
 
 Found = TypeVar("Found")
 
@@ -74,7 +75,8 @@ def ade_instances(folder: Path) -> Finder:
     """Read the instances of ADE20K's full release: `NAME.json` beside each image, and one mask file for each object.
 
     A mask file is 255 where the object is seen and 128 where another hides it; what is seen counts, as the paper's
-    masks have it.
+    masks have it. A file of 0 and 1 is read as one of 0 and 255; one with other values is refused, and an object of
+    which nothing is seen is told and left out.
     """
     sheets: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.json")):
@@ -89,8 +91,12 @@ def ade_instances(folder: Path) -> Finder:
         for entry in _objects_of(sheet):
             label = str(entry.get("raw_name") or entry.get("name") or "")
             if matches(str(entry.get("name") or ""), objects) or matches(label, objects):
-                mask = _mask_file(_beside(sheet, str(entry["instance_mask"])), size)
-                found.append(Instance(str(entry.get("id")), label, mask))
+                file = _beside(sheet, str(entry["instance_mask"]))
+                mask = _mask_file(file, size)
+                if area(mask):
+                    found.append(Instance(str(entry.get("id")), label, mask))
+                else:
+                    notice(f"{file}: nothing is seen of {label!r}, so it is left out")
         return found
 
     return find
@@ -167,12 +173,21 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
 def _mask_file(path: Path, size: Size) -> RLE:
     try:
         with PILImage.open(io.BytesIO(read_file(path, "mask"))) as image:
-            scaled = image.convert("L").resize(size, PILImage.Resampling.NEAREST)
+            plain = image.convert("L")
+            scaled = np.asarray(plain.resize(size, PILImage.Resampling.NEAREST))
     except DataError:
         raise
     except Exception as error:  # Pillow's readers raise anything at damaged files
         raise DataError(f"can't read mask {path}: {error}", hint="is ADE20K's folder whole?") from error
-    return encode(np.asarray(scaled) > _HIDDEN)
+    values = np.unique(np.asarray(plain)).tolist()
+    if values in ([1], [0, 1]):
+        return encode(scaled == 1)
+    if not set(values) <= {0, _HIDDEN, _SEEN}:
+        told = ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
+        raise DataError(
+            f"mask {path} has the values {told}", hint="a mask has 255 (seen), 128 (hidden) and 0, or 1 and 0"
+        )
+    return encode(scaled == _SEEN)
 
 
 def _singular(name: str) -> str:

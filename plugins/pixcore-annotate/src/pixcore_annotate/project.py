@@ -15,21 +15,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pixcore_datasets.coco import Size, union_of
 from pixcore_datasets.run_lengths import parse
 
 from pixcore.errors import DataError
 from pixcore.files import json_text, read_json, write_json
 from pixcore.masks import RLE, area, empty, union
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 TASKS = "tasks.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
@@ -162,7 +156,7 @@ class Journal:
         self._past: list[tuple[str, State]] = []
         self._lock = threading.Lock()
         self._whole: int | None = None
-        self._held: IO[bytes] | None = None
+        self._held = FileLock(self.path.with_suffix(".lock"), thread_local=False)
         self._recover()
 
     def hold(self) -> None:
@@ -171,20 +165,16 @@ class Journal:
         Raises:
             DataError: One is at work on it.
         """
-        if fcntl is None:
-            return
-        self._held = self.path.with_suffix(".lock").open("wb")
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._held.acquire(blocking=False)
+        except Timeout as error:
             raise DataError(
                 f"{self.path} is being worked on by another pixcore annotate", hint="end that one, or take another name"
             ) from error
 
     def release(self) -> None:
         """Let others work on this journal."""
-        if self._held is not None:
-            self._held.close()
+        self._held.release()
 
     def __getitem__(self, item: str) -> State:
         """The state of an item; an untouched one has its parsed expression and keeps nothing."""
