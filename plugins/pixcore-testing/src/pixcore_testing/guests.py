@@ -67,7 +67,7 @@ def check_command(command: Any, runs: Iterable[Sequence[str]] = ()) -> list[Find
 
 def _call(report: Report, command: click.Command, arguments: Sequence[str], where: str) -> None:
     """Call a command as `pixcore` does: it gives back its exit status, or raises what ends in one line."""
-    with CliRunner().isolated_filesystem(), report.step(where):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), report.step(where):
         ended = CliRunner().invoke(command, list(arguments), standalone_mode=False)
         given = ended.return_value
         if isinstance(ended.exception, PixcoreError | click.ClickException):

@@ -1,4 +1,4 @@
-"""Adds the commands `check`, `schema` and `verify` to pixcore."""
+"""Adds the commands `new`, `check`, `schema` and `verify` to pixcore."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pixcore.hookspecs import RegisterCommand
 
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
-    """Add the commands `check`, `schema` and `verify`."""
-    register("check", "pixcore_testing.check:check", summary="Hold a plugin's component to the contract.")
+    """Add the commands `new`, `check`, `schema` and `verify`."""
+    register("new", "pixcore_testing.new:new", summary="A package for a plugin of your own, which works as it is.")
+    register("check", "pixcore_testing.check:check", summary="Hold what a plugin offers to the contract.")
     register(
         "schema",
         "pixcore_testing.schema:schema",
