@@ -370,7 +370,7 @@ def test_a_plugin_that_keeps_the_contract(checked: Callable[..., list[str]]) -> 
         ("corner", {"mine": corner(), "yours": corner()}, "both claim the point selector 'corner'"),
         ("corner", {"mine": corner("corners:Nothing")}, "names corners:Nothing, which does not exist"),
         ("corner", {"mine": corner("nowhere.at:All")}, "can't be imported: No module named 'nowhere'"),
-        ("corner", {"mine": corner("pathlib:Path")}, "pathlib:Path is no PointSelector"),
+        ("corner", {"mine": corner("pathlib:Path")}, "pathlib:Path does not derive from PointSelector"),
         ("corner", {"mine": corner("corners:Unfinished")}, "abstract method"),
         ("corner", {"mine": corner(summary="")}, "promised: a summary is one line; seen: str ''"),
         ("corner", {"mine": "import spacy\n" + corner()}, "mine_plugin loads spacy"),

@@ -57,5 +57,5 @@ def test_another_answer_is_found(workplace) -> None:
 def test_a_wrong_option_or_file_is_one_line(workplace) -> None:
     assert "no such key" in workplace("verify", "toy-masks", "--set", "nonsense=1", status=2).stderr
     (workplace.folder / "other.json").write_text("[]")
-    assert "is no report" in workplace("verify", "toy-masks", "--expect", "other.json", status=2).stderr
+    assert "is not a report" in workplace("verify", "toy-masks", "--expect", "other.json", status=2).stderr
     assert "toy-mask" in workplace("verify", "toy-mask", status=2).stderr
