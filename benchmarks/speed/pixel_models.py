@@ -208,6 +208,7 @@ class Shape:
         """While open, a module of helpers writes these sizes in place of its tiny ones."""
         names = {
             "LlamaConfig": self.llama,
+            "tiny_llama": lambda vocabulary: self.llama(vocab_size=vocabulary),
             "TINY_SAM": self.sam,
             "HIDDEN": self.hidden,
             "INNER": self.inner,

@@ -17,7 +17,7 @@ from typing import Any
 from pixcore import masks
 from pixcore.figures.accumulate import accumulate
 from pixcore.figures.columns import mean_ious
-from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of
+from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -111,18 +111,11 @@ class Evaluator:
     """Takes in scored results one at a time.
 
     Args:
-        rows: The table's rows.
-        fidelity: Whose rules.
-        seed: Of the bootstrap.
-        resamples: Of the bootstrap.
+        tally: Counts the table's figures; its rows and its rules are the evaluation's.
     """
 
-    def __init__(
-        self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0, resamples: int = RESAMPLES
-    ) -> None:
-        self._tally = Tally(rows, fidelity, seed=seed, resamples=resamples)
-        self._rows = tuple(rows)
-        self._fidelity = fidelity
+    def __init__(self, tally: Tally) -> None:
+        self._tally, self._rows, self._fidelity = tally, tally.rows, tally.fidelity
         self._units: dict[Cluster, int] = {}
         self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
         self._grounded: dict[tuple[str, str], bytearray] = {}
@@ -235,7 +228,7 @@ def evaluate(
         seed: Of the bootstrap.
         notes: Lines that a reader has to know.
     """
-    evaluator = Evaluator(rows, fidelity, seed=seed)
+    evaluator = Evaluator(Tally(rows, fidelity, seed=seed))
     accumulate(results, evaluator)
     return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
 
