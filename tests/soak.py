@@ -28,7 +28,7 @@ MASKS = ({"size": [12, 16], "counts": [27, 4, 8, 4, 8, 4, 137]}, {"size": [12, 1
 
 def predictions(folder: Path, lines: int) -> list[str]:
     """Write a predictions file of a model that segments by itself; give the command that scores it."""
-    samples = lines // len(PROBINGS)
+    samples = lines // len(PROBINGS) // 2 * 2  # they come in pairs
     path = folder / "predictions.jsonl"
     with path.open("w") as file:
         for index in range(samples):

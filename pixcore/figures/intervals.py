@@ -82,8 +82,11 @@ def resampled_ratios(numerators: Floats, denominators: Floats, *, seed: int = 0,
     if len(numerators) == 0:
         return np.full((resamples, numerators.shape[1]), np.nan)
     both = np.concatenate([numerators, denominators], axis=1)
-    sums = np.concatenate([drawn @ both for drawn in draws(len(both), seed=seed, resamples=resamples)])
-    return ratios(*np.split(sums, 2, axis=1))
+    blocks = []
+    for drawn in draws(len(both), seed=seed, resamples=resamples):
+        blocks.append(drawn @ both)
+        del drawn  # a block is large, and the next one is about to be drawn
+    return ratios(*np.split(np.concatenate(blocks), 2, axis=1))
 
 
 def interval(samples: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:
