@@ -61,7 +61,7 @@ def item(number: int) -> Item:
     return Item(sample, Request(sample.id, Protocol.SEGMENT, image, "Where?"), segmented=True)
 
 
-@pytest.mark.parametrize(("room", "decodings"), [(10**6, 4), (2 * 8001, 6), (0, 8)])
+@pytest.mark.parametrize(("room", "decodings"), [(10**6, 4), (2 * (8001 + 2**14), 6), (0, 8)])
 def test_records_are_turned_back_once_while_there_is_room(tmp_path: Path, room: int, decodings: int):
     stage = Numbers(tmp_path, Context(), ChosenComponents())
     stage._cache_left = room

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
-_CELLS = 4_000_000  # of one block of draws: bounds memory whatever the number of clusters
+_CELLS = 1_000_000  # of one block of draws: bounds memory whatever the number of clusters
 
 
 class Cluster(NamedTuple):

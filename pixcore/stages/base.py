@@ -28,6 +28,7 @@ from pixcore.stages.store import StageStore, content_key
 
 # of a stage's records, as they are stored, kept for those who read them again; as objects they take several times that
 _CACHE_BYTES = 16 * 2**20
+_OBJECTS = 16 * 2**10  # bytes that Python takes for a record's objects, beside what they hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +249,10 @@ class Stage(ABC):
         if entry is None:
             return None
         decoded = decode(entry)
-        if entry.size <= self._cache_left:
+        taken = entry.size + _OBJECTS
+        if taken <= self._cache_left:
             self._cache[key] = decoded
-            self._cache_left -= entry.size
+            self._cache_left -= taken
         return decoded
 
     def failure(self, item: Item) -> str | None:
