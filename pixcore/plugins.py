@@ -1,8 +1,8 @@
 """Discovery: entry points in group `pixcore`, each plugin in isolation, targets imported on first use.
 
 pluggy's own loader lets one plugin that fails to import take all others down, so the loop here is ours; pluggy still
-checks every hook's name and arguments. `pixcore --help` asks the registry, so interfaces are imported late: NumPy and
-pydantic take ten times as long as everything else here.
+checks every hook's name and arguments. `pixcore --help` asks the registry, so interfaces and versions are looked up
+late: NumPy and pydantic take ten times as long as everything else here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import pluggy
-from packaging.utils import canonicalize_name
 
 from pixcore import hookspecs
 from pixcore.errors import PluginError, describe, nearest, one_line
 from pixcore.notices import notice
-from pixcore.versions import version_of
 
 if TYPE_CHECKING:
     from pixcore import components
@@ -105,10 +103,7 @@ class Kind(StrEnum):
     JUDGE = _Row(
         "register_judges",
         "Judge",
-        {
-            "judge": "Grades free answers (protocol `question`).",
-            "letter_judge": "Grades letters (protocol `letter`).",
-        },
+        {"judge": "Grades free answers (protocol `question`).", "letter_judge": "Grades letters (protocol `letter`)."},
     )
 
     hook: str
@@ -155,13 +150,6 @@ def hold_to_kinds(place: str, wanted: Iterable[str], there: Iterable[str]) -> No
         raise TypeError(f"{lacking} has no {name}, which {naming} names")
 
 
-_OTHER_HOOKS = ("register_commands", "register_run_writers")
-hold_to_kinds(
-    "pixcore.hookspecs",
-    [*_OTHER_HOOKS, *(kind.hook for kind in Kind)],
-    [name for name in vars(hookspecs) if name.startswith("register_")],
-)
-
 SECTIONS: Mapping[str, Kind] = {section: kind for kind in Kind for section in kind.sections}
 """The kind of component that each section of a config names."""
 
@@ -176,14 +164,21 @@ class GuestKind(StrEnum):
     WRITER = "run writer"
 
     @property
+    def hook(self) -> str:
+        """The hook that registers this kind."""
+        return f"register_{self.replace(' ', '_')}s"
+
+    @property
     def noun(self) -> str:
         """What a person calls one of them."""
         return self.value
 
-    @property
-    def hook(self) -> str:
-        """The hook that registers this kind."""
-        return _OTHER_HOOKS[list(GuestKind).index(self)]
+
+hold_to_kinds(
+    "pixcore.hookspecs",
+    [kind.hook for kind in (*Kind, *GuestKind)],
+    [name for name in vars(hookspecs) if name.startswith("register_")],
+)
 
 
 def _interfaces() -> Any:
@@ -233,6 +228,7 @@ class Guest:
         summary: One line.
         default: Serves, or a run writer is at work, where a config says nothing.
         owner: The plugin.
+        extra: The extra of its package that it needs.
     """
 
     kind: Kind | GuestKind
@@ -241,6 +237,7 @@ class Guest:
     summary: str
     default: bool
     owner: Owner
+    extra: str = ""
 
     @property
     def plugin(self) -> str:
@@ -257,11 +254,6 @@ class Guest:
         """That package's version."""
         return self.owner.version
 
-    @property
-    def package(self) -> str:
-        """What pip would be asked for."""
-        return self.distribution
-
     @cached_property
     def loaded(self) -> Any:
         """What the target names; importing it may import heavy libraries."""
@@ -269,12 +261,13 @@ class Guest:
 
     def _import(self, target: str) -> Any:
         module, _, attribute = target.partition(":")
+        package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
         try:
             return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             raise PluginError(
                 f"{self.kind.noun} {self.name!r} can't be imported: {error}",
-                hint=f"it comes from {self.distribution}; pip install {self.package} brings what it needs",
+                hint=f"it comes from {self.distribution}; pip install {package} brings what it needs",
             ) from error
         except AttributeError as error:
             raise PluginError(
@@ -289,19 +282,12 @@ class Registration(Guest):
 
     Attributes:
         config: "package.module:Model", or None.
-        extra: The extra of its package that it needs.
         default_for: Of `PLACES` those that it serves where a config says nothing.
     """
 
     kind: Kind
     config: str | None = None
-    extra: str = ""
     default_for: tuple[str, ...] = ()
-
-    @property
-    def package(self) -> str:
-        """What pip would be asked for."""
-        return f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
 
     @cached_property
     def config_class(self) -> type[components.Config]:
@@ -500,9 +486,13 @@ class Registry:
             yield from self.all(kind)
 
     @property
-    def has_observers(self) -> bool:
-        """Whether any plugin listens to how runs go on."""
-        return any(getattr(self._manager.hook, hook).get_hookimpls() for hook in _OBSERVERS)
+    def observers(self) -> dict[str, list[str]]:
+        """The plugins that listen to how runs go on, each with what it hears."""
+        found: dict[str, list[str]] = {}
+        for hook in _OBSERVERS:
+            for listener in getattr(self._manager.hook, hook).get_hookimpls():
+                found.setdefault(listener.plugin_name, []).append(hook)
+        return found
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""
@@ -570,7 +560,11 @@ def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], s
             if distribution is None:
                 yield entry.name, "unknown", lambda: "unknown", entry.load
             else:
-                yield entry.name, distribution.name, partial(version_of, distribution), entry.load
+                yield entry.name, distribution.name, partial(_version_of, distribution), entry.load
+
+
+def _version_of(distribution: metadata.Distribution) -> str:
+    return str(importlib.import_module("pixcore.versions").version_of(distribution))
 
 
 def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoint]:
@@ -584,7 +578,7 @@ def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoin
         folder = Path(str(getattr(distribution, "_path", ""))).name
         try:
             # the folder says the name, as it does to importlib.metadata; the metadata say it ten times as slowly
-            name = canonicalize_name(folder.partition("-")[0] or distribution.name)
+            name = re.sub(r"[-_.]+", "-", folder.partition("-")[0] or distribution.name).lower()
             if name not in found:  # of two with one name the first on the path counts, as for an import
                 found[name] = [entry for entry in distribution.entry_points if entry.group == GROUP]
         except Exception as error:

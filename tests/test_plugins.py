@@ -268,9 +268,31 @@ def test_an_installed_plugin_is_found(workplace):
     assert [one["name"] for one in models] == ["toy", "toy-masks"]
 
 
+def test_the_list_fits_a_screen_and_a_kind_says_more(workplace):
+    workplace.environment |= {"PIXCORE_PLUGINS": "toy", "COLUMNS": "80"}
+    lines = workplace("plugins").stdout.splitlines()
+    assert len(lines) <= 24
+    named = {line.split()[0]: line.split()[1:] for line in lines}
+    assert named["model"] == ["toy", "toy-masks"]
+    assert named["judge"] == ["toy-judge", "toy-sulky-judge"]
+    assert {"run", "toy-greet"} <= set(named["commands"])
+    assert named["writers"][:2] == ["predictions", "*"]
+    assert "observers" in named
+    assert "counts" in workplace("plugins", "model").stdout
+    assert "Says hello." in workplace("plugins", "commands").stdout
+    assert "predictions" in workplace("plugins", "writers").stdout
+    assert json.loads(workplace("plugins", "commands", "--json").stdout)["commands"][0]["name"] == "run"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,toy-observer"
+    heard = ["run_started", "stage_advanced", "sample_finished", "run_finished"]
+    assert json.loads(workplace("plugins", "observers", "--json").stdout)["observers"] == {"toy-observer": heard}
+    assert "hears run_started" in workplace("plugins", "observers").stdout
+
+
 def test_the_environment_restricts_plugins(workplace):
     workplace.environment["PIXCORE_PLUGINS"] = ""
-    assert json.loads(workplace("plugins", "--json").stdout) == {"components": [], "failures": []}
+    listed = json.loads(workplace("plugins", "--json").stdout)
+    assert (listed["components"], listed["failures"], listed["observers"]) == ([], [], {})
+    assert {one["plugin"] for one in listed["commands"] + listed["writers"]} == {"pixcore"}
     workplace.environment["PIXCORE_PLUGINS"] = "toy,toi"
     assert "PIXCORE_PLUGINS names 'toi'" in workplace("plugins", status=2).stderr
 

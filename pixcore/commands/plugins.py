@@ -3,56 +3,93 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.plugins import Kind, registry
+from pixcore.errors import PluginError
+from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
 from pixcore.terminal import Console
+
+_COMMANDS, _WRITERS, _OBSERVERS = "commands", "writers", "observers"
+_SECTIONS = [*(kind.value for kind in Kind), _COMMANDS, _WRITERS, _OBSERVERS]
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([kind.value for kind in Kind]), required=False)
+@click.argument("kind", type=click.Choice(_SECTIONS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plugins(kind: str | None, as_json: bool) -> None:
-    """List the installed components, all or of one KIND, and the plugins that failed to load."""
+    """List what is installed by name, or with what each does, of one KIND; and the plugins that failed to load."""
     found = registry()
-    components = [one for one in found if kind is None or one.kind.value == kind]
+    offers = {name: offered for name, offered in _offered(found).items() if kind in (None, name)}
+    observers = found.observers if kind in (None, _OBSERVERS) else {}
     if as_json:
-        document = {
-            "components": [
-                {
-                    "kind": one.kind.value,
-                    "name": one.name,
-                    "summary": one.summary,
-                    "default": one.default,
-                    "plugin": one.plugin,
-                    "distribution": one.distribution,
-                    "version": one.version,
-                    "target": one.target,
-                }
-                for one in components
-            ],
-            "failures": [vars(failure) for failure in found.failures],
-        }
-        click.echo(json.dumps(document, indent=1))
+        click.echo(json.dumps(_document(offers, observers, found), indent=1))
         return
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "what it does", "package"):
-        table.add_column(column, overflow="fold")
-    previous = None
-    for one in components:
-        shown = one.kind.value if one.kind is not previous else ""
-        name = Text(one.name, style="bold") + Text(" *" if one.default else "")
-        table.add_row(shown, name, Text(one.summary), Text(f"{one.distribution} {one.version}", style="dim"))
-        previous = one.kind
+    table = Table(box=None, pad_edge=False, show_header=kind is not None)
+    if kind is None:
+        for heading in ("kind", "names"):
+            table.add_column(heading, overflow="fold")
+        for heading, offered in offers.items():
+            table.add_row(Text(heading, style="bold"), _names([_marked(one) for one in offered]))
+        table.add_row(Text(_OBSERVERS, style="bold"), _names(list(observers)))
+    else:
+        for heading in ("name", "what it does", "package"):
+            table.add_column(heading, overflow="fold")
+        for one in offers.get(kind, ()):
+            origin = Text(f"{one.distribution} {_version(one)}", style="dim")
+            table.add_row(Text(_marked(one), style="bold"), Text(one.summary), origin)
+        for name, hooks in observers.items():
+            table.add_row(Text(name, style="bold"), Text(f"hears {', '.join(hooks)}"))
     console.print(table)
-    if any(one.default for one in components):
+    if any(one.default for offered in offers.values() for one in offered):
         console.print("* serves where a config says nothing", style="dim")
+    if kind is None:
+        console.print("what each does: pixcore plugins KIND", style="dim")
     for failure in found.failures:
         package = f"{failure.distribution} {failure.version}"
         who = f"plugin {failure.plugin} ({package})" if failure.plugin else f"package {failure.distribution}"
-        line = f"failed: {who}: {failure.error}"
-        console.print(Text(line, style="yellow"))
+        console.print(Text(f"failed: {who}: {failure.error}", style="yellow"))
+
+
+def _offered(found: Registry) -> dict[str, list[Guest]]:
+    """What plugins offer by what `pixcore plugins` calls it."""
+    return {
+        **{kind.value: [*found.all(kind)] for kind in Kind},
+        _COMMANDS: found.guests(GuestKind.COMMAND),
+        _WRITERS: found.guests(GuestKind.WRITER),
+    }
+
+
+def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], found: Registry) -> dict[str, Any]:
+    told = {name: [_told(one) for one in offered] for name, offered in offers.items()}
+    components = [one for name, listed in told.items() if name not in (_COMMANDS, _WRITERS) for one in listed]
+    others = {name: told[name] for name in (_COMMANDS, _WRITERS) if name in told}
+    failures = [vars(failure) for failure in found.failures]
+    return {"components": components, **others, _OBSERVERS: observers, "failures": failures}
+
+
+def _told(one: Guest) -> dict[str, Any]:
+    named = ("name", "summary", "default", "plugin", "distribution")
+    told = {"kind": one.kind.value, **{name: getattr(one, name) for name in named}}
+    return told | {"version": _version(one), "target": one.target}
+
+
+def _version(one: Guest) -> str:
+    """A package's version; one that can't be read hides nothing else."""
+    try:
+        return one.version
+    except PluginError:
+        return "unknown"
+
+
+def _marked(one: Guest) -> str:
+    return f"{one.name} *" if one.default else one.name
+
+
+def _names(names: list[str]) -> Text:
+    """Names one beside the other; a line breaks between them alone."""
+    return Text("  ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names))

@@ -41,7 +41,7 @@ class Observers:
 
     def start(self) -> None:
         """Tell that the run starts, unless there is nothing left to do or tell; then of samples that are there."""
-        if not self._registry.has_observers:
+        if not self._registry.observers:
             return
         self._read()
         finished = {stage: stage.store.finished() for stage in self._job.stages()}
