@@ -1,18 +1,20 @@
 """What every model adapter must do, once: an adapter's tests inherit the suites that fit what it gives.
 
 `AdapterSuite` is for all; `AttentionAdapterSuite` and `MaskAdapterSuite` extend it; `VisualTokensSuite` is for those
-whose image tokens have places, `PlacingSuite` for those whose weights can be placed. They need the fixture `subject`,
-and `MaskAdapterSuite` its responses too.
+whose image tokens have places, `PlacingSuite` for those whose weights can be placed, `FolderSuite` for those that read
+a checkpoint's folder. They need the fixture `subject`, and `MaskAdapterSuite` its responses too.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,13 +27,14 @@ from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
+from safetensors.torch import save_file
 from torch import nn
 
 from pixcore import masks
 from pixcore.cli import main
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.config import ChosenComponent, ChosenComponents
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, SampleError
 from pixcore.notices import Notice, hearing
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
@@ -342,6 +345,55 @@ def modules_of(loaded: Any) -> Iterator[nn.Module]:
             yield from part.modules()
 
 
+class FolderSuite:
+    """Tests for adapters that read folders of checkpoints: what else stands in one changes nothing, or is named."""
+
+    def test_a_generation_config_is_not_followed_in_silence(self, subject: Subject, tmp_path: Path) -> None:
+        entries = {"num_beams": 3, "bad_words_ids": [[1]], "length_penalty": 2.0, "max_length": 7, "do_sample": True}
+
+        def alter(folder: Path) -> None:
+            (folder / "generation_config.json").write_text(json.dumps(entries), encoding="utf-8")
+
+        with pytest.warns(Notice, match="not followed: bad_words_ids, length_penalty, num_beams"):
+            self._hold(subject, tmp_path, alter)
+
+    def test_a_kernel_that_a_config_names_is_not_asked_for(self, subject: Subject, tmp_path: Path) -> None:
+        def alter(folder: Path) -> None:
+            path = folder / "config.json"
+            if path.is_file():
+                stored = json.loads(path.read_text(encoding="utf-8"))
+                stored |= {"_attn_implementation": "flash_attention_2", "attn_implementation": "flash_attention_2"}
+                path.write_text(json.dumps(stored), encoding="utf-8")
+
+        self._hold(subject, tmp_path, alter)
+
+    def test_consolidated_weights_are_not_read(self, subject: Subject, tmp_path: Path) -> None:
+        def alter(folder: Path) -> None:
+            save_file({"layers.0.attention.wq.weight": torch.zeros(2, 2)}, folder / "consolidated.safetensors")
+
+        self._hold(subject, tmp_path, alter)
+
+    def _hold(self, subject: Subject, tmp_path: Path, alter: Callable[[Path], None]) -> None:
+        def copied(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return [copied(each) for each in value]
+            if not isinstance(value, str | Path) or not Path(value).is_dir():
+                return value
+            folder = Path(shutil.copytree(value, tmp_path / f"{len(list(tmp_path.iterdir()))}-{Path(value).name}"))
+            alter(folder)
+            return str(folder)
+
+        request = subject.requests[:1]
+        altered = replace(subject, options={name: copied(value) for name, value in subject.options.items()})
+        assert altered.options != subject.options
+        with subject.adapter() as adapter, altered.adapter() as other:
+            (expected,) = adapter.answer(request)
+            (found,) = other.answer(request)
+        assert found.text == expected.text
+        assert found.tokens == expected.tokens
+        assert found.masks == expected.masks
+
+
 class AttentionAdapterSuite(AdapterSuite):
     """Tests for adapters whose attention can be read."""
 
@@ -393,6 +445,16 @@ class MaskAdapterSuite(AdapterSuite):
         assert {line["protocol"] for line in lines} == {"question", "segment", "letter"}
         assert all(line["mask"] is not None for line in lines)
         assert any(subject.marker in line["text"] for line in lines) == (fidelity in subject.marked)
+
+    def test_a_mark_of_its_own_in_a_question_is_refused(self, subject: Subject) -> None:
+        with subject.adapter() as adapter:
+            tokenizer = getattr(getattr(adapter, "loaded", None), "tokenizer", None)
+            if tokenizer is None:
+                pytest.skip("it is asked elsewhere")
+            for mark in tokenizer.marks[:6]:
+                asked = replace(subject.requests[0], prompt=f"Is {mark} written there?")
+                with pytest.raises(SampleError, match=f"its text holds .*{re.escape(mark)}"):
+                    adapter.answer([asked])
 
     def test_attention_is_refused(self, subject: Subject) -> None:
         with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):

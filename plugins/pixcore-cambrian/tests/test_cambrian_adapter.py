@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request
-from tests.adapters import AttentionAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import AttentionAdapterSuite, FolderSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 SIZES = ((96, 60), (48, 80), (70, 70), (90, 40))
 QUESTIONS = ("Identify the small square.", "Is there a red circle? (a) Yes (b) No", "Where?", "Which one is it?")
@@ -42,7 +42,7 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
     return Subject("cambrian", cambrian_options, requests(), draws=4, misplaced=frozenset({Fidelity.PUBLISHED}))
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
     """What every adapter whose attention can be read must do."""
 
 

@@ -16,13 +16,13 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import SIZES, FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
     "Is it red?",
     "What is it? (a) a square (b) a circle",
-    " Where is the <image> circle? Options:\nA. left\nB. right",
+    " Where is the small circle? Options:\nA. left\nB. right",
 )
 
 
@@ -46,7 +46,7 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
     """What every adapter of its kind must do."""
 
 

@@ -16,13 +16,13 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import SIZES, FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 QUESTIONS = (
     "Can you please segment the dog in the given image",
     "Is it red?",
     "What is it? (a) a square (b) a circle",
-    "Where is the <image> circle? Options:\nA. left\nB. right",
+    "Where is the small circle? Options:\nA. left\nB. right",
 )
 
 
@@ -44,7 +44,7 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2)
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
     """What every adapter of its kind must do."""
 
 

@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
-from tests.adapters import AttentionAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import AttentionAdapterSuite, FolderSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
 
 
 class Parts(TinyLlava):
@@ -124,7 +124,7 @@ def subject(original: Path) -> Subject:
     return Subject("llava-1.5", {"checkpoint": str(original), "max_new_tokens": 9}, requests_of(prompts))
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
     """What every adapter whose attention can be read must do."""
 
 

@@ -74,6 +74,8 @@ class CambrianAdapter(Adapter[CambrianConfig]):
     `corrected` grid and image are where they are, and the text is what was said.
     """
 
+    marks = (IMAGE,)
+
     def load(self) -> Loaded:
         """Read the checkpoint and its towers.
 
@@ -82,8 +84,6 @@ class CambrianAdapter(Adapter[CambrianConfig]):
                 the checkpoint was trained with.
         """
         check_placing(self.config, cache=self.config.cache)
-        if self.config.lora_adapter is not None:
-            raise ModelError("cambrian takes no lora_adapter", hint="merge it into the published checkpoint first")
         folder = resolve(self.config)
         stored = read_json(folder / "config.json")
         if stored.get("mm_projector_type") != "sva":
@@ -100,8 +100,11 @@ class CambrianAdapter(Adapter[CambrianConfig]):
                 zip(stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"], strict=True)
             )
         ]
+        sizes = sizes_of(stored, [tower.width for tower in towers])
+        if self.config.kernel != "auto":
+            sizes.language._attn_implementation = self.config.kernel
         with parameters_on_meta():
-            cambrian = Cambrian(sizes_of(stored, [tower.width for tower in towers])).eval()
+            cambrian = Cambrian(sizes).eval()
         quantize(cambrian.language, self.config, dtype)
         load_weights(
             cambrian,
@@ -139,9 +142,8 @@ class CambrianAdapter(Adapter[CambrianConfig]):
 
     def full_prompt(self, prompt: str) -> str:
         """Put a question into the published conversation `llama_3`, or into the config's template."""
-        question = prompt.replace(IMAGE, "")
-        framed = self.config.framed(question)
-        return llama_3(question) if framed is None else framed
+        framed = self.config.framed(prompt)
+        return llama_3(prompt) if framed is None else framed
 
     def encode(self, images: Sequence[PILImage], prompts: Sequence[str]) -> dict[str, Any]:
         """Encode prompts to token ids, -200 for each cell and newline, padded on the left, and images to pixels."""

@@ -11,6 +11,8 @@ from pydantic import Field
 class CambrianConfig(TransformersConfig):
     """Options of `cambrian`: what to load and how to generate."""
 
+    without_effect = frozenset({"image_options", "lora_adapter", "trust_remote_code"})
+
     checkpoint: str = Field(
         default="nyu-visionx/cambrian-8b", description="A folder in the published layout, or a name on the hub."
     )

@@ -21,6 +21,7 @@ from pixcore_segtoken.checkpoint import read, shards
 from pixcore_segtoken.clip import ClipPatches, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, Rule, Split
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
+from pixcore_transformers.loading import own_kernel
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,
@@ -90,7 +91,7 @@ class Siglip(Tower):
     std = IMAGENET_STANDARD_STD
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = SiglipVisionConfig.from_pretrained(folder)
+        config = own_kernel(SiglipVisionConfig.from_pretrained(folder))
         # The published code reads it through timm, whose GELU is exact; and nothing uses the pooling head.
         config.hidden_act, config.vision_use_head = "gelu", False
         super().__init__(resolution or config.image_size, tokens)
@@ -112,7 +113,7 @@ class Clip(Tower):
     """Takes the patches of CLIP's last layer but one."""
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = CLIPVisionConfig.from_pretrained(folder)
+        config = own_kernel(CLIPVisionConfig.from_pretrained(folder))
         super().__init__(resolution or config.image_size, tokens)
         with parameters_on_meta():
             self.patches = ClipPatches(config, select_layer=-2)
@@ -135,7 +136,7 @@ class Dinov2(Tower):
     std = IMAGENET_DEFAULT_STD
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = Dinov2Config.from_pretrained(folder)
+        config = own_kernel(Dinov2Config.from_pretrained(folder))
         super().__init__(resolution or int(config.image_size), tokens)
         with parameters_on_meta():
             self.model = Dinov2Model(config)

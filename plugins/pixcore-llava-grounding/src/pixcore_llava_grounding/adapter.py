@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.clip import centre_crop, centre_crop_box
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
@@ -43,6 +43,8 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
         speaker, tokenizer = self.loaded.speaker, self.loaded.tokenizer
+        if not self.context.published:
+            check_questions(tokenizer.marks, requests)
         pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
         images = speaker.project(pixels.to(speaker.device))
         prompts = [

@@ -14,7 +14,7 @@ from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
-from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, quantize
 from transformers import CLIPVisionConfig, LlamaConfig
 
@@ -58,6 +58,7 @@ def load(config: LlavaGroundingConfig) -> Loaded:
     folder = resolve(place(config.checkpoint, config.revision, offline=config.offline))
     shapes = {name: tuple(tensor.shape) for file in shards(folder) for name, tensor in read(file)}
     tokenizer = PublishedTokenizer.from_folder(folder)
+    own_generation(folder, [tokenizer.eos])
     absent = [marker for marker in MARKERS if marker not in tokenizer.added]
     if absent:
         raise ModelError(f"the tokenizer of {folder} has no {absent[0]}", hint="fetch added_tokens.json as well")
@@ -75,7 +76,7 @@ def _load_speaker(
     language = LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"})
     with parameters_on_meta():
         speaker = Speaker(
-            language, CLIPVisionConfig.from_pretrained(tower), content.get("mm_vision_select_layer", -2)
+            language, own_kernel(CLIPVisionConfig.from_pretrained(tower)), content.get("mm_vision_select_layer", -2)
         ).eval()
     placement = Placement(config, towers=("clip",), language="language")
     dtype = _DTYPES.get(config.dtype, torch.float32 if placement.device.type == "cpu" else torch.float16)

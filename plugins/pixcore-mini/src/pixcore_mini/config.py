@@ -14,6 +14,8 @@ _WEIGHTS = Path(__file__).parent / "weights"
 class MiniConfig(TransformersConfig):
     """Which weights, and the options of every transformers model."""
 
+    without_effect = frozenset({"image_options", "prompt_template", "revision", "trust_remote_code"})
+
     checkpoint: str = Field(
         SHIPPED, description="`shipped`, or a folder that `python -m pixcore_mini.train` wrote: OUT/model."
     )

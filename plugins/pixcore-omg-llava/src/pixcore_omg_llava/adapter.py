@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_segtoken.tokenizer import IMAGE
 from pixcore_transformers.placing import working_device
@@ -45,6 +45,8 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
         language, tokenizer = self.loaded.language, self.loaded.tokenizer
+        if not self.context.published:
+            check_questions(tokenizer.marks, requests)
         # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
         seen = [self._look(request.image) for request in requests]
         prompts = [
@@ -60,7 +62,7 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
             language,
             prompts,
             max_new_tokens=self.config.max_new_tokens,
-            stop_ids=[tokenizer.eos, tokenizer.added["<|im_end|>"]],
+            stop_ids=tokenizer.ends,
         )
         return [
             self._respond(request.image, memory, answer)
@@ -96,7 +98,7 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         found = masks.encode_many(self._masks(image.size, memory, states_at(places, answer.states)))
         # The released script saves the first mask only.
         chosen = masks.union(found[:1] if published else found, image.size)
-        stopped = answer.token_ids[-1] in (tokenizer.eos, tokenizer.added["<|im_end|>"])
+        stopped = answer.token_ids[-1] in tokenizer.ends
         return Response(
             text,
             tokens,

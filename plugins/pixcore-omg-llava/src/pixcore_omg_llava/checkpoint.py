@@ -15,7 +15,7 @@ from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 from pixcore_segtoken.keymap import Ignore
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_transformers.config import place
-from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.loading import own_generation, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, quantize
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -60,7 +60,9 @@ def load(config: OmgLlavaConfig) -> Loaded:
     folder = resolve(place(config.language, offline=config.offline))
     language, language_report = _load_language(config, folder, finetuned, shapes)
     eye, eye_report = _load_eye(config, finetuned, language.config.hidden_size)
-    return Loaded(eye, language, InternLM2Tokenizer.from_folder(folder), (eye_report, language_report))
+    tokenizer = InternLM2Tokenizer.from_folder(folder)
+    own_generation(folder, tokenizer.ends)
+    return Loaded(eye, language, tokenizer, (eye_report, language_report))
 
 
 def release_file(config: OmgLlavaConfig, name: str) -> Path:

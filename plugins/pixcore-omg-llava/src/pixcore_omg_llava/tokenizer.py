@@ -36,6 +36,11 @@ class InternLM2Tokenizer(PieceTokenizer):
             added.setdefault(name, max([len(pieces) - 1, *added.values()]) + 1)
         return cls(pieces, added)
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The ids that end an answer."""
+        return self.eos, self.added["<|im_end|>"]
+
     def __len__(self) -> int:
         """Size of the vocabulary."""
         return max([len(self._pieces) - 1, *self.added.values()]) + 1

@@ -186,8 +186,14 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
                 f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
             )
         with _quiet(transformers):
+            config = _own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
             model, report = model_class.from_pretrained(
-                source, revision=revision, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+                source,
+                config=config,
+                revision=revision,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
     except ImportError as error:
         raise _not_importable(kind) from error
@@ -206,6 +212,14 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
         )
     default = _HALF if kind.startswith("sam3") else _IMAGENET
     return model.eval().requires_grad_(False), kind, _normalisation(source, revision, default)
+
+
+def _own_kernel(config: Any) -> Any:
+    """Forget the attention kernel that a stored config names, a fact of its trainer's machine."""
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        if part is not None:
+            part._attn_implementation = None
+    return config
 
 
 def _kind(transformers: Any, source: str, revision: str | None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_transformers.config import place
-from pixcore_transformers.loading import read_json, resolve
+from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, quantize
 from transformers import CLIPVisionConfig, LlamaConfig
 
@@ -25,7 +25,7 @@ from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import TOWERS, Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
-from pixcore_segtoken.mask_adapter import MaskAdapter, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
 from pixcore_segtoken.sam import longest_side
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
@@ -89,7 +89,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         known = LlamaConfig().to_dict()
         sizes = GroundedSizes(
             language=LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"}),
-            clip=CLIPVisionConfig.from_pretrained(tower),
+            clip=own_kernel(CLIPVisionConfig.from_pretrained(tower)),
             sam=self.config.sam,
             projector_depth=self.projector_depth,
             select_layer=content.get("mm_vision_select_layer", -2),
@@ -120,10 +120,13 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         if "[SEG]" not in tokenizer.added:
             raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
         placement.settle(model)
+        own_generation(folder, [tokenizer.eos])
         return Loaded(model, tokenizer, tokenizer.added["[SEG]"], report)
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
+        if not self.context.published:
+            check_questions(self.loaded.tokenizer.marks, requests)
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
         answers = self.loaded.model.answer(
             prompts,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_transformers.loading import CONSOLIDATED
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -60,7 +61,7 @@ def shards(path: Path) -> list[Path]:
                 )
             return files
     for pattern in _SINGLES:
-        found = sorted(path.glob(pattern))
+        found = sorted(file for file in path.glob(pattern) if not file.match(CONSOLIDATED))
         if found:
             return found
     raise CheckpointError(f"{path} holds no weights", hint="expected *.safetensors, pytorch_model*.bin or *.pth in it")

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
+from pixcore_transformers.marks import check_marks
 from torch import Tensor
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig
@@ -32,6 +33,18 @@ def finite(logits: Tensor, dtype: torch.dtype) -> Tensor:
     if not bool(logits.isfinite().all()):
         raise NotFiniteError("the mask logits", str(dtype).removeprefix("torch."))
     return logits
+
+
+def check_questions(marks: Sequence[str], requests: Sequence[Request]) -> None:
+    """Refuse questions that spell a mark: it would become an image, a mask or an end, and no longer be text.
+
+    The released code reads some of them as marks and drops others; under `published` that stays.
+
+    Raises:
+        SampleError: One holds a mark.
+    """
+    for request in requests:
+        check_marks(marks, request.prompt, request.sample_id)
 
 
 class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):

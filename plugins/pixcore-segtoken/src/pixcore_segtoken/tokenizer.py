@@ -27,6 +27,9 @@ class PieceTokenizer:
     Args:
         pieces: The sentencepiece model.
         added: Added tokens by text; their ids follow the model's.
+
+    Attributes:
+        marks: What text would be read as, if it spelled it: the image and all special and added tokens.
     """
 
     def __init__(self, pieces: SentencePieceProcessor, added: Mapping[str, int]) -> None:
@@ -39,6 +42,7 @@ class PieceTokenizer:
         self._names = {index: name for name, index in self._marked.items()}
         # Longest first, as a trie would match: no token hides another that begins like it.
         names = sorted(self._marked, key=len, reverse=True)
+        self.marks = (IMAGE, *names)
         self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
 
 

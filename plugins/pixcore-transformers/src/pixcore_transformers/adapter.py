@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import family_for
 from pixcore_transformers.loading import Loaded, load, model_type, read_config, resolve
-from pixcore_transformers.marks import check_text
+from pixcore_transformers.marks import check_marks, check_text
 from pixcore_transformers.placing import working_device
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
@@ -41,7 +41,13 @@ class _Seen(Exception):  # a signal, not a failure
 
 
 class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
-    """Shares what all models of transformers have in common. The checkpoint is read when it is first needed."""
+    """Shares what all models of transformers have in common. The checkpoint is read when it is first needed.
+
+    Attributes:
+        marks: What no text may hold besides the tokenizer's special tokens.
+    """
+
+    marks: ClassVar[tuple[str, ...]] = ()
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -241,6 +247,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         alone = []
         for image, prompt, name in zip(images, prompts, names, strict=True):
             check_text(self.loaded.tokenizer, prompt, name)
+            check_marks(self.marks, prompt, name)
             try:
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, ZeroDivisionError) as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
 from pixcore.versions import fingerprint_of
@@ -31,6 +31,9 @@ class PlacingConfig(ModelConfig):
 
 class TransformersConfig(PlacingConfig):
     """Options of `transformers`: what to load and how to generate."""
+
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Options that an adapter inherits and does not follow; to set one is refused."""
 
     checkpoint: str = Field(description="A folder, or a name on the hub.")
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
@@ -69,6 +72,12 @@ class TransformersConfig(PlacingConfig):
         "live", description="Read rows while generating, or in one pass over prompt and text afterwards."
     )
 
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        for name in sorted(self.model_fields_set & self.without_effect):
+            raise ValueError(f"{name} has no effect on this model: leave it out")
+        return self
+
     @field_validator("prompt_template")
     @classmethod
     def _has_a_place(cls, template: str | None) -> str | None:
@@ -89,11 +98,20 @@ class TransformersConfig(PlacingConfig):
 class Llava15Config(TransformersConfig):
     """Options of `llava-1.5`, 7B or 13B, in either layout."""
 
+    without_effect = frozenset({"image_options"})
+
     checkpoint: str = Field("llava-hf/llava-1.5-7b-hf", description="A folder, or a name on the hub, of either layout.")
     vision_tower: str | None = Field(
         None,
         description="For an original liuhaotian checkpoint: where its CLIP tower is; left out, the one that it names.",
     )
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _has_an_image(cls, template: str | None) -> str | None:
+        if template is not None and template.count("<image>") != 1:
+            raise ValueError("prompt_template must hold <image> once, where the image goes")
+        return template
 
 
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,15 @@ class Llava15(Adapter[Llava15Config]):
     def prompt_ids(self, prompt: str) -> list[int]:
         """Encode a whole prompt: the text before and after the image, each on its own, the image between them."""
         tokenizer, config = self.loaded.tokenizer, self.loaded.model.config
-        after = tokenizer.encode(_AFTER.format(prompt=prompt), add_special_tokens=False)
-        return [*self._opening, *[config.image_token_id] * self._side**2, *after]
+        before, after = _BEFORE, _AFTER.format(prompt=prompt)
+        framed = self.config.framed(prompt)
+        if framed is not None:
+            before, _, after = framed.partition("<image>")
+        return [
+            *tokenizer.encode(before, add_special_tokens=True),
+            *[config.image_token_id] * self._side**2,
+            *tokenizer.encode(after, add_special_tokens=False),
+        ]
 
     def pixels(self, image: PILImage) -> NDArray[np.float32]:
         """Prepare an image, (3, side, side) float32: padded to a square, resized bicubically in 8 bits, normalised."""
@@ -99,9 +107,7 @@ class Llava15(Adapter[Llava15Config]):
             temperature = _PUBLISHED_TEMPERATURE if self.context.published else 0.0
         if top_k is None and self.context.published:
             top_k = _PUBLISHED_TOP_K
-        return Settings(
-            self.config.max_new_tokens, self.end, temperature=temperature, top_p=self.config.top_p, top_k=top_k
-        )
+        return replace(super().settings(), temperature=temperature, top_k=top_k)
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -111,11 +117,6 @@ class Llava15(Adapter[Llava15Config]):
             return SlowDecoder(model, self.loaded.tokenizer.all_special_ids)
         decoder: Decoder = self.loaded.tokenizer
         return decoder
-
-    @cached_property
-    def _opening(self) -> list[int]:
-        ids: list[int] = self.loaded.tokenizer.encode(_BEFORE, add_special_tokens=True)
-        return ids
 
     @cached_property
     def _side(self) -> int:

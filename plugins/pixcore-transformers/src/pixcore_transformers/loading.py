@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import snapshot_download
@@ -38,9 +38,10 @@ from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
-_CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once more in a layout of their own
+CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once more in a layout of their own
 _BYTES = {torch.float32: 4.0, torch.float16: 2.0, torch.bfloat16: 2.0}
 _QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5}
+_NAMED = 20  # entries of a file that a notice names
 _FOLLOWED = frozenset({"eos_token_id", "repetition_penalty"})
 _HARMLESS = frozenset(
     {"bos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens"}
@@ -48,6 +49,9 @@ _HARMLESS = frozenset(
     | {"output_attentions", "output_hidden_states", "output_scores", "output_logits"}
 )
 """Entries of a generation config that are pixcore's own to set, or that change no answer."""
+
+
+ConfigT = TypeVar("ConfigT", bound=PreTrainedConfig)
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ def download(name: str, revision: str | None, *, offline: bool, only: Sequence[s
                 name,
                 revision=revision,
                 allow_patterns=[*_SMALL_FILES, "*.safetensors"] if only is None else list(only),
-                ignore_patterns=[_CONSOLIDATED],
+                ignore_patterns=[CONSOLIDATED],
                 local_files_only=offline,
             )
         )
@@ -217,11 +221,15 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
         if "trust_remote_code" not in str(error):
             hint = "transformers must know the model_type in config.json"
         raise ModelError(f"can't read the config of {config.checkpoint}: {first_line(error)}", hint=hint) from error
-    if config.kernel == "auto":  # the kernel that its trainer had is a fact of another machine
-        for part in (found, *(getattr(found, name, None) for name in found.sub_configs)):
-            if isinstance(part, PreTrainedConfig):
-                part._attn_implementation = None
-    return found
+    return own_kernel(found) if config.kernel == "auto" else found
+
+
+def own_kernel(config: ConfigT) -> ConfigT:
+    """Forget the attention kernel that a stored config names: what its trainer had is a fact of another machine."""
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        if isinstance(part, PreTrainedConfig):
+            part._attn_implementation = None
+    return config
 
 
 def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
@@ -290,9 +298,7 @@ def generation_settings(folder: Path) -> GenerationConfig | None:
     if not path.is_file():
         return None
     stored = read_json(path)
-    ignored = sorted(name for name in stored if name not in _FOLLOWED | _HARMLESS and stored[name] is not None)
-    if ignored:
-        notice(f"{path}: not followed: {', '.join(ignored)}")
+    _tell_unfollowed(path, {name: value for name, value in stored.items() if name not in _FOLLOWED})
     end, penalty = stored.get("eos_token_id"), stored.get("repetition_penalty")
     ends = end if isinstance(end, list) else [] if end is None else [end]
     if any(type(number) is not int for number in ends):
@@ -300,6 +306,29 @@ def generation_settings(folder: Path) -> GenerationConfig | None:
     if penalty is not None and not (type(penalty) in (int, float) and 0 < penalty < math.inf):
         raise ModelError(f"{path}: repetition_penalty must be above 0, not {penalty!r}", hint="1 is none")
     return GenerationConfig(eos_token_id=end, repetition_penalty=penalty)
+
+
+def own_generation(folder: Path, ends: Collection[int]) -> None:
+    """Name what a folder's generation_config.json says, for a system whose published loop follows none of it.
+
+    Args:
+        folder: The checkpoint.
+        ends: The ids that end an answer, whatever the file says.
+    """
+    path = folder / "generation_config.json"
+    stored = read_json(path) if path.is_file() else {}
+    end = stored.get("eos_token_id")
+    same = set(end if isinstance(end, list) else [end]) <= {None, *ends}
+    neutral = {"eos_token_id"} if same else set()
+    if stored.get("repetition_penalty") == 1:
+        neutral.add("repetition_penalty")
+    _tell_unfollowed(path, {name: value for name, value in stored.items() if name not in neutral})
+
+
+def _tell_unfollowed(path: Path, entries: Mapping[str, Any]) -> None:
+    names = sorted(name for name, value in entries.items() if name not in _HARMLESS and value is not None)
+    if names:
+        notice(f"{path}: not followed: {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}")
 
 
 def complete_processor(processor: Any, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pixcore.errors import SampleError
@@ -18,9 +19,19 @@ def check_text(tokenizer: Any, text: str, name: str) -> None:
     Raises:
         SampleError: The text holds such a mark.
     """
-    for token in tokenizer.added_tokens_decoder.values():
-        if token.special and token.content and token.content in text:
+    tokens = tokenizer.added_tokens_decoder.values()
+    check_marks((token.content for token in tokens if token.special and token.content), text, name)
+
+
+def check_marks(marks: Iterable[str], text: str, name: str) -> None:
+    """Refuse a text that holds one of a model's marks.
+
+    Raises:
+        SampleError: It holds one.
+    """
+    for mark in marks:
+        if mark in text:
             raise SampleError(
-                f"sample {name}: its text holds {token.content!r}, which this model reads as a mark of its own",
+                f"sample {name}: its text holds {mark!r}, which this model reads as a mark of its own",
                 hint="write it in another way",
             )

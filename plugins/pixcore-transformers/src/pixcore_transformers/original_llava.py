@@ -25,7 +25,15 @@ from transformers import (
 
 from pixcore.errors import ModelError
 from pixcore_transformers.config import Llava15Config
-from pixcore_transformers.loading import Loaded, download, generation_settings, model_arguments, prepare_model
+from pixcore_transformers.loading import (
+    CONSOLIDATED,
+    Loaded,
+    download,
+    generation_settings,
+    model_arguments,
+    own_kernel,
+    prepare_model,
+)
 
 Tensor = torch.Tensor
 
@@ -76,7 +84,7 @@ def load_original(folder: Path, config: Llava15Config) -> Loaded:
     _add_placeholder(model)
     settings = generation_settings(folder)
     if settings is not None:
-        model.generation_config.eos_token_id = settings.eos_token_id
+        model.generation_config = settings
     return Loaded(prepare_model(model, config), tokenizer, None)
 
 
@@ -85,7 +93,7 @@ def convert_config(stored: Mapping[str, Any], tower: Path) -> LlavaConfig:
     text = {key: value for key, value in stored.items() if key in LlamaConfig().to_dict() and key != "model_type"}
     text.pop("architectures", None)
     text.pop("transformers_version", None)
-    vision = CLIPVisionConfig.from_pretrained(tower, local_files_only=True)
+    vision = own_kernel(CLIPVisionConfig.from_pretrained(tower, local_files_only=True))
     return LlavaConfig(
         text_config=LlamaConfig(**text).to_dict(),
         vision_config=vision.to_dict(),
@@ -160,7 +168,7 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     Raises:
         ModelError: There are none, or one is damaged.
     """
-    files = sorted(folder.glob("*.safetensors")) or sorted(
+    files = sorted(path for path in folder.glob("*.safetensors") if not path.match(CONSOLIDATED)) or sorted(
         path for path in folder.glob("*.bin") if path.name not in ("training_args.bin", "mm_projector.bin")
     )
     if not files:
