@@ -135,7 +135,7 @@ def _options(one: Registration) -> list[str]:
     rows = []
     for name, field in one.config_class.model_fields.items():
         default = "needed" if field.is_required() else f"`{_shown(field.get_default(call_default_factory=True))}`"
-        rows.append(f"| `{name}` | {default} | {_cell(texts.get(name) or field.description or '')} |")
+        rows.append(f"| `{name}` | {default} | {_cell(texts.get(name, ''))} |")
     return rows
 
 

@@ -64,7 +64,7 @@ class Protocol(StrEnum):
 
 
 class Fidelity(StrEnum):
-    """`corrected` does what is right, `published` reproduces the released code's quirks, `paper` its first release.
+    """Whose rules hold: `corrected` what is right, `published` the released code's quirks, `paper` its first release's.
 
     The first release made the paper's Table 1. Its answers and candidates are the last one's; which mask is chosen, and
     what counts in the mean, differ.

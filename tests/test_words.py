@@ -75,3 +75,15 @@ def test_no_retired_name_comes_back(kind: str) -> None:
             names = {getattr(node, "name", None), getattr(node, "id", None), getattr(node, "attr", None)}
             found += [f"{path.relative_to(ROOT)}: {name}" for name in names & RETIRED]
     assert not found
+
+
+def test_options_are_documented_in_one_way() -> None:
+    """Under "Attributes:" in the config's docstring: the schema, an editor and the pages read it there."""
+    found = [
+        f"{path.relative_to(ROOT)}: {node.lineno}"
+        for path, module in modules()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Field"
+        if any(keyword.arg == "description" for keyword in node.keywords)
+    ]
+    assert not found

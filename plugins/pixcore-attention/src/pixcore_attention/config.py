@@ -13,96 +13,127 @@ Query = Literal["predicting", "emitted"]
 
 
 class MeanConfig(Config):
-    """Options of `mean`: the average over layers and heads."""
+    """Options of `mean`: the average over layers and heads.
 
-    layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers, negative from the end.")
-    heads: tuple[int, ...] | None = Field(None, min_length=1, description="Heads, negative from the end.")
-    query: Query = Field(
-        "predicting",
-        description="Which row belongs to a token: that of the token before it, which predicts it, or its own.",
-    )
-    prefill_row: Literal[-1, -2] | None = Field(
-        None,
-        description="The prompt row read for the first token: -1 is the row that predicts it; -2 is what the released "
-        "code reads. Left out: -2 under `published`, -1 under `corrected`.",
-    )
+    Attributes:
+        layers: Decoder layers, negative from the end.
+        heads: Heads, negative from the end.
+        query: Which row belongs to a token: that of the token before it, which predicts it, or its own.
+        prefill_row: The prompt row read for the first token: -1 is the row that predicts it; -2 is what the released
+            code reads. Left out: -2 under `published`, -1 under `corrected`.
+    """
+
+    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    heads: tuple[int, ...] | None = Field(default=None, min_length=1)
+    query: Query = "predicting"
+    prefill_row: Literal[-1, -2] | None = None
 
 
 class RawConfig(Config):
-    """Options of `raw`: every layer and head, kept for research."""
+    """Options of `raw`: every layer and head, kept for research.
 
-    layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers, negative from the end.")
-    heads: tuple[int, ...] | None = Field(None, min_length=1, description="Heads, negative from the end.")
-    query: Query = Field("predicting", description="Which row belongs to a token.")
-    folder: Path | None = Field(
-        None, description="Where each response's (steps, layers, heads, cells) float16 array goes, as .npy."
-    )
-    warn_above: float = Field(1.0, ge=0, description="GiB that 256 tokens of a batch may take without a warning.")
+    Attributes:
+        layers: Decoder layers, negative from the end.
+        heads: Heads, negative from the end.
+        query: Which row belongs to a token.
+        folder: Where each response's (steps, layers, heads, cells) float16 array goes, as .npy.
+        warn_above: GiB that 256 tokens of a batch may take without a warning.
+    """
+
+    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    heads: tuple[int, ...] | None = Field(default=None, min_length=1)
+    query: Query = "predicting"
+    folder: Path | None = None
+    warn_above: float = Field(default=1.0, ge=0)
 
 
 class LocalizationHeadsConfig(Config):
-    """Options of `localization-heads`: the few heads whose attention is compact."""
+    """Options of `localization-heads`: the few heads whose attention is compact.
 
-    chosen: tuple[tuple[int, int], ...] | None = Field(
-        None,
-        min_length=1,
-        description="(layer, head) pairs found beforehand; left out: chosen anew for each response, by its first row.",
-    )
-    count: int = Field(3, ge=1, description="Heads to use; the paper's.")
-    sigma: float = Field(1.0, ge=0, description="Smoothing of each head's map, in cells.")
-    threshold: float = Field(
-        0.001, ge=0, description="Attention above the map's mean that makes a cell part of a blob."
-    )
+    Attributes:
+        chosen: (layer, head) pairs found beforehand; left out: chosen anew for each response, by its first row.
+        count: Heads to use; the paper's.
+        sigma: Smoothing of each head's map, in cells.
+        threshold: Attention above the map's mean that makes a cell part of a blob.
+    """
+
+    chosen: tuple[tuple[int, int], ...] | None = Field(default=None, min_length=1)
+    count: int = Field(default=3, ge=1)
+    sigma: float = Field(default=1.0, ge=0)
+    threshold: float = Field(default=0.001, ge=0)
 
 
 class RelativeConfig(Config):
-    """Options of `relative`: one layer, and a second prompt as reference."""
+    """Options of `relative`: one layer, and a second prompt as reference.
 
-    layers: tuple[int, ...] = Field(
-        (14,), min_length=1, description="The method's: 14 for LLaVA-1.5-7B, 22 for Qwen2.5-VL-7B."
-    )
-    reference_prompt: str = Field(
-        "Write a general description of the image.", description="What is asked for the reference map."
-    )
+    Attributes:
+        layers: The method's: 14 for LLaVA-1.5-7B, 22 for Qwen2.5-VL-7B.
+        reference_prompt: What is asked for the reference map.
+    """
+
+    layers: tuple[int, ...] = Field(default=(14,), min_length=1)
+    reference_prompt: str = "Write a general description of the image."
 
 
 class GradientConfig(Config):
-    """Options of `gradient`: attention weighted by what it does for the token's probability."""
+    """Options of `gradient`: attention weighted by what it does for the token's probability.
 
-    layers: tuple[int, ...] | None = Field(
-        None, min_length=1, description="Decoder layers, negative from the end; the method uses 14 of LLaVA-1.5-7B."
-    )
+    Attributes:
+        layers: Decoder layers, negative from the end; the method uses 14 of LLaVA-1.5-7B.
+    """
+
+    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
 
 
 class LogitLensConfig(Config):
-    """Options of `logit-lens`: where the visual tokens' states already read as the token."""
+    """Options of `logit-lens`: where the visual tokens' states already read as the token.
 
-    layers: tuple[int, ...] | None = Field(None, min_length=1, description="Decoder layers; left out: all.")
-    cells_at_once: int = Field(256, ge=1, description="Visual tokens whose logits are held at the same time.")
+    Attributes:
+        layers: Decoder layers; left out: all.
+        cells_at_once: Visual tokens whose logits are held at the same time.
+    """
+
+    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    cells_at_once: int = Field(default=256, ge=1)
 
 
 class DivideConfig(Config):
-    """Options of `divide-by-reference`."""
+    """Options of `divide-by-reference`.
 
-    epsilon: float = Field(1e-6, gt=0, description="Added to the reference, against cells without attention.")
+    Attributes:
+        epsilon: Added to the reference, against cells without attention.
+    """
+
+    epsilon: float = Field(default=1e-6, gt=0)
 
 
 class SinkFilterConfig(Config):
-    """Options of `sink-filter`."""
+    """Options of `sink-filter`.
 
-    ratio: float = Field(10.0, gt=1, description="A sink's mean over tokens, in medians of all visual tokens.")
-    keep: float = Field(
-        0.0, ge=0, le=1, description="Share of a sink's mass that it keeps; the rest is spread over the others."
-    )
+    Attributes:
+        ratio: A sink's mean over tokens, in medians of all visual tokens.
+        keep: Share of a sink's mass that it keeps; the rest is spread over the others.
+    """
+
+    ratio: float = Field(default=10.0, gt=1)
+    keep: float = Field(default=0.0, ge=0, le=1)
 
 
 class SmoothConfig(Config):
-    """Options of `smooth`."""
+    """Options of `smooth`.
 
-    sigma: float = Field(1.0, gt=0, description="Standard deviation of the Gaussian, in cells.")
+    Attributes:
+        sigma: Standard deviation of the Gaussian, in cells.
+    """
+
+    sigma: float = Field(default=1.0, gt=0)
 
 
 class BorderMaskConfig(Config):
-    """Options of `border-mask`."""
+    """Options of `border-mask`.
 
-    width: int = Field(1, ge=1, description="Cells along each edge of each grid.")
+    Attributes:
+        width: Cells along each edge of each grid.
+    """
+
+    width: int = Field(default=1, ge=1)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pixcore_segtoken.config import GroundedConfig
-from pydantic import Field
 
 from pixcore.records import Protocol
 
@@ -14,20 +13,24 @@ _PROMPTS: Mapping[Protocol, str] = {Protocol.SEGMENT: "Can you please segment {e
 
 
 class GlammConfig(GroundedConfig):
-    """Options of `glamm`."""
+    """Options of `glamm`.
+
+    Attributes:
+        checkpoint: A folder in the published layout, or a name on the hub.
+    """
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
-    checkpoint: str = Field(
-        default="MBZUAI/GLaMM-FullScope", description="A folder in the published layout, or a name on the hub."
-    )
+    checkpoint: str = "MBZUAI/GLaMM-FullScope"
 
 
 class RegcapConfig(GroundedConfig):
-    """Options of `glamm-regcap`."""
+    """Options of `glamm-regcap`.
+
+    Attributes:
+        checkpoint: A folder in the published layout, or a name on the hub.
+    """
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
-    checkpoint: str = Field(
-        default="MBZUAI/GLaMM-RegCap-RefCOCOg", description="A folder in the published layout, or a name on the hub."
-    )
+    checkpoint: str = "MBZUAI/GLaMM-RegCap-RefCOCOg"

@@ -12,14 +12,17 @@ _WEIGHTS = Path(__file__).parent / "weights"
 
 
 class MiniConfig(TransformersConfig):
-    """Which weights, and the options of every transformers model."""
+    """Which weights, and the options of every transformers model.
+
+    Attributes:
+        checkpoint: `shipped`, or a folder that `python -m pixcore_mini.train` wrote: OUT/model.
+        max_new_tokens: Tokens of an answer, its end included.
+    """
 
     without_effect = frozenset({"image_options", "prompt_template", "revision", "trust_remote_code"})
 
-    checkpoint: str = Field(
-        SHIPPED, description="`shipped`, or a folder that `python -m pixcore_mini.train` wrote: OUT/model."
-    )
-    max_new_tokens: int = Field(96, ge=1, le=512, description="Tokens of an answer, its end included.")
+    checkpoint: str = SHIPPED
+    max_new_tokens: int = Field(default=96, ge=1, le=512)
 
     @property
     def folder(self) -> Path:

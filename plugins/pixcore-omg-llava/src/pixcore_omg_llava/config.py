@@ -13,39 +13,43 @@ from pixcore.records import Protocol
 
 
 class OmgLlavaConfig(PlacingConfig):
-    """Options of `omg-llava`: three files of the release, the language model it was tuned from, how to generate."""
+    """Options of `omg-llava`: three files of the release, the language model it was tuned from, how to generate.
+
+    Attributes:
+        checkpoint: A folder with the release's files, or a name on the hub.
+        revision: Branch, tag or commit of the checkpoint on the hub.
+        finetuned: Its file with adapters, embeddings and projectors.
+        perception: Its file with OMG-Seg.
+        vocabulary: Its file with the class names' embeddings.
+        language: InternLM2: a folder, or a name on the hub.
+        clip: Where the ConvNeXt is if the file with OMG-Seg has none: a folder, or a name on the hub.
+        offline: Never ask the hub; what is there in the cache has to do.
+        lora: Add the adapters to the weights, or compute them beside, as the release does.
+        lora_scale: Quotient alpha / rank of the adapters; the release has 256 / 512.
+        image_size: Side of the square that the model sees.
+        dtype: Of the language model; auto: float16 on a GPU, float32 on a CPU. The rest is float32.
+        max_new_tokens: The published run allows 512.
+        cache: A folder for a converted copy of the weights, which loads faster.
+    """
 
     prompts: ClassVar[Mapping[Protocol, str]] = {
         Protocol.SEGMENT: "Can you please segment {expression} in the given image"
     }
 
-    checkpoint: str = Field(
-        "zhangtao-whu/OMG-LLaVA", description="A folder with the release's files, or a name on the hub."
-    )
-    revision: str | None = Field(None, description="Branch, tag or commit of the checkpoint on the hub.")
-    finetuned: str = Field(
-        "omg_llava_7b_finetune_8gpus.pth", description="Its file with adapters, embeddings and projectors."
-    )
-    perception: str = Field("omg_seg_convl.pth", description="Its file with OMG-Seg.")
-    vocabulary: str = Field(
-        "convnext_large_d_320_CocoPanopticOVDataset.pth", description="Its file with the class names' embeddings."
-    )
-    language: str = Field("internlm/internlm2-chat-7b", description="InternLM2: a folder, or a name on the hub.")
-    clip: str = Field(
-        "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup",
-        description="Where the ConvNeXt is if the file with OMG-Seg has none: a folder, or a name on the hub.",
-    )
-    offline: bool = Field(False, description="Never ask the hub; what is there in the cache has to do.")
-    lora: Literal["merged", "beside"] = Field(
-        "merged", description="Add the adapters to the weights, or compute them beside, as the release does."
-    )
-    lora_scale: float = Field(0.5, gt=0, description="alpha / rank of the adapters; the release has 256 / 512.")
-    image_size: int = Field(1024, ge=64, multiple_of=64, description="Side of the square that the model sees.")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="Of the language model; auto: float16 on a GPU, float32 on a CPU. The rest is float32."
-    )
-    max_new_tokens: int = Field(512, ge=1, description="The published run allows 512.")
-    cache: Path | None = Field(None, description="A folder for a converted copy of the weights, which loads faster.")
+    checkpoint: str = "zhangtao-whu/OMG-LLaVA"
+    revision: str | None = None
+    finetuned: str = "omg_llava_7b_finetune_8gpus.pth"
+    perception: str = "omg_seg_convl.pth"
+    vocabulary: str = "convnext_large_d_320_CocoPanopticOVDataset.pth"
+    language: str = "internlm/internlm2-chat-7b"
+    clip: str = "laion/CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup"
+    offline: bool = False
+    lora: Literal["merged", "beside"] = "merged"
+    lora_scale: float = Field(default=0.5, gt=0)
+    image_size: int = Field(default=1024, ge=64, multiple_of=64)
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    max_new_tokens: int = Field(default=512, ge=1)
+    cache: Path | None = None
 
     def fingerprint(self) -> str:
         """Hash the release, the language model and the ConvNeXt."""

@@ -34,26 +34,29 @@ class SamSizes(Config):
 
 
 class GroundedConfig(PlacingConfig):
-    """Options of LISA and GLaMM: what to load and how to generate."""
+    """Options of LISA and GLaMM: what to load and how to generate.
 
-    checkpoint: str = Field(description="A folder in the published layout, or a name on the hub.")
-    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
-    vision_tower: str | None = Field(
-        default=None, description="Where the CLIP tower is; left out, the one that the checkpoint's config names."
-    )
-    offline: bool = Field(default=False, description="Never ask the hub; what is there in the cache has to do.")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        default="auto", description="auto: what the published script runs in on a GPU, float32 on a CPU."
-    )
-    max_new_tokens: int = Field(default=512, ge=1, description="The published runs allow 512.")
-    recompute: bool = Field(
-        False,
-        description="Recompute the whole sequence for every token, as published; slow, and equal but for rounding.",
-    )
-    cache: Path | None = Field(
-        default=None, description="A folder for a converted copy of the weights, which loads faster."
-    )
-    sam: SamSizes = Field(default_factory=SamSizes, description="Sizes of the mask decoder; ViT-H unless given.")
+    Attributes:
+        checkpoint: A folder in the published layout, or a name on the hub.
+        revision: Branch, tag or commit on the hub.
+        vision_tower: Where the CLIP tower is; left out, the one that the checkpoint's config names.
+        offline: Never ask the hub; what is there in the cache has to do.
+        dtype: auto: what the published script runs in on a GPU, float32 on a CPU.
+        max_new_tokens: The published runs allow 512.
+        recompute: Recompute the whole sequence for every token, as published; slow, and equal but for rounding.
+        cache: A folder for a converted copy of the weights, which loads faster.
+        sam: Sizes of the mask decoder; ViT-H unless given.
+    """
+
+    checkpoint: str
+    revision: str | None = None
+    vision_tower: str | None = None
+    offline: bool = False
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    max_new_tokens: int = Field(default=512, ge=1)
+    recompute: bool = False
+    cache: Path | None = None
+    sam: SamSizes = Field(default_factory=SamSizes)
 
     def fingerprint(self) -> str:
         """Hash the checkpoint and its tower, where that is named."""

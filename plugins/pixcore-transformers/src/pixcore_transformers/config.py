@@ -11,66 +11,62 @@ from pixcore.versions import fingerprint_of
 
 
 class PlacingConfig(ModelConfig):
-    """Where a model's weights are held, and in how many bits: every system has these options."""
+    """Where a model's weights are held, and in how many bits: every system has these options.
+
+    Attributes:
+        device_map: A device; or accelerate's auto, balanced or a map of the language model's parts; left out: the GPU
+            if there is one.
+        quantization: Of the language model, through bitsandbytes; 4bit needs a GPU.
+        offload_towers: Keep what looks at the image in the machine's memory; it is on the device only while it works.
+    """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"offload_towers"})
 
-    device_map: str | dict[str, int | str] | None = Field(
-        None,
-        description="A device; or accelerate's auto, balanced or a map of the language model's parts; left out: the "
-        "GPU if there is one.",
-    )
-    quantization: Literal["8bit", "4bit"] | None = Field(
-        None, description="Of the language model, through bitsandbytes; 4bit needs a GPU."
-    )
-    offload_towers: bool = Field(
-        False,
-        description="Keep what looks at the image in the machine's memory; it is on the device only while it works.",
-    )
+    device_map: str | dict[str, int | str] | None = None
+    quantization: Literal["8bit", "4bit"] | None = None
+    offload_towers: bool = False
 
 
 class TransformersConfig(PlacingConfig):
-    """Options of `transformers`: what to load and how to generate."""
+    """Options of `transformers`: what to load and how to generate.
+
+    Attributes:
+        checkpoint: A folder, or a name on the hub.
+        revision: Branch, tag or commit on the hub.
+        offline: Never ask the hub; what is there in the cache has to do.
+        trust_remote_code: Run code that comes with the checkpoint.
+        dtype: auto: what the checkpoint says on a GPU, float32 on a CPU.
+        device_map: A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one.
+        lora_adapter: A folder or a name on the hub: a LoRA adapter of the checkpoint, added into its weights by peft.
+        kernel: The attention kernel; auto is sdpa where the architecture has it.
+        image_options: In place of the checkpoint's preprocessor_config.json, such as {do_pan_and_scan: true} for Gemma
+            3 or {max_patches: 4} for InternVL.
+        prompt_template: The whole prompt with {prompt} in it, in place of the checkpoint's chat template.
+        max_new_tokens: The published runs allow 1024.
+        temperature: 0 is greedy. Left out: greedy, or what the published run of this model used.
+        top_p: Sample among the likeliest tokens of this mass.
+        top_k: Sample among so many tokens. Left out: all, or the published script's 50.
+        attention: Read rows while generating, or in one pass over prompt and text afterwards.
+    """
 
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Options that an adapter inherits and does not follow; to set one is refused."""
 
-    checkpoint: str = Field(description="A folder, or a name on the hub.")
-    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
-    offline: bool = Field(False, description="Never ask the hub; what is there in the cache has to do.")
-    trust_remote_code: bool = Field(False, description="Run code that comes with the checkpoint.")
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="auto: what the checkpoint says on a GPU, float32 on a CPU."
-    )
-    device_map: str | dict[str, int | str] | None = Field(
-        None, description="A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one."
-    )
-    lora_adapter: str | None = Field(
-        None,
-        description="A folder or a name on the hub: a LoRA adapter of the checkpoint, added into its weights by peft.",
-    )
-    kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
-        "auto", description="The attention kernel; auto is sdpa where the architecture has it."
-    )
-    image_options: dict[str, Any] = Field(
-        {},
-        description="In place of the checkpoint's preprocessor_config.json, such as {do_pan_and_scan: true} for "
-        "Gemma 3 or {max_patches: 4} for InternVL.",
-    )
-    prompt_template: str | None = Field(
-        None, description="The whole prompt with {prompt} in it, in place of the checkpoint's chat template."
-    )
-    max_new_tokens: int = Field(1024, ge=1, description="The published runs allow 1024.")
-    temperature: float | None = Field(
-        None, ge=0, description="0 is greedy. Left out: greedy, or what the published run of this model used."
-    )
-    top_p: float | None = Field(None, gt=0, le=1, description="Sample among the likeliest tokens of this mass.")
-    top_k: int | None = Field(
-        None, ge=1, description="Sample among so many tokens. Left out: all, or the published script's 50."
-    )
-    attention: Literal["live", "replay"] = Field(
-        "live", description="Read rows while generating, or in one pass over prompt and text afterwards."
-    )
+    checkpoint: str
+    revision: str | None = None
+    offline: bool = False
+    trust_remote_code: bool = False
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    device_map: str | dict[str, int | str] | None = None
+    lora_adapter: str | None = None
+    kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "auto"
+    image_options: dict[str, Any] = Field(default={})
+    prompt_template: str | None = None
+    max_new_tokens: int = Field(default=1024, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    attention: Literal["live", "replay"] = "live"
 
     @model_validator(mode="after")
     def _has_an_effect(self) -> Self:
@@ -96,15 +92,17 @@ class TransformersConfig(PlacingConfig):
 
 
 class Llava15Config(TransformersConfig):
-    """Options of `llava-1.5`, 7B or 13B, in either layout."""
+    """Options of `llava-1.5`, 7B or 13B, in either layout.
+
+    Attributes:
+        checkpoint: A folder, or a name on the hub, of either layout.
+        vision_tower: For an original liuhaotian checkpoint: where its CLIP tower is; left out, the one that it names.
+    """
 
     without_effect = frozenset({"image_options"})
 
-    checkpoint: str = Field("llava-hf/llava-1.5-7b-hf", description="A folder, or a name on the hub, of either layout.")
-    vision_tower: str | None = Field(
-        None,
-        description="For an original liuhaotian checkpoint: where its CLIP tower is; left out, the one that it names.",
-    )
+    checkpoint: str = "llava-hf/llava-1.5-7b-hf"
+    vision_tower: str | None = None
 
     @field_validator("prompt_template")
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from pixcore.components import ModelConfig
 from pixcore.errors import ConfigError
@@ -15,10 +15,15 @@ from pixcore_worker.manifest import Manifest, fingerprint, read_manifest
 
 
 class WorkerConfig(ModelConfig):
-    """Options of `worker`: which manifest, and where its output goes."""
+    """Options of `worker`: which manifest, and where its output goes.
 
-    manifest: Path = Field(description="A YAML file that names the environment, the handler and the pins.")
-    log: Path | None = Field(default=None, description="A file for what the process prints; left out, a temporary one.")
+    Attributes:
+        manifest: A YAML file that names the environment, the handler and the pins.
+        log: A file for what the process prints; left out, a temporary one.
+    """
+
+    manifest: Path
+    log: Path | None = None
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
