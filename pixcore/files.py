@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 from pixcore.errors import DataError, ModelError, StoreError
 
@@ -75,8 +75,8 @@ def json_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
     return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def read_file(path: Path, what: str = "file", hint: str = "check the path") -> bytes:
-    """Read a file of a user's; a named pipe or a device, which may never end, is refused.
+def open_file(path: Path, what: str = "file", hint: str = "check the path") -> BinaryIO:
+    """Open a file of a user's; a named pipe or a device, which may never end, is refused.
 
     Args:
         path: The file.
@@ -86,12 +86,26 @@ def read_file(path: Path, what: str = "file", hint: str = "check the path") -> b
     Raises:
         DataError: It can't be read.
     """
-    try:
+    with can_be_read(path, what, hint):
         # not blocking: a pipe that nobody writes to would keep us here before we know what it is
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DataError(f"can't read {what} {path}: it is a pipe or a device", hint="give an ordinary file")
-            return file.read()
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+        raise DataError(f"can't read {what} {path}: it is a pipe or a device", hint="give an ordinary file")
+
+
+def read_file(path: Path, what: str = "file", hint: str = "check the path") -> bytes:
+    """Read a file of a user's, as `open_file` opens it."""
+    with can_be_read(path, what, hint), open_file(path, what, hint) as file:
+        return file.read()
+
+
+@contextmanager
+def can_be_read(path: Path, what: str = "file", hint: str = "check the path") -> Iterator[None]:
+    """Turn what the system says while a file is opened or read into a DataError that names it."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"can't read {what} {path}: {said}", hint=hint) from error

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
+import numpy as np
 import pytest
+from pixcore_scoring.file import PredictionsFile
+
+from pixcore import masks
+from pixcore.errors import DataError
+from pixcore.records import Fidelity, Image, Sample
 
 
 def scored(workplace, *arguments):
@@ -95,3 +103,68 @@ def test_what_such_a_strategy_chose_in_the_run_stands(workplace):
     workplace("run", str(workplace.config(selections=["attention-inside"])))
     again = scored(workplace, "--select", "attention-inside")
     assert row(again, "attention-inside") == row(workplace.summary(), "attention-inside")
+
+
+def replaced(path: Path, text: str) -> None:
+    (path.parent / "other").write_text(text)
+    os.replace(path.parent / "other", path)
+
+
+def appended(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def removed(path: Path, text: str) -> None:
+    path.unlink()
+
+
+def opened(path: Path) -> tuple[PredictionsFile, str]:
+    """A file of four long lines, every second answer right; and a text as long that says the contrary of each."""
+    rle = masks.encode(np.ones((2, 2), bool))
+    samples = [
+        Sample(str(n), Image(lambda: b"", "none", (2, 2)), "Is it?", ("Yes", "No"), 0, "it", rle) for n in range(4)
+    ]
+    lines = [{"sample_id": str(n), "protocol": "letter", "text": "AB"[n % 2], "prompt": 20_000 * "x"} for n in range(4)]
+    others = [{**line, "text": {"A": "B", "B": "A"}[line["text"]]} for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file = PredictionsFile(path, lambda: iter(samples), fidelity=Fidelity.CORRECTED)
+    return file, "".join(json.dumps(line) + "\n" for line in others)
+
+
+def right(file: PredictionsFile) -> list[bool | None]:
+    return [result.by_probing["letter"].verdict.correct for result in file]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("change", [replaced, appended, removed])
+def test_a_file_is_scored_as_it_was_when_it_was_opened(tmp_path, change):
+    file, other = opened(tmp_path / "p.jsonl")
+    change(file.path, other)
+    assert right(file) == right(file) == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: "", lambda text: text[:30_000], lambda text: text, lambda text: "\n" + text, lambda text: "[" * 99],
+)
+def test_a_file_that_is_written_over_is_named_and_never_mixed(tmp_path, change):
+    file, other = opened(tmp_path / "p.jsonl")
+    file.path.write_text(change(other))
+    with pytest.raises(DataError, match=r"p\.jsonl was changed while it was read"):
+        right(file)
+
+
+def test_a_line_of_the_same_length_at_the_same_place_is_noticed_between_two_readings(tmp_path):
+    file, other = opened(tmp_path / "p.jsonl")
+    results = iter(file)
+    assert next(results).by_probing["letter"].verdict.correct
+    with file.path.open("r+") as written:
+        written.write(other)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        list(results)
+
+
+def test_a_pipe_is_no_predictions_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        PredictionsFile(tmp_path / "pipe", lambda: iter(()), fidelity=Fidelity.CORRECTED)

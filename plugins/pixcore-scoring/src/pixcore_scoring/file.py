@@ -1,11 +1,13 @@
 """Make results of a predictions file: what `pixcore score` measures.
 
 The file is read twice: once to know which samples, protocols and strategies it holds and where each line begins, once
-to score, sample by sample in the benchmark's order. Memory holds one sample at a time and two numbers a line.
+to score, sample by sample in the benchmark's order. Memory holds one sample at a time and three numbers a line.
+It stays open, so that whoever puts another in its place changes nothing; a line that is not what it was is refused.
 """
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +20,7 @@ from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol
+from pixcore.files import open_file
 from pixcore.protocols import PROBINGS, Judged, Probing, build_prompt
 from pixcore.records import (
     Candidate,
@@ -33,10 +36,11 @@ from pixcore.records import (
 from pixcore.stages.base import asked_key, entropy_of
 from pixcore_scoring.reading import (
     UNNAMED,
+    Line,
     Prediction,
     control_rows,
-    parse_line,
     prediction_from_json,
+    read_again,
     read_lines,
     upper_bounds,
 )
@@ -61,7 +65,7 @@ def letter_judge_of(fidelity: Fidelity) -> AnswerJudge:
 
 
 class _Lines:
-    """Where the line of each sample and probing is: two numbers in an array, whatever a file's length.
+    """Where the line of each sample and probing is: three numbers in an array, whatever a file's length.
 
     Args:
         samples: The samples' ids, and their numbers from 0.
@@ -75,20 +79,20 @@ class _Lines:
         """Whether there is any line."""
         return bool(self._found)
 
-    def note(self, sample: str, protocol: str, number: int, place: int) -> None:
-        """Note a line: its number from 1, and where it begins."""
+    def note(self, sample: str, protocol: str, line: Line) -> None:
+        """Note a line's number, place and seal."""
         if protocol not in self._found:
-            self._found[protocol] = array("q", bytes(16 * len(self._samples)))
-        at = 2 * self._samples[sample]
-        self._found[protocol][at], self._found[protocol][at + 1] = number, place
+            self._found[protocol] = array("q", bytes(24 * len(self._samples)))
+        at = 3 * self._samples[sample]
+        self._found[protocol][at : at + 3] = array("q", line[:3])
 
-    def get(self, sample: str, protocol: str) -> tuple[int, int] | None:
-        """Give a line's number and where it begins; None where there is none."""
+    def get(self, sample: str, protocol: str) -> tuple[int, int, int] | None:
+        """Give a line's number, place and seal; None where there is none."""
         if protocol not in self._found:
             return None
-        at = 2 * self._samples[sample]
-        number, place = self._found[protocol][at : at + 2]
-        return (number, place) if number else None
+        at = 3 * self._samples[sample]
+        number, place, seal = self._found[protocol][at : at + 3]
+        return (number, place, seal) if number else None
 
 
 @dataclass
@@ -152,9 +156,11 @@ class PredictionsFile:
         self._grade = grade or letter_judge_of(fidelity)
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
+        self._file = open_file(path, "predictions")
+        weakref.finalize(self, self._file.close)
         ids = _ids(samples())
         wanted = {sample.id for sample in asked()} if asked is not None else ids
-        self._contents = _look_through(path, ids, wanted, probings)
+        self._contents = _look_through(self._file, path, ids, wanted, probings)
         self.rows = self._table_rows()
         self.lacking = 0
 
@@ -166,15 +172,14 @@ class PredictionsFile:
     def __iter__(self) -> Iterator[SampleResult]:
         """Scored results, in the benchmark's order."""
         self.lacking = 0
-        with self.path.open("rb") as file:
-            for sample in self._asked():
-                outcomes: dict[str, ProtocolResult] = {}
-                for protocol in self.protocols:
-                    outcome = self._outcome(file, sample, protocol)
-                    if outcome is not None:
-                        outcomes[protocol] = outcome
-                if outcomes or self._missing != "skip":
-                    yield SampleResult(sample, {name: self._scored(sample, one) for name, one in outcomes.items()})
+        for sample in self._asked():
+            outcomes: dict[str, ProtocolResult] = {}
+            for protocol in self.protocols:
+                outcome = self._outcome(sample, protocol)
+                if outcome is not None:
+                    outcomes[protocol] = outcome
+            if outcomes or self._missing != "skip":
+                yield SampleResult(sample, {name: self._scored(sample, one) for name, one in outcomes.items()})
 
     def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
         """Score a result; masks are measured under the protocols for which the file has any."""
@@ -183,14 +188,12 @@ class PredictionsFile:
         ious = tuple(candidate_ious(sample, outcome.candidates)) if measurable else None
         return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
 
-    def _outcome(self, file: BinaryIO, sample: Sample, protocol: str) -> ProtocolResult | None:
+    def _outcome(self, sample: Sample, protocol: str) -> ProtocolResult | None:
         found = self._contents.lines.get(sample.id, protocol)
         if found is None:
             return self._absent_line(sample, protocol)
-        number, place = found
-        file.seek(place)
-        where = f"{self.path.name} line {number}"
-        line = parse_line(file.readline(), where, self.probings)
+        where = f"{self.path.name} line {found[0]}"
+        line = read_again(self._file, self.path, found, self.probings)
         prediction = prediction_from_json(line, where, lambda: _size(sample))
         judge = self.probings[protocol].judge
         result = replace(prediction.result, graded=judge is not None)
@@ -333,12 +336,12 @@ def _ids(samples: Iterable[Sample]) -> dict[str, int]:
 
 
 def _look_through(
-    path: Path, ids: Mapping[str, int], asked: Collection[str], probings: Mapping[str, Probing]
+    file: BinaryIO, path: Path, ids: Mapping[str, int], asked: Collection[str], probings: Mapping[str, Probing]
 ) -> _Contents:
     """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
     contents = _Contents(_Lines(ids), set(), {}, {})
-    for number, place, data in read_lines(path, probings):
-        where = f"{path.name} line {number}"
+    for line in read_lines(file, path, probings):
+        where, data = f"{path.name} line {line.number}", line.data
         name, protocol = data["sample_id"], probings[data["protocol"]].name
         if name not in ids:
             raise DataError(f"{where} has the unknown sample {name!r}", hint=_nearest_id(name, ids))
@@ -348,7 +351,7 @@ def _look_through(
                 f"{where} is a second line for sample {name} ({protocol}); the first is line {first[0]}",
                 hint="one line for each sample and protocol",
             )
-        contents.lines.note(name, protocol, number, place)
+        contents.lines.note(name, protocol, line)
         if name not in asked:
             continue
         contents.protocols.add(protocol)

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 from pixcore_datasets import run_lengths
 
 from pixcore import masks
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import RowSpec
+from pixcore.files import can_be_read
 from pixcore.protocols import PROBINGS, Probing
 from pixcore.records import Candidate, ProtocolResult, Response, Selection, Token, Verdict
 from pixcore.stages.serialise import candidate_from_json
@@ -41,24 +42,48 @@ class Prediction:
     has_mask: bool = False
 
 
-def read_lines(path: Path, probings: Mapping[str, Probing] = PROBINGS) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Read a predictions file line by line; `probings` are those that a line may be of (`parse_line`).
+class Line(NamedTuple):
+    """A line as it was read: its number from 1, its place in the file in bytes, its bytes' hash, its JSON data."""
 
-    Yields:
-        Line number from 1, the line's place in the file in bytes, and its JSON data.
+    number: int
+    place: int
+    seal: int
+    data: dict[str, Any]
+
+
+def read_lines(file: BinaryIO, path: Path, probings: Mapping[str, Probing] = PROBINGS) -> Iterator[Line]:
+    """Read an open predictions file line by line; `probings` are those that a line may be of (`parse_line`).
 
     Raises:
         DataError: The file can't be read, or a line is not a JSON object, holds NaN, or has no sample_id and protocol.
     """
-    try:
-        with path.open("rb") as file:
-            place = 0
-            for number, raw in enumerate(file, start=1):
-                if raw.strip():
-                    yield number, place, parse_line(raw, f"{path.name} line {number}", probings)
-                place += len(raw)
-    except OSError as error:
-        raise DataError(f"can't read predictions {path}: {error.strerror}", hint="check the path") from error
+    with can_be_read(path, "predictions"):
+        place = 0
+        for number, raw in enumerate(file, start=1):
+            if raw.strip():
+                yield Line(number, place, hash(raw), parse_line(raw, f"{path.name} line {number}", probings))
+            place += len(raw)
+
+
+def read_again(file: BinaryIO, path: Path, line: tuple[int, int, int], probings: Mapping[str, Probing]) -> Any:
+    """Read a line's JSON data once more.
+
+    Args:
+        file: The predictions file.
+        path: Its path.
+        line: The line's number, place and seal, as `read_lines` gave them.
+        probings: As for `read_lines`.
+
+    Raises:
+        DataError: It is not what it was.
+    """
+    number, place, seal = line
+    with can_be_read(path, "predictions"):
+        file.seek(place)
+        raw = file.readline()
+    if hash(raw) != seal:
+        raise DataError(f"{path} was changed while it was read: line {number} is another", hint="run this again")
+    return parse_line(raw, f"{path.name} line {number}", probings)
 
 
 def parse_line(raw: bytes, where: str, probings: Mapping[str, Probing] = PROBINGS) -> dict[str, Any]:
