@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
-from pixcore.errors import DataError, ModelError, StoreError
+from pixcore.errors import DataError, StoreError
 
 RUN, SUMMARY, PREDICTIONS = "run.json", "summary.json", "predictions.jsonl"
 """The files of a run's folder."""
@@ -162,21 +162,3 @@ def at_home(value: Located) -> Located:
     if isinstance(value, (str, Path)) and (found := _HOME.match(str(value))):
         return type(value)(str(Path.home()) + str(value)[found.end() :])
     return value
-
-
-def shards(index: Path) -> set[str]:
-    """List the files that a sharded checkpoint's index names, each one in the index's own folder.
-
-    Raises:
-        ModelError: It is no index, or names a file elsewhere.
-    """
-    try:
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        files = {str(Path(name)) for name in names}
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        message = f"{index} is no index: its weight_map must name a file for each tensor"
-        raise ModelError(message, hint="fetch it again") from error
-    for name in sorted(files):
-        if Path(name).name != name or "\\" in name or name == "..":
-            raise ModelError(f"{index} names {name!r}, which is not a file of its folder", hint="fetch it again")
-    return files

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -176,17 +176,9 @@ class Spending:
     def _write(self, expense: Expense) -> None:
         if self._ledger is None:
             return
-        line = {
-            "model": expense.model,
-            "calls": expense.calls,
-            "images": expense.images,
-            "input_tokens": expense.input_tokens,
-            "output_tokens": expense.output_tokens,
-            "usd": expense.usd,
-        }
         try:
             with self._ledger.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(json.dumps(asdict(expense)) + "\n")
         except OSError as error:
             raise StoreError(
                 f"can't write {self._ledger}: {error.strerror}", hint="nothing more is spent unseen"

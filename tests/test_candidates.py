@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_selection.pick import pick_mask
 
-from pixcore.candidates import merge_duplicates, pick_mask
+from pixcore.candidates import merge_duplicates
 from pixcore.masks import encode
 from pixcore.records import Candidate, PointPrompt, TokenGroup
 

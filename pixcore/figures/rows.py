@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from pixcore.errors import DataError
 from pixcore.figures.columns import NO_OWN, Own, higher_is_better, main_columns
 
 
@@ -150,7 +149,7 @@ _ADAPTER = TypeAdapter(Summary)
 
 
 def to_dict(summary: Summary) -> dict[str, Any]:
-    """Turn a summary into JSON data. `from_dict(json.loads(json.dumps(to_dict(s))))` equals `s`.
+    """Turn a summary into JSON data.
 
     Beside the fields of `Row` each row has its key as "name", and whether it is a "control".
     """
@@ -159,26 +158,6 @@ def to_dict(summary: Summary) -> dict[str, Any]:
     for row in chain.from_iterable(tables):
         row |= {"name": row["key"], "control": row["control_of"] is not None}
     return data
-
-
-def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summary:
-    """Make the summary that `to_dict` wrote.
-
-    Args:
-        data: What the JSON file holds.
-        where: Names the file in an error.
-
-    Raises:
-        DataError: It is not a summary.
-    """
-    try:
-        return _ADAPTER.validate_python(dict(data))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "its top level"
-        raise DataError(
-            f"{where} is not a summary: {place}: {first['msg']}", hint="was it written by pixcore?"
-        ) from error
 
 
 Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)
@@ -230,14 +209,6 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
     """Say what all rows of a column count, or None where they differ."""
     counts = {count(row.figures[column]) for row in rows if column in row.figures} - {""}
     return counts.pop() if len(counts) == 1 else None
-
-
-def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
-    """List the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
-    tables = list(breakdown.values())
-    keys = tuple(row.key for row in shown(tables[0])) if tables else ()
-    alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
-    return keys[:1] if alike else keys
 
 
 def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:

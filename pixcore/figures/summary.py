@@ -52,6 +52,7 @@ class Tally:
         self._failed: Counter[str] = Counter()
         self._choices_failed: Counter[tuple[str, str]] = Counter()
         self._skipped: Counter[tuple[str, str]] = Counter()
+        self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
         self._judge_failed = 0
         self._unread = 0
         self._paired = False
@@ -68,6 +69,9 @@ class Tally:
                 self._failed[protocol] += 1
             for name, selection in outcome.selections.items():
                 self._choices_failed[name, protocol] += selection.outcome == "failed"
+                for noted in [one for one in ("flip_rate", "unread") if one in selection.details]:
+                    self._noted[name, noted] += selection.details[noted]
+                    self._noted[name, f"n {noted}"] += 1
                 self._skipped[name, protocol] += sample.mask is not None and _skipped(selection, self.fidelity)
             self._judge_failed += outcome.verdict is not None and outcome.verdict.error is not None
             right = is_correct(sample, outcome)
@@ -129,6 +133,13 @@ class Tally:
         for (name, protocol), count in sorted(self._skipped.items()):
             if count:
                 yield f"{count} image(s) of which {name} chose nothing under {protocol} are left out of its mean IoU"
+        for (name, noted), total in self._noted.items():
+            asked = self._noted[name, f"n {noted}"]
+            if noted == "flip_rate":
+                share = f"{100 * total / asked:.1f} % of choices (n={asked})"
+                yield f"{name}: another order of the pictures changes {share}"
+            elif noted == "unread" and total:
+                yield f"{name}: {total} answers could not be read, over {asked} selections; none was guessed"
         if self._judge_failed:
             yield f"the judge failed on {self._judge_failed} answer(s); they count as wrong"
         if self._unread:

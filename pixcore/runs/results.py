@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixcore.figures.choice_notes import ChoiceNotes
 from pixcore.figures.rows import Summary, to_dict
 from pixcore.figures.summary import Tally
 from pixcore.figures.table import SummaryTable
@@ -54,14 +53,12 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
         guests: The writers; `run.json` and `summary.json` are written without any.
     """
     tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
-    choices = ChoiceNotes()
     document = job.document()
     with Writers(guests, folder, document, job.rows) as writers:
         for result in job.results():
             tally.add(result)
-            choices.add(result)
             writers.add(result)
-        notes = (*(job.benchmark.notes if job.benchmark is not None else ()), *choices.lines())
+        notes = job.benchmark.notes if job.benchmark is not None else ()
         summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=notes)
         writers.finish(summary)
         write_json(folder / RUN, document)

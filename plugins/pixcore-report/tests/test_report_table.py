@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pixcore_report.page import distinct_rows
+from pixcore_report.reading import from_dict
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -18,8 +20,6 @@ from pixcore.figures.rows import (
     Row,
     Summary,
     common_count,
-    distinct_rows,
-    from_dict,
     further_figures,
     ranking,
     to_dict,

@@ -9,8 +9,8 @@ from PIL import Image as PILImage
 from PIL import ImageDraw
 from pixcore_pictures.drawing import fitted, overlay
 from pixcore_pictures.fonts import font_for, shortened
+from pixcore_selection.pick import best_score
 
-from pixcore.candidates import best_score
 from pixcore.records import Candidate, Image, Selection
 
 _PAPER, _INK, _SOFT = (255, 255, 255), (31, 35, 40), (91, 99, 109)

@@ -8,8 +8,8 @@ import click
 
 from pixcore.plugins import registry
 from pixcore.runs import results, writers
-from pixcore.runs.folder import open_run
 from pixcore.terminal import Console
+from pixcore_report.reading import open_run
 
 
 @click.command()

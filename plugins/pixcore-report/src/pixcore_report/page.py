@@ -23,9 +23,9 @@ from markupsafe import Markup
 from pixcore.figures import table
 from pixcore.figures.columns import main_columns, meaning
 from pixcore.figures.rows import (
+    Row,
     common_count,
     count,
-    distinct_rows,
     further_figures,
     own_control,
     ranking,
@@ -128,3 +128,11 @@ def _finite(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_finite(value) for value in data]
     return data
+
+
+def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:
+    """List the rows that a breakdown has to show for one figure: the first alone where all rows say the same."""
+    tables = list(breakdown.values())
+    keys = tuple(row.key for row in shown(tables[0])) if tables else ()
+    alike = all(row.figures.get(column) == rows[0].figures.get(column) for rows in tables for row in rows)
+    return keys[:1] if alike else keys

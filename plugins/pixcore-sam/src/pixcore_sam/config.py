@@ -7,11 +7,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pixcore_checkpoints.fingerprints import fingerprint_of
 from pydantic import Field
 
 from pixcore.components import Config
 from pixcore.errors import ModelError
-from pixcore.versions import fingerprint_of
 
 
 class GeneratorConfig(Config):

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_checkpoints.shards import shards
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
-from pixcore.files import shards
 from pixcore.records import MaskProposal
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_checkpoints.shards import shards as indexed
 from pixcore_transformers.loading import CONSOLIDATED
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pixcore.errors import ModelError, describe
-from pixcore.files import shards as indexed
 
 PICKLES = (".bin", ".pth", ".pt")
 # In this order: where a folder has both forms, safetensors need no trust and no unpickling.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pixcore_checkpoints.fingerprints import fingerprint_of
 from pydantic import Field, field_validator
 
-from pixcore.candidates import MaskRule, Threshold
 from pixcore.components import Config
-from pixcore.versions import fingerprint_of
+from pixcore_selection.pick import MaskRule, Threshold
 
 
 class PhraseOverlapConfig(Config):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pixcore.candidates import MaskRule, best_score, nothing_similar, pick_mask
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import PhraseOverlapConfig
+from pixcore_selection.pick import MaskRule, best_score, nothing_similar, pick_mask
 
 _ARTICLES = frozenset({"a", "an", "the"})
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixcore import masks
-from pixcore.candidates import cut_of, nothing_similar, pick_mask
 from pixcore.components import NoConfig, SelectionStrategy
 from pixcore.errors import DataError
 from pixcore.figures.scores import candidate_ious
 from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_selection.config import GivenSimilarityConfig
+from pixcore_selection.pick import cut_of, nothing_similar, pick_mask
 from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pixcore_pictures.drawing import blend
 
 from pixcore import masks
-from pixcore.candidates import best_score
 from pixcore.components import SelectionStrategy
 from pixcore.errors import ModelError, UserError
 from pixcore.records import Candidate, Image, Response, Sample, Selection
 from pixcore_selection.config import SelfJudgeConfig
+from pixcore_selection.pick import best_score
 from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 

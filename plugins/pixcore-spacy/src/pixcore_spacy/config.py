@@ -6,10 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from pixcore.candidates import MaskRule, Threshold
+from pixcore_checkpoints.fingerprints import hash_folder
+from pixcore_selection.pick import MaskRule, Threshold
+
 from pixcore.components import Config
 from pixcore.records import Fidelity
-from pixcore.versions import hash_folder
 
 _ABSENT = "absent"
 

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_selection.pick import cut_of, nothing_similar, pick_mask
 
-from pixcore.candidates import cut_of, nothing_similar, pick_mask
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
+from pixcore_checkpoints.fingerprints import fingerprint_of
 from pydantic import Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
-from pixcore.versions import fingerprint_of
 
 
 class PlacingConfig(ModelConfig):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from pixcore_checkpoints.shards import shards
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -22,7 +23,7 @@ from transformers import (
 )
 
 from pixcore.errors import DataError, ModelError
-from pixcore.files import read_object, shards
+from pixcore.files import read_object
 from pixcore.notices import notice
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.lora import ADAPTER, check_adapter, merge_adapter
