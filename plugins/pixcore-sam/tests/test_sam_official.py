@@ -242,7 +242,7 @@ def test_a_damaged_checkpoint_is_no_stack_trace(official, checkpoint, tmp_path):
 
 def test_another_layout_is_told_apart(official, tmp_path):
     torch.save({"vision_encoder.pos_embed": torch.zeros(1, 8, 8, 4)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="no checkpoint of segment-anything's layout"):
+    with pytest.raises(ModelError, match="not a checkpoint of segment-anything's layout"):
         Sam(SamConfig(checkpoint=tmp_path / "other.pth"))
 
 
