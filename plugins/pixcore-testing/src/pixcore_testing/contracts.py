@@ -17,7 +17,8 @@ test fails with a line for each mistake: what was promised, what was seen, and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,11 +26,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pixcore.components import Component, Context
-from pixcore.plugins import GuestKind, Kind, entry_points, registry
+from pixcore.plugins import Guest, GuestKind, Kind, Registration, entry_points, registry
 from pixcore.records import Fidelity, Image
-from pixcore_testing.conformance import check_component, check_offer, making
+from pixcore_testing.conformance import check_component, check_offer, check_registration, making
 from pixcore_testing.findings import Finding, Report, page_of
-from pixcore_testing.guests import check_command, check_guest_offer, check_run_writer
+from pixcore_testing.guests import check_command, check_guest, check_guest_offer, check_run_writer
 from pixcore_testing.modules import check_module, check_observer
 
 
@@ -157,6 +158,48 @@ class JudgeContract(ComponentContract):
     """What a judge promises."""
 
     kind = Kind.JUDGE
+
+
+class PluginContract:
+    """What a plugin promises with all that it offers.
+
+    Attributes:
+        name: The plugin's: its entry point's name.
+        elsewhere: Names of what it offers whose contract a class of their own holds.
+    """
+
+    name: ClassVar[str]
+    elsewhere: ClassVar[Collection[str]] = ()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Ask for a test of everything that the plugin offers, of components under each fidelity."""
+        if "offer" in metafunc.fixturenames:
+            own = [one for one in registry() if one.plugin == self.name and one.name not in self.elsewhere]
+            guests = [one for kind in GuestKind for one in registry().guests(kind) if one.plugin == self.name]
+            cases = [*product(own, Fidelity), *product(guests, [Fidelity.CORRECTED])]
+            names = [f"{one.kind}-{one.name.replace(' ', '-')}-{fidelity}" for one, fidelity in cases]
+            metafunc.parametrize(("offer", "fidelity"), cases, ids=names)
+
+    @pytest.fixture
+    def options(self, offer: Guest) -> Mapping[str, Any]:
+        """A component's options, as a config would give them."""
+        return {}
+
+    def test_its_module_keeps_the_contract(self) -> None:
+        """It is light, marks its hooks, and observes without harm."""
+        hold(check_module(self.name))
+        plugins = [entry.load() for entry in entry_points() if entry.name == self.name]
+        hold([finding for plugin in plugins for finding in check_observer(plugin)])
+
+    def test_what_it_offers_keeps_the_contract(
+        self, offer: Guest, fidelity: Fidelity, options: Mapping[str, Any]
+    ) -> None:
+        """Every component, command and run writer."""
+        if isinstance(offer, Registration):
+            config = offer.config_class.model_validate(options)
+            hold(check_registration(offer, config, Context(fidelity=fidelity)))
+        else:
+            hold(check_guest(offer))
 
 
 class RunWriterContract:

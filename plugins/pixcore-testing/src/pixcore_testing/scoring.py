@@ -32,7 +32,7 @@ def check_selection_strategy(strategy: SelectionStrategy[Any]) -> list[Finding]:
             report.instance(getattr(kind, mark), f"the mark {mark}", bool)
     if _costs(report, strategy, "selecting"):
         return report.findings
-    found = inputs.candidates()
+    found = _served(strategy)
     cases: Mapping[str, tuple[Candidate, ...]] = {
         "three candidates": found,
         "no candidate": (),
@@ -63,6 +63,18 @@ def check_selection_strategy(strategy: SelectionStrategy[Any]) -> list[Finding]:
             promise = "select_many gives one selection a sample, in order, as select does"
             report.expect(outcomes == expected, promise, f"{outcomes} in place of {expected}")
     return report.findings
+
+
+def _served(strategy: SelectionStrategy[Any]) -> tuple[Candidate, ...]:
+    """Candidates, with similarities for a strategy that refuses those without: they came with predictions."""
+    found = inputs.candidates()
+    try:
+        strategy.select(inputs.sample(), inputs.response(), found)
+    except DataError:
+        return tuple(replace(own, similarity=share) for own, share in zip(found, (0.7, 0.2, 0.1), strict=True))
+    except Exception:  # it is told where the same candidates are chosen among for good
+        return found
+    return found
 
 
 def _selected(report: Report, strategy: SelectionStrategy[Any], own: Sequence[Candidate], *, absent: bool) -> Any:
