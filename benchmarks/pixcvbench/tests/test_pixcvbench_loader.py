@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from PIL import Image as PILImage
 from pixcore_datasets.polygons import from_polygons
 from pixcore_pixcvbench.benchmark import PixCVBench, parse_objects
 from pixcore_pixcvbench.config import PixCVBenchConfig
+from pixcore_testing import PluginContract
 from pyarrow import parquet
 from pycocotools import mask as coco
 
@@ -255,3 +256,16 @@ def test_every_damage_is_named(case: str, root: Path) -> None:
     damage, message = DAMAGES[case]
     damage(root)
     assert_told(lambda: load(root), message)
+
+
+class TestPlugin(PluginContract):
+    """Everything that this plugin offers keeps the contract, on the small files with pictures beside them."""
+
+    name = "pixcvbench"
+
+    @pytest.fixture
+    def options(self, root: Path) -> Mapping[str, Any]:
+        (root / "images").mkdir()
+        for name in (*ADE, "000000000007.jpg"):
+            PILImage.new("RGB", (20, 10), (90, 120, 150)).save(root / "images" / name)
+        return {"root": str(root)}
