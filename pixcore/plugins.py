@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pluggy
 
@@ -218,7 +218,7 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class Guest:
+class Guest(Owner):
     """A command or a run writer that a plugin adds, or what a component (`Registration`) has in common with one.
 
     Attributes:
@@ -227,32 +227,15 @@ class Guest:
         target: "package.module:attribute", imported on first use.
         summary: One line.
         default: Serves, or a run writer is at work, where a config says nothing.
-        owner: The plugin.
         extra: The extra of its package that it needs.
     """
 
     kind: Kind | GuestKind
     name: str
     target: str
-    summary: str
-    default: bool
-    owner: Owner
+    summary: str = ""
+    default: bool = False
     extra: str = ""
-
-    @property
-    def plugin(self) -> str:
-        """The entry point's name."""
-        return self.owner.plugin
-
-    @property
-    def distribution(self) -> str:
-        """The installed package that it comes from."""
-        return self.owner.distribution
-
-    @property
-    def version(self) -> str:
-        """That package's version."""
-        return self.owner.version
 
     @cached_property
     def loaded(self) -> Any:
@@ -287,7 +270,7 @@ class Registration(Guest):
 
     kind: Kind
     config: str | None = None
-    default_for: tuple[str, ...] = ()
+    default_for: Iterable[str] = ()
 
     @cached_property
     def config_class(self) -> type[components.Config]:
@@ -315,9 +298,6 @@ class Registration(Guest):
         return self.component_class(config, context)
 
 
-_Offer = TypeVar("_Offer", bound=Guest)
-
-
 @dataclass(frozen=True)
 class Failure:
     """A plugin that could not be loaded, or a name that two plugins claim."""
@@ -343,8 +323,7 @@ class Registry:
                 returns the plugin module.
         """
         self.failures: list[Failure] = []
-        self._found: dict[Kind, dict[str, list[Registration]]] = {kind: {} for kind in Kind}
-        self._guests: dict[GuestKind, dict[str, list[Guest]]] = {kind: {} for kind in GuestKind}
+        self._found: dict[Kind | GuestKind, dict[str, list[Any]]] = {kind: {} for kind in (*Kind, *GuestKind)}
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._warned: set[str] = set()
@@ -372,50 +351,30 @@ class Registry:
             self._manager.unregister(plugin)
             raise
         for one in offered:
-            if isinstance(one, Registration):
-                self._found[one.kind].setdefault(one.name, []).append(one)
-            elif isinstance(one.kind, GuestKind):
-                self._guests[one.kind].setdefault(one.name, []).append(one)
+            self._found[one.kind].setdefault(one.name, []).append(one)
 
     def _offered(self, owner: Owner, others: list[Any]) -> list[Guest]:
         """What one plugin registers, by all hooks."""
         offered: list[Guest] = []
         for kind in (*Kind, *GuestKind):
 
-            def register(
-                name: str,
-                target: str,
-                *,
-                summary: str = "",
-                default: bool = False,
-                default_for: Iterable[str] = (),
-                _kind: Kind | GuestKind = kind,
-                **more: Any,
-            ) -> None:
-                _check(owner.plugin, _kind, name, (target, more.get("config")), tuple(default_for))
-                if isinstance(_kind, Kind):
-                    places = tuple(default_for)
-                    offered.append(
-                        Registration(_kind, name, target, summary, default, owner, default_for=places, **more)
-                    )
-                else:
-                    offered.append(Guest(_kind, name, target, summary, default, owner, **more))
+            def register(name: str, target: str, *, _kind: Kind | GuestKind = kind, **more: Any) -> None:
+                made = Registration if isinstance(_kind, Kind) else Guest
+                one = made(owner.plugin, owner.distribution, owner.read_version, _kind, name, target, **more)  # type: ignore[arg-type]
+                _check(one)
+                offered.append(one)
 
             self._manager.subset_hook_caller(kind.hook, others)(register=register)
         return offered
 
     def _report_clashes(self) -> None:
-        every: list[tuple[Kind | GuestKind, Mapping[str, Sequence[Guest]]]] = [
-            *self._found.items(),
-            *self._guests.items(),
-        ]
-        for kind, name, claims in ((kind, *item) for kind, names in every for item in names.items()):
+        for claims in (claims for names in self._found.values() for claims in names.values()):
             if len(claims) > 1:
-                self._fail(claims[1 if claims[0].plugin == CORE else 0].owner, _clash(kind, name, claims).message)
-        for name, (first, *_) in self._guests[GuestKind.COMMAND].items():
+                self._fail(claims[1 if claims[0].plugin == CORE else 0], _clash(claims).message)
+        for name, (first, *_) in self._found[GuestKind.COMMAND].items():
             if self.has_command_group(name):
                 error = f"plugin {first.plugin!r} adds the command {name!r}, which is a group of others' commands"
-                self._fail(first.owner, error)
+                self._fail(first, error)
 
     def get(self, kind: Kind, name: str) -> Registration:
         """Look up a component.
@@ -423,7 +382,8 @@ class Registry:
         Raises:
             PluginError: No plugin offers it, or two do.
         """
-        return self._claimed(kind, name, self._found[kind])
+        found: Registration = self._claimed(kind, name)
+        return found
 
     def guest(self, kind: GuestKind, name: str) -> Guest:
         """Look up a command or a run writer.
@@ -431,28 +391,29 @@ class Registry:
         Raises:
             PluginError: No plugin offers it, or two do.
         """
-        return self._claimed(kind, name, self._guests[kind])
+        found: Guest = self._claimed(kind, name)
+        return found
 
-    def _claimed(self, kind: Kind | GuestKind, name: str, offered: Mapping[str, Sequence[_Offer]]) -> _Offer:
-        claims = offered.get(name, ())
+    def _claimed(self, kind: Kind | GuestKind, name: str) -> Any:
+        claims = self._found[kind].get(name, [])
         if not claims:
-            hint = nearest(name, offered)
+            hint = nearest(name, self._found[kind])
             if self.failures:
                 hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
             raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
         if len(claims) > 1 and claims[0].plugin != CORE:
-            raise _clash(kind, name, claims)
+            raise _clash(claims)
         return claims[0]
 
     def has_command_group(self, word: str) -> bool:
         """Say whether commands stand under a word."""
-        return any(name.startswith(f"{word} ") for name in self._guests[GuestKind.COMMAND])
+        return any(name.startswith(f"{word} ") for name in self._found[GuestKind.COMMAND])
 
     def guests(self, kind: GuestKind) -> list[Guest]:
         """List the commands or the run writers, the core's own first, without those that two plugins claim."""
         return [
             claims[0]
-            for name, claims in self._guests[kind].items()
+            for name, claims in self._found[kind].items()
             if (len(claims) == 1 or claims[0].plugin == CORE) and not self.has_command_group(name)
         ]
 
@@ -514,32 +475,31 @@ def _at_most_one(found: list[Registration], what: str, hint: str) -> list[Regist
     return found
 
 
-def _clash(kind: Kind | GuestKind, name: str, claims: Sequence[Guest]) -> PluginError:
+def _clash(claims: Sequence[Guest]) -> PluginError:
     owners = " and ".join(f"{c.plugin!r} ({c.distribution} {c.version})" for c in claims)
     return PluginError(
-        f"the plugins {owners} both claim the {kind.noun} {name!r}",
+        f"the plugins {owners} both claim the {claims[0].kind.noun} {claims[0].name!r}",
         hint=f"uninstall one of them, or load only the other with {CHOSEN_PLUGINS}",
     )
 
 
-def _check(
-    plugin: str, kind: Kind | GuestKind, name: str, targets: Iterable[str | None], places: Iterable[str]
-) -> None:
+def _check(one: Guest) -> None:
     """See that what a plugin registers is spelt as it should be."""
-    words = name.split(" ") if kind is GuestKind.COMMAND else [name]
+    config, places = (one.config, one.default_for) if isinstance(one, Registration) else (None, ())
+    words = one.name.split(" ") if one.kind is GuestKind.COMMAND else [one.name]
     if len(words) > 2:
         hint = "a command's name, or its group's and its own, such as 'benchmarks fetch'"
-        raise PluginError(f"plugin {plugin!r} registers the command {name!r}", hint=hint)
+        raise PluginError(f"plugin {one.plugin!r} registers the command {one.name!r}", hint=hint)
     for word in words:
         if not _NAME.fullmatch(word):
             hint = "lower-case words joined by hyphens, such as my-model"
-            raise PluginError(f"plugin {plugin!r} registers the name {word!r}", hint=hint)
-    for path in targets:
+            raise PluginError(f"plugin {one.plugin!r} registers the name {word!r}", hint=hint)
+    for path in (one.target, config):
         if path is not None and not re.fullmatch(r"[\w.]+:\w+", path):
             hint = "expected 'package.module:Class'"
-            raise PluginError(f"plugin {plugin!r} registers the target {path!r}", hint=hint)
-    if odd := [place for place in places if PLACES.get(place) is not kind]:
-        raise PluginError(f"plugin {plugin!r}: no {kind.noun} serves {odd[0]!r}")
+            raise PluginError(f"plugin {one.plugin!r} registers the target {path!r}", hint=hint)
+    if odd := [place for place in places if PLACES.get(place) is not one.kind]:
+        raise PluginError(f"plugin {one.plugin!r}: no {one.kind.noun} serves {odd[0]!r}")
 
 
 def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
@@ -547,23 +507,22 @@ def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], s
     restriction = os.environ.get(CHOSEN_PLUGINS)
     wanted = None if restriction is None else {name.strip() for name in restriction.split(",") if name.strip()}
     entries = entry_points(broken)
-    if wanted is not None and not wanted <= {entry.name for entry in entries}:
-        missing = sorted(wanted - {entry.name for entry in entries})
-        raise PluginError(
-            f"{CHOSEN_PLUGINS} names {', '.join(map(repr, missing))}, which is not installed",
-            hint=nearest(missing[0], {entry.name for entry in entries}),
-        )
+    names = {entry.name for entry in entries}
+    if missing := sorted((wanted or set()) - names):
+        named = ", ".join(map(repr, missing))
+        hint = nearest(missing[0], names)
+        raise PluginError(f"{CHOSEN_PLUGINS} names {named}, which is not installed", hint=hint)
     yield CORE, CORE, lambda: metadata.version(CORE), lambda: importlib.import_module("pixcore.commands.own")
     for entry in entries:
         if wanted is None or entry.name in wanted:
-            distribution = entry.dist
-            if distribution is None:
-                yield entry.name, "unknown", lambda: "unknown", entry.load
-            else:
-                yield entry.name, distribution.name, partial(_version_of, distribution), entry.load
+            name = entry.dist.name if entry.dist is not None else "unknown"
+            yield entry.name, name, partial(_version_of, entry.dist), entry.load
 
 
-def _version_of(distribution: metadata.Distribution) -> str:
+@cache
+def _version_of(distribution: metadata.Distribution | None) -> str:
+    if distribution is None:
+        return "unknown"
     return str(importlib.import_module("pixcore.versions").version_of(distribution))
 
 
@@ -583,9 +542,8 @@ def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoin
                 found[name] = [entry for entry in distribution.entry_points if entry.group == GROUP]
         except Exception as error:
             if broken is not None:
-                broken.append(
-                    Failure("", folder or "unknown", "unknown", f"its metadata is broken: {one_line(str(error))}")
-                )
+                said = f"its metadata is broken: {one_line(str(error))}"
+                broken.append(Failure("", folder or "unknown", "unknown", said))
     return sorted((entry for entries in found.values() for entry in entries), key=lambda entry: entry.name)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pixcore.components import Context, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents
-from pixcore.plugins import Kind, Owner, Registration
+from pixcore.plugins import Kind, Registration
 from pixcore.records import Image, Protocol, Request, Sample
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
@@ -37,7 +37,7 @@ class Later(Numbers):
 
 
 def test_a_stages_key_is_made_of_all_that_it_works_with(tmp_path: Path) -> None:
-    registration = Registration(Kind.JUDGE, "strict", "a:B", "", False, Owner("a", "none", lambda: "1"))
+    registration = Registration("a", "none", lambda: "1", Kind.JUDGE, "strict", "a:B")
     judge = ChosenComponent(registration, NoConfig())
 
     def key(earlier: str = "numbers", threshold: float = 0.5, batch: int = 1, judge: ChosenComponent = judge) -> str:

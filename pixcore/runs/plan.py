@@ -401,7 +401,7 @@ class Run:
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
-        packages = {one.registration for one in self.resolved.components.every}
+        packages = {one.registration.distribution: one.registration.version for one in self.resolved.components.every}
         return {
             "pixcore": __version__,
             "fidelity": self.resolved.config.fidelity.value,
@@ -411,7 +411,7 @@ class Run:
                 "samples": list(self.scope.samples),
                 "shard": list(self.scope.shard) if self.scope.shard else None,
             },
-            "plugins": {one.distribution: one.version for one in sorted(packages, key=lambda one: one.distribution)},
+            "plugins": dict(sorted(packages.items())),
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
             "stores": used,
