@@ -310,7 +310,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def _check_size(self, node: yaml.Node, known: dict[int, int], around: set[int]) -> int:
         if id(node) in around:
-            raise yaml.constructor.ConstructorError(None, None, "an alias contains itself", node.start_mark)
+            raise _marked("an alias contains itself", node)
         if id(node) not in known:
             around.add(id(node))
             inside = node.value if isinstance(node, yaml.CollectionNode) else []
@@ -318,8 +318,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             known[id(node)] = 1 + sum(self._check_size(part, known, around) for part in parts)
             around.remove(id(node))
         if known[id(node)] > _MOST_VALUES:
-            problem = f"its aliases stand for more than {_MOST_VALUES:,} values"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            raise _marked(f"its aliases stand for more than {_MOST_VALUES:,} values", node)
         return known[id(node)]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -328,13 +327,15 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *other`; a key of the mapping's own wins
                 continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, (str, int)) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} appears twice", key_node.start_mark
-                )
             if isinstance(key, (str, int)):
+                if key in seen:
+                    raise _marked(f"the key {key!r} appears twice", key_node)
                 seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _marked(problem: str, node: yaml.Node) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -359,10 +360,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # 2001-99-99 looks like a date, and is none
         raise ConfigError(f"config {path} holds an invalid value: {error}", hint="quote it, or mend it") from error
     if not isinstance(document, dict):
-        raise ConfigError(
-            f"config {path} holds {'nothing' if document is None else type(document).__name__}",
-            hint="expected a mapping such as benchmark: NAME",
-        )
+        held = "nothing" if document is None else type(document).__name__
+        raise ConfigError(f"config {path} holds {held}", hint="expected a mapping such as benchmark: NAME")
     return document
 
 
@@ -388,31 +387,23 @@ def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict
     return result
 
 
-def _put(node: Any, keys: list[str], value: Any, setting: str) -> None:
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(node, list):
-            if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
-                raise ConfigError(
-                    f"--set {setting!r}: {key!r} is not a place in a list of {len(node)}", hint="count from 0"
-                )
-            index: Any = int(key)
-        elif isinstance(node, dict):
-            index = key
-        else:
+def _put(node: Any, keys: list[str], value: Any, setting: str, inside: str = "") -> None:
+    """Set a value below a node; a name becomes a mapping where something is set inside it, and nothing an empty one."""
+    key, *rest = keys
+    if isinstance(node, list):
+        if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
             raise ConfigError(
-                f"--set {setting!r}: nothing can be set inside {keys[depth - 1]!r}", hint="see the config"
+                f"--set {setting!r}: {key!r} is not a place in a list of {len(node)}", hint="count from 0"
             )
-        if last:
-            node[index] = value
-            return
-        inner = node[index] if isinstance(node, list) else node.get(index)
-        if isinstance(inner, str):
-            inner = {"name": inner}
-        elif inner is None:
-            inner = {}
-        node[index] = inner
-        node = inner
+    elif not isinstance(node, dict):
+        raise ConfigError(f"--set {setting!r}: nothing can be set inside {inside!r}", hint="see the config")
+    place: Any = int(key) if isinstance(node, list) else key
+    if rest:
+        inner = node[place] if isinstance(node, list) else node.get(place)
+        node[place] = {"name": inner} if isinstance(inner, str) else {} if inner is None else inner
+        _put(node[place], rest, value, setting, key)
+    else:
+        node[place] = value
 
 
 def _copied(value: Any) -> Any:
