@@ -34,7 +34,7 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.services import Expense, Spending
+from pixcore.services import Allowance, Expense
 
 
 class Config(BaseModel):
@@ -100,7 +100,7 @@ class Context:
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
         recall: Answers from the store what a paid service said before to the same key, or None.
         remember: Keeps what a paid service said under a key, at once.
-        spending: The run's prices and its budget; None: no limit, and nothing is counted.
+        allowance: What the run may spend on services; None: no limit, and nothing is counted.
     """
 
     fidelity: Fidelity = Fidelity.CORRECTED
@@ -108,7 +108,7 @@ class Context:
     model: Callable[[], ModelAdapter[Any]] | None = field(default=None, repr=False)
     recall: Callable[[str], Any] | None = field(default=None, repr=False)
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
-    spending: Spending | None = field(default=None, repr=False)
+    allowance: Allowance | None = field(default=None, repr=False)
 
     @property
     def published(self) -> bool:

@@ -23,7 +23,7 @@ from pixcore.figures.scores import score_sample
 from pixcore.plugins import Kind, hold_to_kinds
 from pixcore.protocols import build_prompt
 from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
-from pixcore.services import LEDGER, Spending
+from pixcore.services import LEDGER, Allowance
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item, OnRecord, Stage
@@ -82,8 +82,8 @@ class Run:
         config = resolved.config
         fidelity = config.fidelity.of_answers
         self.loader = Loader(resolved.components.one("model"), Context(fidelity, config.seed))
-        self.spending = Spending(config.prices, config.budget, config.output / LEDGER)
-        self.context = Context(fidelity, config.seed, self.loader, spending=self.spending)
+        allowance = Allowance(config.prices, config.budget, config.output / LEDGER)
+        self.context = Context(fidelity, config.seed, self.loader, allowance=allowance)
         self._on_record = on_record
         self._given = samples
         self._broken: dict[tuple[str, str], str] = {}

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.services import Price, Spending
+from pixcore.services import Allowance, Price
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_image_tokens(model, size, tokens):
 def test_prices():
     assert price_of("gpt-4o-2024-11-20", Context()) == Price(input=2.5, output=10.0)
     assert price_of("llava", Context()) is None
-    own = Spending({"llava": Price(input=0, output=0)})
-    assert price_of("llava", Context(spending=own)) == Price(input=0, output=0)
+    own = Allowance({"llava": Price(input=0, output=0)})
+    assert price_of("llava", Context(allowance=own)) == Price(input=0, output=0)
     assert shipped()["dated"].isoformat() == "2026-11-05"
 
 

@@ -11,9 +11,11 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
+from pixcore_services.spending import BudgetError, Spending
+
 from pixcore.components import Context
 from pixcore.errors import UserError
-from pixcore.services import BudgetError, Expense, Spending
+from pixcore.services import Expense
 from pixcore.stages.store import content_key
 from pixcore_openai.batches import Batches
 from pixcore_openai.config import OFFICIAL, ServerConfig
@@ -90,7 +92,7 @@ class Asker:
         self.config = config
         self.context = context
         self._structured = config.structured if config.structured is not None else not context.published
-        self._spending = context.spending or Spending()
+        self._spending = Spending.under(context.allowance)
         self._server: Server | None = None
         self._batches: Batches | None = None
         self._fatal: UserError | None = None

@@ -36,7 +36,7 @@ def _family(model: str) -> str:
 
 def price_of(model: str, context: Context) -> Price | None:
     """Find the price of a model: the config's, else the shipped one, else unknown."""
-    own = context.spending.prices if context.spending is not None else {}
+    own = context.allowance.prices if context.allowance is not None else {}
     if model in own:
         return own[model]
     found = shipped()["models"].get(_family(model))

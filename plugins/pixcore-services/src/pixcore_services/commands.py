@@ -11,6 +11,7 @@ from pixcore.files import write_json
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
 from pixcore_services.estimate import expected, table
+from pixcore_services.spending import Spending
 
 
 @click.command()
@@ -22,7 +23,7 @@ def estimate(**about: Any) -> None:
     if not lines:
         console.print("This run asks no service.")
         return
-    console.print(table(lines, job.spending.spent))
+    console.print(table(lines, Spending.under(job.context.allowance).spent))
     budget = job.resolved.config.budget
     if budget is not None:
         limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())

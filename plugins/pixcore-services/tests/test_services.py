@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
+from pixcore_services.spending import BudgetError, Spending, read_ledger
 
 from pixcore.errors import ConfigError
-from pixcore.services import Budget, BudgetError, Expense, Price, Spending, read_ledger
+from pixcore.services import Budget, Expense, Price
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
 

@@ -1,0 +1,137 @@
+"""Count what services cost, and hold the components of a run to its budget."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from pixcore.errors import ConfigError, StoreError, UserError
+from pixcore.services import Allowance, Budget, Expense, Price
+
+
+class BudgetError(UserError):
+    """The budget is spent: what was done is kept, and a larger budget goes on from there."""
+
+
+class Spending:
+    """A run's prices, its budget, and the ledger of what was spent. Safe to use from several threads.
+
+    Args:
+        prices: By model, from the config.
+        budget: None: no limit.
+        ledger: A file of JSON lines, one a paid call; what it holds from earlier commands counts. None: nothing is
+            written.
+    """
+
+    _under: ClassVar[WeakKeyDictionary[Allowance, Spending]] = WeakKeyDictionary()
+
+    def __init__(
+        self, prices: Mapping[str, Price] | None = None, budget: Budget | None = None, ledger: Path | None = None
+    ) -> None:
+        self.prices = dict(prices or {})
+        self.budget = budget
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._spent = _sum(read_ledger(ledger) if ledger is not None else ())
+        self._promised: list[Expense] = []
+
+    @classmethod
+    def under(cls, allowance: Allowance | None) -> Spending:
+        """Give the one spending under a run's allowance, which all its components share; None: without any limit."""
+        if allowance is None:
+            return cls()
+        if allowance not in cls._under:
+            cls._under[allowance] = cls(allowance.prices, allowance.budget, allowance.ledger)
+        return cls._under[allowance]
+
+    @property
+    def spent(self) -> Expense:
+        """Everything that the ledger holds, added up."""
+        return self._spent
+
+    @contextmanager
+    def call(self, expected: Expense) -> Iterator[list[Expense]]:
+        """Set the expected cost of one call aside while it is under way.
+
+        Yields:
+            A list, into which the caller puts what the call did cost; nothing if it cost nothing.
+
+        Raises:
+            BudgetError: It would exceed the budget, together with the calls under way.
+            ConfigError: The budget is in dollars and the model's price is not known.
+        """
+        with self._lock:
+            self._check(expected)
+            self._promised.append(expected)
+        actual: list[Expense] = []
+        try:
+            yield actual
+        finally:
+            with self._lock:
+                self._promised.remove(expected)
+                for expense in actual:
+                    self._spent = _sum((self._spent, expense))
+                    self._write(expense)
+
+    def _check(self, expected: Expense) -> None:
+        budget = self.budget
+        if budget is None:
+            return
+        if budget.usd is not None and expected.usd is None:
+            raise ConfigError(
+                f"budget: {budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
+                hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
+            )
+        total = _sum((self._spent, *self._promised, expected))
+        for limit, value, unit in (
+            (budget.usd, total.usd or 0.0, "USD"),
+            (budget.calls, total.calls, "calls"),
+            (budget.tokens, total.tokens, "tokens"),
+        ):
+            if limit is not None and value > limit:
+                raise BudgetError(
+                    f"the budget of {limit:g} {unit} is spent ({_said(self._spent)})",
+                    hint="everything answered is kept; raise budget: and run again to go on",
+                )
+
+    def _write(self, expense: Expense) -> None:
+        if self._ledger is None:
+            return
+        try:
+            with self._ledger.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(expense)) + "\n")
+        except OSError as error:
+            raise StoreError(
+                f"can't write {self._ledger}: {error.strerror}", hint="nothing more is spent unseen"
+            ) from error
+
+
+def read_ledger(path: Path) -> Iterator[Expense]:
+    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            yield Expense(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+
+
+def _sum(expenses: Iterable[Expense]) -> Expense:
+    """The total; what has no known price adds nothing to its dollars."""
+    total = Expense("", calls=0, usd=0.0)
+    for expense in expenses:
+        total += replace(expense, usd=expense.usd or 0.0)
+    return total
+
+
+def _said(expense: Expense) -> str:
+    return f"{expense.calls} calls, {expense.tokens} tokens, {expense.usd or 0.0:.4f} USD"
