@@ -16,6 +16,12 @@ EASTER = ('"Happy Easter"', '"Happy Easter!"')
 STOPS = ("Stop", "Stop.", "Stop?")
 COUNTS = ("1", "2")
 YES_NO = ("Yes", "No")
+SIDES = ("Left", "Right")
+FACING = ("Facing the camera", "Not facing the camera")
+PANES = ("Window", "Window pane")
+NINE = ("red", "blue", "green", "black", "white", "pink", "grey", "brown", "gold")
+TF = ("True", "False")
+SHUT = ("The door is open", "The door is shut")
 
 WORDINGS = {
     "then why the other is wrong": [
@@ -197,6 +203,191 @@ WORDINGS = {
         ("A vitamin", DOOR, None),
         ("T-shirt A-frame", DOOR, None),
     ],
+    "ruled out by its words": [
+        ("Open is wrong; closed.", DOOR, 1),
+        ("Open would be wrong. Closed.", DOOR, 1),
+        ("Not open. Closed.", DOOR, 1),
+        ("Closed is wrong; open.", DOOR, 0),
+        ("It isn't open; it's closed.", DOOR, 1),
+        ("Open? No. Closed.", DOOR, 1),
+        ("Open is incorrect, so closed.", DOOR, 1),
+        ("The door can't be open, so it is closed.", DOOR, 1),
+        ("A dog is wrong; a cat.", ANIMALS, 1),
+        ("Not a dog, not a cat: a bird.", ANIMALS, 2),
+        ("Open is not wrong.", DOOR, 0),
+        ("Open is impossible here: closed.", DOOR, 1),
+        ("Closed seems false. Open.", DOOR, 0),
+        ("A. Open is wrong. B. Closed is right.", DOOR, 1),
+        ("Open is not correct; closed is.", DOOR, 1),
+        ("Left is ruled out, so right.", SIDES, 1),
+        ("A bird is excluded and a fish is excluded; it is a cat.", ANIMALS, 1),
+        ("B. Closed would be wrong. A.", DOOR, 0),
+        ("Open must be wrong, closed must be right.", DOOR, 1),
+    ],
+    "options told, then an answer": [
+        ("Option A is open; option B is closed. The image shows a closed door.", DOOR, 1),
+        ("A is open and B is closed. The door is open.", DOOR, 0),
+        ("Option A says open, option B says closed. I see a closed door.", DOOR, 1),
+        ("A means open, B means closed; the picture has a closed one.", DOOR, 1),
+        ("A: Open. B: Closed. From the latch, closed.", DOOR, 1),
+        ("(a) is open, (b) is closed; correct is (b).", DOOR, 1),
+        ("The choices are open (A) and closed (B). It is closed.", DOOR, 1),
+        ("Option A is a dog, option B is a cat, option C is a bird and option D is a fish. I see a bird.", ANIMALS, 2),
+        ("Option A is open; option B is closed.", DOOR, None),
+        ("The choices are open (A) and closed (B).", DOOR, None),
+        ("A is open, B is closed, and I can't tell.", DOOR, None),
+        ("Option A: Open; Option B: Closed. My answer is option B.", DOOR, 1),
+        ("A is open while B is closed; I pick B.", DOOR, 1),
+        ("A says 'Open' and B says 'Closed'. Closed is right.", DOOR, 1),
+        ('Option (a) is "Open", option (b) is "Closed". It is (a).', DOOR, 0),
+        ('A reads "Happy Easter"; B reads "Happy Easter!". The sign says "Happy Easter!"', EASTER, 1),
+        ("A) is a dog, B) is a cat, C) is a bird, D) is a fish. D.", ANIMALS, 3),
+        ("Open (A) or closed (B)? B.", DOOR, 1),
+        ("A is open, B is closed. Both look possible.", DOOR, None),
+        ("A is closed and B is open. The door is closed.", DOOR, None),
+        ("A is true and B is false. The statement is false.", TF, 1),
+    ],
+    "a change of mind": [
+        ("A... wait, B.", DOOR, 1),
+        ("A. Actually, B.", DOOR, 1),
+        ("At first I thought A, but it is B.", DOOR, 1),
+        ("I was going to say open, but it is closed.", DOOR, 1),
+        ("The answer is A. No, wait: the answer is B.", DOOR, 1),
+        ("It looks open at first, but it's closed.", DOOR, 1),
+        ("Open. Wait, no: closed.", DOOR, 1),
+        ("B — sorry, A.", DOOR, 0),
+        ("The answer is A. Correction: B.", DOOR, 1),
+        ("A? Wait. B.", DOOR, 1),
+        ("It might be a dog, but it is a cat.", ANIMALS, 1),
+        ("A seems right, but B is correct.", DOOR, 1),
+        ("B. I thought of A first.", DOOR, 1),
+        ("B, actually.", DOOR, 1),
+        ("It's actually B.", DOOR, 1),
+        ("B is right, but it could be cleaner.", DOOR, 1),
+        ("Closed, but it might look open.", DOOR, None),
+    ],
+    "hedges": [
+        ("Probably B.", DOOR, 1),
+        ("I think it's B", DOOR, 1),
+        ("B, I guess", DOOR, 1),
+        ("It could be A or B, but I'd say B.", DOOR, 1),
+        ("Most likely closed.", DOOR, 1),
+        ("It seems to be closed", DOOR, 1),
+        ("Maybe A, maybe B.", DOOR, None),
+        ("I can't decide between A and B.", DOOR, None),
+    ],
+    "said twice": [
+        ("B B B", DOOR, 1),
+        ("B\nB", DOOR, 1),
+        ("The answer is B. Final answer: B", DOOR, 1),
+        ("B. Closed. B", DOOR, 1),
+        ("A\nB", DOOR, None),
+        ("A, B", DOOR, None),
+        ("The answer is A, closed.", DOOR, None),
+        ("Both are correct", DOOR, None),
+        ("None of the above", DOOR, None),
+    ],
+    "Markdown and code": [
+        ("- B", DOOR, 1),
+        ("* (b)", DOOR, 1),
+        ("# Answer\nB", DOOR, 1),
+        ("> B", DOOR, 1),
+        ("| Answer |\n|---|\n| B |", DOOR, 1),
+        ("__B__", DOOR, 1),
+        ("***Answer:*** *B*", DOOR, 1),
+        ("```\nB\n```", DOOR, 1),
+        ("print('B')", DOOR, 1),
+        ("~~A~~ B", DOOR, 1),
+    ],
+    "other languages": [
+        ("La respuesta es B.", DOOR, 1),
+        ("La réponse est (b).", DOOR, 1),
+        ("Die Antwort ist B.", DOOR, 1),
+        ("Ответ: B", DOOR, 1),
+        ("Resposta: B", DOOR, 1),
+        ("A resposta é B.", DOOR, 1),
+        ("La risposta corretta è A.", DOOR, 0),
+        ("الجواب B", DOOR, 1),
+    ],
+    "symbols": [
+        ("✅ B", DOOR, 1),
+        ("❌ A\n✅ B", DOOR, 1),
+        ("→ B", DOOR, 1),
+        ("B ✔", DOOR, 1),
+        ("🅱️", DOOR, 1),
+        ("✅ A ❌ B", DOOR, 0),
+        ("A ❌\nB ✅", DOOR, 1),
+        ("A: ❌, B: ✅", DOOR, 1),
+        ("🅰", DOOR, 0),
+        ("🅱 Closed", DOOR, 1),
+        ("~~Open~~ Closed", DOOR, 1),
+        ("B ❗", DOOR, 1),
+        ("👉 (b)", DOOR, 1),
+    ],
+    "words within words": [
+        ("Window pane", PANES, 1),
+        ("Window", PANES, 0),
+        ("The window pane is cracked", PANES, 1),
+        ("Not facing the camera", FACING, 1),
+        ("It is not facing the camera.", FACING, 1),
+        ("Facing the camera", FACING, 0),
+        ("The dog isn't facing the camera.", FACING, 1),
+        ("Right", SIDES, 1),
+        ("On the left side.", SIDES, 0),
+        ("I think it is C", NINE, 2),
+        ("I", NINE, 8),
+        ("There are 2.", COUNTS, 1),
+        ("2 dogs", COUNTS, 1),
+    ],
+    "JSON of other shapes": [
+        ('{"choice": "B", "why": "A has a gap"}', DOOR, 1),
+        ('{"final_answer": "B) Closed"}', DOOR, 1),
+        ('answer = "B"', DOOR, 1),
+        ('{"A": false, "B": true}', DOOR, 1),
+    ],
+    "without spaces": [
+        ("B.Closed", DOOR, 1),
+        ("b)closed", DOOR, 1),
+        ("Answer:B", DOOR, 1),
+        ("ANSWER IS B", DOOR, 1),
+        ("(B)Closed", DOOR, 1),
+        ("OptionB", DOOR, 1),
+        ("option_b", DOOR, 1),
+    ],
+    "true and false": [
+        ("B: False", TF, 1),
+        ("A: True", TF, 0),
+        ("False.", TF, 1),
+        ("The answer is false.", TF, 1),
+        ("B. False is right.", TF, 1),
+        ("A: false, B: true", DOOR, 1),
+        ("A = wrong; B = correct", DOOR, 1),
+        ("True is wrong; false.", TF, 1),
+    ],
+    "undecided": [
+        ("It is hard to choose between (a) and (b).", DOOR, None),
+        ("Between A and B, B.", DOOR, 1),
+        ("Torn between open and closed.", DOOR, None),
+        ("A, B, C or D", ANIMALS, None),
+        ("A and B", DOOR, None),
+        ("A/B", DOOR, None),
+        ("The choice between A and B is clear: A.", DOOR, 0),
+    ],
+    "in a sentence": [
+        ("The door in the picture is closed, so the correct choice would be B.", DOOR, 1),
+        ("Considering the latch, I'd go for B.", DOOR, 1),
+        ("The latch points to B", DOOR, 1),
+        ("My final answer is: **(B)**.", DOOR, 1),
+        ("Final Answer: The final answer is B. I hope it is correct.", DOOR, 1),
+        ("Looking at it, the animal is a bird.", ANIMALS, 2),
+        ("The dog is on the left, so A.", SIDES, 0),
+        ("There's no open door; it's closed.", DOOR, 1),
+        ("The door is shut", SHUT, 1),
+        ("B. The door is shut", SHUT, 1),
+        ("Option B: the door is shut.", SHUT, 1),
+        ("A: The door is open", SHUT, 0),
+        ("Is the door open? No, the door is shut.", SHUT, 1),
+    ],
 }
 ROWS = [(kind, *row) for kind, rows in WORDINGS.items() for row in rows]
 
@@ -223,10 +414,8 @@ EVERY_WAY = [
 
 
 @pytest.mark.parametrize("wording", EVERY_WAY)
-def test_the_released_pixmmvp_options_in_every_wording(wording: str) -> None:
-    table = Path(__file__).resolve().parents[1] / "../shared/data/pixmmvp/visual_patterns.csv"
-    if not table.exists():
-        pytest.skip("../shared/data/pixmmvp absent")
+def test_the_released_pixmmvp_options_in_every_wording(wording: str, shared: Path) -> None:
+    table = shared / "data/pixmmvp/visual_patterns.csv"
     wrong = []
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

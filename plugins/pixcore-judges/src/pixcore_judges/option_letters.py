@@ -20,6 +20,7 @@ from pixcore.records import Fidelity, Verdict
 _LEADS = ("answer is", "answer is:", "answer:")
 
 _ARTICLES = frozenset({"a", "an", "the"})
+_LEFT_OUT = frozenset({"eliminate", "exclude", "excluding", "if"})
 _NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot"})
 _CLAUSES = re.compile(r"[,;:!?\n]|\.(?!\d)|\bbut\b")  # a denial ends with its clause
 _SENTENCES = re.compile(r"[!?\n]|\.(?!\w)")
@@ -27,6 +28,12 @@ _REACH = 3  # words: "not really very open" denies "open", "not in doubt that it
 
 _YES_NO = frozenset({"yes", "no"})
 _OPEN = frozenset({"whether", "if"})  # what follows them is not said to be so
+
+# what is said of an option's words to rule them out
+_REFUTED = re.compile(
+    r"(?:(?:would|must|can|has to) )?(?:is|are|was|were|be|seems?|looks?) (?:(?!not\b)\w+ )?"
+    r"(?:wrong|incorrect|false|impossible|excluded|eliminated|ruled out|not (?:right|correct|true|possible))\b"
+)
 
 # whether something is there, in the same words either way
 _IS_THERE = re.compile(
@@ -52,6 +59,22 @@ _MARKED = (
 _DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}|<(\w+)[^<>]*>([^<>]*)</\2>")
 _TAGS = re.compile(r"<\|[^|<>]*\|>|</?(?:s|\w{2,})\s*/?>|```\w*")
 _INSTEAD = re.compile(r"\b(?:rather than|instead of|as opposed to|and not|unlike)\b", re.I)
+_STRUCK = re.compile(r"~~.*?~~", re.S)
+_JOINED = re.compile(r"\b((?:option|choice|answer)(?=_[A-Za-z]\b)|[Oo]ption(?=[A-Z]\b)|[Cc]hoice(?=[A-Z]\b))_?")
+# letters in squares and filled circles, which Unicode's compatibility forms leave as they are
+_SYMBOLS = str.maketrans({first + i: chr(65 + i) for first in (0x1F150, 0x1F170) for i in range(26)} | {0xFE0F: None})
+# what was said before is taken back, if an option is named afterwards
+_TAKEN_BACK = re.compile(
+    r"(?:^|[.,;:!?\n…—-])\s*(?:no,?\s+)?(?:wait|actually|on second thoughts?|correction|scratch that|sorry)"
+    r"(?:,?\s+no)?\s*[,:;.…—-]+",
+    re.I,
+)
+_TENTATIVE = re.compile(
+    r"[^.!?\n]*\b(?:at first|first glance|initially|might|may|could|seem(?:s|ed)?|look(?:s|ed)?|appear(?:s|ed)?"
+    r"|thought|going to|would have|tempt(?:ed|ing))\b[^.!?\n]*?\bbut\b",
+    re.I,
+)
+_IS = r"(?:is|are|says?|means?|reads?|shows?|describes?|represents?|(?:stands? )?for)"
 _QUESTION = re.compile(r"(?:(?<=[.!?\n])|\A)[^.!?\n]*\?")
 
 # a letter stands alone; scripts without spaces may touch it
@@ -59,6 +82,10 @@ _EDGE = r"0-9_A-Za-z\u00c0-\u024f\u0370-\u052f'’"
 _OPENS, _CLOSES = r"[\"'“‘`*_(\[{<「『【《$]", r"[\"'”’`*_)\]}>」』】》$]"
 # what follows the letter A, and not the article
 _GOES_ON = r"(?:is|was|isn't|because|since|as|or|and|but|not|would|looks|seems|fits|matches|due|based|with|for)\b"
+_ONE = rf"{_OPENS}*\w{_CLOSES}*"
+_CROSS = "❌✗✘✖"
+# before a letter that is crossed out, or only weighed: "I can't choose between A and B"
+_UNSAID = re.compile(rf"[{_CROSS}][^\S\n]*\Z|\bbetween\s+(?:{_ONE}\s*,\s*)*(?:{_ONE}\s*,?\s*(?:and|or)\s+)?\Z", re.I)
 _ANSWER = re.compile(
     r"(?:(?<!wrong )(?<!incorrect )(?<!other )\b"
     r"(?:answer|solution|(?:correct|right|best) (?:option|choice|letter|one))\b"
@@ -82,7 +109,8 @@ _WRONG = r"(?:wrong|incorrect|false|ruled out|excluded|eliminated|impossible)\b"
 _RULED_OUT = re.compile(
     rf"\s+(?:(?:is|are|was|were)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
     rf"|(?:is|are|was|were|does|do|did)n['’]t\b(?!\s+{_WRONG})|can(?:not|['’]t)\s+be\b|does not\b"
-    rf"|would(?:n['’]t)?\s+(?!be\s+(?:right|correct|best|my\b|the\b)|fit|match|seem))|\s*[不错誤]",
+    rf"|would(?:n['’]t)?\s+(?!be\s+(?:right|correct|best|my\b|the\b)|fit|match|seem))|\s*[不错誤]"
+    rf"|\s*[:=]\s*{_WRONG}|\s*[:=]?\s*[{_CROSS}]\s*(?:[\n,;]|\Z)",
     re.I,
 )
 _JOIN = re.compile(
@@ -156,9 +184,20 @@ def read(response: str, options: Sequence[str]) -> Reading:
         equal = _equal(answer, options)
     if equal is not None:
         return Reading(equal, "its whole text")
-    answer, echoed = _without_echo(unicodedata.normalize("NFKC", answer).strip(), options)
+    answer = unicodedata.normalize("NFKC", answer.translate(_SYMBOLS)).strip()
+    answer, echoed = _without_echo(_JOINED.sub(r"\1 ", _STRUCK.sub(" ", answer)), options)
     if not words_of(answer):
         return Reading(None, "names several options" if echoed else "an empty answer")
+    for ends in (_TAKEN_BACK, _TENTATIVE):
+        *_, taken_back = [None, *(found.end() for found in ends.finditer(answer))]
+        later = _read(answer[taken_back:], options) if taken_back is not None else None
+        if later is not None and later.option is not None:
+            return later
+    return _read(answer, options)
+
+
+def _read(answer: str, options: Sequence[str]) -> Reading:
+    """Go through the rules."""
     asked = _QUESTION.sub(" ", answer).strip()
     answer = _INSTEAD.sub(", not", asked if words_of(asked) else answer)
     texts = [words_of(option) for option in options]
@@ -208,14 +247,20 @@ def _without_echo(answer: str, options: Sequence[str]) -> tuple[str, bool]:
     """The answer without a list of all options, and whether there was one."""
     if len(options) < 2:
         return answer, False
-    said = [
-        rf"[\s*]*[(\[]?{letter(index)}[)\].:*]+\s*{re.escape(unicodedata.normalize('NFKC', option).strip())}[\s*]*"
-        for index, option in enumerate(options)
+    # a letter and its words, as a list or as a sentence has them; or the words and then their letter
+    told = [
+        re.sub(r"^(?:an?|the) ", "", unicodedata.normalize("NFKC", option).strip(), flags=re.I) for option in options
     ]
-    echo = re.compile(
-        r"(?:\b(?:options?|choices)\s*(?:are\s*)?:?\s*)?" + r"[,;.|/]?\s*(?:or\b|and\b)?".join(said), re.I
-    )
-    left = echo.sub("\n", answer)
+    texts = [rf"[\"'“]?(?:(?:an?|the)\s+)?{re.escape(text)}[\"'”]?" for text in told]
+    listed = [
+        rf"[\s*]*(?:\boption\s+)?[(\[]?\b{letter(index)}(?:[)\].:*]+(?:\s+{_IS}\b)?|\s+{_IS}\b)\s*{text}(?!\w)[\s*]*"
+        for index, text in enumerate(texts)
+    ]
+    named = [rf"\s*(?<!\w){text}\s*[(\[]{letter(index)}[)\]]\s*" for index, text in enumerate(texts)]
+    left = answer
+    for said in (listed, named):
+        echo = r"[,;.|/]?\s*(?:or\b|and\b|while\b|whereas\b)?".join(said)
+        left = re.sub(rf"(?:\b(?:options?|choices)\s*(?:are\s*)?:?\s*)?{echo}", "\n", left, flags=re.I)
     return left.strip(" \t\r\n.,;"), left != answer
 
 
@@ -263,12 +308,23 @@ def _mentions(answer: str, texts: Sequence[list[str]]) -> list[_Mention]:
             if match[2] != "A" or not own or words_of(after)[: len(own)] != own or after.lower().startswith(" the"):
                 continue
         clause = words_of(re.split(_CLAUSES, before)[-1])
-        denied = bool(_NEGATIONS & set(clause[-_REACH:]) or _RULED_OUT.match(after)) or (
-            clause[-1:] == ["out"] or bool({"eliminate", "exclude", "excluding", "if"} & set(clause[-_REACH:]))
+        own = texts[names.index(match[2].lower())]
+        denied = (
+            bool((_NEGATIONS | _LEFT_OUT) & set(clause[-_REACH:]))
+            or clause[-1:] == ["out"]
+            or _UNSAID.search(before) is not None
+            or (_RULED_OUT.match(_behind(after, own)) is not None and not _RULED_OUT.match(": " + " ".join(own)))
         )
         small = bare and match[2].islower()
         found.append(_Mention(names.index(match[2].lower()), match.start(), match.end(), before, after, small, denied))
     return found
+
+
+def _behind(after: str, own: Sequence[str]) -> str:
+    """What follows a letter, without the option's own words, which may stand between."""
+    between = r"[^\w\n]+(?:(?:an?|the)\s+)?"
+    found = re.match("".join(between + re.escape(word) for word in own), after, re.I) if own else None
+    return after[found.end() :] if found else after
 
 
 def _letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -278,6 +334,9 @@ def _letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """
     mentions = _mentions(answer, texts)
     said = [one for one in mentions if not one.denied]
+    gaps = [left.after[: right.start - left.end] for left, right in pairwise(mentions)]
+    if gaps and all(re.fullmatch(r"[\s,;/|&]*", gap) for gap in (mentions[0].before, *gaps, mentions[-1].after)):
+        return {one.index for one in mentions}
     announced = [one for one in said if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(one.after))]
     if announced:
         return _told(announced[-1], mentions, texts)
@@ -310,8 +369,10 @@ def _told(one: _Mention, mentions: Sequence[_Mention], texts: Sequence[list[str]
     while last < len(joined) and joined[last]:
         last += 1
     named = {mention.index for mention in mentions[first : last + 1]}
-    beside = words_of(re.split(r"\n|\.(?!\d)", one.after.lstrip(" .:,)-—"))[0])
-    return named | {index for index, text in enumerate(texts) if text and text == beside and text != texts[one.index]}
+    claimed = re.match(rf"\s+{_IS}\b", one.after, re.I) if not _RIGHT.match(one.after) else None
+    after = one.after[claimed.end() if claimed else 0 :].lstrip(" .:,)-—")
+    beside = [words_of(re.split(ends, after)[0]) for ends in (r"\n|\.(?!\d)", r"\n|\.(?!\d)|[,;]|\band\b")]
+    return named | {index for index, text in enumerate(texts) if text and text in beside and text != texts[one.index]}
 
 
 def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -400,9 +461,10 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
     longest = [span for span in spans if not any(_inside(span, other) for other in spans)]
     affirmed: set[int] = set()
     denied: set[int] = set()
-    for start, _, index in longest:
+    for start, end, index in longest:
         before = {word for word, clause in said[max(0, start - _REACH) : start] if clause == said[start][1]}
-        (denied if _NEGATIONS & before else affirmed).add(index)
+        after = " ".join(word for word, clause in said[end : end + 5] if clause == said[end - 1][1])
+        (denied if _NEGATIONS & before or _REFUTED.match(after) else affirmed).add(index)
     if not affirmed and len(denied) == 1 and len(phrases) == 2:
         return {1 - next(iter(denied))}
     return affirmed
