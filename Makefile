@@ -23,7 +23,7 @@ test: lint
 lint: .venv/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES))) -p tests.goldens
+	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES))) -p tests.goldens -p tests.fuzz
 
 format: .venv/test-installed
 	$(BIN)/ruff check --fix .

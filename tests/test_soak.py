@@ -20,7 +20,7 @@ from pixcore.runs.plan import Run
 from tests import soak
 from tests.workplace import TOY
 
-MOST_A_LINE = 700
+MOST_A_LINE = 500
 """Bytes: the id, two numbers for each line, fifty bytes for each mask, a cluster; 254 were measured at full length."""
 
 MOST_A_SAMPLE = 12_000

@@ -32,8 +32,13 @@ class Form:
     same: Spelling | None = None
 
 
-def json_form(extra_from: int | None = 0) -> Form:
-    """A JSON document; objects `extra_from` levels down and deeper may have keys that nobody knows."""
+def json_form(extra_from: int | None = 0, *, marked: bool = True) -> Form:
+    """A JSON document.
+
+    Args:
+        extra_from: Objects so many levels down and deeper may have keys that nobody knows.
+        marked: Whether it may begin with a byte-order mark.
+    """
 
     def broken(content: bytes, rng: random.Random) -> bytes:
         return broken_json(json.loads(content), rng)
@@ -42,7 +47,8 @@ def json_form(extra_from: int | None = 0) -> Form:
         document = json.loads(content)
         if extra_from is not None:
             _add_unknown_keys(document, rng, extra_from)
-        return spelt(document, rng)
+        content = spelt(document, rng)
+        return content if marked else content.removeprefix(b"\xef\xbb\xbf")
 
     return Form(broken, same)
 

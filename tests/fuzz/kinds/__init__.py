@@ -49,6 +49,6 @@ class Kind:
 
 def kinds() -> list[Kind]:
     """All kinds."""
-    from tests.fuzz.kinds import annotations, configs, pictures, predictions
+    from tests.fuzz.kinds import annotations, checkpoints, configs, pictures, predictions
 
-    return [*predictions.KINDS, *annotations.KINDS, *configs.KINDS, *pictures.KINDS]
+    return [*predictions.KINDS, *annotations.KINDS, *configs.KINDS, *pictures.KINDS, *checkpoints.KINDS]

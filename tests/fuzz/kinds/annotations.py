@@ -442,7 +442,7 @@ KINDS = (
         },
         (Act(_items),),
         share=3,
-        names=("image images/", "mask ade"),
+        names=("image images", "mask ade"),
     ),
     Kind(
         "annotate",

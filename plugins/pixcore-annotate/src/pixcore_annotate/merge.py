@@ -112,7 +112,7 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
             "expression": state.expression,
             **item.extra,
         }
-        if source.is_file():
+        if os.path.isfile(source):  # a path that can't be one is no file
             entry["sha256"] = digest(source)
         images.append({key: value for key, value in entry.items() if value is not None})
         if state.status != "absent":

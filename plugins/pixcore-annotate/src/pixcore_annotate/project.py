@@ -126,7 +126,9 @@ def read_tasks(folder: Path) -> dict[str, Item]:
                 Instance(str(one["id"]), str(one["label"]), parse(one["mask"], where=where, size=size))
                 for one in entry["instances"]
             )
-            texts = {key: str(entry.get(key) or "") for key in ("id", "image", "expression", "question")}
+            texts = {key: entry.get(key, "") for key in ("id", "image", "expression", "question")}
+            if not all(isinstance(text, str) for text in texts.values()):
+                raise TypeError(f"an item has {texts}")
             extra = dict(entry.get("extra") or {})
             json.dumps(extra, allow_nan=False)  # it goes into the benchmark's file as it is
             items[texts["id"]] = Item(**texts, size=size, instances=instances, extra=extra)

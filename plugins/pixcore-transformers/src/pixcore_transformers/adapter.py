@@ -250,7 +250,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             check_marks(self.marks, prompt, name)
             try:
                 alone.append(self.encode([image], [prompt]))
-            except (ValueError, ZeroDivisionError) as error:
+            except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
                 raise SampleError(f"sample {name}: the processor failed: {error}") from error
         processed = [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)

@@ -43,6 +43,7 @@ CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once mor
 _BYTES = {torch.float32: 4.0, torch.float16: 2.0, torch.bfloat16: 2.0}
 _QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5}
 _NAMED = 20  # entries of a file that a notice names
+_MOST_LAYERS = 1024  # several times those of the largest models
 _FOLLOWED = frozenset({"eos_token_id", "repetition_penalty"})
 _HARMLESS = frozenset(
     {"bos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens"}
@@ -217,20 +218,28 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
     """The model's config."""
     try:
         found = AutoConfig.from_pretrained(folder, trust_remote_code=config.trust_remote_code, local_files_only=True)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # a config class may trip over anything that stands in config.json
         hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
         if "trust_remote_code" not in str(error):
             hint = "transformers must know the model_type in config.json"
         raise ModelError(f"can't read the config of {config.checkpoint}: {first_line(error)}", hint=hint) from error
+    for part in _parts(found):
+        layers = getattr(part, "num_hidden_layers", 0)
+        if isinstance(layers, int) and layers > _MOST_LAYERS:  # they would be made before any weight is missed
+            raise ModelError(f"{folder / 'config.json'} has {layers} layers", hint="is it damaged? fetch it again")
     return own_kernel(found) if config.kernel == "auto" else found
 
 
 def own_kernel(config: ConfigT) -> ConfigT:
     """Forget the attention kernel that a stored config names: what its trainer had is a fact of another machine."""
-    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
-        if isinstance(part, PreTrainedConfig):
-            part._attn_implementation = None
+    for part in _parts(config):
+        part._attn_implementation = None
     return config
+
+
+def _parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
+    inside = (getattr(config, name, None) for name in config.sub_configs)
+    return [part for part in (config, *inside) if isinstance(part, PreTrainedConfig)]
 
 
 def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
@@ -302,7 +311,7 @@ def generation_settings(folder: Path) -> GenerationConfig | None:
     _tell_unfollowed(path, {name: value for name, value in stored.items() if name not in _FOLLOWED})
     end, penalty = stored.get("eos_token_id"), stored.get("repetition_penalty")
     ends = end if isinstance(end, list) else [] if end is None else [end]
-    if any(type(number) is not int for number in ends):
+    if any(type(number) is not int or not 0 <= number < 2**31 for number in ends):
         raise ModelError(f"{path}: eos_token_id is not a token id: {end!r}", hint="a number, or a list of numbers")
     if penalty is not None and not (type(penalty) in (int, float) and 0 < penalty < math.inf):
         raise ModelError(f"{path}: repetition_penalty must be above 0, not {penalty!r}", hint="1 is none")
