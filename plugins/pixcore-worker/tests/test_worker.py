@@ -273,6 +273,26 @@ def test_the_environment_is_the_manifests(
     assert response.text == "[None, None, 'red', {'size': 3}]"
 
 
+def test_the_process_gets_no_key_that_its_manifest_does_not_name(
+    make_worker: MakeWorker, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withheld = {"OPENAI_API_KEY", "HF_TOKEN", "HF_HUB_PASSWORD", "GH_PAT", "DATABASE_URL", "https_proxy", "AWS_SESSION"}
+    handed = {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_ALL", "NAMED_TOKEN"}
+    for name in withheld | handed:
+        monkeypatch.setenv(name, f"value of {name}")
+    handler = """
+        import os
+
+        def predict(model, request):
+            return {"text": repr(dict(os.environ))}
+    """
+    (response,) = make_worker(handler, inherit=["NAMED_TOKEN", "NOT_THERE"]).answer(requests[:1])
+    got = ast.literal_eval(response.text)
+    assert {name: got[name] for name in handed} == {name: f"value of {name}" for name in handed}
+    assert not [name for name, value in got.items() if name in withheld or value.removeprefix("value of ") in withheld]
+    assert "PATH" in got
+
+
 def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:
     handler = """
         import hashlib

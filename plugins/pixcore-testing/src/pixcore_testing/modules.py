@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,9 @@ from pixcore_testing.findings import Finding, Report, described, page_of
 
 HEAVY = ("torch", "transformers", "spacy", "openai", "tensorflow", "jax")
 """What a plugin module may not import: it is loaded with every command."""
+
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Variables that a process started only to look at an import does without."""
 
 HOOKS: Mapping[str, tuple[str, ...]] = {
     name: tuple(inspect.signature(function).parameters)
@@ -109,7 +114,8 @@ def check_light(report: Report, module: str) -> bool:
 def _imported(module: str) -> tuple[str, tuple[str, ...]]:
     """Why a module can't be imported, and what of `HEAVY` it loads."""
     code = f"import sys, {module}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     reason = done.stderr.splitlines()[-1:] or [f"exit status {done.returncode}"]
     return "" if done.returncode == 0 else reason[0], tuple("".join(done.stdout.splitlines()[-1:]).split())
 

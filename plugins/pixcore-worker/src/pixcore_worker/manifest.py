@@ -28,6 +28,8 @@ class Manifest(BaseModel):
         prompts: How it is asked under a protocol, with the fields {question}, {options}, {expression}.
         options: Given to the handler's `load`.
         environment: Variables set for the process.
+        inherit: Variables of pixcore's own environment that it gets besides paths, locale, caches and GPU settings:
+            no key, token or password reaches it that is not named here.
         images: `original` hands over a file as the benchmark has it, `png` the upright pixels that pixcore sees.
         transport: `unix`: a socket file; `tcp`: a port of the loopback interface; left out, whichever there is.
         startup_timeout: Seconds until the handler must have loaded.
@@ -47,6 +49,7 @@ class Manifest(BaseModel):
     prompts: dict[Protocol, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
+    inherit: tuple[str, ...] = ()
     images: Literal["original", "png"] = "original"
     transport: Literal["unix", "tcp"] | None = None
     startup_timeout: Annotated[float, Field(gt=0)] = 900.0

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,12 @@ _SIDE = Path(__file__).with_name("side.py")
 _LARGEST_REPLY = 256 << 20
 _TAIL_LINES = 12
 _SOCKET_PATH_LIMIT = 100  # the kernel's is 108, on some systems 104
-# What would lead the other interpreter into our environment.
-_OURS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+_HANDED_ON = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|HOSTNAME"
+    "|(LC|CUDA|CUBLAS|CUDNN|NVIDIA|NCCL|ROCR|HIP|OMP|KMP|MKL|OPENBLAS|TORCH|PYTORCH|HF|TRANSFORMERS|XDG|SSL|SLURM)_.*"
+)
+"""What another program needs of this environment; no more, or a stranger's code could read every key that is there."""
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 class WorkerDied(SampleError):
@@ -91,11 +96,16 @@ class WorkerProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         manifest = self._manifest
+        if not hasattr(os, "killpg"):
+            raise ModelError(
+                f"worker {manifest.name} can't be started on this system: processes are ended by group",
+                hint="use Linux, macOS or WSL",
+            )
         transport = manifest.transport or ("unix" if self._can_use_socket_file() else "tcp")
         start = {"options": manifest.options, "packages": list(manifest.pins)}
         (self._room / "start.json").write_text(json.dumps(start), encoding="utf-8")
-        environment = {key: value for key, value in os.environ.items() if key not in _OURS}
-        environment |= manifest.environment | {"PIXCORE_WORKER_TOKEN": self._token}
+        environment = handed_on(os.environ, manifest.inherit) | manifest.environment
+        environment["PIXCORE_WORKER_TOKEN"] = self._token
         # Unbuffered, or the last words before a crash would be lost.
         command = [str(manifest.python), "-u", str(_SIDE), "--room", str(self._room)]
         command += ["--handler", str(manifest.handler), "--transport", transport]
@@ -244,6 +254,12 @@ class WorkerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def handed_on(environment: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:
+    """Give what the process gets of an environment: what programs need, no key or token, and what is named."""
+    usual = {name for name in environment if _HANDED_ON.fullmatch(name) and not _SECRET.search(name)}
+    return {name: environment[name] for name in sorted(usual | (set(named) & environment.keys()))}
 
 
 class _Connection(http.client.HTTPConnection):
