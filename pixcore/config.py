@@ -217,7 +217,7 @@ class ChosenComponent:
         return self.registration.name
 
     def same_as(self, other: ChosenComponent) -> bool:
-        """Whether both are one component with one config, whatever they are labelled."""
+        """Say whether both are one component with one config, whatever they are labelled."""
         return self.registration == other.registration and self.config == other.config
 
     def ingredients(self) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class ChosenComponents(dict[str, Chosen]):
     """Components by what a config or a stage calls them."""
 
     def one(self, name: str) -> ChosenComponent:
-        """The one of a name that is never empty."""
+        """Give the component of a name that is never empty."""
         (found,) = self.several(name)
         return found
 
@@ -265,7 +265,7 @@ class ChosenComponents(dict[str, Chosen]):
         return [component for name in self for component in self.several(name)]
 
     def told(self, tell: Callable[[ChosenComponent], Told]) -> dict[str, Told | list[Told] | None]:
-        """What is to be told of each, by name: a list's as a list, nothing of none."""
+        """Tell of each component by name: a list's as a list, nothing of none."""
         return {
             name: [tell(one) for one in found] if isinstance(found, tuple) else tell(found) if found else None
             for name, found in self.items()
@@ -286,7 +286,7 @@ class ResolvedRun:
     components: ChosenComponents
 
     def document(self) -> dict[str, Any]:
-        """The resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
+        """Give the resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
         document = {**self.config.model_dump(mode="json"), **self.components.told(_spelt)}
         own = {key: document.pop(f"control.{key}") for key in Control.model_fields}
         return {**document, "control": own if all(own.values()) else None}

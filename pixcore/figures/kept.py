@@ -137,7 +137,7 @@ class KeptSamples:
                 yield int(group.cluster_of[sample]), bool(column[sample])
 
     def masks(self, row: str, probing: str) -> KeptMasks:
-        """A row's masks under a probing."""
+        """Give what is kept of a row's masks under a probing."""
         return self._masks.get((row, probing)) or KeptMasks()
 
     def _group(self, samples: Ints) -> Group:

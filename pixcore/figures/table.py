@@ -149,22 +149,22 @@ def footnotes(summary: Summary) -> list[str]:
 
 
 def failures(summary: Summary) -> str:
-    """How often something failed, in words."""
+    """Say in words how often something failed."""
     return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"
 
 
 def value(number: float | None) -> str:
-    """A figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
+    """Write a figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
     return "–" if number is None else f"{number:.1f}"
 
 
 def interval(figure: Figure) -> str:
-    """Its 95 % interval, "35.1–41.2", or nothing."""
+    """Write a figure's 95 % interval, "35.1–41.2", or nothing."""
     return "" if figure.low is None or figure.high is None else f"{figure.low:.1f}–{figure.high:.1f}"
 
 
 def sentence(name: str, figure: Figure) -> str:
-    """A figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
+    """Write a figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
     details = ", ".join(part for part in (interval(figure), count(figure)) if part)
     return f"{name} {value(figure.value)}" + (f" ({details})" if details else "")
 

@@ -157,11 +157,11 @@ class Run:
         return items
 
     def is_sound(self, item: Item) -> bool:
-        """Whether an item's image can be read."""
+        """Say whether an item's image can be read."""
         return (item.sample.id, item.request.protocol) not in self._broken
 
     def broken(self) -> Iterator[tuple[Item, str]]:
-        """The items whose image can't be read, each with why."""
+        """List the items whose image can't be read, each with why."""
         for item in self.items:
             if not self.is_sound(item):
                 yield item, self._broken[item.sample.id, item.request.protocol]
@@ -270,7 +270,7 @@ class Run:
         return JudgeStage(store, self.context, chosen, f"judge: {probing}", on_record, answers=answers)
 
     def work(self) -> dict[Stage, list[Item]]:
-        """Every stage, in order, with the items that go through it."""
+        """List every stage, in order, with the items that go through it."""
         work: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
         for item in filter(self.is_sound, self.items):
             for stage in self._stages_of(item):
@@ -433,7 +433,7 @@ def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dic
 
 
 def is_gradable(sample: Sample) -> bool:
-    """Whether a judge can be shown a question and its right answer."""
+    """Say whether a judge can be shown a question and its right answer."""
     return sample.question is not None and sample.answer is not None
 
 

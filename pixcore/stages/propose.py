@@ -59,7 +59,7 @@ class CandidateStage(Stage):
 
     @abstractmethod
     def response(self, item: Item) -> Response | None:
-        """What the model said, which an item's candidates are of."""
+        """Give what the model said, which an item's candidates are of."""
 
     def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
         """Read an item's candidates; None where there are none yet."""
@@ -88,7 +88,7 @@ class Propose(CandidateStage):
         return self.answers
 
     def response(self, item: Item) -> Response | None:
-        """What the model said to an item."""
+        """Give what the model said to an item."""
         return self.answers.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
@@ -192,7 +192,7 @@ class Control(CandidateStage):
         return self.proposals
 
     def response(self, item: Item) -> Response | None:
-        """What the model said to an item."""
+        """Give what the model said to an item."""
         return self.proposals.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:

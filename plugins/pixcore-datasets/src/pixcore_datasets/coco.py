@@ -42,7 +42,7 @@ class CocoImage:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def stated_size(self, where: str) -> Size | None:
-        """The size that the file states for the image, or that its first run-length annotation has.
+        """Find the size that the file states for the image, or that its first run-length annotation has.
 
         Args:
             where: Names the file in an error.

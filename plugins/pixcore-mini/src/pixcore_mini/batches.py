@@ -140,7 +140,7 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
         self._queries = all_queries()
 
     def told(self, step: int) -> float:
-        """The share of letter questions that are told the answer.
+        """Say what share of letter questions are told the answer.
 
         It falls from 0.8 to 0.1 over the first 60 % of the stage: a model that can't see yet unlearns the lookup
         from letter questions about images.

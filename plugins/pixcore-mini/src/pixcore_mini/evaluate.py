@@ -51,13 +51,13 @@ class Asked:
     question: Question | None
 
     def right(self, answer: str) -> bool:
-        """Whether the answer names the right option and no other one, or the description is exact."""
+        """Say whether the answer names the right option and no other one, or the description is exact."""
         if self.question is None:
             return answer == self.turn.answer
         return read(answer, self.question.options).option == self.question.answer
 
     def words_right(self, answer: str) -> float:
-        """The share of the wanted answer's words that stand in their place."""
+        """Measure the share of the wanted answer's words that stand in their place."""
         wanted, said = self.turn.answer.split(), answer.split()
         return sum(a == b for a, b in zip(wanted, said, strict=False)) / max(len(wanted), len(said))
 

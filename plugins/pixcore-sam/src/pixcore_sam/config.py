@@ -39,7 +39,7 @@ class GeneratorConfig(Config):
         return f"{self._weights()} {self.resolved_precision()}"
 
     def resolved_precision(self) -> Literal["float32", "float16", "bfloat16"]:
-        """The image encoder's precision on this machine."""
+        """Choose the image encoder's precision on this machine."""
         if self.precision != "auto":
             return self.precision
         # torch takes seconds to import: it is asked only where there may be a GPU

@@ -117,7 +117,7 @@ class FewTokens:
         return bool(config.attention_downsample_rate == 2)
 
     def bytes_per_prompt(self, points: int) -> int:
-        """What decoding holds for one prompt of so many points, roughly: the cells, their shares, attention weights."""
+        """Estimate what decoding holds for one prompt of so many points: cells, their shares, attention weights."""
         cells, width = self._positions.keys.shape[-1], self._gains.shape[-1]
         tokens = (len(self._outputs) + points + 2) * self._token_to_image[0].num_attention_heads
         return int(4 * cells * (width + (len(self._image_to_token) + 4) * tokens))

@@ -201,7 +201,7 @@ class Promptable(MaskGenerator[ConfigT]):
 
 
 def bytes_repeated(width: int, grid: int) -> int:
-    """What a decoder that repeats the image for each prompt holds for it: a dozen arrays of that size at its widest.
+    """Estimate what a decoder that repeats the image for each prompt holds for it: a dozen arrays of that size.
 
     Args:
         width: Channels of the image's embedding.

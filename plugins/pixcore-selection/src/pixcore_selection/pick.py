@@ -18,14 +18,14 @@ Threshold = Annotated[float, Field(ge=-1, le=1)] | Literal["auto"] | None
 
 
 def cut_of(threshold: Threshold, fidelity: Fidelity) -> float | None:
-    """The similarity below which an object is taken for absent: the paper's first release has none, its last 0.7."""
+    """Give the similarity below which an object counts as absent: the paper's first release has none, its last 0.7."""
     if threshold == "auto":
         return None if fidelity is Fidelity.PAPER else 0.7
     return threshold
 
 
 def nothing_similar(similarity: float) -> bool:
-    """Whether a similarity, as it is told with two decimals, says that a phrase has nothing of the expression.
+    """Say whether a similarity, as told with two decimals, says that a phrase has nothing of the expression.
 
     >>> nothing_similar(0.004), nothing_similar(-0.2), nothing_similar(0.01)
     (True, True, False)

@@ -84,7 +84,7 @@ class Recorder(AttentionExtractor[NoConfig]):
         self._seen, self._step = [], []
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
-        """The mean over heads and layers."""
+        """Give the mean over heads and layers."""
         batch, _, cells = self._expected
         self._hold(not self._seen, "end_step() ends every step before maps()", "maps() in the middle of a step")
         found = [np.zeros((0, cells), np.float32) for _ in range(batch)]

@@ -65,7 +65,7 @@ def check_registration(
 
 
 def making(report: Report) -> AbstractContextManager[None]:
-    """A step in which a component is made."""
+    """Open a step in which a component is made."""
     return report.step("component", "the class that is registered can be imported and made as Class(config, context)")
 
 

@@ -62,7 +62,7 @@ class ComponentContract:
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
-        """Its options, as a config would give them."""
+        """Give its options, as a config would."""
         return {}
 
     def make(self, context: Context, options: Mapping[str, Any]) -> Component[Any]:
@@ -182,7 +182,7 @@ class PluginContract:
 
     @pytest.fixture
     def options(self, offer: Guest) -> Mapping[str, Any]:
-        """A component's options, as a config would give them."""
+        """Give a component's options, as a config would."""
         return {}
 
     def test_its_module_keeps_the_contract(self) -> None:
@@ -212,7 +212,7 @@ class RunWriterContract:
     name: ClassVar[str] = ""
 
     def make(self) -> Any:
-        """The class that is checked; by default what is registered under `name`."""
+        """Give the class that is checked; by default what is registered under `name`."""
         return registry().guest(GuestKind.WRITER, self.name).loaded
 
     def test_it_keeps_the_contract(self) -> None:
@@ -237,7 +237,7 @@ class CommandContract:
     runs: ClassVar[Sequence[Sequence[str]]] = ()
 
     def make(self) -> Any:
-        """The command that is checked; by default what is registered under `name`."""
+        """Give the command that is checked; by default what is registered under `name`."""
         return registry().guest(GuestKind.COMMAND, self.name).loaded
 
     def test_it_keeps_the_contract(self) -> None:
@@ -260,7 +260,7 @@ class ObserverContract:
     name: ClassVar[str] = ""
 
     def make(self) -> object:
-        """The plugin's module, or object; by default the installed one called `name`."""
+        """Give the plugin's module, or object; by default the installed one called `name`."""
         (entry,) = (entry for entry in entry_points() if entry.name == self.name)
         return entry.load()
 

@@ -30,7 +30,7 @@ _PAGES = {
 
 
 def page_of(kind: str) -> str:
-    """The page on what a kind of thing promises.
+    """Name the page on what a kind of thing promises.
 
     Args:
         kind: A component's kind ("points", ...), "command", "run writer", "observer" or "plugin".
@@ -190,7 +190,7 @@ class Report:
 
 
 def described(value: Any) -> str:
-    """A value in a few words: its type, and itself where that is short."""
+    """Describe a value in a few words: its type, and itself where that is short."""
     if isinstance(value, BaseException):
         return describe(value)
     name = type(value).__name__

@@ -182,5 +182,5 @@ def check_observer(plugin: object) -> list[Finding]:
 
 
 def observes(plugin: object) -> bool:
-    """Whether a plugin listens to how runs go on."""
+    """Say whether a plugin listens to how runs go on."""
     return any(_is_marked(getattr(plugin, hook)) for hook in OBSERVED if hasattr(plugin, hook))

@@ -58,7 +58,7 @@ class Scene:
         return f"{first.colour}-{first.kind}-{self.size[0]}x{self.size[1]}"
 
     def sample(self) -> Sample:
-        """The image with a question about it, its expression and its mask."""
+        """Make a sample of the image with a question about it, its expression and its mask."""
         first = self.shapes[0]
         left = (first.box[0] + first.box[2]) / 2 < 0.5
         return Sample(

@@ -90,7 +90,7 @@ def load(config: TransformersConfig) -> Loaded:
 
 
 def model_type(config: TransformersConfig) -> str:
-    """A checkpoint's `model_type`: read from its config.json alone, before anything else is downloaded.
+    """Read a checkpoint's `model_type` from its config.json alone, before anything else is downloaded.
 
     Raises:
         ModelError: There is no such checkpoint, or its config.json is missing or damaged.
@@ -150,7 +150,7 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
 
 
 def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Path:
-    """The checkpoint's folder: as it stands, or downloaded from the hub with a progress bar (`only` some files of it).
+    """Find the checkpoint's folder: as it stands, or downloaded from the hub (`only` some files of it).
 
     Raises:
         ModelError: There is neither such a folder nor such a repository, or it can't be reached.
@@ -176,7 +176,7 @@ def _whole(folder: Path, config: TransformersConfig) -> Path:
 
 
 def adapter_folder(config: TransformersConfig) -> Path | None:
-    """Where the LoRA adapter is that is to be merged, if there is one.
+    """Find the LoRA adapter that is to be merged, if there is one.
 
     Raises:
         ModelError: There is none at that place, or it can't be merged.
@@ -193,7 +193,7 @@ def adapter_folder(config: TransformersConfig) -> Path | None:
 
 
 def download(name: str, revision: str | None, *, offline: bool, only: Sequence[str] | None = None) -> Path:
-    """A hub repository's folder in the cache; safetensors are taken where there are any, and none twice."""
+    """Download a hub repository; safetensors are taken where there are any, and none twice."""
     try:
         folder = Path(
             snapshot_download(
@@ -215,7 +215,7 @@ def download(name: str, revision: str | None, *, offline: bool, only: Sequence[s
 
 
 def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
-    """The model's config."""
+    """Read the model's config."""
     try:
         found = AutoConfig.from_pretrained(folder, trust_remote_code=config.trust_remote_code, local_files_only=True)
     except Exception as error:  # a config class may trip over anything that stands in config.json
@@ -243,7 +243,7 @@ def _parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
 
 
 def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
-    """What `from_pretrained` is given; checks before reading weights that they fit.
+    """Work out what `from_pretrained` is given; check before reading weights that they fit.
 
     Raises:
         ModelError: accelerate or bitsandbytes is needed and missing, or the weights do not fit.
@@ -269,7 +269,7 @@ def model_arguments(folder: Path, config: TransformersConfig, model_config: PreT
 
 
 def choose_dtype(config: TransformersConfig, model_config: PreTrainedConfig) -> torch.dtype:
-    """The dtype of the weights in memory."""
+    """Choose the dtype of the weights in memory."""
     if config.dtype != "auto":
         return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[config.dtype]
     stored = getattr(model_config, "dtype", None) or getattr(model_config.get_text_config(), "dtype", None)
@@ -297,7 +297,7 @@ def prepare_model(model: PreTrainedModel, config: TransformersConfig, *, placed:
 
 
 def generation_settings(folder: Path) -> GenerationConfig | None:
-    """What pixcore follows of a folder's generation_config.json: its end tokens and its repetition penalty.
+    """Read what pixcore follows of a folder's generation_config.json: end tokens and repetition penalty.
 
     All else that would change an answer is named, and is not followed.
 
@@ -367,7 +367,7 @@ def complete_processor(processor: Any, folder: Path) -> None:
 
 
 def weight_bytes(folder: Path) -> int:
-    """How much the weight files of a folder hold."""
+    """Add up how much the weight files of a folder hold."""
     index = next(iter(sorted(folder.glob("*model*.index.json"))), None)
     if index is not None:
         metadata = read_json(index).get("metadata")
@@ -430,5 +430,5 @@ def _gib(count: int) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says first."""
+    """Take what an error says first."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

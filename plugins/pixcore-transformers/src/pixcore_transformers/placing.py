@@ -25,13 +25,13 @@ _WHOLE = ["lm_head", r"(?:.*\.)?(?:vision_tower|visual|vision_model|vision_encod
 
 
 def one_device(config: PlacingConfig) -> bool:
-    """Whether the whole model is to be on one device."""
+    """Say whether the whole model is to be on one device."""
     chosen = config.device_map
     return chosen is None or (isinstance(chosen, str) and chosen not in _AUTOMATIC)
 
 
 def main_device(config: PlacingConfig) -> torch.device:
-    """Where inputs go, and what no map names: the device, or the first GPU of a map.
+    """Find where inputs go, and what no map names: the device, or the first GPU of a map.
 
     Raises:
         ModelError: The config names a device that is none, or that this machine or this build of torch lacks.
@@ -72,7 +72,7 @@ def check_placing(config: PlacingConfig, cache: Path | None = None) -> None:
 
 
 def working_device(module: nn.Module) -> torch.device:
-    """Where a module computes, wherever its weights wait."""
+    """Find where a module computes, wherever its weights wait."""
     hook: Any = getattr(module, "_hf_hook", None)
     if hook is not None and getattr(hook, "execution_device", None) is not None:
         return torch.device(hook.execution_device)
@@ -80,7 +80,7 @@ def working_device(module: nn.Module) -> torch.device:
 
 
 def bits(config: PlacingConfig, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    """The quantization as transformers takes it."""
+    """Write the quantization as transformers takes it."""
     if config.quantization is None:
         return None
     # in float32 it would say at every multiplication that it rounds the inputs
@@ -104,7 +104,7 @@ def quantize(language: nn.Module, config: PlacingConfig, dtype: torch.dtype) -> 
 
 
 def as_held(held: nn.Parameter, tensor: Tensor) -> nn.Parameter:
-    """A parameter of a tensor in the form of the one that it replaces: bitsandbytes' own are quantized here."""
+    """Make a parameter of a tensor in the form of the one that it replaces: bitsandbytes' own are quantized here."""
     kind = type(held)
     if kind is nn.Parameter:
         return nn.Parameter(tensor, requires_grad=False)
@@ -175,7 +175,7 @@ def offload(module: nn.Module, device: torch.device) -> None:
 
 
 def image_tower(model: PreTrainedModel) -> str:
-    """The name of the part of a model of transformers that looks at the image.
+    """Name the part of a model of transformers that looks at the image.
 
     Raises:
         ModelError: It is not known.

@@ -189,18 +189,18 @@ class Reader:
 
 
 def text_config(config: PreTrainedConfig) -> PreTrainedConfig:
-    """The decoder's part of a model's config."""
+    """Give the decoder's part of a model's config."""
     return config.get_text_config(decoder=True)
 
 
 def attention_layers(text: PreTrainedConfig) -> list[int]:
-    """The decoder layers that have attention; in a hybrid the others convolve, scan or route."""
+    """Find the decoder layers that have attention; in a hybrid the others convolve, scan or route."""
     kinds = getattr(text, "layer_types", None)
     return [index for index in range(int(text.num_hidden_layers)) if kinds is None or kinds[index] not in _WITHOUT]
 
 
 def layers_read(needs: Needs, text: PreTrainedConfig) -> tuple[int, ...]:
-    """The layers whose rows an extractor gets: those that it asks for, or all that have attention.
+    """List the layers whose rows an extractor gets: those that it asks for, or all that have attention.
 
     Raises:
         ModelError: One of them has no attention, or is not there; or gradients are asked for and some have none.

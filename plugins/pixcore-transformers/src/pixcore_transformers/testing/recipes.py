@@ -91,7 +91,7 @@ HYBRIDS: Mapping[str, Mapping[str, Any]] = {
 
 
 def hybrid_decoder(kind: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
-    """The config of one of `HYBRIDS`."""
+    """Make the config of one of `HYBRIDS`."""
     return _text(kind, tokenizer, num_hidden_layers=4, **HYBRIDS[kind])
 
 
