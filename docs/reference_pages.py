@@ -149,7 +149,8 @@ def config(found: Registry) -> str:
     ]
     fields = RunConfig.model_fields
     for key, value in schema["properties"].items():
-        default = fields[key].get_default(call_default_factory=True) if not fields[key].is_required() else None
+        own = fields.get(key)  # a kind of component has none: it stands in the table of kinds
+        default = None if own is None or own.is_required() else own.get_default(call_default_factory=True)
         said = f"Default: `{_shown(default)}`." if default not in (None, ()) else "Default: see below."
         if key in {kind.value for kind in Kind} | {"letter_judge"}:
             kind = Kind.JUDGE if key == "letter_judge" else Kind(key)

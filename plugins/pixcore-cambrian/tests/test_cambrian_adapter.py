@@ -39,7 +39,9 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
 
     More draws than usual: in a network this small and random a cell can hardly answer to one kind of noise.
     """
-    return Subject("cambrian", cambrian_options, requests(), draws=4, misplaced=frozenset({Fidelity.PUBLISHED}))
+    return Subject(
+        "cambrian", cambrian_options, requests(), draws=4, misplaced=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER})
+    )
 
 
 class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):

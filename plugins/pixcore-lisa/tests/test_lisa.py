@@ -46,7 +46,7 @@ def corrected(lisa_options: dict[str, object]) -> list[Response]:
 
 @pytest.fixture(scope="module")
 def subject(lisa_options: dict[str, object]) -> Subject:
-    return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED}))
+    return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
 class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):

@@ -42,7 +42,12 @@ def corrected(options: dict[str, object]) -> list[Response]:
 @pytest.fixture(scope="module")
 def subject(options: dict[str, object]) -> Subject:
     return Subject(
-        "llava-grounding", dict(options), requests(), flips=2, marker="<seg>", marked=frozenset({Fidelity.PUBLISHED})
+        "llava-grounding",
+        dict(options),
+        requests(),
+        flips=2,
+        marker="<seg>",
+        marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}),
     )
 
 
