@@ -25,6 +25,9 @@ MAKE_ROOM = "free some space, then the same command again"
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, marks that turn the direction of writing, halves of surrogate pairs."""
 
+_HOST = re.sub(r"[^\w-]+", "-", os.uname().nodename)[:40] if hasattr(os, "uname") else "host"
+_HALF_WRITTEN = re.compile(r"\..+\.(?P<process>[0-9]{1,20})(\.(?P<host>[\w-]+))?\.part")
+
 Located = TypeVar("Located")
 
 
@@ -39,13 +42,34 @@ def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
     Raises:
         StoreError: It can't be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{_HOST}.part")
     with _explained(path, given):
+        _clear_what_the_killed_left(path.parent)
         try:
             yield beside
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _clear_what_the_killed_left(folder: Path) -> None:
+    """Remove the half-written files of this machine's processes that are no more."""
+    for left in folder.glob(".*.part"):
+        found = _HALF_WRITTEN.fullmatch(left.name)
+        if found and found["host"] in (None, _HOST) and not _is_alive(int(found["process"])):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Say whether a process may be running; where the system can't be asked without harm, it may."""
+    try:
+        if os.name == "posix":
+            os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextmanager

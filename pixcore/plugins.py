@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache, partial
@@ -33,6 +35,8 @@ CORE = "pixcore"
 """The plugin of what the core offers itself; nobody takes its commands and run writers away."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
+_PLUGIN_SECONDS, _LIBRARIES_SECONDS = 5.0, 30.0
+"""How long an import may take before it is named: of a plugin, which loads nothing, of what brings heavy libraries."""
 _OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "run_finished")
 
 
@@ -181,6 +185,18 @@ hold_to_kinds(
 )
 
 
+@contextmanager
+def _named_if_it_hangs(what: str, seconds: float) -> Iterator[None]:
+    """Name what is being imported, should that take longer than `seconds`; the import goes on."""
+    timer = threading.Timer(seconds, notice, [f"{what} has been importing for {seconds:g} s; still waiting for it"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _interfaces() -> Any:
     return importlib.import_module("pixcore.components")
 
@@ -246,7 +262,9 @@ class Guest(Owner):
         module, _, attribute = target.partition(":")
         package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
         try:
-            return getattr(importlib.import_module(module), attribute)
+            where = f"{self.kind.noun} {self.name!r} of plugin {self.plugin!r} ({self.distribution})"
+            with _named_if_it_hangs(where, _LIBRARIES_SECONDS):
+                return getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             raise PluginError(
                 f"{self.kind.noun} {self.name!r} can't be imported: {error}",
@@ -330,7 +348,9 @@ class Registry:
         for name, distribution, version, load in plugins:
             owner = Owner(name, distribution, version)
             try:
-                self._add(owner, load())
+                with _named_if_it_hangs(f"plugin {name!r} of the package {distribution}", _PLUGIN_SECONDS):
+                    plugin = load()
+                self._add(owner, plugin)
             except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
                 self._fail(owner, " ".join(f"{type(error).__name__}: {error}".split()))
         self._report_clashes()

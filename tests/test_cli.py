@@ -25,6 +25,13 @@ def register_model_adapters(register):
     register("exits", "exiting:Exits")
 """
 
+WAITING_PLUGIN = """
+import os, time
+
+while not os.path.exists("go on"):
+    time.sleep(0.05)
+"""
+
 
 def test_ctrl_c_promises_nothing_where_nothing_is_kept(workplace):
     picture = workplace.folder / "box.png"
@@ -41,15 +48,20 @@ def test_ctrl_c_promises_nothing_where_nothing_is_kept(workplace):
     assert errors.strip() == "stopped"
 
 
+def install(workplace, name: str, source: str) -> None:
+    """Install a plugin of its own package beside the toy."""
+    (workplace.folder / f"{name}.py").write_text(source)
+    record = workplace.folder / f"{name}-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text(f"[pixcore]\n{name} = {name}\n")
+    paths = (workplace.environment["PYTHONPATH"], str(workplace.folder))
+    workplace.environment |= {"PYTHONPATH": os.pathsep.join(paths), "PIXCORE_PLUGINS": f"toy,{name}"}
+
+
 def exiting(workplace, status: str) -> str:
     """The last line of a run whose model exits, installed as a plugin of its own."""
-    (workplace.folder / "exiting.py").write_text(EXITING_PLUGIN % status)
-    record = workplace.folder / "exiting-1.0.dist-info"
-    record.mkdir()
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: exiting\nVersion: 1.0\n")
-    (record / "entry_points.txt").write_text("[pixcore]\nexiting = exiting\n")
-    paths = (workplace.environment["PYTHONPATH"], str(workplace.folder))
-    workplace.environment |= {"PYTHONPATH": os.pathsep.join(paths), "PIXCORE_PLUGINS": "toy,exiting"}
+    install(workplace, "exiting", EXITING_PLUGIN % status)
     return workplace("run", str(workplace.config(model="exits")), status=1).stderr.strip().splitlines()[-1]
 
 
@@ -59,3 +71,19 @@ def test_a_model_that_exits_ends_the_command_with_an_error(workplace):
 
 def test_a_model_that_exits_with_success_has_failed_all_the_same(workplace):
     assert exiting(workplace, "0").startswith("error: SystemExit: 0 (")
+
+
+def test_a_plugin_that_hangs_at_import_is_named_and_waited_for(workplace):
+    install(workplace, "waiting", WAITING_PLUGIN)
+    asked = (["--help"], ["run", "--help"], ["plugins"])
+    processes = [workplace.start(*words) for words in asked]
+    workplace.environment |= {"_PIXCORE_COMPLETE": "bash_complete", "COMP_WORDS": "pixcore r", "COMP_CWORD": "1"}
+    processes.append(workplace.start())
+    named = [process.stderr.readline() for process in processes]
+    assert all("plugin 'waiting' of the package waiting has been importing for 5 s" in line for line in named), named
+    assert all(process.poll() is None for process in processes)
+    (workplace.folder / "go on").touch()
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert [errors for _, errors in said] == ["", "", "", ""]
+    assert "run" in said[-1][0]

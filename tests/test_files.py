@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image as PILImage
 
 from pixcore.errors import DataError
+from pixcore.files import replacing
 from pixcore.records import Image
 
 
@@ -45,3 +49,43 @@ def test_a_damaged_image_is_refused_by_no_other_error(kind: str, tmp_path: Path)
         path.write_bytes(content[:cut])
         with suppress(DataError):  # nothing else may come
             Image.from_path(path).pil()
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from pixcore.files import replacing
+
+with replacing(Path(sys.argv[1])) as file:
+    file.write("half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_and_never_what_a_live_one_writes(tmp_path: Path) -> None:
+    target, other = tmp_path / "summary.json", tmp_path / "report.html"
+    command = [sys.executable, "-c", WRITING]
+    with (
+        subprocess.Popen([*command, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as killed,
+        subprocess.Popen([*command, str(other)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as live,
+    ):
+        for process in (killed, live):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"writing\n"
+        killed.kill()
+        killed.wait()
+        elsewhere = tmp_path / f".run.json.{killed.pid}.another-machine-than-{platform.node()[:9]}.part"
+        foreign = tmp_path / ".film.part"
+        earlier = tmp_path / f".predictions.jsonl.{killed.pid}.part"
+        for path in (elsewhere, foreign, earlier):
+            path.touch()
+        assert len(list(tmp_path.glob(f".*.{killed.pid}.*part"))) == 3
+        with replacing(target) as file:
+            file.write("whole")
+        left = {path.name for path in tmp_path.iterdir()}
+        (half,) = (name for name in left if name.startswith(f".report.html.{live.pid}."))
+        assert left == {"summary.json", half, elsewhere.name, foreign.name}
+        live.communicate(b"")
+    assert (target.read_text(), other.read_text()) == ("whole", "half")
