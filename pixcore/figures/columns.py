@@ -157,7 +157,7 @@ def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
 
 _MEANINGS = {
     "A†": "accuracy of free answers, read by the judge",
-    "A": "accuracy of option letters",
+    "A": "accuracy by letter: letters, or the option's words (`bare_letters`: letters alone)",
     "M†": "mIoU of what was segmented unasked",
     "M": "mIoU of what was asked for",
 }

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pixcore_judges.config import ExactMatchConfig
 from pixcore_judges.exact_match import ExactMatch
 from pixcore_judges.option_letters import _RULES, read
 
-from pixcore.components import Context, NoConfig
+from pixcore.components import Context
 from pixcore.records import Fidelity
 
 LETTERS = Path(__file__).resolve().parents[3] / "../shared/data/goldens/attend-and-segment/letters.json"
@@ -139,7 +140,7 @@ def test_every_rule_has_examples():
 
 
 def test_a_verdict_says_which_option_was_named_and_why():
-    judge = ExactMatch(NoConfig())
+    judge = ExactMatch(ExactMatchConfig())
     right = judge.grade("Is the door open or closed?", STATE, 1, "The door is closed.")
     assert (right.correct, right.reason) == (True, "names option b: its text")
     assert judge.grade("", STATE, 0, "The door is closed.").correct is False
@@ -161,7 +162,7 @@ def test_an_options_text_is_read_whatever_the_order(options, index):
 def test_published_grades_as_the_released_evaluator():
     if not LETTERS.exists():
         pytest.skip("../shared/data/goldens absent")
-    judge = ExactMatch(NoConfig(), Context(fidelity=Fidelity.PUBLISHED))
+    judge = ExactMatch(ExactMatchConfig(), Context(fidelity=Fidelity.PUBLISHED))
     rows = json.loads(LETTERS.read_text())["rows"]
     assert len(rows) == 80
     for row in rows:

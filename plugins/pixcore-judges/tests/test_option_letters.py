@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from pixcore_judges.config import ExactMatchConfig
+from pixcore_judges.exact_match import ExactMatch
 from pixcore_judges.option_letters import grade_letter, published_options, read
 
 from pixcore.records import Fidelity
@@ -433,3 +435,26 @@ def test_the_released_pixmmvp_options_in_every_wording(wording: str, shared: Pat
                     wrong.append((text, options, verdict.reason))
     assert len(rows) == 300
     assert not wrong, f"{len(wrong)}: {wrong[:6]}"
+
+
+BARE = [
+    ("B", 1), ("b", 1), ("(b).", 1), ("**B**", 1), ("<think>A? Open?</think>\nB", 1), ("\\boxed{B}", 1), ("A", 0),
+    ("（Ｂ）", 1), ("Closed", None), ("B. Closed", None), ("The answer is B", None), ("A B", None), ("E", None),
+    ("", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "named"), BARE)
+def test_bare_letters_alone(said: str, named: int | None) -> None:
+    for right in (0, 1):
+        verdict = grade_letter(said, DOOR, right, Fidelity.CORRECTED, bare_letters=True)
+        assert verdict == ExactMatch(ExactMatchConfig(bare_letters=True)).grade("?", DOOR, right, said)
+        assert verdict.correct is (None if named is None else named == right)
+
+
+@pytest.mark.parametrize("fidelity", [Fidelity.PUBLISHED, Fidelity.PAPER])
+def test_bare_letters_of_the_released_rule(fidelity: Fidelity) -> None:
+    """Its words count there too, which the switch leaves out; the letter is read as released."""
+    assert grade_letter("Closed", DOOR, 1, fidelity).correct
+    assert not grade_letter("Closed", DOOR, 1, fidelity, bare_letters=True).correct
+    assert grade_letter("The answer is (b).", DOOR, 1, fidelity, bare_letters=True).correct

@@ -168,3 +168,31 @@ def test_a_pipe_is_no_predictions_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="a pipe or a device"):
         PredictionsFile(tmp_path / "pipe", lambda: iter(()), fidelity=Fidelity.CORRECTED)
+
+
+def test_bare_letters_are_a_switch_of_the_run_that_its_file_follows(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] += ",judges"
+    run = ("run", str(workplace.config(letter_judge={"name": "exact-match"})))
+    workplace(*run)
+    workplace(*run, "--set", "letter_judge={name: exact-match, bare_letters: true}", "--set", "output=bare")
+    lines = workplace.predictions()
+    letters = [line for line in lines if line["protocol"] == "letter"]
+    right = [line["verdict"]["correct"] for line in letters]  # the toy says "A" to all
+    assert any(right[::2])
+    for line in letters[::2]:
+        line["text"] = "The answer is A"
+    for folder in ("out", "bare"):
+        for line in letters:
+            line["verdict"] = {"correct": True} if folder == "out" else None
+        kept = [{k: v for k, v in line.items() if v is not None} for line in lines]
+        (workplace.folder / folder / "predictions.jsonl").write_text("\n".join(map(json.dumps, kept)))
+
+    def accuracy(folder, *said):
+        document = json.loads(workplace("score", f"{folder}/predictions.jsonl", *said, "--json", "-").stdout)
+        return document["rows"][0]["figures"]["A per sample"]["value"]
+
+    words_too, alone = 100 * sum(right) / len(right), 100 * sum(right[1::2]) / len(right)
+    assert accuracy("out") == 100  # verdicts that come with a file stand, unless another rule is asked for
+    assert accuracy("out", "--bare-letters") == pytest.approx(alone)
+    assert accuracy("bare") == pytest.approx(alone)
+    assert accuracy("bare", "--letters-or-words") == pytest.approx(words_too)

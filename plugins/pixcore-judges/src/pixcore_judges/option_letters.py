@@ -152,6 +152,7 @@ def grade_letter(
     fidelity: Fidelity,
     *,
     released_options: str | None = None,
+    bare_letters: bool = False,
 ) -> Verdict:
     """Grade an answer by the option that it names.
 
@@ -161,19 +162,30 @@ def grade_letter(
         answer: Index of the right one.
         fidelity: Whose rule.
         released_options: The options as the released files have them, for the `published` rule.
+        bare_letters: Count a letter alone, not the option's words, whosever rule.
     """
     if fidelity.released:
         texts = published_options(released_options) if released_options else tuple(options)
         extracted = published_letter(response)
-        right = {letter(answer)} | ({texts[answer].lower()} if answer < len(texts) else set())
+        words = {texts[answer].lower()} if answer < len(texts) and not bare_letters else set()
+        right = {letter(answer)} | words
         return Verdict(extracted in right, f"released rule: read {extracted!r}")
-    reading = read(response, options)
+    reading = bare(response, options) if bare_letters else read(response, options)
     if reading.option is None:
         return Verdict(None, reading.rule)
     named = letter(reading.option)
     return Verdict(
         reading.option == answer, f"names option {named}: {reading.rule}", {"rule": reading.rule, "option": named}
     )
+
+
+def bare(response: str, options: Sequence[str]) -> Reading:
+    """Find the option whose letter is the whole answer, but for brackets, marks, and what was thought before."""
+    said = re.findall(r"\w+", unicodedata.normalize("NFKC", _final(response).translate(_SYMBOLS)).casefold())
+    names = [letter(index) for index in range(len(options))]
+    if len(said) == 1 and said[0] in names:
+        return Reading(names.index(said[0]), "its bare letter")
+    return Reading(None, "no bare letter")
 
 
 def read(response: str, options: Sequence[str]) -> Reading:

@@ -12,6 +12,7 @@ def register_judges(register: Register) -> None:
     register(
         "exact-match",
         "pixcore_judges.exact_match:ExactMatch",
+        config="pixcore_judges.config:ExactMatchConfig",
         summary="right if the answer names the right option: its letter, its text, yes or no",
         default=True,
     )

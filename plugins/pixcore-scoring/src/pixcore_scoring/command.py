@@ -25,6 +25,11 @@ from pixcore_scoring.source import notes, open_source
 @click.option("--fidelity", type=click.Choice([f.value for f in Fidelity]), help="Whose rules; corrected by default.")
 @click.option("--judge", metavar="NAME", help="Grades free answers that came without a verdict.")
 @click.option(
+    "--bare-letters/--letters-or-words",
+    default=None,
+    help="What A counts: letters alone, or the option's words too; as the run did, else the words too.",
+)
+@click.option(
     "--missing",
     type=click.Choice(["fail", "skip", "error"]),
     default="fail",
@@ -44,6 +49,7 @@ def score(
     select: tuple[str, ...],
     fidelity: str | None,
     judge: str | None,
+    bare_letters: bool | None,
     missing: Missing,
     limit: int | None,
     names: tuple[str, ...],
@@ -63,6 +69,7 @@ def score(
         select=select,
         fidelity=fidelity,
         judge=judge,
+        bare_letters=bare_letters,
         missing=missing,
         limit=limit,
         names=names,

@@ -53,13 +53,20 @@ Missing = Literal["fail", "skip", "error"]
 NO_PREDICTION = "no prediction"
 
 
-def letter_judge_of(fidelity: Fidelity) -> AnswerJudge:
+def letter_judge_of(fidelity: Fidelity, *, bare_letters: bool = False) -> AnswerJudge:
     """Give the judge that reads letters by the fidelity's rule and leaves free answers alone."""
 
     def grade(sample: Sample, judge: Judged | None, text: str) -> Verdict | None:
         if judge != "letter_judge" or sample.answer is None:
             return None
-        return grade_letter(text, sample.options, sample.answer, fidelity, released_options=sample.released_options)
+        return grade_letter(
+            text,
+            sample.options,
+            sample.answer,
+            fidelity,
+            released_options=sample.released_options,
+            bare_letters=bare_letters,
+        )
 
     return grade
 
@@ -125,6 +132,7 @@ class PredictionsFile:
             are the run's own where the image is there to be read.
         unsuited: Says why another strategy can't choose from a file, by name; choices of its that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
+        regraded: Whose verdicts in the file do not stand.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
         probings: Those that lines may be of, by name.
 
@@ -144,6 +152,7 @@ class PredictionsFile:
         strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
         unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
         grade: AnswerJudge | None = None,
+        regraded: Sequence[Judged] = (),
         missing: Missing = "fail",
         probings: Mapping[str, Probing] = PROBINGS,
     ) -> None:
@@ -154,6 +163,7 @@ class PredictionsFile:
         self._strategies = strategies or {}
         self._unsuited = unsuited
         self._grade = grade or letter_judge_of(fidelity)
+        self._regraded = regraded
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         self._file = open_file(path, "predictions")
@@ -202,7 +212,8 @@ class PredictionsFile:
                 f"{where} has neither mask nor candidates, and other lines under {protocol} have",
                 hint='"mask": null where the model segmented nothing',
             )
-        if result.verdict is None and result.error is None and result.response is not None:
+        unjudged = result.verdict is None or judge in self._regraded
+        if unjudged and result.error is None and result.response is not None:
             result = replace(result, verdict=self._grade(sample, judge, result.response.text))
         return self._selected(sample, replace(prediction, result=result))
 

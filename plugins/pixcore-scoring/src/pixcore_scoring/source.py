@@ -33,6 +33,7 @@ class Origin:
         limit: How many samples it was limited to.
         samples: Which samples it was about; empty for all.
         probings: Those that its lines may be of: the paper's and its own.
+        bare_letters: Whether its letters were counted alone.
     """
 
     benchmark: Section | None = None
@@ -42,6 +43,7 @@ class Origin:
     limit: int | None = None
     samples: tuple[str, ...] = field(default_factory=tuple)
     probings: Mapping[str, Probing] = field(default_factory=lambda: PROBINGS)
+    bare_letters: bool = False
 
     @classmethod
     def of(cls, predictions: Path) -> Origin:
@@ -70,6 +72,7 @@ class Origin:
             limit=limit,
             samples=tuple(str(name) for name in scope.get("samples") or ()),
             probings={**PROBINGS, **{probing.name: probing for probing in asked}},
+            bare_letters=bool((config.get("letter_judge") or {}).get("bare_letters", False)),
         )
 
 
@@ -104,6 +107,7 @@ def open_source(
     select: Sequence[str] = (),
     fidelity: str | None = None,
     judge: str | None = None,
+    bare_letters: bool | None = None,
     missing: Missing = "fail",
     limit: int | None = None,
     names: tuple[str, ...] = (),
@@ -129,7 +133,8 @@ def open_source(
         select=select,
         strategies=choosers,
         unsuited=choosers.why_not,
-        grade=answer_judge(plugins, judge, context),
+        grade=answer_judge(plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters),
+        regraded=() if bare_letters in (None, origin.bare_letters) else ("letter_judge",),
         missing=missing,
         probings=origin.probings,
     )
@@ -166,13 +171,13 @@ def open_benchmark(
     return made, name
 
 
-def answer_judge(plugins: Registry, judge: str | None, context: Context) -> AnswerJudge:
+def answer_judge(plugins: Registry, judge: str | None, context: Context, bare_letters: bool) -> AnswerJudge:
     """Grade letters by the fidelity's rule, free answers by a judge: the named one, or the installed default.
 
     Raises:
         PluginError: The named judge is not installed.
     """
-    letters = letter_judge_of(context.fidelity)
+    letters = letter_judge_of(context.fidelity, bare_letters=bare_letters)
     registration = plugins.get(Kind.JUDGE, judge) if judge else next(iter(plugins.defaults(Kind.JUDGE)), None)
     if registration is None:
         return letters
