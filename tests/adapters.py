@@ -38,6 +38,7 @@ from pixcore.errors import ModelError, SampleError
 from pixcore.notices import Notice, hearing
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
+from pixcore.runs.execute import StoppingMonitor
 from pixcore.runs.progress import LineMonitor
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item
@@ -142,6 +143,20 @@ def small_device(room: int) -> Iterator[SmallDevice]:
         handle.remove()
 
 
+WIDTHS = ("intermediate_size", "moe_intermediate_size")
+"""Entries of a config.json that say how wide a language model's layers are inside."""
+
+
+def change_config(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change the language model's sizes in a config.json, wherever in it they stand."""
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    for part in (content, content.get("text_config")):
+        if part is not None and "num_hidden_layers" in part:
+            part |= change(part)
+    path.write_text(json.dumps(content))
+
+
 @dataclass(frozen=True)
 class Subject:
     """The adapter under test.
@@ -156,6 +171,7 @@ class Subject:
         misplaced: Fidelities whose layout is wrong on purpose, as the released script's is.
         marker: What stands for a mask in the answer.
         marked: Fidelities that leave markers in the text.
+        folder: The option that names the folder with config.json.
     """
 
     name: str
@@ -167,6 +183,7 @@ class Subject:
     misplaced: frozenset[Fidelity] = frozenset()
     marker: str = "[SEG]"
     marked: frozenset[Fidelity] = frozenset()
+    folder: str = "checkpoint"
 
     def chosen(self, **changes: Any) -> ChosenComponent:
         """The adapter as a run has chosen it, with some options changed."""
@@ -182,6 +199,24 @@ class Subject:
         loader = Loader(model, Context())
         stage = Answer(folder, Context(), components, loader=loader, batch_size=batch_size)
         return stage, [Item(Sample(each.sample_id, each.image), each, segmented=False) for each in self.requests]
+
+    def copied(self, to: Path, *, weights: bool = True) -> tuple[Path, dict[str, Any]]:
+        """Copy the folder with config.json, with or without its weights: the copy, and the options that name it."""
+        if self.folder not in self.options:
+            pytest.skip("it has no folder of its own")
+        without = None if weights else shutil.ignore_patterns("*.safetensors", "*.bin", "*.pth", "*.pt")
+        copy = Path(shutil.copytree(self.options[self.folder], to / "copy", ignore=without))
+        return copy, {self.folder: str(copy)}
+
+    def refusal(self, folder: Path, options: dict[str, Any]) -> ModelError:
+        """Run the stage in which it answers, on options with which it can't be loaded: what ends the run at once."""
+        stage, items = self.stage(folder, batch_size=1, **options)
+        monitor = LineMonitor(Console(file=io.StringIO()))
+        with pytest.raises(ModelError) as refused:
+            stage.run(items, StoppingMonitor("record", monitor))
+        assert not stage.store.finished()
+        assert "this file can still be loaded" not in str(refused.value)
+        return refused.value
 
     @contextmanager
     def adapter(self, fidelity: Fidelity = Fidelity.CORRECTED) -> Iterator[ModelAdapter[Any]]:
@@ -266,6 +301,49 @@ class AdapterSuite:
             "MiB of GPU 0's 23.65 GiB are free"
         )
         assert device.refused == [1]
+
+    def test_what_can_not_fit_is_refused_by_config_json_alone(self, subject: Subject, tmp_path: Path) -> None:
+        copy, options = subject.copied(tmp_path, weights=False)
+        change_config(copy, lambda content: {name: 10**10 for name in content if name in WIDTHS})
+        error = subject.refusal(tmp_path, options)
+        sizes = re.search(
+            r"needs ([\d.]+) GiB of this machine's memory for its weights in float32, ([\d.]+) GiB are free$",
+            error.message,
+        )
+        assert sizes is not None, error.message
+        assert float(sizes[1]) > 500
+        assert "4bit" not in error.hint
+
+    def test_a_config_json_of_no_model_is_refused_alone(self, subject: Subject, tmp_path: Path) -> None:
+        copy, options = subject.copied(tmp_path, weights=False)
+        change_config(copy, lambda content: {"num_hidden_layers": "many"})
+        error = subject.refusal(tmp_path, options)
+        assert "config.json" in error.message or "num_hidden_layers" in error.message
+        assert "folder whole" not in error.hint
+
+    def test_a_file_that_is_cut_short_is_named(self, subject: Subject, tmp_path: Path) -> None:
+        copy, options = subject.copied(tmp_path)
+        files = [path for path in sorted(copy.iterdir()) if path.suffix in (".safetensors", ".bin", ".pth")]
+        for path in files:
+            path.write_bytes(path.read_bytes()[:-64])
+        error = subject.refusal(tmp_path, options)
+        assert any(path.name in error.message for path in files), error.message
+        assert "damaged" in error.message
+
+    def test_a_tensor_of_another_shape_is_named(self, subject: Subject, tmp_path: Path) -> None:
+        copy, options = subject.copied(tmp_path)
+        change_config(copy, lambda content: {name: content[name] * 2 for name in content if name in WIDTHS})
+        error = subject.refusal(tmp_path, options)
+        assert re.search(r"\w+\.\w+\.\w*(gate|up|down|fc|w|linear)\w*", error.message), error.message
+        assert "shape" in error.message or re.search(r" is \(\d+, \d+\)", error.message), error.message
+
+    @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/model.safetensors", 7])
+    def test_an_index_names_files_of_its_folder_alone(self, subject: Subject, tmp_path: Path, name: str | int) -> None:
+        copy, options = subject.copied(tmp_path)
+        index = {"metadata": {}, "weight_map": {"model.norm.weight": name}}
+        (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+        error = subject.refusal(tmp_path, options)
+        assert "model.safetensors.index.json" in error.message
 
     @pytest.mark.parametrize("fidelity", list(Fidelity))
     def test_the_contract_of_adapters(self, subject: Subject, fidelity: Fidelity) -> None:

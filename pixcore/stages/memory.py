@@ -21,7 +21,7 @@ _ON_GPU = re.compile(
     r"allocate ([\d.]+ \w+)\. (GPU \d+) has a total capacity of ([\d.]+ \w+) of which ([\d.]+ \w+) is free"
 )
 _ON_MPS = re.compile(r"MPS allocated: ([\d.]+ \w+), .*max allowed: ([\d.]+ \w+)\)\. Tried to allocate ([\d.]+ \w+)")
-_IN_BYTES, _IN_UNITS = re.compile(r"allocate (\d+) bytes"), re.compile(r"Unable to allocate ([\d.]+ \w+)")
+_IN_BYTES, _IN_UNITS = re.compile(r"(?:allocate|mmap) (\d+) bytes"), re.compile(r"Unable to allocate ([\d.]+ \w+)")
 
 
 class Room:

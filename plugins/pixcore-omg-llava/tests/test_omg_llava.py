@@ -41,7 +41,7 @@ def corrected(release: Any) -> list[Response]:
 
 @pytest.fixture(scope="module")
 def subject(release: Any) -> Subject:
-    return Subject("omg-llava", dict(release.options()), requests(), flips=2)
+    return Subject("omg-llava", dict(release.options()), requests(), flips=2, folder="language")
 
 
 class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
@@ -168,7 +168,9 @@ def test_another_release_is_another_fingerprint(release: Any, release_without_ba
 
 
 def test_scaled_rotation_is_carried_over() -> None:
-    scaled = llama_config({"rope_scaling": {"type": "dynamic", "factor": 2.0}, "rope_theta": 1000000}, vocabulary=9)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    rope = {"rope_scaling": {"type": "dynamic", "factor": 2.0}, "rope_theta": 1000000}
+    scaled = llama_config(sizes | rope, Path("config.json"), vocabulary=9)
     assert scaled.rope_parameters["rope_type"] == "dynamic"
-    plain = llama_config({"rope_scaling": None, "rope_theta": 1000000}, vocabulary=9)
+    plain = llama_config(sizes | {"rope_scaling": None, "rope_theta": 1000000}, Path("config.json"), vocabulary=9)
     assert plain.rope_parameters == {"rope_type": "default", "rope_theta": 1000000.0}

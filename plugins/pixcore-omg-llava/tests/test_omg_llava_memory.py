@@ -14,7 +14,7 @@ MEASURED = """
 import sys
 from pathlib import Path
 import torch
-from pixcore_omg_llava.checkpoint import shapes_of
+from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_omg_llava.internlm2 import Adapters, GroupedLayout, rules
 from pixcore_omg_llava.model import language_model
 from pixcore_segtoken.loading import Source, load_weights, parameters_on_meta

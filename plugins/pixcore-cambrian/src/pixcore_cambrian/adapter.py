@@ -16,6 +16,7 @@ from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, encode_with_image
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import place
 from pixcore_transformers.families import Processed, VisualFamily
+from pixcore_transformers.fitting import check_room
 from pixcore_transformers.loading import Loaded, generation_settings, prepare_model, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, offload, quantize
 from pixcore_transformers.spans import Decoder, clean_up_spaces
@@ -29,7 +30,7 @@ from pixcore_cambrian.geometry import content, layout
 from pixcore_cambrian.model import Cambrian
 from pixcore_cambrian.prompt import llama_3
 from pixcore_cambrian.towers import build_tower, hub_name
-from pixcore_cambrian.weights import rules, sizes_of
+from pixcore_cambrian.weights import rules, sizes_of, weights_of
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -84,27 +85,30 @@ class CambrianAdapter(Adapter[CambrianConfig]):
                 the checkpoint was trained with.
         """
         check_placing(self.config, cache=self.config.cache)
-        folder = resolve(self.config)
-        stored = read_json(folder / "config.json")
+        path = resolve(self.config, ("config.json",)) / "config.json"
+        stored = read_json(path)
         if stored.get("mm_projector_type") != "sva":
             raise ModelError(
                 f"{self.config.checkpoint} has no spatial vision aggregator", hint="cambrian-8b, -13b or -34b has one"
             )
+        sizes_of(stored, path=path)  # what it says wrong is told before a tower is downloaded
         placement = Placement(self.config, towers=(), language="language")
         device = placement.device
         dtype = _DTYPES.get(self.config.dtype, torch.float16 if device.type != "cpu" else torch.float32)
         waiting = torch.device("cpu") if self.config.offload_towers else device
-        towers = [
-            build_tower(name, self._tower_folder(index, name), tokens).to(waiting, dtype)
-            for index, (name, tokens) in enumerate(
-                zip(stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"], strict=True)
-            )
-        ]
-        sizes = sizes_of(stored, [tower.width for tower in towers])
+        names, tokens = stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"]
+        folders = [self._tower_folder(index, name) for index, name in enumerate(names)]
+        towers = [build_tower(*each) for each in zip(names, folders, tokens, strict=True)]
+        sizes = sizes_of(stored, [tower.width for tower in towers], path)
         if self.config.kernel != "auto":
             sizes.language._attn_implementation = self.config.kernel
+        check_room(self.config.checkpoint, weights_of(sizes, towers), self.config, dtype)
         with parameters_on_meta():
             cambrian = Cambrian(sizes).eval()
+        folder = resolve(self.config)
+        for tower, its_folder in zip(towers, folders, strict=True):
+            tower.fill(its_folder)
+            tower.to(waiting, dtype)
         quantize(cambrian.language, self.config, dtype)
         load_weights(
             cambrian,

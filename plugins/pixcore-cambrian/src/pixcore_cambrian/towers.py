@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from pixcore_segtoken.checkpoint import read, shards
+from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import ClipPatches, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, Rule, Split
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
@@ -46,7 +46,7 @@ from pixcore_cambrian.preprocess import interpolate_tokens, pad_to_square, stack
 
 
 class Tower(nn.Module, ABC):
-    """One tower: an image in, `tokens` features out.
+    """One tower: an image in, `tokens` features out. It is built without weights, which `fill` reads.
 
     Args:
         size: Side of its square input, in pixels.
@@ -67,6 +67,10 @@ class Tower(nn.Module, ABC):
         super().__init__()
         self.size = size
         self.tokens = tokens
+
+    @abstractmethod
+    def fill(self, folder: Path) -> None:
+        """Read the weights."""
 
     @property
     @abstractmethod
@@ -97,6 +101,9 @@ class Siglip(Tower):
         super().__init__(resolution or config.image_size, tokens)
         with parameters_on_meta():
             self.model = SiglipVisionModel(config)
+
+    def fill(self, folder: Path) -> None:
+        """Read the weights."""
         load_weights(self, folder, SIGLIP_RULES)
 
     @property
@@ -117,6 +124,9 @@ class Clip(Tower):
         super().__init__(resolution or config.image_size, tokens)
         with parameters_on_meta():
             self.patches = ClipPatches(config, select_layer=-2)
+
+    def fill(self, folder: Path) -> None:
+        """Read the weights."""
         load_weights(self, folder, tower_rules("", "patches."))
 
     @property
@@ -140,9 +150,12 @@ class Dinov2(Tower):
         super().__init__(resolution or int(config.image_size), tokens)
         with parameters_on_meta():
             self.model = Dinov2Model(config)
+
+    def fill(self, folder: Path) -> None:
+        """Read the weights, and resize the position embeddings."""
         load_weights(self, folder, DINOV2_RULES)
         embeddings = self.model.embeddings
-        side = self.size // int(config.patch_size)
+        side = self.size // int(self.model.config.patch_size)
         resized = resize_positions(embeddings.position_embeddings.detach(), side)
         embeddings.position_embeddings = nn.Parameter(resized, requires_grad=False)
 
@@ -167,11 +180,14 @@ class ConvNext(Tower):
             self.model = ConvNextModel(config)
             # The stages are used, not the pooled output.
             self.model.layernorm = nn.Identity()
-        load_weights(self, folder, CONVNEXT_RULES)
         for module in self.model.modules():
             if isinstance(module, nn.LayerNorm):
                 # timm's convnext_xxlarge; transformers' own checkpoints have 1e-6.
                 module.eps = 1e-5
+
+    def fill(self, folder: Path) -> None:
+        """Read the weights."""
+        load_weights(self, folder, CONVNEXT_RULES)
 
     @property
     def width(self) -> int:
@@ -246,10 +262,9 @@ CONVNEXT_RULES: Sequence[Rule] = (
 def convnext_sizes(folder: Path) -> tuple[list[int], list[int]]:
     """Read the blocks and channels of each stage from the tensors of an open_clip checkpoint."""
     widths: dict[tuple[int, int], int] = {}
-    for file in shards(folder):
-        for name, tensor in read(file):
-            if match := re.fullmatch(r"visual\.trunk\.stages\.(\d+)\.blocks\.(\d+)\.gamma", name):
-                widths[int(match[1]), int(match[2])] = len(tensor)
+    for name, shape in shapes_of(folder).items():
+        if match := re.fullmatch(r"visual\.trunk\.stages\.(\d+)\.blocks\.(\d+)\.gamma", name):
+            widths[int(match[1]), int(match[2])] = shape[0]
     if not widths:
         raise ModelError(f"{folder} holds no ConvNeXt in open_clip's layout", hint="expected visual.trunk.stages.*")
     stages = range(max(stage for stage, _ in widths) + 1)
@@ -291,7 +306,7 @@ def hub_name(published: str) -> str:
 
 
 def build_tower(published: str, folder: Path, tokens: int) -> Tower:
-    """Load the tower that a checkpoint's config names.
+    """Build the tower that a checkpoint's config names, without its weights.
 
     Args:
         published: Its name there, which may hold a resolution.

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pixcore_segtoken.keymap import Ignore, Rename, Rule, llama_rules
-from transformers import LlamaConfig
+from pixcore_segtoken.sizes import llama_config
+from pixcore_transformers.fitting import Weights, on_meta
 
-from pixcore_cambrian.model import CambrianSizes
+from pixcore.errors import ModelError
+from pixcore_cambrian.model import Cambrian, CambrianSizes
+from pixcore_cambrian.towers import Tower
+
+_NEEDED = (
+    *("connector_only", "mm_vision_tower_aux_list", "mm_vision_tower_aux_token_len_list", "vision_hidden_size"),
+    *("query_num_list", "image_token_len", "connector_depth", "image_position"),
+)
 
 # Channels of SigLIP SO400M, CLIP ViT-L, DINOv2 giant, and the four stages of ConvNeXt-XXL together.
 PUBLISHED_TOWER_WIDTHS = (1152, 1024, 1536, 5760)
 
 
-def sizes_of(config: Mapping[str, Any], tower_widths: Sequence[int] = PUBLISHED_TOWER_WIDTHS) -> CambrianSizes:
+def sizes_of(
+    config: Mapping[str, Any],
+    tower_widths: Sequence[int] = PUBLISHED_TOWER_WIDTHS,
+    path: Path = Path("config.json"),
+) -> CambrianSizes:
     """Read the sizes in a published `config.json`.
 
     Args:
         config: Its content.
         tower_widths: Channels of each tower, which that file does not hold.
+        path: The file, for errors.
+
+    Raises:
+        ModelError: An entry is missing.
     """
+    needed = _NEEDED if config.get("connector_only") else (*_NEEDED, "num_of_vision_sampler_layers")
+    absent = [name for name in needed if name not in config]
+    if absent:
+        raise ModelError(f"{path} has no {absent[0]}", hint="is it the config of a Cambrian-1?")
     start, stride = config.get("start_of_vision_sampler_layers", 0), config.get("stride_of_vision_sampler_layers", 1)
     count = 0 if config["connector_only"] else config["num_of_vision_sampler_layers"]
-    known = LlamaConfig().to_dict()
-    language = {key: value for key, value in config.items() if key in known and key != "model_type"}
-    language.setdefault("rope_theta", config.get("rope_theta"))
     return CambrianSizes(
-        language=LlamaConfig(**language),
+        language=llama_config(config, path),
         tower_widths=tuple(tower_widths),
         tower_tokens=tuple(config["mm_vision_tower_aux_token_len_list"]),
         width=config["vision_hidden_size"],
@@ -37,6 +55,12 @@ def sizes_of(config: Mapping[str, Any], tower_widths: Sequence[int] = PUBLISHED_
         sampler_layers=tuple(start + stride * index for index in range(count)),
         image_position=config["image_position"],
     )
+
+
+def weights_of(sizes: CambrianSizes, towers: Sequence[Tower]) -> Weights:
+    """Count the weights of Cambrian and of its towers."""
+    cambrian = on_meta(lambda: Cambrian(sizes))
+    return sum((Weights.of(tower, towers=("",)) for tower in towers), Weights.of(cambrian, language="language"))
 
 
 def rules() -> Sequence[Rule]:

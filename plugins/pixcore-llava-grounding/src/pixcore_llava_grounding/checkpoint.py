@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from pixcore_segtoken.checkpoint import read, shards
+from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import clip_rules, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_segtoken.sizes import llama_config, named_tower
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
+from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, quantize
-from transformers import CLIPVisionConfig, LlamaConfig
+from pixcore_transformers.placing import Placement, check_placing, main_device, quantize
+from transformers import CLIPVisionConfig
 
 from pixcore.errors import ModelError
 from pixcore_llava_grounding.config import LlavaGroundingConfig
@@ -55,37 +57,63 @@ def load(config: LlavaGroundingConfig) -> Loaded:
         ModelError: A file is missing, or does not fit.
     """
     check_placing(config, cache=config.cache)
+    make_speaker, tower, dtype = _speaker(config)
+    check_room(config.checkpoint, speaker_weights(make_speaker), config, dtype)  # before the rest is downloaded
     folder = resolve(place(config.checkpoint, config.revision, offline=config.offline))
-    shapes = {name: tuple(tensor.shape) for file in shards(folder) for name, tensor in read(file)}
+    shapes = shapes_of(folder)
+    make_segmenter = _segmenter(config, shapes)
+    weights = speaker_weights(make_speaker) + segmenter_weights(make_segmenter)
+    check_room(config.checkpoint, weights, config, dtype)
+    with parameters_on_meta():
+        speaker, segmenter = make_speaker().eval(), make_segmenter().eval()
     tokenizer = PublishedTokenizer.from_folder(folder)
     own_generation(folder, [tokenizer.eos])
     absent = [marker for marker in MARKERS if marker not in tokenizer.added]
     if absent:
         raise ModelError(f"the tokenizer of {folder} has no {absent[0]}", hint="fetch added_tokens.json as well")
-    speaker, speaker_report = _load_speaker(config, folder, shapes)
-    segmenter, segmenter_report = _load_segmenter(config, folder, shapes)
+    speaker_report = _fill_speaker(config, speaker, folder, tower, shapes, dtype)
+    segmenter_report = _fill_segmenter(config, segmenter, folder)
     return Loaded(speaker, segmenter, tokenizer, (speaker_report, segmenter_report))
 
 
-def _load_speaker(
-    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[Speaker, LoadReport]:
-    content = read_json(folder / "config.json")
-    tower = resolve(place(config.vision_tower or _named_tower(content, folder), offline=config.offline))
-    known = LlamaConfig().to_dict()
-    language = LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"})
-    with parameters_on_meta():
-        speaker = Speaker(
-            language, own_kernel(CLIPVisionConfig.from_pretrained(tower)), content.get("mm_vision_select_layer", -2)
-        ).eval()
+def speaker_weights(make: Callable[[], Speaker]) -> Weights:
+    """Count the weights of CLIP, projector and language model."""
+    return Weights.of(on_meta(make), towers=("clip",), language="language")
+
+
+def segmenter_weights(make: Callable[[], OpenSeed]) -> Weights:
+    """Count OpenSeeD's weights, which are float32 whatever the dtype."""
+    return Weights.of(on_meta(make), towers=("backbone",), whole=True)
+
+
+def _speaker(config: LlavaGroundingConfig) -> tuple[Callable[[], Speaker], str, torch.dtype]:
+    """Read two config.json alone: what makes the speaker, the name of its tower, and its dtype."""
+    named = place(config.checkpoint, config.revision, offline=config.offline)
+    path = resolve(named, ("config.json",)) / "config.json"
+    content = read_json(path)
+    tower = config.vision_tower or named_tower(content, path)
+    clip = CLIPVisionConfig.from_pretrained(resolve(place(tower, offline=config.offline), ("config.json",)))
+    own_kernel(clip)
+    make = partial(Speaker, llama_config(content, path), clip, content.get("mm_vision_select_layer", -2))
+    dtype = _DTYPES.get(config.dtype, torch.float32 if main_device(config).type == "cpu" else torch.float16)
+    return make, tower, dtype
+
+
+def _fill_speaker(
+    config: LlavaGroundingConfig,
+    speaker: Speaker,
+    folder: Path,
+    tower: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: torch.dtype,
+) -> LoadReport:
     placement = Placement(config, towers=("clip",), language="language")
-    dtype = _DTYPES.get(config.dtype, torch.float32 if placement.device.type == "cpu" else torch.float16)
     quantize(speaker.language, config, dtype)
     sources = [Source(folder)]
     # The published loader asks for every name, so the checkpoint should hold its tower; its own weights come first.
     own_tower = any(name.startswith(_OWN_TOWER) for name in shapes)
     if not own_tower:
-        sources.append(Source(tower, _TOWER))
+        sources.append(Source(resolve(place(tower, offline=config.offline)), _TOWER))
     report = load_weights(
         speaker,
         sources,
@@ -103,15 +131,15 @@ def _load_speaker(
         package="pixcore-llava-grounding",
     )
     placement.settle(speaker)
-    return speaker, report
+    return report
 
 
-def _load_segmenter(
-    config: LlavaGroundingConfig, folder: Path, shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[OpenSeed, LoadReport]:
+def _segmenter(config: LlavaGroundingConfig, shapes: Mapping[str, tuple[int, ...]]) -> Callable[[], OpenSeed]:
     own = {name.removeprefix(OPENSEED): shape for name, shape in shapes.items() if name.startswith(OPENSEED)}
-    with parameters_on_meta():
-        segmenter = OpenSeed(OpenSeedSizes.from_shapes(own, queries=config.queries)).eval()
+    return partial(OpenSeed, OpenSeedSizes.from_shapes(own, queries=config.queries))
+
+
+def _fill_segmenter(config: LlavaGroundingConfig, segmenter: OpenSeed, folder: Path) -> LoadReport:
     placement = Placement(config, towers=("backbone",))
     report = load_weights(
         segmenter,
@@ -123,11 +151,4 @@ def _load_segmenter(
         package="pixcore-llava-grounding",
     )
     placement.settle(segmenter)
-    return segmenter, report
-
-
-def _named_tower(content: Mapping[str, Any], folder: Path) -> str:
-    for key in ("mm_vision_tower", "vision_tower"):
-        if isinstance(content.get(key), str):
-            return str(content[key])
-    raise ModelError(f"{folder / 'config.json'} names no CLIP tower", hint="set vision_tower in the run's config")
+    return report

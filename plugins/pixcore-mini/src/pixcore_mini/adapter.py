@@ -11,8 +11,7 @@ from PIL.Image import Image as PILImage
 from PIL.Image import Resampling
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.families import Processed
-from pixcore_transformers.loading import Loaded, model_arguments, prepare_model
-from safetensors import SafetensorError
+from pixcore_transformers.loading import Loaded, check_size, model_arguments, prepare_model, read_weights
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from pixcore.errors import ModelError
@@ -39,10 +38,11 @@ class Mini(Adapter[MiniConfig]):
         dtype = torch.float32 if self.config.dtype == "auto" else getattr(torch, self.config.dtype)
         try:
             stored = LlavaConfig.from_json_file(folder / "config.json")
-            arguments = model_arguments(folder, self.config, stored) | {"dtype": dtype}
-            model = LlavaForConditionalGeneration.from_pretrained(folder, **arguments)
+            check_size(LlavaForConditionalGeneration, stored, self.config)
+            arguments = model_arguments(self.config, stored) | {"dtype": dtype}
+            model = read_weights(LlavaForConditionalGeneration, folder, self.config, arguments)
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             raise ModelError(
                 f"can't load mini from {folder}: {str(error).splitlines()[0]}",
                 hint="checkpoint: shipped, or the folder OUT/model that `python -m pixcore_mini.train` wrote",

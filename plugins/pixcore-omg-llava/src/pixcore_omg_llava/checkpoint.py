@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from pixcore_segtoken.checkpoint import CheckpointError, read, shards
+from pixcore_segtoken.checkpoint import CheckpointError, shapes_of
 from pixcore_segtoken.keymap import Ignore
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
+from pixcore_segtoken.sizes import llama_config as as_llama
 from pixcore_transformers.config import place
+from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, quantize
+from pixcore_transformers.placing import Placement, check_placing, main_device, quantize
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -29,6 +32,11 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_TOWERS = ("perception.backbone",)
+_SIZES = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("rms_norm_eps", "hidden_act", "max_position_embeddings"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,23 @@ def load(config: OmgLlavaConfig) -> Loaded:
         ModelError: A file is missing, or does not fit.
     """
     check_placing(config, cache=config.cache)
-    finetuned = release_file(config, config.finetuned)
+    path = resolve(place(config.language, offline=config.offline), ("config.json",)) / "config.json"
+    content = read_json(path)
+    llama_config(content, path, vocabulary=1)  # what it says wrong is told before anything large is downloaded
+    finetuned, head = release_file(config, config.finetuned), release_file(config, config.perception)
     shapes = shapes_of(finetuned)
+    adapters = Adapters.found_in(shapes, scale=config.lora_scale)
+    rows = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (int(content.get("vocab_size", 0)),))[0]
+    llama = llama_config(content, path, vocabulary=rows)
+    sizes, sources = _eye_sizes(config, head, finetuned)
+    dtype = _DTYPES.get(config.dtype, torch.float32 if main_device(config).type == "cpu" else torch.float16)
+    check_room(config.checkpoint, weights_of(llama, adapters, config.lora, sizes), config, dtype)
+    with parameters_on_meta():
+        language = language_model(llama, adapters, config.lora).eval()
+        eye = Eye(sizes, hidden=llama.hidden_size).eval()
     folder = resolve(place(config.language, offline=config.offline))
-    language, language_report = _load_language(config, folder, finetuned, shapes)
-    eye, eye_report = _load_eye(config, finetuned, language.config.hidden_size)
+    language_report = _fill_language(config, language, adapters, [Source(finetuned), Source(folder)], dtype)
+    eye_report = _fill_eye(config, eye, sources)
     tokenizer = InternLM2Tokenizer.from_folder(folder)
     own_generation(folder, tokenizer.ends)
     return Loaded(eye, language, tokenizer, (eye_report, language_report))
@@ -85,60 +105,43 @@ def release_file(config: OmgLlavaConfig, name: str) -> Path:
         ) from error
 
 
-def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
-    """Read the shape of every tensor of a checkpoint, by its official name."""
-    return {name: tuple(tensor.shape) for file in shards(path) for name, tensor in read(file)}
-
-
-def llama_config(content: Mapping[str, Any], *, vocabulary: int) -> LlamaConfig:
+def llama_config(content: Mapping[str, Any], path: Path, *, vocabulary: int) -> LlamaConfig:
     """Turn InternLM2's `config.json` into a Llama's.
 
     Args:
         content: What the file holds.
+        path: The file, for errors.
         vocabulary: Rows of the embeddings, with the added tokens.
     """
     rope = dict(content.get("rope_scaling") or {})
     rope["rope_type"] = rope.pop("type", rope.get("rope_type", "default"))
-    return LlamaConfig(
-        vocab_size=vocabulary,
-        **{
-            key: content[key]
-            for key in (
-                "hidden_size",
-                "intermediate_size",
-                "num_hidden_layers",
-                "num_attention_heads",
-                "num_key_value_heads",
-                "rms_norm_eps",
-                "hidden_act",
-                "max_position_embeddings",
-            )
-            if key in content
-        },
-        rope_parameters={**rope, "rope_theta": float(content.get("rope_theta", 1e6))},
-    )
+    theta = float(content.get("rope_theta", 1e6))
+    kept = {key: content[key] for key in _SIZES if key in content} | {"vocab_size": vocabulary}
+    return as_llama(kept, path, rope_parameters={**rope, "rope_theta": theta})
 
 
-def _load_language(
+def weights_of(
+    llama: LlamaConfig, adapters: Adapters, lora: Literal["merged", "beside"], sizes: PerceptionSizes
+) -> Weights:
+    """Count the weights of the language model and of the eye, which is float32 whatever the dtype."""
+    eye = on_meta(partial(Eye, sizes, hidden=llama.hidden_size))
+    language = on_meta(partial(language_model, llama, adapters, lora))
+    return Weights.of(language, language="") + Weights.of(eye, towers=_TOWERS, whole=True)
+
+
+def _fill_language(
     config: OmgLlavaConfig,
-    folder: Path,
-    finetuned: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-) -> tuple[LlamaForCausalLM, LoadReport]:
-    adapters = Adapters.found_in(shapes, scale=config.lora_scale)
-    content = read_json(folder / "config.json")
-    vocabulary = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (content["vocab_size"],))[0]
-    llama = llama_config(content, vocabulary=vocabulary)
-    layout = GroupedLayout.of(llama)
-    with parameters_on_meta():
-        model = language_model(llama, adapters, config.lora).eval()
+    model: LlamaForCausalLM,
+    adapters: Adapters,
+    sources: Sequence[Source],
+    dtype: torch.dtype,
+) -> LoadReport:
+    layout = GroupedLayout.of(model.config)
     placement = Placement(config, towers=(), language="")
-    dtype = _DTYPES.get(config.dtype, torch.float32 if placement.device.type == "cpu" else torch.float16)
     quantize(model, config, dtype)
     report = load_weights(
         model,
-        # The adapters first: what waits is read again, and they are small.
-        [Source(finetuned), Source(folder)],
+        sources,  # the adapters first: what waits is read again, and they are small
         [
             Ignore(r"projector(_text2vision)?\..+", "a projector"),
             *rules(layout, adapters=adapters, lora=config.lora, dtype=dtype),
@@ -150,11 +153,11 @@ def _load_language(
         variant={"lora": config.lora, "lora_scale": config.lora_scale, "layout": astuple(layout)},
     )
     placement.settle(model)
-    return model, report
+    return report
 
 
-def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int) -> tuple[Eye, LoadReport]:
-    head = release_file(config, config.perception)
+def _eye_sizes(config: OmgLlavaConfig, head: Path, finetuned: Path) -> tuple[PerceptionSizes, list[Source]]:
+    """Read the eye's sizes off the shapes in its files, and say where its weights are."""
     shapes = shapes_of(head)
     sources = [Source(head, PERCEPTION), Source(finetuned)]
     # Whether the release's file has the frozen backbone in it was not to be seen; without it, CLIP's own is meant.
@@ -162,9 +165,11 @@ def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int) -> tuple[Eye
         clip = _clip_file(resolve(place(config.clip, offline=config.offline)))
         sources.append(Source(clip, CLIP))
         shapes |= as_backbone(shapes_of(clip))
-    with parameters_on_meta():
-        eye = Eye(PerceptionSizes.from_shapes(shapes), hidden=hidden).eval()
-    placement = Placement(config, towers=("perception.backbone",))
+    return PerceptionSizes.from_shapes(shapes), sources
+
+
+def _fill_eye(config: OmgLlavaConfig, eye: Eye, sources: Sequence[Source]) -> LoadReport:
+    placement = Placement(config, towers=_TOWERS)
     report = load_weights(
         eye,
         sources,
@@ -181,7 +186,7 @@ def _load_eye(config: OmgLlavaConfig, finetuned: Path, hidden: int) -> tuple[Eye
     )
     eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary)))
     placement.settle(eye)
-    return eye, report
+    return report
 
 
 def _clip_file(folder: Path) -> Path:

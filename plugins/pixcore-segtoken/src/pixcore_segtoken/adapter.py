@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_transformers.config import place
+from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, quantize
-from transformers import CLIPVisionConfig, LlamaConfig
+from transformers import CLIPVisionConfig
 
 from pixcore import masks
 from pixcore.errors import ModelError
@@ -27,6 +28,7 @@ from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
 from pixcore_segtoken.sam import longest_side
+from pixcore_segtoken.sizes import llama_config, named_tower
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
 
@@ -83,23 +85,15 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
     def load(self) -> Loaded:
         """Read the checkpoint and its CLIP tower."""
         check_placing(self.config, cache=self.config.cache)
-        folder = _folder(self.config.checkpoint, self.config)
-        content = read_json(folder / "config.json")
-        tower = _folder(self.config.vision_tower or _named_tower(content, folder), self.config)
-        known = LlamaConfig().to_dict()
-        sizes = GroundedSizes(
-            language=LlamaConfig(**{key: content[key] for key in content if key in known and key != "model_type"}),
-            clip=own_kernel(CLIPVisionConfig.from_pretrained(tower)),
-            sam=self.config.sam,
-            projector_depth=self.projector_depth,
-            select_layer=content.get("mm_vision_select_layer", -2),
-        )
+        sizes, named = self.sizes()
         placement = Placement(self.config, towers=TOWERS, language="language")
         dtype = _DTYPES.get(
             self.config.dtype, self.published_dtype if placement.device.type != "cpu" else torch.float32
         )
+        check_room(self.config.checkpoint, weights_of(sizes), self.config, dtype)
         with parameters_on_meta():
             model = GroundedLlava(sizes).eval()
+        folder, tower = _folder(self.config.checkpoint, self.config), _folder(named, self.config)
         quantize(model.language, self.config, dtype)
         rules = (
             Ignore(r"model\.vision_tower\..+", "the CLIP tower is read from its own checkpoint"),
@@ -122,6 +116,24 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         placement.settle(model)
         own_generation(folder, [tokenizer.eos])
         return Loaded(model, tokenizer, tokenizer.added["[SEG]"], report)
+
+    def sizes(self) -> tuple[GroundedSizes, str]:
+        """Read how large the model is, and where its CLIP tower is, from the two config.json alone.
+
+        Raises:
+            ModelError: They are missing or damaged, or name no tower.
+        """
+        path = _folder(self.config.checkpoint, self.config, only=("config.json",)) / "config.json"
+        content = read_json(path)
+        tower = self.config.vision_tower or named_tower(content, path)
+        sizes = GroundedSizes(
+            language=llama_config(content, path),
+            clip=own_kernel(CLIPVisionConfig.from_pretrained(_folder(tower, self.config, only=("config.json",)))),
+            sam=self.config.sam,
+            projector_depth=self.projector_depth,
+            select_layer=content.get("mm_vision_select_layer", -2),
+        )
+        return sizes, tower
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
@@ -203,13 +215,11 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         return {"finish": finish, "mask_scores": [round(float(score), 4) for score in answer.iou[:, 0]]}
 
 
-def _folder(name: str, config: GroundedConfig) -> Path:
+def weights_of(sizes: GroundedSizes) -> Weights:
+    """Count the weights of a LISA or a GLaMM."""
+    return Weights.of(on_meta(lambda: GroundedLlava(sizes)), towers=TOWERS, language="language")
+
+
+def _folder(name: str, config: GroundedConfig, only: Sequence[str] | None = None) -> Path:
     revision = config.revision if name == config.checkpoint else None
-    return resolve(place(name, revision, offline=config.offline))
-
-
-def _named_tower(content: Mapping[str, Any], folder: Path) -> str:
-    for key in ("mm_vision_tower", "vision_tower"):
-        if isinstance(content.get(key), str):
-            return str(content[key])
-    raise ModelError(f"{folder / 'config.json'} names no CLIP tower", hint="set vision_tower in the run's config")
+    return resolve(place(name, revision, offline=config.offline), only)

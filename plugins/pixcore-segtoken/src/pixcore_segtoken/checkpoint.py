@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_checkpoints.headers import read_header
 from pixcore_checkpoints.shards import shards as indexed
 from pixcore_transformers.loading import CONSOLIDATED
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pixcore.errors import ModelError, describe
+from pixcore.stages.memory import gib, shortage
 
 PICKLES = (".bin", ".pth", ".pt")
 # In this order: where a folder has both forms, safetensors need no trust and no unpickling.
@@ -78,6 +80,32 @@ def read(path: Path) -> Iterator[tuple[str, Tensor]]:
         yield name, file.tensor(name)
 
 
+def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the shape of every tensor of a checkpoint, by its official name; no tensor's values are read or mapped.
+
+    Args:
+        path: A file or a folder.
+
+    Raises:
+        CheckpointError: A file is damaged, or is a pickle of more than tensors.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in shards(path):
+        if file.suffix == ".safetensors":
+            shapes |= _header(file)
+        else:
+            content = _unwrap(_unpickle(file, {"map_location": "meta"}))
+            shapes |= {name: tuple(value.shape) for name, value in content.items() if isinstance(value, Tensor)}
+    return shapes
+
+
+def _header(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        return read_header(path)
+    except ModelError as error:
+        raise CheckpointError(error.message, hint=error.hint) from error
+
+
 class CheckpointFile:
     """One file of a checkpoint, whose tensors are read one at a time and in any order.
 
@@ -94,6 +122,8 @@ class CheckpointFile:
         """
         self._path = path
         self._taken = 0
+        if path.suffix == ".safetensors":
+            _header(path)  # one that is cut short is damaged; one that is whole is not, whatever fails next
         self._opened: _Opened | None = _open(path)
         self._most = max(_MAPPED_BYTES, path.stat().st_size // _MAPPED_SHARE)
         self.names: Sequence[str] = self._opened.names
@@ -134,13 +164,19 @@ def _open(path: Path) -> _Opened:
         return _opened_pickle(path)
     try:
         file: Any = safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", hint="download it again") from error
+    except (SafetensorError, OSError, RuntimeError, MemoryError) as error:
+        raise _unreadable(path, error) from error
     return _Opened(file.offset_keys(), file.get_tensor, mapped=True)
 
 
 def _opened_pickle(path: Path) -> _Opened:
-    unpickled, mapped = _unpickle(path)
+    try:
+        unpickled, mapped = _unpickle(path, {"mmap": True}), True
+    except CheckpointError as error:
+        if not isinstance(error.__cause__, RuntimeError) or shortage(error) is not None:
+            raise
+        # files older than torch 1.6's zip format can't be mapped
+        unpickled, mapped = _unpickle(path, {}), False
     content = _unwrap(unpickled)
 
     def tensor(name: str) -> Tensor:
@@ -155,20 +191,31 @@ def _opened_pickle(path: Path) -> _Opened:
     return _Opened(list(content), tensor, mapped)
 
 
-def _unpickle(path: Path) -> tuple[Any, bool]:
+def _unpickle(path: Path, options: Mapping[str, Any]) -> Any:
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
-        except RuntimeError:
-            # Files older than torch 1.6's zip format cannot be mapped.
-            return torch.load(path, map_location="cpu", weights_only=True), False
+        return torch.load(path, **{"map_location": "cpu", "weights_only": True, **options})
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a plain file of weights: it holds more than tensors, or is damaged",
             hint="pixcore does not execute pickles; if you trust the file, re-save its state dict alone",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is damaged: {describe(error)}", hint="download it again") from error
+    except (
+        *(RuntimeError, EOFError, OSError, MemoryError),
+        *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+    ) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    """Make the error for a file that can't be opened: one that does not fit is not damaged."""
+    words = shortage(error)
+    if words is None:
+        return CheckpointError(f"{path} is damaged: {describe(error)}", hint="download it again")
+    size = gib(path.stat().st_size)
+    return CheckpointError(
+        f"{path} is whole, but its {size} can't be mapped: {words}",
+        hint="allow more address space (ulimit -v, vm.overcommit_memory), or split the file into shards",
+    )
 
 
 def _unwrap(content: Any) -> Mapping[str, Any]:

@@ -272,12 +272,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def _refuse(self, extractor: Extractor | None) -> None:
         """Refuse by config.json alone, before anything else is read or downloaded."""
-        # an adapter of a lab's own that has its own family serves what ours refuse
-        if type(self).family is Adapter.family:
-            family_for(model_type(self.config))
-        if extractor is not None and not self.config.trust_remote_code:  # a config of its own would need its code
-            config = read_config(resolve(self.config, only=("config.json",)), self.config)
-            layers_read(extractor.needs, text_config(config))
+        with loading(self.config.checkpoint):
+            # an adapter of a lab's own that has its own family serves what ours refuse
+            if type(self).family is Adapter.family:
+                family_for(model_type(self.config))
+            if extractor is not None and not self.config.trust_remote_code:  # a config of its own would need its code
+                config = read_config(resolve(self.config, only=("config.json",)), self.config)
+                layers_read(extractor.needs, text_config(config))
 
     def _reader(self, extractor: Extractor) -> Reader:
         # the released `query` alignment reads the same rows as `predicting` and assigns them one token later

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from pixcore_checkpoints.headers import read_header
 from pixcore_checkpoints.shards import shards
 from transformers import (
     AutoConfig,
@@ -22,10 +24,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pixcore.errors import DataError, ModelError
+from pixcore.errors import DataError, ModelError, one_line
 from pixcore.files import read_object
 from pixcore.notices import notice
+from pixcore.stages.memory import gib, shortage
 from pixcore_transformers.config import TransformersConfig
+from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.lora import ADAPTER, check_adapter, merge_adapter
 from pixcore_transformers.placing import (
     Placement,
@@ -40,8 +44,6 @@ from pixcore_transformers.tap import PREFIX, install
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
 CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once more in a layout of their own
-_BYTES = {torch.float32: 4.0, torch.float16: 2.0, torch.bfloat16: 2.0}
-_QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5}
 _NAMED = 20  # entries of a file that a notice names
 _MOST_LAYERS = 1024  # several times those of the largest models
 _FOLLOWED = frozenset({"eos_token_id", "repetition_penalty"})
@@ -77,6 +79,13 @@ def load(config: TransformersConfig) -> Loaded:
     Raises:
         ModelError: Not found, not an image-text-to-text checkpoint, does not fit in memory, or a package is missing.
     """
+    code = _SMALL_FILES if config.trust_remote_code else ("config.json",)
+    model_config = read_config(resolve(config, code), config)
+    check_size(
+        partial(AutoModelForImageTextToText.from_config, trust_remote_code=config.trust_remote_code),
+        model_config,
+        config,
+    )
     folder = resolve(config)
     processor = load_processor(
         folder,
@@ -123,30 +132,68 @@ def load_model(folder: Path, config: TransformersConfig) -> PreTrainedModel:
             random answers junk and says nothing about it.
     """
     model_config = read_config(folder, config)
-    for index in folder.glob("*.index.json"):
-        shards(index)
-    arguments = model_arguments(folder, config, model_config)
+    arguments = model_arguments(config, model_config)
     settings = generation_settings(folder)
     if settings is not None:
         arguments["generation_config"] = settings
+    return read_weights(AutoModelForImageTextToText, folder, config, {"config": model_config, **arguments})
+
+
+def read_weights(
+    architecture: Any, folder: Path | None, config: TransformersConfig, arguments: Mapping[str, Any]
+) -> PreTrainedModel:
+    """Read weights by `from_pretrained`.
+
+    Args:
+        architecture: A class of transformers.
+        folder: Where they are; None where `arguments` hold them.
+        config: The options.
+        arguments: What `from_pretrained` is given besides.
+
+    Raises:
+        ModelError: They can't be read, do not fit in memory or config.json, or are not all there.
+    """
+    if folder is not None:
+        check_files(folder)
     try:
-        model, report = AutoModelForImageTextToText.from_pretrained(
-            folder, config=model_config, output_loading_info=True, **arguments
+        model, report = architecture.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
         )
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _too_large(config, weight_bytes(folder), None) from error
     except pickle.UnpicklingError as error:
         reason = "its weights hold more than tensors, or are damaged"
         raise ModelError(f"can't load {config.checkpoint}: {reason}", hint="pixcore executes no pickle") from error
     except Exception as error:
+        words = shortage(error)
+        if words is not None:
+            held = "" if folder is None else f" ({gib(weight_bytes(folder))} in its files)"
+            message = f"memory ran out while {config.checkpoint}{held} was loaded: {words}"
+            raise ModelError(message, hint="try a smaller dtype, quantization, or a smaller model") from error
         reason = first_line(error)
         raise ModelError(f"can't load {config.checkpoint}: {reason}", hint=_reason_to_check(error)) from error
+    for name, stored, expected in sorted(report["mismatched_keys"])[:1]:
+        raise ModelError(
+            f"{config.checkpoint}: {name} is {tuple(stored)} in its file, and {tuple(expected)} by config.json",
+            hint="config.json and the weights are of two models",
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise ModelError(f"{config.checkpoint} lacks {len(missing)} weights: {listing}", hint="is the download whole?")
     loaded: PreTrainedModel = model
     return loaded
+
+
+def check_files(folder: Path) -> None:
+    """Look at a folder's weight files without opening one: what their indexes name, and how long they are.
+
+    Raises:
+        ModelError: An index names a file elsewhere, or a file is cut short.
+    """
+    for index in folder.glob("*.index.json"):
+        shards(index)
+    for file in sorted(folder.glob("*.safetensors")):
+        if not file.match(CONSOLIDATED):
+            read_header(file)
 
 
 def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Path:
@@ -221,8 +268,14 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
     except Exception as error:  # a config class may trip over anything that stands in config.json
         hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
         if "trust_remote_code" not in str(error):
-            hint = "transformers must know the model_type in config.json"
-        raise ModelError(f"can't read the config of {config.checkpoint}: {first_line(error)}", hint=hint) from error
+            known = isinstance(error, (ValueError, OSError, KeyError))
+            hint = (
+                "transformers must know the model_type in config.json"
+                if known
+                else "config.json is damaged: fetch it again"
+            )
+        reason = one_line(str(error)) or type(error).__name__
+        raise ModelError(f"can't read the config of {config.checkpoint}: {reason}", hint=hint) from error
     for part in _parts(found):
         layers = getattr(part, "num_hidden_layers", 0)
         if isinstance(layers, int) and layers > _MOST_LAYERS:  # they would be made before any weight is missed
@@ -242,11 +295,35 @@ def _parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
     return [part for part in (config, *inside) if isinstance(part, PreTrainedConfig)]
 
 
-def model_arguments(folder: Path, config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
-    """Work out what `from_pretrained` is given; check before reading weights that they fit.
+def check_size(
+    build: Callable[[PreTrainedConfig], PreTrainedModel], model_config: PreTrainedConfig, config: TransformersConfig
+) -> None:
+    """Refuse a model that fits nowhere, by its config alone: before anything large is downloaded or opened.
+
+    Args:
+        build: Makes the model, with random weights, of its config.
+        model_config: The config.
+        config: The options.
 
     Raises:
-        ModelError: accelerate or bitsandbytes is needed and missing, or the weights do not fit.
+        ModelError: The config describes no model, or its weights do not fit.
+    """
+    check_placing(config)
+    try:
+        model = on_meta(partial(build, model_config))
+    except Exception as error:
+        message = f"config.json of {config.checkpoint} describes no model: {first_line(error)}"
+        raise ModelError(message, hint=_reason_to_check(error)) from error
+    towers = [tower] if (tower := _image_tower(model)) else []
+    weights = Weights.of(model, towers=towers, language="")
+    check_room(config.checkpoint, weights, config, choose_dtype(config, model_config))
+
+
+def model_arguments(config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
+    """Collect what `from_pretrained` is given.
+
+    Raises:
+        ModelError: accelerate or bitsandbytes is needed and missing.
     """
     check_placing(config)
     adapter_folder(config)
@@ -258,7 +335,6 @@ def model_arguments(folder: Path, config: TransformersConfig, model_config: PreT
     if settings is not None:
         arguments["quantization_config"] = settings
     if one_device(config):
-        check_memory(config, folder, dtype)
         if settings is not None:
             arguments["device_map"] = {"": main_device(config)}
     elif config.offload_towers:
@@ -380,35 +456,6 @@ def weight_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in files)
 
 
-def check_memory(config: TransformersConfig, folder: Path, dtype: torch.dtype) -> None:
-    """Refuse a checkpoint whose weights alone exceed the device's free memory.
-
-    Raises:
-        ModelError: It says how much is needed and how much there is.
-    """
-    free = free_bytes(main_device(config))
-    needed = weight_bytes(folder)
-    stored = read_json(folder / "config.json")
-    name = stored.get("dtype") or stored.get("torch_dtype") or "float32"
-    stored_size = _BYTES.get(getattr(torch, str(name).removeprefix("torch."), torch.float32), 4.0)
-    size = _QUANTIZED_BYTES[config.quantization] if config.quantization else _BYTES.get(dtype, 4.0)
-    needed = int(needed * size / stored_size)
-    if free is not None and needed > free:
-        raise _too_large(config, needed, free)
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Free memory of a device, or None where it can't be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if device.type == "cpu" and meminfo.is_file():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
 def _reason_to_check(error: Exception) -> str:
     if isinstance(error, ImportError):
         return "install the package that it names, or set kernel: sdpa"
@@ -417,16 +464,11 @@ def _reason_to_check(error: Exception) -> str:
     return "a file of the folder is missing or damaged: fetch it again"
 
 
-def _too_large(config: TransformersConfig, needed: int, free: int | None) -> ModelError:
-    there = "" if free is None else f", {_gib(free)} are free"
-    return ModelError(
-        f"{config.checkpoint} needs {_gib(needed)} for its weights{there}",
-        hint="try dtype: bfloat16, quantization: 4bit, or device_map: auto",
-    )
-
-
-def _gib(count: int) -> str:
-    return f"{math.ceil(count / 2**30 * 10) / 10} GiB"
+def _image_tower(model: PreTrainedModel) -> str | None:
+    try:
+        return image_tower(model)
+    except ModelError:
+        return None
 
 
 def first_line(error: Exception) -> str:

@@ -28,11 +28,14 @@ from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.loading import (
     CONSOLIDATED,
     Loaded,
+    check_files,
+    check_size,
     download,
     generation_settings,
     model_arguments,
     own_kernel,
     prepare_model,
+    read_weights,
 )
 
 Tensor = torch.Tensor
@@ -72,15 +75,15 @@ def load_original(folder: Path, config: Llava15Config) -> Loaded:
         )
     tower = _tower_folder(stored, config)
     model_config = convert_config(stored, tower)
+    check_size(LlavaForConditionalGeneration, model_config, config)
+    check_files(folder)
     state = converted(folder, tower)
     check_keys(folder, model_config, state)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     tokenizer.padding_side = "left"
-    arguments = model_arguments(folder, config, model_config)
+    arguments = model_arguments(config, model_config) | {"config": model_config, "state_dict": state}
     del arguments["local_files_only"]
-    model: PreTrainedModel = LlavaForConditionalGeneration.from_pretrained(
-        None, config=model_config, state_dict=state, **arguments
-    )
+    model = read_weights(LlavaForConditionalGeneration, None, config, arguments)
     _add_placeholder(model)
     settings = generation_settings(folder)
     if settings is not None:

@@ -20,7 +20,7 @@ from pixcore.errors import ModelError
 from pixcore_transformers.config import PlacingConfig
 
 _AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
-_WHOLE = ["lm_head", r"(?:.*\.)?(?:vision_tower|visual|vision_model|vision_encoder|image_tower)"]
+UNQUANTIZED = ["lm_head", r"(?:.*\.)?(?:vision_tower|visual|vision_model|vision_encoder|image_tower)"]
 """Parts that stay in their own precision: the head, and towers under the names that transformers has for them."""
 
 
@@ -88,7 +88,7 @@ def bits(config: PlacingConfig, dtype: torch.dtype) -> BitsAndBytesConfig | None
     return BitsAndBytesConfig(
         load_in_8bit=config.quantization == "8bit",
         load_in_4bit=config.quantization == "4bit",
-        llm_int8_skip_modules=_WHOLE,
+        llm_int8_skip_modules=UNQUANTIZED,
         bnb_4bit_compute_dtype=dtype,
     )
 
@@ -100,7 +100,7 @@ def quantize(language: nn.Module, config: PlacingConfig, dtype: torch.dtype) -> 
         return
     from transformers.integrations import replace_with_bnb_linear
 
-    replace_with_bnb_linear(language, modules_to_not_convert=_WHOLE, quantization_config=settings)
+    replace_with_bnb_linear(language, modules_to_not_convert=UNQUANTIZED, quantization_config=settings)
 
 
 def as_held(held: nn.Parameter, tensor: Tensor) -> nn.Parameter:
