@@ -1,6 +1,11 @@
 """Registers the toy components."""
 
+import os
+
 from pixcore import hookimpl
+
+if "TOY_DIES_AT" in os.environ:
+    import toy_pixcore.dying  # noqa: F401
 
 
 @hookimpl

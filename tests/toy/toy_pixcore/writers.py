@@ -1,6 +1,7 @@
 """The toy run writers."""
 
 import json
+import sys
 
 from pixcore.runs.writers import RunWriter
 
@@ -13,6 +14,7 @@ class Count(RunWriter):
         self._found = {"seed": run["config"]["seed"], "rows": [row.key for row in rows], "samples": []}
 
     def add(self, result):
+        sys.audit("toy.sample")
         self._found["samples"].append(result.sample.id)
 
     def finish(self, summary):
