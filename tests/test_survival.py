@@ -14,6 +14,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from pixcore.files import write_json
+from tests import kills
+
 KILLS = 50
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
@@ -65,13 +70,43 @@ def test_fifty_kills_end_like_an_undisturbed_run(workplace):
     assert workplace.summary("out") == workplace.summary("calm")
 
 
-def test_two_processes_on_one_store(workplace):
-    config = workplace.config(model={"name": "toy", "pause": 0.01}, benchmark={"name": "toy-boxes", "pairs": 15})
-    both = [workplace.start("run", str(config), "--set", f"output=out{i}") for i in range(2)]
+@pytest.mark.parametrize("outputs", [("out0", "out1"), ("out0", "out0")], ids=["two folders", "one folder"])
+def test_two_processes_on_one_store(workplace, outputs):
+    model, benchmark = {"name": "toy", "pause": 0.01}, {"name": "toy-boxes", "pairs": 15}
+    config = workplace.config(model=model, benchmark=benchmark)
+    both = [workplace.start("run", str(config), "--set", f"output={output}") for output in outputs]
     for process in both:
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
-    assert workplace.predictions("out0") == workplace.predictions("out1")
+    workplace("run", str(workplace.config(model=model, benchmark=benchmark, store="fresh", output="calm")))
+    assert records(workplace.folder / "store") == records(workplace.folder / "fresh"), "none is lost, none twice"
+    for output in outputs:
+        assert workplace.predictions(output) == workplace.predictions("calm")
+        assert workplace.summary(output) == workplace.summary("calm")
+
+
+def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_run_ends_as_if_there_had_been_none(tmp_path):
+    """Files being written, put in place and removed; half of one is cleared by the next run."""
+    moments = list(kills.campaign(tmp_path, times=24, seed=20261128))
+    assert [one for one in moments if one[1] is not None] == []
+    assert sum(moment > 0 for moment, _ in moments) == 24
+
+
+def test_half_of_a_file_is_cleared_unless_its_process_is_at_work(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine, gone, other = (
+        tmp_path / f".{name}.{process}.part"
+        for name, process in (
+            ("a.json", os.getppid()),
+            ("a.json", ended.pid),
+            ("b.json", ended.pid),
+        )
+    )
+    for path in (mine, gone, other):
+        path.write_text("half")
+    write_json(tmp_path / "a.json", {})
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", mine.name, other.name}
 
 
 def test_a_store_is_readable_while_it_is_written(workplace):
