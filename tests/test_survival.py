@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from pixcore.files import write_json
 from tests import kills
 
 KILLS = 50
@@ -90,23 +89,6 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_run_ends_as_if_the
     moments = list(kills.campaign(tmp_path, times=24, seed=20261128))
     assert [one for one in moments if one[1] is not None] == []
     assert sum(moment > 0 for moment, _ in moments) == 24
-
-
-def test_half_of_a_file_is_cleared_unless_its_process_is_at_work(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    mine, gone, other = (
-        tmp_path / f".{name}.{process}.part"
-        for name, process in (
-            ("a.json", os.getppid()),
-            ("a.json", ended.pid),
-            ("b.json", ended.pid),
-        )
-    )
-    for path in (mine, gone, other):
-        path.write_text("half")
-    write_json(tmp_path / "a.json", {})
-    assert {path.name for path in tmp_path.iterdir()} == {"a.json", mine.name, other.name}
 
 
 def test_a_store_is_readable_while_it_is_written(workplace):
