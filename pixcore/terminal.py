@@ -16,6 +16,9 @@ from rich.table import Table
 
 from pixcore.files import STEERS
 
+_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
+"""What ASCII has in place of the marks of our tables."""
+
 _UNBOUNDED = 10_000  # columns: more than any table has
 
 
@@ -44,6 +47,8 @@ class Console(rich.console.Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render, and escape what would steer the terminal."""
+        plain = (options or self.options).ascii_only
         for segment in super().render(renderable, options):
-            unsafe = not segment.control and STEERS.search(segment.text)
-            yield Segment(printable(segment.text), segment.style) if unsafe else segment
+            text = segment.text.translate(_PLAIN) if plain else segment.text
+            changed = not segment.control and (plain or STEERS.search(text))
+            yield Segment(printable(text), segment.style) if changed else segment

@@ -29,9 +29,6 @@ from pixcore.figures.rows import (
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
 
-_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
-"""For terminals that know no more than ASCII."""
-
 _TIED = "\N{NO-BREAK SPACE}"
 
 UPPER_BOUND, CONTROL = "▲", "◇"
@@ -52,19 +49,19 @@ class SummaryTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render: title, main table, a second one for what did not fit, footnotes."""
-        summary, plain = self.summary, options.ascii_only
+        summary = self.summary
         rows = shown(summary.rows)
         roomy = options.max_width >= _ROOMY
-        yield _text(_title(summary), plain, style="bold")
-        yield Padding(summary_table(summary, budget=roomy, ascii_only=plain), (1, 0))
+        yield Text(_title(summary), style="bold")
+        yield Padding(summary_table(summary, budget=roomy), (1, 0))
         shared, further = further_figures(rows, summary.own)
         beside = () if roomy else _budget(summary.rows)
-        for table in _further_tables(rows, further, beside, options.max_width, ascii_only=plain):
+        for table in _further_tables(rows, further, beside, options.max_width):
             yield Padding(table, (0, 0, 1, 0))
         for name, figure in shared.items():
-            yield Padding(_text(sentence(name, figure), plain), (0, 0, 0, 2))
+            yield Padding(Text(sentence(name, figure)), (0, 0, 0, 2))
         for note in footnotes(summary):
-            yield Padding(_text(note, plain, style="dim"), (0, 0, 0, 2))
+            yield Padding(Text(note, style="dim"), (0, 0, 0, 2))
 
 
 class RowName:
@@ -94,10 +91,9 @@ class RowName:
         yield Text("\n".join(lines).replace(_TIED, " "), style=self.style, overflow="fold")
 
 
-def bare_table(title: str | None = None, *, ascii_only: bool = False) -> Table:
+def bare_table(title: str | None = None) -> Table:
     """Make a table without an edge, which would take two columns of a narrow terminal from the names."""
-    lines = box.ASCII2 if ascii_only else box.SIMPLE_HEAD
-    return Table(title=title, title_justify="left", box=lines, pad_edge=False, show_edge=False)
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
 
 
 def name_column(table: Table, names: Iterable[RowName]) -> None:
@@ -105,32 +101,31 @@ def name_column(table: Table, names: Iterable[RowName]) -> None:
     table.add_column("selection", min_width=max((name.narrowest for name in names), default=0))
 
 
-def summary_table(summary: Summary, *, budget: bool = False, ascii_only: bool = False) -> Table:
+def summary_table(summary: Summary, *, budget: bool = False) -> Table:
     """Make the main table alone.
 
     Args:
         summary: What to show.
         budget: With columns for the number of candidates, the gap to the oracle, and the matched control.
-        ascii_only: Without a character that an ASCII terminal lacks.
     """
-    table = bare_table(ascii_only=ascii_only)
+    table = bare_table()
     rows = shown(summary.rows)
-    name_column(table, (_name(row, ascii_only) for row in rows))
+    name_column(table, (_name(row) for row in rows))
     main = main_columns(summary.own)
     columns = [name for name in main if name in _measured(rows)] or list(main)
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
-        table.add_column(_text(_heading(name, shared[name]), ascii_only, style="bold"), justify="right", no_wrap=True)
+        table.add_column(Text(_heading(name, shared[name]), style="bold"), justify="right", no_wrap=True)
     beside = _budget(summary.rows) if budget else []
     for head, _ in beside:
-        table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+        table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
     best, second = ranking(rows, "S")
     for number, row in enumerate(rows):
-        cells: list[RenderableType] = [_name(row, ascii_only)]
+        cells: list[RenderableType] = [_name(row)]
         for name in columns:
             style = {best: "bold", second: "underline"}.get(row.key, "") if name == "S" else ""
-            cells.append(_cell(row.figures.get(name), ascii_only, style=style, counted=shared[name] is None))
-        cells += [_text(values[number], ascii_only) for _, values in beside]
+            cells.append(_cell(row.figures.get(name), style=style, counted=shared[name] is None))
+        cells += [Text(values[number]) for _, values in beside]
         table.add_row(*cells)
     return table
 
@@ -178,19 +173,19 @@ def _measured(rows: Iterable[Row]) -> set[str]:
     return {name for row in rows for name, figure in row.figures.items() if figure.value is not None}
 
 
-def _name(row: Row, ascii_only: bool) -> RowName:
+def _name(row: Row) -> RowName:
     marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
     text = f"{row.label}{_TIED}{marks}" if marks else row.label
-    return RowName(text.translate(_PLAIN) if ascii_only else text, "italic" if marks else "")
+    return RowName(text, "italic" if marks else "")
 
 
-def _cell(figure: Figure | None, ascii_only: bool, *, style: str, counted: bool) -> Text:
+def _cell(figure: Figure | None, *, style: str, counted: bool) -> Text:
     if figure is None or figure.value is None:
-        return _text("–", ascii_only, style="dim")
-    text = _text(value(figure.value), ascii_only, style=style)
+        return Text("–", style="dim")
+    text = Text(value(figure.value), style=style)
     for line in (interval(figure), count(figure) if counted else ""):
         if line:
-            text.append_text(_text(f"\n{line}", ascii_only, style="dim"))
+            text.append_text(Text(f"\n{line}", style="dim"))
     return text
 
 
@@ -216,26 +211,24 @@ def _further_tables(
     names: Sequence[str],
     beside: Sequence[tuple[str, list[str]]],
     width: int,
-    *,
-    ascii_only: bool,
 ) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
     columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
     columns += beside
     taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
     while columns:
-        table = bare_table(ascii_only=ascii_only)
-        name_column(table, (_name(row, ascii_only) for row in rows))
-        cells: list[list[RenderableType]] = [[_name(row, ascii_only)] for row in rows]
+        table = bare_table()
+        name_column(table, (_name(row) for row in rows))
+        cells: list[list[RenderableType]] = [[_name(row)] for row in rows]
         room = width - taken
         while columns:
             head, values = columns[0]
             needed = 2 + max(cell_len(line) for line in (*head.splitlines(), *values))
             if needed > room and len(cells[0]) > 1:
                 break
-            table.add_column(_text(head, ascii_only, style="bold"), justify="right", no_wrap=True)
+            table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
             for line, text in zip(cells, values, strict=True):
-                line.append(_text(text, ascii_only))
+                line.append(Text(text))
             room -= needed
             del columns[0]
         for line in cells:
@@ -250,7 +243,3 @@ def _heading(name: str, counted: str | None) -> str:
 def _short(row: Row, name: str) -> str:
     figure = row.figures.get(name)
     return value(None if figure is None else figure.value)
-
-
-def _text(content: str, ascii_only: bool, *, style: str = "") -> Text:
-    return Text(content.translate(_PLAIN) if ascii_only else content, style=style)
