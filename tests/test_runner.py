@@ -169,7 +169,7 @@ def test_a_text_that_can_not_be_grouped_costs_no_other(workplace):
 def test_scores_that_are_no_numbers_fail_their_sample_alone(workplace):
     config = workplace.config(masks="toy-unsure", on_error="record")
     workplace("run", str(config))
-    failed = {line["sample_id"] for line in workplace.predictions() if "no finite number" in line.get("error", "")}
+    failed = {line["sample_id"] for line in workplace.predictions() if "not a finite number" in line.get("error", "")}
     assert failed == {"s0"}
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from pixcore_report.page import distinct_rows
 from pixcore_report.reading import from_dict
 from rich.cells import cell_len
-from rich.console import Console
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import (
@@ -25,6 +24,7 @@ from pixcore.figures.rows import (
     to_dict,
 )
 from pixcore.figures.table import SummaryTable, footnotes
+from pixcore.terminal import Console
 
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 figures = st.builds(Figure, floats, floats, floats, st.integers(0, 10**6), st.booleans())
