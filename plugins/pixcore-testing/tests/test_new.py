@@ -16,6 +16,7 @@ from pixcore_testing.scaffold import KINDS, TEMPLATES, kind_called, new_package
 from pixcore.errors import PluginError
 from pixcore.plugins import Kind
 
+ROOT = Path(__file__).parents[3]
 NAMES = {kind: f"trial-{noun.split()[-1]}" if kind != "writer" else "trial-table" for kind, noun in KINDS.items()}
 LONGEST, SHORTEST = "a-name-of-the-most-chars", "q"
 
@@ -103,6 +104,21 @@ def test_every_package_is_clean(name: str, tmp_path: Path) -> None:
             ["ruff", *command, "--no-cache", "."], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_is_typed(environment: Environment) -> None:
+    sources = [folder / "src" for folder in environment.packages.values()]
+    modules = [option for source in sources for found in source.iterdir() for option in ("-p", found.name)]
+    paths = os.pathsep.join([*map(str, sources), *filter(None, [os.environ.get("MYPYPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", *modules],
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
