@@ -137,10 +137,7 @@ def size_of(rle: RLE) -> tuple[int, int]:
 
 
 def iou(
-    predictions: Sequence[RLE],
-    truths: Sequence[RLE],
-    *,
-    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
+    predictions: Sequence[RLE], truths: Sequence[RLE], *, both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE
 ) -> NDArray[np.float64]:
     """Measure intersection over union of every prediction with every ground truth.
 
@@ -183,8 +180,7 @@ def iou(
 def _text(rle: Mapping[str, Any]) -> RLE:
     counts = rle["counts"]
     return RLE(
-        size=[int(n) for n in rle["size"]],
-        counts=counts.decode("ascii") if isinstance(counts, bytes) else counts,
+        size=[int(n) for n in rle["size"]], counts=counts.decode("ascii") if isinstance(counts, bytes) else counts
     )
 
 

@@ -121,10 +121,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def build_prompt(
-    sample: Sample,
-    probing: Probing | str,
-    fidelity: Fidelity,
-    templates: Mapping[Protocol, str] | None = None,
+    sample: Sample, probing: Probing | str, fidelity: Fidelity, templates: Mapping[Protocol, str] | None = None
 ) -> str | None:
     """Say what a model is asked about a sample.
 

@@ -41,8 +41,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
 from PIL import Image as PILImage
+from PIL import ImageOps, UnidentifiedImageError
 
 from pixcore.errors import DataError
 from pixcore.files import read_file
@@ -110,23 +110,6 @@ class Image:
         return cls(read, str(location), known_size)
 
     @classmethod
-    def measured(cls, path: Path | str) -> Image:
-        """Take an image file and read its upright size from its header, without decoding it.
-
-        Raises:
-            DataError: It is not an image.
-        """
-        unread = cls.from_path(path)
-        try:
-            with PILImage.open(io.BytesIO(unread.read())) as opened:
-                turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-                return cls(unread.read, unread.name, (opened.height, opened.width) if turned else opened.size)
-        except DataError:
-            raise
-        except Exception as error:  # Pillow's readers raise anything at damaged files
-            raise DataError(f"can't read image {path}: {_why(error)}", hint="is the file whole?") from error
-
-    @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
         """Take pixels in memory, (height, width, 3) RGB; the bytes are a PPM, which no compression slows down."""
         buffer = io.BytesIO()
@@ -153,7 +136,8 @@ class Image:
         except DataError:
             raise
         except Exception as error:  # Pillow's readers raise anything at damaged files
-            raise DataError(f"can't decode image {self.name}: {_why(error)}", hint="is the file whole?") from error
+            why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+            raise DataError(f"can't decode image {self.name}: {why}", hint="is the file whole?") from error
 
     def pixels(self) -> NDArray[np.uint8]:
         """Decode the image to a (height, width, 3) RGB array."""
@@ -165,10 +149,6 @@ class Image:
         if self.known_size is not None:
             return self.known_size
         return self.pil().size
-
-
-def _why(error: Exception) -> str:
-    return "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def _to_rgb(image: PILImage.Image) -> PILImage.Image:

@@ -26,6 +26,10 @@ def test_the_cores_top_floor_is_small() -> None:
     assert len(list(CORE.glob("*.py"))) <= 20
 
 
+def test_the_core_is_thin() -> None:
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in CORE.rglob("*.py")) <= 8000
+
+
 def test_the_core_imports_no_guest(architecture: ModuleType) -> None:
     for name, near in architecture.arrows().items():
         if name.startswith("pixcore") and not name.startswith("pixcore-"):

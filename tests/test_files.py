@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as PILImage
+from pixcore_datasets.pictures import measured
 
 from pixcore.errors import DataError
 from pixcore.files import replacing
@@ -26,7 +27,7 @@ def test_a_pipe_or_a_device_is_no_image(tmp_path: Path) -> None:
             with pytest.raises(DataError, match="can't read image"):
                 look(Image.from_path(path))
         with pytest.raises(DataError, match="can't read image"):
-            Image.measured(path)
+            measured(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -35,9 +36,9 @@ def test_an_image_is_measured_as_it_is_decoded(orientation: int, tmp_path: Path)
     exif[0x0112] = orientation
     path = tmp_path / "photo.jpg"
     PILImage.new("RGB", (40, 24), (9, 99, 200)).save(path, exif=exif)
-    measured = Image.measured(path).size
-    assert measured == Image.from_path(path).pil().size
-    assert measured == ((24, 40) if orientation >= 5 else (40, 24))
+    size = measured(path).size
+    assert size == Image.from_path(path).pil().size
+    assert size == ((24, 40) if orientation >= 5 else (40, 24))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "BMP", "WEBP"])

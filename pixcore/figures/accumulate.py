@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol as Interface
 
 from pixcore.records import SampleResult
@@ -13,10 +12,3 @@ class Accumulator(Interface):
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""
-
-
-def accumulate(results: Iterable[SampleResult], *accumulators: Accumulator) -> None:
-    """Let every accumulator see every result once, in order; the results are read once for all."""
-    for result in results:
-        for accumulator in accumulators:
-            accumulator.add(result)

@@ -170,10 +170,7 @@ FIGURES: tuple[FigureColumn, ...] = (
     *(_accuracy(*fed) for fed in _ACCURACIES),
     *(_mean_iou(*fed) for fed in _MEAN_IOUS),
     FigureColumn(
-        "S",
-        "harmonic mean of max(A, A†) and max(M, M†)",
-        made_of=(("A†", "A", "M†", "M"), harmonic_score),
-        main=True,
+        "S", "harmonic mean of max(A, A†) and max(M, M†)", made_of=(("A†", "A", "M†", "M"), harmonic_score), main=True
     ),
     *(_per_sample(*fed) for fed in _ACCURACIES),
     *(column for fed in _MEAN_IOUS for column in _beside(*fed)),

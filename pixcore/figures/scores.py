@@ -49,11 +49,6 @@ def candidate_ious(
     return measured
 
 
-def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
-    """Give the IoUs of a result's candidates, as they were measured, or measured now."""
-    return candidate_ious(sample, result.candidates) if result.ious is None else result.ious
-
-
 def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
     """Give the mask that a selection stands for: a candidate's, the empty one for "absent", None for neither."""
     if not selection.gives_mask:

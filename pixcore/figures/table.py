@@ -14,17 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore.figures.columns import PERCENT, main_columns, meaning, with_own
-from pixcore.figures.rows import (
-    Figure,
-    Row,
-    Summary,
-    common_count,
-    count,
-    further_figures,
-    own_control,
-    ranking,
-    shown,
-)
+from pixcore.figures.rows import Figure, Row, Summary, common_count, count, further_figures, own_control, ranking, shown
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
@@ -143,11 +133,6 @@ def footnotes(summary: Summary) -> list[str]:
     return [note for note in (*notes, *summary.notes) if note]
 
 
-def failures(summary: Summary) -> str:
-    """Say in words how often something failed."""
-    return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"
-
-
 def value(number: float | None) -> str:
     """Write a figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
     return "–" if number is None else f"{number:.1f}"
@@ -207,10 +192,7 @@ def _budget(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
 
 
 def _further_tables(
-    rows: tuple[Row, ...],
-    names: Sequence[str],
-    beside: Sequence[tuple[str, list[str]]],
-    width: int,
+    rows: tuple[Row, ...], names: Sequence[str], beside: Sequence[tuple[str, list[str]]], width: int
 ) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
     columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]

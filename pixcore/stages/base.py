@@ -70,12 +70,7 @@ def asked_key(request: Request, image: str) -> str:
         image: The digest of what it is shown; "" where the image is not there to be read.
     """
     return content_key(
-        {
-            "image": image,
-            "prompt": request.prompt,
-            "protocol": request.protocol,
-            "expression": request.expression,
-        }
+        {"image": image, "prompt": request.prompt, "protocol": request.protocol, "expression": request.expression}
     )
 
 

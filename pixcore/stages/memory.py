@@ -6,11 +6,9 @@ import errno
 import gc
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pixcore.errors import ConfigError, DataError, ModelError, PluginError, UserError, describe
+from pixcore.errors import DataError, ModelError, UserError, describe
 from pixcore.notices import notice
 
 MORE_ROOM = "try a smaller dtype or model, smaller images, or another device"
@@ -61,23 +59,6 @@ class Room:
 def ends_all(error: BaseException) -> bool:
     """Tell whether an error is no piece's own, a missing plugin or a full disk: the next would fail too."""
     return isinstance(error, UserError) and not isinstance(error, DataError)
-
-
-@contextmanager
-def loading(checkpoint: str) -> Iterator[None]:
-    """Turn whatever fails while a checkpoint is loaded into one ModelError that names it."""
-    try:
-        yield
-    except (ModelError, ConfigError, PluginError):
-        raise
-    except Exception as error:
-        words = shortage(error)
-        if words is not None:
-            raise ModelError(f"memory ran out while {checkpoint} was loaded: {words}", hint=MORE_ROOM) from error
-        raise ModelError(
-            f"can't load {checkpoint}: {describe(error)}",
-            hint="the files are damaged, or of another kind of model than this adapter reads",
-        ) from error
 
 
 def let_go(error: BaseException) -> None:

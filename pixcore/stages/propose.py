@@ -217,11 +217,7 @@ class Control(CandidateStage):
         return own
 
     def _draw(
-        self,
-        item: Item,
-        own: Sequence[Candidate],
-        selector: PointSelector[Any],
-        generator: MaskGenerator[Any],
+        self, item: Item, own: Sequence[Candidate], selector: PointSelector[Any], generator: MaskGenerator[Any]
     ) -> Entry:
         width, height = item.request.image.size
         nowhere = np.zeros((height, width), np.float32)

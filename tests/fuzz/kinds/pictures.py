@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image as PILImage
+from pixcore_datasets.pictures import measured
 
 from pixcore.records import Image
 from tests.fuzz.forms import BYTES, PNG
@@ -31,7 +32,7 @@ def _make(folder: Path) -> None:
 def _reading(kind: str) -> Act:
     def read() -> tuple[Any, ...]:
         path = Path(f"image.{kind}")
-        stated = Image.measured(path).size
+        stated = measured(path).size
         pixels = Image.from_path(path).pixels()
         if pixels.shape != (stated[1], stated[0], 3):
             raise AssertionError(f"{pixels.shape[:2]} where the header says {stated}")

@@ -4,6 +4,7 @@ import hashlib
 import time
 
 import numpy as np
+from pixcore_checkpoints.loading import loading
 
 from pixcore import masks
 from pixcore.components import (
@@ -31,7 +32,6 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
-from pixcore.stages.memory import loading
 
 GRID = 6
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
 from pixcore_datasets.data_files import DataFile, require
+from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -167,7 +168,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             )
         path = self._image_path(row)
         stated = _ANNOTATIONS[row.source].path
-        size = Image.measured(path).size if path is not None else annotated.stated_size(stated)
+        size = measured(path).size if path is not None else annotated.stated_size(stated)
         if size is None and question is not None and question.image is not None:
             size = Image(question.image, row.file.name).size
         task = question.task if question is not None and question.task else ("Relation" if row.relates else "Count")

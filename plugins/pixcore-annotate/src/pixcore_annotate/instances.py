@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image as PILImage
 from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
+from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
 from pixcore.files import read_file, read_json
 from pixcore.masks import RLE, area, encode
 from pixcore.notices import notice
-from pixcore.records import Image
 from pixcore_annotate.project import Instance, Item
 
 _IRREGULAR: Mapping[str, str] = {
@@ -154,7 +154,7 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
     items = []
     for row in read_table(table, ("id", "image", "objects")):
         path = images / row["image"].strip()
-        size = Image.measured(path).size
+        size = measured(path).size
         objects = [name.strip() for name in row["objects"].split("|") if name.strip()]
         instances = [instance for find in finders for instance in find(row["image"], objects, size)]
         items.append(

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.coco import Size, read_coco, union_of
+from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
 from pixcore.files import read_json, write_json
 from pixcore.masks import area
-from pixcore.records import Image
 
 _SIDES = 64
 
@@ -277,4 +277,4 @@ def _expressions(path: Path) -> dict[str, str]:
 def _measure(path: Path | None, name: str) -> Size:
     if path is None:
         raise DataError(f"nothing states the size of {name}", hint="say where the images are: --images FOLDER")
-    return Image.measured(path).size
+    return measured(path).size

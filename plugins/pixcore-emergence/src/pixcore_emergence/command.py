@@ -13,11 +13,10 @@ from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_report.page import write_page
 from pixcore_scoring.evaluation import BINS
 from pixcore_scoring.source import Source, open_source
+from pixcore_scoring.streaming import accumulate
 
 from pixcore.errors import ConfigError, DataError, nearest
-from pixcore.figures.accumulate import accumulate
 from pixcore.figures.rows import RowSpec
-from pixcore.figures.scores import measured_ious
 from pixcore.files import RUN, read_object, replacing, write_json
 from pixcore.masks import RLE
 from pixcore.plugins import registry
@@ -26,7 +25,7 @@ from pixcore.records import PointPrompt, Sample, SampleResult
 from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, judge_prompt, read_letters
-from pixcore_emergence.emergence import OUTCOMES, Best, Emergence, EmergenceTally
+from pixcore_emergence.emergence import OUTCOMES, Best, Emergence, EmergenceTally, measured_ious
 
 _GALLERY = 24
 _LONGEST = 320

@@ -18,7 +18,7 @@ from pixcore_scoring.evaluation import BINS, grounding_succeeds
 
 from pixcore.figures.intervals import Cluster, cluster_of, interval, resampled_ratios
 from pixcore.figures.rows import RowSpec
-from pixcore.figures.scores import candidate_ious, is_correct, measured_ious
+from pixcore.figures.scores import candidate_ious, is_correct
 from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Response, Sample, SampleResult
 from pixcore_emergence.concepts import Concept, agreement, classify
 
@@ -339,3 +339,8 @@ def _column(values: Floats, seed: int) -> tuple[float, float, float, int]:
     drawn = resampled_ratios(known[:, None], np.ones((len(known), 1)), seed=seed)[:, 0]
     ends = interval(drawn) or (float("nan"), float("nan"))
     return 100 * float(known.mean()), 100 * ends[0], 100 * ends[1], len(known)
+
+
+def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
+    """Give the IoUs of a result's candidates, as they were measured, or measured now."""
+    return candidate_ious(sample, result.candidates) if result.ious is None else result.ious

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_scoring.streaming import accumulate
 from scipy import stats
 
 from pixcore.figures import columns as table
-from pixcore.figures.accumulate import accumulate
 from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, interval, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct

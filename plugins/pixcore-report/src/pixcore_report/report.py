@@ -125,7 +125,7 @@ class Report:
                 "title": f"{summary.model} on {summary.benchmark}",
                 "summary": summary,
                 "footnotes": table.footnotes(summary),
-                "failures": table.failures(summary),
+                "failures": _failures(summary),
                 "particulars": particulars(run),
                 "samples": (Markup(line.rstrip("\n")) for line in self._spool),
                 "index": {
@@ -154,3 +154,8 @@ def particulars(run: Mapping[str, Any]) -> dict[str, Any]:
         elif value is not None:
             facts[name] = value
     return {"facts": facts, "blocks": blocks}
+
+
+def _failures(summary: Summary) -> str:
+    """Say in words how often something failed."""
+    return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"

@@ -15,7 +15,6 @@ from itertools import product
 from typing import Any
 
 from pixcore import masks
-from pixcore.figures.accumulate import accumulate
 from pixcore.figures.columns import mean_ious
 from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
@@ -23,6 +22,7 @@ from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
+from pixcore_scoring.streaming import accumulate
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
 """In the order of the released script's four numbers (the comment in it names the first two the wrong way round)."""

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import torch
+from pixcore_checkpoints.loading import loading
 from pixcore_transformers.marks import check_marks
 from torch import Tensor
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig
 from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Request, Response
-from pixcore.stages.memory import loading
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 LoadedT = TypeVar("LoadedT")

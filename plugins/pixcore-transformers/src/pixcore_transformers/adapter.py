@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image as PILImage
+from pixcore_checkpoints.loading import loading
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
 from pixcore.errors import NotFiniteError, SampleError
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
-from pixcore.stages.memory import loading
 from pixcore_transformers.batch import Batch
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily

@@ -1,0 +1,30 @@
+"""Measure a picture by its file's header: one way, for all who need a size and no pixels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import ExifTags, UnidentifiedImageError
+from PIL import Image as PILImage
+
+from pixcore.errors import DataError
+from pixcore.records import Image
+
+
+def measured(path: Path | str) -> Image:
+    """Take an image file and read its upright size from its header, without decoding it.
+
+    Raises:
+        DataError: It is not an image.
+    """
+    unread = Image.from_path(path)
+    try:
+        with PILImage.open(io.BytesIO(unread.read())) as opened:
+            turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            return Image(unread.read, unread.name, (opened.height, opened.width) if turned else opened.size)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything at damaged files
+        why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"can't read image {path}: {why}", hint="is the file whole?") from error
