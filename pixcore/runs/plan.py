@@ -15,7 +15,7 @@ from importlib import metadata
 from typing import Any, TypeVar
 
 from pixcore import __version__
-from pixcore.components import Benchmark, Context, ModelConfig, SelectionStrategy
+from pixcore.components import Benchmark, Context, ModelConfig
 from pixcore.config import Chosen, ChosenComponent, ChosenComponents, ResolvedRun, row_names
 from pixcore.errors import ConfigError, DataError, SampleError, describe, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec, control_spec
@@ -24,7 +24,6 @@ from pixcore.plugins import Kind, hold_to_kinds
 from pixcore.protocols import build_prompt
 from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
 from pixcore.services import LEDGER, Allowance
-from pixcore.stages import serialise
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item, OnRecord, Stage
 from pixcore.stages.choose import JudgeStage, Select
@@ -39,6 +38,7 @@ hold_to_kinds(
 
 Before = TypeVar("Before", bound=Stage)
 After = TypeVar("After", bound=Stage)
+Outcome = TypeVar("Outcome", Selection, Verdict)
 
 _RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
@@ -86,7 +86,7 @@ class Run:
         self.context = Context(fidelity, config.seed, self.loader, allowance=allowance)
         self._on_record = on_record
         self._given = samples
-        self._broken: dict[tuple[str, str], str] = {}
+        self._broken: dict[Item, str] = {}
         self._probings = config.probings
 
     @property
@@ -152,19 +152,17 @@ class Run:
                 try:
                     _ = item.key  # reads the image
                 except DataError as error:
-                    self._broken[sample.id, name] = describe(error)
+                    self._broken[item] = describe(error)
                 items.append(item)
         return items
 
     def is_sound(self, item: Item) -> bool:
         """Say whether an item's image can be read."""
-        return (item.sample.id, item.request.protocol) not in self._broken
+        return item not in self._broken
 
     def broken(self) -> Iterator[tuple[Item, str]]:
         """List the items whose image can't be read, each with why."""
-        for item in self.items:
-            if not self.is_sound(item):
-                yield item, self._broken[item.sample.id, item.request.protocol]
+        return ((item, self._broken[item]) for item in self.items if not self.is_sound(item))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
@@ -335,46 +333,25 @@ class Run:
     def _result(self, item: Item) -> ProtocolResult:
         protocol = item.request.protocol
         blank = ProtocolResult(protocol, item.request.prompt, graded=protocol in self.judge_stages)
-        broken = self._broken.get((item.sample.id, protocol))
-        if broken is not None:
-            return replace(blank, error=broken)
+        if item in self._broken:
+            return replace(blank, error=self._broken[item])
         answers = self.answers[protocol]
         response = answers.response(item)
         if response is None:
             return replace(blank, error=answers.failure(item) or "not computed yet")
-        answered = replace(blank, response=response, verdict=self._verdict(item))
+        judge = self.judge_stages.get(protocol)
+        verdict = _outcome(judge, item, Verdict) if judge is not None and is_gradable(item.sample) else None
+        answered = replace(blank, response=response, verdict=verdict)
         if not item.segmented or protocol not in self.proposals:
             return answered
         candidates = self.proposals[protocol].candidates(item)
         if candidates is None:
             return replace(answered, error=self.proposals[protocol].failure(item))
         controls = self.controls[protocol].candidates(item) if protocol in self.controls else None
-        found = {name: self._selection(item, row[protocol]) for name, row in self.selections.items() if protocol in row}
-        return replace(
-            answered,
-            candidates=candidates,
-            controls=controls or (),
-            selections={name: selection for name, selection in found.items() if selection is not None},
-        )
-
-    def _selection(self, item: Item, select: Select) -> Selection | None:
-        """What a strategy chose, or that it failed; one row's failure, its own or its control's, is no other row's."""
-        entry = select.get(item)
-        if entry is not None:
-            return serialise.selection_from_json(entry.body)
-        error = select.failure(item) or select.proposals.failure(item)
-        return None if error is None else Selection.failed(error)
-
-    def _verdict(self, item: Item) -> Verdict | None:
-        """What the judge said, or that it failed: the answer then counts as wrong, and its masks as they are."""
-        grade = self.judge_stages.get(item.request.protocol)
-        if grade is None or not is_gradable(item.sample):
-            return None
-        entry = grade.get(item)
-        if entry is not None:
-            return serialise.verdict_from_json(entry.body)
-        error = grade.failure(item)
-        return None if error is None else Verdict.failed(error)
+        stages = {name: row[protocol] for name, row in self.selections.items() if protocol in row}
+        found = {name: _outcome(stage, item, Selection) for name, stage in stages.items()}
+        selections = {name: selection for name, selection in found.items() if selection is not None}
+        return replace(answered, candidates=candidates, controls=controls or (), selections=selections)
 
     @cached_property
     def rows(self) -> list[RowSpec]:
@@ -401,16 +378,13 @@ class Run:
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
+        scope = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.scope).items()}
         packages = {one.registration.distribution: one.registration.version for one in self.resolved.components.every}
         return {
             "pixcore": __version__,
             "fidelity": self.resolved.config.fidelity.value,
             "config": self.resolved.document(),
-            "scope": {
-                "limit": self.scope.limit,
-                "samples": list(self.scope.samples),
-                "shard": list(self.scope.shard) if self.scope.shard else None,
-            },
+            "scope": scope,
             "plugins": dict(sorted(packages.items())),
             "versions": {"python": platform.python_version(), **_versions()},
             "platform": platform.platform(),
@@ -432,6 +406,15 @@ def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dic
     return {probing: made[before] for probing, before in stages.items()}
 
 
+def _outcome(stage: Select | JudgeStage, item: Item, made: type[Outcome]) -> Outcome | None:
+    """What a strategy chose or a judge said, or that it failed: its own failure, and no other row's."""
+    entry = stage.get(item)
+    if entry is not None:
+        return made(**entry.body)
+    error = stage.failure(item) or stage.before.failure(item)
+    return None if error is None else made.failed(error)
+
+
 def is_gradable(sample: Sample) -> bool:
     """Say whether a judge can be shown a question and its right answer."""
     return sample.question is not None and sample.answer is not None
@@ -443,19 +426,21 @@ def _row(key: str, strategy: ChosenComponent) -> RowSpec:
 
 def sees_truth(part: ChosenComponent) -> bool:
     """Say whether a selection strategy uses the ground truth."""
-    strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
-    return strategy.uses_ground_truth
+    return _says(part, "uses_ground_truth")
 
 
 def is_costly(part: ChosenComponent) -> bool:
     """Say whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
-    strategy: type[SelectionStrategy[Any]] = part.registration.component_class  # type: ignore[assignment]
-    return strategy.asks_service or strategy.needs_model
+    return _says(part, "asks_service") or _says(part, "needs_model")
 
 
 def asks_service(part: ChosenComponent) -> bool:
     """Say whether a strategy or a judge asks a service that may cost money."""
-    return bool(getattr(part.registration.component_class, "asks_service", False))
+    return _says(part, "asks_service")
+
+
+def _says(part: ChosenComponent, mark: str) -> bool:
+    return bool(getattr(part.registration.component_class, mark, False))
 
 
 def _versions() -> dict[str, str]:

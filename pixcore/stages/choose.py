@@ -11,7 +11,6 @@ from pixcore.components import Judge, SelectionStrategy
 from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
-from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.exchanges import with_memory
@@ -61,7 +60,7 @@ class Select(Stage):
             elif wrong := _misplaced(outcome, masks):
                 yield item, SampleError(f"strategy {component.name!r} chose {wrong}")
             else:
-                yield item, Entry(serialise.selection_to_json(outcome))
+                yield item, Entry(dict(vars(outcome)))
         strategy.close()
 
 
@@ -117,5 +116,5 @@ class JudgeStage(Stage):
             if isinstance(outcome, Exception):
                 yield item, outcome
             else:
-                yield item, Entry(serialise.verdict_to_json(outcome))
+                yield item, Entry(dict(vars(outcome)))
         judge.close()

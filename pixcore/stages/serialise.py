@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.geometry import Box, VisualGrid, VisualLayout
-from pixcore.records import Candidate, PointPrompt, Response, Selection, Token, TokenGroup, Verdict
+from pixcore.records import Candidate, PointPrompt, Response, Token, TokenGroup
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -148,26 +148,6 @@ def _point_from_json(data: Any) -> PointPrompt:
     _read_only(prompt.points)
     _read_only(prompt.labels)
     return prompt
-
-
-def selection_to_json(selection: Selection) -> dict[str, Any]:
-    """Turn a selection into JSON data."""
-    return dict(vars(selection))
-
-
-def selection_from_json(data: Mapping[str, Any]) -> Selection:
-    """Make a selection of its JSON data."""
-    return Selection(**data)
-
-
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
-    """Turn a verdict into JSON data."""
-    return dict(vars(verdict))
-
-
-def verdict_from_json(data: Mapping[str, Any]) -> Verdict:
-    """Make a verdict of its JSON data."""
-    return Verdict(**data)
 
 
 def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
