@@ -15,6 +15,7 @@ from pixcore_attention.mean import Mean
 from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.llava import Llava15
 from pixcore_transformers.testing.llava import TinyLlava
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPImageProcessorPil
 
@@ -173,6 +174,43 @@ def test_a_missing_weight_of_a_hugging_face_folder_is_named(parts: Parts, tmp_pa
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 weights: model\.multi_modal_projector\.linear_2\.bias"):
         adapter(folder).answer([ask(picture(30, 30))])
+
+
+def test_a_template_of_ones_own_takes_the_place_of_the_published_one(original: Path) -> None:
+    """Its other braces are text, and the published prompt written as a template is the published prompt."""
+    request = [ask(picture(40, 30))]
+    published = (
+        "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
+        "detailed, and polite answers to the human's questions. USER: <image>\n{prompt} ASSISTANT:"
+    )
+    plain, same = adapter(original), adapter(original, prompt_template=published)
+    assert same.prompt_ids("Where is it?") == plain.prompt_ids("Where is it?")
+    other = adapter(original, prompt_template='Say {"place": 1} of <image>: {prompt}')
+    assert other.prompt_ids("Where?") != plain.prompt_ids("Where?")
+    assert len(other.answer(request)) == 1
+
+
+@pytest.mark.parametrize("template", ["{prompt}", "<image> <image> {prompt}", "<image>"])
+def test_a_template_without_its_places_is_refused(template: str) -> None:
+    with pytest.raises(ValidationError, match="prompt_template must hold"):
+        Llava15Config(checkpoint="any", prompt_template=template)
+
+
+def test_an_option_without_effect_is_refused() -> None:
+    with pytest.raises(ValidationError, match="image_options has no effect on this model"):
+        Llava15Config(checkpoint="any", image_options={"do_resize": False})
+
+
+@pytest.mark.parametrize("layout", ["original", "hugging face"])
+def test_a_repetition_penalty_is_followed_in_both_layouts(
+    parts: Parts, original: Path, tmp_path: Path, layout: str
+) -> None:
+    source = original if layout == "original" else parts.save_hugging_face()
+    folder = tmp_path / "penalised"
+    shutil.copytree(source, folder)
+    (folder / "generation_config.json").write_text('{"repetition_penalty": 1.7}', encoding="utf-8")
+    assert adapter(folder).settings().repetition_penalty == 1.7
+    assert adapter(source).settings().repetition_penalty == 1.0
 
 
 def test_probability_is_a_product_over_tokens(parts: Parts, original: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +73,21 @@ def test_ground(checkpoint: Path, tmp_path: Path) -> None:
     arguments += ["--set", f"model.checkpoint={checkpoint}", "--set", "model.max_new_tokens=6"]
     assert status_of(arguments) in (0, None)
     assert picture.is_file()
+
+
+def test_a_notice_is_one_line_beside_the_runs_own(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pixcore_mini_world")
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)  # put back after the command has set its own
+    folder, config = tmp_path / "checkpoint", tmp_path / "config.yaml"
+    shutil.copytree(checkpoint, folder)
+    (folder / "generation_config.json").write_text('{"num_beams": 4, "penalty_alpha": 0.6}', encoding="utf-8")
+    config.write_text(CONFIG.format(checkpoint=folder, folder=tmp_path, fidelity="corrected"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert status_of(["run", str(config), "--limit", "2"]) in (0, None)
+    said = capsys.readouterr().err
+    told = [line for line in said.splitlines() if "not followed" in line]
+    assert told == [f"note: {folder / 'generation_config.json'}: not followed: num_beams, penalty_alpha"]
+    assert "Warning" not in said
