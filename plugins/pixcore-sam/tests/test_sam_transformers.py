@@ -533,3 +533,20 @@ def test_a_last_attention_of_another_width_is_decoded_by_transformers_itself(tmp
     transformers.SamModel(config).save_pretrained(tmp_path)
     generator = SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
     assert generator.segment(picture(90, 60), [PointPrompt.at((5, 6))])[0].masks.shape == (3, 60, 90)
+
+
+@pytest.mark.parametrize("kind", ["sam", "sam2"])
+def test_a_kernel_that_a_config_names_is_not_asked_for(kind, model_of, converted, tmp_path, picture):
+    source = converted if kind == "sam" else model_of(kind)[1]
+    folder = tmp_path / "named"
+    shutil.copytree(source, folder)
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    stored |= {"_attn_implementation": "flash_attention_2", "attn_implementation": "flash_attention_2"}
+    (folder / "config.json").write_text(json.dumps(stored), encoding="utf-8")
+    prompts = [PointPrompt.at((20, 30))]
+    results = [
+        SamTransformers(SamTransformersConfig(checkpoint=str(one), device="cpu")).segment(picture(90, 60), prompts)
+        for one in (source, folder)
+    ]
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one.masks, other.masks)
