@@ -362,6 +362,16 @@ class VisualTokensSuite:
         assert bool(findings) == (fidelity in subject.misplaced), findings
 
 
+class RestSuite:
+    """A test for adapters whose tower's side need be no multiple of its patch."""
+
+    def test_what_is_left_after_the_last_patch_belongs_to_no_cell(
+        self, subject: Subject, options_of_a_rest: dict[str, object]
+    ) -> None:
+        with replace(subject, options=options_of_a_rest).adapter() as adapter:
+            assert check_geometry(adapter, draws=subject.draws) == []
+
+
 class PlacingSuite:
     """Tests for adapters whose weights can be placed and quantized; a CPU alone shows what does not hang on a GPU."""
 

@@ -17,7 +17,15 @@ from pixcore_segtoken.keymap import Ignore
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import (
+    FolderSuite,
+    MaskAdapterSuite,
+    PlacingSuite,
+    RestSuite,
+    Subject,
+    VisualTokensSuite,
+    requests_of,
+)
 from tests.goldens.glamm import prepare
 from tests.goldens.runner import compare
 from tests.goldens.segtoken import sizes_of
@@ -43,7 +51,7 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
     return Subject(request.param, dict(glamm_options), requests())
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -17,7 +17,15 @@ from pixcore_segtoken.testing import TINY_SAM
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import (
+    FolderSuite,
+    MaskAdapterSuite,
+    PlacingSuite,
+    RestSuite,
+    Subject,
+    VisualTokensSuite,
+    requests_of,
+)
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
@@ -49,7 +57,7 @@ def subject(lisa_options: dict[str, object]) -> Subject:
     return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -90,12 +90,12 @@ def openseed_shapes() -> Shapes:
     }
 
 
-def write_checkpoint(folder: Path, *, own_tower: bool = False) -> Path:
+def write_checkpoint(folder: Path, *, own_tower: bool = False, image_size: int = 56) -> Path:
     """Write everything; with `own_tower` the checkpoint holds CLIP as well, other weights than the folder beside it."""
     folder.mkdir()
     added = write_tokenizer(folder, ("<g_s>", "<g_e>", "<seg>"))
     tower = folder.with_name(f"{folder.name}-tower")
-    clip = write_tower(tower, image_size=56)
+    clip = write_tower(tower, image_size=image_size)
     language = tiny_llama(max(added.values()) + 1)
     shapes = llama_shapes(language) | openseed_shapes() | affine("model.mm_projector", HIDDEN, clip.hidden_size)
     shapes |= {"interactive_model.model.pb_embedding.weight": (2, 4)}
@@ -119,6 +119,12 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Config of an adapter on the tiny checkpoint."""
     folder = write_checkpoint(tmp_path_factory.mktemp("llava-grounding") / "tiny")
     return {"checkpoint": str(folder), "image_size": 128, "queries": 20, "max_new_tokens": 12, "threshold": 0.08}
+
+
+@pytest.fixture
+def options_of_a_rest(options: dict[str, object], tmp_path: Path) -> dict[str, object]:
+    """Config of an adapter whose tower never reads the last four of its pixels."""
+    return options | {"checkpoint": str(write_checkpoint(tmp_path / "tiny", image_size=60))}
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,16 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import (
+    SIZES,
+    FolderSuite,
+    MaskAdapterSuite,
+    PlacingSuite,
+    RestSuite,
+    Subject,
+    VisualTokensSuite,
+    requests_of,
+)
 
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
@@ -51,7 +60,7 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

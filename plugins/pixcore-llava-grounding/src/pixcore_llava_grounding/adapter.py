@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pixcore_segtoken.clip import centre_crop, centre_crop_box
+from pixcore_segtoken.clip import centre_crop
 from pixcore_segtoken.language import Generation, generate, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
 from pixcore_segtoken.text import mask_spans, spoken
@@ -15,7 +15,7 @@ from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
 
 from pixcore import masks
-from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_llava_grounding.checkpoint import Loaded, load
 from pixcore_llava_grounding.config import LlavaGroundingConfig
@@ -58,8 +58,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""
-        side = self.loaded.speaker.clip.side
-        return VisualLayout.single(VisualGrid(side, side, centre_crop_box(*image.size, self._clip_size)))
+        return self.loaded.speaker.clip.layout(image.size)
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
         """Project an image's patches: (visual tokens, width)."""

@@ -19,9 +19,9 @@ from transformers import CLIPVisionConfig
 
 from pixcore import masks
 from pixcore.errors import ModelError
-from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
-from pixcore_segtoken.clip import centre_crop, centre_crop_box, tower_rules
+from pixcore_segtoken.clip import centre_crop, tower_rules
 from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import TOWERS, Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
@@ -156,9 +156,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""
-        clip = self.loaded.model.clip
-        size = int(clip.model.config.image_size)
-        return VisualLayout.single(VisualGrid(clip.side, clip.side, centre_crop_box(*image.size, size)))
+        return self.loaded.model.clip.layout(image.size)
 
     def visual_embeddings(self, image: Image) -> NDArray[np.float32]:
         """Project an image's patches: (visual tokens, width)."""

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from pixcore_transformers.layouts.tiles import part_read, reach
 from torch import Tensor, nn
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_segtoken.keymap import Ignore, Rename, Rule
 
 
@@ -34,6 +36,12 @@ class ClipPatches(nn.Module):
         """Patches along one side of the square input."""
         config = self.model.config
         return int(config.image_size) // int(config.patch_size)
+
+    def layout(self, size: tuple[int, int]) -> VisualLayout:
+        """Lay the patches over what the centre crop keeps of an image (width, height), and a whole patch reads."""
+        config = self.model.config
+        box = part_read(centre_crop_box(*size, int(config.image_size)), reach(config))
+        return VisualLayout.single(VisualGrid(self.side, self.side, box))
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> Tensor:
