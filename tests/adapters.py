@@ -143,7 +143,7 @@ def small_device(room: int) -> Iterator[SmallDevice]:
         handle.remove()
 
 
-WIDTHS = ("intermediate_size", "moe_intermediate_size")
+WIDTHS = ("intermediate_size", "moe_intermediate_size", "shared_intermediate_size", "block_ff_dim")
 """Entries of a config.json that say how wide a language model's layers are inside."""
 
 

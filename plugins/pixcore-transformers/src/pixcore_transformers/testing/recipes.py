@@ -63,7 +63,10 @@ class Recipe:
 
 _SCAN = ["linear_attention", "full_attention", "linear_attention", "full_attention"]
 HYBRIDS: Mapping[str, Mapping[str, Any]] = {
-    "lfm2": {"layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+    "lfm2": {
+        "layer_types": ["conv", "full_attention", "conv", "full_attention"],
+        "block_auto_adjust_ff_dim": False,
+    },
     "qwen3_next": {
         "layer_types": _SCAN,
         "head_dim": 8,
