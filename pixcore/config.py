@@ -17,8 +17,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from pixcore.components import Config, Context
-from pixcore.errors import ConfigError, PluginError, nearest
-from pixcore.files import at_home
+from pixcore.errors import ConfigError, DataError, PluginError, nearest
+from pixcore.files import at_home, read_file
 from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry
 from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
@@ -338,30 +338,32 @@ def _marked(problem: str, node: yaml.Node) -> yaml.YAMLError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a config file.
+def read_yaml(path: Path, what: str = "config") -> dict[str, Any]:
+    """Read a YAML file of a user's; errors call it `what`.
 
     Raises:
         ConfigError: It is missing, no YAML, or no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"can't read config {path}: {error.strerror}", hint="check the path") from error
+        text = read_file(path, what).decode("utf-8-sig")
+    except DataError as error:
+        raise ConfigError(error.message, hint=error.hint) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"config {path} is not UTF-8 text", hint="save it as UTF-8") from error
+        raise ConfigError(f"{what} {path} is not UTF-8 text", hint="save it as UTF-8") from error
     try:
         document = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark is not None else "somewhere"
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"config {path}, {where}: {problem}", hint="fix the YAML") from error
-    except (ValueError, RecursionError) as error:  # 2001-99-99 looks like a date, and is none
-        raise ConfigError(f"config {path} holds an invalid value: {error}", hint="quote it, or mend it") from error
+        raise ConfigError(f"{what} {path}, {where}: {problem}", hint="fix the YAML") from error
+    except RecursionError as error:
+        raise ConfigError(f"{what} {path} is nested too deeply: {error}", hint="mend it") from error
+    except ValueError as error:  # 2001-99-99 looks like a date, and is none
+        raise ConfigError(f"{what} {path} holds an invalid value: {error}", hint="quote it, or mend it") from error
     if not isinstance(document, dict):
         held = "nothing" if document is None else type(document).__name__
-        raise ConfigError(f"config {path} holds {held}", hint="expected a mapping such as benchmark: NAME")
+        raise ConfigError(f"{what} {path} holds {held}", hint="expected a mapping such as benchmark: NAME")
     return document
 
 

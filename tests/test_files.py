@@ -13,7 +13,8 @@ import pytest
 from PIL import Image as PILImage
 from pixcore_datasets.pictures import measured
 
-from pixcore.errors import DataError
+from pixcore.config import read_yaml
+from pixcore.errors import ConfigError, DataError
 from pixcore.files import replacing
 from pixcore.records import Image
 
@@ -90,3 +91,12 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_never_what_a_live
         assert left == {"summary.json", half, elsewhere.name, foreign.name}
         live.communicate(b"")
     assert (target.read_text(), other.read_text()) == ("whole", "half")
+
+
+def test_a_pipe_is_no_config_and_nesting_has_an_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    deep = tmp_path / "deep.yaml"
+    deep.write_text("model: " + "[" * 5000 + "]" * 5000)
+    for path, said in ((tmp_path / "pipe.yaml", "a pipe or a device"), (deep, "nested too deeply")):
+        with pytest.raises(ConfigError, match=said):
+            read_yaml(path)

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pixcore.config import read_yaml
 from pixcore.errors import ConfigError
 from pixcore.records import Protocol
 
@@ -64,13 +64,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ConfigError: It is missing, no YAML, says something wrong, or names a file that is not there.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"can't read the worker manifest {path}: {error.strerror}", hint="check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = str(error).splitlines()[0]
-        raise ConfigError(f"the worker manifest {path} is not YAML: {problem}", hint="fix the YAML") from error
+    content = read_yaml(path, "worker manifest")
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
