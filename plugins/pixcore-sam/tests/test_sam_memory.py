@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.hub import SamTransformers
 from torch import Tensor
 
+from pixcore.errors import ModelError
 from pixcore.notices import Notice
 from pixcore.records import Image, PointPrompt
 
@@ -83,3 +87,25 @@ def test_a_single_prompt_that_does_not_fit_is_told_as_it_is(converted: Path, pic
     generator = SamTransformers(SamTransformersConfig(checkpoint=str(converted), cache_mb=1))
     with small(0), pytest.raises(torch.OutOfMemoryError):
         generator.segment(picture(60, 40), [PointPrompt.at((5.0, 5.0))])
+
+
+def test_memory_that_runs_out_while_loading_is_told_as_such(converted: Path) -> None:
+    code = (
+        "import sys, torch\nfrom pixcore_sam.config import SamTransformersConfig\n"
+        "from pixcore_sam.hub import SamTransformers\nfrom pixcore.errors import ModelError\nimport transformers\n"
+        "def full(*_, **__): raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')\n"
+        "torch.nn.Module.to = full\n"
+        "try:\n    SamTransformers(SamTransformersConfig(checkpoint=sys.argv[1]))\n"
+        "except ModelError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(converted)], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(f"memory ran out while {converted} was loaded: "), done
+    assert "complete" not in done.stdout
+
+
+def test_a_file_that_is_cut_short_is_named(converted: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(converted, tmp_path / "copy"))
+    (file,) = copy.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-64])
+    with pytest.raises(ModelError, match=rf"{file.name} is damaged"):
+        SamTransformers(SamTransformersConfig(checkpoint=str(copy)))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_checkpoints.headers import read_header
 from pixcore_checkpoints.shards import shards
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -21,6 +22,7 @@ from torch.nn.functional import interpolate, pad
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
 from pixcore.records import MaskProposal
+from pixcore.stages.memory import loading, shortage
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
@@ -55,8 +57,9 @@ class SamTransformers(Promptable[SamTransformersConfig]):
 
     def __init__(self, config: SamTransformersConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._model, self._kind, normalisation = load(config.checkpoint, config.revision)
-        self._model.to(self.device)
+        with loading(config.checkpoint):
+            self._model, self._kind, normalisation = load(config.checkpoint, config.revision)
+            self._model.to(self.device)
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
         fits = self._kind == "sam" and FewTokens.fits(self._model.config.mask_decoder_config)
@@ -176,6 +179,8 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
     kind = ""
     for index in local.glob("*.index.json"):
         shards(index)
+    for file in sorted(local.glob("*.safetensors")):
+        read_header(file)
     try:
         import transformers
 
@@ -198,6 +203,8 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
     except ImportError as error:
         raise _not_importable(kind) from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
+        if shortage(error) is not None:
+            raise
         raise ModelError(
             f"can't load the checkpoint {checkpoint!r}: {_first_line(error)}", hint="is it complete?"
         ) from error

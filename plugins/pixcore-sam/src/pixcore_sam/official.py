@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
+from pixcore.stages.memory import loading, shortage
 from pixcore_sam.config import SamConfig
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
@@ -36,7 +37,8 @@ class Sam(Promptable[SamConfig]):
     def __init__(self, config: SamConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         config.check_ready()
-        self._model = load(config.checkpoint).to(self.device)
+        with loading(str(config.checkpoint)):
+            self._model = load(config.checkpoint).to(self.device)
         self._side = int(self._model.image_encoder.img_size)
 
     def _bytes_per_prompt(self, points: int) -> int:
@@ -82,6 +84,8 @@ def load(checkpoint: Path) -> Any:
         reason = "it holds more than tensors, or is damaged"
         raise ModelError(f"can't read the SAM checkpoint {path}: {reason}", hint="pixcore runs no pickle") from error
     except Exception as error:  # torch raises many kinds for damaged files
+        if shortage(error) is not None:
+            raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
     try:
