@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_checkpoints.headers import read_header
+from pixcore_checkpoints.loading import loading
 from pixcore_checkpoints.shards import shards
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -22,7 +23,7 @@ from torch.nn.functional import interpolate, pad
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
 from pixcore.records import MaskProposal
-from pixcore.stages.memory import loading, shortage
+from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized

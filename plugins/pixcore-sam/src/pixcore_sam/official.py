@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_checkpoints.loading import loading
 from torch import Tensor, nn
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
-from pixcore.stages.memory import loading, shortage
+from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamConfig
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
