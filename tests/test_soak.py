@@ -15,6 +15,7 @@ from pixcore_scoring.source import open_source
 
 from pixcore import plugins
 from pixcore.config import read_yaml, resolve
+from pixcore.figures.summary import Tally
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from tests import soak
@@ -64,7 +65,7 @@ def test_a_line_of_predictions_costs_a_few_hundred_bytes(tmp_path: Path, registr
         arguments = soak.predictions(tmp_path, lines)
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         source = open_source(Path(arguments[1]), registry, benchmark="toy-boxes", settings=settings)
-        evaluator = Evaluator(source.file.rows, source.fidelity, resamples=10)
+        evaluator = Evaluator(Tally(source.file.rows, source.fidelity, resamples=10))
         for result in source.file:
             evaluator.add(result)
         found = evaluator.evaluation(benchmark="toy-boxes", model="made")
