@@ -87,6 +87,7 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+@cache
 def _requirements(name: str, extra: str) -> set[tuple[str, str]]:
     """What a package with one of its extras, or none, requires here: names, each alone and with what is asked of it."""
     installed = _installed(name)
@@ -101,6 +102,7 @@ def _requirements(name: str, extra: str) -> set[tuple[str, str]]:
     return found
 
 
+@cache
 def _installed(name: str) -> metadata.Distribution | None:
     try:
         return metadata.distribution(name)

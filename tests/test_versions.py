@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from pixcore import versions
 from pixcore.versions import foundations
+
+
+def forget() -> None:
+    """What is installed is looked up once a process."""
+    for remembered in (foundations, versions._requirements, versions._installed):
+        remembered.cache_clear()
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Leave a package's metadata where pip would."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    foundations.cache_clear()
+    forget()
 
     def installed(name: str, version: str, *requirements: str) -> None:
         folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
@@ -23,7 +30,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (folder / "METADATA").write_text("\n".join(lines) + "\n")
 
     yield installed
-    foundations.cache_clear()
+    forget()
 
 
 def test_numerical_libraries_and_the_family_count_and_nothing_else(install):
@@ -73,7 +80,7 @@ def test_a_stranger_changes_nothing(install):
     install("toy-stranger", "1.0", "pixcore", "pixcore-spacy", "torch")
     for name in ("pixcore-sam", "pixcore-cambrian", "pixcore-points"):
         install(name, "99", "pixcore", "toy-stranger")
-    foundations.cache_clear()
+    forget()
     assert (foundations("pixcore-spacy"), foundations("pixcore-selection")) == (spacy, selection)
 
 
