@@ -18,8 +18,8 @@ def glamm_options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]
 
 @pytest.fixture
 def options_of_a_rest(tmp_path: Path) -> dict[str, object]:
-    """Config of an adapter whose tower never reads the last four of its pixels."""
-    return written(tmp_path / "tiny", 88)
+    """Config of an adapter whose tower never reads the last 13 of its pixels."""
+    return written(tmp_path / "tiny", 97)
 
 
 def written(folder: Path, image_size: int) -> dict[str, object]:

@@ -123,8 +123,8 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture
 def options_of_a_rest(options: dict[str, object], tmp_path: Path) -> dict[str, object]:
-    """Config of an adapter whose tower never reads the last four of its pixels."""
-    return options | {"checkpoint": str(write_checkpoint(tmp_path / "tiny", image_size=60))}
+    """Config of an adapter whose tower never reads the last 13 of its pixels."""
+    return options | {"checkpoint": str(write_checkpoint(tmp_path / "tiny", image_size=69))}
 
 
 @pytest.fixture(scope="session")
