@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import at_home, read_file
+from pixcore.notices import notice
 from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry
 from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
@@ -429,11 +430,21 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
     sections = {key: filled.pop(key) for key in SECTIONS}
     config = _validated(RunConfig, filled, "")
     chosen = ChosenComponents({key: _chosen(registry, kind, sections[key], key) for key, kind in SECTIONS.items()})
+    lacking = [key for key in _MINING if chosen[key] is None]
+    if chosen["masks"] is not None and lacking:
+        notice(f"no masks are mined, as there is no component for {' and '.join(lacking)}")
+        chosen["masks"] = None
+    if chosen["judge"] is None and "judge" not in document:
+        notice("answers are not graded, as no judge is installed")
     control = config.control if chosen["masks"] is not None and chosen["extractor"] is not None else None
     for key in Control.model_fields:
         place = f"control.{key}"
         chosen[place] = _part(registry, PLACES[place], getattr(control, key), place) if control else None
     return ResolvedRun(config, chosen)
+
+
+_MINING = ("grouper", "points")
+"""What no mask can be mined without."""
 
 
 def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
@@ -446,7 +457,7 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
             filled[key] = defaults
         elif defaults:
             filled[key] = defaults[0]
-        elif kind.nullable and kind is not Kind.BENCHMARK:
+        elif kind.nullable and kind is not Kind.BENCHMARK and not (key in _MINING and document.get("masks")):
             filled[key] = None
         else:
             hint = f"name a {kind.noun}; {nearest('', [r.name for r in registry.all(kind)])}"

@@ -78,11 +78,17 @@ class Kind(StrEnum):
         {"transforms": "What is done to finished maps, in order."},
         listed=True,
     )
-    GROUPER = _Row("register_token_groupers", "TokenGrouper", {"grouper": "Which tokens belong together."})
+    GROUPER = _Row(
+        "register_token_groupers",
+        "TokenGrouper",
+        {"grouper": "Which tokens belong together; null: no masks are mined."},
+        nullable=True,
+    )
     POINTS = _Row(
         "register_point_selectors",
         "PointSelector",
-        {"points": "How a map becomes a point prompt."},
+        {"points": "How a map becomes a point prompt; null: no masks are mined."},
+        nullable=True,
         places=("control.points",),
     )
     MASKS = _Row(
@@ -107,7 +113,11 @@ class Kind(StrEnum):
     JUDGE = _Row(
         "register_judges",
         "Judge",
-        {"judge": "Grades free answers (protocol `question`).", "letter_judge": "Grades letters (protocol `letter`)."},
+        {
+            "judge": "Grades free answers (protocol `question`); null: nobody does.",
+            "letter_judge": "Grades letters (protocol `letter`); null: nobody does.",
+        },
+        nullable=True,
     )
 
     hook: str

@@ -59,3 +59,20 @@ def test_the_defaults_that_plugins_offer_are_the_control(workplace):
     config = workplace.config(selections=["toy-best"])
     workplace("run", str(config), "--set", "control={selection: toy-best}")
     assert [row["name"] for row in workplace.summary()["rows"]] == ["toy-best", "random points, toy-best pick"]
+
+
+def test_one_model_one_benchmark_and_one_generator_are_enough_for_a_table(workplace):
+    """What can't be done without a grouper, points or a judge is not done, and said; what is asked for is refused."""
+    pytest.importorskip("pixcore_mini")
+    workplace.environment["PIXCORE_PLUGINS"] = "mini,mini-world,regions"
+    (workplace.folder / "alone.yaml").write_text(
+        "benchmark: {name: mini-world, pairs: 1}\noutput: alone\nstore: store\n"
+    )
+    done = workplace("run", "alone.yaml")
+    assert "mini on mini-world" in done.stdout
+    assert "no masks are mined, as there is no component for grouper and points" in done.stderr
+    assert "answers are not graded, as no judge is installed" in done.stderr
+    assert "pip install pixcore-report" in done.stderr
+    assert (workplace.folder / "alone" / "predictions.jsonl").read_text().count("\n") == 6
+    refused = workplace("run", "alone.yaml", "--set", "masks=regions", status=2).stderr
+    assert "the config has no grouper:" in refused

@@ -259,7 +259,8 @@ class Run:
     def judge_stages(self) -> dict[str, JudgeStage]:
         """The judge of each probing whose answers are graded."""
         judged = {name: probing.judge for name, probing in self._probings.items() if probing.judge is not None}
-        return {name: self._judge(name, self.resolved.components.one(section)) for name, section in judged.items()}
+        judges = {name: self.resolved.components.several(section) for name, section in judged.items()}
+        return {name: self._judge(name, judge) for name, found in judges.items() for judge in found}
 
     def _judge(self, probing: str, judge: ChosenComponent) -> JudgeStage:
         store, answers = self.resolved.config.store, {probing: self.answers[probing]}
