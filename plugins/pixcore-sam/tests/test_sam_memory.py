@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pixcore_sam import generator
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.hub import SamTransformers
 from torch import Tensor
@@ -22,6 +23,13 @@ from torch import Tensor
 from pixcore.errors import ModelError
 from pixcore.notices import Notice
 from pixcore.records import Image, PointPrompt
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """How little room a test's device had is nothing to the next test."""
+    yield
+    generator._rooms.clear()
 
 
 class Small:

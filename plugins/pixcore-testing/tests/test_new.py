@@ -101,7 +101,11 @@ def test_every_package_is_clean(name: str, tmp_path: Path) -> None:
         new_package(kind, name, tmp_path / kind)
     for command in (("check", "--quiet"), ("format", "--check", "--quiet")):
         done = subprocess.run(
-            ["ruff", *command, "--no-cache", "."], cwd=tmp_path, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
