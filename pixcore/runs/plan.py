@@ -252,8 +252,9 @@ class Run:
     def _select(self, pools: Mapping[str, CandidateStage], strategy: ChosenComponent, label: str) -> dict[str, Select]:
         config, chosen = self.resolved.config, ChosenComponents(strategy=strategy)
         context = replace(self.context, fidelity=config.fidelity)
-        on_record = self._on_record if asks_service(strategy) else None
-        return _after(pools, lambda pool: Select(config.store, context, chosen, label, on_record, proposals=pool))
+        return _after(
+            pools, lambda pool: Select(config.store, context, chosen, label, self._hears(strategy), proposals=pool)
+        )
 
     @cached_property
     def judge_stages(self) -> dict[str, JudgeStage]:
@@ -264,9 +265,12 @@ class Run:
 
     def _judge(self, probing: str, judge: ChosenComponent) -> JudgeStage:
         store, answers = self.resolved.config.store, {probing: self.answers[probing]}
-        on_record = self._on_record if asks_service(judge) else None
         chosen = ChosenComponents(judge=judge)
-        return JudgeStage(store, self.context, chosen, f"judge: {probing}", on_record, answers=answers)
+        return JudgeStage(store, self.context, chosen, f"judge: {probing}", self._hears(judge), answers=answers)
+
+    def _hears(self, component: ChosenComponent) -> OnRecord | None:
+        """Who hears of a component's records; its class is imported only where somebody does."""
+        return self._on_record if self._on_record is not None and asks_service(component) else None
 
     def work(self) -> dict[Stage, list[Item]]:
         """List every stage, in order, with the items that go through it."""
