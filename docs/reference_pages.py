@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -285,8 +284,3 @@ def _sentence(text: str) -> str:
 
 def _article(noun: str) -> str:
     return "An" if noun[0] in "aeiou" else "A"
-
-
-def methods(interface: type) -> Iterable[str]:
-    """The public methods of an interface."""
-    return [name for name in vars(interface) if not name.startswith("_")]
