@@ -133,14 +133,21 @@ class SmallDevice:
 
 
 @contextmanager
+def looking(look: Callable[[torch.nn.Module, tuple[Any, ...]], None]) -> Iterator[None]:
+    """While open, every module that is about to work is shown to `look` first."""
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(look)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def small_device(room: int) -> Iterator[SmallDevice]:
     """While open, every language model works on a device that is too small for more than `room` sequences."""
     device = SmallDevice(room)
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(device.look)
-    try:
+    with looking(device.look):
         yield device
-    finally:
-        handle.remove()
 
 
 WIDTHS = ("intermediate_size", "moe_intermediate_size", "shared_intermediate_size", "block_ff_dim")

@@ -23,6 +23,7 @@ from torch import Tensor
 from pixcore.errors import ModelError
 from pixcore.notices import Notice
 from pixcore.records import Image, PointPrompt
+from tests.adapters import looking
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +56,8 @@ class Small:
 def small(room: int) -> Iterator[Small]:
     """While open, prompts are encoded where there is little room."""
     device = Small(room)
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(device.look)
-    try:
+    with looking(device.look):
         yield device
-    finally:
-        handle.remove()
 
 
 @pytest.fixture
