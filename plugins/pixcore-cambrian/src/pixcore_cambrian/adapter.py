@@ -18,7 +18,7 @@ from pixcore_transformers.config import place
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.fitting import check_room
 from pixcore_transformers.loading import Loaded, generation_settings, prepare_model, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, offload, quantize
+from pixcore_transformers.placing import Placement, check_placing, dtype_of, offload, quantize
 from pixcore_transformers.spans import Decoder, clean_up_spaces
 from transformers import PreTrainedTokenizerFast
 
@@ -31,8 +31,6 @@ from pixcore_cambrian.model import Cambrian
 from pixcore_cambrian.prompt import llama_3
 from pixcore_cambrian.towers import build_tower, hub_name
 from pixcore_cambrian.weights import rules, sizes_of, weights_of
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class _Grid(VisualFamily):
@@ -94,7 +92,7 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         sizes_of(stored, path=path)  # what it says wrong is told before a tower is downloaded
         placement = Placement(self.config, towers=(), language="language")
         device = placement.device
-        dtype = _DTYPES.get(self.config.dtype, torch.float16 if device.type != "cpu" else torch.float32)
+        dtype = dtype_of(self.config.dtype, device, torch.float16)
         waiting = torch.device("cpu") if self.config.offload_towers else device
         names, tokens = stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"]
         folders = [self._tower_folder(index, name) for index, name in enumerate(names)]

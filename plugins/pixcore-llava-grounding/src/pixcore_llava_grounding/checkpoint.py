@@ -17,7 +17,7 @@ from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, main_device, quantize
+from pixcore_transformers.placing import Placement, check_placing, dtype_of, main_device, quantize
 from transformers import CLIPVisionConfig
 
 from pixcore.errors import ModelError
@@ -28,7 +28,6 @@ from pixcore_llava_grounding.openseed import OpenSeed
 from pixcore_llava_grounding.sizes import OpenSeedSizes
 from pixcore_llava_grounding.text import MARKERS
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _OWN_TOWER, _TOWER = "model.vision_tower.vision_tower.vision_model.", "tower:"
 _INTERACTIVE = Ignore(r"interactive_model\..+", "visual prompts")
 
@@ -95,7 +94,7 @@ def _speaker(config: LlavaGroundingConfig) -> tuple[Callable[[], Speaker], str, 
     clip = CLIPVisionConfig.from_pretrained(resolve(place(tower, offline=config.offline), ("config.json",)))
     own_kernel(clip)
     make = partial(Speaker, llama_config(content, path), clip, content.get("mm_vision_select_layer", -2))
-    dtype = _DTYPES.get(config.dtype, torch.float32 if main_device(config).type == "cpu" else torch.float16)
+    dtype = dtype_of(config.dtype, main_device(config), torch.float16)
     return make, tower, dtype
 
 

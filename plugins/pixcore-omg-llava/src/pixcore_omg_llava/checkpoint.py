@@ -19,7 +19,7 @@ from pixcore_segtoken.sizes import llama_config as as_llama
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, main_device, quantize
+from pixcore_transformers.placing import Placement, check_placing, dtype_of, main_device, quantize
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -31,7 +31,6 @@ from pixcore_omg_llava.model import Eye, language_model
 from pixcore_omg_llava.sizes import PerceptionSizes
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _TOWERS = ("perception.backbone",)
 _SIZES = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
@@ -72,7 +71,7 @@ def load(config: OmgLlavaConfig) -> Loaded:
     rows = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (int(content.get("vocab_size", 0)),))[0]
     llama = llama_config(content, path, vocabulary=rows)
     sizes, sources = _eye_sizes(config, head, finetuned)
-    dtype = _DTYPES.get(config.dtype, torch.float32 if main_device(config).type == "cpu" else torch.float16)
+    dtype = dtype_of(config.dtype, main_device(config), torch.float16)
     check_room(config.checkpoint, weights_of(llama, adapters, config.lora, sizes), config, dtype)
     with parameters_on_meta():
         language = language_model(llama, adapters, config.lora).eval()

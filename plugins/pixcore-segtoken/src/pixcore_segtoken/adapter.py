@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
-from pixcore_transformers.placing import Placement, check_placing, quantize
+from pixcore_transformers.placing import Placement, check_placing, dtype_of, quantize
 from transformers import CLIPVisionConfig
 
 from pixcore import masks
@@ -35,7 +35,6 @@ from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
 ConfigT = TypeVar("ConfigT", bound=GroundedConfig)
 
 _TOWER = "tower:"
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         check_placing(self.config, cache=self.config.cache)
         sizes, named = self.sizes()
         placement = Placement(self.config, towers=TOWERS, language="language")
-        dtype = _DTYPES.get(
-            self.config.dtype, self.published_dtype if placement.device.type != "cpu" else torch.float32
-        )
+        dtype = dtype_of(self.config.dtype, placement.device, self.published_dtype)
         check_room(self.config.checkpoint, weights_of(sizes), self.config, dtype)
         with parameters_on_meta():
             model = GroundedLlava(sizes).eval()

@@ -31,14 +31,7 @@ from pixcore.stages.memory import gib, shortage
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.lora import ADAPTER, check_adapter, merge_adapter
-from pixcore_transformers.placing import (
-    Placement,
-    bits,
-    check_placing,
-    image_tower,
-    main_device,
-    one_device,
-)
+from pixcore_transformers.placing import Placement, bits, check_placing, dtype_of, image_tower, main_device, one_device
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
 
@@ -346,11 +339,9 @@ def model_arguments(config: TransformersConfig, model_config: PreTrainedConfig) 
 
 def choose_dtype(config: TransformersConfig, model_config: PreTrainedConfig) -> torch.dtype:
     """Choose the dtype of the weights in memory."""
-    if config.dtype != "auto":
-        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[config.dtype]
     stored = getattr(model_config, "dtype", None) or getattr(model_config.get_text_config(), "dtype", None)
-    on_cpu = main_device(config).type == "cpu"
-    return stored if isinstance(stored, torch.dtype) and not on_cpu else torch.float32
+    on_gpu = stored if isinstance(stored, torch.dtype) else torch.float32
+    return dtype_of(config.dtype, main_device(config), on_gpu)
 
 
 def prepare_model(model: PreTrainedModel, config: TransformersConfig, *, placed: bool = False) -> PreTrainedModel:

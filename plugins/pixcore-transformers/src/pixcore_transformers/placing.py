@@ -44,6 +44,12 @@ def main_device(config: PlacingConfig) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def dtype_of(named: str, device: torch.device, on_gpu: torch.dtype) -> torch.dtype:
+    """Give the dtype that a config names; "auto" is `on_gpu` on a GPU, and float32 on a CPU."""
+    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    return known.get(named, torch.float32 if device.type == "cpu" else on_gpu)
+
+
 def check_placing(config: PlacingConfig, cache: Path | None = None) -> None:
     """Refuse what can't be here, before any file is read.
 
