@@ -149,13 +149,15 @@ def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Pat
     out = tmp_path / "emergence"
     data = ("--benchmark", "coco-referring", "--root", root, "--output", out, "--judged", judged)
     assert run("emergence", file, *data) == 0
-    for name in ("places", "places-tied", "concepts", "iou-by-place", "iou-by-concept", "best-of-n"):
+    for name in ("places", "concepts", "iou-by-place", "iou-by-concept", "best-of-n", "best-of-n-distinct"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (out / f"{name}.svg").read_text()
         assert len(list(csv.reader((out / f"{name}.csv").open()))) > 1
     (model,) = json.loads((out / "emergence.json").read_text())["models"]
-    assert model["concepts"]["location and position"] == 6
-    assert model["places"][8] == 6
+    own = model["concepts"][0]
+    assert (own["candidates"], own["samples"]) == ("own candidates", 4)
+    assert own["values"]["location and position"] == [100, None, None]
+    assert model["places"][0]["values"]["80-90"] == [100, None, None]
     assert model["agreement"]["share"] == 1
     phrases = list(csv.DictReader((out / "phrases.csv").open()))
     assert {row["phrase"] for row in phrases} == {"left side"}

@@ -5,12 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
-from pixcore_emergence.emergence import Emergence, EmergenceTally, expected_best, shares_word
+from pixcore_emergence.curves import Curves, expected_best
+from pixcore_emergence.emergence import Emergence, EmergenceTally
+from pixcore_emergence.estimates import means
+from pixcore_emergence.looks import CONCEPTS, shares_word
+from pixcore_emergence.outcomes import OutcomeTally
+from pixcore_emergence.regression import regress
+from statsmodels.stats.contingency_tables import Table2x2
 
 from pixcore import masks
+from pixcore.figures.intervals import Cluster
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import score_sample
 from pixcore.records import (
@@ -75,20 +83,50 @@ def test_the_best_phrase_its_place_and_its_concept() -> None:
         mask=columns(10),
     )
     (best,) = found.best
-    assert (best.phrase, best.concept, best.iou, best.candidates) == ("the left side", Concept.LOCATION, 1.0, 4)
-    assert best.place == pytest.approx(100 * 34 / len(TEXT))
-    assert best.token == pytest.approx(100 * 34 / len(TEXT))
+    phrase = best.phrase
+    assert (phrase.text, phrase.concept, phrase.iou, best.masks) == ("the left side", Concept.LOCATION, 1.0, 4)
+    assert phrase.place == pytest.approx(100 * 34 / len(TEXT))
+    assert phrase.token == pytest.approx(100 * 34 / len(TEXT))
     assert not best.names_object
-    assert found.places().tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
-    assert found.concepts()[Concept.LOCATION] == 1
-    assert found.outcomes == {"both right": 0, "only the answer": 1, "only the grounding": 0, "neither": 0}
+    assert shares(found, "own candidates") == [0, 0, 0, 0, 0, 0, 100, 0, 0, 0]
+    assert found.concepts()[0].values[CONCEPTS.index(Concept.LOCATION)].value == 100
+    assert found.published_places().tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
+    assert found.outcomes is not None
+    assert (found.outcomes.answers, found.outcomes.units) == ("letter", (0, 1, 0, 0))
 
 
 def test_phrases_as_good_as_the_best_share_the_sample() -> None:
     found = emergence(candidate("The red roof", 0, 10), candidate("it", len(TEXT) - 3, 10), mask=columns(10))
-    assert found.places().tolist() == [1] + [0] * 9
-    assert found.places(tied=True).tolist() == [0.5] + [0] * 8 + [0.5]
-    assert sum(found.concepts(tied=True).values()) == pytest.approx(1)
+    assert found.published_places().tolist() == [1] + [0] * 9
+    assert shares(found, "own candidates") == [50] + [0] * 8 + [50]
+    assert sum(share.value for share in found.concepts()[0].values) == pytest.approx(100)
+
+
+def test_places_stand_beside_the_control_and_all_phrases() -> None:
+    roof, side = "The red roof", "the left side"
+    found = emergence(
+        candidate(roof, 0, 10),
+        candidate(side, 34, 1),
+        control=(candidate(side, 34, 8), candidate(roof, 0, 2)),
+        mask=columns(10),
+    )
+    assert shares(found, "own candidates") == [100] + [0] * 9
+    assert shares(found, "matched random control") == [0] * 6 + [100, 0, 0, 0]
+    assert shares(found, "all phrases, own candidates") == [50] + [0] * 5 + [50, 0, 0, 0]
+    assert [spread.samples for spread in found.places()] == [1, 1, 1]
+
+
+def test_a_phrase_that_fits_nothing_counts_only_as_published() -> None:
+    found = emergence(candidate("The red roof", 0, 4), mask=columns(10))
+    assert found.found() == 0
+    assert found.places() == []
+    assert found.published_places().sum() == 1
+    assert found.iou_by_place()[0].values[0].value == pytest.approx(40)
+
+
+def shares(found: Emergence, name: str) -> list[float]:
+    (one,) = (spread for spread in found.places() if spread.name == name)
+    return [share.value for share in one.values]
 
 
 def test_the_curve_stands_beside_its_control() -> None:
@@ -97,8 +135,92 @@ def test_the_curve_stands_beside_its_control() -> None:
     )
     own, control = found.curves
     assert (own.n, control.n) == ((1, 2), (1, 2))
-    assert own.value == pytest.approx((75, 100))
-    assert control.value == pytest.approx((30, 40))
+    assert [point.value for point in own.points] == pytest.approx([75, 100])
+    assert [point.value for point in control.points] == pytest.approx([30, 40])
+
+
+def test_masks_that_are_the_same_count_once_where_distinct_ones_are_drawn() -> None:
+    found = emergence(candidate("The red roof", 0, 10, 5, 5), candidate("it", 51, 5), mask=columns(10))
+    (nominal,), (distinct,) = found.curves, found.distinct
+    assert nominal.n == (1, 2, 3)
+    assert nominal.points[0].value == pytest.approx(100 * (1 + 0.5 * 3) / 4)
+    assert distinct.n == (1, 2)
+    assert [point.value for point in distinct.points] == pytest.approx([75, 100])
+
+
+def test_every_point_of_a_curve_is_over_the_same_samples() -> None:
+    curves = Curves(seed=0)
+    for index, count in enumerate([3, 3, 3, 1]):
+        values = np.full(count, 0.2 if count == 3 else 1.0)  # the sample with one mask is the best
+        curves.add(Cluster(str(index), pair=False), {"own": values, "control": values / 2})
+    own, control = curves.finish()
+    assert (own.n, own.samples, own.left_out) == ((1, 2, 3), 3, 1)
+    assert [point.value for point in own.points] == pytest.approx([20, 20, 20])
+    assert [point.value for point in control.points] == pytest.approx([10, 10, 10])
+
+
+def test_intervals_are_over_clusters_and_none_is_given_for_few() -> None:
+    values = np.repeat(np.arange(20.0), 3)[:, None]  # three samples of a pair say the same
+    trebled = [Cluster(str(index // 3), pair=True) for index in range(60)]
+    (over_clusters,) = means(trebled, values, seed=0)
+    (over_one,) = means([Cluster(str(index), pair=False) for index in range(20)], values[::3], seed=0)
+    assert over_clusters == pytest.approx(over_one)
+    assert means(trebled[:27], values[:27], seed=0)[0][1:] == (None, None)
+
+
+def test_outcomes_are_of_one_probing() -> None:
+    tally = OutcomeTally(seed=0)
+    pair = Cluster("a", pair=True)
+    tally.add(pair, {"question": True, "letter": False}, True)
+    tally.add(pair, {"question": False, "letter": True}, True)
+    for answers in ("question", "letter"):  # each has one of two right, so neither has the pair
+        found = tally.finish(answers)
+        assert found is not None
+        assert (found.units, found.samples) == ((0, 0, 1, 0), (1, 0, 1, 0))
+        assert found.by_chance == 1.0
+    first = tally.finish(None)
+    assert first is not None
+    assert first.answers == "question"
+
+
+@settings(deadline=None, max_examples=20)
+@given(counts=st.lists(st.integers(1, 9), min_size=4, max_size=4))
+def test_the_odds_ratio_is_that_of_statsmodels(counts: list[int]) -> None:
+    tally = OutcomeTally(seed=0)
+    index = 0
+    for (right, grounded), count in zip(((1, 1), (1, 0), (0, 1), (0, 0)), counts, strict=True):
+        for _ in range(count):
+            tally.add(Cluster(str(index), pair=False), {"letter": bool(right)}, bool(grounded))
+            index += 1
+    found = tally.finish("letter")
+    assert found is not None
+    table = np.array(counts, dtype=float).reshape(2, 2)
+    assert found.odds_ratio.value == pytest.approx(Table2x2(table + 0.5).oddsratio)
+    assert found.by_chance == pytest.approx(Table2x2(table).fittedvalues[0, 0])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10_000))
+def test_regression_is_that_of_statsmodels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 12, 60)
+    terms = rng.normal(size=(60, 3)) + groups[:, None] / 5
+    outcome = terms @ [1.0, -2.0, 0.0] + rng.normal(size=60) + groups
+    found = regress(outcome, terms, [Cluster(str(group), pair=True) for group in groups])
+    model = sm.OLS(outcome, sm.add_constant(terms)).fit(
+        cov_type="cluster", cov_kwds={"groups": groups, "use_correction": True, "df_correction": True}, use_t=True
+    )
+    for estimate, value, (low, high) in zip(found, model.params[1:], model.conf_int()[1:], strict=True):
+        assert estimate == pytest.approx((value, low, high))
+
+
+def test_a_term_that_says_nothing_new_gets_no_coefficient() -> None:
+    one = np.arange(20.0)
+    terms = np.column_stack([one, np.ones(20), 2 * one])
+    found = regress(3 * one, terms, [Cluster(str(index), pair=False) for index in range(20)])
+    assert found[0] is not None
+    assert found[0].value == pytest.approx(3)
+    assert found[1:] == [None, None]
 
 
 def test_absent_and_unnamed_objects_are_not_looked_at() -> None:
@@ -143,8 +265,16 @@ def test_agreement_of_rules_and_judge() -> None:
     judged = [frozenset({part}), frozenset({thing, place}), frozenset({thing}), frozenset()]
     found = agreement([part, place, part, thing], judged)
     assert (found["share"], found["n"]) == (pytest.approx(2 / 3), 3)
-    # by chance: part 2/3 x 1/3, location 1/3 x 1/3, object 0 x 1/3
+    # by chance: a rule says part (2/3), location (1/3); a judgement holds part 1/3, location 1/3, object 2/3
     assert found["kappa"] == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
+
+
+@pytest.mark.parametrize("named", [1, 2])
+def test_rules_and_judge_that_know_nothing_agree_by_chance_alone(named: int) -> None:
+    rng = np.random.default_rng(0)
+    rules = [CONCEPTS[index] for index in rng.integers(0, 6, 20_000)]
+    judged = [frozenset(CONCEPTS[index] for index in rng.choice(6, named, replace=False)) for _ in rules]
+    assert agreement(rules, judged)["kappa"] == pytest.approx(0, abs=0.02)
 
 
 def test_the_judges_prompt_is_the_papers() -> None:

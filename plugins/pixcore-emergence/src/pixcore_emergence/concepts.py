@@ -9,12 +9,13 @@ before it, and at the expression that was asked for. A phrase has one category, 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 
 class Concept(StrEnum):
-    """The six concept categories, in the paper's order; the letters are those of its prompt."""
+    """The six concept categories in the paper's order, and one for what a person could not place either."""
 
     APPEARANCE = "color and appearance"
     LOCATION = "location and position"
@@ -22,11 +23,12 @@ class Concept(StrEnum):
     CONTEXT = "context or setting"
     OBJECT = "objects and entities"
     STATE = "state"
+    UNSURE = "unsure"
 
     @property
     def letter(self) -> str:
-        """Its letter in the paper's prompt, (a) to (f)."""
-        return "abcdef"[list(Concept).index(self)]
+        """Its letter in the paper's prompt, (a) to (f); u, which the prompt lacks, where nobody could tell."""
+        return "abcdefu"[list(Concept).index(self)]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -129,20 +131,17 @@ def agreement(rules: Sequence[Concept], judged: Sequence[frozenset[Concept]]) ->
     """Measure how far the rules agree with a judge, which may name several categories.
 
     Returns:
-        "share": of the phrases that the judge could place, those whose category by rule is among its own; "kappa":
-        Cohen's kappa against the judge's own category, so that agreement by chance counts nothing; "n".
+        "share": of the phrases that the judge could place, those whose category by rule is among its own; "kappa": the
+        share beyond what chance gives, over the most that it could be. Chance is the share that the same rules would
+        reach on another phrase's judgement, drawn at random: a judge that names two categories is agreed with more
+        often by accident, and that counts nothing. "n".
     """
     pairs = [(rule, named) for rule, named in zip(rules, judged, strict=True) if named]
     if not pairs:
         return {"share": float("nan"), "kappa": float("nan"), "n": 0}
     share = sum(rule in named for rule, named in pairs) / len(pairs)
-    order = list(Concept)
-    single = [(rule, rule if rule in named else min(named, key=order.index)) for rule, named in pairs]
-    chance = sum(
-        (sum(one is concept for one, _ in single) / len(single))
-        * (sum(other is concept for _, other in single) / len(single))
-        for concept in Concept
-    )
+    by_rule = Counter(rule for rule, _ in pairs)
+    chance = sum(count * sum(rule in named for _, named in pairs) for rule, count in by_rule.items()) / len(pairs) ** 2
     kappa = (share - chance) / (1 - chance) if chance < 1 else 1.0
     return {"share": share, "kappa": kappa, "n": len(pairs)}
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pixcore_pictures.drawing import data_uri
 
-from pixcore_emergence.emergence import Curve
+from pixcore_emergence.curves import Curve
+from pixcore_emergence.estimates import Estimate
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 """Okabe and Ito's palette, which readers with any colour vision can tell apart."""
@@ -39,34 +41,36 @@ _STYLE: Any = {
 }
 
 
-def bars(
-    title: str,
-    categories: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
-    *,
-    x: str,
-    y: str,
-    errors: Mapping[str, Sequence[tuple[float, float] | None]] | None = None,
-) -> Figure:
+class Bar(NamedTuple):
+    """What is drawn for one name of the legend.
+
+    Attributes:
+        values: One a category, with the ends of its interval; NaN leaves a gap.
+        marks: Further values on the same bars: the first kind as diamonds, the second as dashes.
+    """
+
+    values: Sequence[Estimate]
+    marks: Sequence[Sequence[Estimate]] = ()
+
+
+def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x: str, y: str) -> Figure:
     """Draw grouped bars, one colour a series.
 
     Args:
         title: What it shows.
         categories: Names along the x axis.
-        series: For each name in the legend one value a category; None leaves a gap.
+        series: For each name in the legend its bars.
         x: Label of the x axis.
         y: Label of the y axis.
-        errors: (low, high) ends of intervals, likewise.
     """
     with _styled():
         figure, axes = _axes(title, x, y)
         width = 0.8 / max(len(series), 1)
-        for place, (name, values) in enumerate(series.items()):
-            at = [index + (place - (len(series) - 1) / 2) * width for index in range(len(categories))]
-            shown = [0.0 if value is None else value for value in values]
+        for place, (name, bar) in enumerate(series.items()):
+            at = np.arange(len(categories)) + (place - (len(series) - 1) / 2) * width
             axes.bar(
                 at,
-                shown,
+                [estimate.value for estimate in bar.values],
                 width * 0.94,
                 label=name,
                 color=COLOURS[place % len(COLOURS)],
@@ -74,11 +78,15 @@ def bars(
                 edgecolor="white",
                 linewidth=0.4,
             )
-            for where, value, ends in zip(at, shown, (errors or {}).get(name) or [None] * len(at), strict=True):
-                if ends is not None:
-                    low, high = max(value - ends[0], 0), max(ends[1] - value, 0)
-                    axes.errorbar(where, value, [[low], [high]], color="#1f2328", linewidth=1, capsize=2)
-        axes.set_xticks(range(len(categories)), categories)
+            for where, (value, low, high) in zip(at, bar.values, strict=True):
+                if low is not None and high is not None:
+                    reach = [[max(value - low, 0)], [max(high - value, 0)]]
+                    axes.errorbar(where, value, reach, color="#1f2328", linewidth=1, capsize=2)
+            for marker, marks in zip(("D", "_"), bar.marks, strict=False):
+                heights = [estimate.value for estimate in marks]
+                axes.plot(at, heights, marker, ms=6, mfc="white", mec="#1f2328", mew=1.4, zorder=4, clip_on=False)
+        axes.set_xticks(range(len(categories)), categories, fontsize=8)
+        axes.set_ylim(bottom=0)
         if len(series) > 1:
             figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -93,8 +101,12 @@ def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) 
                 colour = COLOURS[place % len(COLOURS)]
                 label = f"{name}: {curve.name}" if len(drawn) > 1 else curve.name
                 style = ("-", "--", ":")[min(order, 2)]
-                axes.plot(curve.n, curve.value, style, marker="os^"[min(order, 2)], color=colour, label=label, ms=4)
-                axes.fill_between(curve.n, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+                values = [point.value for point in curve.points]
+                axes.plot(curve.n, values, style, marker="os^"[min(order, 2)], color=colour, label=label, ms=4)
+                known = [(n, point.low, point.high) for n, point in zip(curve.n, curve.points, strict=True)]
+                band = [(n, low, high) for n, low, high in known if low is not None and high is not None]
+                if band:
+                    axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.15, linewidth=0)
         axes.set_xscale("log")
         ticks = sorted({n for several in drawn.values() for curve in several for n in curve.n})
         axes.set_xticks(ticks, [str(n) for n in ticks])

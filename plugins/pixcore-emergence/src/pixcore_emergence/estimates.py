@@ -1,0 +1,71 @@
+"""Average what clusters of samples show, with 95 % intervals over the clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.figures.intervals import Cluster, draws, interval, resampled_ratios
+
+Floats = NDArray[np.float64]
+
+FEWEST = 10
+"""Clusters below which no interval is given: there is none that could be trusted."""
+
+
+class Estimate(NamedTuple):
+    """A figure and the ends of its 95 % interval; None where there is none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def summed(clusters: Sequence[Cluster], values: Floats) -> Floats:
+    """Add up the rows (samples, k) of each cluster: (clusters, k), in the order in which clusters first come."""
+    order: dict[Hashable, int] = {}
+    rows = [order.setdefault(cluster, len(order)) for cluster in clusters]
+    sums = np.zeros((len(order), values.shape[1]))
+    np.add.at(sums, rows, values)
+    return sums
+
+
+def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = None, *, seed: int) -> list[Estimate]:
+    """Average columns over samples.
+
+    Args:
+        clusters: What each sample is drawn together with.
+        values: (samples, k).
+        weights: (samples, k), of the values; each counts once if left out. A column without weight is NaN.
+        seed: Of the bootstrap.
+    """
+    if not len(values):
+        return []
+    weights = np.ones_like(values) if weights is None else weights
+    above, below = summed(clusters, values * weights), summed(clusters, weights)
+    drawn = resampled_ratios(above, below, seed=seed)
+    return [
+        Estimate(
+            float(total / count) if count else float("nan"),
+            *(interval(drawn[:, column]) or (None, None) if (below[:, column] > 0).sum() >= FEWEST else (None, None)),
+        )
+        for column, (total, count) in enumerate(zip(above.sum(0), below.sum(0), strict=True))
+    ]
+
+
+def resampled(sums: Floats, statistic: Callable[[Floats], Floats], *, seed: int) -> Estimate:
+    """Compute a statistic of sums over clusters, with its interval.
+
+    Args:
+        sums: (clusters, k).
+        statistic: Takes sums over drawn clusters (n, k), gives (n,).
+        seed: Of the bootstrap.
+    """
+    value = float(statistic(sums.sum(0, keepdims=True))[0])
+    if len(sums) < FEWEST:
+        return Estimate(value)
+    drawn = np.concatenate([statistic(block @ sums) for block in draws(len(sums), seed=seed)])
+    return Estimate(value, *(interval(drawn) or (None, None)))

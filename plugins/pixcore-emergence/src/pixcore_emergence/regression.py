@@ -1,0 +1,87 @@
+"""Say what place and concept of the best phrase go with, when other things are held fixed: a linear regression.
+
+A sample with a longer text and more phrases has its best phrase elsewhere, and fits better, whatever attention knows.
+So own and control samples are put in one regression with success, length and number of phrases; what is left for *own*
+is what attention adds. Standard errors are robust to clusters (Liang and Zeger 1986, with the usual factor for small
+samples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from pixcore.figures.intervals import Cluster
+from pixcore_emergence.estimates import Estimate, Floats, summed
+from pixcore_emergence.looks import CONCEPTS, Look
+
+TERMS = ("own, not control", "success", "10 more words", "1 more phrase")
+
+
+class Effect(NamedTuple):
+    """How far an outcome moves with one term, the others held fixed.
+
+    Attributes:
+        outcome: "place", in percent of the text, or a concept, in percentage points of its share.
+        term: One of `TERMS`.
+        estimate: The coefficient; None where the term does not vary, or goes exactly with the others.
+    """
+
+    outcome: str
+    term: str
+    estimate: Estimate | None
+
+
+def effects(own: Sequence[Look], control: Sequence[Look]) -> list[Effect]:
+    """Regress place and concepts of the best phrase on `TERMS`; nothing where there are too few samples."""
+    looks = [*own, *control]
+    clusters = [look.cluster for look in looks]
+    if len(set(clusters)) <= len(TERMS) + 1:
+        return []
+    terms = np.array(
+        [[index < len(own), look.succeeded, look.words / 10, look.phrases] for index, look in enumerate(looks)],
+        dtype=np.float64,
+    )
+    outcomes = {"place": np.array([look.place for look in looks])}
+    outcomes |= {
+        concept.value: 100 * np.array([look.concepts[column] for look in looks])
+        for column, concept in enumerate(CONCEPTS)
+    }
+    return [
+        Effect(name, term, estimate)
+        for name, values in outcomes.items()
+        if np.ptp(values)
+        for term, estimate in zip(TERMS, regress(values, terms, clusters), strict=True)
+    ]
+
+
+def regress(outcome: Floats, terms: Floats, clusters: Sequence[Cluster]) -> list[Estimate | None]:
+    """Fit least squares with an intercept; intervals by cluster-robust errors and Student's t.
+
+    Args:
+        outcome: (n,).
+        terms: (n, k); a column that is constant, or a sum of columns before it, gets no coefficient.
+        clusters: (n,) what each row is drawn together with.
+    """
+    kept: list[int] = []
+    design = np.ones((len(outcome), 1))
+    for column in range(terms.shape[1]):
+        wider = np.column_stack([design, terms[:, column]])
+        if np.linalg.matrix_rank(wider) == wider.shape[1]:
+            design = wider
+            kept.append(column)
+    inverse = np.linalg.inv(design.T @ design)
+    coefficients = inverse @ design.T @ outcome
+    scores = summed(clusters, design * (outcome - design @ coefficients)[:, None])
+    groups, n, k = len(scores), *design.shape
+    factor = groups / (groups - 1) * (n - 1) / (n - k)
+    errors = np.sqrt(np.diag(factor * inverse @ (scores.T @ scores) @ inverse))
+    reach = stats.t.ppf(0.975, groups - 1) * errors
+    found: list[Estimate | None] = [None] * terms.shape[1]
+    for place, column in enumerate(kept, start=1):
+        value = float(coefficients[place])
+        found[column] = Estimate(value, value - float(reach[place]), value + float(reach[place]))
+    return found
