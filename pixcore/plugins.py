@@ -8,6 +8,7 @@ late: NumPy and pydantic take ten times as long as everything else here.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import threading
@@ -35,13 +36,17 @@ CORE = "pixcore"
 """The plugin of what the core offers itself; nobody takes its commands and run writers away."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
+_OF_YOUR_OWN = "name yours after your distribution: names are one namespace"
 _PLUGIN_SECONDS, _LIBRARIES_SECONDS = 5.0, 30.0
 """How long an import may take before it is named: of a plugin, which loads nothing, of what brings heavy libraries."""
 _OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "run_finished")
 
 
+def _hook(noun: str) -> str:
+    return f"register_{re.sub('y$', 'ie', noun.replace(' ', '_'))}s"
+
+
 class _Row(NamedTuple):
-    hook: str
     interface: str
     sections: Mapping[str, str]
     listed: bool = False
@@ -57,61 +62,38 @@ class Kind(StrEnum):
 
     Attributes:
         value: The key of its section in a config.
-        hook: The hook that registers it.
-        noun: What a person calls one of them, read from its interface's name; `check` follows from it.
+        noun: What a person calls one of them, read from its interface's name; `hook` and `check` follow from it.
         sections: The keys of a config that name one, each with what it says there.
         listed: Whether a config holds a list of them.
         nullable: Whether its section may be null.
         places: What else one can be the default for: see `pixcore.hookspecs.Register`.
     """
 
-    MODEL = _Row("register_model_adapters", "ModelAdapter", {"model": "Which MLLM."})
+    MODEL = _Row("ModelAdapter", {"model": "Which MLLM."})
     EXTRACTOR = _Row(
-        "register_attention_extractors",
         "AttentionExtractor",
         {"extractor": "How attention becomes one map a token; null: no attention is read."},
         nullable=True,
     )
-    TRANSFORMS = _Row(
-        "register_map_transforms",
-        "MapTransform",
-        {"transforms": "What is done to finished maps, in order."},
-        listed=True,
-    )
+    TRANSFORMS = _Row("MapTransform", {"transforms": "What is done to finished maps, in order."}, listed=True)
     GROUPER = _Row(
-        "register_token_groupers",
-        "TokenGrouper",
-        {"grouper": "Which tokens belong together; null: no masks are mined."},
-        nullable=True,
+        "TokenGrouper", {"grouper": "Which tokens belong together; null: no masks are mined."}, nullable=True
     )
     POINTS = _Row(
-        "register_point_selectors",
         "PointSelector",
         {"points": "How a map becomes a point prompt; null: no masks are mined."},
         nullable=True,
         places=("control.points",),
     )
-    MASKS = _Row(
-        "register_mask_generators",
-        "MaskGenerator",
-        {"masks": "How points become masks; null: only answers are measured."},
-        nullable=True,
-    )
+    MASKS = _Row("MaskGenerator", {"masks": "How points become masks; null: only answers are measured."}, nullable=True)
     SELECTIONS = _Row(
-        "register_selection_strategies",
         "SelectionStrategy",
         {"selections": "Strategies that choose among the same candidates, one row of the table each."},
         listed=True,
         places=("control.selection", "ground"),
     )
-    BENCHMARK = _Row(
-        "register_benchmarks",
-        "Benchmark",
-        {"benchmark": "Which samples; null where a command brings its own."},
-        nullable=True,
-    )
+    BENCHMARK = _Row("Benchmark", {"benchmark": "Which samples; null where a command brings its own."}, nullable=True)
     JUDGE = _Row(
-        "register_judges",
         "Judge",
         {
             "judge": "Grades free answers (protocol `question`); null: nobody does.",
@@ -120,7 +102,6 @@ class Kind(StrEnum):
         nullable=True,
     )
 
-    hook: str
     interface_name: str
     sections: Mapping[str, str]
     listed: bool
@@ -132,13 +113,18 @@ class Kind(StrEnum):
         its = _Row(*row)
         made = str.__new__(cls, next(iter(its.sections)))
         made._value_ = str(made)
-        made.hook, made.interface_name, made.sections, made.listed, made.nullable, made.places = its
+        made.interface_name, made.sections, made.listed, made.nullable, made.places = its
         return made
 
     @property
     def noun(self) -> str:
         """What a person calls one of this kind."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.interface_name).lower()
+
+    @property
+    def hook(self) -> str:
+        """The hook that registers this kind."""
+        return _hook(self.noun)
 
     @property
     def check(self) -> str:
@@ -180,7 +166,7 @@ class GuestKind(StrEnum):
     @property
     def hook(self) -> str:
         """The hook that registers this kind."""
-        return f"register_{self.replace(' ', '_')}s"
+        return _hook(self)
 
     @property
     def noun(self) -> str:
@@ -209,6 +195,17 @@ def _named_if_it_hangs(what: str, seconds: float) -> Iterator[None]:
 
 def _interfaces() -> Any:
     return importlib.import_module("pixcore.components")
+
+
+@cache
+def _shipped() -> Any:
+    return json.loads(Path(__file__).with_name("shipped.json").read_text(encoding="utf-8"))
+
+
+def shipped_by(kind: str, name: str) -> str | None:
+    """Name the project's package that offers something, installed or not, as `tests.shipped` has written it down."""
+    package: str | None = _shipped().get(kind, {}).get(name)
+    return package
 
 
 @dataclass(frozen=True)
@@ -242,6 +239,14 @@ class Owner:
                 hint="its installation is damaged; install it again",
             ) from error
 
+    @property
+    def shown_version(self) -> str:
+        """The version for a person: one that can't be read hides nothing else."""
+        try:
+            return self.version
+        except PluginError:
+            return "unknown"
+
 
 @dataclass(frozen=True)
 class Guest(Owner):
@@ -262,6 +267,11 @@ class Guest(Owner):
     summary: str = ""
     default: bool = False
     extra: str = ""
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the project's own package offers it."""
+        return shipped_by(self.kind, self.name) == self.distribution
 
     @cached_property
     def loaded(self) -> Any:
@@ -355,6 +365,7 @@ class Registry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._warned: set[str] = set()
+        self._owners: dict[str, Owner] = {}
         for name, distribution, version, load in plugins:
             owner = Owner(name, distribution, version)
             try:
@@ -363,17 +374,17 @@ class Registry:
                 self._add(owner, plugin)
             except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
                 self._fail(owner, " ".join(f"{type(error).__name__}: {error}".split()))
-        self._report_clashes()
+        self._settle()
 
     def _fail(self, owner: Owner, error: str) -> None:
-        try:
-            version = owner.version
-        except PluginError:
-            version = "unknown"
-        self.failures.append(Failure(owner.plugin, owner.distribution, version, error))
+        self.failures.append(Failure(owner.plugin, owner.distribution, owner.shown_version, error))
 
     def _add(self, owner: Owner, plugin: object) -> None:
+        if taken := self._owners.get(owner.plugin) or self._owners.get(self._manager.get_name(plugin) or ""):
+            whose = f"the plugin {taken.plugin!r} of {taken.distribution}"
+            raise PluginError(f"{whose} stands in its place", hint=_OF_YOUR_OWN)
         self._manager.register(plugin, name=owner.plugin)
+        self._owners[owner.plugin] = owner
         try:
             self._manager.check_pending()
             offered = self._offered(owner, [other for other in self._manager.get_plugins() if other is not plugin])
@@ -397,14 +408,23 @@ class Registry:
             self._manager.subset_hook_caller(kind.hook, others)(register=register)
         return offered
 
-    def _report_clashes(self) -> None:
-        for claims in (claims for names in self._found.values() for claims in names.values()):
-            if len(claims) > 1:
-                self._fail(claims[1 if claims[0].plugin == CORE else 0], _clash(claims).message)
-        for name, (first, *_) in self._found[GuestKind.COMMAND].items():
-            if self.has_command_group(name):
-                error = f"plugin {first.plugin!r} adds the command {name!r}, which is a group of others' commands"
-                self._fail(first, error)
+    def _settle(self) -> None:
+        """Leave what the project's own packages offer to them, and tell of every name that two plugins claim."""
+        for names in self._found.values():
+            for name, claims in list(names.items()):
+                hidden = names.get(name.partition(" ")[0], [])  # a command that a group of its name would hide
+                owner = next((one for one in (*hidden, *claims) if one.built_in), None)
+                if owner is not None:
+                    names[name] = [one for one in claims if one.built_in]
+                    for one in (one for one in claims if not one.built_in):
+                        whose = f"the {one.kind.noun} {owner.name!r} is that of {owner.distribution}"
+                        self._fail(one, f"{whose}, not of {one.distribution} ({_OF_YOUR_OWN})")
+                elif len(claims) > 1:
+                    self._fail(claims[0], _clash(claims).message)
+        for name, claims in self._found[GuestKind.COMMAND].items():
+            if claims and self.has_command_group(name):
+                error = f"plugin {claims[0].plugin!r} adds the command {name!r}, which is a group of others' commands"
+                self._fail(claims[0], error)
 
     def get(self, kind: Kind, name: str) -> Registration:
         """Look up a component.
@@ -427,24 +447,28 @@ class Registry:
     def _claimed(self, kind: Kind | GuestKind, name: str) -> Any:
         claims = self._found[kind].get(name, [])
         if not claims:
+            package = shipped_by(kind, name)
+            if package and package not in {failure.distribution for failure in self.failures}:
+                chosen = f", and name it in {CHOSEN_PLUGINS}" if CHOSEN_PLUGINS in os.environ else ""
+                raise PluginError(f"{kind.noun} {name!r} is not installed: pip install {package}{chosen}")
             hint = nearest(name, self._found[kind])
             if self.failures:
                 hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
             raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
-        if len(claims) > 1 and claims[0].plugin != CORE:
+        if len(claims) > 1:
             raise _clash(claims)
         return claims[0]
 
     def has_command_group(self, word: str) -> bool:
         """Say whether commands stand under a word."""
-        return any(name.startswith(f"{word} ") for name in self._found[GuestKind.COMMAND])
+        return any(claims and name.startswith(f"{word} ") for name, claims in self._found[GuestKind.COMMAND].items())
 
     def guests(self, kind: GuestKind) -> list[Guest]:
         """List the commands or the run writers, the core's own first, without those that two plugins claim."""
         return [
             claims[0]
             for name, claims in self._found[kind].items()
-            if (len(claims) == 1 or claims[0].plugin == CORE) and not self.has_command_group(name)
+            if len(claims) == 1 and not self.has_command_group(name)
         ]
 
     def all(self, kind: Kind) -> list[Registration]:
@@ -499,6 +523,7 @@ class Registry:
 
 
 def _at_most_one(found: list[Registration], what: str, hint: str) -> list[Registration]:
+    found = [one for one in found if one.built_in] or found
     if len(found) > 1:
         names = " and ".join(f"{r.name!r} of plugin {r.plugin!r}" for r in found)
         raise PluginError(f"{names} both want to be the default {what}", hint=hint)
@@ -539,9 +564,9 @@ def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], s
     entries = entry_points(broken)
     names = {entry.name for entry in entries}
     if missing := sorted((wanted or set()) - names):
-        named = ", ".join(map(repr, missing))
-        hint = nearest(missing[0], names)
-        raise PluginError(f"{CHOSEN_PLUGINS} names {named}, which is not installed", hint=hint)
+        package = shipped_by("plugin", missing[0])
+        hint = f"pip install {package}" if package else nearest(missing[0], names)
+        raise PluginError(f"{CHOSEN_PLUGINS} names {', '.join(map(repr, missing))}, which is not installed", hint=hint)
     yield CORE, CORE, lambda: metadata.version(CORE), lambda: importlib.import_module("pixcore.commands.own")
     for entry in entries:
         if wanted is None or entry.name in wanted:
@@ -557,7 +582,7 @@ def _version_of(distribution: metadata.Distribution | None) -> str:
 
 
 def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoint]:
-    """List the group's entry points, package by package: one whose metadata is broken costs nobody else anything.
+    """List the group's entry points, the project's own first: one whose metadata is broken costs nobody else anything.
 
     Args:
         broken: Gets a failure for each package whose metadata can't be read.
@@ -574,7 +599,8 @@ def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoin
             if broken is not None:
                 said = f"its metadata is broken: {one_line(str(error))}"
                 broken.append(Failure("", folder or "unknown", "unknown", said))
-    return sorted((entry for entries in found.values() for entry in entries), key=lambda entry: entry.name)
+    ranked = [(shipped_by("plugin", entry.name) != name, entry.name, entry) for name in found for entry in found[name]]
+    return [entry for *_, entry in sorted(ranked, key=lambda one: one[:2])]
 
 
 @lru_cache(maxsize=1)

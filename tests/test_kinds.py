@@ -43,7 +43,7 @@ CHANGE = {
         (
             "plugins.py",
             "    SELECTIONS = _Row(",
-            '    REFINER = _Row("register_mask_refiners", "MaskRefiner", {"refiner": "Who mends."}, nullable=True)\n',
+            '    REFINER = _Row("MaskRefiner", {"refiner": "Who mends."}, nullable=True)\n',
         )
     ],
     "stage": [

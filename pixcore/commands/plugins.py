@@ -9,7 +9,6 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.errors import PluginError
 from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
 from pixcore.terminal import Console
 
@@ -40,7 +39,7 @@ def plugins(kind: str | None, as_json: bool) -> None:
         for heading in ("name", "what it does", "package"):
             table.add_column(heading, overflow="fold")
         for one in offers.get(kind, ()):
-            origin = Text(f"{one.distribution} {_version(one)}", style="dim")
+            origin = Text(f"{one.distribution} {one.shown_version}", style="dim")
             table.add_row(Text(_marked(one), style="bold"), Text(one.summary), origin)
         for name, hooks in observers.items():
             table.add_row(Text(name, style="bold"), Text(f"hears {', '.join(hooks)}"))
@@ -75,15 +74,7 @@ def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], f
 def _told(one: Guest) -> dict[str, Any]:
     named = ("name", "summary", "default", "plugin", "distribution")
     told = {"kind": one.kind.value, **{name: getattr(one, name) for name in named}}
-    return told | {"version": _version(one), "target": one.target}
-
-
-def _version(one: Guest) -> str:
-    """A package's version; one that can't be read hides nothing else."""
-    try:
-        return one.version
-    except PluginError:
-        return "unknown"
+    return told | {"version": one.shown_version, "target": one.target}
 
 
 def _marked(one: Guest) -> str:

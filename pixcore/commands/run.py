@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from pixcore import config as configs
-from pixcore.errors import PluginError
 from pixcore.figures.rows import to_dict
 from pixcore.plugins import CORE, GuestKind, registry
 from pixcore.runs import results, writers
@@ -56,8 +55,6 @@ def run(told: str | None, **about: Any) -> Any:
     """
     if told is None:
         return carry_out(planned(**about))
-    if not registry().has_command_group("services"):
-        raise PluginError("no installed package tells what services cost", hint="pip install pixcore-services")
     command: click.Command = registry().guest(GuestKind.COMMAND, told).loaded
     return command.callback(**about) if command.callback is not None else None
 
