@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pixcore_testing import check_geometry
-from pixcore_transformers.testing import RECIPES, recipes, save_checkpoint
+from pixcore_transformers.layouts import FAMILIES
+from pixcore_transformers.testing import recipes, save_checkpoint
 
 from pixcore.components import Context, ModelAdapter
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -70,40 +71,130 @@ def test_tokens_lie_where_the_layout_says(case: str, adapt: Adapt) -> None:
     assert check_geometry(adapt(family, options), (WIDE, TALL, SQUARE), draws=1) == []
 
 
-@pytest.mark.parametrize(
-    ("family", "sizes"),
-    [("llava", {"size": {"height": 35, "width": 35}, "do_center_crop": False}), ("llava_next", {}), ("paligemma", {})],
-)
-def test_a_tower_whose_side_is_no_multiple_of_its_patch(
-    family: str, sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def square(side: int) -> dict[str, int]:
+    return {"height": side, "width": side}
+
+
+def tiles_of(side: int) -> list[list[int]]:
+    return [[side, 2 * side], [2 * side, side], [2 * side, 2 * side]]
+
+
+IDEFICS = {"size": {"longest_edge": 4 * 35}, "max_image_size": {"longest_edge": 35}}
+# a tiny checkpoint, its tower's side, its preprocessor_config.json and the config's image_options; a patch has 4 pixels
+RESTS: dict[str, tuple[str, int, dict[str, Any], dict[str, Any]]] = {
+    "llava": ("llava", 35, {"size": square(35), "do_center_crop": False}, {}),
+    "llava, cropped": ("llava", 35, {"size": {"shortest_edge": 36}, "crop_size": square(35)}, {}),
+    "llava, padded": ("llava", 35, {"size": square(35), "crop_size": square(35), **PAD}, {}),
+    "llava_next": (
+        "llava_next",
+        35,
+        {"size": {"shortest_edge": 35}, "crop_size": square(35), "image_grid_pinpoints": tiles_of(35)},
+        {},
+    ),
+    "llava_onevision": ("llava_onevision", 35, {"size": square(35), "image_grid_pinpoints": tiles_of(35)}, {}),
+    "internvl": ("internvl", 35, {"size": square(35), "crop_to_patches": True}, {}),
+    "internvl, one tile": ("internvl", 35, {"size": square(35)}, {"max_patches": 1}),
+    "gemma3": ("gemma3", 35, {"size": square(35)}, {}),
+    "gemma3, pan and scan": ("gemma3", 35, {"size": square(35)}, PAN_AND_SCAN),
+    "idefics3": ("idefics3", 35, IDEFICS, {}),
+    "idefics3, not split": ("idefics3", 35, IDEFICS, {"do_image_splitting": False}),
+    "smolvlm": ("smolvlm", 35, IDEFICS, {}),
+    "paligemma": ("paligemma", 35, {"size": square(35)}, {}),
+}
+MULTIPLES = {"qwen2_vl": 8, "qwen2_5_vl": 8, "qwen3_vl": 8, "qwen3_vl_moe": 8, "pixtral": 4, "mistral3": 8}
+"""How many pixels a token sees, where the processor makes every side a multiple of them: there is no rest."""
+
+
+def test_every_family_is_held_to_its_rest_or_has_none() -> None:
+    assert {family for family, *_ in RESTS.values()} | set(MULTIPLES) == set(FAMILIES) | {"pixtral"}
+
+
+@pytest.mark.parametrize("case", RESTS)
+def test_what_a_tower_never_reads_belongs_to_no_cell(
+    case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """35 pixels are 8 patches of 4 and 3 pixels that the tower never reads: they belong to no cell."""
-    monkeypatch.setitem(recipes._TOWER, "image_size", 35)
-    recipe = RECIPES[family]
-    side = {"height": 35, "width": 35}
-    settings = {
-        "llava": sizes,
-        "llava_next": {
-            "size": {"shortest_edge": 35},
-            "crop_size": side,
-            "image_grid_pinpoints": [[35, 70], [70, 35], [70, 70]],
-        },
-        "paligemma": {"size": side},
-    }[family]
-
-    def config(tokenizer: Any) -> Any:
-        made = recipe.config(tokenizer)
-        if family == "llava_next":
-            made.image_grid_pinpoints = settings["image_grid_pinpoints"]
-        return made
-
-    monkeypatch.setitem(RECIPES, family, replace(recipe, config=config))
+    family, side, settings, options = RESTS[case]
+    monkeypatch.setattr(recipes, "_TILE", side)
+    monkeypatch.setitem(recipes._TOWER, "image_size", side)
+    monkeypatch.setattr(recipes, "_PINPOINTS", tiles_of(side))
     folder = save_checkpoint(family, tmp_path / family, **settings)
     found = registry().get(Kind.MODEL, "transformers")
-    adapter = found.create(found.config_class.model_validate({"checkpoint": str(folder)}), Context())
-    box = adapter.layout(image_of((70, 35))).grids[0].box
-    assert box == pytest.approx((0, 0, 64, 32))
+    config = found.config_class.model_validate({"checkpoint": str(folder), "image_options": options})
+    adapter = found.create(config, Context())
+    # 8 patches of 4 pixels, of an image that is first scaled to 36 pixels where it is cropped
+    end = 32 * side / 36 if case == "llava, cropped" else 32
+    boxes = [grid.box for grid in adapter.layout(image_of((side, side))).grids]
+    assert any(box == pytest.approx((0, 0, end, end)) for box in boxes), boxes
     assert check_geometry(adapter, (WIDE, TALL, SQUARE), draws=1) == []
+    true = adapter.layout
+    adapter.layout = lambda image: read_whole(true(image), side / 32)  # type: ignore[method-assign]
+    assert check_geometry(adapter, (WIDE, TALL, SQUARE), draws=1), "cells over the rest too go unnoticed"
+
+
+def read_whole(layout: VisualLayout, more: float) -> VisualLayout:
+    """Each grid laid over what the tower never reads, too."""
+    boxes = [(x0, y0, x0 + (x1 - x0) * more, y0 + (y1 - y0) * more) for x0, y0, x1, y1 in (g.box for g in layout.grids)]
+    grids = tuple(VisualGrid(grid.rows, grid.cols, box) for grid, box in zip(layout.grids, boxes, strict=True))
+    return VisualLayout(grids, layout.grid_of, layout.cell_of)
+
+
+def test_patches_that_no_token_pools_belong_to_no_cell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """38 pixels are 9 patches of 4: two by two make 4 tokens a side, and the ninth is in none of them."""
+    monkeypatch.setitem(recipes._TOWER, "image_size", 38)
+    folder = save_checkpoint("gemma3", tmp_path / "gemma3", size=square(38))
+    found = registry().get(Kind.MODEL, "transformers")
+    adapter = found.create(found.config_class.model_validate({"checkpoint": str(folder)}), Context())
+    (grid,) = adapter.layout(image_of((38, 38))).grids
+    assert (grid.rows, grid.cols) == (4, 4)
+    assert grid.box == pytest.approx((0, 0, 32, 32))
+
+
+@pytest.mark.parametrize("size", [(128, 128), (110, 150)], ids=str)
+def test_cells_that_tiles_are_shrunk_to_have_their_centres_where_they_are_interpolated(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The places of the tiles' cells, shrunk as the model shrinks their features."""
+    monkeypatch.setattr(recipes, "_TILE", 35)
+    monkeypatch.setitem(recipes._TOWER, "image_size", 35)
+    monkeypatch.setattr(recipes, "_PINPOINTS", tiles_of(35))
+    folder = save_checkpoint("llava_onevision", tmp_path / "odd", size=square(35), image_grid_pinpoints=tiles_of(35))
+    found = registry().get(Kind.MODEL, "transformers")
+    adapter = found.create(found.config_class.model_validate({"checkpoint": str(folder)}), Context())
+    layout = adapter.layout(image_of(size))
+    token = int(np.argmax(layout.grid_of > 0))
+    width = int(np.argmax(layout.grid_of[token:] < 0))
+    rows = layout.grid_of[token:].size // (width + 1)
+    centres = [
+        tuple((box[axis] + box[axis + 2]) / 2 for axis in (0, 1))
+        for box in (layout.cell_box(each) for each in range(token, layout.tokens))
+        if box is not None
+    ]
+    scale = max(size) / 70  # two tiles of 35 pixels along the longer side, whose patches begin at these pixels
+    places = torch.tensor([tile * 35 + patch * 4 + 2.0 for tile in (0, 1) for patch in range(8)]) * scale
+    for axis, made in ((0, width), (1, rows)):
+        kept = 16 - (16 - round(16 * size[axis] / max(size))) // 2 * 2
+        before = (16 - kept) // 2
+        own = places[before : before + kept] - (max(size) - size[axis]) / 2
+        expected = torch.nn.functional.interpolate(own[None, None], size=made, mode="linear")[0, 0]
+        found_here = np.array(centres)[:, axis].reshape(rows, width)
+        lines = found_here if axis == 0 else found_here.T
+        # half of what lies between two tiles; a padding's last pixel
+        np.testing.assert_allclose(lines, np.tile(expected, (len(lines), 1)), atol=1.5 * scale + 1)
+
+
+@pytest.mark.parametrize("family", MULTIPLES)
+@pytest.mark.parametrize("size", [(187, 71), (41, 67), (35, 35), (300, 33)], ids=str)
+def test_a_processor_leaves_no_rest(family: str, size: tuple[int, int], adapt: Adapt) -> None:
+    adapter: Any = adapt(family)
+    inputs = adapter.encode([image_of(size).pil()], ["Where?"])
+    if "image_grid_thw" in inputs:
+        sides = (inputs["image_grid_thw"][0, 1:] * 4).tolist()
+    else:
+        sides = inputs["image_sizes"][0].tolist()
+        assert list(inputs["pixel_values"].shape[-2:]) == sides
+    (grid,) = adapter.layout(image_of(size)).grids
+    assert sides == [grid.rows * MULTIPLES[family], grid.cols * MULTIPLES[family]]
+    assert grid.box == (0, 0, *size)
 
 
 def test_padding_is_no_crop(adapt: Adapt) -> None:

@@ -8,6 +8,8 @@ to each row of which it appends a newline token (`spatial_unpad`; LLaVA `llava/m
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -37,16 +39,16 @@ class LlavaNext(VisualFamily):
         tiles = VisualLayout.separators(rows)
         if rows and cols:
             centre = _centre(canvas, rows, cols)
-            grid = self.shrink(centre, side, processed.config)
-            if share == 1 or grid is not centre:
-                tiles = VisualLayout.single(grid, newline=True)
+            made = self.shrunk(rows, cols, side, processed.config)
+            if share == 1:
+                tiles = VisualLayout.single(VisualGrid(*made, centre.box), newline=True)
             else:
-                tiles = _tiles_apart(canvas, rows, cols, side, share)
+                tiles = _tiles_apart(canvas, (rows, cols), made, side, share)
         return VisualLayout.joined([whole, tiles])
 
-    def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
-        """Give the grid of the tiles as the language model gets it: here, as it is."""
-        return tiles
+    def shrunk(self, rows: int, cols: int, side: int, config: Any) -> tuple[int, int]:
+        """Count the (rows, cols) of the tiles' cells as the language model gets them: here, as they are."""
+        return rows, cols
 
 
 class LlavaOneVision(LlavaNext):
@@ -54,13 +56,11 @@ class LlavaOneVision(LlavaNext):
 
     model_types = ("llava_onevision",)
 
-    def shrink(self, tiles: VisualGrid, side: int, config: Any) -> VisualGrid:
-        """Put fewer cells over the same box, where there are over 1.1² times N tiles' worth of them."""
+    def shrunk(self, rows: int, cols: int, side: int, config: Any) -> tuple[int, int]:
+        """Count fewer cells over the same box, where there are over 1.1² times N tiles' worth of them."""
         most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
-        ratio = math.sqrt(tiles.cells / (most * side**2))
-        if ratio <= 1.1:
-            return tiles
-        return VisualGrid(int(tiles.rows // ratio), int(tiles.cols // ratio), tiles.box)
+        ratio = math.sqrt(rows * cols / (most * side**2))
+        return (rows, cols) if ratio <= 1.1 else (int(rows // ratio), int(cols // ratio))
 
 
 def padded_canvas(config: Any, size: tuple[int, int]) -> VisualGrid:
@@ -105,32 +105,71 @@ def _centre(canvas: VisualGrid, rows: int, cols: int) -> VisualGrid:
     return VisualGrid(rows, cols, (first[0], first[1], last[2], last[3]))
 
 
-def _tiles_apart(canvas: VisualGrid, rows: int, cols: int, side: int, share: float) -> VisualLayout:
+@dataclass(frozen=True)
+class _Run:
+    """Cells, along one axis, whose centres lie in one tile.
+
+    Attributes:
+        first: The first of them.
+        last: The last of them.
+        tile: The tile.
+        start: Where the first begins, in tiles: 0 at the tile's own start, 1 at its end.
+        stop: Where the last ends.
+    """
+
+    first: int
+    last: int
+    tile: int
+    start: float
+    stop: float
+
+
+def _runs(before: int, kept: int, made: int, side: int, share: float) -> list[_Run]:
+    """Cut the cells along one axis where the tiles meet: what no tower reads lies there.
+
+    Args:
+        before: The tiles' cells that are cut away before those that are kept.
+        kept: The tiles' cells that are kept.
+        made: Cells that these are interpolated to.
+        side: Cells along a tile's side.
+        share: How much of a tile's side is read.
+    """
+    step = kept / made
+    centres = [before + (cell + 0.5) * step for cell in range(made)]
+    runs = []
+    for tile, cells in groupby(range(made), key=lambda cell: int(centres[cell] // side)):
+        own = list(cells)
+        start, stop = centres[own[0]] - step / 2, centres[own[-1]] + step / 2
+        runs.append(
+            _Run(own[0], own[-1], tile, (start / side - tile) * share, (stop / side - tile) * share),
+        )
+    return runs
+
+
+def _tiles_apart(
+    canvas: VisualGrid, kept: tuple[int, int], made: tuple[int, int], side: int, share: float
+) -> VisualLayout:
     """The centre of a canvas whose tiles are not read to their ends: one grid a tile, in the canvas's row order.
 
     Args:
         canvas: The grid over all tiles.
-        rows: Rows of cells that are kept.
-        cols: Columns of cells that are kept.
+        kept: (rows, cols) of its cells in the centre that are kept.
+        made: (rows, cols) of the cells that these are interpolated to.
         side: Cells along a tile's side.
         share: How much of a tile's side is read.
     """
-    top, left = (canvas.rows - rows) // 2, (canvas.cols - cols) // 2
-    places = VisualGrid(canvas.rows // side, canvas.cols // side, canvas.box)
+    x0, y0, x1, y1 = canvas.box
+    wide, high = (x1 - x0) * side / canvas.cols, (y1 - y0) * side / canvas.rows  # of a tile, in original pixels
     grids: list[VisualGrid] = []
-    grid_of = np.full((rows, cols + 1), -1, np.int32)  # a newline after each row
+    grid_of = np.full((made[0], made[1] + 1), -1, np.int32)  # a newline after each row
     cell_of = grid_of.copy()
-    for index in range(places.cells):
-        row, col = divmod(index, places.cols)
-        down = range(max(row * side, top), min((row + 1) * side, top + rows))
-        across = range(max(col * side, left), min((col + 1) * side, left + cols))
-        if not down or not across:
-            continue
-        tile = VisualGrid(side, side, part_read(places.cell_box(row, col), share))
-        first = tile.cell_box(down[0] - row * side, across[0] - col * side)
-        last = tile.cell_box(down[-1] - row * side, across[-1] - col * side)
-        here = np.s_[down[0] - top : down[-1] - top + 1, across[0] - left : across[-1] - left + 1]
-        grid_of[here] = len(grids)
-        cell_of[here] = np.arange(len(down) * len(across)).reshape(len(down), len(across))
-        grids.append(VisualGrid(len(down), len(across), (first[0], first[1], last[2], last[3])))
+    for down in _runs((canvas.rows - kept[0]) // 2, kept[0], made[0], side, share):
+        for across in _runs((canvas.cols - kept[1]) // 2, kept[1], made[1], side, share):
+            rows, cols = down.last - down.first + 1, across.last - across.first + 1
+            here = np.s_[down.first : down.last + 1, across.first : across.last + 1]
+            grid_of[here] = len(grids)
+            cell_of[here] = np.arange(rows * cols).reshape(rows, cols)
+            left, top = x0 + across.tile * wide, y0 + down.tile * high
+            box = (left + across.start * wide, top + down.start * high)
+            grids.append(VisualGrid(rows, cols, (*box, left + across.stop * wide, top + down.stop * high)))
     return VisualLayout(tuple(grids), grid_of.reshape(-1), cell_of.reshape(-1))

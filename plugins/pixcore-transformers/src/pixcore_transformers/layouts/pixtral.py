@@ -23,8 +23,8 @@ class Pixtral(VisualFamily):
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay one grid over the whole image, a break after each row; the last break is the end token.
 
-        The image keeps its size up to `longest_edge` and is stretched to whole cells; Mistral 3 merges
-        `spatial_merge_size`² patches into one.
+        The image keeps its size up to `longest_edge` and is stretched to whole cells, so that there is no rest; Mistral
+        3 merges `spatial_merge_size`² patches into one.
         """
         height, width = (int(side) for side in processed.inputs["image_sizes"][0])
         cell = processed.config.vision_config.patch_size * getattr(processed.config, "spatial_merge_size", 1)
