@@ -12,14 +12,25 @@ import pytest
 import torch
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
-from pixcore_cambrian.adapter import CambrianAdapter
+from pixcore_cambrian.adapter import CambrianAdapter, _Grid
 from pixcore_cambrian.config import CambrianConfig
+from pixcore_cambrian.testing import write_cambrian
+from pixcore_testing.geometry import check_geometry
 from safetensors.torch import load_file, save_file
 
 from pixcore.components import Context
 from pixcore.errors import ModelError
-from pixcore.records import Fidelity, Request
-from tests.adapters import AttentionAdapterSuite, FolderSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import Fidelity, Image, Request
+from tests.adapters import (
+    AttentionAdapterSuite,
+    FolderSuite,
+    PlacingSuite,
+    RestSuite,
+    Subject,
+    VisualTokensSuite,
+    requests_of,
+)
 
 SIZES = ((96, 60), (48, 80), (70, 70), (90, 40))
 QUESTIONS = ("Identify the small square.", "Is there a red circle? (a) Yes (b) No", "Where?", "Which one is it?")
@@ -44,7 +55,7 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
     )
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
     """What every adapter whose attention can be read must do."""
 
 
@@ -89,6 +100,41 @@ def test_the_samplers_are_at_work(cambrian_options: dict[str, Any]) -> None:
     object.__setattr__(model.cambrian.sizes, "sampler_layers", (0, 2))
     model.cambrian.samplers = kept
     assert (right - wrong).abs().max() > 0.01
+
+
+def test_each_tower_lies_where_it_reads_and_no_token_far_from_its_cell(options_of_a_rest: dict[str, Any]) -> None:
+    """A region is covered and each tower looked at alone: over what it reads its tokens lie right."""
+    one = adapter(options_of_a_rest)
+    model: Any = one.loaded.model
+    reads = [84 / 90, 1.0, 1.0, 1.0]
+    assert [tower.read for tower in model.towers] == pytest.approx(reads)
+    side = model.cambrian.sizes.side
+    for tower, read in zip(model.towers, reads, strict=True):
+        grid = int(tower.tokens**0.5)
+
+        def alone(image: Image, tower: Any = tower) -> Any:
+            with torch.no_grad():
+                return tower(tower.prepare(image.pil())[None])[0].numpy()
+
+        def places(image: Image, grid: int = grid, read: float = read) -> VisualLayout:
+            (x0, y0, x1, y1) = VisualGrid.padded_to_square(1, 1, image.size).box
+            box = (x0, y0, x0 + (x1 - x0) * read, y0 + (y1 - y0) * read)
+            return VisualLayout.single(VisualGrid(grid, grid, box))
+
+        one.visual_embeddings, one.layout = alone, places  # type: ignore[method-assign]
+        assert check_geometry(one, draws=4) == [], type(tower).__name__
+        # a token's centre against that of the cell that reads it, in cells
+        apart = [abs((cell + 0.5) * read - (cell + 0.5)) for cell in range(side)]
+        assert max(apart) < side * 6 / 90 <= 0.4 + 1e-9
+
+
+def test_cells_lie_over_what_the_towers_read_where_none_reads_all(tmp_path: Path) -> None:
+    one = adapter(write_cambrian(tmp_path / "tiny", sides=(97, 97, 97)))
+    assert one.layout(Image.from_pixels(np.zeros((97, 97, 3), np.uint8))).grids[0].box == pytest.approx((0, 0, 84, 84))
+    assert check_geometry(one, draws=4) == []
+    model: Any = one.loaded.model
+    one.family = _Grid(model.cambrian.sizes.side, 1.0, published=False)
+    assert check_geometry(one, draws=4)
 
 
 def test_newlines_belong_to_no_cell(cambrian_options: dict[str, Any]) -> None:

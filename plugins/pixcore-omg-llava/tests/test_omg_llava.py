@@ -11,6 +11,8 @@ from pixcore_omg_llava.adapter import OmgLlava
 from pixcore_omg_llava.checkpoint import llama_config
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_segtoken.checkpoint import CheckpointError
+from pixcore_testing.geometry import check_geometry
+from pydantic import ValidationError
 
 from pixcore import masks
 from pixcore.components import Context
@@ -46,6 +48,17 @@ def subject(release: Any) -> Subject:
 
 class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
     """What every adapter of its kind must do."""
+
+
+def test_the_input_is_whole_cells(release: Any) -> None:
+    """A token folds 64 x 64 pixels: a side with a rest is refused, and an odd number of cells lies right."""
+    for side in (65, 127, 378, 1000):
+        with pytest.raises(ValidationError, match="multiple of 64"):
+            OmgLlavaConfig.model_validate(release.options() | {"image_size": side})
+    one = adapter(release, image_size=192)
+    (grid,) = one.layout(requests()[2].image).grids
+    assert (grid.rows, grid.cols, grid.box) == (3, 3, (0, 0, 70, 70))
+    assert check_geometry(one) == []
 
 
 def test_no_mask_is_empty(corrected: list[Response]) -> None:

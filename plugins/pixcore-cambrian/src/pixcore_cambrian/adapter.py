@@ -38,12 +38,13 @@ class _Grid(VisualFamily):
 
     model_types = ("cambrian_llama",)
 
-    def __init__(self, side: int, *, published: bool) -> None:
+    def __init__(self, side: int, read: float, *, published: bool) -> None:
         self._side = side
+        self._read = read
         self._published = published
 
     def layout(self, processed: Processed) -> VisualLayout:
-        return layout(self._side, *processed.size, published=self._published)
+        return layout(self._side, *processed.size, published=self._published, read=self._read)
 
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
         return np.asarray(processed.input_ids == IMAGE_ID)
@@ -178,4 +179,5 @@ class CambrianAdapter(Adapter[CambrianConfig]):
     def family(self) -> VisualFamily:
         """Where the visual tokens lie."""
         model: Any = self.loaded.model
-        return _Grid(model.cambrian.sizes.side, published=self.context.published)
+        read = max(tower.read for tower in model.towers)
+        return _Grid(model.cambrian.sizes.side, read, published=self.context.published)

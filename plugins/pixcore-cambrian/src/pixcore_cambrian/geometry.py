@@ -2,6 +2,12 @@
 
 An image is padded to a square, encoded on a square grid, and the rows or columns of padding are cut out of the grid
 again. The cut rounds towards keeping cells, so a cell at the border may be half padding.
+
+A cell's query reads the token of each tower at the same row and column, and the towers need not have read the same part
+of the square: SigLIP at 384 pixels has 27 patches of 14, so that its tokens are spread over 378. No one rectangle is
+what all of them read; the cells are laid over what the tower has read that reads farthest. In Cambrian-8B that is the
+whole square, exactly so for three of the four towers. What SigLIP adds to a cell lies nearer to the top left, by 6 of
+384 pixels at the far end, 0.38 of a cell, and by less everywhere else.
 """
 
 from __future__ import annotations
@@ -58,7 +64,7 @@ def content_mask(side: int, width: int, height: int) -> Tensor:
     return mask
 
 
-def layout(side: int, width: int, height: int, *, published: bool) -> VisualLayout:
+def layout(side: int, width: int, height: int, *, published: bool, read: float = 1.0) -> VisualLayout:
     """Lay out the visual tokens in the image: the kept cells, a newline token after each row.
 
     Args:
@@ -67,11 +73,12 @@ def layout(side: int, width: int, height: int, *, published: bool) -> VisualLayo
         height: Of the original image.
         published: The released script treats the cut grid as if it covered the padded square (its default,
             `--aspect pad`), which is wrong unless the image is square. Otherwise the cells lie where they are.
+        read: What share of the square's side the tower reads that reads farthest.
     """
     kept = content(side, width, height)
     if published:
         return VisualLayout.single(VisualGrid.padded_to_square(kept.rows, kept.cols, (width, height)), newline=True)
     x0, y0, x1, _ = VisualGrid.padded_to_square(side, side, (width, height)).box
-    cell = (x1 - x0) / side
+    cell = (x1 - x0) * read / side
     box = (x0 + kept.left * cell, y0 + kept.top * cell, x0 + kept.right * cell, y0 + kept.bottom * cell)
     return VisualLayout.single(VisualGrid(kept.rows, kept.cols, box), newline=True)

@@ -28,8 +28,8 @@ from pixcore_cambrian.prompt import llama_3
 TOWERS = (
     "siglip/CLIP-ViT-SO400M-14-384",
     "openai/clip-vit-large-patch14-336",
-    "facebook/dinov2-giant-res84",
-    "clip-convnext-XXL-res128-multi-stage",
+    "facebook/dinov2-giant-res{}",
+    "clip-convnext-XXL-res{}-multi-stage",
 )
 TOKENS = (36, 36, 36, 576)
 _START, _END, _TURN = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
@@ -176,16 +176,21 @@ def _affine(linears: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]
     return shapes
 
 
-def write_towers(folder: Path) -> list[Path]:
-    """Write the four towers, each as its own hub repository has it."""
+def write_towers(folder: Path, sides: Sequence[int]) -> list[Path]:
+    """Write the four towers, each as its own hub repository has it, for inputs of those sides."""
     folders = [folder / name for name in ("siglip", "clip", "dinov2", "convnext")]
     siglip = SiglipVisionConfig(
-        hidden_size=12, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=84, patch_size=14
+        hidden_size=12,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=sides[0],
+        patch_size=14,
     )
     dinov2 = Dinov2Config(
         hidden_size=24, num_hidden_layers=1, num_attention_heads=2, image_size=112, patch_size=14, use_swiglu_ffn=True
     )
-    write_tower(folders[1], image_size=84)
+    write_tower(folders[1], image_size=sides[1])
     for index in (0, 2, 3):
         folders[index].mkdir()
     content = {"model_type": "siglip", "vision_config": siglip.to_diff_dict()}
@@ -197,16 +202,21 @@ def write_towers(folder: Path) -> list[Path]:
     return folders
 
 
-def write_cambrian(folder: Path) -> dict[str, Any]:
+def write_cambrian(folder: Path, sides: Sequence[int] = (84, 84, 84, 128), width: int = 16) -> dict[str, Any]:
     """Write the checkpoint in two safetensors shards, and its towers beside it.
+
+    Args:
+        folder: Where the checkpoint goes.
+        sides: Of each tower's input, in pixels; fewer than four leave the last towers out.
+        width: Of the connector and of the samplers.
 
     Returns:
         The config of an adapter on it.
     """
     folder.mkdir(parents=True)
     tokenizer = write_tokenizer(folder)
-    towers = write_towers(folder.parent)
-    widths = (12, 16, 24, sum(_CONVNEXT[1]))
+    towers = write_towers(folder.parent, sides)[: len(sides)]
+    widths = (12, 16, 24, sum(_CONVNEXT[1]))[: len(sides)]
     language = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -223,9 +233,9 @@ def write_cambrian(folder: Path) -> dict[str, Any]:
         "rope_theta": 500000.0,
         "eos_token_id": end[0],
         "mm_projector_type": "sva",
-        "mm_vision_tower_aux_list": TOWERS,
-        "mm_vision_tower_aux_token_len_list": TOKENS,
-        "vision_hidden_size": 16,
+        "mm_vision_tower_aux_list": [name.format(side) for name, side in zip(TOWERS, sides, strict=False)],
+        "mm_vision_tower_aux_token_len_list": TOKENS[: len(sides)],
+        "vision_hidden_size": width,
         "query_num_list": [36],
         "num_query_group": 1,
         "image_token_len": 36,
@@ -255,7 +265,7 @@ def cambrian_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """List the names and shapes of the whole model as published."""
     width, hidden = int(config["vision_hidden_size"]), language.hidden_size
-    factors = [isqrt(tokens) // isqrt(config["image_token_len"]) for tokens in TOKENS]
+    factors = [isqrt(tokens) // isqrt(config["image_token_len"]) for tokens in TOKENS[: len(tower_widths)]]
     shapes = llama_shapes(language) | {"model.vision_query": (1, width), "model.image_newline": (hidden,)}
     shapes = {name: shape for name, shape in shapes.items() if not name.endswith("inv_freq")}
     linears = {"model.mm_projector.0": (hidden, width), "model.mm_projector.2": (hidden, hidden)}

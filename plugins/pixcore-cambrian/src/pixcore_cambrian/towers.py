@@ -81,6 +81,16 @@ class Tower(nn.Module, ABC):
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn normalised pixels (B, 3, size, size) into features (B, tokens, width)."""
 
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Pixels along a side that one of its finest cells reads; what is left after the last one is never read."""
+
+    @property
+    def read(self) -> float:
+        """What share of its input's side it reads."""
+        return self.size // self.stride * self.stride / self.size
+
     def prepare(self, image: Image.Image) -> Tensor:
         """Prepare an image: padded to a square, resized, normalised: (3, size, size)."""
         square = np.asarray(pad_to_square(image.convert("RGB"), self.pad, self.size), np.float32) / 255
@@ -111,6 +121,11 @@ class Siglip(Tower):
         """Channels of its features."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def stride(self) -> int:
+        """Pixels along a patch's side."""
+        return int(self.model.config.patch_size)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn pixels into features; see `Tower.forward`."""
         return interpolate_tokens(self.model(pixels).last_hidden_state, self.tokens)
@@ -133,6 +148,11 @@ class Clip(Tower):
     def width(self) -> int:
         """Channels of its features."""
         return int(self.patches.model.config.hidden_size)
+
+    @property
+    def stride(self) -> int:
+        """Pixels along a patch's side."""
+        return int(self.patches.model.config.patch_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn pixels into features; see `Tower.forward`."""
@@ -164,6 +184,11 @@ class Dinov2(Tower):
         """Channels of its features."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def stride(self) -> int:
+        """Pixels along a patch's side."""
+        return int(self.model.config.patch_size)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn pixels into features; see `Tower.forward`."""
         return interpolate_tokens(self.model(pixels).last_hidden_state[:, 1:], self.tokens)
@@ -193,6 +218,11 @@ class ConvNext(Tower):
     def width(self) -> int:
         """Channels of its features."""
         return sum(self.model.config.hidden_sizes)
+
+    @property
+    def stride(self) -> int:
+        """Pixels along a side of a cell of the first stage; the later ones read no farther."""
+        return int(self.model.config.patch_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn pixels into features; see `Tower.forward`."""
