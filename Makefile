@@ -7,11 +7,11 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
 DEMO := . benchmarks/mini-world $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
-	transformers mini spacy datasets checkpoints pictures scoring ground report emergence testing)
+	transformers mini spacy datasets checkpoints pictures scoring ground report services emergence testing)
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
-.PHONY: demo test lint format docs speed paper clean
+.PHONY: demo test lint format docs wheels speed paper clean
 
 demo: .venv/demo-installed
 	$(BIN)/pixcore run demo.yaml
@@ -23,7 +23,7 @@ test: lint
 lint: .venv/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES))) -p tests.goldens -p tests.fuzz
+	$(BIN)/mypy -p pixcore $(addprefix -p ,$(call modules,$(PACKAGES))) -p tests.goldens -p tests.fuzz -p tools
 
 format: .venv/test-installed
 	$(BIN)/ruff check --fix .
@@ -31,6 +31,10 @@ format: .venv/test-installed
 
 docs: .venv/test-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# an sdist and a wheel of every package, into dist/; docs/releasing.md says what comes then
+wheels: .venv/created
+	$(BIN)/python -m tools.wheels dist
 
 speed: .venv/test-installed
 	$(BIN)/python benchmarks/speed/run.py
@@ -42,7 +46,7 @@ paper: .venv/test-installed
 # setuptools is for docopt (num2words, which SmolVLM's processor asks for), which has no wheel: a venv's own is too old.
 .venv/created: constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) hatchling editables setuptools
+	$(PIP) hatchling hatch-fancy-pypi-readme editables setuptools
 	touch $@
 
 .venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
@@ -54,4 +58,4 @@ paper: .venv/test-installed
 	touch $@ .venv/demo-installed
 
 clean:
-	rm -rf .venv runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
