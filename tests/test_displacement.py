@@ -153,7 +153,7 @@ def test_what_is_not_installed_names_its_package(workplace: Any, command: list[s
     workplace.config()
     workplace.environment["PIXCORE_PLUGINS"] = "toy"
     said = workplace(*command, status=2).stderr
-    assert f"error: {what} is not installed: pip install pixcore-{package}, and name it in PIXCORE_PLUGINS\n" == said
+    assert f"{what} is not installed: pip install pixcore-{package}, and name it in PIXCORE_PLUGINS\n" in said
 
 
 def test_a_plugin_that_is_not_installed_names_its_package(workplace: Any) -> None:
