@@ -77,6 +77,11 @@
 
   // filters
   const iouOf = (sample) => sample.protocols[settings.protocol]?.iou[rows.findIndex((row) => row.key === settings.strategy)] ?? null;
+  // the first card shows something: the first sample whose object is there and found, and nothing about it wrong
+  const finds = samples.filter((sample) => !sample.absent && iouOf(sample) >= grounded);
+  const flawless = (sample) => Object.values(sample.protocols).every(({ answer, failed }) => !failed && (answer ?? "right") === "right");
+  const first = finds.find(flawless) ?? finds[0] ?? samples[0];
+  const inOrder = [first, ...samples.filter((sample) => sample !== first)];
   const passes = (sample) => {
     if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
     if (filter.answer) {
@@ -93,7 +98,7 @@
     return Object.entries(filter.categories).every(([name, value]) => !value || sample.categories[name] === value);
   };
   const apply = () => {
-    const order = [...samples], iou = (sample) => iouOf(sample) ?? (filter.sort === "low" ? Infinity : -Infinity);
+    const order = [...inOrder], iou = (sample) => iouOf(sample) ?? (filter.sort === "low" ? Infinity : -Infinity);
     if (filter.sort) order.sort((a, b) => (filter.sort === "low" ? iou(a) - iou(b) : iou(b) - iou(a)) || a.i - b.i);
     let shown = 0;
     for (const sample of order) {
@@ -160,7 +165,7 @@
         ["absent", "object absent"], ["none", "not measured"]], "", set("grounding")),
       categories,
       failures ? select("Status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]], "", set("status")) : null,
-      select("Order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
+      select("Order", [["", first.i ? "a find first, then in order" : "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
       count));
   if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
   apply();
