@@ -1,7 +1,11 @@
-"""Draw the pictures of the pages from what `mini` says and sees: `python docs/draw_pictures.py`."""
+"""Draw the pictures of the pages from what `mini` says and sees: `make demo`, then `python docs/draw_pictures.py`.
+
+Those of the report are taken of the demo's own, in Chromium.
+"""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -20,15 +24,33 @@ from pixcore.runs.progress import LineMonitor
 from pixcore.terminal import Console
 
 IMAGES = Path(__file__).with_name("images")
+REPORT = Path(__file__).parents[1] / "runs" / "demo" / "report.html"
 SIDE, GAP, HEAD = 300, 14, 54
 
 
 def main() -> None:
-    """Ask `mini` about one scene, and draw how a mask is mined from its answer."""
+    """Show the demo's report; ask `mini` about one scene, and draw how a mask is mined from its answer."""
+    show_report(REPORT)
     sample, result = grounded()
     words = set((sample.expression or "").split())
     chosen = next(one for one in result.candidates if one.group is not None and one.group.phrase in words)
     mining(sample, result, chosen).save(IMAGES / "mining.png", optimize=True)
+
+
+def show_report(report: Path) -> None:
+    """Take pictures of a report's head and of its first card."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+        page.goto(report.as_uri())
+        page.screenshot(path=IMAGES / "report-table.png")
+        card = page.locator(".card").first
+        card.scroll_into_view_if_needed()
+        card.locator(".thumbs canvas").last.wait_for()
+        card.screenshot(path=IMAGES / "report.png")
+        chromium.close()
 
 
 def grounded() -> tuple[Sample, ProtocolResult]:

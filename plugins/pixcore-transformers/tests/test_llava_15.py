@@ -221,3 +221,9 @@ def test_probability_is_a_product_over_tokens(parts: Parts, original: Path) -> N
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
     expected = [parts.probability(image.pil(), prompt, own) for own in ids]
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_a_run_that_spells_every_option_out_is_read_again() -> None:
+    """As `run.json` does, which `pixcore report` reads."""
+    config = Llava15Config.model_validate({"kernel": "sdpa"})
+    assert Llava15Config.model_validate(config.model_dump()) == config

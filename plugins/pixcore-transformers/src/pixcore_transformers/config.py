@@ -70,7 +70,9 @@ class TransformersConfig(PlacingConfig):
 
     @model_validator(mode="after")
     def _has_an_effect(self) -> Self:
-        for name in sorted(self.model_fields_set & self.without_effect):
+        for name in sorted(self.without_effect):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                continue  # a run's record spells every option out
             raise ValueError(f"{name} has no effect on this model: leave it out")
         return self
 

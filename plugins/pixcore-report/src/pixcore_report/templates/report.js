@@ -82,6 +82,7 @@
   const flawless = (sample) => Object.values(sample.protocols).every(({ answer, failed }) => !failed && (answer ?? "right") === "right");
   const first = finds.find(flawless) ?? finds[0] ?? samples[0];
   const inOrder = [first, ...samples.filter((sample) => sample !== first)];
+  if (first.i) document.querySelector("#samples .lead").append(" The first card is the first find; all others stand in the benchmark's order.");
   const passes = (sample) => {
     if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
     if (filter.answer) {
@@ -165,7 +166,7 @@
         ["absent", "object absent"], ["none", "not measured"]], "", set("grounding")),
       categories,
       failures ? select("Status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]], "", set("status")) : null,
-      select("Order", [["", first.i ? "a find first, then in order" : "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
+      select("Order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
       count));
   if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
   apply();
