@@ -51,6 +51,14 @@ def test_a_configs_first_selection_without_ground_truth_chooses(
     assert "mask-score: " in capsys.readouterr().out
 
 
+def test_a_phrase_that_has_nothing_of_the_expression_is_no_choice(
+    picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = picture
+    ground(path, "quarterly dividends", "--set", "selections=[phrase-overlap]")
+    assert "phrase-overlap: nothing no phrase is similar to the expression" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux which files are open")
 def test_no_file_of_its_store_stays_open(picture: tuple[Path, str]) -> None:
     ground(*picture)

@@ -7,10 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 from pixcore_pictures.drawing import MASK, blend, overlay
-from pixcore_pictures.fonts import font_for, shortened
+from pixcore_pictures.fonts import font_for, shortened, wrapped
+from pixcore_pictures.heat import heat, ramp, relevance_at
 
 from pixcore import masks
+from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Candidate, Image, PointPrompt, TokenGroup
 
 
@@ -54,6 +57,52 @@ def test_long_and_odd_text_fits_its_line() -> None:
         line = shortened(text, font, 200)
         assert font.getlength(line) <= 200
         assert line.isprintable()
+
+
+@pytest.mark.parametrize("text", ["word " * 100, "x" * 500, "红色的屋顶" * 60, "one\n\ntwo " + "three " * 80])
+def test_a_text_is_wrapped_and_what_is_left_is_cut(text: str) -> None:
+    font = font_for(text, 14)
+    lines = wrapped(text, font, 200, 3)
+    assert len(lines) == 3
+    assert all(0 < font.getlength(line) <= 200 for line in lines)
+    assert lines[-1].endswith("…")
+
+
+def test_a_wrapped_text_that_fits_is_whole_and_breaks_between_words() -> None:
+    text = "The green lamp is at the top of the image, to the right of the pink flower.\nIts bulb is off."
+    lines = wrapped(text, font_for(text, 14), 200, 9)
+    assert " ".join(lines) == text.replace("\n", " ")
+    assert "Its bulb is off." in lines
+    assert wrapped(" \n\t", font_for("x", 14), 200, 3) == []
+
+
+def test_a_text_of_a_million_letters_is_wrapped_at_once() -> None:
+    assert len(wrapped("x" * 1_000_000, font_for("x", 14), 200, 2)) == 2
+
+
+def test_heat_is_brightest_where_the_values_are_largest() -> None:
+    layout = VisualLayout.single(VisualGrid.stretched(4, 4, (80, 40)))
+    values = np.zeros(16, np.float32)
+    values[4 * 1 + 3] = 7  # second row, last column
+    spread = relevance_at(layout, values, (80, 40), (160, 80))
+    row, col = np.unravel_index(spread.argmax(), spread.shape)
+    assert (spread.min(), spread.max()) == (0, 1)
+    assert 20 <= row < 40
+    assert col >= 120
+    grey = PILImage.new("RGB", (80, 40), (128, 128, 128))
+    light = np.asarray(heat(grey, (160, 80), layout, values).convert("L"), int)
+    assert np.unravel_index(light.argmax(), light.shape) == pytest.approx((row, col), abs=6)
+
+
+def test_heat_grows_in_lightness_so_that_it_reads_in_print() -> None:
+    lightness = ramp(np.linspace(0, 1, 50)) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) > 0).all()
+
+
+def test_heat_of_nothing_and_of_no_numbers_is_dark() -> None:
+    layout = VisualLayout.single(VisualGrid.stretched(2, 2, (8, 8)))
+    assert not relevance_at(layout, np.full(4, 3.0), (8, 8), (8, 8)).any()
+    assert np.isfinite(relevance_at(layout, np.array([np.nan, 1, np.inf, 0]), (8, 8), (4, 4))).all()
 
 
 def test_without_matplotlib_pillows_own_font_serves() -> None:

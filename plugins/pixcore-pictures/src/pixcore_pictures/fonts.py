@@ -42,14 +42,44 @@ def font_for(text: str, size: int, *, bold: bool = False) -> Font:
 
 def shortened(text: str, font: Font, width: float) -> str:
     """Cut one line of text at its end, if it must be, to be no wider than `width` pixels."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if font.getlength(line) <= width:
-        return line
-    low, high = 0, len(line)
+    line = _plain(text)
+    return line if font.getlength(line) <= width else _start(line, font, width, "…") + "…"
+
+
+def wrapped(text: str, font: Font, width: float, most: int) -> list[str]:
+    """Break a text into lines no wider than `width` pixels, between words where there are any; a long one is cut.
+
+    Args:
+        text: Its own line ends stay.
+        font: What it will be drawn in.
+        width: Pixels.
+        most: Lines; the last one ends in "…" where there would be more.
+    """
+    lines: list[str] = []
+    for rest in filter(None, map(_plain, text.splitlines())):
+        while rest and len(lines) <= most:
+            line = _start(rest, font, width) or rest[0]
+            if len(line) < len(rest) and rest[len(line)] != " ":  # in the middle of a word, unless it is all there is
+                line = line.rpartition(" ")[0] or line
+            lines.append(line)
+            rest = rest[len(line) :].lstrip()
+    if len(lines) > most:
+        lines[most - 1 :] = [_start(lines[most - 1], font, width, "…") + "…"]
+    return lines
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _start(line: str, font: Font, width: float, end: str = "") -> str:
+    """The longest beginning of a line that is no wider than `width` pixels with `end` behind it."""
+    low, high = 0, min(len(line), 1 + int(width))  # no character is narrower than a pixel
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if font.getlength(line[:middle].rstrip() + "…") <= width else (low, middle - 1)
-    return line[:low].rstrip() + "…"
+        fits = font.getlength(line[:middle].rstrip() + end) <= width
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return line[:low].rstrip()
 
 
 def _dejavu(bold: bool) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from pixcore_pictures.drawing import data_uri, fitted
+from pixcore_pictures.heat import scaled
 
 from pixcore import masks
 from pixcore.errors import PixcoreError
@@ -359,12 +360,7 @@ class _Maps:
             return cls(layout, layout.grids[0], resampled=False)
         # several tiles, or one large grid: what they show of the image, on one grid over the image
         cols, rows = fitted(size, longest)
-        across, down = cols / size[0], rows / size[1]
-        grids = tuple(
-            replace(grid, box=(grid.box[0] * across, grid.box[1] * down, grid.box[2] * across, grid.box[3] * down))
-            for grid in layout.grids
-        )
-        small = VisualLayout(grids, layout.grid_of, layout.cell_of)
+        small = scaled(layout, cols / size[0], rows / size[1])
         return cls(small, VisualGrid.stretched(rows, cols, size), resampled=True)
 
     def of_candidate(self, candidate: Candidate) -> str | None:

@@ -1,0 +1,110 @@
+"""Ground one expression in one image: ask the model, mine masks from its attention, choose one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pixcore import config as configs
+from pixcore.errors import ConfigError, DataError
+from pixcore.masks import area
+from pixcore.plugins import registry
+from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, Selection
+from pixcore.runs.execute import execute
+from pixcore.runs.plan import Run, sees_truth
+from pixcore.stages.base import Monitor
+
+_NAME = "image"
+NOTICE = "notice"
+"""The key of `Response.extra` under which a model says what a reader of its answer has to know."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grounded:
+    """What was found of an expression in an image.
+
+    Attributes:
+        image: The picture.
+        expression: What was asked for.
+        model: The model's name.
+        strategy: The name of the strategy that chose; empty where the model segments by itself.
+        response: What the model said.
+        candidates: What was chosen from; of a model that segments by itself, its own mask.
+        selection: The choice.
+    """
+
+    image: Image
+    expression: str
+    model: str
+    strategy: str
+    response: Response
+    candidates: tuple[Candidate, ...]
+    selection: Selection
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The chosen candidate; None where none was."""
+        place = self.selection.candidate
+        return self.candidates[place] if self.selection.outcome == "chosen" and place is not None else None
+
+    @property
+    def notice(self) -> str:
+        """What the model says that a reader of its answer has to know; mostly nothing."""
+        return str(self.response.extra.get(NOTICE, ""))
+
+
+def ground(image: Image, expression: str, document: Mapping[str, Any], monitor: Monitor) -> Grounded:
+    """Ask for an expression in an image, and choose among the masks that were mined.
+
+    The config's first selection that needs no ground truth chooses; where it names none, the default for this does.
+
+    Args:
+        image: The picture.
+        expression: What is asked for, such as "the cat's ear".
+        document: A run's config; its benchmark is not used, and nothing is left in its folders.
+        monitor: Is told how it goes on.
+
+    Raises:
+        DataError: The image can't be read, or nothing is asked for.
+        ConfigError: The config is none, or no strategy of it works without a ground truth.
+        SampleError: The model or what follows failed.
+    """
+    if not expression.strip():
+        raise DataError("the expression is empty", hint='say what to look for, such as "the cat\'s ear"')
+    image.pil()  # a damaged image is found before any weight is loaded
+    own = {**document, "benchmark": None, "protocols": ["segment"], "control": None, "on_error": "stop"}
+    if own.get("selections") is None and (chooser := registry().default_for("ground")) is not None:
+        own["selections"] = [chooser]
+    with tempfile.TemporaryDirectory() as store, ExitStack() as opened:
+        resolved = _without_truth(configs.resolve({**own, "store": store, "output": store}, registry()))
+        job = Run(resolved, samples=[Sample(_NAME, image, expression=expression)])
+        for stage in job.stages():
+            opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
+        execute(job, monitor)
+        (result,) = next(iter(job.results())).by_probing.values()
+    return _grounded(image, expression, resolved.components.one("model").name, result)
+
+
+def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
+    """Keep the config's first strategy that works without ground truth: here there is none."""
+    strategies = resolved.components.several("selections")
+    usable = tuple(one for one in strategies if not sees_truth(one))
+    if strategies and not usable:
+        raise ConfigError(
+            "every selection strategy of the config needs the ground truth, and an image of yours has none",
+            hint="name one that does not: --set 'selections=[NAME]'; they are listed by: pixcore plugins selections",
+        )
+    return replace(resolved, components=configs.ChosenComponents(resolved.components | {"selections": usable[:1]}))
+
+
+def _grounded(image: Image, expression: str, model: str, result: ProtocolResult) -> Grounded:
+    response = result.response or Response("")
+    for strategy, selection in result.selections.items():
+        return Grounded(image, expression, model, strategy, response, result.candidates, selection)
+    if response.mask is None or not area(response.mask):
+        return Grounded(image, expression, model, "", response, (), Selection.nothing("the model gave no mask"))
+    own = Candidate(None, None, (response.mask,), ())
+    return Grounded(image, expression, model, "", response, (own,), Selection.chosen(0, 0))
