@@ -174,6 +174,20 @@ def _explained(path: Path, given: str) -> Iterator[None]:
         raise StoreError(f"can't write {path}: {error.strerror or error}", hint=hint) from error
 
 
+def prepare(folder: Path, given: str = "output:") -> None:
+    """Make a run's folder before anything is computed; errors name the key or option that `given` it.
+
+    Raises:
+        StoreError: It can't be written.
+    """
+    import tempfile  # it takes longer to import than all else here
+
+    with _explained(folder, given):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
 _HOME = re.compile(r"(~|\$HOME|\$\{HOME\})(?=/|$)")
 
 

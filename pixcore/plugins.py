@@ -62,7 +62,7 @@ class Kind(StrEnum):
 
     Attributes:
         value: The key of its section in a config.
-        noun: What a person calls one of them, read from its interface's name; `hook` and `check` follow from it.
+        noun: What a person calls one of them, read from its interface's name; `hook` follows from it.
         sections: The keys of a config that name one, each with what it says there.
         listed: Whether a config holds a list of them.
         nullable: Whether its section may be null.
@@ -125,11 +125,6 @@ class Kind(StrEnum):
     def hook(self) -> str:
         """The hook that registers this kind."""
         return _hook(self.noun)
-
-    @property
-    def check(self) -> str:
-        """The function of the conformance suite that holds one of this kind to its contract."""
-        return f"check_{self.noun.replace(' ', '_')}"
 
     @property
     def interface(self) -> type[components.Component[Any]]:

@@ -11,10 +11,10 @@ import click
 
 from pixcore import config as configs
 from pixcore.figures.rows import to_dict
+from pixcore.files import prepare
 from pixcore.plugins import CORE, GuestKind, registry
 from pixcore.runs import results, writers
 from pixcore.runs.execute import execute
-from pixcore.runs.folder import prepare
 from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import monitor_for
@@ -82,18 +82,18 @@ def planned(
     return Run(resolved, Scope(limit, samples, shard), on_record=on_record)
 
 
-def carry_out(job: Run) -> int:
-    """Execute a run, and write and show its results; the command's exit status comes back."""
+def carry_out(job: Run, messages: Console | None = None, output: Console | None = None) -> int:
+    """Execute a run, write its results and show them, on the terminal if nowhere else; the exit status comes back."""
     config = job.resolved.config
     guests = writers.chosen(registry(), config.writers or ())
-    messages = Console(stderr=True)
+    messages = messages or Console(stderr=True)
     observers = Observers(job, registry())
     observers.start()
     failures = execute(job, observers.monitor(monitor_for(messages)))
     status = 0
     if job.scope.shard is None:
         written = results.write(job, config.output, guests)
-        status = written.show(messages)
+        status = written.show(messages, output or Console())
         if config.writers and all(one.plugin == CORE for one in registry().guests(GuestKind.WRITER) if one.default):
             messages.print("no report: pip install pixcore-report, then the same command writes one")
         observers.finish(to_dict(written.summary))

@@ -30,13 +30,13 @@ class Written:
     paths: dict[str, Path]
     failures: list[str]
 
-    def show(self, messages: Console) -> int:
+    def show(self, messages: Console, output: Console) -> int:
         """Print the table, and what was written and what was not as messages.
 
         Returns:
             The command's exit status.
         """
-        Console().print(SummaryTable(self.summary))
+        output.print(SummaryTable(self.summary))
         for name, path in self.paths.items():
             messages.print(f"{name}: {path}", style="bold", soft_wrap=True)
         for line in self.failures:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
-from pixcore.components import Judge, SelectionStrategy
+from pixcore.components import Context, Judge, SelectionStrategy
+from pixcore.config import ChosenComponent
 from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
-from pixcore.stages.exchanges import with_memory
 from pixcore.stages.propose import CandidateStage
 from pixcore.stages.serialise import Entry
+from pixcore.stages.store import StageStore
 
 
 @dataclass(eq=False, kw_only=True)
@@ -118,3 +120,30 @@ class JudgeStage(Stage):
             else:
                 yield item, Entry(dict(vars(outcome)))
         judge.close()
+
+
+def with_memory(context: Context, root: Path, part: ChosenComponent, *, fresh: bool = False) -> Context:
+    """Give a component that pays for its answers a memory: they are kept beside the stages' records.
+
+    One file serves all components of a distribution, whatever their options and version, because an answer's own key
+    says everything about the question.
+
+    Args:
+        context: The run's.
+        root: The folder of the stage stores.
+        part: The component.
+        fresh: Forget what was answered before this call; it is still replaced only by a new answer.
+    """
+    store = StageStore(root, "exchanges", {"distribution": part.registration.distribution})
+    if not fresh:
+        return replace(context, recall=store.recall, remember=store.remember)
+    renewed: set[str] = set()
+
+    def recall(key: str) -> Any:
+        return store.recall(key) if key in renewed else None
+
+    def remember(key: str, value: Any) -> None:
+        store.remember(key, value)
+        renewed.add(key)
+
+    return replace(context, recall=recall, remember=remember)

@@ -12,10 +12,9 @@ from pixcore_scoring.streaming import accumulate
 
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
-from pixcore.files import RUN, read_object
+from pixcore.files import RUN, prepare, read_object
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, in_order, judge_of
-from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, read_letters
 from pixcore_emergence.emergence import Emergence, EmergenceTally

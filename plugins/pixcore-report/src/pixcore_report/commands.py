@@ -18,4 +18,4 @@ def report(run: Path) -> int:
     """Write the tables, predictions and report of the run in folder RUN again from its records; compute nothing."""
     job = open_run(run, registry())
     named = [*(job.resolved.config.writers or ()), "report"]
-    return results.write(job, run, writers.chosen(registry(), named)).show(Console(stderr=True))
+    return results.write(job, run, writers.chosen(registry(), named)).show(Console(stderr=True), Console())

@@ -16,11 +16,10 @@ from rich.table import Table
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
-from pixcore.files import write_json
+from pixcore.files import prepare, write_json
 from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
-from pixcore.runs.folder import prepare
 from pixcore.terminal import Console
 from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
 from pixcore_report.page import write_page

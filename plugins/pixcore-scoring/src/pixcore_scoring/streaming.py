@@ -1,11 +1,18 @@
-"""Let several accumulators see a run's results as they stream by, once for all."""
+"""Let several accumulators see a run's results as they stream by, once for all: memory holds what they count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol as Interface
 
-from pixcore.figures.accumulate import Accumulator
 from pixcore.records import SampleResult
+
+
+class Accumulator(Interface):
+    """Takes in scored samples as they stream by; what it makes of them it says when all have gone by."""
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample."""
 
 
 def accumulate(results: Iterable[SampleResult], *accumulators: Accumulator) -> None:

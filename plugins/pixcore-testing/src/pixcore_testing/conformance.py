@@ -39,8 +39,14 @@ __all__ = [
     "check_token_grouper",
 ]
 
+
+def check_of(kind: Kind) -> str:
+    """Name the function that holds a component of a kind to its contract."""
+    return f"check_{kind.noun.replace(' ', '_')}"
+
+
 CHECKS: Mapping[Kind, Callable[..., list[Finding]]] = {
-    kind: globals()[kind.check] for kind in Kind if kind.check in globals()
+    kind: globals()[check_of(kind)] for kind in Kind if check_of(kind) in globals()
 }
 """The check of each kind: the function above that has its name."""
 
@@ -100,7 +106,7 @@ def check_component(kind: Kind, component: Component[Any], **options: Any) -> li
     if kind in CHECKS:
         own = CHECKS[kind](component, **options)
     else:
-        report.note(f"there is no {kind.check}: nothing that is a {kind.noun}'s alone was looked at")
+        report.note(f"there is no {check_of(kind)}: nothing that is a {kind.noun}'s alone was looked at")
     with report.step("close"):
         component.close()
         component.close()  # a run that fails may close twice
