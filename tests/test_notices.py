@@ -75,6 +75,27 @@ def test_a_log_gets_a_line_now_and_then_and_no_control_character(monkeypatch: py
     assert "\r" not in file.getvalue()
 
 
+def test_the_time_left_leaves_out_how_long_a_model_was_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    file = io.StringIO()
+    monitor = LineMonitor(Console(file=file))
+    monitor.begin("answer", 1000, 0)
+    for second, count in ((300.0, 8), (304.0, 8), (312.0, 8), (324.0, 16)):
+        clock[0] = second
+        monitor.advance(count)
+    monitor.written(5, 96)
+    clock[0] = 335.0
+    monitor.written(40, 96)
+    assert file.getvalue().splitlines() == [
+        "answer: 0 of 1000 there already",
+        "answer: 8/1000",
+        "answer: 24/1000, 1.3/s, 732 s left",  # 16 in 12 s
+        "answer: 40/1000, 1.3/s, 720 s left",  # 32 in 24 s
+        "answer: 40/1000, 0.9/s, 1050 s left, then 40 of at most 96 tokens",  # 32 in 35 s
+    ]
+
+
 def test_a_terminal_shows_the_answers_length_beside_the_bar() -> None:
     file = io.StringIO()
     monitor = BarMonitor(Console(file=file, force_terminal=True, width=140))

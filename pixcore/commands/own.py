@@ -8,9 +8,7 @@ from pixcore.hookspecs import RegisterCommand, RegisterWriter, hookimpl
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
     """Add the core's own commands."""
-    register(
-        "run", "pixcore.commands.run:run", summary="Take a benchmark through the pipeline; continues where it stopped."
-    )
+    register("run", "pixcore.commands.run:run", summary="Take a benchmark through the pipeline, or go on with it.")
     register("plugins", "pixcore.commands.plugins:plugins", summary="What is installed, and what failed to load.")
 
 

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich import progress as bars
 from rich.text import Text
 
 from pixcore.errors import describe
@@ -25,10 +15,10 @@ _LINE_EVERY = 10.0  # seconds between plain lines
 _BAR_EVERY = 0.2  # seconds between two counts of tokens beside a bar
 
 
-class _Rate(ProgressColumn):
+class _Rate(bars.ProgressColumn):
     """Records per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: bars.Task) -> Text:
         """Show the speed."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
@@ -39,8 +29,8 @@ class BarMonitor:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._progress: bars.Progress | None = None
+        self._task: bars.TaskID | None = None
         self._said = 0.0
 
     def begin(self, stage: str, total: int, done: int) -> None:
@@ -48,16 +38,10 @@ class BarMonitor:
         if done == total:
             self._console.print(f"[dim]{stage}: {total} there already[/dim]" if total else f"[dim]{stage}: -[/dim]")
             return
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[written]}", style="dim"),
-            console=self._console,
-        )
+        counted = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), _Rate())
+        timed = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
+        length = bars.TextColumn("{task.fields[written]}", style="dim")
+        self._progress = bars.Progress(*counted, *timed, length, console=self._console)
         self._progress.start()
         self._task = self._progress.add_task(stage, total=total, completed=done, written="")
 
@@ -96,28 +80,33 @@ class LineMonitor:
         self._console = console
         self._stage, self._total, self._done, self._before = "", 0, 0, 0
         self._started = self._said = 0.0
+        self._first: tuple[int, float] | None = None
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Say how much there is to do."""
         self._stage, self._total, self._done, self._before = stage, total, done, done
         self._started = self._said = time.monotonic()
+        self._first = None
         self._say(f"{stage}: {done} of {total} there already")
 
     def advance(self, count: int = 1) -> None:
         """Count, and say so now and then."""
         self._done += count
-        now = time.monotonic()
-        if now - self._said >= _LINE_EVERY:
-            self._said = now
-            rate = (self._done - self._before) / (now - self._started)
-            left = (self._total - self._done) / rate
-            self._say(f"{self._stage}: {self._done}/{self._total}, {rate:.1f}/s, {left:.0f} s left")
+        self._first = self._first or (self._done, time.monotonic())  # until then the model was being loaded
+        self._tell("")
 
     def written(self, tokens: int, most: int) -> None:
         """Say now and then how long the answer is by now."""
-        if time.monotonic() - self._said >= _LINE_EVERY:
-            self._said = time.monotonic()
-            self._say(f"{self._stage}: {self._done}/{self._total}, then {_length(tokens, most)}")
+        self._tell(f", then {_length(tokens, most)}")
+
+    def _tell(self, more: str) -> None:
+        now = time.monotonic()
+        if now - self._said >= _LINE_EVERY:
+            self._said = now
+            before, since = self._first or (self._done, now)
+            rate = (self._done - before) / max(now - since, 1e-9)
+            left = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate else ""
+            self._say(f"{self._stage}: {self._done}/{self._total}{left}{more}")
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Print a line."""

@@ -24,3 +24,22 @@ def loading(checkpoint: str) -> Iterator[None]:
             f"can't load {checkpoint}: {describe(error)}",
             hint="the files are damaged, or of another kind of model than this adapter reads",
         ) from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """While open, transformers draws no bar of its own over a run's; a download's is the hub's, and stays."""
+    from huggingface_hub import utils as hub  # who loads by transformers has both
+    from transformers.utils import logging
+
+    if not logging.is_progress_bar_enabled():
+        yield
+        return
+    downloads = not hub.are_progress_bars_disabled()
+    logging.disable_progress_bar()
+    if downloads:
+        hub.enable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()

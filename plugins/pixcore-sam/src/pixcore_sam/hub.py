@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_checkpoints.headers import read_header
-from pixcore_checkpoints.loading import loading
+from pixcore_checkpoints.loading import loading, without_bars
 from pixcore_checkpoints.shards import shards
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
@@ -191,7 +191,7 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
             raise PluginError(
                 f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
             )
-        with _quiet(transformers):
+        with _quiet(transformers), without_bars():
             config = _own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
             model, report = model_class.from_pretrained(
                 source,

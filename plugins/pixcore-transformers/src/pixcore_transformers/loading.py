@@ -14,6 +14,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from pixcore_checkpoints.headers import read_header
+from pixcore_checkpoints.loading import without_bars
 from pixcore_checkpoints.shards import shards
 from transformers import (
     AutoConfig,
@@ -149,9 +150,10 @@ def read_weights(
     if folder is not None:
         check_files(folder)
     try:
-        model, report = architecture.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
-        )
+        with without_bars():
+            model, report = architecture.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
+            )
     except pickle.UnpicklingError as error:
         reason = "its weights hold more than tensors, or are damaged"
         raise ModelError(f"can't load {config.checkpoint}: {reason}", hint="pixcore executes no pickle") from error
