@@ -21,7 +21,7 @@ from pixcore.config import RunConfig
 from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
 
 EXAMPLES: dict[str, str] = {
-    "benchmark": "benchmark: {name: pixmmvp, root: data/pixmmvp}",
+    "benchmark": "benchmark: {name: folder, root: mine}",
     "model": "model: {name: transformers, checkpoint: Qwen/Qwen2.5-VL-3B-Instruct}",
     "extractor": "extractor: {name: mean, layers: [14, 15]}",
     "transforms": "transforms: [subtract-mean, {name: smooth, sigma: 1.0}]",

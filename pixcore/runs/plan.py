@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
+from itertools import islice
 from typing import Any, TypeVar
 
 from pixcore import __version__
@@ -112,7 +113,7 @@ class Run:
         if self.benchmark is None:
             raise ConfigError("the config has no benchmark:", hint="a run needs one")
         found: dict[str, Sample] = {}
-        for sample in self.benchmark.samples():
+        for sample in islice(self.benchmark.samples(), None if self.scope.samples else self.scope.limit):
             if sample.id in found:
                 raise DataError(
                     f"benchmark {name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"

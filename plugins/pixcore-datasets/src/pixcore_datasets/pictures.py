@@ -12,13 +12,13 @@ from pixcore.errors import DataError
 from pixcore.records import Image
 
 
-def measured(path: Path | str) -> Image:
-    """Take an image file and read its upright size from its header, without decoding it.
+def measured(picture: Path | str | Image) -> Image:
+    """Take an image or its file and read its upright size from its header, without decoding it.
 
     Raises:
         DataError: It is not an image.
     """
-    unread = Image.from_path(path)
+    unread = picture if isinstance(picture, Image) else Image.from_path(picture)
     try:
         with PILImage.open(io.BytesIO(unread.read())) as opened:
             turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -27,4 +27,4 @@ def measured(path: Path | str) -> Image:
         raise
     except Exception as error:  # Pillow's readers raise anything at damaged files
         why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise DataError(f"can't read image {path}: {why}", hint="is the file whole?") from error
+        raise DataError(f"can't read image {unread.name}: {why}", hint="is the file whole?") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,18 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
         Its rows; values are as they stand in the file, spaces included.
 
     Raises:
-        DataError: It can't be read, is not UTF-8, lacks a column, or a row's fields do not match the header's.
+        DataError: It can't be read, is not UTF-8, lacks a column, has one twice, or a row's fields do not match the
+            header's.
+    """
+    return [row for _, row in numbered_rows(path, columns, aliases=aliases)]
+
+
+def numbered_rows(
+    path: Path, columns: Sequence[str] = (), *, aliases: Mapping[str, str] | None = None
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV file as `read_table`, each row with its number as a spreadsheet counts: the header is row 1.
+
+    Fields are separated by commas; by semicolons or tabs where the header has no comma.
     """
     try:
         text = read_file(path).decode("utf-8-sig")
@@ -31,11 +43,14 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # an outline may be one long field
     try:
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}", hint="is it damaged?") from error
     if not rows:
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
+    twice = [name for name, count in Counter(name.strip() for name in rows[0]).items() if name and count > 1]
+    if twice:
+        raise DataError(f"{path} has two columns {twice[0]!r}", hint="rename or drop one")
     header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[0]]
     lacking = [column for column in columns if column not in header]
     if lacking:
@@ -51,5 +66,10 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
                 f"{path} line {number} has {len(row)} fields, its header {len(header)}",
                 hint="quote a field with commas",
             )
-        found.append(dict(zip(header, row, strict=True)))
+        found.append((number, dict(zip(header, row, strict=True))))
     return found
+
+
+def _delimiter(text: str) -> str:
+    header = text.lstrip().partition("\n")[0]
+    return next((one for one in ",;\t" if one in header), ",")

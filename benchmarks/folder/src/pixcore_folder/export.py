@@ -1,0 +1,144 @@
+"""The command `pixcore benchmarks export`: any benchmark becomes a folder of pictures, mask files and a table.
+
+What it writes is what the benchmark `folder` reads, so that it is an example to put pictures of one's own in place of.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from itertools import chain, count, islice
+from pathlib import Path
+from string import ascii_uppercase
+
+import click
+from PIL import Image as PILImage
+
+from pixcore import masks
+from pixcore.components import Context
+from pixcore.config import apply_settings, component_config
+from pixcore.errors import DataError
+from pixcore.files import replacing, written_beside
+from pixcore.plugins import Kind, registry
+from pixcore.records import Sample
+from pixcore_folder.columns import answers_meant, meaning
+
+_KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # formats whose files are copied as they are
+
+_COLUMNS = ("id", "image", "expression", "question", "options", "answer", "pair")
+
+_CONFIG = """\
+# pixcore run {path}
+benchmark:
+  name: folder
+  root: {root}
+  categories: {categories}
+model: mini                  # yours: {{name: transformers, checkpoint: Qwen/Qwen2.5-VL-3B-Instruct, dtype: bfloat16}}
+selections: [oracle, phrase-overlap]
+output: runs/{name}
+"""
+
+
+@click.command(name="export")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
+def export_command(name: str, folder: Path, limit: int | None, settings: tuple[str, ...]) -> int:
+    """Write the samples of benchmark NAME to FOLDER: images/, masks/, samples.csv, and run.yaml to run them.
+
+    The benchmark `folder` reads it: put pictures, masks and rows of your own in their place.
+    """
+    registration = registry().get(Kind.BENCHMARK, name)
+    config = component_config(registration, apply_settings({}, settings), "benchmark")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} is there and not empty", hint="choose a new folder")
+    written = write_folder(islice(registration.create(config, Context()).samples(), limit), folder)
+    click.echo(f"wrote {written} samples of {name} to {folder}: images/, masks/, samples.csv, and run.yaml; next:")
+    click.echo(f"  pixcore run {folder / 'run.yaml'}")
+    return 0
+
+
+def write_folder(samples: Iterable[Sample], folder: Path) -> int:
+    """Write samples as the benchmark `folder` reads them; how many there were comes back."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, str]] = []
+    categories: dict[str, None] = {}
+    taken: set[str] = set()
+    for sample in samples:
+        stem = _free(re.sub(r"[^\w.()-]+", "-", sample.id).strip(".-") or "sample", taken)
+        picture = _write_picture(sample, folder / "images", stem)
+        if sample.mask is not None:
+            _write_mask(masks.decode(sample.mask), folder / "masks" / f"{stem}.png")
+        own = {_column(name): str(value) for name, value in sample.categories.items()}
+        categories.update(dict.fromkeys(own))
+        rows.append(_row(sample, stem, picture, own))
+    columns = [name for name in (*_COLUMNS, *categories) if any(row.get(name) for row in rows)]
+    with replacing(folder / "samples.csv", "FOLDER", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    listed = [name for name in categories if name in columns and name != "category"]
+    with replacing(folder / "run.yaml", "FOLDER") as file:
+        # JSON is YAML
+        file.write(
+            _CONFIG.format(
+                path=folder / "run.yaml",
+                root=json.dumps(str(folder), ensure_ascii=False),
+                categories=json.dumps(listed, ensure_ascii=False),
+                name=re.sub(r"\W+", "-", folder.resolve().name).strip("-") or "mine",
+            )
+        )
+    return len(rows)
+
+
+def _column(category: str) -> str:
+    """A category's column, which is not to be taken for one that means something else."""
+    return f"{category} (category)" if meaning(category) not in (None, "category") else category
+
+
+def _row(sample: Sample, stem: str, picture: str, categories: Mapping[str, str]) -> dict[str, str]:
+    plain = not any("|" in option or option.lstrip().startswith("[") for option in sample.options)
+    options = " | ".join(sample.options) if plain else json.dumps(list(sample.options), ensure_ascii=False)
+    answer = sample.answer
+    said = (sample.options[answer], ascii_uppercase[answer], str(answer)) if answer is not None else ("",)
+    return {
+        **categories,
+        "id": sample.id if sample.id != stem else "",
+        "image": picture,
+        "expression": sample.expression or "",
+        "question": sample.question or "",
+        "options": options,
+        "answer": next((one for one in said if answers_meant(one, sample.options) == {answer}), said[-1]),
+        "pair": sample.pair or "",
+    }
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    """A file's name that none has yet, on a disk that knows no capitals either."""
+    name = next(one for one in chain([stem], (f"{stem}-{n}" for n in count(2))) if one.lower() not in taken)
+    taken.add(name.lower())
+    return name
+
+
+def _write_picture(sample: Sample, folder: Path, stem: str) -> str:
+    """Write a sample's picture, as it is where its format is a common one; the file's name comes back."""
+    encoded = sample.image.read()
+    with PILImage.open(io.BytesIO(encoded)) as opened:
+        extension = _KEPT.get(opened.format or "")
+    path = folder / f"{stem}.{extension or 'png'}"
+    with written_beside(path, "FOLDER") as beside:
+        if extension:
+            beside.write_bytes(encoded)
+        else:
+            sample.image.pil().save(beside, "PNG")
+    return path.name
+
+
+def _write_mask(mask: masks.Mask, path: Path) -> None:
+    with written_beside(path, "FOLDER") as beside:
+        PILImage.fromarray(mask).save(beside, "PNG")

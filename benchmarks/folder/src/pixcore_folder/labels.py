@@ -1,0 +1,146 @@
+"""Read mask files: which value each pixel has, and which pixels an object's are.
+
+A file is read as it is meant: black and white, values of objects, palettes, 16 bits, colours. Which object is meant is
+said by its value; without one, a file holds one object on its background.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from pixcore.errors import DataError
+from pixcore.masks import Mask
+
+_OPAQUE = 128  # of 255
+_SHOWN = 12  # values that an error lists
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The values of a mask file.
+
+    Attributes:
+        values: (height, width) int64: grey values, a palette's indices, or colours as 0xRRGGBB.
+        background: The value of what is no object.
+        coloured: Whether values are colours.
+    """
+
+    values: NDArray[np.int64]
+    background: int = 0
+    coloured: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return self.values.shape[1], self.values.shape[0]
+
+    @cached_property
+    def present(self) -> NDArray[np.int64]:
+        """The values that occur, ascending."""
+        return np.unique(self.values)
+
+    def inside(self, wanted: Sequence[int] = (), *, threshold: int | None = None, where: str = "a mask") -> Mask:
+        """Say which pixels are an object's.
+
+        Args:
+            wanted: Its values; without any, whatever is not background, or reaches the threshold.
+            threshold: What counts as inside without a value.
+            where: Names the mask in an error.
+
+        Returns:
+            (height, width) bool.
+
+        Raises:
+            DataError: A value does not occur, or without one it is not clear what is meant.
+        """
+        if wanted:
+            lacking = [one for one in wanted if one not in self.present]
+            if lacking:
+                raise DataError(
+                    f"{where} has no value {self._shown(lacking)}", hint=f"it has {self._shown(self.present)}"
+                )
+            return np.asarray(np.isin(self.values, list(wanted)))
+        if threshold is not None:
+            return np.asarray(self.values >= threshold)
+        others = self.present[self.present != self.background]
+        if len(others) > 1:
+            raise DataError(
+                f"{where} has the values {self._shown(self.present)}: several objects, or soft edges?",
+                hint="name the object's in a column `value`; or threshold: 128 cuts soft edges, threshold: 1 takes all",
+            )
+        return np.asarray(self.values != self.background)
+
+    def _shown(self, values: Sequence[int] | NDArray[np.int64]) -> str:
+        names = [f"#{one:06x}" if self.coloured and one else str(one) for one in list(values)[:_SHOWN]]
+        return ", ".join(names) + (f", ... ({len(values)} in all)" if len(values) > _SHOWN else "")
+
+
+def parse_value(given: Any) -> int | None:
+    """Read one value of a mask as a table has it, a whole number or a colour; None where it is neither."""
+    said = str(given).strip()
+    if isinstance(given, bool) or not isinstance(given, (str, int, float)):
+        return None
+    if _COLOUR.fullmatch(said):
+        return int(said[1:], 16)
+    found = re.fullmatch(r"([0-9]{1,10})(\.0+)?", said)  # a spreadsheet may have made 3.0 of it
+    return int(found[1]) if found else None
+
+
+def read_labels(encoded: bytes, where: str) -> Labels:
+    """Read a mask file, turned upright as its EXIF data says.
+
+    Args:
+        encoded: The file's bytes.
+        where: Names it in an error.
+
+    Raises:
+        DataError: It is no picture, is damaged, or has values that are not whole numbers.
+    """
+    try:
+        with PILImage.open(io.BytesIO(encoded)) as opened:
+            opened.load()
+            return _labels(ImageOps.exif_transpose(opened), where)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything at damaged files
+        why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"can't read mask {where}: {why}", hint="is the file whole?") from error
+
+
+def _labels(picture: PILImage.Image, where: str) -> Labels:
+    if picture.mode in ("P", "PA"):
+        indices = np.asarray(picture if picture.mode == "P" else picture.getchannel("P"), np.int64)
+        return Labels(indices, _background(picture, indices))
+    if picture.mode in ("1", "L", "F") or picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        whole = values.astype(np.int64)
+        if picture.mode == "F" and not (np.isfinite(values).all() and (whole == values).all()):
+            raise DataError(f"mask {where} has values that are not whole numbers", hint="save it as 8 or 16 bits")
+        return Labels(whole)
+    coloured = np.asarray(picture.convert("RGBA"), np.int64)
+    colours, opaque = coloured[..., :3], coloured[..., 3] >= _OPAQUE
+    grey = bool((colours[..., 0] == colours[..., 1]).all() and (colours[..., 1] == colours[..., 2]).all())
+    values = colours[..., 0] if grey else colours @ np.array([1 << 16, 1 << 8, 1])
+    if opaque.all():
+        return Labels(values, coloured=not grey)
+    if not values[opaque].any():  # black on nothing
+        return Labels(opaque.astype(np.int64))
+    return Labels(np.where(opaque, values, 0), coloured=not grey)
+
+
+def _background(picture: PILImage.Image, indices: NDArray[np.int64]) -> int:
+    """A palette's background is its index 0, unless that has a colour and another index that occurs is black."""
+    palette = np.asarray(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)
+    black = [int(one) for one in np.unique(indices) if one < len(palette) and not palette[one].any()]
+    return black[0] if black and 0 not in black else 0

@@ -1,0 +1,135 @@
+"""Mask files of every kind people have: each object's pixels come back as they were painted."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from pixcore_folder.labels import parse_value, read_labels
+
+from pixcore.errors import DataError
+
+SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
+BYTES = arrays.arrays(np.uint8, SHAPES, elements=st.integers(0, 255))
+
+
+def saved(picture: PILImage.Image, form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form)
+    return buffer.getvalue()
+
+
+@settings(deadline=None)
+@given(BYTES)
+def test_each_value_of_eight_bits_is_an_object(values: NDArray[np.uint8]) -> None:
+    labels = read_labels(saved(PILImage.fromarray(values)), "m")
+    assert labels.size == values.shape[::-1]
+    for value in range(256):
+        if (values == value).any():
+            np.testing.assert_array_equal(labels.inside([value]), values == value)
+        else:
+            with pytest.raises(DataError, match="has no value"):
+                labels.inside([value])
+
+
+@settings(deadline=None)
+@given(arrays.arrays(np.uint16, SHAPES, elements=st.integers(0, 65535)), st.data())
+def test_sixteen_bits_are_kept_and_values_unite(values: NDArray[np.uint16], data: st.DataObject) -> None:
+    labels = read_labels(saved(PILImage.fromarray(values)), "m")
+    wanted = data.draw(st.lists(st.sampled_from(np.unique(values).tolist()), min_size=1, max_size=3))
+    np.testing.assert_array_equal(labels.inside(wanted), np.any([values == one for one in wanted], axis=0))
+
+
+@settings(deadline=None)
+@given(BYTES, st.binary(min_size=765, max_size=765))
+def test_a_palettes_colours_do_not_matter_to_its_indices(values: NDArray[np.uint8], colours: bytes) -> None:
+    picture = PILImage.frombytes("P", values.shape[::-1], values.tobytes())
+    picture.putpalette(b"\0\0\0" + colours)
+    labels = read_labels(saved(picture), "m")
+    for value in np.unique(values):
+        np.testing.assert_array_equal(labels.inside([int(value)]), values == value)
+
+
+@settings(deadline=None)
+@given(arrays.arrays(bool, SHAPES), st.sampled_from(["0/1", "0/255", "bits", "16 bits", "colour", "palette", "alpha"]))
+def test_one_object_on_its_background_needs_no_value(inside: NDArray[np.bool_], form: str) -> None:
+    grey = np.where(inside, 255, 0).astype(np.uint8)
+    pictures = {
+        "0/1": lambda: PILImage.fromarray(inside.astype(np.uint8)),
+        "0/255": lambda: PILImage.fromarray(grey),
+        "bits": lambda: PILImage.fromarray(inside),
+        "16 bits": lambda: PILImage.fromarray(inside.astype(np.uint16) * 4321),
+        "colour": lambda: PILImage.fromarray(np.stack([grey, grey // 2, grey * 0], axis=-1)),
+        "palette": lambda: PILImage.fromarray(grey).convert("P"),
+        "alpha": lambda: PILImage.merge("RGBA", [PILImage.new("L", grey.shape[::-1])] * 3 + [PILImage.fromarray(grey)]),
+    }
+    labels = read_labels(saved(pictures[form]()), "m")
+    if form == "alpha" and inside.all():  # black, and nowhere transparent, is black
+        inside = ~inside
+    np.testing.assert_array_equal(labels.inside(), inside)
+
+
+def test_a_palette_whose_black_is_not_its_first_colour() -> None:
+    """What a tool that shrinks PNGs makes of black and white."""
+    picture = PILImage.frombytes("P", (3, 1), bytes([0, 1, 1]))
+    picture.putpalette([255, 255, 255, 0, 0, 0])
+    assert read_labels(saved(picture), "m").inside().tolist() == [[True, False, False]]
+
+
+def test_colours_are_values() -> None:
+    pixels = np.array([[[255, 0, 0], [0, 128, 255], [0, 0, 0]]], np.uint8)
+    labels = read_labels(saved(PILImage.fromarray(pixels)), "m")
+    value = parse_value("#0080FF")
+    assert value is not None
+    assert labels.inside([value]).tolist() == [[False, True, False]]
+    with pytest.raises(DataError, match=r"has no value #00ff00 .*it has 0, #0080ff, #ff0000"):
+        labels.inside([0x00FF00], where="m")
+
+
+def test_soft_edges_are_cut_where_the_config_says() -> None:
+    soft = read_labels(saved(PILImage.fromarray(np.array([[0, 60, 200, 255]], np.uint8))), "m")
+    with pytest.raises(DataError, match="several objects, or soft edges"):
+        soft.inside()
+    assert soft.inside(threshold=128).tolist() == [[False, False, True, True]]
+    assert soft.inside(threshold=1).tolist() == [[False, True, True, True]]
+
+
+def test_a_mask_that_is_a_jpeg_is_cut_too() -> None:
+    inside = np.zeros((32, 32), np.uint8)
+    inside[8:20, 4:25] = 255
+    labels = read_labels(saved(PILImage.fromarray(inside), "JPEG"), "m")
+    np.testing.assert_array_equal(labels.inside(threshold=128), inside > 0)
+
+
+def test_a_mask_is_turned_as_its_exif_says() -> None:
+    picture = PILImage.fromarray(np.array([[255, 0]], np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=exif)
+    assert read_labels(buffer.getvalue(), "m").inside().tolist() == [[True], [False]]
+
+
+@pytest.mark.parametrize("encoded", [b"", b"GIF89a", b"no picture", saved(PILImage.new("L", (40, 40)))[:45]])
+def test_a_damaged_mask_is_named(encoded: bytes) -> None:
+    with pytest.raises(DataError, match=r"can't read mask m\.png"):
+        read_labels(encoded, "m.png")
+
+
+def test_fractions_are_refused() -> None:
+    with pytest.raises(DataError, match="not whole numbers"):
+        read_labels(saved(PILImage.fromarray(np.array([[0.0, 0.5]], np.float32)), "TIFF"), "m")
+
+
+@pytest.mark.parametrize(
+    ("said", "value"),
+    [("3", 3), (" 3 ", 3), (3, 3), (3.0, 3), ("3.0", 3), ("#ff0000", 0xFF0000), ("x", None), (-1, None), (True, None)],
+)
+def test_values_as_tables_have_them(said: object, value: int | None) -> None:
+    assert parse_value(said) == value

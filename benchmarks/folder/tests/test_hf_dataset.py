@@ -1,0 +1,175 @@
+"""Datasets of Hugging Face's library: from parquet, saved, or a folder of pictures, as load_dataset reads them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+from PIL import Image as PILImage
+from pixcore_folder.config import HfDatasetConfig
+
+from pixcore import masks
+from pixcore.records import Sample
+from tests.damages import assert_told
+
+datasets = pytest.importorskip("datasets", reason="hf-dataset needs `pip install datasets`")
+
+BOX = (slice(4, 12), slice(5, 15))
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def benchmark(dataset: Path | str, **options: Any) -> Any:
+    from pixcore_folder.hf_dataset import HfDataset
+
+    return HfDataset(HfDatasetConfig(dataset=str(dataset), **options))
+
+
+def load(dataset: Path | str, **options: Any) -> dict[str, Sample]:
+    return {one.id: one for one in benchmark(dataset, **options).samples()}
+
+
+def picture(colour: int = 0) -> PILImage.Image:
+    return PILImage.new("RGB", (40, 30), (colour, 120, 150))
+
+
+def mask(value: int = 255) -> PILImage.Image:
+    values = np.zeros((30, 40), np.uint8)
+    values[BOX] = value
+    return PILImage.fromarray(values)
+
+
+def made(**columns: Any) -> Any:
+    """Two rows of pictures, masks and texts, or other columns."""
+    pictures = {"image": [picture(0), picture(200)], "mask": [mask(), mask(1)], "text": ["the box", "a box"]}
+    pictures |= columns
+    pictures = {name: value for name, value in pictures.items() if value is not None}
+    return datasets.Dataset.from_dict(pictures)
+
+
+def check(samples: dict[str, Sample]) -> None:
+    assert list(samples) == ["0", "1"]
+    assert [one.expression for one in samples.values()] == ["the box", "a box"]
+    expected = np.zeros((30, 40), bool)
+    expected[BOX] = True
+    for one, red in zip(samples.values(), (0, 200), strict=True):
+        assert one.mask is not None
+        np.testing.assert_array_equal(masks.decode(one.mask), expected)
+        assert one.image.size == (40, 30)
+        assert one.image.pixels()[0, 0].tolist() == [red, 120, 150]
+
+
+def test_a_parquet_file(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    made().to_parquet(folder / "two.parquet")
+    public = datasets.load_dataset("parquet", data_files=str(folder / "two.parquet"), split="train")
+    assert public.features["image"] == datasets.Image(), "what is written is what load_dataset reads as pictures"
+    check(load(folder / "two.parquet"))
+    check(load(folder))
+    assert list(load(folder / "two.parquet", split="train[1:]")) == ["0"]
+
+
+def test_a_saved_dataset_and_one_with_splits(tmp_path: Path) -> None:
+    made().save_to_disk(tmp_path / "one")
+    check(load(tmp_path / "one"))
+    datasets.DatasetDict(test=made(), train=made(text=["x", "y"])).save_to_disk(tmp_path / "several")
+    check(load(tmp_path / "several", split="test"))
+    assert_told(lambda: load(tmp_path / "several"), "has the splits test, train")
+    assert_told(lambda: load(tmp_path / "several", split="tset"), "has no split 'tset' (did you mean 'test'?")
+
+
+def test_a_folder_of_pictures_with_metadata(tmp_path: Path) -> None:
+    for number, red in enumerate((0, 200)):
+        picture(red).save(tmp_path / f"{number}.png")
+        mask().save(tmp_path / f"mask-{number}.png")
+    rows = "".join(f"{n}.png,mask-{n}.png,{text}\n" for n, text in enumerate(("the box", "a box")))
+    (tmp_path / "metadata.csv").write_text(f"file_name,mask_file_name,text\n{rows}")
+    check(load(tmp_path))
+
+
+def test_a_parquet_file_that_pandas_wrote(tmp_path: Path) -> None:
+    """Bytes in a struct or alone, without the library's own notes on what they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def encoded(one: PILImage.Image) -> bytes:
+        buffer = io.BytesIO()
+        one.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    pictures = [{"bytes": encoded(picture(red)), "path": None} for red in (0, 200)]
+    columns = {"photo": pictures, "label": [encoded(mask())] * 2, "said": ["the box", "a box"]}
+    pq.write_table(pa.table(columns), tmp_path / "two.parquet")
+    found = benchmark(tmp_path / "two.parquet")
+    check({one.id: one for one in found.samples()})
+    (note,) = found.notes
+    assert "image from 'photo', mask from 'label', expression from 'said' (`columns:` in the config" in note
+
+
+def test_columns_are_guessed_and_can_be_named(tmp_path: Path) -> None:
+    columns = {"image": None, "mask": None, "text": None, "picture": [picture(0), picture(200)]}
+    made(**columns, seg=[mask(), mask()], a=["the box", "a box"]).to_parquet(tmp_path / "two.parquet")
+    check(load(tmp_path / "two.parquet"))
+    made(**columns, seg=[mask(), mask()], a=["the box", "a box"], b=["x", "y"]).to_parquet(tmp_path / "three.parquet")
+    assert_told(lambda: load(tmp_path / "three.parquet"), "no column that is plainly the expression")
+    check(load(tmp_path / "three.parquet", columns={"expression": "a"}))
+
+
+def test_masks_in_other_forms(tmp_path: Path) -> None:
+    inside = np.asarray(mask()) > 0
+    rle = masks.encode(inside)
+    square = [[5.0, 4.0, 15.0, 4.0, 15.0, 12.0, 5.0, 12.0]]
+    for name, column in (("rle", [rle, rle]), ("polygons", [square] * 2), ("rows", [inside.astype(int).tolist()] * 2)):
+        made(mask=column).save_to_disk(tmp_path / name)
+        check(load(tmp_path / name))
+
+
+def test_values_absence_and_nothing(tmp_path: Path) -> None:
+    several = np.zeros((30, 40), np.uint8)
+    several[0, :3], several[1, :4] = 2, 3
+    rows = {"image": [picture()] * 4, "text": list("abcd"), "value": ["2", None, None, None]}
+    rows |= {"mask": [PILImage.fromarray(several), None, mask(0), mask()], "absent": [None, None, None, True]}
+    made(**rows).to_parquet(tmp_path / "four.parquet")
+    found = benchmark(tmp_path / "four.parquet")
+    samples = list(found.samples())
+    assert [None if one.mask is None else masks.area(one.mask) for one in samples] == [3, None, 0, 0]
+    assert found.notes[-1].startswith("1 sample(s) have a mask with nothing in it")
+
+
+def test_questions_and_ids(tmp_path: Path) -> None:
+    rows = {"id": [7, 8], "question": ["Which?"] * 2, "options": [["x", "y"]] * 2, "answer": [1, 0]}
+    made(**rows, category=["p", "q"]).save_to_disk(tmp_path / "saved")
+    samples = load(tmp_path / "saved")
+    assert [(name, one.options, one.answer) for name, one in samples.items()] == [
+        ("7", ("x", "y"), 1),
+        ("8", ("x", "y"), 0),
+    ]
+    assert samples["7"].categories == {"category": "p"}
+
+
+def test_only_what_is_taken_is_decoded(tmp_path: Path) -> None:
+    made(mask=[b"no picture", b"no picture"]).save_to_disk(tmp_path / "saved")
+    found = benchmark(tmp_path / "saved")
+    assert len(found) == 2
+    assert_told(lambda: next(found.samples()), "row 0, column 'mask'")
+
+
+def test_what_can_not_be_loaded_is_named(tmp_path: Path) -> None:
+    assert_told(lambda: load("nobody/no-such-dataset"), "can't load the dataset nobody/no-such-dataset")
+    (tmp_path / "x.csv").write_text("a\n")
+    assert_told(lambda: load(tmp_path / "x.csv"), "is no parquet or arrow file")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    assert_told(lambda: load(tmp_path / "x.parquet"), "can't load the dataset")
+    made(mask=[mask().resize((5, 5))] * 2).save_to_disk(tmp_path / "small")
+    assert_told(lambda: load(tmp_path / "small"), "row 0, column 'mask' is 5x5 pixels, its picture")
+    made(text=["", "x"]).save_to_disk(tmp_path / "empty")
+    assert_told(lambda: load(tmp_path / "empty"), "row 0 has neither an expression nor a question")
