@@ -42,7 +42,7 @@ class Labels:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height)."""
+        """The width and height of the picture."""
         return self.values.shape[1], self.values.shape[0]
 
     @cached_property
