@@ -2,7 +2,8 @@
 
 `AdapterSuite` is for all; `AttentionAdapterSuite` and `MaskAdapterSuite` extend it; `VisualTokensSuite` is for those
 whose image tokens have places, `PlacingSuite` for those whose weights can be placed, `FolderSuite` for those that read
-a checkpoint's folder. They need the fixture `subject`, and `MaskAdapterSuite` its responses too.
+a checkpoint's folder, `HubSuite` for those that download one. They need the fixture `subject`, and `MaskAdapterSuite`
+its responses too.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from pixcore.runs.progress import LineMonitor
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item
 from pixcore.terminal import Console
+from tests.hub import Hub, hub
 
 SIZES = ((90, 60), (48, 80), (70, 70), (200, 33))
 """(width, height) of the images that are asked about: wide, tall, square, and very wide."""
@@ -487,6 +489,45 @@ class FolderSuite:
         assert found.text == expected.text
         assert found.tokens == expected.tokens
         assert found.masks == expected.masks
+
+
+class HubSuite:
+    """Tests for adapters whose folders may be names on a hub, which one on this machine stands in for."""
+
+    def test_it_answers_from_the_hub_as_from_its_folders(self, subject: Subject, tmp_path: Path) -> None:
+        with hub(tmp_path / "cache") as server:
+            options = {name: on_hub(value, server) for name, value in subject.options.items()}
+            assert server.folders
+            with subject.adapter() as adapter, replace(subject, options=options).adapter() as other:
+                (expected,) = adapter.answer(subject.requests[:1])
+                (found,) = other.answer(subject.requests[:1])
+        assert found.text == expected.text
+        assert found.tokens == expected.tokens
+        assert found.masks == expected.masks
+
+    @pytest.mark.parametrize(
+        "change",
+        [lambda content: {name: 10**10 for name in content if name in WIDTHS}, lambda _: {"num_hidden_layers": "many"}],
+        ids=["too large", "no model"],
+    )
+    def test_what_config_json_refuses_is_not_downloaded(
+        self, subject: Subject, tmp_path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
+        copy, options = subject.copied(tmp_path)
+        change_config(copy, change)
+        with hub(tmp_path / "cache") as server:
+            change_config(copy, lambda content: {name: on_hub(value, server) for name, value in content.items()})
+            options = {name: on_hub(value, server) for name, value in {**subject.options, **options}.items()}
+            error = subject.refusal(tmp_path, options)
+        assert "GiB" in error.message or "config.json" in error.message or "num_hidden_layers" in error.message
+        assert {Path(name).name for name in server.sent} == {"config.json"}
+
+
+def on_hub(value: Any, server: Hub) -> Any:
+    """An option's value with names on a hub in place of folders."""
+    if isinstance(value, list | tuple):
+        return [on_hub(each, server) for each in value]
+    return server.serve(Path(value)) if isinstance(value, str | Path) and Path(value).is_dir() else value
 
 
 class AttentionAdapterSuite(AdapterSuite):

@@ -25,6 +25,7 @@ from pixcore.records import Fidelity, Image, Request
 from tests.adapters import (
     AttentionAdapterSuite,
     FolderSuite,
+    HubSuite,
     PlacingSuite,
     RestSuite,
     Subject,
@@ -55,7 +56,7 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
     )
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
     """What every adapter whose attention can be read must do."""
 
 

@@ -19,6 +19,7 @@ from pixcore.components import Context
 from pixcore.records import Fidelity, Protocol, Request, Response
 from tests.adapters import (
     FolderSuite,
+    HubSuite,
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
@@ -51,7 +52,7 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
     return Subject(request.param, dict(glamm_options), requests())
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

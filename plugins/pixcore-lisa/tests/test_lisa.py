@@ -19,6 +19,7 @@ from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
 from tests.adapters import (
     FolderSuite,
+    HubSuite,
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
@@ -57,7 +58,7 @@ def subject(lisa_options: dict[str, object]) -> Subject:
     return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -19,6 +19,7 @@ from pixcore.records import Fidelity, Request, Response
 from tests.adapters import (
     SIZES,
     FolderSuite,
+    HubSuite,
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
@@ -60,7 +61,7 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, RestSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -18,7 +18,16 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, FolderSuite, MaskAdapterSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import (
+    SIZES,
+    FolderSuite,
+    HubSuite,
+    MaskAdapterSuite,
+    PlacingSuite,
+    Subject,
+    VisualTokensSuite,
+    requests_of,
+)
 
 QUESTIONS = (
     "Can you please segment the dog in the given image",
@@ -46,7 +55,7 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2, folder="language")
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
     """What every adapter of its kind must do."""
 
 

@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 
 from pixcore.components import AttentionExtractor, Context, Needs, NoConfig
 from pixcore.records import Fidelity, Protocol
-from tests.adapters import AttentionAdapterSuite, PlacingSuite, Subject, requests_of
+from tests.adapters import AttentionAdapterSuite, HubSuite, PlacingSuite, Subject, requests_of
 
 SERVED = sorted(set(RECIPES) - {"mllama"})
 NEW_TOKENS = 6
@@ -57,7 +57,7 @@ def subject(request: pytest.FixtureRequest, checkpoint: Callable[..., Path]) -> 
     return Subject("transformers", options, requests_of(QUESTIONS, 1, Protocol.QUESTION))
 
 
-class TestAdapter(AttentionAdapterSuite, PlacingSuite):
+class TestAdapter(AttentionAdapterSuite, PlacingSuite, HubSuite):
     """What every adapter whose attention can be read must do; the geometry of every family has tests of its own."""
 
     def extractor(self, fidelity: Fidelity) -> Weighted:

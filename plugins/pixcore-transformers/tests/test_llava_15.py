@@ -22,7 +22,16 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request
-from tests.adapters import AttentionAdapterSuite, FolderSuite, PlacingSuite, Subject, VisualTokensSuite, requests_of
+from tests.adapters import (
+    AttentionAdapterSuite,
+    FolderSuite,
+    HubSuite,
+    PlacingSuite,
+    Subject,
+    VisualTokensSuite,
+    change_config,
+    requests_of,
+)
 
 
 class Parts(TinyLlava):
@@ -125,7 +134,7 @@ def subject(original: Path) -> Subject:
     return Subject("llava-1.5", {"checkpoint": str(original), "max_new_tokens": 9}, requests_of(prompts))
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
     """What every adapter whose attention can be read must do."""
 
 
@@ -227,3 +236,10 @@ def test_a_run_that_spells_every_option_out_is_read_again() -> None:
     """As `run.json` does, which `pixcore report` reads."""
     config = Llava15Config.model_validate({"kernel": "sdpa"})
     assert Llava15Config.model_validate(config.model_dump()) == config
+
+
+def test_the_other_layout_is_refused_by_its_config_json_too(parts: Parts, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((parts.save_hugging_face() / "config.json").read_bytes())
+    change_config(tmp_path, lambda content: {"intermediate_size": 10**10})
+    with pytest.raises(ModelError, match=r"needs [\d.]+ GiB of this machine's memory for its weights in float32"):
+        adapter(tmp_path, device_map="cpu").answer([ask(picture(40, 40))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,14 @@ class CambrianAdapter(Adapter[CambrianConfig]):
             raise ModelError(
                 f"{self.config.checkpoint} has no spatial vision aggregator", hint="cambrian-8b, -13b or -34b has one"
             )
-        sizes_of(stored, path=path)  # what it says wrong is told before a tower is downloaded
+        # what it says wrong, and what can't fit without a tower, is told before one is downloaded
+        least = replace(sizes_of(stored, path=path), tower_widths=(1,) * len(stored["mm_vision_tower_aux_list"]))
         placement = Placement(self.config, towers=(), language="language")
         device = placement.device
         dtype = dtype_of(self.config.dtype, device, torch.float16)
         waiting = torch.device("cpu") if self.config.offload_towers else device
         names, tokens = stored["mm_vision_tower_aux_list"], stored["mm_vision_tower_aux_token_len_list"]
+        check_room(self.config.checkpoint, weights_of(least, ()), self.config, dtype)
         folders = [self._tower_folder(index, name) for index, name in enumerate(names)]
         towers = [build_tower(*each) for each in zip(names, folders, tokens, strict=True)]
         sizes = sizes_of(stored, [tower.width for tower in towers], path)

@@ -64,14 +64,16 @@ def load(config: OmgLlavaConfig) -> Loaded:
     check_placing(config, cache=config.cache)
     path = resolve(place(config.language, offline=config.offline), ("config.json",)) / "config.json"
     content = read_json(path)
-    llama_config(content, path, vocabulary=1)  # what it says wrong is told before anything large is downloaded
+    dtype = dtype_of(config.dtype, main_device(config), torch.float16)
+    # what it says wrong, and what can't fit for itself, is told before anything large is downloaded
+    least = on_meta(partial(LlamaForCausalLM, llama_config(content, path, vocabulary=1)))
+    check_room(config.checkpoint, Weights.of(least, language=""), config, dtype)
     finetuned, head = release_file(config, config.finetuned), release_file(config, config.perception)
     shapes = shapes_of(finetuned)
     adapters = Adapters.found_in(shapes, scale=config.lora_scale)
     rows = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (int(content.get("vocab_size", 0)),))[0]
     llama = llama_config(content, path, vocabulary=rows)
     sizes, sources = _eye_sizes(config, head, finetuned)
-    dtype = dtype_of(config.dtype, main_device(config), torch.float16)
     check_room(config.checkpoint, weights_of(llama, adapters, config.lora, sizes), config, dtype)
     with parameters_on_meta():
         language = language_model(llama, adapters, config.lora).eval()

@@ -22,7 +22,7 @@ from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.families import Processed
 from pixcore_transformers.generation import Settings
 from pixcore_transformers.layouts.tiles import part_read, reach
-from pixcore_transformers.loading import Loaded, load_model, prepare_model, resolve
+from pixcore_transformers.loading import Loaded, check_first, load_model, prepare_model, resolve
 from pixcore_transformers.original_llava import is_original, load_original
 from pixcore_transformers.slow_decoder import SlowDecoder
 from pixcore_transformers.spans import Decoder
@@ -54,9 +54,10 @@ class Llava15(Adapter[Llava15Config]):
         return resolve(self.config)
 
     def load(self) -> Loaded:
-        """Read a checkpoint of either layout."""
-        if is_original(self.folder):
-            return load_original(self.folder, self.config)
+        """Read a checkpoint of either layout, once its config.json says that it fits."""
+        if is_original(resolve(self.config, ("config.json",))):
+            return load_original(self.config)
+        check_first(self.config)
         tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         return Loaded(prepare_model(load_model(self.folder, self.config), self.config), tokenizer, None)
 

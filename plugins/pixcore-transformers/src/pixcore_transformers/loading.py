@@ -73,13 +73,7 @@ def load(config: TransformersConfig) -> Loaded:
     Raises:
         ModelError: Not found, not an image-text-to-text checkpoint, does not fit in memory, or a package is missing.
     """
-    code = _SMALL_FILES if config.trust_remote_code else ("config.json",)
-    model_config = read_config(resolve(config, code), config)
-    check_size(
-        partial(AutoModelForImageTextToText.from_config, trust_remote_code=config.trust_remote_code),
-        model_config,
-        config,
-    )
+    check_first(config)
     folder = resolve(config)
     processor = load_processor(
         folder,
@@ -90,6 +84,18 @@ def load(config: TransformersConfig) -> Loaded:
     processor.tokenizer.padding_side = "left"
     complete_processor(processor, folder)
     return Loaded(prepare_model(load_model(folder, config), config), processor.tokenizer, processor)
+
+
+def check_first(config: TransformersConfig) -> None:
+    """Refuse what a checkpoint's config.json alone can refuse, before anything else is downloaded.
+
+    Raises:
+        ModelError: It describes no image-text-to-text model, or one that does not fit in memory.
+    """
+    code = _SMALL_FILES if config.trust_remote_code else ("config.json",)
+    model_config = read_config(resolve(config, code), config)
+    build = partial(AutoModelForImageTextToText.from_config, trust_remote_code=config.trust_remote_code)
+    check_size(build, model_config, config)
 
 
 def model_type(config: TransformersConfig) -> str:
@@ -271,11 +277,20 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
             )
         reason = one_line(str(error)) or type(error).__name__
         raise ModelError(f"can't read the config of {config.checkpoint}: {reason}", hint=hint) from error
-    for part in _parts(found):
-        layers = getattr(part, "num_hidden_layers", 0)
-        if isinstance(layers, int) and layers > _MOST_LAYERS:  # they would be made before any weight is missed
-            raise ModelError(f"{folder / 'config.json'} has {layers} layers", hint="is it damaged? fetch it again")
+    check_layers(found, folder / "config.json")
     return own_kernel(found) if config.kernel == "auto" else found
+
+
+def check_layers(config: PreTrainedConfig, path: Path) -> None:
+    """Refuse a config of more layers than any model has: they would be made before any weight is missed.
+
+    Raises:
+        ModelError: It names the file that the config was read from.
+    """
+    for part in _parts(config):
+        layers = getattr(part, "num_hidden_layers", 0)
+        if isinstance(layers, int) and layers > _MOST_LAYERS:
+            raise ModelError(f"{path} has {layers} layers", hint="is it damaged? fetch it again")
 
 
 def own_kernel(config: ConfigT) -> ConfigT:

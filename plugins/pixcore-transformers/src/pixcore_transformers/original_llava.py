@@ -6,7 +6,6 @@ mapped or ignored by name; an unknown one, and one that is missing, are errors.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,18 +23,21 @@ from transformers import (
 )
 
 from pixcore.errors import ModelError
-from pixcore_transformers.config import Llava15Config
+from pixcore_transformers.config import Llava15Config, TransformersConfig, place
 from pixcore_transformers.loading import (
     CONSOLIDATED,
     Loaded,
     check_files,
+    check_layers,
     check_size,
-    download,
+    first_line,
     generation_settings,
     model_arguments,
     own_kernel,
     prepare_model,
+    read_json,
     read_weights,
+    resolve,
 )
 
 Tensor = torch.Tensor
@@ -61,21 +63,14 @@ def is_original(folder: Path) -> bool:
     return "mm_vision_tower" in _config(folder)
 
 
-def load_original(folder: Path, config: Llava15Config) -> Loaded:
+def load_original(config: Llava15Config) -> Loaded:
     """Load an original checkpoint.
 
     Raises:
         ModelError: It is none of LLaVA-1.5, a key is unknown or missing, a shape differs, or it does not fit.
     """
-    stored = _config(folder)
-    if stored.get("mm_projector_type") != "mlp2x_gelu":
-        raise ModelError(
-            f"{folder} has projector {stored.get('mm_projector_type', 'linear')!r}",
-            hint="llava-1.5 has a projector of two layers: mlp2x_gelu",
-        )
-    tower = _tower_folder(stored, config)
-    model_config = convert_config(stored, tower)
-    check_size(LlavaForConditionalGeneration, model_config, config)
+    named, model_config = check_original(config)
+    folder, tower = resolve(config), resolve(named)
     check_files(folder)
     state = converted(folder, tower)
     check_keys(folder, model_config, state)
@@ -89,6 +84,34 @@ def load_original(folder: Path, config: Llava15Config) -> Loaded:
     if settings is not None:
         model.generation_config = settings
     return Loaded(prepare_model(model, config), tokenizer, None)
+
+
+def check_original(config: Llava15Config) -> tuple[TransformersConfig, LlavaConfig]:
+    """Refuse what the two config.json alone can refuse, of a checkpoint and of its tower, before all other files.
+
+    Returns:
+        Where the tower is, and the model's config.
+
+    Raises:
+        ModelError: They describe no LLaVA-1.5, or one that does not fit in memory.
+    """
+    folder = resolve(config, ("config.json",))
+    stored = _config(folder)
+    if stored.get("mm_projector_type") != "mlp2x_gelu":
+        raise ModelError(
+            f"{folder} has projector {stored.get('mm_projector_type', 'linear')!r}",
+            hint="llava-1.5 has a projector of two layers: mlp2x_gelu",
+        )
+    tower = place(config.vision_tower or str(stored["mm_vision_tower"]), offline=config.offline)
+    towers_own = resolve(tower, ("config.json",))
+    try:
+        model_config = convert_config(stored, towers_own)
+    except Exception as error:  # a config class may trip over anything that stands in config.json
+        message = f"config.json of {config.checkpoint}, or of its tower, describes no model: {first_line(error)}"
+        raise ModelError(message, hint="fetch it again") from error
+    check_layers(model_config, folder / "config.json")
+    check_size(LlavaForConditionalGeneration, model_config, config)
+    return tower, model_config
 
 
 def convert_config(stored: Mapping[str, Any], tower: Path) -> LlavaConfig:
@@ -140,8 +163,8 @@ def rename(key: str) -> str | None:
     """Give the name of an original key in transformers' LLaVA; None if it is not mapped."""
     if _matches(key, IGNORED):
         return None
-    for pattern, place in MAPPED:
-        name, count = re.subn(f"^{pattern}", place, key)
+    for pattern, ours in MAPPED:
+        name, count = re.subn(f"^{pattern}", ours, key)
         if count:
             return name
     return None
@@ -204,14 +227,7 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} holds no config.json", hint="give the checkpoint's folder, or a name on the hub")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _tower_folder(stored: Mapping[str, Any], config: Llava15Config) -> Path:
-    named = config.vision_tower or str(stored["mm_vision_tower"])
-    folder = Path(named).expanduser()
-    return folder if folder.is_dir() else download(named, None, offline=config.offline)
+    return read_json(path)
 
 
 def _matches(key: str, patterns: tuple[str, ...]) -> bool:
