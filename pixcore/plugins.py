@@ -198,7 +198,7 @@ def _shipped() -> Any:
 
 
 def shipped_by(kind: str, name: str) -> str | None:
-    """Name the project's package that offers something, installed or not, as `tests.shipped` has written it down."""
+    """Name the project's package that offers something, installed or not, as `tools.shipped` has written it down."""
     package: str | None = _shipped().get(kind, {}).get(name)
     return package
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pixcore.plugins import registry
-from tests.shipped import TABLE, table
+from tools.shipped import TABLE, table
 
 HEAD = "from pixcore import hookimpl\n\n\n"
 HOOKS = {
@@ -167,4 +167,4 @@ def test_a_plugin_that_is_not_installed_names_its_package(workplace: Any) -> Non
 def test_the_table_of_what_ships_is_of_these_packages() -> None:
     if registry().failures:
         pytest.skip(f"not every plugin loads here: {registry().failures[0].error}")
-    assert TABLE.read_text(encoding="utf-8") == table(), "python -m tests.shipped writes it anew"
+    assert TABLE.read_text(encoding="utf-8") == table(), "python -m tools.shipped writes it anew"

@@ -1,4 +1,4 @@
-"""Write the table of what ships where, by which the core tells whose a name is: `python -m tests.shipped`."""
+"""Write the table of what ships where, by which the core tells whose a name is: `python -m tools.shipped`."""
 
 from __future__ import annotations
 
