@@ -41,6 +41,7 @@ docs: .venv/test-installed
 
 # an sdist and a wheel of every package, into dist/; docs/releasing.md says what comes then
 wheels: .venv/created
+	rm -rf dist
 	$(BIN)/python -m tools.wheels dist
 
 speed: .venv/test-installed

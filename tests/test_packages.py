@@ -82,6 +82,10 @@ def test_the_extras_of_the_core_are_those_of_the_pages():
     extras = packages.about(packages.CORE)["optional-dependencies"]
     assert set(extras) >= EXTRAS
     page = (ROOT / "docs" / "howto" / "install-plugins.md").read_text()
+    listed = (ROOT / "requirements-docs.txt").read_text().splitlines()
+    needed = {line.partition("#")[0].strip() for line in listed} - {""}
+    named = (Requirement(line) for line in extras["docs"])
+    assert {f"{one.name}[{','.join(one.extras)}]".removesuffix("[]") for one in named} == needed
     for name in extras:
         assert f'"pixcore[{name}]"' in page, f"the extra {name} has no line in docs/howto/install-plugins.md"
 
