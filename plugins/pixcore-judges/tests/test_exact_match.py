@@ -121,6 +121,14 @@ CASES = [
     ("I think A or B is fine", STATE, None, "names several options"),
     ("It is not A or B", STATE, None, "names no option"),
     ("Choice B is wrong, so A", STATE, 0, "its letter"),
+    # said or denied
+    ("It has no hat.", ("With a hat", "Without a hat"), 1, "said or denied"),
+    ("It wears a hat.", ("With a hat", "Without a hat"), 0, "said or denied"),
+    # its place
+    ("Option 2", STATE, 1, "its place"),
+    ("The first one.", STATE, 0, "its place"),
+    ("Not the first one.", STATE, None, "names no option"),
+    ("2", STATE, None, "names no option"),
     # nothing
     ("", STATE, None, "an empty answer"),
     (" ...\n", STATE, None, "an empty answer"),

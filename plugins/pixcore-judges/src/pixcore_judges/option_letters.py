@@ -9,25 +9,97 @@ one option decides.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 
 from pixcore.protocols import letter
 from pixcore.records import Fidelity, Verdict
+from pixcore_judges.letters import letters_said, loose_letters
+from pixcore_judges.wordings import (
+    CLAUSES,
+    NEGATIONS,
+    REACH,
+    SENTENCES,
+    asserted,
+    compatible,
+    folded,
+    in_digits,
+    plain,
+    taken_back,
+    without_echo,
+    without_thoughts,
+    words_of,
+)
 
+_NONE = "names no option"
 _LEADS = ("answer is", "answer is:", "answer:")
 
-_ARTICLES = frozenset({"a", "an", "the"})
-_LEFT_OUT = frozenset({"eliminate", "exclude", "excluding", "if"})
-_NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot"})
-_CLAUSES = re.compile(r"[,;:!?\n]|\.(?!\d)|\bbut\b")  # a denial ends with its clause
-_SENTENCES = re.compile(r"[!?\n]|\.(?!\w)")
-_REACH = 3  # words: "not really very open" denies "open", "not in doubt that it is open" does not
-
-_YES_NO = frozenset({"yes", "no"})
+_YES_NO = {
+    **dict.fromkeys(
+        [
+            "yes",
+            "yeah",
+            "yep",
+            "yup",
+            "yea",
+            "oui",
+            "ja",
+            "sí",
+            "sim",
+            "да",
+            "نعم",
+            "是",
+            "是的",
+            "对",
+            "對",
+            "有",
+            "はい",
+            "ええ",
+            "네",
+            "예",
+        ],
+        "yes",
+    ),
+    **dict.fromkeys(
+        [
+            "no",
+            "nope",
+            "nah",
+            "non",
+            "nein",
+            "não",
+            "нет",
+            "لا",
+            "否",
+            "不",
+            "不是",
+            "没有",
+            "沒有",
+            "いいえ",
+            "아니요",
+            "아니오",
+        ],
+        "no",
+    ),
+}
+_FAR = 30  # words: how far what "if" and "whether" leave open may stand from them
 _OPEN = frozenset({"whether", "if"})  # what follows them is not said to be so
+
+# in which options that are opposites may differ, beside their negation
+_POLAR = frozenset(
+    ["with", "has", "have", "had", "is", "are", "was", "were", "be", "does", "do", "did", "can", "there", "any"]
+)
+_ORDINALS = {
+    word: place for place, word in enumerate(["first", "second", "third", "fourth", "fifth", "sixth"], start=1)
+}
+_ORDINALS |= {"former": 1, "latter": 2, "last": 0}
+_ORDINAL = "|".join(_ORDINALS)
+_PLACED = (
+    re.compile(rf"\A(?:the\s+)?({_ORDINAL})\Z"),
+    re.compile(r"\b(?:option|choice)\W*(?:number\s+|no\.\s*)?(\d)\b(?![.,]\d)"),
+    re.compile(rf"\bthe\s+({_ORDINAL})\s+(?:option|choice|answer|one|statement|description|alternative)\b"),
+)
 
 # what is said of an option's words to rule them out
 _REFUTED = re.compile(
@@ -42,79 +114,6 @@ _IS_THERE = re.compile(
 _IS_NOT_THERE = re.compile(
     r"\bthere (?:is|are|was|were) (?:no|not)\b|\b(?:not|cannot|never) see\b|\bsee no\b"
     r"|\b(?:is|are) not (?:visible|present)\b|^no\b"
-)
-
-# what is thought is no answer; what is marked as the answer is all of it
-_THINKING = r"(?:think|thinking|thought|reasoning|reflection|scratchpad)"
-_THOUGHT = re.compile(
-    rf"[<◁\[]{_THINKING}[>▷\]].*?(?:[<◁\[]/{_THINKING}[>▷\]]|\Z)|\A.*[<◁\[]/{_THINKING}[>▷\]]", re.I | re.S
-)
-_NAME = r"(?:final[_ ]?)?(?:answer|option|choice|letter|prediction)"
-_MARKED = (
-    re.compile(rf"<{_NAME}>\s*((?:(?!<{_NAME}>).)*?)\s*(?:</{_NAME}>|\Z)", re.I | re.S),
-    re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
-    re.compile(rf"""["']{_NAME}["']\s*:\s*\[?\s*["']((?:[^"'\\]|\\.)*)["']""", re.I),
-    re.compile(rf"""["']{_NAME}["']\s*:\s*([^\s"',}}]+)\s*[,}}]""", re.I),
-)
-_DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}|<(\w+)[^<>]*>([^<>]*)</\2>")
-_TAGS = re.compile(r"<\|[^|<>]*\|>|</?(?:s|\w{2,})\s*/?>|```\w*")
-_INSTEAD = re.compile(r"\b(?:rather than|instead of|as opposed to|and not|unlike)\b", re.I)
-_STRUCK = re.compile(r"~~.*?~~", re.S)
-_JOINED = re.compile(r"\b((?:option|choice|answer)(?=_[A-Za-z]\b)|[Oo]ption(?=[A-Z]\b)|[Cc]hoice(?=[A-Z]\b))_?")
-# letters in squares and filled circles, which Unicode's compatibility forms leave as they are
-_SYMBOLS = str.maketrans({first + i: chr(65 + i) for first in (0x1F150, 0x1F170) for i in range(26)} | {0xFE0F: None})
-# what was said before is taken back, if an option is named afterwards
-_TAKEN_BACK = re.compile(
-    r"(?:^|[.,;:!?\n…—-])\s*(?:no,?\s+)?(?:wait|actually|on second thoughts?|correction|scratch that|sorry)"
-    r"(?:,?\s+no)?\s*[,:;.…—-]+",
-    re.I,
-)
-_TENTATIVE = re.compile(
-    r"[^.!?\n]*\b(?:at first|first glance|initially|might|may|could|seem(?:s|ed)?|look(?:s|ed)?|appear(?:s|ed)?"
-    r"|thought|going to|would have|tempt(?:ed|ing))\b[^.!?\n]*?\bbut\b",
-    re.I,
-)
-_IS = r"(?:is|are|says?|means?|reads?|shows?|describes?|represents?|(?:stands? )?for)"
-_QUESTION = re.compile(r"(?:(?<=[.!?\n])|\A)[^.!?\n]*\?")
-
-# a letter stands alone; scripts without spaces may touch it
-_EDGE = r"0-9_A-Za-z\u00c0-\u024f\u0370-\u052f'’"
-_OPENS, _CLOSES = r"[\"'“‘`*_(\[{<「『【《$]", r"[\"'”’`*_)\]}>」』】》$]"
-# what follows the letter A, and not the article
-_GOES_ON = r"(?:is|was|isn't|because|since|as|or|and|but|not|would|looks|seems|fits|matches|due|based|with|for)\b"
-_ONE = rf"{_OPENS}*\w{_CLOSES}*"
-_CROSS = "❌✗✘✖"
-# before a letter that is crossed out, or only weighed: "I can't choose between A and B"
-_UNSAID = re.compile(rf"[{_CROSS}][^\S\n]*\Z|\bbetween\s+(?:{_ONE}\s*,\s*)*(?:{_ONE}\s*,?\s*(?:and|or)\s+)?\Z", re.I)
-_ANSWER = re.compile(
-    r"(?:(?<!wrong )(?<!incorrect )(?<!other )\b"
-    r"(?:answer|solution|(?:correct|right|best) (?:option|choice|letter|one))\b"
-    r"(?:\s+(?:is|would be|must be|should be|has to be)\b)?|答案(?:应该|应)?[是为選选]?|正解は?|答えは?|정답[은는]?)"
-    r"\s*[:=\-]?\s*(?:(?:the\s+)?(?:option|choice|letter)\b|选项|選項)?\s*[:=]?\s*$",
-    re.I,
-)
-_OPTION = re.compile(r"(?:\b(?:option|choice|letter)\s*[:=]?|选项|選項|选择?|選擇?)\s*$", re.I)
-_CHOSEN = re.compile(
-    r"\b(?:go(?:ing)? (?:with|for)|choose|pick|select|say|chose|picked|selected"
-    r"|it['’]?s|it is|must be|should be|therefore|so|hence)"
-    r"\s*[:,]?\s*$",
-    re.I,
-)
-_RIGHT = re.compile(
-    r"\s+(?:is|would be|must be|seems)\s+(?:(?:the|my|a|clearly|most likely)\s+)*"
-    r"(?:correct|right|best|true|answer|choice)\b",
-    re.I,
-)
-_WRONG = r"(?:wrong|incorrect|false|ruled out|excluded|eliminated|impossible)\b"
-_RULED_OUT = re.compile(
-    rf"\s+(?:(?:is|are|was|were)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
-    rf"|(?:is|are|was|were|does|do|did)n['’]t\b(?!\s+{_WRONG})|can(?:not|['’]t)\s+be\b|does not\b"
-    rf"|would(?:n['’]t)?\s+(?!be\s+(?:right|correct|best|my\b|the\b)|fit|match|seem))|\s*[不错誤]"
-    rf"|\s*[:=]\s*{_WRONG}|\s*[:=]?\s*[{_CROSS}]\s*(?:[\n,;]|\Z)",
-    re.I,
-)
-_JOIN = re.compile(
-    r"\s*,?\s*(?:or|and|[/&])\s*(?:the\s+)?(?:(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*)?|\s*[或和及]\s*", re.I
 )
 
 
@@ -181,7 +180,7 @@ def grade_letter(
 
 def bare(response: str, options: Sequence[str]) -> Reading:
     """Find the option whose letter is the whole answer, but for brackets, marks, and what was thought before."""
-    said = re.findall(r"\w+", unicodedata.normalize("NFKC", _final(response).translate(_SYMBOLS)).casefold())
+    said = re.findall(r"\w+", compatible(without_thoughts(response)).casefold())
     names = [letter(index) for index in range(len(options))]
     if len(said) == 1 and said[0] in names:
         return Reading(names.index(said[0]), "its bare letter")
@@ -190,29 +189,29 @@ def bare(response: str, options: Sequence[str]) -> Reading:
 
 def read(response: str, options: Sequence[str]) -> Reading:
     """Find the option that an answer names, by its letter or its words."""
-    equal = _equal(response, options)
-    if equal is None:
-        answer = _final(response)
-        equal = _equal(answer, options)
+    answer = without_thoughts(response)
+    equal = next((one for said in (response, answer) if (one := _equal(said, options)) is not None), None)
     if equal is not None:
         return Reading(equal, "its whole text")
-    answer = unicodedata.normalize("NFKC", answer.translate(_SYMBOLS)).strip()
-    answer, echoed = _without_echo(_JOINED.sub(r"\1 ", _STRUCK.sub(" ", answer)), options)
+    answer, echoed = without_echo(plain(answer), options)
     if not words_of(answer):
         return Reading(None, "names several options" if echoed else "an empty answer")
-    for ends in (_TAKEN_BACK, _TENTATIVE):
-        *_, taken_back = [None, *(found.end() for found in ends.finditer(answer))]
-        later = _read(answer[taken_back:], options) if taken_back is not None else None
-        if later is not None and later.option is not None:
-            return later
-    return _read(answer, options)
+    for said in (*taken_back(answer), answer):
+        reading = _read(said, options)
+        if reading.option is not None:
+            return reading
+    numbers = [in_digits(option) for option in options]
+    if reading.rule == _NONE and all(re.search(r"\d", option) for option in numbers):
+        return _read(in_digits(answer), numbers)
+    return reading
 
 
 def _read(answer: str, options: Sequence[str]) -> Reading:
     """Go through the rules."""
-    asked = _QUESTION.sub(" ", answer).strip()
-    answer = _INSTEAD.sub(", not", asked if words_of(asked) else answer)
+    answer = asserted(answer)
     texts = [words_of(option) for option in options]
+    if not words_of(answer):
+        return Reading(None, _NONE)
     doubtful = False
     for name, rule in _RULES:
         found = rule(answer, texts)
@@ -223,12 +222,12 @@ def _read(answer: str, options: Sequence[str]) -> Reading:
         doubtful |= len(found) > 1
         if doubtful and name == "its letter":
             break
-    return Reading(None, "names several options" if doubtful else "names no option")
+    return Reading(None, "names several options" if doubtful else _NONE)
 
 
 def _equal(answer: str, options: Sequence[str]) -> int | None:
     """The option that the answer equals, the strictest measure first; options may differ in a full stop alone."""
-    for measure in (str.strip, _folded, lambda text: _folded(text).rstrip(".")):
+    for measure in (str.strip, folded, lambda text: folded(text).rstrip(".")):
         found = [
             index for index, option in enumerate(options) if measure(option) and measure(option) == measure(answer)
         ]
@@ -237,163 +236,23 @@ def _equal(answer: str, options: Sequence[str]) -> int | None:
     return None
 
 
-def _folded(text: str) -> str:
-    """Case and the quotes around a text do not matter."""
-    return unicodedata.normalize("NFKC", text).casefold().strip().strip("\"'“”‘’`*").strip()
-
-
-def _final(response: str) -> str:
-    """The answer without what was thought before it, out of its tags, box or JSON."""
-    answer = _THOUGHT.sub(" ", response)
-    answer = _DRESS.sub(lambda found: found[1] or found[3] or "", answer) if "\\" in answer else answer
-    for mark in _MARKED:
-        inside = [found for found in mark.findall(answer) if found.strip()]
-        if inside:
-            answer = inside[-1].replace('\\"', '"')
-            break
-    answer = _DRESS.sub(lambda found: found[1] or found[3] or "", answer)
-    return _TAGS.sub(" ", answer).strip()
-
-
-def _without_echo(answer: str, options: Sequence[str]) -> tuple[str, bool]:
-    """The answer without a list of all options, and whether there was one."""
-    if len(options) < 2:
-        return answer, False
-    # a letter and its words, as a list or as a sentence has them; or the words and then their letter
-    told = [
-        re.sub(r"^(?:an?|the) ", "", unicodedata.normalize("NFKC", option).strip(), flags=re.I) for option in options
-    ]
-    texts = [rf"[\"'“]?(?:(?:an?|the)\s+)?{re.escape(text)}[\"'”]?" for text in told]
-    listed = [
-        rf"[\s*]*(?:\boption\s+)?[(\[]?\b{letter(index)}(?:[)\].:*]+(?:\s+{_IS}\b)?|\s+{_IS}\b)\s*{text}(?!\w)[\s*]*"
-        for index, text in enumerate(texts)
-    ]
-    named = [rf"\s*(?<!\w){text}\s*[(\[]{letter(index)}[)\]]\s*" for index, text in enumerate(texts)]
-    left = answer
-    for said in (listed, named):
-        echo = r"[,;.|/]?\s*(?:or\b|and\b|while\b|whereas\b)?".join(said)
-        left = re.sub(rf"(?:\b(?:options?|choices)\s*(?:are\s*)?:?\s*)?{echo}", "\n", left, flags=re.I)
-    return left.strip(" \t\r\n.,;"), left != answer
-
-
 def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
     """Of options with the same words the one that the answer spells: "Happy Easter!" and not "Happy Easter"."""
-    texts = {index: _folded(options[index]) for index in found}
+    texts = {index: folded(options[index]) for index in found}
     if len({tuple(words_of(text)) for text in texts.values()}) > 1:
         return found
-    said = unicodedata.normalize("NFKC", answer).casefold()
+    said = compatible(answer).casefold()
     within = {index for index, text in texts.items() if text in said}
     return {i for i in within if not any(j != i and texts[i] in texts[j] for j in within)}
-
-
-def words_of(text: str) -> list[str]:
-    """List the words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("can't", "cannot")
-    plain = plain.replace("there's", "there is")
-    words = re.findall(r"\w+(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
-    return [word for word in words if word not in _ARTICLES] or words
-
-
-@dataclass(frozen=True)
-class _Mention:
-    """A letter that stands alone in an answer: which option's, where, and the text on its two sides."""
-
-    index: int
-    start: int
-    end: int
-    before: str
-    after: str
-    small: bool  # a bare lower-case letter, which needs something that announces it
-    denied: bool
-
-
-def _mentions(answer: str, texts: Sequence[list[str]]) -> list[_Mention]:
-    """Letters of options that stand alone and are no article."""
-    names = "".join(letter(index) for index in range(len(texts)))
-    found = []
-    alone = rf"(?<![{_EDGE}-])({_OPENS}*)([{names}{names.upper()}])({_CLOSES}*)(?![{_EDGE}-])"
-    for match in re.finditer(alone, answer):
-        before, after = answer[: match.start()], answer[match.end() :]
-        bare = not match[1] and not match[3]
-        if bare and match[2] in "aAI" and re.match(rf"[ \t]+(?!{_GOES_ON})\w", after):
-            own = texts[names.index(match[2].lower())]
-            if match[2] != "A" or not own or words_of(after)[: len(own)] != own or after.lower().startswith(" the"):
-                continue
-        clause = words_of(re.split(_CLAUSES, before)[-1])
-        own = texts[names.index(match[2].lower())]
-        denied = (
-            bool((_NEGATIONS | _LEFT_OUT) & set(clause[-_REACH:]))
-            or clause[-1:] == ["out"]
-            or _UNSAID.search(before) is not None
-            or (_RULED_OUT.match(_behind(after, own)) is not None and not _RULED_OUT.match(": " + " ".join(own)))
-        )
-        small = bare and match[2].islower()
-        found.append(_Mention(names.index(match[2].lower()), match.start(), match.end(), before, after, small, denied))
-    return found
-
-
-def _behind(after: str, own: Sequence[str]) -> str:
-    """What follows a letter, without the option's own words, which may stand between."""
-    between = r"[^\w\n]+(?:(?:an?|the)\s+)?"
-    found = re.match("".join(between + re.escape(word) for word in own), after, re.I) if own else None
-    return after[found.end() :] if found else after
-
-
-def _letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
-    """The letter that the answer announces, consists of, or starts with; with all that "or" and "and" join to it.
-
-    A letter that is ruled out ("Choice B is wrong") is none.
-    """
-    mentions = _mentions(answer, texts)
-    said = [one for one in mentions if not one.denied]
-    gaps = [left.after[: right.start - left.end] for left, right in pairwise(mentions)]
-    if gaps and all(re.fullmatch(r"[\s,;/|&]*", gap) for gap in (mentions[0].before, *gaps, mentions[-1].after)):
-        return {one.index for one in mentions}
-    announced = [one for one in said if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(one.after))]
-    if announced:
-        return _told(announced[-1], mentions, texts)
-    lines = [
-        one for one in said if re.search(r"(?:^|\n)[\s>*#-]*$", one.before) and re.match(r"[\s.:,]*(?:\n|$)", one.after)
-    ]
-    if lines:
-        return {index for one in lines for index in _told(one, mentions, texts)}
-    first = [
-        one
-        for one in said
-        if not one.before.strip() and (not one.small or re.match(rf"\s*[.,:;)\-—]|\s+{_GOES_ON}", one.after))
-    ]
-    if first:
-        return _told(first[0], mentions, texts)
-    optional = [one for one in said if _OPTION.search(one.before) or (not one.small and _CHOSEN.search(one.before))]
-    return {index for one in optional for index in _told(one, mentions, texts)}
-
-
-def _told(one: _Mention, mentions: Sequence[_Mention], texts: Sequence[list[str]]) -> set[int]:
-    """A letter and those joined to it; and, where another option's text stands beside it, that one: nobody can tell."""
-    place = mentions.index(one)
-    joined = [bool(_JOIN.fullmatch(left.after[: right.start - left.end])) for left, right in pairwise(mentions)]
-    for index in range(len(joined) - 2, -1, -1):  # of "A, B or C" all three
-        between = mentions[index].after[: mentions[index + 1].start - mentions[index].end]
-        joined[index] |= joined[index + 1] and between.strip() == ","
-    first = last = place
-    while first > 0 and joined[first - 1]:
-        first -= 1
-    while last < len(joined) and joined[last]:
-        last += 1
-    named = {mention.index for mention in mentions[first : last + 1]}
-    claimed = re.match(rf"\s+{_IS}\b", one.after, re.I) if not _RIGHT.match(one.after) else None
-    after = one.after[claimed.end() if claimed else 0 :].lstrip(" .:,)-—")
-    beside = [words_of(re.split(ends, after)[0]) for ends in (r"\n|\.(?!\d)", r"\n|\.(?!\d)|[,;]|\band\b")]
-    return named | {index for index, text in enumerate(texts) if text and text in beside and text != texts[one.index]}
 
 
 def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """The answer, its first or last sentence, or what it says after "answer is" or "answer:", is an option's text."""
     announced = re.split(r"\banswer(?:\s+is|\s*:)\s*:?", answer, flags=re.IGNORECASE)
-    sentences = [words for part in _SENTENCES.split(answer) if (words := words_of(part))]
+    sentences = [words for part in SENTENCES.split(answer) if (words := words_of(part))]
     for said in (
         [words_of(answer)],
-        [words_of(announced[-1]), words_of(_SENTENCES.split(announced[-1])[0])] if announced[1:] else [],
+        [words_of(announced[-1]), words_of(SENTENCES.split(announced[-1])[0])] if announced[1:] else [],
         sentences[:1] + sentences[-1:],
     ):
         found = {index for index, text in enumerate(texts) if text and text in said}
@@ -410,9 +269,13 @@ def _yes_or_no(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """
     if not _are_yes_and_no(texts):
         return set()
-    clauses = [words for clause in re.split(_CLAUSES, answer) if (words := words_of(clause))]
-    telling = clauses[:1] if clauses[0][0] in _YES_NO else [words for words in clauses if words[-1] in _YES_NO]
-    said = {word for words in telling for word in words} & _YES_NO or {_presence(words) for words in clauses}
+    clauses = [words for clause in re.split(CLAUSES, answer) if (words := words_of(clause))]
+    clauses = [[_YES_NO.get(words[0], words[0]), *words[1:]] for words in clauses]
+    if clauses[0][0] in _YES_NO:
+        telling = [clauses[0], *(words for words in clauses[1:] if words[0] == "yes" or words == ["no"])]
+    else:
+        telling = [words for words in clauses if words[-1] in _YES_NO]
+    said = {word for words in telling for word in words} & _YES_NO.keys() or {_presence(words) for words in clauses}
     return {index for index, (word,) in enumerate(texts) if word in said}
 
 
@@ -427,12 +290,7 @@ def _presence(clause: list[str]) -> str:
         return ""
     if _IS_NOT_THERE.search(text):
         return "no"
-    return "yes" if _IS_THERE.search(text) and not _NEGATIONS & set(clause) else ""
-
-
-def _loose_letters(answer: str, texts: Sequence[list[str]]) -> set[int]:
-    """A letter in brackets, or a capital letter standing alone, that is not denied and is no article."""
-    return {one.index for one in _mentions(answer, texts) if not one.small and not one.denied}
+    return "yes" if _IS_THERE.search(text) and not NEGATIONS & set(clause) else ""
 
 
 def _texts(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -446,11 +304,47 @@ def _telling_words(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """A word occurs, and is not denied, that only one of the options has: "left" of "facing left / facing right"."""
     if _are_yes_and_no(texts):
         return set()
+    polar = NEGATIONS | _POLAR if _are_opposites(texts) else frozenset()
     own = [
-        [[word] for word in text if all(word not in other for j, other in enumerate(texts) if j != index)]
+        [
+            [word]
+            for word in text
+            if word not in polar and all(word not in other for j, other in enumerate(texts) if j != index)
+        ]
         for index, text in enumerate(texts)
     ]
     return _affirmed(answer, own)
+
+
+def _are_opposites(texts: Sequence[list[str]]) -> bool:
+    """Whether of two options one denies what the other says: "with a hat" and "without a hat"."""
+    about = [set(text) - NEGATIONS - _POLAR for text in texts]  # "a hat"
+    denying = [bool(NEGATIONS & set(text)) for text in texts]
+    return len(texts) == 2 and bool(about[0]) and about[0] == about[1] and denying[0] != denying[1]
+
+
+def _said_or_denied(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """Where options are opposites: whether what they are about is said or denied ("he has no hat")."""
+    if not _are_opposites(texts):
+        return set()
+    words = next(text for text in texts if NEGATIONS & set(text))
+    about = set(words[next(place for place, word in enumerate(words) if word in NEGATIONS) :]) - NEGATIONS - _POLAR
+    clauses = [set(words_of(clause)) for clause in re.split(CLAUSES, answer)]
+    denied = {bool(NEGATIONS & words) for words in clauses if about <= words and not _OPEN & words}
+    return {index for index, text in enumerate(texts) if bool(NEGATIONS & set(text)) in denied}
+
+
+def _place(answer: str, texts: Sequence[list[str]]) -> set[int]:
+    """An option's place in the list ("option 2", "the second one"), where no option speaks of numbers itself."""
+    if any(re.search(r"\d", in_digits(word)) or word in _ORDINALS for text in texts for word in text):
+        return set()
+    said = answer.strip(" \t\n.,:;!()[]*#\"'`").lower()
+    found = set()
+    for match in (match for way in _PLACED for match in way.finditer(said)):
+        place = int(match[1]) if match[1].isdigit() else _ORDINALS[match[1]] or len(texts)
+        denied = NEGATIONS & set(words_of(re.split(CLAUSES, said[: match.start()])[-1])[-REACH:])
+        found |= {place - 1} if not denied and 0 < place <= len(texts) else set()
+    return found
 
 
 def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
@@ -460,7 +354,7 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
         answer: The answer.
         phrases: For each option the word sequences that name it.
     """
-    clauses = [words_of(clause) for clause in re.split(_CLAUSES, answer)]
+    clauses = [words_of(clause) for clause in re.split(CLAUSES, answer)]
     said = [(word, number) for number, clause in enumerate(clauses) for word in clause]
     words = [word for word, _ in said]
     spans = [
@@ -470,28 +364,39 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
         for start in range(len(words) - len(phrase) + 1)
         if words[start : start + len(phrase)] == phrase
     ]
-    longest = [span for span in spans if not any(_inside(span, other) for other in spans)]
+    reaches = {
+        start: max(end for begin, end, _ in group) for start, group in groupby(sorted(spans), lambda span: span[0])
+    }
+    most = max((end - start for start, end, _ in spans), default=0)
+    longest = [
+        (start, end, index)
+        for start, end, index in spans
+        if not any(
+            reaches.get(begin, 0) >= end and reaches[begin] - begin > end - start
+            for begin in range(start - most + 1, start + 1)
+        )
+    ]
     affirmed: set[int] = set()
     denied: set[int] = set()
     for start, end, index in longest:
-        before = {word for word, clause in said[max(0, start - _REACH) : start] if clause == said[start][1]}
+        earlier = [word for word, clause in said[max(0, start - _FAR) : start] if clause == said[start][1]]
+        if _OPEN & set(earlier) and "as" not in earlier:
+            continue
+        before = set(earlier[-REACH:])
         after = " ".join(word for word, clause in said[end : end + 5] if clause == said[end - 1][1])
-        (denied if _NEGATIONS & before or _REFUTED.match(after) else affirmed).add(index)
+        (denied if NEGATIONS & before or _REFUTED.match(after) else affirmed).add(index)
     if not affirmed and len(denied) == 1 and len(phrases) == 2:
         return {1 - next(iter(denied))}
     return affirmed
 
 
-def _inside(span: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
-    """Whether a span of words is a part of a longer one."""
-    return other[0] <= span[0] and span[1] <= other[1] and other[1] - other[0] > span[1] - span[0]
-
-
 _RULES: tuple[tuple[str, Callable[[str, Sequence[list[str]]], set[int]]], ...] = (
-    ("its letter", _letters),
+    ("its letter", letters_said),
     ("its whole text", _whole),
     ("yes or no", _yes_or_no),
     ("its text", _texts),
     ("a word that only it has", _telling_words),
-    ("a letter in the sentence", _loose_letters),
+    ("a letter in the sentence", loose_letters),
+    ("said or denied", _said_or_denied),
+    ("its place", _place),
 )
