@@ -240,6 +240,17 @@ def test_a_damaged_checkpoint_is_no_stack_trace(official, checkpoint, tmp_path):
         Sam(SamConfig(checkpoint=tmp_path / "half.pth"))
 
 
+def test_what_can_not_fit_is_refused_by_its_shapes_alone(official, tmp_path):
+    state = torch.load(save_small_sam(tmp_path / "small.pth"), weights_only=True)
+    state["image_encoder.blocks.0.mlp.lin1.weight"] = torch.zeros(1).expand(10**6, 10**6)  # no file holds so much
+    torch.save(state, tmp_path / "large.pth")
+    with pytest.raises(
+        ModelError, match=r"large\.pth needs 372\d\.\d GiB of this machine's memory.* in float32"
+    ) as refused:
+        Sam(SamConfig(checkpoint=tmp_path / "large.pth", device="cpu"))
+    assert "sam_vit_" in refused.value.hint or "free some memory" in refused.value.hint
+
+
 def test_another_layout_is_told_apart(official, tmp_path):
     torch.save({"vision_encoder.pos_embed": torch.zeros(1, 8, 8, 4)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match="not a checkpoint of segment-anything's layout"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from torch.nn.functional import interpolate
 
 from pixcore.errors import ModelError, PluginError
 from pixcore.records import Image, PointPrompt
+from tests.hub import hub
 
 transformers = pytest.importorskip("transformers")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -427,6 +429,51 @@ def test_a_torchvision_that_does_not_fit_gives_the_fix(converted, tmp_path):
     assert "the installed torchvision does not fit torch" in result.stdout, result.stderr
     assert "pip install torch and torchvision together from one index" in result.stdout
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["sam", *MODELS])
+def test_what_can_not_fit_is_refused_before_it_is_downloaded(kind, model_of, converted, tmp_path):
+    folder = Path(shutil.copytree(converted if kind == "sam" else model_of(kind)[1], tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    (config.get("tracker_config") or config)["mask_decoder_config"]["mlp_dim"] = 10**10
+    (folder / "config.json").write_text(json.dumps(config))
+    with hub(tmp_path / "cache") as server:
+        name = server.serve(folder)
+        with pytest.raises(ModelError) as refused:
+            SamTransformers(SamTransformersConfig(checkpoint=name, device="cpu"))
+    needed = re.fullmatch(
+        rf"{name} needs ([\d.]+) GiB of this machine's memory for its weights in float32, [\d.]+ GiB are free",
+        refused.value.message,
+    )
+    assert needed is not None, refused.value
+    assert float(needed[1]) > 1000
+    assert "a smaller one fits: facebook/sam" in refused.value.hint or "free some memory" in refused.value.hint
+    assert {Path(file).name for file in server.sent} <= {"config.json"}
+
+
+@pytest.mark.parametrize(("kind", "layers"), [("sam", 2 * 10**9), ("sam2", [2 * 10**9])])
+def test_two_billion_layers_are_not_built(kind, layers, model_of, converted, tmp_path):
+    folder = converted if kind == "sam" else model_of(kind)[1]
+    config = json.loads((folder / "config.json").read_text())
+    vision = config["vision_config"]
+    if kind == "sam":
+        vision["num_hidden_layers"] = layers
+    else:
+        vision["backbone_config"]["blocks_per_stage"] = layers
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"config\.json has 2000000000 layers"):
+        SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
+
+
+@pytest.mark.parametrize("kind", ["sam", "sam2"])
+def test_a_checkpoint_from_the_hub_gives_its_folders_masks(kind, model_of, converted, tmp_path, picture):
+    folder = converted if kind == "sam" else model_of(kind)[1]
+    image, prompts = picture(90, 61), prompts_for(90, 61)
+    expected = SamTransformers(SamTransformersConfig(checkpoint=str(folder))).segment(image, prompts)
+    with hub(tmp_path / "cache") as server:
+        found = SamTransformers(SamTransformersConfig(checkpoint=server.serve(folder))).segment(image, prompts)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.masks, other.masks)
 
 
 def test_an_image_is_encoded_once(converted, picture):

@@ -26,6 +26,7 @@ from pixcore.records import MaskProposal
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
+from pixcore_sam.fitting import check_room
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
 _CLASSES = {
@@ -41,6 +42,15 @@ _CLASSES = {
     "sam3_video": "Sam3TrackerModel",
 }
 """By a checkpoint's `model_type`; video checkpoints hold the image model too."""
+
+SMALLER = {
+    "facebook/sam-vit-large": 312_343_344,
+    "facebook/sam-vit-base": 93_735_984,
+    "facebook/sam2.1-hiera-tiny": 31_440_721,
+}
+"""Released checkpoints, with the number of their weights."""
+
+_MOST_LAYERS = 1024  # several times those of the largest models
 
 _PADDED = frozenset({"sam", "sam_hq"})
 """These keep an image's aspect and pad it; the later ones squeeze it into a square."""
@@ -59,7 +69,7 @@ class SamTransformers(Promptable[SamTransformersConfig]):
     def __init__(self, config: SamTransformersConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         with loading(config.checkpoint):
-            self._model, self._kind, normalisation = load(config.checkpoint, config.revision)
+            self._model, self._kind, normalisation = load(config.checkpoint, config.revision, self.device)
             self._model.to(self.device)
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
@@ -165,23 +175,26 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         return self._resizings[key]
 
 
-def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:
-    """Load a checkpoint.
+def load(
+    checkpoint: str, revision: str | None, device: torch.device
+) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:
+    """Load a checkpoint, once its config.json says that it fits.
+
+    Args:
+        checkpoint: A folder, or a name on the hub.
+        revision: Of a name on the hub.
+        device: Where the model is to be; it stays on the CPU here.
 
     Returns:
         The model, its `model_type`, and the mean and standard deviation of its pixels.
 
     Raises:
-        ModelError: It is missing, damaged, incomplete, or no SAM.
+        ModelError: It is missing, damaged, incomplete, no SAM, or does not fit.
         PluginError: transformers, or what this model needs besides, is missing, too old or does not fit.
     """
     local = Path(checkpoint).expanduser()
     source = str(local) if local.is_dir() else checkpoint
     kind = ""
-    for index in local.glob("*.index.json"):
-        shards(index)
-    for file in sorted(local.glob("*.safetensors")):
-        read_header(file)
     try:
         import transformers
 
@@ -193,6 +206,11 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
             )
         with _quiet(transformers), without_bars():
             config = _own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
+            check_room(checkpoint, _count(model_class, config), device, SMALLER)
+            for index in local.glob("*.index.json"):
+                shards(index)
+            for file in sorted(local.glob("*.safetensors")):
+                read_header(file)
             model, report = model_class.from_pretrained(
                 source,
                 config=config,
@@ -222,12 +240,35 @@ def load(checkpoint: str, revision: str | None) -> tuple[Any, str, tuple[Sequenc
     return model.eval().requires_grad_(False), kind, _normalisation(source, revision, default)
 
 
+def _count(model_class: Any, config: Any) -> int:
+    """Count the weights of a model by its config: it is built with shapes and nothing else.
+
+    Raises:
+        ValueError: It has more layers than any model, which would be made one by one.
+    """
+    from transformers.initialization import no_init_weights
+
+    for part in _parts(config):
+        for layers in (getattr(part, "num_hidden_layers", 0), *(getattr(part, "blocks_per_stage", None) or ())):
+            if isinstance(layers, int) and layers > _MOST_LAYERS:
+                raise ValueError(f"config.json has {layers} layers")
+    with torch.device("meta"), no_init_weights():
+        return sum(weight.numel() for weight in model_class(config).parameters())
+
+
 def _own_kernel(config: Any) -> Any:
     """Forget the attention kernel that a stored config names, a fact of its trainer's machine."""
-    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
-        if part is not None:
-            part._attn_implementation = None
+    for part in _parts(config):
+        part._attn_implementation = None
     return config
+
+
+def _parts(config: Any) -> Iterator[Any]:
+    yield config
+    for name in config.sub_configs:
+        part = getattr(config, name, None)
+        if part is not None:
+            yield from _parts(part)
 
 
 def _kind(transformers: Any, source: str, revision: str | None) -> str:

@@ -21,9 +21,13 @@ from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamConfig
+from pixcore_sam.fitting import check_room
 from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
 
 _PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+SMALLER = {"sam_vit_l_0b3195.pth": 312_343_344, "sam_vit_b_01ec64.pth": 93_735_984}
+"""Released checkpoints, with the number of their weights."""
+
 _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
 
 
@@ -39,7 +43,7 @@ class Sam(Promptable[SamConfig]):
         super().__init__(config, context)
         config.check_ready()
         with loading(str(config.checkpoint)):
-            self._model = load(config.checkpoint).to(self.device)
+            self._model = load(config.checkpoint, self.device).to(self.device)
         self._side = int(self._model.image_encoder.img_size)
 
     def _bytes_per_prompt(self, points: int) -> int:
@@ -70,25 +74,22 @@ class Sam(Promptable[SamConfig]):
         return restored
 
 
-def load(checkpoint: Path) -> Any:
+def load(checkpoint: Path, device: torch.device) -> Any:
     """Build the model that a checkpoint in the official layout holds.
 
+    Args:
+        checkpoint: The file.
+        device: Where the model is to be; it stays on the CPU here.
+
     Raises:
-        ModelError: It is missing, damaged, or no checkpoint of this layout.
+        ModelError: It is missing, damaged, no checkpoint of this layout, or does not fit.
         PluginError: The package is missing.
     """
     classes = modeling()
     path = checkpoint.expanduser()
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:  # torch's own words offer to run the file
-        reason = "it holds more than tensors, or is damaged"
-        raise ModelError(f"can't read the SAM checkpoint {path}: {reason}", hint="pixcore runs no pickle") from error
-    except Exception as error:  # torch raises many kinds for damaged files
-        if shortage(error) is not None:
-            raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
+    shapes = _read(path, map_location="meta")
+    check_room(str(path), sum(tensor.numel() for tensor in shapes.values() if torch.is_tensor(tensor)), device, SMALLER)
+    state = _read(path, map_location="cpu", mmap=True)
     try:
         model = _build(classes, state)
         model.load_state_dict(state, assign=True)
@@ -101,6 +102,23 @@ def load(checkpoint: Path) -> Any:
             hint="checkpoints of transformers are for masks: sam-transformers",
         ) from error
     return model.float().eval().requires_grad_(False)
+
+
+def _read(path: Path, **how: Any) -> Mapping[str, Any]:
+    """Read a file by torch.load; on the meta device it gives the tensors' shapes, and opens none of them."""
+    try:
+        content = torch.load(path, weights_only=True, **how)
+    except pickle.UnpicklingError as error:  # torch's own words offer to run the file
+        reason = "it holds more than tensors, or is damaged"
+        raise ModelError(f"can't read the SAM checkpoint {path}: {reason}", hint="pixcore runs no pickle") from error
+    except Exception as error:  # torch raises many kinds for damaged files
+        if shortage(error) is not None:
+            raise
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
+    if not isinstance(content, Mapping):
+        raise ModelError(f"{path} is not a checkpoint of segment-anything's layout", hint="it holds no named tensors")
+    return content
 
 
 def _build(modeling: Any, state: Mapping[str, Tensor]) -> Any:

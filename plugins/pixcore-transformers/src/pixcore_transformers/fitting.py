@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from pixcore_checkpoints.room import free_bytes, memory_of, name_of, too_large
 from torch import nn
 from transformers.initialization import no_init_weights
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from pixcore.errors import ModelError
 from pixcore.notices import notice
-from pixcore.stages.memory import free_memory, gib
+from pixcore.stages.memory import free_memory
 from pixcore_transformers.config import PlacingConfig
 from pixcore_transformers.placing import UNQUANTIZED, main_device, one_device
 
@@ -115,7 +115,7 @@ def check_room(checkpoint: str, weights: Weights, config: PlacingConfig, dtype: 
     """
     device = main_device(config)
     if device.type == "cpu" and dtype != torch.float32 and config.quantization is None and not fast_halves():
-        notice(f"{_name(dtype)} is several times slower than float32 on this CPU, which has no instructions for it")
+        notice(f"{name_of(dtype)} is several times slower than float32 on this CPU, which has no instructions for it")
     free = free_bytes(device)
     if free is None:
         return
@@ -126,27 +126,18 @@ def check_room(checkpoint: str, weights: Weights, config: PlacingConfig, dtype: 
         free = sum(free_bytes(each) or 0 for each in _devices())
         needed = weights.taken(dtype, config.quantization)
         if needed > free:
-            raise _too_large(checkpoint, needed, "all devices together", dtype, free, "a smaller model")
+            raise too_large(checkpoint, needed, "all devices together", dtype, free, "a smaller model")
         return
     if needed > free:
         remedy = next(
             _remedies(weights, config, dtype, device, free), "no option makes it fit here: try a smaller model"
         )
-        raise _too_large(checkpoint, needed, _called(device), dtype, free, remedy)
+        raise too_large(checkpoint, needed, memory_of(device), dtype, free, remedy)
     machine = free_memory()
     if offload and machine is not None and sum(weights.waiting(dtype)) > machine:
-        raise _too_large(
+        raise too_large(
             checkpoint, sum(weights.waiting(dtype)), "this machine's memory", dtype, machine, "leave offload_towers out"
         )
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Count the free memory of a device, or give None where it can't be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return free_memory() if device.type == "cpu" else None
 
 
 @cache
@@ -174,7 +165,7 @@ def _remedies(
     half = torch.bfloat16 if on_cpu or _knows_bfloat16(device) else torch.float16
     if dtype == torch.float32 and fits(half):
         slow = ", but is several times slower on this CPU" if on_cpu and not fast_halves() else ""
-        yield f"dtype: {_name(half)} makes it fit{slow}"
+        yield f"dtype: {name_of(half)} makes it fit{slow}"
     gpu = torch.device("cuda") if on_cpu and torch.cuda.is_available() else None
     if gpu is not None and weights.taken(half, given) <= (free_bytes(gpu) or 0):
         yield "leave device_map out: the GPU has room for it"
@@ -184,7 +175,7 @@ def _remedies(
         for each in (dtype, half):
             for offload in (towers, True) if not on_cpu else (False,):
                 if weights.layers and given != bits and fits(each, bits, offload=offload):
-                    rest = ([f"dtype: {_name(half)}"] if each != dtype else []) + (
+                    rest = ([f"dtype: {name_of(half)}"] if each != dtype else []) + (
                         ["offload_towers: true"] if offload and not towers else []
                     )
                     yield f"{' and '.join([f'quantization: {bits}', *rest])} makes it fit"
@@ -192,23 +183,8 @@ def _remedies(
         yield "device_map: auto spreads it over what there is"
 
 
-def _too_large(checkpoint: str, needed: int, where: str, dtype: torch.dtype, free: int, remedy: str) -> ModelError:
-    return ModelError(
-        f"{checkpoint} needs {gib(needed)} of {where} for its weights in {_name(dtype)}, {gib(free)} are free",
-        hint=remedy,
-    )
-
-
 def _devices() -> list[torch.device]:
     return [torch.device("cuda", index) for index in range(torch.cuda.device_count())] + [torch.device("cpu")]
-
-
-def _called(device: torch.device) -> str:
-    return "this machine's memory" if device.type == "cpu" else f"{device}'s memory"
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _within(name: str, prefix: str) -> bool:
