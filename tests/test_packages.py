@@ -44,7 +44,8 @@ def test_a_package_says_what_all_say_and_what_only_it_can(path):
     assert not lacks, "\n".join(lacks)
     fix = f"{packages.about(path)['name']}: `python tools/packages.py` writes what is missing here"
     assert packages.written(path) == path.read_text(), fix
-    assert path.with_name("LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes(), fix
+    for name in ("LICENSE", "NOTICE"):
+        assert path.with_name(name).read_bytes() == (ROOT / name).read_bytes(), fix
 
 
 @ALL

@@ -126,18 +126,17 @@ def main(arguments: list[str]) -> int:
             r'^version = ".*"', f'version = "{version}"', CORE.read_text("utf-8"), count=1, flags=re.MULTILINE
         )
         CORE.write_text(text, encoding="utf-8")
-    licence = (ROOT / "LICENSE").read_bytes()
     left = []
     for project in projects():
         text = written(project)
         if text != project.read_text(encoding="utf-8"):
             project.write_text(text, encoding="utf-8")
             print(f"wrote {project.relative_to(ROOT)}")
-        if project != CORE and (
-            not (target := project.with_name("LICENSE")).is_file() or target.read_bytes() != licence
-        ):
-            target.write_bytes(licence)
-            print(f"wrote {target.relative_to(ROOT)}")
+        for name in about(CORE)["license-files"]:
+            words, target = (ROOT / name).read_bytes(), project.with_name(name)
+            if not target.is_file() or target.read_bytes() != words:
+                target.write_bytes(words)
+                print(f"wrote {target.relative_to(ROOT)}")
         left += missing(project)
     print("\n".join(left) if left else "every package has what it needs")
     return bool(left)
