@@ -85,6 +85,9 @@ class Fidelity(StrEnum):
         return Fidelity.PUBLISHED if self.released else self
 
 
+_TURNED = "is it the annotated file, or turned by its EXIF data?"
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """An image that is read when it is first looked at.
@@ -132,6 +135,8 @@ class Image:
             with PILImage.open(io.BytesIO(self.read())) as opened:
                 opened.load()
                 upright = ImageOps.exif_transpose(opened)
+                if self.known_size not in (None, upright.size):
+                    raise DataError(f"image {self.name} is {upright.size} pixels, not {self.known_size}", hint=_TURNED)
                 return _to_rgb(upright)
         except DataError:
             raise

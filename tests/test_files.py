@@ -31,12 +31,13 @@ def test_a_pipe_or_a_device_is_no_image(tmp_path: Path) -> None:
             measured(path)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_image_is_measured_as_it_is_decoded(orientation: int, tmp_path: Path) -> None:
+def test_an_image_is_measured_as_it_is_decoded(orientation: int, kind: str, tmp_path: Path) -> None:
     exif = PILImage.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "photo.jpg"
-    PILImage.new("RGB", (40, 24), (9, 99, 200)).save(path, exif=exif)
+    path = tmp_path / "photo"
+    PILImage.new("RGB", (40, 24), (9, 99, 200)).save(path, kind, exif=exif)
     size = measured(path).size
     assert size == Image.from_path(path).pil().size
     assert size == ((24, 40) if orientation >= 5 else (40, 24))

@@ -140,7 +140,17 @@ def test_repeated_annotation_ids_identify_nothing(tmp_path: Path) -> None:
         load(root, expressions="said.csv")
 
 
-@pytest.mark.parametrize("ring", [[50, 5, 60, 5, 60, 20], [0.1, 0.1, 0.4, 0.1, 0.4, 0.4], [1e9, 1, 1e200, 1, 1e9, 9]])
+NOWHERE = [
+    [50, 5, 60, 5, 60, 20],
+    [0.1, 0.1, 0.4, 0.1, 0.4, 0.4],
+    [0, 0, 1, 0, 1, 1, 0, 1],  # shares of the sides: one pixel, were they pixels
+    [0.02, 0.1, 0.99, 0.02, 0.9, 0.97],
+    [-9, -9, -2, -9, -2, -2],
+    [1e9, 1, 1e200, 1, 1e9, 9],
+]
+
+
+@pytest.mark.parametrize("ring", NOWHERE)
 def test_an_annotation_that_covers_no_pixel_is_no_absent_object(tmp_path: Path, ring: list[float]) -> None:
     content = document()
     content["annotations"][0]["segmentation"] = [ring]
@@ -168,6 +178,49 @@ def test_grefcocos_lists_of_annotations(tmp_path: Path) -> None:
 
 
 Change = Callable[[dict[str, Any]], Any]
+INSTANCES = {
+    "images": [{"id": one, "file_name": f"{one}.png", "width": 40, "height": 30} for one in (1, 2)],
+    "annotations": [
+        {"id": 7, "image_id": 1, "segmentation": SQUARE},
+        {"id": 8, "image_id": 1, "segmentation": OTHER},
+        {"id": 9, "image_id": 2, "segmentation": SQUARE},
+    ],
+}
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "another image's annotation": ({"ann_id": 9}, "is about annotation 9, which is another image's"),
+    "one of them another image's": ({"ann_id": [7, 9]}, "is about annotation 9, which is another image's"),
+    "an object and none": ({"ann_id": [7, -1]}, "is about an object and says that there is none"),
+    "no target, and one": ({"ann_id": [7], "no_target": True}, "is about an object and says that there is none"),
+    "a target, and none": ({"ann_id": [], "no_target": False}, "names no annotation and says that there is one"),
+    "an empty sentence": ({"sentences": [{"sent": " "}]}, "has an empty sentence"),
+    "sentences of text": ({"sentences": ["the cat"]}, "has sentences that are no objects"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_a_reference_that_contradicts_itself_is_refused(case: str, tmp_path: Path) -> None:
+    changed, message = CONTRADICTIONS[case]
+    root = write(tmp_path / "d", INSTANCES)
+    reference = {"ref_id": 5, "ann_id": 7, "image_id": 1, "split": "val", "sentences": [{"sent": "the cat"}]}
+    (root / "refs.json").write_text(json.dumps([{**reference, **changed}]))
+    assert_told(lambda: load(root, refs="refs.json"), message)
+
+
+@pytest.mark.parametrize("segmentation", [[], None])
+def test_a_bounding_box_alone_is_no_mask(tmp_path: Path, segmentation: Any) -> None:
+    content = document()
+    content["annotations"][0] |= {"segmentation": segmentation, "bbox": [1, 1, 5, 5]}
+    assert_told(lambda: load(write(tmp_path / "d", content)), "has no outline")
+
+
+def test_a_picture_of_another_size_than_its_annotation_says_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    PILImage.new("RGB", (30, 40)).save(root / "a.png")  # 40 x 30 is annotated
+    image = load(root)["7"].image
+    assert image.size == (40, 30)
+    assert_told(image.pixels, "is (30, 40) pixels, not (40, 30)")
+
+
 DAMAGES: dict[str, tuple[Change, str]] = {
     "no images": (lambda d: d.pop("images"), "has no list of images"),
     "an annotation without image": (lambda d: d["annotations"][0].pop("image_id"), "annotation 7 has no image_id"),

@@ -213,6 +213,15 @@ def test_run_lengths_in_an_export_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks.decode(samples(tmp_path / "out")[EXPRESSION].mask), both)  # type: ignore[arg-type]
 
 
+def test_an_export_that_states_another_size_than_the_picture_has_is_refused(tmp_path: Path, images: Path) -> None:
+    project = as_coco(tmp_path)
+    exif = PILImage.Exif()
+    exif[0x0112] = 6
+    PILImage.new("RGB", (40, 30)).save(images / "a.jpg", exif=exif)  # outlined as it is stored, shown upright
+    with pytest.raises(DataError, match=r"says that a\.jpg has 40x30 pixels, it has 30x40 upright"):
+        import_via(project, tmp_path / "out", images=images)
+
+
 def test_one_file_name_in_two_folders_is_two_images(tmp_path: Path, images: Path) -> None:
     document = native()
     document["_via_img_metadata"]["b.jpg99"]["filename"] = "a.jpg"
@@ -289,9 +298,9 @@ def test_another_parser_that_could_not_read_everything(tmp_path: Path) -> None:
     assert [row["objects"] for row in csv.DictReader(table.open())] == ["dog | cat", "", ""]
 
 
-def ade_folder(root: Path, pixels: np.ndarray, mode: str = "L") -> Path:
+def ade_folder(root: Path, pixels: np.ndarray) -> Path:
     (root / "one").mkdir(parents=True)
-    PILImage.fromarray(pixels).convert(mode).save(root / "one" / "instance_000_one.png")
+    PILImage.fromarray(pixels).save(root / "one" / "instance_000_one.png")
     entry = {"id": 0, "name": "dog, hound", "raw_name": "dog", "instance_mask": "one/instance_000_one.png"}
     (root / "one.json").write_text(json.dumps({"annotation": {"object": [entry]}}))
     return root
@@ -319,6 +328,42 @@ def test_an_object_of_which_nothing_is_seen_is_told_and_left_out(tmp_path: Path,
     find = ade_instances(ade_folder(tmp_path, np.full((6, 9), value, np.uint8)))
     with pytest.warns(UserWarning, match="instance_000_one.png: nothing is seen of 'dog'"):
         assert find("one.jpg", ["dog"], (9, 6)) == []
+
+
+def test_an_ade20k_mask_of_16_bits_hides_what_is_hidden(tmp_path: Path) -> None:
+    pixels = np.zeros((6, 9), np.uint16)
+    pixels[:2], pixels[2:4] = 65535, 128 * 257
+    (found,) = ade_instances(ade_folder(tmp_path, pixels))("one.jpg", ["dog"], (9, 6))
+    assert masks.area(found.mask) == 18
+
+
+@pytest.mark.parametrize(("size", "told"), [((6, 9), "has 6x9"), ((18, 6), "has 18x6")])
+def test_a_mask_of_another_shape_than_its_picture_is_refused(tmp_path: Path, size: Any, told: str) -> None:
+    find = ade_instances(ade_folder(tmp_path, np.full((6, 9), 255, np.uint8)))
+    assert masks.area(find("one.jpg", ["dog"], (18, 12))[0].mask) == 18 * 12
+    with pytest.raises(DataError, match=f"is annotated at 9x6 pixels, its picture {told}"):
+        find("one.jpg", ["dog"], size)
+
+
+def test_a_transparent_mask_is_refused(tmp_path: Path) -> None:
+    pixels = np.full((6, 9, 4), 255, np.uint8)
+    pixels[3:, :, 3] = 0
+    with pytest.raises(DataError, match="partly transparent"):
+        ade_instances(ade_folder(tmp_path, pixels))("one.jpg", ["dog"], (9, 6))
+
+
+def test_outlines_are_brought_to_the_pictures_scale(tmp_path: Path) -> None:
+    """Outlines of 400 x 300 pixels, and a picture of 200 x 150: they would cover its corner."""
+    image = {"id": 1, "file_name": "a.jpg", "width": 400, "height": 300}
+    note = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[200, 100, 400, 100, 400, 300, 200, 300]]}
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": [image], "annotations": [note], "categories": [{"id": 1, "name": "dog"}]}))
+    (found,) = coco_instances(path)("a.jpg", ["dog"], (200, 150))
+    expected = np.zeros((150, 200), bool)
+    expected[50:, 100:] = True
+    assert masks.iou([found.mask], [masks.encode(expected)])[0, 0] == 1
+    with pytest.raises(DataError, match="is annotated at 400x300 pixels, its picture has 150x200"):
+        coco_instances(path)("a.jpg", ["dog"], (150, 200))
 
 
 def test_instances_of_the_class_from_coco_and_ade20k(tmp_path: Path, images: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
 from pixcore_datasets.data_files import DataFile, require
+from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -122,7 +123,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             where = f"{path}: reference {reference.get('ref_id')!r}"
             try:
                 name, named, image = reference["ref_id"], reference["ann_id"], self._images[reference["image_id"]]
-                said = [str(sentence.get("raw") or sentence["sent"]) for sentence in reference["sentences"]]
+                said = [str(sentence.get("raw") or sentence["sent"]) for sentence in _sentences(reference, where)]
                 wanted = _named(named)
                 ambiguous = next((one for one in wanted if self._counts[one] > 1), None)
                 meant = [annotations[one] for one in wanted]
@@ -133,7 +134,30 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
                 ) from error
             if ambiguous is not None:
                 raise DataError(f"{where} is about annotation {ambiguous}, of which there are several", hint="mend it")
+            self._check(reference, wanted, meant, image, said, where)
             yield from self._each(str(name), said, image, meant, {"split": str(reference.get("split"))})
+
+    def _check(
+        self,
+        reference: Mapping[str, Any],
+        wanted: Sequence[str],
+        meant: Sequence[Mapping[str, Any]],
+        image: CocoImage,
+        said: Sequence[str],
+        where: str,
+    ) -> None:
+        """Refuse a reference that contradicts itself: its ground truth would be another object's, or none."""
+        given = reference["ann_id"]
+        strange = [one for one, annotation in zip(wanted, meant, strict=True) if annotation["image_id"] != image.id]
+        if strange:
+            raise DataError(f"{where} is about annotation {strange[0]}, which is another image's", hint="mend it")
+        both = isinstance(given, list) and bool(wanted) and len(wanted) < len(given)
+        if both or (reference.get("no_target") is True and wanted):
+            raise DataError(f"{where} is about an object and says that there is none", hint="mend it")
+        if reference.get("no_target") is False and not wanted:
+            raise DataError(f"{where} names no annotation and says that there is one", hint="mend it")
+        if not all(text.strip() for text in said):
+            raise DataError(f"{where} has an empty sentence", hint="mend it")
 
     def _each(
         self,
@@ -213,11 +237,18 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         return self.config.root / self.config.images / image.file_name
 
     def _size(self, image: CocoImage) -> Size:
-        return image.stated_size(self.config.annotations) or Image.from_path(self._path(image)).size
+        return image.stated_size(self.config.annotations) or measured(self._path(image)).size
 
 
 def _ids(name: str, said: Sequence[str]) -> list[str]:
     return [name] if len(said) == 1 else [f"{name}.{number}" for number in range(len(said))]
+
+
+def _sentences(reference: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    sentences = reference["sentences"]
+    if not isinstance(sentences, list) or not all(isinstance(one, Mapping) for one in sentences):
+        raise DataError(f"{where} has sentences that are no objects", hint='expected [{"sent": "..."}, ...]')
+    return sentences
 
 
 def _named(annotation: Any) -> list[str]:

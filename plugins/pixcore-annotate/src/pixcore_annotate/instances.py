@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image as PILImage
-from pixcore_datasets.coco import CocoImage, Size, read_coco, union_of
+from pixcore_datasets.coco import CocoImage, Size, read_coco, same_shape, union_of
 from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
 from pixcore.files import read_file, read_json
-from pixcore.masks import RLE, area, encode
+from pixcore.masks import RLE, area, decode, encode, resized, size_of
 from pixcore.notices import notice
 from pixcore_annotate.project import Instance, Item
 
@@ -62,7 +62,8 @@ def coco_instances(path: Path) -> Finder:
             label = names.get(str(annotation.get("category_id")), "")
             if matches(label, objects):
                 where = f"{path}: image {file_name}"
-                mask = union_of([annotation["segmentation"]], size, where=where, resize=True)
+                own = image.size if image is not None and image.size is not None else size
+                mask = _scaled(union_of([annotation["segmentation"]], own, where=where, resize=True), size, where)
                 name = str(annotation.get("id", number))
                 taken = any(instance.id == name for instance in found)
                 found.append(Instance(f"{name}-{number}" if taken else name, label, mask))
@@ -170,24 +171,44 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
     return items
 
 
+def _scaled(mask: RLE, size: Size, where: str) -> RLE:
+    """Bring a mask to its picture's size, where that is another scale of the same shape.
+
+    Raises:
+        DataError: It is another shape: the picture is turned or cut, and nobody knows where the mask belongs.
+    """
+    own = size_of(mask)
+    if not same_shape(own, size):
+        raise DataError(
+            f"{where} is annotated at {own[0]}x{own[1]} pixels, its picture has {size[0]}x{size[1]}",
+            hint="is the picture turned by its EXIF data, or cut?",
+        )
+    return mask if own == size else encode(resized(decode(mask), size))
+
+
 def _mask_file(path: Path, size: Size) -> RLE:
     try:
         with PILImage.open(io.BytesIO(read_file(path, "mask"))) as image:
-            plain = image.convert("L")
-            scaled = np.asarray(plain.resize(size, PILImage.Resampling.NEAREST))
+            clear = image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255
+            deep = np.asarray(image) if image.mode.startswith("I") else None
+            plain = np.asarray(image.convert("L"))
     except DataError:
         raise
     except Exception as error:  # Pillow's readers raise anything at damaged files
         raise DataError(f"can't read mask {path}: {error}", hint="is ADE20K's folder whole?") from error
-    values = np.unique(np.asarray(plain)).tolist()
+    if clear:
+        raise DataError(f"mask {path} is partly transparent", hint="a mask has 255 (seen), 128 (hidden) and 0")
+    if deep is not None:  # 16 bits: Pillow would clip them, and hidden would be seen
+        plain = deep // 257 if (deep % 257 == 0).all() else deep
+    values = np.unique(plain).tolist()
     if values in ([1], [0, 1]):
-        return encode(scaled == 1)
+        return _scaled(encode(plain == 1), size, f"mask {path}")
     if not set(values) <= {0, _HIDDEN, _SEEN}:
         told = ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
         raise DataError(
             f"mask {path} has the values {told}", hint="a mask has 255 (seen), 128 (hidden) and 0, or 1 and 0"
         )
-    return encode(scaled == _SEEN)
+    return _scaled(encode(plain == _SEEN), size, f"mask {path}")
 
 
 def _singular(name: str) -> str:

@@ -107,6 +107,12 @@ def import_via(
     for number, (name, image) in enumerate(found.items(), start=1):
         path = (images / name) if images is not None else None
         size = image.size or _measure(path, name)
+        if path is not None and image.size is not None and path.exists() and measured(path).size != size:
+            seen = measured(path).size
+            raise DataError(
+                f"{project} says that {name} has {size[0]}x{size[1]} pixels, it has {seen[0]}x{seen[1]} upright",
+                hint="is it another file, or turned by its EXIF data?",
+            )
         own = {text: None for region in image.regions if (text := region.attributes.get(attribute, "").strip())}
         expression = said.get(name) or image.attributes.get(attribute, "").strip() or None
         apart = len(own) > 1 and name not in said
@@ -161,6 +167,11 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
         raise DataError(f"{path} is not a VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
     found: dict[str, ViaImage] = {}
     for entry in entries:
+        if str(entry["filename"]) in found:
+            raise DataError(
+                f"{path} has two images {entry['filename']}",
+                hint="VIA keeps no folders: rename one, or split the project",
+            )
         image = _image(found, str(entry["filename"]), str(entry.get("size", "")), path)
         image.attributes.update(_texts(entry.get("file_attributes")))
         regions = entry.get("regions") or []

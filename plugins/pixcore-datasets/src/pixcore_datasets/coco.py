@@ -150,6 +150,10 @@ def union_of(segmentations: Sequence[Any], size: Size, *, where: str, resize: bo
         where: Names the image in an error.
         resize: Whether run lengths of another size are brought to the image's, by nearest neighbours.
 
+    Returns:
+        The mask. It is empty where nothing of the image is covered, and where all coordinates lie between 0 and 1: they
+        are shares of its sides, which cover its first pixel at most.
+
     Raises:
         DataError: A polygon has fewer than three points, or run lengths are damaged or of another size.
     """
@@ -161,7 +165,9 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
     if isinstance(segmentation, Mapping):
         rle = run_lengths.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
         return rle if masks.size_of(rle) == size else masks.encode(masks.resized(masks.decode(rle), size))
-    if not isinstance(segmentation, list) or not segmentation:
+    if segmentation is None or segmentation == []:
+        raise DataError(f"{where} has no outline", hint="give it one, or drop it: a bounding box alone is no mask")
+    if not isinstance(segmentation, list):
         raise DataError(f"{where} has a segmentation that is neither polygons nor run lengths", hint="is it damaged?")
     for ring in segmentation:
         if not isinstance(ring, list) or not all(_is_number(value) for value in ring) or len(ring) % 2:
@@ -170,7 +176,18 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
             raise DataError(
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
             )
-    return from_polygons(segmentation, size)
+    shares = max(size) > 1 and all(0 <= value <= 1 for ring in segmentation for value in ring)
+    return masks.empty(size) if shares else from_polygons(segmentation, size)
+
+
+def same_shape(one: Size, other: Size) -> bool:
+    """Say whether two sizes are one picture's at two scales, but for rounding; a picture and its turned one are not.
+
+    >>> same_shape((640, 480), (427, 320)), same_shape((640, 480), (480, 640))
+    (True, False)
+    """
+    scaled = (one[0] * other[1], one[1] * other[0])
+    return abs(scaled[0] - scaled[1]) <= max(*one, *other)
 
 
 def _is_number(value: Any) -> bool:

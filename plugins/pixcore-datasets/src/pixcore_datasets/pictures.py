@@ -21,6 +21,8 @@ def measured(picture: Path | str | Image) -> Image:
     unread = picture if isinstance(picture, Image) else Image.from_path(picture)
     try:
         with PILImage.open(io.BytesIO(unread.read())) as opened:
+            if opened.format == "TIFF":  # some versions of Pillow turn its size, and some don't
+                return Image(unread.read, unread.name, unread.pil().size)
             turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
             return Image(unread.read, unread.name, (opened.height, opened.width) if turned else opened.size)
     except DataError:
