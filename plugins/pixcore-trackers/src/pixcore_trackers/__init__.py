@@ -1,0 +1,1 @@
+"""Follow runs in a tracker: Weights & Biases, MLflow, Trackio or TensorBoard."""

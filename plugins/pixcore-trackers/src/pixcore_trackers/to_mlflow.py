@@ -1,0 +1,67 @@
+"""MLflow: the server or folder that MLFLOW_TRACKING_URI names, the experiment that MLFLOW_EXPERIMENT_NAME names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mlflow
+from mlflow.entities import Param, RunStatus
+from mlflow.tracking import MlflowClient
+
+from pixcore_trackers.tracker import Shown, TrackedRun, Tracker, columns_of
+
+_TAG = "pixcore.run"
+_LONGEST = 6000  # characters of a parameter
+
+
+class Client(Tracker):
+    """Writes a run of an experiment, which a tag with the run's key finds again."""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._client = MlflowClient()
+        experiment = self._experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "pixcore"))
+        known = self._client.search_runs([experiment], f"tags.`{_TAG}` = '{run.key}'", max_results=1)
+        if known:
+            self._run = known[0].info.run_id
+            self._client.update_run(self._run, status=RunStatus.to_string(RunStatus.RUNNING))
+        else:
+            made = self._client.create_run(experiment, tags={_TAG: run.key}, run_name=run.name)
+            self._run = made.info.run_id
+        had = self._client.get_run(self._run).data.params
+        fresh = {_named(name): str(value)[:_LONGEST] for name, value in run.options.items()}
+        params = [Param(name, value) for name, value in fresh.items() if name not in had]
+        for first in range(0, len(params), 100):
+            self._client.log_batch(self._run, params=params[first : first + 100])
+
+    def advance(self, stage: str, done: int, total: int, seconds: float) -> None:
+        """Log the percentage of the stage, with the number of records as its step."""
+        self._client.log_metric(self._run, _named(f"stages/{stage}"), 100 * done / max(total, 1), step=done)
+
+    def figures(self, figures: Mapping[str, float]) -> None:
+        """Log each figure as a metric."""
+        for name, value in figures.items():
+            self._client.log_metric(self._run, _named(f"figures/{name}"), value)
+
+    def samples(self, table: Sequence[Shown]) -> None:
+        """Log the table; the pictures are in it, and beside it."""
+        if table:
+            names, rows = columns_of(table)
+            columns: dict[str, list[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(names[:-1])}
+            columns["picture"] = [mlflow.Image(one.picture) for one in table]
+            self._client.log_table(self._run, data=columns, artifact_file="samples.json")
+
+    def close(self) -> None:
+        """Say that the run is over."""
+        self._client.set_terminated(self._run)
+
+    def _experiment(self, name: str) -> str:
+        known = self._client.get_experiment_by_name(name)
+        return str(known.experiment_id) if known is not None else str(self._client.create_experiment(name))
+
+
+def _named(name: str) -> str:
+    """A name as MLflow takes one: letters, digits, and _ - . space : /."""
+    return re.sub(r"[^\w\-. :/]", "", name.replace("†", " free"), flags=re.ASCII)[:250]

@@ -1,0 +1,250 @@
+"""Each tracker has a run once, whatever commands worked on it, and one that fails ends nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pixcore_trackers.sessions import KEY, _key_of, note, was_told
+
+Found = dict[str, Any]
+"""What a tracker holds: "runs", how many; "figures" by name, "told" how often each; "tables" with their first column;
+"pictures", how many; "stages", the steps that each stage's curve has.
+"""
+
+
+@pytest.fixture(params=["tensorboard", "mlflow", "wandb", "trackio"])
+def tracker(request: pytest.FixtureRequest, workplace: Any) -> str:
+    """A tracker that is installed, whose files lie in the workplace."""
+    name: str = request.param
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    folder = workplace.folder
+    workplace.environment |= {
+        "PIXCORE_PLUGINS": "toy,trackers,report",
+        "MLFLOW_TRACKING_URI": (folder / "mlruns").as_uri(),
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+        "WANDB_MODE": "offline",
+        "TRACKIO_DIR": str(folder / "trackio"),
+        **{f"WANDB_{what}_DIR": str(folder / "wandb-home") for what in ("DATA", "CACHE", "CONFIG")},
+    }
+    return name
+
+
+def read_tensorboard(folder: Path) -> Found:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "out/tensorboard"), {"images": 0, "scalars": 0, "tensors": 0})
+    events.Reload()
+    tags = events.Tags()
+    curves = {tag: events.Scalars(tag) for tag in tags["scalars"]}
+    texts = [one.tensor_proto.string_val[0].decode() for one in events.Tensors("samples")]
+    return {
+        "runs": 1,
+        "figures": {tag[8:]: points[-1].value for tag, points in curves.items() if tag.startswith("figures/")},
+        "told": Counter(tag[8:] for tag, points in curves.items() for _ in points if tag.startswith("figures/")),
+        "stages": {
+            tag[7:]: [one.step for one in points] for tag, points in curves.items() if tag.startswith("stages/")
+        },
+        "tables": [[line.split("|")[1].strip() for line in text.splitlines()[2:]] for text in texts],
+        "pictures": sum(len(events.Images(tag)) for tag in tags["images"]),
+    }
+
+
+def read_mlflow(folder: Path) -> Found:
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient((folder / "mlruns").as_uri())
+    runs = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
+    (run,) = runs
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.name"] == "toy"
+    history = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    local = Path(client.download_artifacts(run.info.run_id, "samples.json", str(folder)))
+    table = json.loads(local.read_text())
+    return {
+        "runs": len(runs),
+        "figures": {name[8:]: run.data.metrics[name] for name in history if name.startswith("figures/")},
+        "told": Counter(name[8:] for name, points in history.items() for _ in points if name.startswith("figures/")),
+        "stages": {name[7:]: [one.step for one in points] for name, points in history.items() if "stages/" in name},
+        "tables": [[row[table["columns"].index("sample")] for row in table["data"]]],
+        "pictures": len({json.dumps(row[table["columns"].index("picture")]) for row in table["data"]}),
+    }
+
+
+def read_wandb(folder: Path) -> Found:
+    from wandb.proto import wandb_internal_pb2
+
+    files = sorted((folder / "out/wandb").glob("offline-run-*/*.wandb"))
+    figures: dict[str, float] = {}
+    told, tables, stages = Counter[str](), [], {}
+    for file in files:
+        for data in log_records(file.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            for item in record.summary.update:
+                key = item.key or ".".join(item.nested_key)
+                if key.startswith("figures/"):
+                    figures[key[8:]] = json.loads(item.value_json)
+                    told[key[8:]] += 1
+            for item in record.history.item:
+                key = item.key or ".".join(item.nested_key)
+                if key.startswith("stages/") and key.endswith(" records"):
+                    stages.setdefault(key[7:-8], []).append(json.loads(item.value_json))
+                elif key == "samples.path":
+                    path = json.loads(item.value_json)
+                    tables.append([row[0] for row in json.loads((file.parent / "files" / path).read_text())["data"]])
+    staged = [path for path in (folder / "wandb-home").rglob("*") if path.is_file()]
+    return {
+        "runs": len({file.stem for file in files}),
+        "figures": figures,
+        "told": told,
+        "stages": stages,
+        "tables": tables,
+        "pictures": len([path for path in staged if path.read_bytes()[:4] == b"\x89PNG"]),
+    }
+
+
+def log_records(log: bytes) -> Iterator[bytes]:
+    """The records of W&B's file: LevelDB's log format, blocks of 32 KiB, after a header of 7 bytes."""
+    place, record, block = 7, b"", 1 << 15
+    while place + 7 <= len(log):
+        if block - place % block < 7:
+            place += block - place % block
+        _, length, kind = struct.unpack_from("<IHB", log, place)
+        record += log[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            yield record
+            record = b""
+
+
+def read_trackio(folder: Path) -> Found:
+    with sqlite3.connect(folder / "trackio/pixcore.db") as base:
+        rows = base.execute("select run_name, metrics from metrics order by id").fetchall()
+    figures: dict[str, float] = {}
+    told, tables, stages = Counter[str](), [], {}
+    for one in [json.loads(metrics) for _, metrics in rows]:
+        for key, value in one.items():
+            if key.startswith("figures/"):
+                figures[key[8:]] = value
+                told[key[8:]] += 1
+            elif key.startswith("stages/") and key.endswith(" records"):
+                stages.setdefault(key[7:-8], []).append(value)
+            elif key == "samples":
+                tables.append([row["sample"] for row in value["_value"]])
+    return {
+        "runs": len({name for name, _ in rows}),
+        "figures": figures,
+        "told": told,
+        "stages": stages,
+        "tables": tables,
+        "pictures": len(list((folder / "trackio/media").rglob("*.png"))),
+    }
+
+
+READ: dict[str, Callable[[Path], Found]] = {
+    "tensorboard": read_tensorboard,
+    "mlflow": read_mlflow,
+    "wandb": read_wandb,
+    "trackio": read_trackio,
+}
+
+
+def test_a_run_is_there_once_over_all_commands(tracker: str, workplace: Any) -> None:
+    config = str(workplace.config(writers=["predictions", tracker]))
+    workplace("run", config, "--shard", "1/2")  # half of the records, and no figures
+    key = (workplace.folder / "out" / KEY).read_text()
+    workplace("run", config)
+    workplace("run", config)  # nothing is left to do
+    assert (workplace.folder / "out" / KEY).read_text() == key
+    found = READ[tracker](workplace.folder)
+    summary = workplace.summary()
+    lines = workplace.predictions()
+    assert found["runs"] == 1
+    expected = {
+        f"{row['name']}/{name}": figure["value"]
+        for row in summary["rows"]
+        for name, figure in row["figures"].items()
+        if figure["value"] is not None
+    } | {"samples": summary["samples"], "failed": 0}
+    plain = {name.replace("†", " free") if tracker == "mlflow" else name: value for name, value in expected.items()}
+    assert found["figures"] == pytest.approx({mended(name, tracker): value for name, value in plain.items()}, abs=1e-4)
+    assert set(found["told"].values()) == {1}
+    assert found["tables"] == [[line["sample_id"] for line in by_sample(lines)]]
+    assert found["pictures"] > 0
+    assert sum(steps[-1] for stage, steps in found["stages"].items() if stage.startswith("answer")) == len(lines)
+    assert all(steps == sorted(set(steps)) for steps in found["stages"].values()), "no stage is told twice of one step"
+
+
+def mended(name: str, tracker: str) -> str:
+    """A row's name without what MLflow does not take."""
+    return "".join(one for one in name if one.isalnum() or one in "_-. :/") if tracker == "mlflow" else name
+
+
+def by_sample(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(line["sample_id"] for line in lines))
+    return sorted(lines, key=lambda line: names.index(line["sample_id"]))
+
+
+def test_a_tracker_that_is_named_later_is_told_what_is_there(tracker: str, workplace: Any) -> None:
+    workplace("run", str(workplace.config(writers=["predictions"])))
+    config = str(workplace.config(writers=["predictions", tracker]))
+    for _ in range(2):
+        workplace("run", config)
+    found = READ[tracker](workplace.folder)
+    assert found["runs"] == 1
+    assert set(found["told"].values()) == {1}
+    assert len(found["tables"]) == 1
+
+
+def test_other_figures_are_told_in_the_same_run(tracker: str, workplace: Any) -> None:
+    workplace("run", str(workplace.config(writers=[tracker])))
+    workplace("run", str(workplace.config(writers=[tracker], selections=["toy-best"])))
+    found = READ[tracker](workplace.folder)
+    assert found["runs"] == 1
+    assert found["told"]["samples"] == 2
+
+
+@pytest.mark.parametrize("does", ["raise SystemExit(3)", "raise RuntimeError('no server')", "raise ImportError('x')"])
+def test_a_tracker_that_fails_ends_no_run(does: str, workplace: Any) -> None:
+    site = workplace.folder / "site"
+    site.mkdir()
+    (site / "wandb.py").write_text(does + "\n")
+    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    done = workplace("run", str(workplace.config(writers=["predictions", "wandb"])))
+    told = [line for line in done.stderr.splitlines() if "tracker" in line]
+    assert len(told) == 1
+    assert told[0].startswith("note: tracker wandb failed, and is told no more of this run: ")
+    assert ('pip install "pixcore-trackers[wandb]"' in told[0]) == ("ImportError" in does)
+    assert workplace.predictions()
+
+
+def test_a_run_that_names_no_tracker_leaves_nothing_of_one(workplace: Any) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    workplace("run", str(workplace.config()))
+    assert not list((workplace.folder / "out").glob(".tracker*"))
+
+
+def test_of_several_processes_one_names_the_run(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: _key_of(tmp_path / "run"), range(40)))
+    assert len(keys) == 1
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [KEY]
+
+
+def test_what_was_told_is_kept_by_tracker(tmp_path: Path) -> None:
+    assert note(tmp_path, "mlflow", "abc")
+    assert not note(tmp_path, "mlflow", "abc")
+    assert note(tmp_path, "wandb", "abc")
+    assert was_told(tmp_path, "wandb", "abc")
+    assert not was_told(tmp_path, "wandb", "ab")
