@@ -25,9 +25,12 @@ from pixcore_omg_llava.sizes import PerceptionSizes
 from pixcore_segtoken.adapter import weights_of as grounded_weights
 from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.grounded import GroundedSizes
+from pixcore_transformers.config import PlacingConfig
 from pixcore_transformers.fitting import Weights, on_meta
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from pixcore.plugins import Kind, registry
 
 CARD = 23.6
 """GiB that a card of 24 GB gives to one process."""
@@ -188,6 +191,28 @@ def test_a_system_at_its_default_fits_a_card_of_24_gb(
     assert numbers == pytest.approx(counted, rel=0.02)
     assert taken(weights) == pytest.approx(needed, abs=0.3)
     assert taken(weights) + WORKING < CARD
+
+
+def test_every_system_with_weights_has_the_options_that_make_it_fit() -> None:
+    """Whoever reads a checkpoint has a place for it, bits, and towers that wait; none of them is one without effect."""
+    have = {}
+    for each in registry().all(Kind.MODEL):
+        config = each.config_class
+        if "checkpoint" in config.model_fields:
+            without: frozenset[str] = getattr(config, "without_effect", frozenset())
+            have[each.name] = set(PlacingConfig.model_fields) & config.model_fields.keys() - without
+    assert set(have) >= {
+        "transformers",
+        "llava-1.5",
+        "cambrian",
+        "lisa",
+        "glamm",
+        "omg-llava",
+        "llava-grounding",
+        "mini",
+    }
+    options = {"device_map", "quantization", "offload_towers"}
+    assert {name for name, found in have.items() if not options <= found} == set()
 
 
 def test_cambrian_fits_with_little_to_spare_and_an_option_makes_room(tmp_path: Path) -> None:

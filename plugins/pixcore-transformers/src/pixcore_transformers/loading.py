@@ -31,7 +31,7 @@ from pixcore.notices import notice
 from pixcore.stages.memory import gib, shortage
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.fitting import Weights, check_room, on_meta
-from pixcore_transformers.lora import ADAPTER, check_adapter, merge_adapter
+from pixcore_transformers.lora import ADAPTER, ADAPTER_FILES, check_adapter, merge_adapter
 from pixcore_transformers.placing import Placement, bits, check_placing, dtype_of, image_tower, main_device, one_device
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
@@ -233,7 +233,7 @@ def adapter_folder(config: TransformersConfig) -> Path | None:
         return None
     folder = Path(config.lora_adapter).expanduser()
     if not folder.is_dir():
-        folder = download(config.lora_adapter, None, offline=config.offline)
+        folder = download(config.lora_adapter, None, offline=config.offline, only=ADAPTER_FILES)
     if not (folder / ADAPTER).is_file():
         raise ModelError(f"{config.lora_adapter} holds no {ADAPTER}", hint="lora_adapter: what peft saved")
     check_adapter(folder, read_json(folder / ADAPTER), config)

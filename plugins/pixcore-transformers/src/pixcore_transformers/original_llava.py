@@ -197,6 +197,11 @@ def read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     files = sorted(path for path in folder.glob("*.safetensors") if not path.match(CONSOLIDATED)) or sorted(
         path for path in folder.glob("*.bin") if path.name not in ("training_args.bin", "mm_projector.bin")
     )
+    if not files and (folder / "mm_projector.bin").is_file():
+        raise ModelError(
+            f"{folder} holds a projector alone, no whole model",
+            hint="name a whole checkpoint: a projector is trained for one language model, and merged with it in LLaVA",
+        )
     if not files:
         raise ModelError(f"{folder} holds no weights", hint="expected *.safetensors or pytorch_model*.bin")
     for path in files:
