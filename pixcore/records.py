@@ -256,7 +256,8 @@ class Response:
             None for models without masks.
         masks: All masks it gave, each with the span of text that it belongs to in `mask_spans`.
         mask_spans: (start, end) for each of `masks`; empty if unknown.
-        extra: JSON data for the record: timings, generation settings, points or boxes written in the text.
+        extra: JSON data for the record: timings, settings, points or boxes written in the text; under "notice" what a
+            reader of the answer has to know.
     """
 
     text: str

@@ -6,8 +6,10 @@ import gc
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image as PILImage
 
 from pixcore.cli import main
 from pixcore.components import Context
@@ -57,6 +59,16 @@ def test_a_phrase_that_has_nothing_of_the_expression_is_no_choice(
     path, _ = picture
     ground(path, "quarterly dividends", "--set", "selections=[phrase-overlap]")
     assert "phrase-overlap: nothing no phrase is similar to the expression" in capsys.readouterr().out
+
+
+def test_mini_says_on_the_picture_that_a_photograph_is_nothing_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skimage = pytest.importorskip("skimage")
+    photograph = Path(skimage.__file__).parent / "data" / "chelsea.png"
+    ground(photograph, "the cat", "--output", tmp_path / "cat.png")
+    orange = (np.asarray(PILImage.open(tmp_path / "cat.png")) == (168, 65, 10)).all(axis=-1)
+    assert orange.any()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux which files are open")

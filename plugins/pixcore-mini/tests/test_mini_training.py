@@ -32,7 +32,7 @@ TINY = Recipe(steps=(2, 2, 3), batch=(4, 4, 2), warmup=1)
 
 
 def trainer(out: Path, recipe: Recipe = TINY) -> Trainer:
-    return Trainer(recipe, out, console=Console(quiet=True), save_every=0.0, validation_images=4)
+    return Trainer(recipe, out, console=Console(quiet=True), save_every=0.0, validation_images=4, drawn_scenes=(12, 6))
 
 
 def test_a_packed_row_answers_as_single_prompts_do(tokenizer: PreTrainedTokenizerFast) -> None:

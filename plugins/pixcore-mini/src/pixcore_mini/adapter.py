@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,17 @@ from pixcore_transformers.families import Processed
 from pixcore_transformers.loading import Loaded, check_size, model_arguments, prepare_model, read_weights
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from pixcore.components import AttentionExtractor
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.notices import notice
+from pixcore.records import Request, Response
 from pixcore_mini.config import MiniConfig
+from pixcore_mini.drawn import Drawn, features_of
 from pixcore_mini.network import IMAGE_SIZE, pixels
 from pixcore_mini.tokenizer import GRID, Encoder
+
+NOTICE = "mini knows drawn scenes only, and this picture looks like none: what it says of it means nothing"
 
 
 class Mini(Adapter[MiniConfig]):
@@ -27,6 +36,36 @@ class Mini(Adapter[MiniConfig]):
     An image of any size and shape is stretched to the network's 112 pixels squared. Weights are float32 in memory
     unless the config says otherwise, so that an answer does not depend on the batch it is in.
     """
+
+    def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
+        """Answer a batch; where its tower sees no drawn scene, a notice says so, once and in the answer's `extra`."""
+        if self._drawn is None or not requests:
+            return super().answer(requests, extractor)
+        with self._seen() as seen:
+            responses = super().answer(requests, extractor)
+        strange = self._drawn.distance(features_of(seen[0])) > self._drawn.limit
+        if strange.any():
+            notice(NOTICE)
+        return [
+            replace(response, extra={**response.extra, "notice": NOTICE}) if odd else response
+            for response, odd in zip(responses, strange, strict=True)
+        ]
+
+    @cached_property
+    def _drawn(self) -> Drawn | None:
+        """Where drawn scenes lie, if the training has measured it."""
+        return Drawn.read(self.config.folder)
+
+    @contextmanager
+    def _seen(self) -> Iterator[list[torch.Tensor]]:
+        """While open, collect the vision tower's last states, (batch, 1 + patches, width) whenever it is at work."""
+        seen: list[torch.Tensor] = []
+        tower = self.loaded.model.model.vision_tower
+        handle = tower.register_forward_hook(lambda module, given, output: seen.append(output.last_hidden_state))
+        try:
+            yield seen
+        finally:
+            handle.remove()
 
     def load(self) -> Loaded:
         """Read the weights and the tokenizer; nothing is downloaded.

@@ -34,6 +34,7 @@ from pixcore_mini.batches import (
 )
 from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
 from pixcore_mini.dialogue import Turn, dialogue
+from pixcore_mini.drawn import measure
 from pixcore_mini.network import build_network, pixels
 from pixcore_mini.probe import AttributeDecoder
 from pixcore_mini.tokenizer import Encoder
@@ -91,6 +92,7 @@ class Trainer:
         save_every: float = 180.0,
         validate_every: int = 250,
         validation_images: int = 96,
+        drawn_scenes: tuple[int, int] = (2000, 1000),
         console: Console | None = None,
     ) -> None:
         """Builds the untrained model.
@@ -106,11 +108,13 @@ class Trainer:
             save_every: seconds between two checkpoints.
             validate_every: joint steps between two validations.
             validation_images: how many images each of them asks about.
+            drawn_scenes: how many scenes of the training and validation sides say at the end where drawn scenes lie.
             console: where progress goes.
         """
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.workers, self.save_every = workers, save_every
         self.validate_every, self.validation_images = validate_every, validation_images
+        self.drawn_scenes = drawn_scenes
         self.rank, self.processes = rank, processes
         self.console = console or Console(quiet=rank > 0)
         self.tokenizer = build_tokenizer()
@@ -158,12 +162,15 @@ class Trainer:
         self.save_model()
 
     def save_model(self) -> None:
-        """Writes configuration, weights (rounded to float16) and tokenizer to ``out/model``."""
+        """Writes configuration, weights (rounded to float16), tokenizer and where drawn scenes lie to ``out/model``."""
         if self.rank:
             return
         self.network.config.text_config._attn_implementation = "sdpa"
         deepcopy(self.network).half().save_pretrained(self.out / "model")
         self.tokenizer.save_pretrained(self.out / "model")
+        training, validation = self.drawn_scenes
+        tower = self.network.model.vision_tower
+        measure(tower, training=training, validation=validation).write(self.out / "model")
 
     def _recipe_json(self) -> Any:
         return json.loads(json.dumps(vars(self.recipe)))
