@@ -16,6 +16,7 @@ import click
 import yaml
 from pixcore_testing.schema import attribute_texts, json_schema
 
+import pixcore
 from pixcore import errors, hookspecs
 from pixcore.config import RunConfig
 from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
@@ -74,6 +75,7 @@ def pages() -> dict[str, str]:
         "reference/errors.md": error_classes(),
         "reference/kinds/index.md": kinds(found),
         "reference/api/index.md": api(),
+        "reference/api/pixcore.md": face(),
         "plugins/index.md": packages(found),
     }
     result |= {f"reference/kinds/{kind.value}.md": kind_page(kind, found) for kind in Kind}
@@ -213,8 +215,36 @@ def error_classes() -> str:
 def api() -> str:
     """The modules that have a page."""
     rows = "\n".join(f"| [`{module}`]({module}.md) | {text} |" for module, text in API.items())
-    head = "# Python API\n\nWhat a plugin or a notebook imports.\n\n| module | |\n|---|---|\n"
+    head = (
+        "# Python API\n\nWhat a plugin or a notebook imports. Most of it is a name of [`pixcore`](pixcore.md) itself."
+        "\n\n| module | |\n|---|---|\n"
+    )
     return f"{head}{rows}\n"
+
+
+def face() -> str:
+    """What `import pixcore` gives: the functions for notebooks, and where every other name comes from."""
+    rows = []
+    for name in dir(pixcore):
+        place = pixcore._PLACES.get(name)
+        if place is None or place.partition(".")[0] != "pixcore":
+            continue
+        value = getattr(pixcore, name)
+        told = (
+            inspect.getdoc(value)
+            if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)
+            else ""
+        )
+        where = f"[`{place}`]({place}.md)" if place in API else f"`{place}`"
+        rows.append(f"| `{name}` | {where} | {_cell((told or '').partition(chr(10))[0])} |")
+    own = [name for name in dir(pixcore) if pixcore._PLACES.get(name) == "pixcore_notebook"]
+    parts = [
+        "# `pixcore`\n\n" + inspect.cleandoc(pixcore.__doc__ or "").partition("\n\n")[2],
+        "## For notebooks\n\nFrom `pixcore-notebook`; a [tutorial](../../tutorials/notebook.md) shows them at work.",
+        *(_documented(f"pixcore_notebook.{name}", level=3) for name in own),
+        "## For plugins\n\n| name | from | |\n|---|---|---|\n" + "\n".join(rows),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def module_page(module: str) -> str:

@@ -18,6 +18,7 @@ import yaml
 from click import Option
 from pixcore_testing.schema import json_schema
 
+import pixcore
 from pixcore import components, errors
 from pixcore.plugins import GuestKind, Kind, registry
 
@@ -69,6 +70,17 @@ def test_a_page_can_be_followed(page: Path, tmp_path: Path, environment: dict[st
                 ["sh", "-ec", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_page_for_notebooks_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("pixcore_notebook", "pixcore_mini", "pixcore_mini_world", "pandas"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for language, _, text in FENCE.findall((DOCS / "tutorials" / "notebook.md").read_text()):
+        if language == "python":
+            exec(compile(text, "notebook.md", "exec"), names)
+    assert (tmp_path / "grounded.png").stat().st_size > 10_000
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:
@@ -161,6 +173,12 @@ def test_every_error_has_its_section(written: tuple[ModuleType, dict[str, str]])
     named = [name for name in ours if getattr(errors, name).__module__ == errors.__name__]
     assert named
     assert not [name for name in named if f"::: pixcore.errors.{name}\n" not in written[1]["reference/errors.md"]]
+
+
+def test_every_name_of_the_face_has_its_line(written: tuple[ModuleType, dict[str, str]]) -> None:
+    page = written[1]["reference/api/pixcore.md"]
+    names = set(dir(pixcore)) - {"__version__"}
+    assert not [name for name in names if f"| `{name}` |" not in page and f"::: pixcore_notebook.{name}\n" not in page]
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

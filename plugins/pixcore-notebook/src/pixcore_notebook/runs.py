@@ -49,7 +49,7 @@ def run(config: ConfigLike, *, limit: int | None = None, samples: Sequence[str] 
     resolved = configs.resolve(document, registry())
     prepare(resolved.config.output)
     job = plan.Run(resolved, plan.Scope(limit, tuple(samples)))
-    carry_out(job, Console(force_jupyter=False), Console(quiet=True))
+    carry_out(job, Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
     return Run(resolved.config.output)
 
 
