@@ -1,4 +1,4 @@
-"""The contract: one hook for each kind of component, two for what else a plugin adds, four for observers.
+"""The contract: a hook for each kind of component, two for what else a plugin adds, two about figures, four to observe.
 
 A plugin is a light module that an entry point in group `pixcore` names. Its hooks receive `register` and call it once
 a component: `register(name, "package.module:Class", config="package.config:Model", summary="one line")`. The strings
@@ -7,7 +7,7 @@ are imported when the component is first used, so a plugin costs nothing until t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pluggy
@@ -130,6 +130,33 @@ def register_commands(register: RegisterCommand) -> None:
 @hookspec
 def register_run_writers(register: RegisterWriter) -> None:
     """Offer writers of what a finished run leaves in its folder (`pixcore.runs.writers.RunWriter`)."""
+
+
+@hookspec(firstresult=True)
+def give_intervals(rows: Sequence[Mapping[str, Any]], own: Any, seed: int) -> list[dict[str, Any]] | None:
+    """Say how sure the figures of a table are; without a plugin that does, tables have no intervals.
+
+    Args:
+        rows: For each row by the figure's name its terms over the same clusters (`pixcore.figures.intervals.Sums`).
+        own: The run's own probings (`pixcore.figures.columns.Own`), for figures that are made of others.
+        seed: Same seed, same intervals.
+
+    Returns:
+        For each row by the figure's name its `pixcore.figures.intervals.Interval`, made ones among them.
+    """
+
+
+@hookspec(firstresult=True)
+def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
+    """Count, beside the figures, what they leave out and what was bound to be wrong.
+
+    Args:
+        rows: The table's rows (`pixcore.figures.rows.RowSpec`).
+        fidelity: Whose rules.
+
+    Returns:
+        A new `pixcore.figures.accumulate.Accounts`.
+    """
 
 
 @hookspec

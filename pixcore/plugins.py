@@ -504,6 +504,10 @@ class Registry:
                 found.setdefault(listener.plugin_name, []).append(hook)
         return found
 
+    def ask(self, hook: str, **arguments: Any) -> Any:
+        """Ask whichever plugin answers a hook of one result; None where none does."""
+        return getattr(self._manager.hook, hook)(**arguments)
+
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""
         for plugin in [listener.plugin for listener in getattr(self._manager.hook, hook).get_hookimpls()]:

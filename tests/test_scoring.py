@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_scoring.evaluation import evaluate
-from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
-from pixcore.figures.intervals import draws, interval, resampled_ratios
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample
 from pixcore.masks import EmptyMaskPolicy
@@ -196,22 +194,6 @@ def test_an_unjudged_answer_is_wrong_and_said() -> None:
     summary = evaluate([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].value == 0.0
     assert any("judged" in note for note in summary.notes)
-
-
-def test_intervals_agree_with_scipys_bootstrap() -> None:
-    rng = np.random.default_rng(4)
-    values = rng.beta(2, 5, size=80)
-    ours = interval(resampled_ratios(values[:, None], np.ones((80, 1)), resamples=20_000)[:, 0])
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=5).confidence_interval
-    assert ours is not None
-    np.testing.assert_allclose(ours, (theirs.low, theirs.high), atol=2e-3)
-
-
-def test_draws_take_whole_clusters_and_repeat_with_their_seed() -> None:
-    first, again = (np.concatenate(list(draws(7, seed=3, resamples=50))) for _ in range(2))
-    assert first.shape == (50, 7)
-    assert (first.sum(axis=1) == 7).all()
-    np.testing.assert_array_equal(first, again)
 
 
 @pytest.mark.parametrize(

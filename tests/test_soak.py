@@ -65,7 +65,7 @@ def test_a_line_of_predictions_costs_a_few_hundred_bytes(tmp_path: Path, registr
         arguments = soak.predictions(tmp_path, lines)
         settings = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--set"]
         source = open_source(Path(arguments[1]), registry, benchmark="toy-boxes", settings=settings)
-        evaluator = Evaluator(Tally(source.file.rows, source.fidelity, resamples=10))
+        evaluator = Evaluator(Tally(source.file.rows, source.fidelity))
         for result in source.file:
             evaluator.add(result)
         found = evaluator.evaluation(benchmark="toy-boxes", model="made")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.figures.intervals import ratios
+from pixcore.figures.intervals import FigureKind, ratios
 from pixcore.protocols import LOOKED_AT, PROBINGS, own_accuracy, own_mean_iou
 
 Floats = NDArray[np.float64]
@@ -84,6 +84,7 @@ class FigureColumn:
             terminal has them below, values alone, and in one line where all rows say the same; a report likewise.
         unit: What it is told in: "percent" of what its terms give, or, by any other name, as they give it.
         higher_is_better: Which way is better.
+        kind: What its terms make, from which the method of its interval follows.
     """
 
     name: str
@@ -97,12 +98,20 @@ class FigureColumn:
     main: bool = False
     unit: str = PERCENT
     higher_is_better: bool = True
+    kind: FigureKind = "mean"
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.answer, self.mask, self.made_of)) != 1:
             raise ValueError(f"figure {self.name!r}: give one of answer, mask and made_of")
         if (self.probing is None) != (self.made_of is not None):
             raise ValueError(f"figure {self.name!r}: name the probing that feeds it")
+        if (self.kind == "made") != (self.made_of is not None):
+            raise ValueError(f"figure {self.name!r}: what is made of other figures is of the kind 'made'")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the figures that it is made of."""
+        return self.made_of[0] if self.made_of else ()
 
 
 def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
@@ -116,14 +125,13 @@ def _right(right: bool) -> Terms:
 
 
 def _accuracy(name: str, probing: str) -> FigureColumn:
-    return FigureColumn(
-        name, _MEANINGS.get(name, f"accuracy under {probing}"), probing, answer=_right, pairs=True, main=True
-    )
+    meaning = _MEANINGS.get(name, f"accuracy under {probing}")
+    return FigureColumn(name, meaning, probing, answer=_right, pairs=True, main=True, kind="proportion")
 
 
 def _per_sample(name: str, probing: str) -> FigureColumn:
     meaning = f"{name} where every sample counts for itself"
-    return FigureColumn(f"{name} per sample", meaning, probing, answer=_right, paired=True)
+    return FigureColumn(f"{name} per sample", meaning, probing, answer=_right, paired=True, kind="proportion")
 
 
 def _mean_iou(name: str, probing: str) -> FigureColumn:
@@ -141,6 +149,12 @@ def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
             mask=lambda one: (one.iou, 1.0) if one.published else None,
         ),
         FigureColumn(
+            f"{name} there",
+            "published alone: mean IoU of the objects that are there",
+            probing,
+            mask=lambda one: (one.iou, 1.0) if one.published and one.named and one.truth else None,
+        ),
+        FigureColumn(
             f"{name} gIoU",
             "mean IoU, absent objects among them, two empty masks as 1 (LISA, gRefCOCO)",
             probing,
@@ -151,6 +165,7 @@ def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
             "sum of all intersections over the sum of all unions (LISA, gRefCOCO)",
             probing,
             mask=lambda one: one.overlap if one.named else None,
+            kind="ratio",
         ),
     )
 
@@ -170,7 +185,11 @@ FIGURES: tuple[FigureColumn, ...] = (
     *(_accuracy(*fed) for fed in _ACCURACIES),
     *(_mean_iou(*fed) for fed in _MEAN_IOUS),
     FigureColumn(
-        "S", "harmonic mean of max(A, A†) and max(M, M†)", made_of=(("A†", "A", "M†", "M"), harmonic_score), main=True
+        "S",
+        "harmonic mean of max(A, A†) and max(M, M†)",
+        made_of=(("A†", "A", "M†", "M"), harmonic_score),
+        main=True,
+        kind="made",
     ),
     *(_per_sample(*fed) for fed in _ACCURACIES),
     *(column for fed in _MEAN_IOUS for column in _beside(*fed)),
@@ -179,12 +198,14 @@ FIGURES: tuple[FigureColumn, ...] = (
         "of the empty predictions the share whose object is absent",
         _ASKED_FOR,
         mask=lambda one: (float(one.truth == 0), 1.0) if one.named and one.says_absent else None,
+        kind="proportion",
     ),
     FigureColumn(
         "absence recall",
         "of the absent objects the share that was answered by an empty mask",
         _ASKED_FOR,
         mask=lambda one: (float(one.says_absent), 1.0) if one.named and one.truth == 0 else None,
+        kind="proportion",
     ),
 )
 """All figures: the paper's columns in its order, then the further ones."""
@@ -248,13 +269,13 @@ def in_order(names: Iterable[str], own: Own = NO_OWN) -> list[str]:
     return sorted(names, key=lambda name: places.get(name, (True, len(places))))
 
 
-def made(values: Mapping[str, Floats]) -> Iterator[tuple[FigureColumn, Floats]]:
+def made(values: Mapping[str, Floats], own: Own = NO_OWN) -> Iterator[tuple[FigureColumn, Floats]]:
     """Work out the figures that are made of other figures.
 
     Args:
         values: The others by name, from 0 to 1, NaN for unknown.
+        own: The run's own probings.
     """
-    for column in FIGURES:
-        if column.made_of is not None and all(name in values for name in column.made_of[0]):
-            names, function = column.made_of
-            yield column, function(*(values[name] for name in names))
+    for column in with_own(own).values():
+        if column.made_of is not None and all(name in values for name in column.parts):
+            yield column, column.made_of[1](*(values[name] for name in column.parts))

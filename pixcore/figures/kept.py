@@ -75,14 +75,9 @@ class KeptMasks:
 
 
 class KeptSamples:
-    """Samples by number, in the order in which they came: cluster, categories, answers and masks.
-
-    Attributes:
-        absent: How many name an object that is not there, and have a mask.
-    """
+    """Samples by number, in the order in which they came: cluster, categories, answers and masks."""
 
     def __init__(self) -> None:
-        self.absent = 0
         self._clusters: dict[Cluster, int] = {}
         self._cluster_of = array("q")
         self._values: dict[str, tuple[dict[str, int], array[int]]] = {}
@@ -117,11 +112,10 @@ class KeptSamples:
             _put(self._right.setdefault(probing, array("b")), number, whether)
         for place, mask in masks:
             self._masks.setdefault(place, KeptMasks()).add(number, mask)
-        self.absent += any(mask.truth == 0 and mask.named for _, mask in masks)
 
-    def everything(self) -> Group:
-        """Put all samples in one group."""
-        return self._group(np.arange(len(self)))
+    def group(self, samples: Ints | None = None) -> Group:
+        """Put samples in one group, by number, ascending: all where none are given."""
+        return self._group(np.arange(len(self)) if samples is None else samples)
 
     def by_category(self) -> Iterator[tuple[str, Iterator[tuple[str, Group]]]]:
         """Give each category, and for each of its values the samples that have it; both sorted."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from pixcore.figures.columns import NO_OWN, Own, higher_is_better, main_columns
+from pixcore.figures.intervals import FEW
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,11 @@ class Figure:
 
     Attributes:
         value: In percent, or None where nothing was measured.
-        low: Lower end of the 95 % interval (bootstrap over pairs); None where it is not defined.
+        low: Lower end of its 95 % interval over clusters; None where none would be honest.
         high: Upper end.
         n: Number of samples, or of pairs where `per_pair`.
         per_pair: Whether it counts pairs.
+        method: How the interval was made.
     """
 
     value: float | None
@@ -29,6 +31,12 @@ class Figure:
     high: float | None = None
     n: int = 0
     per_pair: bool = False
+    method: str = ""
+
+    @property
+    def few(self) -> bool:
+        """Whether it counts a handful."""
+        return self.value is not None and self.n < FEW
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,9 @@ class Summary:
         notes: Lines that a reader has to know: what was left out, which policy applied.
         own_probings: The config's own probings that have masks, each with a column of its own.
         own_graded: Those of them, or others of the config's own, that are graded, likewise.
+        clusters: What intervals are over: how many, by "pair" and "image".
+        accounts: What figures leave out and why, and what was bound to be wrong, by the figure's name, where a plugin
+            keeps accounts (`pixcore.hookspecs.keep_accounts`).
     """
 
     benchmark: str
@@ -92,6 +103,8 @@ class Summary:
     notes: tuple[str, ...] = ()
     own_probings: tuple[str, ...] = ()
     own_graded: tuple[str, ...] = ()
+    clusters: Mapping[str, int] = field(default_factory=dict)
+    accounts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own(self) -> Own:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore.figures.columns import PERCENT, main_columns, meaning, with_own
+from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import Figure, Row, Summary, common_count, count, further_figures, own_control, ranking, shown
 
 _ROOMY = 132
@@ -21,7 +22,7 @@ _ROOMY = 132
 
 _TIED = "\N{NO-BREAK SPACE}"
 
-UPPER_BOUND, CONTROL = "▲", "◇"
+UPPER_BOUND, CONTROL, HANDFUL = "▲", "◇", "*"
 
 
 class SummaryTable:
@@ -122,7 +123,8 @@ def summary_table(summary: Summary, *, budget: bool = False) -> Table:
 
 def footnotes(summary: Summary) -> list[str]:
     """Say what a reader must know beside the figures, one line each."""
-    notes = ["in percent, below it the 95 % interval (bootstrap over pairs)"]
+    there = summary.accounts or any(figure.method for row in summary.rows for figure in row.figures.values())
+    notes = ["in percent" if there else "in percent, without intervals: pip install pixcore-statistics"]
     measured = _measured(summary.rows)
     told = [one for one in with_own(summary.own).values() if one.name in measured and (one.main or one.unit != PERCENT)]
     notes.append("; ".join(f"{one.name} {meaning(one.name, summary.own)}" for one in told))
@@ -130,12 +132,19 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):
         notes.append(f"{CONTROL} matched control: the same strategy on as many candidates from random points")
+    if any(figure.few for row in summary.rows for figure in row.figures.values()):
+        notes.append(f"{HANDFUL} counts fewer than {FEW}")
     return [note for note in (*notes, *summary.notes) if note]
 
 
 def value(number: float | None) -> str:
     """Write a figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
     return "–" if number is None else f"{number:.1f}"
+
+
+def told(figure: Figure | None) -> str:
+    """Write a figure's value, with a mark where it counts a handful."""
+    return value(None) if figure is None else value(figure.value) + HANDFUL * figure.few
 
 
 def interval(figure: Figure) -> str:
@@ -146,7 +155,7 @@ def interval(figure: Figure) -> str:
 def sentence(name: str, figure: Figure) -> str:
     """Write a figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
     details = ", ".join(part for part in (interval(figure), count(figure)) if part)
-    return f"{name} {value(figure.value)}" + (f" ({details})" if details else "")
+    return f"{name} {told(figure)}" + (f" ({details})" if details else "")
 
 
 def _title(summary: Summary) -> str:
@@ -167,7 +176,7 @@ def _name(row: Row) -> RowName:
 def _cell(figure: Figure | None, *, style: str, counted: bool) -> Text:
     if figure is None or figure.value is None:
         return Text("–", style="dim")
-    text = Text(value(figure.value), style=style)
+    text = Text(told(figure), style=style)
     for line in (interval(figure), count(figure) if counted else ""):
         if line:
             text.append_text(Text(f"\n{line}", style="dim"))
@@ -186,7 +195,7 @@ def _budget(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
         ("oracle\nahead by", [value(row.oracle_gap) for row in lines]),
     ]
     if any(controls):
-        random = [value(None) if control is None else _short(control, "M") for control in controls]
+        random = [told(None if control is None else control.figures.get("M")) for control in controls]
         columns.append((f"M of its\ncontrol {CONTROL}", random))
     return columns
 
@@ -195,7 +204,11 @@ def _further_tables(
     rows: tuple[Row, ...], names: Sequence[str], beside: Sequence[tuple[str, list[str]]], width: int
 ) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    columns = [(_heading(name, common_count(rows, name)), [_short(row, name) for row in rows]) for name in names]
+    columns = [
+        (_heading(name, shared), _counted(rows, name, shared))
+        for name in names
+        for shared in [common_count(rows, name)]
+    ]
     columns += beside
     taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
     while columns:
@@ -205,7 +218,7 @@ def _further_tables(
         room = width - taken
         while columns:
             head, values = columns[0]
-            needed = 2 + max(cell_len(line) for line in (*head.splitlines(), *values))
+            needed = 2 + max(cell_len(line) for text in (head, *values) for line in text.splitlines())
             if needed > room and len(cells[0]) > 1:
                 break
             table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
@@ -222,6 +235,7 @@ def _heading(name: str, counted: str | None) -> str:
     return "\n".join((*name.rsplit(" ", 1), *([counted] if counted else [])))
 
 
-def _short(row: Row, name: str) -> str:
-    figure = row.figures.get(name)
-    return value(None if figure is None else figure.value)
+def _counted(rows: tuple[Row, ...], name: str, shared: str | None) -> list[str]:
+    """A further figure's values, each with what it counts where rows differ in that."""
+    figures = [row.figures.get(name) for row in rows]
+    return [told(one) + (f"\n{count(one)}" if one is not None and shared is None else "") for one in figures]

@@ -18,6 +18,9 @@ from pixcore.protocols import LOOKED_AT
 from pixcore.records import ProtocolResult, Sample, Selection
 from pixcore.stages.serialise import candidate_to_json
 
+NO_PREDICTION = "no prediction"
+"""The error, or the verdict's reason, of a sample of which a predictions file has no line."""
+
 
 def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSpec] = ()) -> dict[str, Any]:
     """Write one result as a line's JSON data.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_statistics.bootstrap import draws, interval, resampled_ratios
 
-from pixcore.figures.intervals import Cluster, draws, interval, resampled_ratios
+from pixcore.figures.intervals import Cluster
 
 Floats = NDArray[np.float64]
 

@@ -58,10 +58,11 @@ class OutcomeTally:
         if probing is None or probing not in self._found:
             return None
         found = self._found[probing]
-        units: dict[Cluster, tuple[bool, bool]] = {}
-        for cluster, right, grounded in found:
-            before = units.get(cluster, (True, True))
-            units[cluster] = (before[0] and right, before[1] and grounded)
+        units: dict[Cluster | int, tuple[bool, bool]] = {}
+        for number, (cluster, right, grounded) in enumerate(found):
+            unit = cluster if cluster.pair else number
+            before = units.get(unit, (True, True))
+            units[unit] = (before[0] and right, before[1] and grounded)
         pairs = Counter(units.values())
         ways = np.array([[(right, grounded) == way for way in _WAYS] for _, right, grounded in found], dtype=np.float64)
         both, answer, grounding, _ = counts = ways.sum(0)

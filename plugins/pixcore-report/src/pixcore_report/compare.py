@@ -16,12 +16,13 @@ from rich.table import Table
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
+from pixcore.figures.table import value
 from pixcore.files import prepare, write_json
 from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.terminal import Console
-from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates
+from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates, told
 from pixcore_report.page import write_page
 
 _PICTURES = 60
@@ -34,6 +35,10 @@ _LONGEST = 320
 @click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--select", multiple=True, metavar="STRATEGY", help="Choose among the candidates of predictions files.")
+@click.option("--primary", metavar="FIGURE", help="The figure that decides, named before you look: no correction.")
+@click.option(
+    "--delta", type=click.FloatRange(min=0), help="A difference of no matter: which figures are alike within it?"
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of compare.html and compare.json.")
 def compare_command(
     runs: tuple[Path, ...],
@@ -41,12 +46,15 @@ def compare_command(
     benchmark: str | None,
     root: Path | None,
     select: tuple[str, ...],
+    primary: str | None,
+    delta: float | None,
     output: Path | None,
 ) -> None:
     """Compare RUNS: folders of runs, or predictions files.
 
-    Two are set side by side: paired differences with intervals, McNemar's test, and the samples that flipped. More
-    than two, such as several judges or seeds, show how often a sample's answer flips among them.
+    Two are set side by side: paired differences with intervals and corrected p-values, what could have been found,
+    within what both are alike, McNemar's test, and the samples that flipped. More than two, such as several judges or
+    seeds, show how often a sample's answer flips among them.
     """
     if len(runs) < 2:
         raise ConfigError("compare needs two runs", hint="pixcore compare RUN RUN")
@@ -67,7 +75,7 @@ def compare_command(
     if len(sides) > 2:
         _print_flip_rates(console, sides)
         return
-    found = compare(sides[0], sides[1], seed=sources[0].origin.seed)
+    found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
     lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
     found = replace(found, notes=(*found.notes, *lacking))
     _print(console, found, chosen)
@@ -103,22 +111,24 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None:
     title = f"{found.left} ({rows[0].label}) and {found.right} ({rows[1].label}), right minus left, in percent points"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("figure")
-    for heading in ("left", "right", "difference", "95 % interval", "clusters"):
-        table.add_column(heading, justify="right")
+    for heading in ("left", "right", "difference", "p", "alike\nwithin", "detects", "clus-\nters"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in found.differences:
         if one.difference is None:
             continue
-        ends = "-" if one.low is None or one.high is None else f"{one.low:+.1f} to {one.high:+.1f}"
-        clear = one.low is not None and one.high is not None and (one.low > 0 or one.high < 0)
-        shown = (f"{one.left:.1f}", f"{one.right:.1f}", f"{one.difference:+.1f}", ends, str(one.clusters))
-        table.add_row(one.name, *shown, style="bold" if clear else "")
+        ends = "" if one.low is None or one.high is None else f"\n{one.low:+.1f} to {one.high:+.1f}"
+        shown = (f"{one.left:.1f}", f"{one.right:.1f}", f"{one.difference:+.1f}{ends}", chance(one.adjusted))
+        more = (value(one.margin), value(one.detectable), str(one.clusters))
+        table.add_row(one.name + "*" * one.primary, *shown, *more, style="bold" if one.clear else "")
     console.print(table)
+    for line in told(found):
+        console.print(line, style="dim", highlight=False)
     for test in found.tests:
         console.print(
             f"{test.protocol}, {test.unit}s: {test.both} right on both sides, {test.only_left} on the left alone, "
-            f"{test.only_right} on the right alone, {test.neither} on neither; McNemar p = {test.p:.3g}",
+            f"{test.only_right} on the right alone, {test.neither} on neither; McNemar p {chance(test.p, '= ')}",
             soft_wrap=True,
         )
     console.print(f"{len(found.flips)} flipped", highlight=False)
@@ -126,6 +136,11 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
         console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False, markup=False)
     for note in found.notes:
         console.print(note, style="dim")
+
+
+def chance(p: float | None, sign: str = "") -> str:
+    """Write a p-value."""
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
 def _print_flip_rates(console: Console, sides: Sequence[Side]) -> None:
@@ -154,6 +169,8 @@ def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Seq
         context={
             "title": f"{found.left} and {found.right}",
             "found": found,
+            "told": list(told(found)),
+            "chance": chance,
             "benchmark": sources[0].benchmark,
             "rows": [row.label for row in rows],
             "shown": list(_shown(shown, kept, rows, (found.left, found.right))),

@@ -1,22 +1,27 @@
 """Compare two runs on the same samples: what differs, by how much, and whether it could be chance.
 
-Differences are right minus left in percent points. Their intervals resample pairs of samples
-(`pixcore.figures.intervals`) with the same draws on both sides, so that what is hard for both cancels. Right and wrong
-answers are compared by McNemar's exact test on the samples (pairs) that only one side has right.
+Both sides are built over the samples that both were asked, so that what is hard for both cancels. One figure may be
+named beforehand as the primary one; all others are corrected for their number (Holm), so that of two equal runs one
+comparison in twenty shows anything. What is not different is told as well: within which margin both are shown alike,
+and the least difference that so many clusters would have found four times in five.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_scoring.streaming import accumulate
-from scipy import stats
+from pixcore_statistics import holm, mcnemar
+from pixcore_statistics.paired import Paired, paired, paired_made
 
+from pixcore.errors import ConfigError, nearest
 from pixcore.figures import columns as table
-from pixcore.figures.intervals import RESAMPLES, Cluster, cluster_of, draws, interval, ratios
+from pixcore.figures.columns import FigureColumn, Own
+from pixcore.figures.intervals import Cluster, Sums, cluster_of, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -25,36 +30,55 @@ from pixcore.records import Fidelity, SampleResult
 
 Floats = NDArray[np.float64]
 
+LEVEL = 0.05
+
 FOUND = 0.5
 """Above this IoU a mask counts as found: crossing it is a flip."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How one figure differs between both sides.
+    """How one figure differs between both sides; all but the counts and p-values in the figure's unit.
 
     Attributes:
         name: The figure.
-        left: In percent; None where it was not measured.
+        left: Its value; None where it was not measured.
         right: Likewise.
-        difference: Right minus left, in percent points.
-        low: Lower end of its 95 % interval.
+        difference: Right minus left.
+        low: Lower end of its 95 % interval; None where none would be honest.
         high: Upper end.
-        clusters: How many pairs (samples, where there are no pairs) both sides measured.
+        clusters: How many clusters count on either side.
+        p: Two-sided p-value.
+        adjusted: The primary figure's own p-value; every other's after Holm's correction.
+        primary: Whether it was named beforehand.
+        margin: The least margin within which both sides are shown to be alike, at a level of 5 %.
+        detectable: The least difference that would be found four times in five.
+        method: Of interval and test.
     """
 
     name: str
     left: float | None
     right: float | None
     difference: float | None
-    low: float | None
-    high: float | None
-    clusters: int
+    low: float | None = None
+    high: float | None = None
+    clusters: int = 0
+    p: float | None = None
+    adjusted: float | None = None
+    primary: bool = False
+    margin: float | None = None
+    detectable: float | None = None
+    method: str = ""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is no chance, at a level of 5 %, with all other figures looked at."""
+        return self.adjusted is not None and self.adjusted <= LEVEL
 
 
 @dataclass(frozen=True)
 class McNemar:
-    """How often each side alone is right: McNemar's test.
+    """How often each side alone is right: McNemar's test, exact for pairs, Durkalski's for samples that share clusters.
 
     Attributes:
         protocol: The probing.
@@ -63,7 +87,7 @@ class McNemar:
         only_left: Right on the left alone.
         only_right: Right on the right alone.
         neither: Wrong on both sides.
-        p: Two-sided exact p-value of the hypothesis that both sides are right equally often.
+        p: Two-sided p-value of the hypothesis that both sides are right equally often.
     """
 
     protocol: str
@@ -111,6 +135,8 @@ class Comparison:
         tests: Right and wrong.
         flips: Which samples came out otherwise, the largest change first.
         notes: What a reader has to know.
+        primary: The figure that was named beforehand.
+        delta: The difference that was named as of no matter.
     """
 
     left: str
@@ -119,6 +145,8 @@ class Comparison:
     tests: tuple[McNemar, ...]
     flips: tuple[Flip, ...]
     notes: tuple[str, ...] = ()
+    primary: str | None = None
+    delta: float | None = None
 
 
 @dataclass
@@ -136,6 +164,7 @@ class Side:
     fidelity: Fidelity
     correct: dict[str, dict[str, bool]] = field(default_factory=dict)
     ious: dict[str, dict[str, float]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,6 +179,7 @@ class Side:
         """Take in one sample."""
         self.tally.add(result)
         sample = result.sample
+        self.numbers[sample.id] = len(self.numbers)
         self.clusters[sample.id] = cluster_of(sample)
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
@@ -160,17 +190,23 @@ class Side:
                 self.ious.setdefault(protocol, {})[sample.id] = score.iou
 
 
-def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLES) -> Comparison:
+def compare(
+    left: Side, right: Side, *, seed: int = 0, primary: str | None = None, delta: float | None = None
+) -> Comparison:
     """Compare two runs on the samples that both have.
 
     Args:
         left: One side.
         right: The other; differences are right minus left.
         seed: Of the bootstrap.
-        resamples: Of the bootstrap.
+        primary: The figure that was named before anybody looked; it needs no correction.
+        delta: A difference that is of no matter, in the figures' unit.
+
+    Raises:
+        ConfigError: The sides have no such primary figure.
     """
     notes = []
-    alone = left.clusters.keys() ^ right.clusters.keys()
+    alone = left.numbers.keys() ^ right.numbers.keys()
     if alone:
         notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
     if left.fidelity is not right.fidelity:
@@ -178,18 +214,13 @@ def compare(left: Side, right: Side, *, seed: int = 0, resamples: int = RESAMPLE
     return Comparison(
         left=left.name,
         right=right.name,
-        differences=tuple(_differences(left, right, seed, resamples)),
+        differences=tuple(_corrected(list(_differences(left, right, seed)), primary)),
         tests=tuple(_tests(left, right)),
         flips=tuple(sorted(_flips(left, right), key=lambda flip: (flip.kind, -abs(flip.right - flip.left)))),
         notes=tuple(notes),
+        primary=primary,
+        delta=delta,
     )
-
-
-def mcnemar(only_left: int, only_right: int) -> float:
-    """Work out the two-sided exact p-value that as many differing samples fall to each side by chance."""
-    if only_left + only_right == 0:
-        return 1.0
-    return float(stats.binomtest(only_left, only_left + only_right, 0.5).pvalue)
 
 
 def flip_rates(sides: Sequence[Side]) -> dict[str, tuple[float, int]]:
@@ -208,78 +239,139 @@ def flip_rates(sides: Sequence[Side]) -> dict[str, tuple[float, int]]:
     return rates
 
 
-def _differences(left: Side, right: Side, seed: int, resamples: int) -> Iterator[Difference]:
-    clusters_left, sums_left = left.tally.sums(left.row.key)
-    clusters_right, sums_right = right.tally.sums(right.row.key)
-    places_left = {cluster: place for place, cluster in enumerate(clusters_left)}
-    places_right = {cluster: place for place, cluster in enumerate(clusters_right)}
-    shared = [cluster for cluster in clusters_left if cluster in places_right]
-    at_left = [places_left[cluster] for cluster in shared]
-    at_right = [places_right[cluster] for cluster in shared]
-    figures = [name for name in sums_left if name in sums_right]
-    if not shared or not figures:
-        return
-    columns = []
-    for sums, at in ((sums_left, at_left), (sums_right, at_right)):
-        counts = np.stack([sums[name][1][at] for name in figures], axis=1)
-        columns.append((np.stack([sums[name][0][at] for name in figures], axis=1), counts))
-    # a cluster counts in a figure where both sides measured it
-    measured = (columns[0][1] > 0) & (columns[1][1] > 0)
-    columns = [(sums * measured, counts * measured) for sums, counts in columns]
-    values = [ratios(sums.sum(0), counts.sum(0)) for sums, counts in columns]
-    blocks = list(draws(len(shared), seed=seed, resamples=resamples))
-    drawn = [np.concatenate([ratios(block @ sums, block @ counts) for block in blocks]) for sums, counts in columns]
-    by_name = [{name: np.asarray(side[at]) for at, name in enumerate(figures)} for side in values]
-    spreads = [{name: side[:, at] for at, name in enumerate(figures)} for side in drawn]
-    clusters = {name: int(measured[:, at].sum()) for at, name in enumerate(figures)}
-    for whole, spread in zip(by_name, spreads, strict=True):
-        whole |= {entry.name: value for entry, value in table.made(whole)}
-        spread |= {entry.name: value for entry, value in table.made(spread)}
-    for name in table.in_order(list(by_name[0])):
-        ends = spreads[1][name] - spreads[0][name]
-        yield _difference(name, float(by_name[0][name]), float(by_name[1][name]), ends, clusters.get(name, len(shared)))
+def told(found: Comparison) -> Iterator[str]:
+    """Say how the differences are to be read, a line each."""
+    tested = [one for one in found.differences if one.adjusted is not None]
+    others = sum(not one.primary for one in tested)
+    if found.primary is None:
+        yield (
+            f"bold: p of at most 0.05, corrected for {others} figures (Holm); "
+            "--primary FIGURE, named before you look, needs no correction"
+        )
+    else:
+        yield (
+            f"bold: p of at most 0.05; {found.primary} is primary (*) and needs no correction, "
+            f"the {others} others are corrected (Holm)"
+        )
+    yield "alike within: no difference is larger than that, at a level of 5 % (two one-sided tests)"
+    yield "detects: the least difference that would have been found four times in five"
+    if found.delta is not None:
+        alike = [one.name for one in found.differences if one.margin is not None and one.margin <= found.delta]
+        yield f"no difference larger than {found.delta:g}: {', '.join(alike) or 'shown of no figure'}"
 
 
-def _difference(name: str, left: float, right: float, spread: Floats, clusters: int) -> Difference:
+def _corrected(differences: Sequence[Difference], primary: str | None) -> Iterator[Difference]:
+    """Correct every p-value for the number of figures, but for the primary one's."""
+    names = [one.name for one in differences]
+    if primary is not None and primary not in names:
+        raise ConfigError(f"the sides share no figure {primary!r}", hint=nearest(primary, names))
+    family = {one.name: one.p for one in differences if one.p is not None and one.name != primary}
+    adjusted = holm.adjusted(family)
+    for one in differences:
+        yield replace(one, adjusted=adjusted.get(one.name, one.p), primary=one.name == primary)
+
+
+def _differences(left: Side, right: Side, seed: int) -> Iterator[Difference]:
+    own = Own(
+        tuple(dict.fromkeys((*left.tally.own.masks, *right.tally.own.masks))),
+        tuple(dict.fromkeys((*left.tally.own.graded, *right.tally.own.graded))),
+    )
+    sides = _shared_sums(left, right, own)
+    values = [
+        {name: ratios(sums.numerators.sum(), sums.denominators.sum()) for name, sums in side.items()} for side in sides
+    ]
+    found = {name: paired(sides[0][name], sides[1][name]) for name in sides[0]}
+    found |= paired_made(*sides, own, seed=seed)
+    for side in values:
+        side |= {entry.name: value for entry, value in table.made(side, own)}
+    for name in table.in_order(found, own):
+        yield _difference(name, float(values[0][name]), float(values[1][name]), found[name])
+
+
+def _shared_sums(left: Side, right: Side, own: Own) -> tuple[dict[str, Sums], dict[str, Sums]]:
+    """The terms of each figure on both sides, over the samples that both were asked and the same clusters."""
+    found: tuple[dict[str, Sums], dict[str, Sums]] = ({}, {})
+    places: dict[Cluster, int] = {}
+    summed = []
+    for entries, shared in _fed_alike(left, right, own):
+        for side, sums in zip((left, right), found, strict=True):
+            numbers = np.array(sorted(side.numbers[name] for name in shared), np.int64)
+            clusters, columns = side.tally.sums(side.row.key, numbers)
+            at = np.array([places.setdefault(cluster, len(places)) for cluster in clusters], np.int64)
+            kept = {entry.name: columns[entry.name] for entry in entries if entry.name in columns}
+            summed.append((sums, at, kept))
+    for sums, at, kept in summed:
+        for name, one in kept.items():
+            terms = np.zeros((2, len(places)))
+            terms[:, at] = one.numerators, one.denominators
+            sums[name] = Sums(one.kind, *terms)
+    both = [name for name in found[0] if name in found[1]]
+    return {name: found[0][name] for name in both}, {name: found[1][name] for name in both}
+
+
+def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], Collection[str]]]:
+    """Figures that the same samples feed on both sides: those whose answers, or whose masks, both sides have."""
+    for probing in dict.fromkeys(entry.probing for entry in table.with_own(own).values() if entry.probing):
+        fed = [entry for entry in table.with_own(own).values() if entry.probing == probing]
+        for known, entries in (
+            ("correct", [one for one in fed if one.answer]),
+            ("ious", [one for one in fed if one.mask]),
+        ):
+            names = [getattr(side, known).get(probing, {}).keys() for side in (left, right)]
+            shared = names[0] & names[1]
+            if entries and shared:
+                yield entries, shared
+
+
+def _difference(name: str, left: float, right: float, found: Paired) -> Difference:
     scale = table.scale(name)
-    ends = interval(spread) if clusters > 1 else None
+
+    def told(value: float | None) -> float | None:
+        return None if value is None or np.isnan(value) else scale * value
+
     return Difference(
         name=name,
-        left=None if np.isnan(left) else scale * left,
-        right=None if np.isnan(right) else scale * right,
-        difference=None if np.isnan(right - left) else scale * (right - left),
-        low=scale * ends[0] if ends else None,
-        high=scale * ends[1] if ends else None,
-        clusters=clusters,
+        left=told(left),
+        right=told(right),
+        difference=told(right - left),
+        low=told(found.low),
+        high=told(found.high),
+        clusters=found.clusters,
+        p=found.p,
+        margin=told(found.margin),
+        detectable=told(found.detectable),
+        method=found.method,
     )
 
 
 def _tests(left: Side, right: Side) -> Iterator[McNemar]:
     for protocol in in_order(left.correct):
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
-        shared = [name for name in answers[0] if name in answers[1]]
-        if not shared:
-            continue
-        yield _test(protocol, "sample", [(answers[0][name], answers[1][name]) for name in shared])
         members: dict[Cluster, list[str]] = {}
-        for name in shared:
-            cluster = left.clusters[name]
-            if cluster.pair:
-                members.setdefault(cluster, []).append(name)
-        whole = [names for names in members.values() if len(names) > 1]
+        for name in answers[0]:
+            if name in answers[1]:
+                members.setdefault(left.clusters[name], []).append(name)
+        whole = [names for cluster, names in members.items() if cluster.pair and len(names) > 1]
         if whole:
-            both = [tuple(all(side[name] for name in names) for side in answers) for names in whole]
-            yield _test(protocol, "pair", [(one, other) for one, other in both])
+            yield _test(protocol, "pair", [[_all_right(names, answers)] for names in whole])
+        if members:
+            yield _test(protocol, "sample", [[_all_right([name], answers) for name in of] for of in members.values()])
 
 
-def _test(protocol: str, unit: str, outcomes: Sequence[tuple[bool, bool]]) -> McNemar:
-    ways: Mapping[tuple[bool, bool], int] = {
-        way: outcomes.count(way) for way in ((True, True), (True, False), (False, True), (False, False))
-    }
+def _all_right(names: Sequence[str], answers: tuple[Mapping[str, bool], Mapping[str, bool]]) -> tuple[bool, bool]:
+    return all(answers[0][name] for name in names), all(answers[1][name] for name in names)
+
+
+def _test(protocol: str, unit: str, outcomes: Sequence[Sequence[tuple[bool, bool]]]) -> McNemar:
+    """Test outcomes, cluster by cluster."""
+    ways = Counter(way for cluster in outcomes for way in cluster)
     only_left, only_right = ways[True, False], ways[False, True]
-    return McNemar(
-        protocol, unit, ways[True, True], only_left, only_right, ways[False, False], mcnemar(only_left, only_right)
-    )
+    if all(len(cluster) == 1 for cluster in outcomes):
+        p = mcnemar.exact(only_left, only_right)
+    else:
+        right = np.array([np.sum(cluster, axis=0) for cluster in outcomes], np.float64)
+        p = mcnemar.clustered(right[:, 0], right[:, 1], np.array([len(cluster) for cluster in outcomes], np.float64))
+    return McNemar(protocol, unit, ways[True, True], only_left, only_right, ways[False, False], p)
 
 
 def _flips(left: Side, right: Side) -> Iterator[Flip]:

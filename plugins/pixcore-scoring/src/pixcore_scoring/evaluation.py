@@ -16,7 +16,7 @@ from typing import Any
 
 from pixcore import masks
 from pixcore.figures.columns import mean_ious
-from pixcore.figures.intervals import Cluster, cluster_of
+from pixcore.figures.intervals import Cluster, unit_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -126,7 +126,7 @@ class Evaluator:
         """Take in one sample."""
         self._tally.add(result)
         sample = result.sample
-        unit = self._units.setdefault(cluster_of(sample), len(self._units))
+        unit = self._units.setdefault(unit_of(sample), len(self._units))
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
@@ -225,7 +225,7 @@ def evaluate(
         benchmark: Its name.
         model: The model adapter's name; "predictions" where they were made elsewhere.
         fidelity: Whose rules.
-        seed: Of the bootstrap.
+        seed: Of the intervals.
         notes: Lines that a reader has to know.
     """
     evaluator = Evaluator(Tally(rows, fidelity, seed=seed))

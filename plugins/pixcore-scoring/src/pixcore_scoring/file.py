@@ -21,6 +21,7 @@ from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol
 from pixcore.files import open_file
+from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS, Judged, Probing, build_prompt
 from pixcore.records import (
     Candidate,
@@ -49,8 +50,6 @@ AnswerJudge = Callable[[Sample, Judged | None, str], Verdict | None]
 """Grades a sample's answer, given the section of a config that would name its judge."""
 
 Missing = Literal["fail", "skip", "error"]
-
-NO_PREDICTION = "no prediction"
 
 
 def letter_judge_of(fidelity: Fidelity, *, bare_letters: bool = False) -> AnswerJudge:
@@ -173,6 +172,7 @@ class PredictionsFile:
         self._contents = _look_through(self._file, path, ids, wanted, probings)
         self.rows = self._table_rows()
         self.lacking = 0
+        self._lacks = False
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -184,10 +184,12 @@ class PredictionsFile:
         self.lacking = 0
         for sample in self._asked():
             outcomes: dict[str, ProtocolResult] = {}
+            self._lacks = False
             for protocol in self.protocols:
                 outcome = self._outcome(sample, protocol)
                 if outcome is not None:
                     outcomes[protocol] = outcome
+            self.lacking += self._lacks
             if outcomes or self._missing != "skip":
                 yield SampleResult(sample, {name: self._scored(sample, one) for name, one in outcomes.items()})
 
@@ -233,7 +235,7 @@ class PredictionsFile:
                 f"{self.path.name} has no line for sample {sample.id} ({protocol})",
                 hint="add it, or score with --missing fail or skip",
             )
-        self.lacking += 1
+        self._lacks = True
         graded = self.probings[protocol].judge is not None
         result = ProtocolResult(protocol, prompt, graded=graded, error=NO_PREDICTION)
         if self.fidelity.released and not self._contents.own_masks:

@@ -252,4 +252,4 @@ def notes(source: Source) -> Iterator[str]:
     """Say, when all samples have gone by, what the benchmark left out, and what the file lacks."""
     yield from source.data.notes
     if source.file.lacking:
-        yield f"{source.file.lacking} sample(s) have no prediction; they count as wrong and as nothing chosen"
+        yield f"{source.file.lacking} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"

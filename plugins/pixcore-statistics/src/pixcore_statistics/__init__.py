@@ -1,0 +1,1 @@
+"""How sure pixcore's figures are: intervals over clusters, paired tests, agreement, power."""

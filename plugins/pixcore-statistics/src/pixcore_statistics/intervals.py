@@ -1,0 +1,93 @@
+"""An interval for every figure of a table: the method follows from the figure's kind.
+
+* proportion: Wilson's, over as many independent answers as the clusters are worth;
+* mean: t, over clusters;
+* ratio (of two sums): t over clusters, on the logit;
+* made (of other figures): percentiles of 10,000 bootstrap draws of clusters, its parts drawn together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore.figures.columns import NO_OWN, Own, made
+from pixcore.figures.intervals import FEW, Interval, Sums
+from pixcore_statistics import bootstrap
+from pixcore_statistics.means import mean_interval, ratio_interval
+from pixcore_statistics.proportions import share_interval
+
+Floats = NDArray[np.float64]
+
+METHODS = {"proportion": "Wilson", "mean": "t", "ratio": "t of the logit", "made": "bootstrap"}
+
+
+def intervals(rows: Sequence[Mapping[str, Sums]], own: Own = NO_OWN, *, seed: int = 0) -> list[dict[str, Interval]]:
+    """Give the intervals of all figures of a table's rows, over one set of clusters.
+
+    Args:
+        rows: Of each row the figures' terms; a figure that several rows share may be one object.
+        own: The run's own probings and rules.
+        seed: Of the bootstrap.
+
+    Returns:
+        For each row an interval for each of its figures, and for each that is made of them.
+    """
+    known: dict[int, Interval] = {}
+    for sums in (one for row in rows for one in row.values()):
+        if id(sums) not in known:
+            known[id(sums)] = interval_of(sums)
+    found = [{name: known[id(sums)] for name, sums in row.items()} for row in rows]
+    for row, spreads in zip(found, made_draws(rows, own, seed=seed), strict=True):
+        row |= {name: _percentiles(drawn, clusters) for name, (drawn, clusters) in spreads.items()}
+    return found
+
+
+def interval_of(sums: Sums, *, level: float = bootstrap.LEVEL) -> Interval:
+    """Give the interval of one figure that is no other's."""
+    numerators, denominators = sums.numerators, sums.denominators
+    if not (denominators > 0).any():
+        return Interval()
+    if sums.kind == "proportion":
+        ends = share_interval(numerators, denominators, level=level)
+    elif sums.kind == "ratio":
+        ends = ratio_interval(numerators, denominators, fewest=FEW, level=level)
+    else:
+        ends = mean_interval(numerators, denominators, fewest=FEW, level=level)
+    return Interval() if ends is None else Interval(*ends, METHODS[sums.kind])
+
+
+def made_draws(
+    rows: Sequence[Mapping[str, Sums]], own: Own, *, seed: int, resamples: int = bootstrap.RESAMPLES
+) -> Iterator[dict[str, tuple[Floats, int]]]:
+    """Draw the figures that are made of others, all rows by the same draws.
+
+    Yields:
+        For each row by name the bootstrap's values, (resamples,), and how many clusters count in any part of it.
+    """
+    parts = {
+        name for entry, _ in made({name: np.zeros(1) for row in rows for name in row}, own) for name in entry.parts
+    }
+    columns = {id(sums): sums for row in rows for name, sums in row.items() if name in parts}
+    if not columns:
+        yield from ({} for _ in rows)
+        return
+    numerators = np.stack([sums.numerators for sums in columns.values()], axis=1)
+    denominators = np.stack([sums.denominators for sums in columns.values()], axis=1)
+    values = bootstrap.resampled_ratios(numerators, denominators, seed=seed, resamples=resamples).T
+    drawn = dict(zip(columns, values, strict=True))
+    for row in rows:
+        own_parts = {name: drawn[id(sums)] for name, sums in row.items() if name in parts}
+        yield {
+            entry.name: (spread, int(np.any([row[name].denominators > 0 for name in entry.parts], axis=0).sum()))
+            for entry, spread in made(own_parts, own)
+        }
+
+
+def _percentiles(drawn: Floats, clusters: int) -> Interval:
+    if clusters < FEW:
+        return Interval()
+    ends = bootstrap.interval(drawn)
+    return Interval() if ends is None or ends[0] == ends[1] else Interval(*ends, METHODS["made"])

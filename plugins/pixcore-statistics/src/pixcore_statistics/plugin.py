@@ -1,0 +1,31 @@
+"""Gives pixcore's figures their intervals, and keeps account of what they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pixcore import hookimpl
+
+if TYPE_CHECKING:
+    from pixcore.figures.columns import Own
+    from pixcore.figures.intervals import Interval, Sums
+    from pixcore.figures.rows import RowSpec
+    from pixcore.records import Fidelity
+    from pixcore_statistics.accounts import Accounts
+
+
+@hookimpl
+def give_intervals(rows: Sequence[Mapping[str, Sums]], own: Own, seed: int) -> list[dict[str, Interval]]:
+    """Give each figure the interval that its kind asks for."""
+    from pixcore_statistics.intervals import intervals
+
+    return intervals(rows, own, seed=seed)
+
+
+@hookimpl
+def keep_accounts(rows: Sequence[RowSpec], fidelity: Fidelity) -> Accounts:
+    """Keep account of a run's figures."""
+    from pixcore_statistics.accounts import Accounts
+
+    return Accounts(rows, fidelity)
