@@ -142,7 +142,8 @@ def give_intervals(rows: Sequence[Mapping[str, Any]], own: Any, seed: int) -> li
         seed: Same seed, same intervals.
 
     Returns:
-        For each row by the figure's name its `pixcore.figures.intervals.Interval`, made ones among them.
+        For each row by the figure's name, made ones among them, both ends as its terms give them (None where none would
+        be honest) and how they were made.
     """
 
 

@@ -68,7 +68,7 @@ def test_a_figure_added_in_one_place_appears_everywhere(workplace):
     assert first["found"]["n"] == len(lines)
     controls = [row for row in summary["rows"] if row["control"]]
     told = [row for row in summary["rows"] if row not in controls[1:]]
-    assert column(shown, "area") == [f"{row['figures']['area']['value']:.1f}" for row in told]
+    assert column(shown, "area") == [f"{row['figures']['area']['value']:.1f}*" for row in told]  # of six samples
 
     page = (workplace.folder / "out" / "report.html").read_text()
     assert 'title="share of masks above one half">found' in page

@@ -193,7 +193,7 @@ def test_an_unjudged_answer_is_wrong_and_said() -> None:
     result = score_sample(sample("1", None), {Protocol.LETTER: outcome}, [ORACLE])
     summary = evaluate([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].value == 0.0
-    assert any("judged" in note for note in summary.notes)
+    assert any("1 unread count as wrong; were the unread ones right it would be 100.0" in one for one in summary.notes)
 
 
 @pytest.mark.parametrize(

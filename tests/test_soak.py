@@ -22,7 +22,7 @@ from tests import soak
 from tests.workplace import TOY
 
 MOST_A_LINE = 500
-"""Bytes: the id, two numbers for each line, fifty bytes for each mask, a cluster; 254 were measured at full length."""
+"""Bytes: the id, two numbers for each line, ninety bytes for each mask, a cluster; 254 were measured at full length."""
 
 MOST_A_SAMPLE = 12_000
 """Bytes: the sample with its picture in memory, and its items; 5,700 were measured at full length."""

@@ -37,20 +37,6 @@ class Cluster(NamedTuple):
     pair: bool
 
 
-class Interval(NamedTuple):
-    """How sure a figure is.
-
-    Attributes:
-        low: Lower end of the 95 % interval, as the figure's terms give it; None where none would be honest.
-        high: Upper end.
-        method: How it was made, in a word or two; "" where there is none.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    method: str = ""
-
-
 @dataclass(frozen=True)
 class Sums:
     """A figure's terms, summed over each cluster.

@@ -1,11 +1,12 @@
-"""What is kept of scored samples: columns of numbers, some fifty bytes for each mask, however many there are."""
+"""What is kept of scored samples: columns of numbers, some ninety bytes for each mask, however many there are."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,7 @@ from pixcore.figures.columns import ScoredMask
 from pixcore.figures.intervals import Cluster
 
 Ints = NDArray[np.int64]
-
-_FLAGS = ("headline", "named", "says_absent", "published")
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -39,39 +39,35 @@ class KeptMasks:
     """The masks of one row under one probing, by sample."""
 
     def __init__(self) -> None:
-        self._sample, self._counts = array("q"), array("q")  # of a mask four counts: see `add`
-        self._ious, self._flags = array("d"), array("B")
+        self._sample, self._values = array("q"), array("d")
 
     def add(self, sample: int, mask: ScoredMask) -> None:
         """Keep a sample's mask."""
         self._sample.append(sample)
-        self._counts.extend((mask.predicted, mask.truth, mask.candidates, mask.masks))
-        self._ious.extend((mask.iou, math.nan if mask.best is None else mask.best))
-        self._flags.append(sum(getattr(mask, name) << place for place, name in enumerate(_FLAGS)))
+        self._values.extend(math.nan if value is None else value for value in astuple(mask))
 
     def of(self, group: Group) -> Iterator[tuple[int, ScoredMask]]:
         """Give the masks of a group's samples, each with its cluster's place."""
-        for place in self._places(group):
-            iou, best = self._ious[2 * place : 2 * place + 2]
-            known = None if math.isnan(best) else best
-            predicted, truth, candidates, masks = self._counts[4 * place : 4 * place + 4]
-            headline, named, absent, published = (bool(self._flags[place] >> bit & 1) for bit in range(len(_FLAGS)))
-            mask = ScoredMask(iou, known, predicted, truth, candidates, masks, headline, named, absent, published)
-            yield int(group.cluster_of[self._sample[place]]), mask
+        places, values = self._within(group)
+        for sample, (iou, best, *others) in zip(np.array(self._sample)[places], values, strict=True):
+            counts: list[Any] = [*map(int, others[:4]), *map(bool, others[4:])]
+            yield int(group.cluster_of[sample]), ScoredMask(iou, None if math.isnan(best) else best, *counts)
 
     def pool(self, group: Group) -> tuple[float, float, float | None] | None:
         """Give mean numbers of candidates and of their masks, and the mean gap to the best; None without any mask."""
-        places = self._places(group)
+        places, values = self._within(group)
         if not len(places):
             return None
-        counts = np.array(self._counts).reshape(-1, 4)[places]
-        ious, best = np.array(self._ious).reshape(-1, 2)[places].T
-        counted = (np.array(self._flags)[places] & 1).astype(bool) & ~np.isnan(best)
-        gap = float(np.mean((best - ious)[counted])) if counted.any() else None
-        return float(np.mean(counts[:, 2])), float(np.mean(counts[:, 3])), gap
+        iou, best, _, _, candidates, masks, headline, *_ = values.T
+        counted = (headline > 0) & ~np.isnan(best)
+        gap = float(np.mean((best - iou)[counted])) if counted.any() else None
+        return float(np.mean(candidates)), float(np.mean(masks)), gap
 
-    def _places(self, group: Group) -> Ints:
-        return np.flatnonzero(group.cluster_of[np.array(self._sample)] >= 0) if self._sample else np.zeros(0, np.int64)
+    def _within(self, group: Group) -> tuple[Ints, Floats]:
+        """Where a group's masks stand, and their values."""
+        sample = np.array(self._sample, np.int64)
+        places = np.flatnonzero(group.cluster_of[sample] >= 0)
+        return places, np.array(self._values).reshape(-1, len(fields(ScoredMask)))[places]
 
 
 class KeptSamples:

@@ -2,13 +2,7 @@
 
 Memory grows by a few numbers a sample; no mask, image or text is kept. Every figure is a ratio of sums over clusters
 (`pixcore.figures.intervals`), a cluster being a pair of samples, or the samples of one image where there are no pairs.
-
-* A†, A: right answers under `question` and `letter`, in percent of pairs; of samples where the benchmark has no pairs.
-* M†, M: mean IoU over images under `question` and `segment`. `published` counts absent objects as the released
-  evaluator does (two empty masks: 1); `paper` as its first release does, which leaves out images without a mask and
-  counts those for which no object is named; `corrected` takes the mean over objects that are there.
-* S: harmonic mean of max(A, A†) and max(M, M†).
-* Every other figure is what its entry in `pixcore.figures.columns` says.
+What each figure counts is said in `pixcore.figures.columns`; its interval, by whichever plugin gives one.
 """
 
 from __future__ import annotations
@@ -22,7 +16,7 @@ from pixcore import masks
 from pixcore.figures import columns as table
 from pixcore.figures.accumulate import Accounts
 from pixcore.figures.columns import ScoredMask, Terms
-from pixcore.figures.intervals import Cluster, FigureKind, Interval, Sums, cluster_of, ratios
+from pixcore.figures.intervals import Cluster, FigureKind, Sums, cluster_of, ratios
 from pixcore.figures.kept import Group, Ints, KeptSamples
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
@@ -31,6 +25,7 @@ from pixcore.protocols import LOOKED_AT, PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
 Floats = NDArray[np.float64]
+Ends = tuple[float | None, float | None, str]
 
 
 class Tally:
@@ -92,12 +87,7 @@ class Tally:
         whole = self._kept.group()
         pairs = sum(cluster.pair for cluster in whole.clusters)
         summary = Summary(
-            benchmark=benchmark,
-            model=model,
-            fidelity=str(self.fidelity),
-            samples=len(self._kept),
-            failed=self.failed,
-            rows=self._table(whole),
+            *(benchmark, model, str(self.fidelity), len(self._kept), self.failed, self._table(whole)),
             breakdowns={
                 category: {value: self._table(group) for value, group in groups}
                 for category, groups in self._kept.by_category()
@@ -127,18 +117,9 @@ class Tally:
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
             pool = None if row.own_masks else self._pool(group, row.key)
             candidates, masks, gap = pool or (None, None, None)
-            rows.append(
-                Row(
-                    key=row.key,
-                    figures=figures,
-                    label=row.label,
-                    control_of=row.control_of,
-                    uses_ground_truth=row.uses_ground_truth,
-                    candidates=candidates,
-                    masks=masks,
-                    oracle_gap=100 * gap if gap is not None else None,
-                )
-            )
+            ahead = None if gap is None else 100 * gap
+            about = (row.label, row.control_of, row.uses_ground_truth)
+            rows.append(Row(row.key, figures, *about, candidates, masks, ahead))
         return tuple(rows)
 
     def _pool(self, group: Group, row: str) -> tuple[float, float, float | None] | None:
@@ -183,7 +164,7 @@ class Tally:
         for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
             yield self._row_figures(row, spread)
 
-    def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Interval]) -> dict[str, Figure]:
+    def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Ends]) -> dict[str, Figure]:
         values = {name: column.value for name, column in columns.items()}
         figures = {
             name: _figure(name, values[name], spread, column.n, column.per_pair) for name, column in columns.items()
@@ -255,9 +236,9 @@ def _skipped(chosen: Selection | None, fidelity: Fidelity) -> bool:
     return fidelity is Fidelity.PAPER and chosen is not None and chosen.outcome == "nothing"
 
 
-def _figure(name: str, value: Floats, spread: Mapping[str, Interval], n: int, per_pair: bool) -> Figure:
+def _figure(name: str, value: Floats, spread: Mapping[str, Ends], n: int, per_pair: bool) -> Figure:
     if np.isnan(value):
         return Figure(None, n=n, per_pair=per_pair)
-    scale, found = table.scale(name), spread.get(name, Interval())
-    low, high = (None if end is None else scale * end for end in found[:2])
-    return Figure(scale * float(value), low, high, n, per_pair, found.method)
+    scale, (low, high, method) = table.scale(name), spread.get(name, (None, None, ""))
+    low, high = (None if end is None else scale * end for end in (low, high))
+    return Figure(scale * float(value), low, high, n, per_pair, method)

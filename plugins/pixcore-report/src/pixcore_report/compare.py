@@ -111,7 +111,9 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None:
     title = f"{found.left} ({rows[0].label}) and {found.right} ({rows[1].label}), right minus left, in percent points"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False
+    )
     table.add_column("figure")
     for heading in ("left", "right", "difference", "p", "alike\nwithin", "detects", "clus-\nters"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -319,7 +319,7 @@ def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureC
         ):
             names = [getattr(side, known).get(probing, {}).keys() for side in (left, right)]
             shared = names[0] & names[1]
-            if entries and shared:
+            if entries:
                 yield entries, shared
 
 

@@ -9,17 +9,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.columns import NO_OWN, Own, made
-from pixcore.figures.intervals import FEW, Interval, Sums
+from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics import bootstrap
 from pixcore_statistics.means import mean_interval, ratio_interval
 from pixcore_statistics.proportions import share_interval
 
 Floats = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """How sure a figure is.
+
+    Attributes:
+        low: Lower end of the 95 % interval, as the figure's terms give it; None where none would be honest.
+        high: Upper end.
+        method: How it was made, in a word or two; "" where there is none.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+
 
 METHODS = {"proportion": "Wilson", "mean": "t", "ratio": "t of the logit", "made": "bootstrap"}
 

@@ -9,10 +9,11 @@ from pixcore import hookimpl
 
 if TYPE_CHECKING:
     from pixcore.figures.columns import Own
-    from pixcore.figures.intervals import Interval, Sums
+    from pixcore.figures.intervals import Sums
     from pixcore.figures.rows import RowSpec
     from pixcore.records import Fidelity
     from pixcore_statistics.accounts import Accounts
+    from pixcore_statistics.intervals import Interval
 
 
 @hookimpl
