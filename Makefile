@@ -6,17 +6,12 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
-<<<<<<< HEAD
 DEMO := . $(addprefix benchmarks/,mini-world folder) $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
-	transformers mini spacy datasets checkpoints pictures scoring ground notebook report services emergence testing)
+	transformers mini spacy datasets checkpoints pictures scoring ground notebook report services statistics emergence testing)
 # what goes on, in a line a step, with the seconds since make began
 comma := ,
 BEGAN := $(shell date +%s)
 say = @echo "$$(($$(date +%s) - $(BEGAN))) s: $(1)"
-=======
-DEMO := . benchmarks/mini-world $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
-	transformers mini spacy datasets checkpoints pictures scoring ground report services statistics emergence testing)
->>>>>>> 6759fc1 (Statistics: independent tests, coverage by simulation, and its place among the packages)
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 

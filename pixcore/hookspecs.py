@@ -156,7 +156,7 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
         fidelity: Whose rules.
 
     Returns:
-        A new `pixcore.figures.accumulate.Accounts`.
+        A new `pixcore.figures.rows.Accounts`.
     """
 
 

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.figures import columns as table
-from pixcore.figures.accumulate import Accounts
 from pixcore.figures.columns import ScoredMask, Terms
 from pixcore.figures.intervals import Cluster, FigureKind, Sums, cluster_of, ratios
 from pixcore.figures.kept import Group, Ints, KeptSamples
-from pixcore.figures.rows import Figure, Row, RowSpec, Summary
+from pixcore.figures.rows import Accounts, Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, PROBINGS
