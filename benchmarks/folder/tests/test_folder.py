@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as PILImage
 from pixcore_folder.benchmark import Folder
+from pixcore_folder.columns import ALIASES
 from pixcore_folder.config import FolderConfig
 
 from pixcore import cli, masks
+from pixcore.errors import DataError
 from pixcore.records import Sample
 from tests.damages import assert_told
 
@@ -286,6 +290,58 @@ def test_every_damage_is_named(case: str, root: Path, paint: Any) -> None:
 def test_damaged_json_is_named(text: str, message: str, root: Path, paint: Any) -> None:
     paint("images/a.png", colour=GREY)
     assert_told(lambda: load(table(root, text, "samples.json")), message)
+
+
+CELL = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 300),
+    st.floats(),
+    st.sampled_from(["a", "a.png", "yes", "x|y", "A", "1", "1 255", "#ff0000", "[", '["x"]', "../a", "", "\0"]),
+    st.text(max_size=8),
+    st.lists(st.text(max_size=3), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(rows=st.lists(st.dictionaries(st.sampled_from([*ALIASES, "text", "file", "odd"]), CELL), max_size=3))
+def test_whatever_a_table_holds_it_is_read_or_refused_in_a_line(rows: list[dict[str, Any]], tables: Path) -> None:
+    (tables / "samples.json").write_text(json.dumps(rows), encoding="utf-8")
+    samples = read_or_refused(tables, "samples.json")
+    if samples is not None:
+        assert len(samples) == len(rows)
+        assert all(one.expression or one.question for one in samples)
+        assert all(one.answer is None or 0 <= one.answer < len(one.options) for one in samples)
+
+
+@settings(deadline=None, max_examples=150)
+@given(text=st.text(st.sampled_from('imagexprsonvluebt,;\n\r"|\t1 '), max_size=60))
+def test_whatever_text_a_table_is_it_is_read_or_refused_in_a_line(text: str, tables: Path) -> None:
+    (tables / "samples.csv").write_text(f"image,expression,value\n{text}", encoding="utf-8", newline="")
+    read_or_refused(tables, "samples.csv")
+
+
+def read_or_refused(root: Path, name: str) -> list[Sample] | None:
+    """What a table gives, or None where it is refused with a hint."""
+    error: DataError | None = None
+    samples: list[Sample] = []
+    try:
+        samples = list(benchmark(root, table=name).samples())
+    except DataError as caught:
+        error = caught
+    assert error is None or (error.message and error.hint)
+    return samples if error is None else None
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one picture and its mask."""
+    root = tmp_path_factory.mktemp("tables")
+    for name, picture in (("images", PILImage.new("RGB", (8, 6))), ("masks", PILImage.new("L", (8, 6), 1))):
+        (root / name).mkdir()
+        picture.save(root / name / "a.png")
+    return root
 
 
 def test_what_the_folder_lacks_is_named(root: Path, paint: Any) -> None:

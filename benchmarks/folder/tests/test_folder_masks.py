@@ -107,6 +107,13 @@ def test_a_mask_that_is_a_jpeg_is_cut_too() -> None:
     np.testing.assert_array_equal(labels.inside(threshold=128), inside > 0)
 
 
+def test_a_threshold_over_colours_is_one_of_brightness() -> None:
+    pixels = np.array([[[1, 0, 0], [0, 0, 200], [130, 120, 140]]], np.uint8)
+    labels = read_labels(saved(PILImage.fromarray(pixels)), "m")
+    assert labels.inside(threshold=128).tolist() == [[False, True, True]]
+    assert labels.inside(threshold=300).tolist() == [[False, False, False]]
+
+
 def test_a_mask_is_turned_as_its_exif_says() -> None:
     picture = PILImage.fromarray(np.array([[255, 0]], np.uint8))
     exif = picture.getexif()
@@ -122,9 +129,12 @@ def test_a_damaged_mask_is_named(encoded: bytes) -> None:
         read_labels(encoded, "m.png")
 
 
-def test_fractions_are_refused() -> None:
+@pytest.mark.parametrize("odd", [0.5, np.nan, np.inf, -np.inf, 3e9])
+def test_fractions_are_refused(odd: float) -> None:
     with pytest.raises(DataError, match="not whole numbers"):
-        read_labels(saved(PILImage.fromarray(np.array([[0.0, 0.5]], np.float32)), "TIFF"), "m")
+        read_labels(saved(PILImage.fromarray(np.array([[0.0, odd]], np.float32)), "TIFF"), "m")
+    whole = read_labels(saved(PILImage.fromarray(np.array([[0.0, 7.0]], np.float32)), "TIFF"), "m")
+    assert whole.inside([7]).tolist() == [[False, True]]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pixcore_datasets.data_files import DataFile
 from pixcore.components import Benchmark
 from pixcore.errors import DataError
 from pixcore.files import read_file
-from pixcore.records import Image, Sample
+from pixcore.records import Sample
 from pixcore_folder.columns import Columns, Row
 from pixcore_folder.config import FolderConfig
 from pixcore_folder.labels import Labels, read_labels
@@ -78,7 +78,7 @@ class Folder(Benchmark[FolderConfig]):
         """
         labels = lru_cache(maxsize=4)(self._labels)  # of a mask that several rows share
         for entry in self._entries:
-            image = sized(Image.from_path(self._pictures.folder / entry.picture))
+            image = sized(self._pictures.folder / entry.picture)
             given = labels(entry.mask) if entry.mask is not None else None
             where = f"{entry.row.where}: mask {entry.mask}" if entry.mask is not None else entry.row.where
             yield sample_of(entry.id, image, entry.row, self._truth.of(given, image, entry.row, entry.id, where))

@@ -31,12 +31,12 @@ class Labels:
     """The values of a mask file.
 
     Attributes:
-        values: (height, width) int64: grey values, a palette's indices, or colours as 0xRRGGBB.
+        values: (height, width) whole numbers: grey values, a palette's indices, or colours as 0xRRGGBB.
         background: The value of what is no object.
         coloured: Whether values are colours.
     """
 
-    values: NDArray[np.int64]
+    values: NDArray[np.integer[Any]]
     background: int = 0
     coloured: bool = False
 
@@ -46,7 +46,7 @@ class Labels:
         return self.values.shape[1], self.values.shape[0]
 
     @cached_property
-    def present(self) -> NDArray[np.int64]:
+    def present(self) -> NDArray[np.integer[Any]]:
         """The values that occur, ascending."""
         return np.unique(self.values)
 
@@ -72,7 +72,7 @@ class Labels:
                 )
             return np.asarray(np.isin(self.values, list(wanted)))
         if threshold is not None:
-            return np.asarray(self.values >= threshold)
+            return np.asarray(self._brightness >= threshold)
         others = self.present[self.present != self.background]
         if len(others) > 1:
             raise DataError(
@@ -81,7 +81,14 @@ class Labels:
             )
         return np.asarray(self.values != self.background)
 
-    def _shown(self, values: Sequence[int] | NDArray[np.int64]) -> str:
+    @property
+    def _brightness(self) -> NDArray[np.integer[Any]]:
+        """What a threshold is compared with: of a colour, the strongest of red, green and blue."""
+        if not self.coloured:
+            return self.values
+        return np.asarray(np.max([self.values >> shift & 255 for shift in (16, 8, 0)], axis=0))
+
+    def _shown(self, values: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         names = [f"#{one:06x}" if self.coloured and one else str(one) for one in list(values)[:_SHOWN]]
         return ", ".join(names) + (f", ... ({len(values)} in all)" if len(values) > _SHOWN else "")
 
@@ -120,26 +127,29 @@ def read_labels(encoded: bytes, where: str) -> Labels:
 
 def _labels(picture: PILImage.Image, where: str) -> Labels:
     if picture.mode in ("P", "PA"):
-        indices = np.asarray(picture if picture.mode == "P" else picture.getchannel("P"), np.int64)
+        indices = np.asarray(picture if picture.mode == "P" else picture.getchannel("P"))
         return Labels(indices, _background(picture, indices))
     if picture.mode in ("1", "L", "F") or picture.mode.startswith("I"):
         values = np.asarray(picture)
-        whole = values.astype(np.int64)
-        if picture.mode == "F" and not (np.isfinite(values).all() and (whole == values).all()):
-            raise DataError(f"mask {where} has values that are not whole numbers", hint="save it as 8 or 16 bits")
-        return Labels(whole)
-    coloured = np.asarray(picture.convert("RGBA"), np.int64)
-    colours, opaque = coloured[..., :3], coloured[..., 3] >= _OPAQUE
-    grey = bool((colours[..., 0] == colours[..., 1]).all() and (colours[..., 1] == colours[..., 2]).all())
-    values = colours[..., 0] if grey else colours @ np.array([1 << 16, 1 << 8, 1])
+        if values.dtype.kind == "f":
+            whole = np.nan_to_num(values).clip(-(1 << 30), 1 << 30).astype(np.int32)
+            if (whole != values).any():
+                raise DataError(f"mask {where} has values that are not whole numbers", hint="save it as 8 or 16 bits")
+            return Labels(whole)
+        return Labels(values.astype(np.uint8) if values.dtype == bool else values)
+    channels = np.asarray(picture.convert("RGBA"))
+    red, green, blue = (channels[..., one] for one in range(3))
+    opaque = channels[..., 3] >= _OPAQUE
+    grey = bool((red == green).all() and (green == blue).all())
+    values = red if grey else red.astype(np.int32) << 16 | green.astype(np.int32) << 8 | blue
     if opaque.all():
         return Labels(values, coloured=not grey)
     if not values[opaque].any():  # black on nothing
-        return Labels(opaque.astype(np.int64))
+        return Labels(opaque.astype(np.uint8))
     return Labels(np.where(opaque, values, 0), coloured=not grey)
 
 
-def _background(picture: PILImage.Image, indices: NDArray[np.int64]) -> int:
+def _background(picture: PILImage.Image, indices: NDArray[np.integer[Any]]) -> int:
     """A palette's background is its index 0, unless that has a colour and another index that occurs is black."""
     palette = np.asarray(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)
     black = [int(one) for one in np.unique(indices) if one < len(palette) and not palette[one].any()]

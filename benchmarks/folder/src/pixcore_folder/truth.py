@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.coco import union_of
@@ -100,12 +101,12 @@ def sample_of(name: str, image: Image, row: Row, mask: RLE | None) -> Sample:
     )
 
 
-def sized(picture: Image) -> Image:
+def sized(picture: Path | Image) -> Image:
     """Measure a picture; one that can't be read is its sample's failure, of which the run tells."""
     try:
         return measured(picture)
     except DataError:
-        return picture
+        return picture if isinstance(picture, Image) else Image.from_path(picture)
 
 
 def shortened(names: Sequence[str], most: int = 5) -> str:

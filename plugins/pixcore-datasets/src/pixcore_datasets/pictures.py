@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import IO
 
 from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PILImage
 
 from pixcore.errors import DataError
+from pixcore.files import open_file
 from pixcore.records import Image
 
 
@@ -20,7 +22,7 @@ def measured(picture: Path | str | Image) -> Image:
     """
     unread = picture if isinstance(picture, Image) else Image.from_path(picture)
     try:
-        with PILImage.open(io.BytesIO(unread.read())) as opened:
+        with _opened(picture) as file, PILImage.open(file) as opened:
             if opened.format == "TIFF":  # some versions of Pillow turn its size, and some don't
                 return Image(unread.read, unread.name, unread.pil().size)
             turned = opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -30,3 +32,8 @@ def measured(picture: Path | str | Image) -> Image:
     except Exception as error:  # Pillow's readers raise anything at damaged files
         why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
         raise DataError(f"can't read image {unread.name}: {why}", hint="is the file whole?") from error
+
+
+def _opened(picture: Path | str | Image) -> IO[bytes]:
+    """A file is not read beyond its header."""
+    return io.BytesIO(picture.read()) if isinstance(picture, Image) else open_file(Path(picture), "image")
