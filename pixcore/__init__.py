@@ -6,6 +6,7 @@ checkers the same; `pixcore.hookspecs` is the contract with plugins.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 __version__ = "0.1.0"
@@ -32,18 +33,22 @@ _PLACES = {name: module for module, names in _FACE.items() for name in names.spl
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name == "__all__":
+        return __dir__()
+    place = _PLACES.get(name)
+    if place is None:
         raise AttributeError(f"module 'pixcore' has no attribute {name!r}")
-    try:
-        module = import_module(_PLACES[name])
-    except ModuleNotFoundError as error:
-        if error.name != _PLACES[name]:
-            raise
-        plugin_error, package = import_module("pixcore.errors").PluginError, error.name.replace("_", "-")
-        raise plugin_error(f"pixcore.{name} is not installed", hint=f"pip install {package}") from None
-    globals()[name] = module if module.__name__ == f"pixcore.{name}" else getattr(module, name)
+    if not _is_there(place):
+        hint = f"pip install {place.replace('_', '-')}"
+        raise import_module("pixcore.errors").PluginError(f"pixcore.{name} is not installed", hint=hint)
+    module = import_module(place)
+    globals()[name] = module if place == f"pixcore.{name}" else getattr(module, name)
     return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return ["__version__", *sorted(_PLACES)]
+    return ["__version__", *sorted(name for name, place in _PLACES.items() if _is_there(place))]
+
+
+def _is_there(place: str) -> bool:
+    return place.startswith("pixcore.") or find_spec(place) is not None

@@ -35,6 +35,10 @@ class UserError(PixcoreError):
 
     exit_status = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Show a notebook the one line and no frames; IPython asks for it, and `%debug` still finds them."""
+        return [f"{type(self).__name__}: {one_line(str(self))}"]
+
 
 class ConfigError(UserError):
     """A config, or a `--set`, that does not say something pixcore can do."""

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_selection.pick import pick_mask
 
-from pixcore.candidates import merge_duplicates
 from pixcore.masks import encode
 from pixcore.records import Candidate, PointPrompt, TokenGroup
+from pixcore.stages.propose import merge_duplicates
 
 
 def candidate(phrase: str, point: tuple[float, float], *widths: int, scores: tuple[float, ...] = ()) -> Candidate:

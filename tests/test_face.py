@@ -63,12 +63,27 @@ def test_a_name_that_it_lacks_is_an_attribute_error() -> None:
 
 def test_a_guest_that_is_not_installed_is_named_with_its_package() -> None:
     program = (
-        "import sys; sys.modules['pixcore_notebook'] = None\n"
+        "import importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name: None if name == 'pixcore_notebook' else find(name)\n"
         "import pixcore\n"
         "try: pixcore.ground\n"
         "except pixcore.PluginError as error: print(error)\n"
+        "print('ground' in dir(pixcore), 'Sample' in dir(pixcore))\n"
     )
-    assert python(program) == "pixcore.ground is not installed (pip install pixcore-notebook)\n"
+    assert python(program) == "pixcore.ground is not installed (pip install pixcore-notebook)\nFalse True\n"
+
+
+def test_a_star_import_gives_what_is_listed() -> None:
+    pytest.importorskip("pixcore_notebook")
+    assert python("from pixcore import *; print(ground.__name__, Sample.__name__, 'import_module' in dir())") == (
+        "ground Sample False\n"
+    )
+
+
+def test_a_notebook_is_shown_a_users_mistake_as_one_line() -> None:
+    error = pixcore.DataError("no\nsuch file", hint="check the path")
+    assert error._render_traceback_() == ["DataError: no such file (check the path)"]
+    assert not hasattr(pixcore.SampleError("x"), "_render_traceback_")
 
 
 CHECKED = """
