@@ -182,6 +182,20 @@ def test_regions_that_say_different_things_are_samples_of_their_own(tmp_path: Pa
     assert masks.area(mask) == 70
 
 
+def test_what_an_image_says_and_what_its_region_says_are_two_samples(tmp_path: Path, images: Path) -> None:
+    project = native()
+    entry = project["_via_img_metadata"]["a.jpg123"]
+    silent = {"shape_attributes": {"name": "rect", "x": 30, "y": 2, "width": 4, "height": 5}, "region_attributes": {}}
+    entry["regions"].append(silent)
+    entry["file_attributes"]["expression"] = "all of it"
+    path = tmp_path / "project.json"
+    path.write_text(json.dumps(project))
+    import_via(path, tmp_path / "out", images=images)
+    areas = {said: masks.area(one.mask) for said, one in samples(tmp_path / "out").items() if one.mask is not None}
+    own = masks.area(from_polygons([RING], (40, 30)))
+    assert areas == {EXPRESSION: own, "all of it": own + 20, "the moon": 0}
+
+
 def test_a_region_outside_its_image_is_refused_by_name(tmp_path: Path, images: Path) -> None:
     for box in ([100, 3, 5, 5], [0.1, 0.1, 0.2, 0.2]):
         with pytest.raises(DataError, match=r"image a\.jpg: region 1 covers no pixel of 40x30"):

@@ -2,8 +2,8 @@
 
 VIA keeps regions with their shape and free attributes, and no image size; sizes come from the images, or from the COCO
 export, which states them. Polygons, polylines, rectangles, circles and ellipses become polygons; points have no area
-and are refused. Where the regions of an image have different expressions each is a sample of its own; else all regions
-together are what the image's expression is about.
+and are refused. Where the regions of an image have different expressions, or another one than the image has, each is a
+sample of its own; else all regions together are what the image's expression is about.
 """
 
 from __future__ import annotations
@@ -113,11 +113,9 @@ def import_via(
                 f"{project} says that {name} has {size[0]}x{size[1]} pixels, it has {seen[0]}x{seen[1]} upright",
                 hint="is it another file, or turned by its EXIF data?",
             )
-        own = {text: None for region in image.regions if (text := region.attributes.get(attribute, "").strip())}
-        expression = said.get(name) or image.attributes.get(attribute, "").strip() or None
-        apart = len(own) > 1 and name not in said
-        if not apart and name not in said:
-            expression = next(iter(own), expression)
+        expression, apart = said.get(name), False
+        if expression is None:
+            expression, apart = _said_of(image, attribute)
         entry: dict[str, Any] = {"id": number, "width": size[0], "height": size[1], "expression": expression}
         entry["file_name"] = os.path.relpath(path, target) if path is not None else name
         entries.append({key: value for key, value in entry.items() if value is not None})
@@ -137,6 +135,15 @@ def import_via(
     document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     write_json(target / "annotations.json", document, "folder", indent=None)
     return len(entries), spoken
+
+
+def _said_of(image: ViaImage, attribute: str) -> tuple[str | None, bool]:
+    """What is said of all regions of an image together, and whether regions say something of themselves alone."""
+    whole = image.attributes.get(attribute, "").strip()
+    own = {text for region in image.regions if (text := region.attributes.get(attribute, "").strip())}
+    if len(own) == 1 and whole in {"", *own}:
+        return next(iter(own)), False
+    return whole or None, bool(own)
 
 
 def _objects(image: ViaImage, attribute: str, apart: bool, size: Size, where: str) -> Iterator[tuple[str | None, Any]]:
