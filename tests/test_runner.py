@@ -145,6 +145,15 @@ def test_outputs_that_are_no_numbers_fail_their_sample_or_stop_a_run_of_them(wor
     assert "in all of the first batch the logits are not finite in float16" in stopped.stderr
 
 
+def test_maps_that_are_no_numbers_point_nowhere(workplace):
+    """A plugin's model may let them pass: the first cell would be the highest of all."""
+    config = workplace.config(model={"name": "toy", "blinks_on": ["s2"]}, on_error="record")
+    workplace("run", str(config))
+    failed = {line["sample_id"]: line["error"] for line in workplace.predictions() if line.get("error")}
+    assert failed.keys() == {"s2"}
+    assert "a group's map holds values that are not finite numbers" in failed["s2"]
+
+
 def test_a_failure_counts_as_wrong_and_zero(workplace):
     workplace("run", str(workplace.config()))
     whole = {row["name"]: row["figures"] for row in workplace.summary()["rows"]}

@@ -140,6 +140,8 @@ class Propose(CandidateStage):
             )
         parts.selector.reseed(item.entropy)
         maps = group_maps(response, groups, parts.transforms)
+        if not all(np.isfinite(values).all() for values in maps):
+            raise SampleError("a group's map holds values that are not finite numbers")
         prompts = [parts.selector.select(response.layout.to_image(values, image.size)) for values in maps]
         proposals = parts.generator.segment(image, prompts) if prompts else []
         found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
@@ -246,13 +248,14 @@ def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candid
     """
     kept: list[Candidate] = []
     for candidate in candidates:
-        for index, earlier in enumerate(kept):
-            if _same_prompt(earlier.point, candidate.point) or _same_masks(earlier, candidate, iou):
-                phrase = (candidate.group.phrase,) if candidate.group is not None else ()
-                kept[index] = replace(earlier, merged=(*earlier.merged, *phrase, *candidate.merged))
-                break
-        else:
+        index = next((i for i, earlier in enumerate(kept) if _same_prompt(earlier.point, candidate.point)), None)
+        alike = _with_same_masks(kept[:index], candidate, iou)
+        index = alike if alike is not None else index
+        if index is None:
             kept.append(candidate)
+        else:
+            phrase = (candidate.group.phrase,) if candidate.group is not None else ()
+            kept[index] = replace(kept[index], merged=(*kept[index].merged, *phrase, *candidate.merged))
     return kept
 
 
@@ -264,8 +267,10 @@ def _same_prompt(one: PointPrompt | None, other: PointPrompt | None) -> bool:
     )
 
 
-def _same_masks(one: Candidate, other: Candidate, iou: float) -> bool:
-    if not one.masks or len(one.masks) != len(other.masks):
-        return False
-    # one at a time, because most pairs differ in their first mask already
-    return all(masks.iou([a], [b])[0, 0] >= iou for a, b in zip(one.masks, other.masks, strict=True))
+def _with_same_masks(kept: Sequence[Candidate], candidate: Candidate, iou: float) -> int | None:
+    """The first of those kept whose masks all overlap with the candidate's; most differ in their first one already."""
+    alike = [index for index, one in enumerate(kept) if one.masks and len(one.masks) == len(candidate.masks)]
+    for place, mask in enumerate(candidate.masks):
+        overlaps = masks.iou([kept[index].masks[place] for index in alike], [mask])
+        alike = [index for index, (overlap,) in zip(alike, overlaps, strict=True) if overlap >= iou]
+    return alike[0] if alike else None

@@ -14,7 +14,7 @@ from pixcore_segtoken.checkpoint import CheckpointError, read, shards
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Fidelity, Request, Response
 from tests.adapters import (
     SIZES,
@@ -95,6 +95,15 @@ def test_markers_stay_in_the_published_text_alone(corrected: list[Response], pub
     assert not any("<seg>" in response.text for response in corrected)
     for response in published:
         assert "".join(token.text for token in response.tokens) == response.text
+
+
+def test_matches_that_are_no_numbers_are_no_empty_mask(options: dict[str, object]) -> None:
+    one = adapter(options)
+    (scale,) = (weight for name, weight in one.loaded.segmenter.named_parameters() if name.endswith("logit_scale"))
+    with torch.no_grad():
+        scale.fill_(1000.0)  # its exponential is infinite
+    with pytest.raises(NotFiniteError, match="are not finite in float32"):
+        one.answer(requests()[:1])
 
 
 def test_without_seg_there_is_an_empty_mask(options: dict[str, object]) -> None:

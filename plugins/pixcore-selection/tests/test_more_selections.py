@@ -13,11 +13,12 @@ import pytest
 from pixcore_selection.attention import AttentionInside
 from pixcore_selection.config import AttentionInsideConfig, ConsensusConfig, EmbeddingConfig, SelfJudgeConfig
 from pixcore_selection.consensus import Consensus
+from pixcore_selection.phrases import choose_by_similarity
 from pixcore_selection.rules import Stability
 from pixcore_selection.self_judge import SelfJudge
 
 from pixcore.components import Context, ModelAdapter, NoConfig
-from pixcore.errors import ModelError, UserError
+from pixcore.errors import ModelError, SampleError, UserError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import iou
 from pixcore.records import Candidate, Image, Request, Response, Token
@@ -224,6 +225,32 @@ class TestSelfJudge:
     def test_a_prompt_with_another_field_is_refused(self):
         with pytest.raises(ValueError, match=r"its one field is \{expression\}"):
             SelfJudgeConfig(prompt="Is {object} there?")
+
+
+class Silent(RedShare):
+    """Says neither yes nor no, or gives what is no number."""
+
+    yes = 0.0
+
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> np.ndarray:
+        return np.array([self.yes, 0.0])
+
+
+class Broken(Silent):
+    yes = float("nan")
+
+
+def test_a_model_that_says_neither_chooses_nothing(make_sample, make_candidate):
+    chosen = TestSelfJudge().choose(make_sample(), [make_candidate("a", (0, 9))], model=Silent)
+    assert (chosen.outcome, chosen.reason) == ("nothing", "the model says yes to no mask")
+
+
+def test_what_is_no_number_is_no_choice(make_sample, make_candidate):
+    candidates = [make_candidate("a", (0, 9)), make_candidate("b", (0, 30))]
+    with pytest.raises(SampleError, match="not a finite number"):
+        TestSelfJudge().choose(make_sample(), candidates, model=Broken)
+    with pytest.raises(SampleError, match="not a finite number"):
+        choose_by_similarity(candidates, [0.4, float("nan")], None, "first")
 
 
 class TestEmbedding:

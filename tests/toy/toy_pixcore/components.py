@@ -84,7 +84,10 @@ class ToyModel(ModelAdapter):
             row = cells.reshape(-1) if index == len(words) - 1 else noise.random(cells.size).astype(np.float32)
             extractor.observe(0, row[None, None])
             extractor.end_step()
-        return Response(text, tuple(tokens), maps=extractor.maps()[0], layout=layout)
+        maps = extractor.maps()[0]
+        if request.sample_id in self.config.blinks_on:
+            maps = np.full_like(maps, np.nan)
+        return Response(text, tuple(tokens), maps=maps, layout=layout)
 
 
 def _cells(pixels):

@@ -19,6 +19,7 @@ class ToyModelConfig(ModelConfig):
         pause: Seconds that an answer takes.
         fails_on: Sample ids that it can't answer.
         overflows_on: Sample ids for which it computes no numbers.
+        blinks_on: Sample ids for which its maps hold no numbers, of which it says nothing.
         room: More requests at a time do not fit in its memory.
         damaged: Its weights can't be loaded.
         log: A file that gets a line for every answered request.
@@ -30,6 +31,7 @@ class ToyModelConfig(ModelConfig):
     pause: float = 0.0
     fails_on: tuple[str, ...] = ()
     overflows_on: tuple[str, ...] = ()
+    blinks_on: tuple[str, ...] = ()
     room: int | None = None
     damaged: bool = False
     log: Path | None = None

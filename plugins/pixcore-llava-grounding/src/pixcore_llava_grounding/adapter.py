@@ -107,7 +107,8 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
             return None, []
         pixels = padded_square(image.pil(), self.config.image_size)[None].to(self.loaded.speaker.device)
         found: Detections = self.loaded.segmenter(pixels, states[None].float().to(pixels.device))
-        finite(found.masks, found.masks.dtype)
+        for logits in (found.class_logits, found.masks):  # a softmax of no numbers matches nothing, as if all were well
+            finite(logits, logits.dtype)
         return found, regions_of_states(found, threshold=self.config.threshold)
 
     @staticmethod

@@ -206,6 +206,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     def _extra(self, answer: Answer) -> Mapping[str, Any]:
         ids = answer.generation.token_ids
+        finite(answer.iou, self.loaded.model.language.dtype)
         finish = "stop" if ids and ids[-1] == self.loaded.tokenizer.eos else "length"
         return {"finish": finish, "mask_scores": [round(float(score), 4) for score in answer.iou[:, 0]]}
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from pixcore.components import SelectionStrategy
+from pixcore.errors import SampleError
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import PhraseOverlapConfig
 from pixcore_selection.pick import MaskRule, best_score, nothing_similar, pick_mask
@@ -47,10 +50,15 @@ def choose_by_similarity(
         similarities: One for each.
         threshold: Below it the object is taken for absent; None: never.
         rule: Which of the chosen one's masks.
+
+    Raises:
+        SampleError: A similarity is no number.
     """
     usable = [index for index, candidate in enumerate(candidates) if candidate.masks]
     if not usable:
         return Selection.nothing("no candidates")
+    if not np.isfinite(similarities).all():
+        raise SampleError("a phrase's similarity is not a finite number")
     best = max(usable, key=lambda index: (similarities[index], _top_score(candidates[index]), -index))
     similarity, phrase = float(similarities[best]), phrases_of(candidates[best])[0]
     if threshold is not None and similarity < threshold:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from pixcore_pictures.drawing import blend
 
 from pixcore import masks
 from pixcore.components import SelectionStrategy
-from pixcore.errors import ModelError, UserError
+from pixcore.errors import ModelError, SampleError, UserError
 from pixcore.records import Candidate, Image, Response, Sample, Selection
 from pixcore_selection.config import SelfJudgeConfig
 from pixcore_selection.pick import best_score
@@ -52,12 +53,16 @@ class SelfJudge(SelectionStrategy[SelfJudgeConfig]):
                 yes, no = model.probability(picture, prompt, [self.config.yes, self.config.no])
             except NotImplementedError as error:
                 raise ModelError(f"self-judge: {error}", hint="take another selection for this model") from error
+            if not np.isfinite([yes, no]).all():
+                raise SampleError(f"the model's probability of yes for {picture.name} is not a finite number")
             beliefs.append(float(yes / (yes + no)) if yes + no > 0 else 0.0)
         best = max(range(len(shown)), key=lambda place: (beliefs[place], -place))
         details = {"asked": [[*place, round(belief, 6)] for place, belief in zip(shown, beliefs, strict=True)]}
         if self.config.threshold is not None and beliefs[best] < self.config.threshold:
             reason = f"yes is nowhere as probable as {self.config.threshold:g}"
             return Selection.absent(reason, score=beliefs[best], details=details)
+        if not beliefs[best] > 0:
+            return Selection.nothing("the model says yes to no mask", score=0.0, details=details)
         reason = f"the model says yes to it with a probability of {beliefs[best]:.2f}"
         return Selection.chosen(*shown[best], score=beliefs[best], reason=reason, details=details)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pixcore_selection.pick import cut_of, nothing_similar, pick_mask
 
 from pixcore.components import SelectionStrategy
+from pixcore.errors import SampleError
 from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
 from pixcore_spacy.config import SpacySimilarityConfig
 from pixcore_spacy.pipelines import load_for_similarity, tell_of_shared_vectors
@@ -102,6 +103,8 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
         if len(similarities) < len(candidates):
             self._embedder.learn([expression, *(phrase for own in phrases for phrase in own)])
             similarities = [max(self._embedder.similarity(phrase, expression) for phrase in own) for own in phrases]
+        if not np.isfinite(similarities).all():
+            raise SampleError(f"spaCy's {self.config.pipeline} gave a similarity that is not a finite number")
         # `>=` lets the last of equals win, max the first
         best = max(reversed(usable) if published else usable, key=similarities.__getitem__)
         similarity = similarities[best]

@@ -170,7 +170,7 @@ class Checked(LogitsProcessor):  # type: ignore[misc]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Look at scores (batch, vocabulary); a token that a model rules out may have -inf."""
-        broken = (scores.isnan() | scores.isposinf()).any()
+        broken = (scores.isnan() | scores.isposinf()).any() | ~scores.isfinite().any(dim=-1).all()
         self._broken = broken if self._broken is None else self._broken | broken
         return scores
 
