@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
+from pixcore.notices import hearing
 from pixcore.records import Image, Protocol, Request, Response
 from pixcore.stages.memory import shortage
 from tests.adapters import MaskAdapterSuite, Subject, requests_of
@@ -101,6 +102,69 @@ def test_text_and_masks_come_back(make_worker: MakeWorker, requests: list[Reques
         assert response.mask == masks.union(response.masks, request.image.size)
         assert response.mask_spans == ((0, 6), (7, 8))
         assert response.extra["worker"]["token_ids"] == [3, 4]
+
+
+TELLING = """
+    import os, threading
+
+    def predict(model, request, written):
+        what = request["prompt"]
+        for tokens in range(1, 4):
+            written(tokens, 9)
+        if what == "raise":
+            raise ValueError("no such thing")
+        if what == "exit":
+            os._exit(7)
+        if what == "nonsense":
+            written.__self__.chunk(b'{"written": [1, "many"]}\\n')
+        if what == "cut":
+            written.__self__.chunk(b'{"written"')
+            os._exit(7)
+        if what == "thread":
+            writer = threading.Thread(target=lambda: [written(tokens, 9) for tokens in range(4, 10)])
+            writer.start()
+            writer.join()
+        if what == "late":
+            threading.Timer(0, lambda: [written(9, 9) for _ in range(100)]).start()
+        return {"text": "x" * 3_000_000}
+"""
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_a_long_answer_tells_how_long_it_is(make_worker: MakeWorker, requests: list[Request], transport: str) -> None:
+    worker = make_worker(TELLING, transport=transport)
+    heard: list[tuple[int, int]] = []
+    with hearing(lambda tokens, most: heard.append((tokens, most))):
+        (response,) = worker.answer(ask(requests, "one"))
+        assert heard == [(1, 9), (2, 9), (3, 9)]
+        heard.clear()
+        worker.answer(ask(requests, "thread"))
+    assert response.text == "x" * 3_000_000
+    assert heard == [(tokens, 9) for tokens in range(1, 10)]
+
+
+def test_what_is_told_too_late_harms_no_reply(make_worker: MakeWorker, requests: list[Request]) -> None:
+    worker = make_worker(TELLING)
+    for _ in range(3):
+        assert len(worker.answer(ask(requests, "late"))[0].text) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "complaint"),
+    [
+        ("raise", "ValueError: no such thing"),
+        ("exit", "exit status 7"),
+        ("nonsense", "written must be two whole numbers"),
+        ("cut", "exit status 7"),
+    ],
+)
+def test_what_goes_wrong_in_a_long_answer_costs_its_own_sample(
+    make_worker: MakeWorker, requests: list[Request], prompt: str, complaint: str
+) -> None:
+    worker = make_worker(TELLING)
+    with pytest.raises(SampleError, match=complaint):
+        worker.answer(ask(requests, prompt))
+    assert worker.answer(ask(requests, "one"))[0].text
 
 
 @pytest.mark.parametrize(("prompt", "complaint"), [("kill", "signal SIGKILL"), ("exit", "exit status 7")])

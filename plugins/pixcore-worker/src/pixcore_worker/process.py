@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import ModelError, SampleError
+from pixcore.notices import tell_written
 from pixcore.stages.memory import shortage
 from pixcore_worker.manifest import Manifest
 
@@ -178,15 +179,14 @@ class WorkerProcess:
             try:
                 connection.request(method, page, body, {"X-Pixcore-Token": self._token})
                 reply = connection.getresponse()
+                if reply.getheader("Content-Type") == "application/x-ndjson":
+                    return _last_line(reply)
                 data = reply.read(_LARGEST_REPLY + 1)
                 if len(data) > _LARGEST_REPLY:
                     raise http.client.HTTPException(f"a reply of more than {_LARGEST_REPLY >> 20} MiB")
                 if reply.length:
                     raise http.client.HTTPException(f"a reply that ends {reply.length} bytes early")
-                content = json.loads(data)
-                if not isinstance(content, dict):
-                    raise ValueError(f"expected a mapping, got {type(content).__name__}")
-                return reply.status, content
+                return reply.status, _mapping(data)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise self._death(error, expired.is_set(), seconds) from error
             finally:
@@ -260,6 +260,31 @@ def handed_on(environment: Mapping[str, str], named: Iterable[str]) -> dict[str,
     """Give what the process gets of an environment: what programs need, no key or token, and what is named."""
     usual = {name for name in environment if _HANDED_ON.fullmatch(name) and not _SECRET.search(name)}
     return {name: environment[name] for name in sorted(usual | (set(named) & environment.keys()))}
+
+
+def _last_line(reply: http.client.HTTPResponse) -> tuple[int, dict[str, Any]]:
+    """Tell what the lines of a reply say of the answer's length, and give its last: a status and the content."""
+    while True:
+        line = reply.readline(_LARGEST_REPLY + 1)
+        if not line.endswith(b"\n"):
+            raise http.client.HTTPException(f"a reply of more than {_LARGEST_REPLY >> 20} MiB, or one that ends early")
+        said = _mapping(line)
+        if "written" not in said:
+            status, content = said.get("status"), said.get("content")
+            if not isinstance(status, int) or not isinstance(content, dict):
+                raise ValueError("a last line without status and content")
+            return status, content
+        counts = said["written"]
+        if not (isinstance(counts, list) and len(counts) == 2 and all(type(count) is int for count in counts)):
+            raise ValueError(f"written must be two whole numbers, not {counts!r:.40}")
+        tell_written(*counts)
+
+
+def _mapping(data: bytes) -> dict[str, Any]:
+    content = json.loads(data)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a mapping, got {type(content).__name__}")
+    return content
 
 
 class _Connection(http.client.HTTPConnection):

@@ -4,7 +4,9 @@ It loads a handler (a Python file of yours), then answers over a socket that onl
 
     GET  /info     -> {"protocol", "python", "versions", "commit"}
     POST /predict  {"id", "image" (base64), "name", "width", "height", "prompt", "protocol", "expression", "seed"}
-                   -> what the handler returns, masks as run lengths; {"error", "traceback"} and status 500 if it raises
+                   -> what the handler returns, masks as run lengths; {"error", "traceback"} and status 500 if it
+                      raises. Once the handler tells how far it is, JSON lines: {"written": [tokens, most]} each
+                      time, and {"status", "content"} at the end
 
 The handler:
 
@@ -12,6 +14,9 @@ The handler:
         return model
     def predict(model, request):    # `request` has image_path, prompt, protocol, expression, seed, id, width, height
         return {"text": "Sure, it is [SEG].", "masks": [mask]}
+
+A `predict` that has a parameter `written` is given a function: `written(tokens, most)` tells how many tokens of the
+answer are there, of at most how many; call it at each one.
 
 A mask is (height, width): a NumPy array or a list of rows, or COCO RLE. Also understood: "mask" (the final one; left
 out, all are united), "token_ids", "mask_spans" ([start, end] in the text for each mask), "extra" (any JSON).
@@ -25,6 +30,7 @@ import base64
 import hmac
 import http.server
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server, address = listen(given.transport, given.room)
     server.token = os.environ.pop("PIXCORE_WORKER_TOKEN", "")
     server.information = information(start["packages"])
-    server.predict = lambda request: answer(handler, model, request)
+    server.predict = lambda request, written: answer(handler, model, request, written)
     ready = os.path.join(given.room, "ready.json")
     with open(ready + ".partial", "w", encoding="utf-8") as file:
         json.dump({"address": address}, file)
@@ -124,8 +130,11 @@ def commit() -> str | None:
     return found.stdout.decode("ascii", "replace").strip() if found.returncode == 0 else None
 
 
-def answer(handler: ModuleType, model: Any, request: dict[str, Any]) -> dict[str, Any]:
+def answer(
+    handler: ModuleType, model: Any, request: dict[str, Any], written: Callable[[int, int], None]
+) -> dict[str, Any]:
     """Let the handler answer one request, its image in a file; what it returns, as JSON data."""
+    more = {"written": written} if "written" in inspect.signature(handler.predict).parameters else {}
     suffix = os.path.splitext(request.get("name", ""))[1]
     if not re.match(r"^\.[A-Za-z0-9]{1,5}$", suffix):
         suffix = ".png"
@@ -134,7 +143,7 @@ def answer(handler: ModuleType, model: Any, request: dict[str, Any]) -> dict[str
         with os.fdopen(handle, "wb") as file:
             file.write(base64.b64decode(request.pop("image")))
         began = time.monotonic()
-        reply = dict(handler.predict(model, dict(request, image_path=path)))
+        reply = dict(handler.predict(model, dict(request, image_path=path), **more))
         seconds = time.monotonic() - began
     finally:
         os.unlink(path)
@@ -169,7 +178,7 @@ class Server(http.server.HTTPServer):
 
     token: str
     information: dict[str, Any]
-    predict: Callable[[dict[str, Any]], dict[str, Any]]
+    predict: Callable[[dict[str, Any], Callable[[int, int], None]], dict[str, Any]]
 
 
 class UnixServer(Server):
@@ -209,13 +218,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not self.allowed() or self.path != "/predict":
             self.reply(404, {"error": "no such page"})
             return
+        lines = Lines(self)
         try:
-            reply = json.dumps(self.server.predict(json.loads(body.decode("utf-8"))))
+            status, reply = 200, json.dumps(self.server.predict(json.loads(body.decode("utf-8")), lines.written))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            self.reply(500, {"error": text, "traceback": traceback.format_exc()})
-            return
-        self.write(200, reply.encode("utf-8"))
+            status, reply = 500, json.dumps({"error": text, "traceback": traceback.format_exc()})
+        if not lines.end(status, reply):
+            self.write(status, reply.encode("utf-8"))
 
     def allowed(self) -> bool:
         """Say whether the caller is the one that started us; other users of the machine reach a port too."""
@@ -232,6 +242,45 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+class Lines:
+    """A reply of several lines, which begins when there is something to tell before the end.
+
+    A handler may generate in a thread of its own, so one line at a time is written, and none after the last.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.lock = threading.Lock()
+        self.begun = self.over = False
+
+    def written(self, tokens: int, most: int) -> None:
+        """Tell how many tokens are there, of at most how many."""
+        line = json.dumps({"written": [int(tokens), int(most)]})
+        with self.lock:
+            if self.over:
+                return
+            if not self.begun:
+                self.begun = True
+                self.handler.send_response(200)
+                self.handler.send_header("Content-Type", "application/x-ndjson")
+                self.handler.send_header("Transfer-Encoding", "chunked")
+                self.handler.end_headers()
+            self.chunk(line.encode("ascii") + b"\n")
+
+    def end(self, status: int, reply: str) -> bool:
+        """Write the last line, if lines were begun; else the reply is still to be sent."""
+        with self.lock:
+            self.over = True
+            if self.begun:
+                self.chunk((f'{{"status": {status}, "content": {reply}}}\n').encode())
+                self.chunk(b"")
+            return self.begun
+
+    def chunk(self, content: bytes) -> None:
+        """Send a part of known length; an empty one ends the reply."""
+        self.handler.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
 
 
 if __name__ == "__main__":
