@@ -84,6 +84,18 @@ def test_expressions_from_a_table(tmp_path: Path) -> None:
     assert samples["3"].expression == "all of it"
 
 
+def test_a_table_names_one_image_each_time(tmp_path: Path) -> None:
+    content = document()
+    content["images"].append({**content["images"][2], "id": 4})  # c.png again
+    root = write(tmp_path / "d", content)
+    (root / "said.csv").write_text("image,expression\n3,the square\n4,nothing\n2,by its id\nb.png,by its name\n")
+    said = {one.id: one.expression for one in load(root, expressions="said.csv").values()}
+    assert (said["3"], said["4"]) == ("the square", "nothing")
+    assert [said[f"2.{place}"] for place in range(4)] == ["the cat", "a cat", "by its name", "by its id"]
+    (root / "said.csv").write_text("image,expression\nc.png,the square\n")
+    assert_told(lambda: load(root, expressions="said.csv"), "is about image c.png, of which there are several")
+
+
 def test_a_size_that_nothing_states_comes_from_the_image(tmp_path: Path) -> None:
     content = document()
     for image in content["images"]:

@@ -366,6 +366,24 @@ def test_a_transparent_mask_is_refused(tmp_path: Path) -> None:
         ade_instances(ade_folder(tmp_path, pixels))("one.jpg", ["dog"], (9, 6))
 
 
+def test_instances_with_one_id_are_told_apart_and_items_are_not(tmp_path: Path, images: Path) -> None:
+    """One is kept by its id: were it another's too, both would be."""
+    pixels = np.zeros((30, 40), np.uint8)
+    pixels[:5] = 255
+    folder = ade_folder(tmp_path / "ade", pixels)
+    sheet = folder / "one.json"
+    entry = json.loads(sheet.read_text())["annotation"]["object"][0]
+    without = {key: value for key, value in entry.items() if key != "id"}
+    (folder / "a.json").write_text(json.dumps({"annotation": {"object": [entry, entry, without, without]}}))
+    table = tmp_path / "table.csv"
+    table.write_text("id,image,objects\n1,a.jpg,dog\n")
+    (item,) = items_from_table(table, images, [ade_instances(folder), ade_instances(folder)])
+    assert len({instance.id for instance in item.instances}) == len(item.instances) == 8
+    table.write_text("id,image,objects\n1,a.jpg,dog\n1,b.jpg,dog\n")
+    with pytest.raises(DataError, match="two rows with the id '1'"):
+        items_from_table(table, images, [])
+
+
 def test_outlines_are_brought_to_the_pictures_scale(tmp_path: Path) -> None:
     """Outlines of 400 x 300 pixels, and a picture of 200 x 150: they would cover its corner."""
     image = {"id": 1, "file_name": "a.jpg", "width": 400, "height": 300}

@@ -93,7 +93,8 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         for image, entries in zip(self._images.values(), spoken, strict=True):
             for name, said, annotation in entries:
                 yield from self._each(name, said, image, [annotation])
-            said = [*self._expressions(image.extra), *by_image.get(image.file_name, by_image.get(str(image.id), ()))]
+            named = dict.fromkeys((image.file_name, str(image.id)))
+            said = [*self._expressions(image.extra), *(text for one in named for text in by_image.get(one, ()))]
             name = str(image.id)
             yield from self._each(
                 name if taken.isdisjoint(_ids(name, said)) else f"image-{name}", said, image, image.annotations
@@ -219,7 +220,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         if self.config.expressions is None:
             return by_annotation, by_image
         path = self.config.root / self.config.expressions
-        names = {name for image in self._images.values() for name in (image.file_name, str(image.id))}
+        names = Counter(name for image in self._images.values() for name in {image.file_name, str(image.id)})
         for row in read_table(path, ("expression",), aliases={"file": "image", "file_name": "image"}):
             annotation, image = row.get("annotation_id", "").strip(), row.get("image", "").strip()
             key, known, found = (
@@ -228,6 +229,8 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             if key not in known:
                 what = "annotation" if annotation else "image"
                 raise DataError(f"{path} is about the unknown {what} {key!r}", hint="ids and names of the COCO file")
+            if not annotation and names[key] > 1:
+                raise DataError(f"{path} is about image {key}, of which there are several", hint="name it by its id")
             if annotation and self._counts[key] > 1:
                 raise DataError(f"{path} is about annotation {key}, of which there are several", hint="name the image")
             found.setdefault(key, []).append(row["expression"].strip())

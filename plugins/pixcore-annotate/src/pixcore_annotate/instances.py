@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -64,9 +65,7 @@ def coco_instances(path: Path) -> Finder:
                 where = f"{path}: image {file_name}"
                 own = image.size if image is not None and image.size is not None else size
                 mask = _scaled(union_of([annotation["segmentation"]], own, where=where, resize=True), size, where)
-                name = str(annotation.get("id", number))
-                taken = any(instance.id == name for instance in found)
-                found.append(Instance(f"{name}-{number}" if taken else name, label, mask))
+                found.append(Instance(str(annotation.get("id", number)), label, mask))
         return found
 
     return find
@@ -152,23 +151,35 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
     Raises:
         DataError: The table or an image is missing or damaged.
     """
-    items = []
+    items: dict[str, Item] = {}
     for row in read_table(table, ("id", "image", "objects")):
+        name = row["id"].strip()
+        if name in items:
+            raise DataError(f"{table} has two rows with the id {name!r}", hint="decisions are kept by id: rename one")
         path = images / row["image"].strip()
         size = measured(path).size
         objects = [name.strip() for name in row["objects"].split("|") if name.strip()]
         instances = [instance for find in finders for instance in find(row["image"], objects, size)]
-        items.append(
-            Item(
-                id=row["id"].strip(),
-                image=str(path.resolve()),
-                size=size,
-                expression=(row.get("expression") or "").strip() or " and ".join(objects),
-                question=(row.get("question") or "").strip(),
-                instances=tuple(instances),
-            )
+        items[name] = Item(
+            id=name,
+            image=str(path.resolve()),
+            size=size,
+            expression=(row.get("expression") or "").strip() or " and ".join(objects),
+            question=(row.get("question") or "").strip(),
+            instances=_told_apart(instances),
         )
-    return items
+    return list(items.values())
+
+
+def _told_apart(instances: Sequence[Instance]) -> tuple[Instance, ...]:
+    """Give instances whose id is another's too, of one file or of two, an id of their own: one is kept by its id."""
+    taken: set[str] = set()
+    found = []
+    for number, instance in enumerate(instances):
+        name = f"{instance.id}-{number}" if instance.id in taken else instance.id
+        taken.add(name)
+        found.append(instance if name == instance.id else replace(instance, id=name))
+    return tuple(found)
 
 
 def _scaled(mask: RLE, size: Size, where: str) -> RLE:
