@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import struct
 from collections import Counter
@@ -22,7 +21,7 @@ Found = dict[str, Any]
 
 
 @pytest.fixture(params=["tensorboard", "mlflow", "wandb", "trackio"])
-def tracker(request: pytest.FixtureRequest, workplace: Any) -> str:
+def tracker(request: pytest.FixtureRequest, workplace: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """A tracker that is installed, whose files lie in the workplace."""
     name: str = request.param
     pytest.importorskip(name, reason=f"{name} is not installed")
@@ -35,6 +34,7 @@ def tracker(request: pytest.FixtureRequest, workplace: Any) -> str:
         "TRACKIO_DIR": str(folder / "trackio"),
         **{f"WANDB_{what}_DIR": str(folder / "wandb-home") for what in ("DATA", "CACHE", "CONFIG")},
     }
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     return name
 
 
@@ -59,7 +59,6 @@ def read_tensorboard(folder: Path) -> Found:
 
 
 def read_mlflow(folder: Path) -> Found:
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient((folder / "mlruns").as_uri())

@@ -47,7 +47,7 @@ class HfDataset(Benchmark[HfDatasetConfig]):
         columns, seen = self._columns, set[str]()
         for number in range(len(self)):
             where = f"{self.config.dataset}, row {number}"
-            cells = self._row(number)
+            cells = self._parts[1][number]
             row = Row.of(columns.cells(cells), where, columns.broken_down(cells))
             name = row.id if row.id is not None else str(number)
             if name in seen:
@@ -120,14 +120,15 @@ class HfDataset(Benchmark[HfDatasetConfig]):
             )
         return columns
 
-    def _row(self, number: int) -> dict[str, Any]:
-        """What a row holds, its picture left out."""
+    @cached_property
+    def _parts(self) -> tuple[Any, Any]:
+        """The column of pictures, and all others: neither is read with the other."""
         picture = self._columns.found["image"]
-        return dict(self._data.remove_columns([picture])[number])
+        return self._data.select_columns([picture]), self._data.remove_columns([picture])
 
     def _picture(self, number: int, where: str) -> Image:
         column = self._columns.found["image"]
-        source, folder = self._data.select_columns([column]), self._folder
+        source, folder = self._parts[0], self._folder
 
         def read() -> bytes:
             return _encoded(source[number][column], folder, where)

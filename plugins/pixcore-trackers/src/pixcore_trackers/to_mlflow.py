@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mlflow
-from mlflow.entities import Param, RunStatus
+from mlflow.entities import Metric, Param, RunStatus
 from mlflow.tracking import MlflowClient
 
 from pixcore_trackers.tracker import Shown, TrackedRun, Tracker, columns_of
@@ -21,6 +22,7 @@ class Client(Tracker):
     """Writes a run of an experiment, which a tag with the run's key finds again."""
 
     def __init__(self, run: TrackedRun) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a run waits for no server that is not there
         self._client = MlflowClient()
         experiment = self._experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", "pixcore"))
         known = self._client.search_runs([experiment], f"tags.`{_TAG}` = '{run.key}'", max_results=1)
@@ -42,8 +44,10 @@ class Client(Tracker):
 
     def figures(self, figures: Mapping[str, float]) -> None:
         """Log each figure as a metric."""
-        for name, value in figures.items():
-            self._client.log_metric(self._run, _named(f"figures/{name}"), value)
+        now = int(1000 * time.time())
+        metrics = [Metric(_named(f"figures/{name}"), value, now, 0) for name, value in figures.items()]
+        for first in range(0, len(metrics), 500):
+            self._client.log_batch(self._run, metrics=metrics[first : first + 500])
 
     def samples(self, table: Sequence[Shown]) -> None:
         """Log the table; the pictures are in it, and beside it."""
