@@ -65,6 +65,10 @@ API = {
 """Modules that a plugin's author or a notebook imports from, each a page."""
 
 
+_GIVEN = ("table.FigureTable", "runs.Samples", "runs.SampleView", "lines.Lines")
+"""What `pixcore.Run` hands out."""
+
+
 def pages() -> dict[str, str]:
     """Every generated page: its path below `docs/`, and its Markdown."""
     found = registry()
@@ -237,11 +241,14 @@ def face() -> str:
         )
         where = f"[`{place}`]({place}.md)" if place in API else f"`{place}`"
         rows.append(f"| `{name}` | {where} | {_cell((told or '').partition(chr(10))[0])} |")
-    own = [name for name in dir(pixcore) if pixcore._PLACES.get(name) == "pixcore_notebook"]
+    own = pixcore._FACE["pixcore_notebook"].split()
     parts = [
-        "# `pixcore`\n\n" + inspect.cleandoc(pixcore.__doc__ or "").partition("\n\n")[2],
+        "# `pixcore`\n\nEverything here is a name of `pixcore` itself. It is looked up where it stands when it is "
+        "first asked for: `import pixcore` loads nothing.",
         "## For notebooks\n\nFrom `pixcore-notebook`; a [tutorial](../../tutorials/notebook.md) shows them at work.",
-        *(_documented(f"pixcore_notebook.{name}", level=3) for name in own),
+        *(_documented(f"pixcore_notebook.{name}", level=3) for name in sorted(own, key=lambda name: name[0].isupper())),
+        "### What a run gives\n\nNone of these is made by hand.",
+        *(_documented(f"pixcore_notebook.{name}", level=4) for name in _GIVEN),
         "## For plugins\n\n| name | from | |\n|---|---|---|\n" + "\n".join(rows),
     ]
     return "\n\n".join(parts) + "\n"

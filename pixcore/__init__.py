@@ -12,7 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _FACE = {
-    "pixcore_notebook": "Grounding Run ground open_run run",
+    "pixcore_notebook": "ground run open_run Grounding Run",
     "pixcore.hookspecs": "Register RegisterCommand RegisterWriter hookimpl",
     "pixcore.components": """AttentionExtractor Benchmark Capability Component Config Context Judge MapTransform
         MaskGenerator ModelAdapter ModelConfig Needs NoConfig PointSelector SelectionStrategy TokenGrouper""",

@@ -100,7 +100,19 @@ def _section(given: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grounding(Grounded):
-    """What was found of an expression in an image; a notebook shows it as pictures and text."""
+    """What was found of an expression in an image; a notebook shows it as pictures and text.
+
+    Attributes:
+        image: The picture.
+        expression: What was asked for.
+        model: The model's name.
+        response: What the model said, with its tokens and maps.
+        candidates: What was chosen from: a phrase each, with its point, its masks and their scores.
+        selection: The choice, with the strategy's reason.
+        strategy: The name of the strategy that chose; empty where the model segments by itself.
+        chosen: The chosen candidate; None where none was.
+        notice: What the model says that a reader of its answer has to know; mostly nothing.
+    """
 
     @property
     def text(self) -> str:
