@@ -156,7 +156,8 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
         fidelity: Whose rules.
 
     Returns:
-        A new `pixcore.figures.rows.Accounts`.
+        What `add(result)` shows each scored sample, and `closed(summary)` gives the `pixcore.figures.rows.Summary` back
+        with its `accounts`, and with notes of what a reader has to know.
     """
 
 

@@ -114,10 +114,14 @@ class FigureColumn:
         return self.made_of[0] if self.made_of else ()
 
 
+def harmonic_mean(accuracy: Floats, grounding: Floats) -> Floats:
+    """Work out the harmonic mean of an accuracy and a mean IoU."""
+    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+
+
 def harmonic_score(free: Floats, letter: Floats, unasked: Floats, asked: Floats) -> Floats:
     """Work out S, the harmonic mean of max(A, A†) and max(M, M†) (paper, section 3)."""
-    accuracy, grounding = np.fmax(free, letter), np.fmax(unasked, asked)
-    return ratios(np.asarray(2 * accuracy * grounding), np.where(accuracy * grounding == 0, 1, accuracy + grounding))
+    return harmonic_mean(np.fmax(free, letter), np.fmax(unasked, asked))
 
 
 def _right(right: bool) -> Terms:
@@ -190,6 +194,10 @@ FIGURES: tuple[FigureColumn, ...] = (
         made_of=(("A†", "A", "M†", "M"), harmonic_score),
         main=True,
         kind="made",
+    ),
+    *(
+        FigureColumn(name, f"harmonic mean of {a} and {m}, S unchosen", made_of=((a, m), harmonic_mean), kind="made")
+        for name, a, m in (("S†", "A†", "M†"), ("S asked", "A", "M"))
     ),
     *(_per_sample(*fed) for fed in _ACCURACIES),
     *(column for fed in _MEAN_IOUS for column in _beside(*fed)),

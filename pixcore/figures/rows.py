@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, TypeVar
-from typing import Protocol as Interface
 
 from pydantic import TypeAdapter
 
 from pixcore.figures.columns import NO_OWN, Own, higher_is_better, main_columns
 from pixcore.figures.intervals import FEW
-from pixcore.records import SampleResult
 
 
 @dataclass(frozen=True)
@@ -158,16 +156,6 @@ def control_spec(strategy: RowSpec, points: str) -> RowSpec:
         label=f"{points} points, {strategy.label} pick",
         control_of=strategy.key,
     )
-
-
-class Accounts(Interface):
-    """Counts, beside the figures, what they leave out and what was bound to be wrong."""
-
-    def add(self, result: SampleResult) -> None:
-        """Take in one sample."""
-
-    def closed(self, summary: Summary) -> Summary:
-        """Give the summary with its `accounts`, and with notes of what a reader has to know."""
 
 
 _ADAPTER = TypeAdapter(Summary)

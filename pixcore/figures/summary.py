@@ -8,6 +8,7 @@ What each figure counts is said in `pixcore.figures.columns`; its interval, by w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from pixcore.figures import columns as table
 from pixcore.figures.columns import ScoredMask, Terms
 from pixcore.figures.intervals import Cluster, FigureKind, Sums, cluster_of, ratios
 from pixcore.figures.kept import Group, Ints, KeptSamples
-from pixcore.figures.rows import Accounts, Figure, Row, RowSpec, Summary
+from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, PROBINGS
@@ -45,7 +46,7 @@ class Tally:
         self.failed = 0
         self._seed = seed
         self._kept = KeptSamples()
-        self._accounts: Accounts | None = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
+        self._accounts: Any = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
         self._paired = False
         self._own: dict[str, None] = {}  # a config's own probings that have masks, in order
         self._own_graded: dict[str, None] = {}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from pixcore_report.comparison import Side, compare, flip_rates, told
+from pixcore_report.comparison import Side, agreements, compare, spreads, told
 
 from pixcore import masks
 from pixcore.errors import ConfigError
@@ -90,11 +90,23 @@ def test_only_shared_samples_count() -> None:
     assert {one.name: one.clusters for one in found.differences}["A"] == 4
 
 
-def test_flip_rate_of_several_judges() -> None:
+def test_several_judges_agree_as_far_as_they_do() -> None:
     base, cut = np.array([True, True, False, False]), np.zeros(4, int)
     others = [base, np.array([True, False, False, False]), np.array([True, True, False, True])]
-    rate, n = flip_rates([side("judge", right, cut) for right in others])[Protocol.LETTER]
-    assert (rate, n) == (0.5, 4)
+    found = agreements([side("judge", right, cut) for right in others])[Protocol.LETTER]
+    assert (found.samples, found.sides) == (4, 3)
+    assert (found.gained, found.lost) == ((0, 1), (1, 0))
+
+
+def test_runs_spread_as_planted() -> None:
+    """Every mask of the second run misses one column of ten more: all of the spread over runs."""
+    rng = np.random.default_rng(0)
+    right, cut = rng.random(60) < 0.5, rng.integers(1, 8, 60)
+    found = {one.name: one for one in spreads([side("a", right, cut), side("b", right, cut + 1)])}
+    np.testing.assert_allclose(found["M"].values, [100 - 10 * cut.mean(), 90 - 10 * cut.mean()])
+    assert found["M"].components is not None
+    assert found["M"].components.of_sides == pytest.approx(np.std([0, 10], ddof=1))
+    assert found["M"].components.rest == pytest.approx(0, abs=1e-6)
 
 
 def test_selections_can_be_told_apart() -> None:

@@ -22,7 +22,7 @@ from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.terminal import Console
-from pixcore_report.comparison import Comparison, Flip, Side, compare, flip_rates, told
+from pixcore_report.comparison import Comparison, Flip, Side, agreements, compare, spreads, told
 from pixcore_report.page import write_page
 
 _PICTURES = 60
@@ -54,7 +54,7 @@ def compare_command(
 
     Two are set side by side: paired differences with intervals and corrected p-values, what could have been found,
     within what both are alike, McNemar's test, and the samples that flipped. More than two, such as several judges or
-    seeds, show how often a sample's answer flips among them.
+    seeds: how far their answers agree, and how much of each figure's spread is theirs and how much the samples'.
     """
     if len(runs) < 2:
         raise ConfigError("compare needs two runs", hint="pixcore compare RUN RUN")
@@ -73,7 +73,7 @@ def compare_command(
     ]
     console = Console()
     if len(sides) > 2:
-        _print_flip_rates(console, sides)
+        _print_agreement(console, sides, sources[0].origin.seed)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
     lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
@@ -133,6 +133,10 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
             f"{test.only_right} on the right alone, {test.neither} on neither; McNemar p {chance(test.p, '= ')}",
             soft_wrap=True,
         )
+    for protocol, one in found.agreements.items():
+        ends = "" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})"
+        if one.kappa is not None:
+            console.print(f"{protocol}, samples: Cohen's kappa {one.kappa:.2f}{ends}", highlight=False, soft_wrap=True)
     console.print(f"{len(found.flips)} flipped", highlight=False)
     for flip in found.flips[:10]:
         console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False, markup=False)
@@ -145,12 +149,35 @@ def chance(p: float | None, sign: str = "") -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
-def _print_flip_rates(console: Console, sides: Sequence[Side]) -> None:
-    rates = flip_rates(sides)
-    for protocol, (rate, n) in rates.items():
-        console.print(f"{protocol}: {100 * rate:.1f} % of {n} answers flip among {len(sides)} runs")
-    if not rates:
+def _print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
+    """Print how far several runs agree, and how their figures spread."""
+    found = agreements(sides, seed=seed)
+    for protocol, one in found.items():
+        ends = "" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})"
+        alpha = "not defined: all answers are alike" if one.alpha is None else f"{one.alpha:.2f}{ends}"
+        line = f"{protocol}, {one.samples} answers of {one.sides} runs: Krippendorff's alpha {alpha}"
+        console.print(line, soft_wrap=True, highlight=False)
+        for side, gained, lost in zip(sides[1:], one.gained, one.lost, strict=True):
+            line = f"  {side.name} against {sides[0].name}: {gained} wrong to right, {lost} right to wrong"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if not found:
         console.print("the runs share no judged answers")
+    table = Table(
+        title="figures over the runs", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    table.add_column("figure")
+    for heading in ("least", "mean", "most", "spread of\nsamples", "spread of\nruns", "the rest", "standard\nerror"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for spread in spreads(sides):
+        values, parts = spread.values, spread.components
+        split = (parts.of_samples, parts.of_sides, parts.rest, parts.error) if parts else (None,) * 4
+        table.add_row(spread.name, *map(value, (min(values), sum(values) / len(values), max(values), *split)))
+    console.print(table)
+    for line in (
+        "spread: standard deviations, of samples whichever run, of runs on the same samples, and what is left",
+        "standard error: of the mean over runs, were both samples and runs (seeds, judges) drawn anew",
+    ):
+        console.print(line, style="dim", highlight=False)
 
 
 def _what(flip: Flip) -> str:

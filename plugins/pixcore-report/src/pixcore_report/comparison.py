@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pixcore_scoring.streaming import accumulate
 from pixcore_statistics import holm, mcnemar
+from pixcore_statistics.agreement import Agreement, Components, agreement, components
 from pixcore_statistics.paired import Paired, paired, paired_made
 
 from pixcore.errors import ConfigError, nearest
 from pixcore.figures import columns as table
 from pixcore.figures.columns import FigureColumn, Own
-from pixcore.figures.intervals import Cluster, Sums, cluster_of, ratios
+from pixcore.figures.intervals import FEW, Cluster, Sums, cluster_of, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -137,6 +138,7 @@ class Comparison:
         notes: What a reader has to know.
         primary: The figure that was named beforehand.
         delta: The difference that was named as of no matter.
+        agreements: How far the answers of both sides agree, by probing.
     """
 
     left: str
@@ -147,6 +149,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     primary: str | None = None
     delta: float | None = None
+    agreements: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 @dataclass
@@ -220,23 +223,58 @@ def compare(
         notes=tuple(notes),
         primary=primary,
         delta=delta,
+        agreements=agreements((left, right), seed=seed),
     )
 
 
-def flip_rates(sides: Sequence[Side]) -> dict[str, tuple[float, int]]:
-    """Measure how far several judges or seeds agree.
+@dataclass(frozen=True)
+class Spread:
+    """How one figure spreads over several runs, in its unit.
 
-    Returns:
-        For each protocol the share of samples that are not right (or not wrong) on all sides, and of how many samples.
+    Attributes:
+        name: The figure.
+        values: Of each run.
+        components: Where its spread over samples and runs comes from; None where fewer than ten clusters count.
     """
-    rates = {}
+
+    name: str
+    values: tuple[float, ...]
+    components: Components | None
+
+
+def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
+    """Measure how far the answers of several judges or seeds agree, for each probing that all have."""
+    found = {}
     for protocol in in_order(name for side in sides for name in side.correct):
         tables = [side.correct.get(protocol, {}) for side in sides]
-        shared = set.intersection(*(set(table) for table in tables)) if tables else set()
+        shared = [name for name in tables[0] if all(name in table for table in tables)]
         if shared:
-            flipped = sum(len({table[name] for table in tables}) > 1 for name in shared)
-            rates[protocol] = (flipped / len(shared), len(shared))
-    return rates
+            right = np.array([[table[name] for table in tables] for name in shared])
+            found[protocol] = agreement(right, [sides[0].clusters[name] for name in shared], seed=seed)
+    return found
+
+
+def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
+    """Tell how each figure that is no other's spreads over several runs of the same samples."""
+    tables = []
+    known = set.intersection(*(set(side.numbers) for side in sides))
+    for side in sides:
+        clusters, sums = side.tally.sums(side.row.key, np.array(sorted(side.numbers[name] for name in known), np.int64))
+        tables.append((dict(zip(clusters, range(len(clusters)), strict=True)), sums))
+    shared = [cluster for cluster in tables[0][0] if all(cluster in places for places, _ in tables)]
+    for name, first in tables[0][1].items():
+        if first.kind == "ratio" or not all(name in sums for _, sums in tables):
+            continue
+        above, below = (
+            np.stack([getattr(sums[name], term)[[places[one] for one in shared]] for places, sums in tables], axis=1)
+            for term in ("numerators", "denominators")
+        )
+        counted = (below > 0).all(1)
+        if counted.any():
+            scale = table.scale(name)
+            values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
+            split = components(scale * above[counted] / below[counted]) if counted.sum() >= FEW else None
+            yield Spread(name, values, split)
 
 
 def told(found: Comparison) -> Iterator[str]:

@@ -20,7 +20,7 @@ from pixcore.figures.summary import scored_mask
 from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
-from pixcore_statistics.wording import joined, legend, plural
+from pixcore_statistics.wording import flattery, joined, legend, plural
 
 ABSENT = "absent"
 
@@ -118,7 +118,13 @@ class Accounts:
         """Give the summary with its accounts, and with notes of what a reader has to know."""
         figures = dict.fromkeys(name for row in summary.rows for name in row.figures)
         accounts = {name: self._account(name, summary) for name in figures if name in self._known(summary.own)}
-        notes = (*legend(summary), *self._notes(summary, accounts), *self._of_choices(), *summary.notes)
+        notes = (
+            *legend(summary),
+            *flattery(summary),
+            *self._notes(summary, accounts),
+            *self._of_choices(),
+            *summary.notes,
+        )
         return replace(summary, accounts=accounts, notes=notes)
 
     def _known(self, own: Own) -> set[str]:
@@ -147,9 +153,9 @@ class Accounts:
         main = main_columns(summary.own)
         for names, (left_out,) in _alike(accounts, main, "left_out"):
             count = self._samples - sum(left_out.values())
-            why = f": {joined(f'{number} {reason}' for reason, number in left_out.items())}" if left_out else ""
-            of = f"{count} of {plural(self._samples, 'sample')}" if left_out else f"all {self._samples} samples"
-            yield f"{', '.join(names)}: {of}{why}" + (" left out" if left_out else "")
+            why = joined(f"{number} {reason}" for reason, number in left_out.items()) if left_out else ""
+            of = f"{count if left_out else 'all'} of {plural(self._samples, 'sample')}"
+            yield f"{', '.join(names)}: {of}" + (f"; left out: {why}" if why else "")
         for names, (troubled, read) in _alike(accounts, main, "as_wrong", "if_read"):
             if troubled:
                 entry = with_own(summary.own)[names[0]]

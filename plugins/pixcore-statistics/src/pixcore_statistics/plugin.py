@@ -1,4 +1,4 @@
-"""Gives pixcore's figures their intervals, and keeps account of what they leave out."""
+"""Gives pixcore's figures their intervals and accounts, and adds the commands `power` and `probing`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pixcore import hookimpl
+from pixcore.hookspecs import RegisterCommand
 
 if TYPE_CHECKING:
     from pixcore.figures.columns import Own
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from pixcore.records import Fidelity
     from pixcore_statistics.accounts import Accounts
     from pixcore_statistics.intervals import Interval
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Add the commands `power` and `probing`."""
+    register("power", "pixcore_statistics.command:power", summary="Which differences a benchmark can show.")
+    register("probing", "pixcore_statistics.command:probing", summary="S with its probing chosen beforehand.")
 
 
 @hookimpl

@@ -1,0 +1,131 @@
+"""How far several judges, seeds or orders agree: kappa, alpha, and what varies with what.
+
+A share of flips says little: it grows with the number of runs, and two judges that call nearly everything right agree
+by chance. Cohen's kappa (two) and Krippendorff's alpha (any number) count what chance gives as nothing; their intervals
+resample clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixcore_statistics import bootstrap
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far answers that several sides gave to the same samples agree.
+
+    Attributes:
+        samples: How many.
+        sides: How many gave each an answer.
+        alpha: Krippendorff's alpha: 1 where all agree, 0 as chance would have it; None where all answers are alike.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        kappa: Cohen's kappa, of two sides.
+        gained: Of each side after the first, how many samples it has right and the first has wrong.
+        lost: How many it has wrong and the first has right.
+    """
+
+    samples: int
+    sides: int
+    alpha: float | None
+    low: float | None
+    high: float | None
+    kappa: float | None
+    gained: tuple[int, ...]
+    lost: tuple[int, ...]
+
+
+def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> Agreement:
+    """Measure how far sides agree.
+
+    Args:
+        right: (samples, sides) whether each answer is right.
+        clusters: What each sample is drawn together with.
+        seed: Of the bootstrap.
+    """
+    places: dict[Hashable, int] = {}
+    at = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
+    counts = right.sum(1)
+    sums = np.zeros((len(places), 3))
+    np.add.at(sums, at, np.stack([_disagreeing(counts, right.shape[1]), counts, np.full(len(at), right.shape[1])], 1))
+    value = float(_alpha(sums.sum(0, keepdims=True))[0])
+    drawn = np.concatenate([_alpha(block @ sums) for block in bootstrap.draws(len(sums), seed=seed)])
+    ends = bootstrap.interval(drawn) if len(sums) > 1 and not np.isnan(value) else None
+    first = right[:, 0]
+    return Agreement(
+        samples=len(right),
+        sides=right.shape[1],
+        alpha=None if np.isnan(value) else value,
+        low=ends[0] if ends else None,
+        high=ends[1] if ends else None,
+        kappa=kappa(first, right[:, 1]) if right.shape[1] == 2 else None,
+        gained=tuple(int(np.sum(~first & other)) for other in right.T[1:]),
+        lost=tuple(int(np.sum(first & ~other)) for other in right.T[1:]),
+    )
+
+
+def kappa(left: Bools, right: Bools) -> float | None:
+    """Work out Cohen's kappa of two sides; None where chance alone would have them agree in everything."""
+    agree = float(np.mean(left == right))
+    chance = float(left.mean() * right.mean() + (1 - left.mean()) * (1 - right.mean()))
+    return None if chance == 1 else (agree - chance) / (1 - chance)
+
+
+def _disagreeing(counts: NDArray[np.int64], sides: int) -> Floats:
+    """Pairs of sides that disagree on each sample, for each value that could be paired with another."""
+    return np.asarray(2 * counts * (sides - counts) / (sides - 1), np.float64)
+
+
+def _alpha(sums: Floats) -> Floats:
+    """Krippendorff's alpha of right and wrong, from disagreements, right answers and answers: (n, 3) gives (n,)."""
+    observed, right, total = sums.T
+    expected = 2 * right * (total - right)
+    undefined = expected == 0
+    ratio = observed * (total - 1) / np.where(undefined, 1, expected)
+    return np.where(undefined, np.nan, 1 - ratio)
+
+
+@dataclass(frozen=True)
+class Components:
+    """Where a figure's spread comes from, all in the figure's unit.
+
+    Attributes:
+        mean: Over all sides.
+        of_samples: Standard deviation between samples, whichever side.
+        of_sides: Standard deviation between sides (seeds, judges), the samples being the same.
+        rest: What is left: one sample under one side.
+        error: Standard error of the mean over sides, were samples and sides both drawn anew.
+    """
+
+    mean: float
+    of_samples: float
+    of_sides: float
+    rest: float
+    error: float
+
+
+def components(values: Floats) -> Components:
+    """Split the spread of values into that of samples, that of sides, and the rest, by analysis of variance.
+
+    Args:
+        values: (samples, sides); at least two of each.
+    """
+    samples, sides = values.shape
+    mean = float(values.mean())
+    by_sample, by_side = values.mean(1), values.mean(0)
+    rest = float(np.sum((values - by_sample[:, None] - by_side + mean) ** 2) / ((samples - 1) * (sides - 1)))
+    between_samples = sides * float(by_sample.var(ddof=1))
+    between_sides = samples * float(by_side.var(ddof=1))
+    of_samples = max(0.0, (between_samples - rest) / sides)
+    of_sides = max(0.0, (between_sides - rest) / samples)
+    error = of_samples / samples + of_sides / sides + rest / (samples * sides)
+    return Components(mean, *(float(np.sqrt(one)) for one in (of_samples, of_sides, rest, error)))

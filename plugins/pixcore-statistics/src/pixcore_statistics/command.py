@@ -1,0 +1,121 @@
+"""The commands `pixcore power` and `pixcore probing`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from pixcore_scoring.source import Origin, open_benchmark, open_source
+from rich.table import Table
+
+from pixcore.components import Context
+from pixcore.figures.intervals import Cluster, unit_of
+from pixcore.figures.table import bare_table, value
+from pixcore.plugins import registry
+from pixcore.records import Fidelity
+from pixcore.terminal import Console
+from pixcore_statistics.power import least_mean_difference, least_share_difference
+from pixcore_statistics.probing import Halves, halves
+
+DISCORDANCES = (0.05, 0.1, 0.2, 0.3, 0.4)
+SPREADS = (0.1, 0.2, 0.3, 0.4)
+
+
+@click.command()
+@click.argument("benchmark", required=False)
+@click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
+@click.option("--clusters", type=click.IntRange(min=2), help="So many pairs or images, in place of a benchmark's.")
+def power(benchmark: str | None, root: Path | None, settings: tuple[str, ...], clusters: int | None) -> None:
+    """Say which differences BENCHMARK can show: found with 80 % power, at a level of 5 %, on two sides.
+
+    Before any model is run. After, `pixcore compare` tells the same of the two runs themselves, column by column.
+    """
+    categories: dict[str, int] = {}
+    if clusters is not None:
+        units = clusters
+    elif benchmark is None:
+        raise click.UsageError("name a benchmark, or --clusters N")
+    else:
+        units, categories = _counted(benchmark, root, settings)
+    console = Console()
+    console.print(f"{benchmark or 'a benchmark'}: {units} pairs or single samples", style="bold", highlight=False)
+    console.print(_accuracies({"all": units, **categories}))
+    console.print(_means({"all": units, **categories}))
+    for line in (
+        "A, A†: the discordance is the share of pairs that one side alone has right; McNemar's exact test",
+        "M, M†: by the standard deviation of what both sides differ by, in IoU; between the mask strategies of one "
+        "model .2 to .4 are usual; t test",
+        "–: not even if all that differs fell to one side",
+    ):
+        console.print(line, style="dim", highlight=False)
+
+
+def _counted(benchmark: str, root: Path | None, settings: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """How many units a benchmark has, and how many of each category."""
+    data, _ = open_benchmark(registry(), Origin(), Context(Fidelity.CORRECTED, 0), benchmark, root, settings)
+    units: dict[Cluster, dict[str, str]] = {}
+    for sample in data.samples():
+        units.setdefault(unit_of(sample), {}).update((str(key), str(one)) for key, one in sample.categories.items())
+    counts = Counter(f"{key} {one}" for found in units.values() for key, one in found.items())
+    return len(units), dict(sorted(counts.items()))
+
+
+def _accuracies(groups: dict[str, int]) -> Table:
+    table = bare_table("least difference of A or A†, in points, by discordance")
+    table.add_column("samples")
+    for heading in ("n", *(f"{share:g}" for share in DISCORDANCES)):
+        table.add_column(heading, justify="right")
+    for name, n in groups.items():
+        table.add_row(name, str(n), *(_points(least_share_difference(n, share)) for share in DISCORDANCES))
+    return table
+
+
+def _means(groups: dict[str, int]) -> Table:
+    table = bare_table("least difference of M or M†, in points, by spread")
+    table.add_column("samples")
+    for heading in ("n", *(f"{spread:g}" for spread in SPREADS)):
+        table.add_column(heading, justify="right")
+    for name, n in groups.items():
+        found = (least_mean_difference(spread / np.sqrt(n), n) if n > 1 else None for spread in SPREADS)
+        table.add_row(name, str(n), *map(_points, found))
+    return table
+
+
+def _points(share: float | None) -> str:
+    return value(None if share is None else 100 * share)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--benchmark", metavar="NAME", help="Which benchmark a predictions file answers; a run knows it.")
+@click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
+@click.option("--fix", metavar="A,M", help="The two figures that S is made of, named before you look: --fix A†,M.")
+def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None) -> None:
+    """Work out S of RUN without its flattery: the probing is chosen on one half and S measured on the other.
+
+    Both ways, then the mean. --fix names the probing instead, and S is measured on everything.
+    """
+    source = open_source(run, registry(), benchmark=benchmark, root=root)
+    table = bare_table()
+    table.add_column("selection")
+    for heading in (
+        "S as in tables",
+        "S of the other half" if fix is None else f"S of {fix}",
+        "95 % interval",
+        "made of",
+    ):
+        table.add_column(heading, justify="right")
+    for label, found in halves(source.file, source.file.rows, source.fidelity, fix=fix, seed=source.origin.seed):
+        table.add_row(label, *_cells(found))
+    Console().print(table)
+
+
+def _cells(found: Halves) -> Iterator[str]:
+    yield value(found.chosen)
+    yield value(found.honest)
+    yield "–" if found.low is None or found.high is None else f"{found.low:.1f}–{found.high:.1f}"
+    yield " / ".join(found.made_of)
