@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
+from typing import Any
 
 import click
 from rich.text import Text
 
 from pixcore import config as configs
+from pixcore.components import Context
 from pixcore.errors import PluginError, nearest
 from pixcore.plugins import GuestKind, Kind, entry_points, registry
 from pixcore.terminal import Console
@@ -29,7 +31,9 @@ Checked = tuple[str, Callable[[], list[Finding]]]
 @click.argument("name")
 @click.option("--kind", type=click.Choice(_KINDS), help="Which of several with this name.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the component.")
-def check(name: str, kind: str | None, settings: tuple[str, ...]) -> int:
+@click.option("--ask", "asks", is_flag=True, help="Ask the service that it asks, which may cost; left out, nobody is.")
+@click.option("--model", metavar="NAME", help="The run's model, for a strategy that asks it, such as mini.")
+def check(name: str, kind: str | None, settings: tuple[str, ...], asks: bool, model: str | None) -> int:
     """Check NAME against the contract: shapes, types, behaviour, and that its plugin is light.
 
     NAME is a component, a command, a run writer, or a plugin: then its module and its observers are checked, and
@@ -37,7 +41,8 @@ def check(name: str, kind: str | None, settings: tuple[str, ...]) -> int:
     """
     console = Console()
     wrong = 0
-    found = list(_named(name, kind, settings))
+    context = Context(model=None if model is None else partial(_model, model))
+    found = list(_named(name, kind, settings, context, asks))
     if not found:
         known = {*(one.name for one in registry()), *(entry.name for entry in entry_points()), *_guests()}
         raise PluginError(f"no installed plugin offers {name!r}", hint=nearest(name, known))
@@ -59,7 +64,14 @@ def _guests() -> set[str]:
     return {guest.name for kind in GuestKind for guest in registry().guests(kind)}
 
 
-def _named(name: str, kind: str | None, settings: tuple[str, ...]) -> Iterator[Checked]:
+@cache
+def _model(name: str) -> Any:
+    """The model of a name, with the options that it has by default."""
+    found = registry().get(Kind.MODEL, name)
+    return found.create(configs.component_config(found, {}, name), Context())
+
+
+def _named(name: str, kind: str | None, settings: tuple[str, ...], context: Context, asks: bool) -> Iterator[Checked]:
     """Everything that has a name, and what a plugin of that name offers."""
     options = configs.apply_settings({}, settings)
     for one in Kind:
@@ -69,7 +81,8 @@ def _named(name: str, kind: str | None, settings: tuple[str, ...]) -> Iterator[C
                 if registration.name == name:
                     config = configs.component_config(registration, options, name)
                     what = f"{one.noun} {name!r} of {registration.distribution}"
-                    yield what, partial(check_registration, registration, config)
+                    more = {"asks": True} if asks and one in (Kind.SELECTIONS, Kind.JUDGE) else {}
+                    yield what, partial(check_registration, registration, config, context, **more)
     for guest_kind in GuestKind:
         if kind in (None, guest_kind.value):
             yield from _claimed(f"{guest_kind} {name!r}", partial(registry().guest, guest_kind, name))

@@ -43,16 +43,23 @@ def hold(findings: Sequence[Finding]) -> None:
         pytest.skip("; ".join(map(str, findings)))
 
 
+def _asking(kind: Kind, asks: bool) -> dict[str, bool]:
+    """The option of a kind's check that may ask services; other kinds ask none."""
+    return {"asks": asks} if kind in (Kind.SELECTIONS, Kind.JUDGE) else {}
+
+
 class ComponentContract:
     """What every component promises.
 
     Attributes:
         kind: The kind of component.
         name: What the plugin registered it as; its registration is checked too.
+        asks: Whether the service that a strategy or judge asks is asked: where it is the test's own, and costs nothing.
     """
 
     kind: ClassVar[Kind]
     name: ClassVar[str] = ""
+    asks: ClassVar[bool] = False
 
     @pytest.fixture(params=list(Fidelity))
     def fidelity(self, request: pytest.FixtureRequest) -> Fidelity:
@@ -65,6 +72,11 @@ class ComponentContract:
         """Give its options, as a config would."""
         return {}
 
+    @pytest.fixture
+    def context(self, fidelity: Fidelity) -> Context:
+        """Give what it may know of a run, such as the run's model."""
+        return Context(fidelity=fidelity)
+
     def make(self, context: Context, options: Mapping[str, Any]) -> Component[Any]:
         """Make what is checked: the factory. By default as a run makes what is registered under `name`."""
         found = registry().get(self.kind, self.name)
@@ -73,14 +85,14 @@ class ComponentContract:
 
     def check(self, component: Component[Any]) -> list[Finding]:
         """Look at it."""
-        return check_component(self.kind, component)
+        return check_component(self.kind, component, **_asking(self.kind, self.asks))
 
-    def test_it_keeps_the_contract(self, fidelity: Fidelity, options: Mapping[str, Any]) -> None:
+    def test_it_keeps_the_contract(self, context: Context, options: Mapping[str, Any]) -> None:
         """Shapes, types and behaviour on small synthetic inputs."""
         report = Report(page_of(self.kind.value))
         findings: list[Finding] = []
         with making(report):
-            component = self.make(Context(fidelity=fidelity), options)
+            component = self.make(context, options)
             findings = self.check(component)
         hold([*report.findings, *findings])
 
@@ -166,10 +178,12 @@ class PluginContract:
     Attributes:
         name: The plugin's: its entry point's name.
         elsewhere: Names of what it offers whose contract a class of their own holds.
+        asks: Whether services are asked: where they are the test's own, and cost nothing.
     """
 
     name: ClassVar[str]
     elsewhere: ClassVar[Collection[str]] = ()
+    asks: ClassVar[bool] = False
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Ask for a test of everything that the plugin offers, of components under each fidelity."""
@@ -185,6 +199,11 @@ class PluginContract:
         """Give a component's options, as a config would."""
         return {}
 
+    @pytest.fixture
+    def context(self, fidelity: Fidelity) -> Context:
+        """Give what a component may know of a run, such as the run's model."""
+        return Context(fidelity=fidelity)
+
     def test_its_module_keeps_the_contract(self) -> None:
         """It is light, marks its hooks, and observes without harm."""
         hold(check_module(self.name))
@@ -192,12 +211,12 @@ class PluginContract:
         hold([finding for plugin in plugins for finding in check_observer(plugin)])
 
     def test_what_it_offers_keeps_the_contract(
-        self, offer: Guest, fidelity: Fidelity, options: Mapping[str, Any]
+        self, offer: Guest, fidelity: Fidelity, options: Mapping[str, Any], context: Context
     ) -> None:
         """Every component, command and run writer."""
         if isinstance(offer, Registration):
             config = offer.config_class.model_validate(options)
-            hold(check_registration(offer, config, Context(fidelity=fidelity)))
+            hold(check_registration(offer, config, context, **_asking(offer.kind, self.asks)))
         else:
             hold(check_guest(offer))
 

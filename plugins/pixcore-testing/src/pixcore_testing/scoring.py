@@ -23,14 +23,19 @@ _SAMPLES_OPENED = 5  # images of a benchmark that are decoded; the rest are only
 _MARKS = ("uses_ground_truth", "needs_model", "needs_maps", "asks_service")
 
 
-def check_selection_strategy(strategy: SelectionStrategy[Any]) -> list[Finding]:
-    """Hold a strategy to its contract: a legal choice from any candidates, blind to the ground truth unless marked."""
+def check_selection_strategy(strategy: SelectionStrategy[Any], *, asks: bool = False) -> list[Finding]:
+    """Hold a strategy to its contract: a legal choice from any candidates, blind to the ground truth unless marked.
+
+    Args:
+        strategy: The strategy.
+        asks: Ask the service that it asks, which may cost.
+    """
     report = Report(page_of("selections"))
     kind = type(strategy)
     with report.step("marks"):
         for mark in _MARKS:
             report.instance(getattr(kind, mark), f"the mark {mark}", bool)
-    if _costs(report, strategy, "selecting"):
+    if _costs(report, strategy, "selecting", asks=asks):
         return report.findings
     found = _served(strategy)
     cases: Mapping[str, tuple[Candidate, ...]] = {
@@ -164,10 +169,15 @@ def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
             report.expect(False, "a sample's mask is COCO RLE at the image's own size", str(error))
 
 
-def check_judge(judge: Judge[Any]) -> list[Finding]:
-    """Hold a judge to its contract: a verdict on right, wrong, empty and endless answers."""
+def check_judge(judge: Judge[Any], *, asks: bool = False) -> list[Finding]:
+    """Hold a judge to its contract: a verdict on right, wrong, empty and endless answers.
+
+    Args:
+        judge: The judge.
+        asks: Ask the service that it asks, which may cost.
+    """
     report = Report(page_of("judge"))
-    if _costs(report, judge, "grading"):
+    if _costs(report, judge, "grading", asks=asks):
         return report.findings
     question, options = "Where is the red rectangle?", ("Left", "Right")
     answers = ("(a)", "The answer is Right.", "left", "", "I can't tell. " * 300, "左側です 🦋")
@@ -199,13 +209,14 @@ def check_judge(judge: Judge[Any]) -> list[Finding]:
     return report.findings
 
 
-def _costs(report: Report, component: SelectionStrategy[Any] | Judge[Any], doing: str) -> bool:
+def _costs(report: Report, component: SelectionStrategy[Any] | Judge[Any], doing: str, *, asks: bool) -> bool:
     """Whether to leave out what would ask a service, or a model that there is none of here."""
     with report.step("service"):
         if component.asks_service is True:
-            report.note(f"{doing} asks a service and was not tried")
-            return True
+            if not asks:
+                report.note(f"{doing} asks a service and was not tried (--ask tries it)")
+            return not asks
         if getattr(component, "needs_model", False) is True and component.context.model is None:
-            report.note(f"{doing} asks the run's model, of which there is none here, and was not tried")
+            report.note(f"{doing} asks the run's model and was not tried (--model NAME tries it)")
             return True
     return False
