@@ -368,7 +368,8 @@ class Registry:
                     plugin = load()
                 self._add(owner, plugin)
             except (Exception, SystemExit) as error:  # whatever a plugin does wrong, the others work
-                self._fail(owner, " ".join(f"{type(error).__name__}: {error}".split()))
+                said = re.sub(r"<module ('[\w.]+') from '[^']*'>", r"\1", f"{type(error).__name__}: {error}")
+                self._fail(owner, " ".join(said.split()))
         self._settle()
 
     def _fail(self, owner: Owner, error: str) -> None:

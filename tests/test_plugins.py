@@ -290,6 +290,24 @@ def test_the_list_fits_a_screen_and_a_kind_says_more(workplace):
     assert "hears run_started" in workplace("plugins", "observers").stdout
 
 
+def test_names_stay_whole_at_any_width(workplace):
+    workplace.environment.pop("PIXCORE_PLUGINS")
+    for columns in (60, 80):
+        workplace.environment["COLUMNS"] = str(columns)
+        lines = workplace("plugins").stdout.splitlines()
+        assert max(map(len, lines)) <= columns
+        listed = "  ".join(line[12:] for line in lines)
+        assert {"benchmarks parse-objects", "llava-grounding", "subtract-mean *"} <= set(re.split(r"\s{2,}", listed))
+
+
+def test_a_kind_or_name_that_is_not_there_is_told_with_the_nearest(workplace):
+    assert "did you mean 'model'? pixcore plugins lists" in workplace("plugins", "modle", status=2).stderr
+    assert "did you mean 'toy-masks'? pixcore plugins lists" in workplace("plugins", "toy-maks", status=2).stderr
+    assert "'zzz' (pixcore plugins lists what there is)" in workplace("plugins", "zzz", status=2).stderr
+    (only,) = json.loads(workplace("plugins", "toy-masks", "--json").stdout)["components"]
+    assert only["name"] == "toy-masks"
+
+
 def test_the_environment_restricts_plugins(workplace):
     workplace.environment["PIXCORE_PLUGINS"] = ""
     listed = json.loads(workplace("plugins", "--json").stdout)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
+from pixcore.errors import ConfigError, nearest
 from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
 from pixcore.terminal import Console
 
@@ -17,12 +19,17 @@ _SECTIONS = [*(kind.value for kind in Kind), _COMMANDS, _WRITERS, _OBSERVERS]
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(_SECTIONS), required=False)
+@click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plugins(kind: str | None, as_json: bool) -> None:
-    """List what is installed by name, or with what each does, of one KIND; and the plugins that failed to load."""
+    """List what is installed by name, or what all of one KIND or one name does; and the plugins that failed to load."""
     found = registry()
-    offers = {name: offered for name, offered in _offered(found).items() if kind in (None, name)}
+    everything = _offered(found)
+    offers = {name: [one for one in all_ if kind in (None, name, one.name)] for name, all_ in everything.items()}
+    if kind is not None and kind not in _SECTIONS and not any(offers.values()):
+        named = {one.name for offered in everything.values() for one in offered}
+        close = nearest(kind, [*_SECTIONS, *named]).partition("allowed: ")[0]
+        raise ConfigError(f"nothing here is called {kind!r}", hint=f"{close}pixcore plugins lists what there is")
     observers = found.observers if kind in (None, _OBSERVERS) else {}
     if as_json:
         click.echo(json.dumps(_document(offers, observers, found), indent=1))
@@ -30,16 +37,15 @@ def plugins(kind: str | None, as_json: bool) -> None:
     console = Console()
     table = Table(box=None, pad_edge=False, show_header=kind is not None)
     if kind is None:
-        for heading in ("kind", "names"):
-            table.add_column(heading, overflow="fold")
-        for heading, offered in offers.items():
-            table.add_row(Text(heading, style="bold"), _names([_marked(one) for one in offered]))
-        table.add_row(Text(_OBSERVERS, style="bold"), _names(list(observers)))
+        listed = {heading: [_marked(one) for one in offered] for heading, offered in offers.items()}
+        width = max(console.width - max(map(len, _SECTIONS)) - 2, 20)
+        for heading, names in {**listed, _OBSERVERS: [*observers]}.items():
+            table.add_row(Text(heading, style="bold"), _names(names, width))
     else:
         for heading in ("name", "what it does", "package"):
-            table.add_column(heading, overflow="fold")
-        for one in offers.get(kind, ()):
-            origin = Text(f"{one.distribution} {one.shown_version}", style="dim")
+            table.add_column(heading, no_wrap=heading != "what it does")
+        for one in (one for offered in offers.values() for one in offered):
+            origin = Text(f"{one.distribution}\n{one.shown_version}", style="dim")
             table.add_row(Text(_marked(one), style="bold"), Text(one.summary), origin)
         for name, hooks in observers.items():
             table.add_row(Text(name, style="bold"), Text(f"hears {', '.join(hooks)}"))
@@ -81,6 +87,7 @@ def _marked(one: Guest) -> str:
     return f"{one.name} *" if one.default else one.name
 
 
-def _names(names: list[str]) -> Text:
+def _names(names: list[str], width: int) -> str:
     """Names one beside the other; a line breaks between them alone."""
-    return Text("  ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names))
+    line = "  ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names)
+    return "\n".join(wrap(line, width, break_on_hyphens=False)).replace("\N{NO-BREAK SPACE}", " ")
