@@ -71,14 +71,10 @@ class Kind(StrEnum):
 
     MODEL = _Row("ModelAdapter", {"model": "Which MLLM."})
     EXTRACTOR = _Row(
-        "AttentionExtractor",
-        {"extractor": "How attention becomes one map a token; null: no attention is read."},
-        nullable=True,
+        "AttentionExtractor", {"extractor": "How attention becomes one map a token; null: none is read."}, nullable=True
     )
     TRANSFORMS = _Row("MapTransform", {"transforms": "What is done to finished maps, in order."}, listed=True)
-    GROUPER = _Row(
-        "TokenGrouper", {"grouper": "Which tokens belong together; null: no masks are mined."}, nullable=True
-    )
+    GROUPER = _Row("TokenGrouper", {"grouper": "Which tokens belong together; null: nothing is mined."}, nullable=True)
     POINTS = _Row(
         "PointSelector",
         {"points": "How a map becomes a point prompt; null: no masks are mined."},
@@ -461,11 +457,8 @@ class Registry:
 
     def guests(self, kind: GuestKind) -> list[Guest]:
         """List the commands or the run writers, the core's own first, without those that two plugins claim."""
-        return [
-            claims[0]
-            for name, claims in self._found[kind].items()
-            if len(claims) == 1 and not self.has_command_group(name)
-        ]
+        found = self._found[kind].items()
+        return [claims[0] for name, claims in found if len(claims) == 1 and not self.has_command_group(name)]
 
     def all(self, kind: Kind) -> list[Registration]:
         """List the components of one kind by name, without those that two plugins claim."""

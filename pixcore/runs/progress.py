@@ -80,13 +80,12 @@ class LineMonitor:
         self._console = console
         self._stage, self._total, self._done, self._before = "", 0, 0, 0
         self._started = self._said = 0.0
-        self._first: tuple[int, float] | None = None
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Say how much there is to do."""
         self._stage, self._total, self._done, self._before = stage, total, done, done
         self._started = self._said = time.monotonic()
-        self._first = None
+        self._first: tuple[int, float] | None = None
         self._say(f"{stage}: {done} of {total} there already")
 
     def advance(self, count: int = 1) -> None:
