@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from pixcore_notebook.keeping import _kept
 
 import pixcore
 from pixcore import masks
@@ -50,6 +51,23 @@ def test_paths_and_options_serve(found: pixcore.Grounding, tmp_path: Path) -> No
     again = pixcore.ground(str(path), found.expression, model={"name": "mini"}, config={"points": "peak"})
     assert again.text == found.text
     assert "scene.png" in repr(again)
+
+
+def test_a_model_is_kept_for_the_next_call_if_that_is_asked(found: pixcore.Grounding) -> None:
+    def ground(**options: Any) -> Any:
+        again = pixcore.ground(found.image, found.expression, max_new_tokens=5, **options)
+        return (again.text, _kept[0]() if _kept else None)
+
+    said, first = ground(keep=True)
+    same, second = ground(keep=True)
+    assert first is second is not None
+    assert said == same
+    assert "loaded" in vars(first)
+    _, other = ground(keep=True, dtype="float32")
+    assert other is not first
+    assert "loaded" not in vars(first)  # two would not fit
+    assert ground() == (said, None)
+    assert "loaded" not in vars(other)
 
 
 @pytest.mark.parametrize(

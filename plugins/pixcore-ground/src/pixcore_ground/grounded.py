@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +15,7 @@ from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, Selection
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run, sees_truth
+from pixcore.stages.answer import Loader
 from pixcore.stages.base import Monitor
 
 _NAME = "image"
@@ -56,7 +57,13 @@ class Grounded:
         return str(self.response.extra.get(NOTICE, ""))
 
 
-def ground(image: Image, expression: str, document: Mapping[str, Any], monitor: Monitor) -> Grounded:
+def ground(
+    image: Image,
+    expression: str,
+    document: Mapping[str, Any],
+    monitor: Monitor,
+    loader_for: Callable[[Run], Loader] | None = None,
+) -> Grounded:
     """Ask for an expression in an image, and choose among the masks that were mined.
 
     The config's first selection that needs no ground truth chooses; where it names none, the default for this does.
@@ -66,6 +73,7 @@ def ground(image: Image, expression: str, document: Mapping[str, Any], monitor: 
         expression: What is asked for, such as "the cat's ear".
         document: A run's config; its benchmark is not used, and nothing is left in its folders.
         monitor: Is told how it goes on.
+        loader_for: Gives the model's loader, for whoever keeps one loaded; left out: the run's own, which frees it.
 
     Raises:
         DataError: The image can't be read, or nothing is asked for.
@@ -81,6 +89,9 @@ def ground(image: Image, expression: str, document: Mapping[str, Any], monitor: 
     with tempfile.TemporaryDirectory() as store, ExitStack() as opened:
         resolved = _without_truth(configs.resolve({**own, "store": store, "output": store}, registry()))
         job = Run(resolved, samples=[Sample(_NAME, image, expression=expression)])
+        if loader_for is not None:
+            job.loader = loader_for(job)
+            job.context = replace(job.context, model=job.loader)
         for stage in job.stages():
             opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
         execute(job, monitor)

@@ -26,6 +26,7 @@ from pixcore.runs.progress import LineMonitor
 from pixcore.terminal import Console
 from pixcore_notebook.html import LARGE, THUMBNAIL, heated, masked, phrase_of, rendered, shaded
 from pixcore_notebook.images import ImageLike, as_image
+from pixcore_notebook.keeping import kept, let_go
 from pixcore_notebook.lines import Lines
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def ground(
     *,
     model: str | Mapping[str, Any] | None = None,
     config: ConfigLike | None = None,
+    keep: bool = False,
     **options: Any,
 ) -> Grounding:
     """Ask a model for an expression in an image, mine masks from its attention, and choose one.
@@ -52,6 +54,7 @@ def ground(
         expression: What to look for, such as "the cat's ear".
         model: The model adapter's name, or its section of a config; left out: the config's, or what serves by default.
         config: A run's config, or its file: which extractor, grouper, points, masks and selection work.
+        keep: Leave the model in memory for the next call that asks it with the same options; any other call frees it.
         options: Options of the model, such as `checkpoint="llava-hf/llava-1.5-7b-hf"`.
 
     Raises:
@@ -66,7 +69,9 @@ def ground(
     if options:
         document["model"] = _section(document.get("model")) | {name: plain(one) for name, one in options.items()}
     quiet = LineMonitor(Console(stderr=True, quiet=True))
-    found = ground_in(as_image(image), expression, document, quiet)
+    if not keep:
+        let_go()
+    found = ground_in(as_image(image), expression, document, quiet, kept if keep else None)
     return Grounding(**{name: getattr(found, name) for name in found.__dataclass_fields__})
 
 

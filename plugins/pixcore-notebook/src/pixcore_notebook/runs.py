@@ -22,6 +22,7 @@ from pixcore.runs import plan
 from pixcore.terminal import Console
 from pixcore_notebook.grounding import ConfigLike, candidate_lines, document_of, plain
 from pixcore_notebook.html import SMALL, THUMBNAIL, heated, masked, phrase_of, rendered, shaded
+from pixcore_notebook.keeping import let_go
 from pixcore_notebook.lines import Lines
 from pixcore_notebook.table import FigureTable
 
@@ -48,6 +49,7 @@ def run(config: ConfigLike, *, limit: int | None = None, samples: Sequence[str] 
     document = document_of(config) | {name: plain(one) for name, one in sections.items()}
     resolved = configs.resolve(document, registry())
     prepare(resolved.config.output)
+    let_go()
     job = plan.Run(resolved, plan.Scope(limit, tuple(samples)))
     carry_out(job, Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
     return Run(resolved.config.output)
