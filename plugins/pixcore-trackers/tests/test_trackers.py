@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import struct
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,6 +194,24 @@ def mended(name: str, tracker: str) -> str:
 def by_sample(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = list(dict.fromkeys(line["sample_id"] for line in lines))
     return sorted(lines, key=lambda line: names.index(line["sample_id"]))
+
+
+def test_a_killed_run_goes_on_as_the_same(tracker: str, workplace: Any) -> None:
+    model = {"name": "toy", "pause": 0.02}
+    benchmark = {"name": "toy-boxes", "pairs": 20}
+    config = str(workplace.config(writers=["predictions", tracker], model=model, benchmark=benchmark, batch_size=1))
+    process = workplace.start("run", config)
+    while process.poll() is None and not (workplace.folder / "out" / KEY).exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    workplace("run", config)
+    found = READ[tracker](workplace.folder)
+    assert found["runs"] == 1
+    assert set(found["told"].values()) == {1}
+    assert len(found["tables"]) == 1
+    assert found["figures"]["samples"] == workplace.summary()["samples"]
 
 
 def test_a_tracker_that_is_named_later_is_told_what_is_there(tracker: str, workplace: Any) -> None:
