@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = (
-    "toy,scoring,services,ground,report,datasets,coco-referring,pixcvbench,pixmmvp,annotate,selection,transformers"
+    "toy,scoring,services,ground,report,datasets,"
+    "coco-referring,folder,pixcvbench,pixmmvp,annotate,selection,transformers"
 )
 MOST_MEMORY = 8 << 30  # bytes of address space; beyond it an input ends as a MemoryError
 

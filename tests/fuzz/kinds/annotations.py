@@ -206,6 +206,23 @@ def _make_pixmmvp(folder: Path) -> None:
     folder.joinpath("meta_none.txt").write_text("4.jpg\n")
 
 
+def _make_folder(folder: Path) -> None:
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[2:6, 3:9], values[8:12, 10:20] = 1, 2
+    for name in ("one", "sub/two"):
+        for kind, picture in (("images", PILImage.new("RGB", (WIDTH, HEIGHT))), ("masks", PILImage.fromarray(values))):
+            folder.joinpath(kind, name).parent.mkdir(parents=True, exist_ok=True)
+            picture.save(folder / kind / f"{name}.png")
+    rows = [
+        {"image": "one", "expression": "the left one", "value": "1", "absent": "no", "options": "", "answer": ""},
+        {"image": "one.png", "expression": "both", "value": "1 2", "absent": "", "options": "x | y", "answer": "B"},
+        {"image": "sub/two", "expression": "a cup", "value": "", "absent": "yes", "options": "", "answer": ""},
+    ]
+    _rows(folder / "table.csv", tuple(rows[0]), *(tuple(row.values()) for row in rows))
+    listed = [{**row, "value": [1], "options": ["x", "y"], "answer": 1} for row in rows[:2]]
+    folder.joinpath("table.json").write_text(json.dumps(listed))
+
+
 # --- building one's own -----------------------------------------------------------------------------------------------
 
 
@@ -403,6 +420,20 @@ KINDS = (
         },
         (Act(("benchmarks", "check", "pixmmvp", "--root", ".")),),
         share=3,
+    ),
+    Kind(
+        "folder",
+        _make_folder,
+        {"table.csv": CSV, "masks/one.png": PNG, "images/one.png": PNG},
+        (Act(("benchmarks", "check", "folder", "--root", ".", "--set", "table=table.csv")),),
+        share=3,
+    ),
+    Kind(
+        "folder-json",
+        _make_folder,
+        {"table.json": json_form(None)},
+        (Act(("benchmarks", "check", "folder", "--root", ".", "--set", "table=table.json")),),
+        share=2,
     ),
     Kind(
         "via-json",
