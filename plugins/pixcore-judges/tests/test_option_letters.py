@@ -411,7 +411,16 @@ EVERY_WAY = [
     "<think>{U}?</think>{T}", "<answer>{L}</answer>", "<answer>{T}</answer>", "\\boxed{{{L}}}", "\\boxed{{{T}}}",
     "{{\"answer\": \"{L}\"}}", "（{L}）", "答案是{L}。", "{L}, not {M}", "The answer is {L}. Option {M} is wrong.",
     "{L}\nOption {M} would need more.", "It is option {L}, not option {M}.", "{ALL}\nAnswer: {L}", "{ALL}\n{T}",
-    "{L} because {M} is wrong", "{L} is correct.",
+    "{L} because {M} is wrong", "{L} is correct.", "{M}? No, {L}.", "{M}. Wait, {L}.", "{M}... actually {L}",
+    "{L} is more likely than {M}.", "{M} is less likely than {L}.", "I would say {L} over {M}.",
+    "Between {L} and {M}, {L}.", "The answer cannot be {M}, so it is {L}.",
+    "({L}) {T} ✓\n({M}) {U} ✗", "({M}) {U} is wrong. ({L}) {T} is right.",
+    "Die Antwort ist {L}, nicht {M}.", "La réponse est {L}, pas {M}.", "正解は{L}です。{M}ではありません。",
+    "الإجابة: {L}",
+]  # fmt: skip
+NO_WAY = [
+    "Both {L} and {M}", "{L} or {M}", "Neither {L} nor {M}.", "{T} or {U}", "It could be {T} or {U}.", "{L} oder {M}",
+    "I can't say whether it is {L}.", "{L}或{M}", "{L}: 0.4, {M}: 0.6",
 ]  # fmt: skip
 
 
@@ -435,6 +444,20 @@ def test_the_released_pixmmvp_options_in_every_wording(wording: str, shared: Pat
                     wrong.append((text, options, verdict.reason))
     assert len(rows) == 300
     assert not wrong, f"{len(wrong)}: {wrong[:6]}"
+
+
+@pytest.mark.parametrize("wording", NO_WAY)
+def test_the_released_pixmmvp_options_where_nobody_could_tell(wording: str, shared: Path) -> None:
+    with (shared / "data/pixmmvp/visual_patterns.csv").open(encoding="utf-8", newline="") as file:
+        every = {published_options(row["Options"]) for row in csv.DictReader(file)}
+    read_all_the_same = [
+        (text, options, found.rule)
+        for options in sorted(every)
+        for said in (0, 1)
+        if (text := wording.format(L="AB"[said], M="AB"[1 - said], T=options[said], U=options[1 - said]))
+        and (found := read(text, options)).option is not None
+    ]
+    assert not read_all_the_same, f"{len(read_all_the_same)}: {read_all_the_same[:6]}"
 
 
 BARE = [

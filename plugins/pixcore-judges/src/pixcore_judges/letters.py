@@ -123,7 +123,9 @@ def mentions_of(answer: str, texts: Sequence[list[str]]) -> list[Mention]:
         if article and not told:
             continue
         clause = words_of(re.split(CLAUSES, before)[-1])
-        said_wrong = _RULED_OUT.match(_behind(after, own)) is not None and not _RULED_OUT.match(": " + " ".join(own))
+        wrong = _RULED_OUT.match(_behind(after, own))
+        # "B is false" where B is "False" says nothing against it
+        said_wrong = wrong is not None and not (own and set(own) <= set(words_of(wrong[0])))
         weighed = clause[-1:] == ["out"] or _UNSAID.search(before) is not None
         found.append(
             Mention(
@@ -144,7 +146,7 @@ def _behind(after: str, own: Sequence[str]) -> str:
     """What follows a letter, without the option's own words, which may stand between."""
     between = r"[^\w\n]+(?:(?:an?|the)\s+)?"
     found = re.match("".join(between + re.escape(word) for word in own), after, re.I) if own else None
-    return after[found.end() :] if found else after
+    return after[found.end() :].lstrip("\"'”’!?") if found else after
 
 
 def _gaps(answer: str, mentions: Sequence[Mention]) -> list[str]:
@@ -187,7 +189,11 @@ def letters_said(answer: str, texts: Sequence[list[str]]) -> set[int]:
     if len(scored) > 1:
         return scored
     listed = _listed(answer, mentions)
-    announced = [one for one in said if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(one.after))]
+    announced = [
+        one
+        for one in said
+        if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(_behind(one.after, texts[one.index])))
+    ]
     if announced:
         return _told(announced[-1], listed, texts)
     lines = [

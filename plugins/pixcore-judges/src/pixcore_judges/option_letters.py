@@ -86,6 +86,10 @@ _YES_NO = {
 _FAR = 30  # words: how far what "if" and "whether" leave open may stand from them
 _OPEN = frozenset({"whether", "if"})  # what follows them is not said to be so
 
+# of which none tells options apart: any answer has them
+_SMALL = frozenset(
+    {"and", "or", "of", "it", "its", "this", "that", "both", "either", "than", "is", "are", "was", "were", "be"}
+)
 # in which options that are opposites may differ, beside their negation
 _POLAR = frozenset(
     ["with", "has", "have", "had", "is", "are", "was", "were", "be", "does", "do", "did", "can", "there", "any"]
@@ -208,12 +212,14 @@ def read(response: str, options: Sequence[str]) -> Reading:
 
 def _read(answer: str, options: Sequence[str]) -> Reading:
     """Go through the rules."""
-    answer = asserted(answer)
     texts = [words_of(option) for option in options]
+    answer = asserted(answer, compares=not any("than" in text for text in texts))
     if not words_of(answer):
         return Reading(None, _NONE)
     doubtful = False
     for name, rule in _RULES:
+        if doubtful and rule in (_telling_words, _said_or_denied):
+            continue  # of two options that are said in full, one may have no word of its own
         found = rule(answer, texts)
         if len(found) > 1 and name != "its letter":
             found = _spelt(answer, options, found)
@@ -242,8 +248,12 @@ def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
     if len({tuple(words_of(text)) for text in texts.values()}) > 1:
         return found
     said = compatible(answer).casefold()
-    within = {index for index, text in texts.items() if text in said}
-    return {i for i in within if not any(j != i and texts[i] in texts[j] for j in within)}
+    within = set()
+    for index in sorted(texts, key=lambda index: -len(texts[index])):
+        if texts[index] in said:
+            within.add(index)
+            said = said.replace(texts[index], " ")  # a shorter one is said where it stands elsewhere too
+    return within
 
 
 def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
@@ -275,8 +285,15 @@ def _yes_or_no(answer: str, texts: Sequence[list[str]]) -> set[int]:
         telling = [clauses[0], *(words for words in clauses[1:] if words[0] == "yes" or words == ["no"])]
     else:
         telling = [words for words in clauses if words[-1] in _YES_NO]
-    said = {word for words in telling for word in words} & _YES_NO.keys() or {_presence(words) for words in clauses}
+    said = {word for words in telling for word in _undenied(words)} & _YES_NO.keys() or {
+        _presence(words) for words in clauses
+    }
     return {index for index, (word,) in enumerate(texts) if word in said}
+
+
+def _undenied(words: Sequence[str]) -> list[str]:
+    """Words but those behind a "not": "not no" says nothing of "no"."""
+    return [word for place, word in enumerate(words) if words[place - 1 : place] != ["not"]]
 
 
 def _are_yes_and_no(texts: Sequence[list[str]]) -> bool:
@@ -304,7 +321,7 @@ def _telling_words(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """A word occurs, and is not denied, that only one of the options has: "left" of "facing left / facing right"."""
     if _are_yes_and_no(texts):
         return set()
-    polar = NEGATIONS | _POLAR if _are_opposites(texts) else frozenset()
+    polar = NEGATIONS | _POLAR | _SMALL if _are_opposites(texts) else _SMALL
     own = [
         [
             [word]
@@ -376,13 +393,16 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
             for begin in range(start - most + 1, start + 1)
         )
     ]
+    within = {at for start, end, _ in longest for at in range(start, end)}
     affirmed: set[int] = set()
     denied: set[int] = set()
     for start, end, index in longest:
-        earlier = [word for word, clause in said[max(0, start - _FAR) : start] if clause == said[start][1]]
+        near = range(max(0, start - _FAR), start)
+        # the "not" of one option's own words denies no other
+        earlier = [said[at][0] for at in near if said[at][1] == said[start][1] and at not in within]
         if _OPEN & set(earlier) and "as" not in earlier:
             continue
-        before = set(earlier[-REACH:])
+        before = set(earlier[-REACH:]) | {"nor", "neither"}.intersection(earlier)
         after = " ".join(word for word, clause in said[end : end + 5] if clause == said[end - 1][1])
         (denied if NEGATIONS & before or _REFUTED.match(after) else affirmed).add(index)
     if not affirmed and len(denied) == 1 and len(phrases) == 2:

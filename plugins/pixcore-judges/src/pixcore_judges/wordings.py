@@ -65,12 +65,11 @@ _AGREES = re.compile(
     re.I,
 )
 
+# letters that are only weighed
+_BETWEEN = re.compile(r"\bbetween\s+(?:\W{0,3}[A-Z]\b\W{0,3}\s*)+(?:and|or)\s+\W{0,3}[A-Z]\b[)\].*]{0,3}", re.I)
 # of two that are compared the second is not meant
-_INSTEAD = re.compile(
-    r"\b(?:rather than|instead of|as opposed to|and not|unlike|compared (?:to|with))\b"
-    r"|(?:\b(?:more|less|fewer)\s+)than(?=\s+\w+\W*(?:\Z|\n|[.,;]))|(?<=\w) than\b",
-    re.I,
-)
+_INSTEAD = re.compile(r"\b(?:rather than|instead of|as opposed to|and not|unlike|compared (?:to|with))\b", re.I)
+_THAN = re.compile(r"(?:\b(?:more|less|fewer)\s+)than(?=\s+\w+\W*(?:\Z|\n|[.,;]))|(?<=\w) than\b", re.I)
 _LESS = re.compile(r"\b(?:less|worse|lower)\b[^.,;!?\n]{0,80}?\bthan\b", re.I)
 _PREFERRED = re.compile(r"\b(prefer\w*\s+(?:the\s+)?(?:option\s+|choice\s+)?\W*\w+\W*?)\s+(?:to|over)\s+", re.I)
 
@@ -200,13 +199,20 @@ def _known(answer: str) -> str:
     return " ".join((*left, answer[at:]))
 
 
-def asserted(answer: str) -> str:
-    """The answer without its questions and what it says not to know; of two that it compares one is not meant."""
+def asserted(answer: str, *, compares: bool = True) -> str:
+    """The answer without its questions and what it says not to know; of two that it compares one is not meant.
+
+    Args:
+        answer: The answer.
+        compares: Whether "than" compares options; not where one of them has the word.
+    """
+    answer = _BETWEEN.sub(" ", answer)
     answer = _AGREES.sub(" ", answer) if words_of(_AGREES.sub(" ", answer)) else answer
     asked = _QUESTION.sub(" ", answer).strip()
     answer = _known(asked if words_of(asked) else answer)
     answer = _PREFERRED.sub(r"\1, not ", answer)
-    return answer if _LESS.search(answer) else _INSTEAD.sub(", not", answer)
+    answer = _INSTEAD.sub(", not", answer)
+    return answer if _LESS.search(answer) or not compares else _THAN.sub(", not", answer)
 
 
 def in_digits(text: str) -> str:
