@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PILImage
 from PIL import ImageDraw
+from pixcore_ground.picture import ground_picture
 from pixcore_pictures.drawing import overlay
 from pixcore_pictures.fonts import font_for
 
+import pixcore
 from pixcore.components import Context
 from pixcore.config import resolve
 from pixcore.plugins import Kind, registry
@@ -35,6 +38,13 @@ def main() -> None:
     words = set((sample.expression or "").split())
     chosen = next(one for one in result.candidates if one.group is not None and one.group.phrase in words)
     mining(sample, result, chosen).save(IMAGES / "mining.png", optimize=True)
+    show_ground(next(one for one in scenes() if one.expression == "the lamp"))
+
+
+def show_ground(sample: Sample) -> None:
+    """Draw what `pixcore ground` finds in a scene, with few of the other candidates, in few colours."""
+    found = pixcore.ground(sample.image, sample.expression or "")
+    ground_picture(found, most=7).quantize(256).save(IMAGES / "ground.png", optimize=True)
 
 
 def show_report(report: Path) -> None:
@@ -53,11 +63,16 @@ def show_report(report: Path) -> None:
         chromium.close()
 
 
-def grounded() -> tuple[Sample, ProtocolResult]:
-    """The first scene whose object is there, and what `mini` says when it is asked to identify it."""
+def scenes() -> Iterator[Sample]:
+    """The scenes whose object is there."""
     benchmark = registry().get(Kind.BENCHMARK, "mini-world")
     samples = benchmark.create(benchmark.config_class(), Context()).samples()
-    sample = next(one for one in samples if one.expression and not one.absent)
+    return (one for one in samples if one.expression and not one.absent)
+
+
+def grounded() -> tuple[Sample, ProtocolResult]:
+    """The first scene whose object is there, and what `mini` says when it is asked to identify it."""
+    sample = next(scenes())
     with tempfile.TemporaryDirectory() as folder:
         document = {"benchmark": None, "model": "mini", "protocols": ["segment"], "selections": [], "control": None}
         job = Run(resolve({**document, "store": folder, "output": folder}, registry()), samples=[sample])
