@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def show_ground(sample: Sample) -> None:
-    """Draw what `pixcore ground` finds in a scene, with few of the other candidates, in few colours."""
+    """Draw what `pixcore ground` finds in a scene, with few of the other candidates."""
     found = pixcore.ground(sample.image, sample.expression or "")
-    ground_picture(found, most=7).quantize(256).save(IMAGES / "ground.png", optimize=True)
+    ground_picture(found, most=7).save(IMAGES / "ground.webp", quality=86)
 
 
 def show_report(report: Path) -> None:

@@ -121,7 +121,7 @@ def _caption(found: Grounded, beside: bool, room: int) -> list[_Line]:
     lines = [*_lines(first, 16, room, 2), *_lines(selection.reason, 14, room, 2, colour=_SOFT)]
     if chosen is not None and chosen.map is not None and found.response.layout is not None:
         side = "right" if beside else "below"
-        told = f"{side}: where the model looked for {_quoted(chosen)}, from dark, little, to bright, much"
+        told = f"{side}: where the model looked for {_quoted(chosen)} (dark: little, bright: much)"
         lines += _lines(told, 14, room, 2, colour=_SOFT)
     return lines
 

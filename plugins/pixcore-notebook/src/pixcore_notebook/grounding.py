@@ -174,7 +174,7 @@ class Grounding(Grounded):
         pictures = [("the chosen mask" if chosen else "the image", self._drawn(mask, chosen))]
         if chosen is not None and chosen.map is not None and layout is not None:
             hot = heated(self.image, LARGE, layout, chosen.map, enlarge=True)
-            pictures.append((f"where the model looked for “{phrase_of(chosen)}”: dark little, bright much", hot))
+            pictures.append((f"where the model looked for “{phrase_of(chosen)}” (dark: little, bright: much)", hot))
         others = [one for one in self.candidates if one is not chosen and one.masks]
         ranked = sorted(others, key=lambda one: -max(one.scores, default=0.0))[:_SHOWN]
         place = self.selection.candidate if chosen is not None else None
