@@ -76,6 +76,13 @@ def test_a_wrapped_text_that_fits_is_whole_and_breaks_between_words() -> None:
     assert wrapped(" \n\t", font_for("x", 14), 200, 3) == []
 
 
+def test_a_script_without_spaces_fills_its_lines() -> None:
+    text = "mini: " + "屋顶是红色的门是关着的" * 10
+    first, *_, last = wrapped(text, font_for(text, 14), 200, 9)
+    assert len(first) > 10
+    assert not last.endswith("…")
+
+
 def test_a_text_of_a_million_letters_is_wrapped_at_once() -> None:
     assert len(wrapped("x" * 1_000_000, font_for("x", 14), 200, 2)) == 2
 

@@ -47,7 +47,7 @@ def shortened(text: str, font: Font, width: float) -> str:
 
 
 def wrapped(text: str, font: Font, width: float, most: int) -> list[str]:
-    """Break a text into lines no wider than `width` pixels, between words where there are any; a long one is cut.
+    """Break a text into lines no wider than `width` pixels, between words where there are such; a long one is cut.
 
     Args:
         text: Its own line ends stay.
@@ -59,8 +59,11 @@ def wrapped(text: str, font: Font, width: float, most: int) -> list[str]:
     for rest in filter(None, map(_plain, text.splitlines())):
         while rest and len(lines) <= most:
             line = _start(rest, font, width) or rest[0]
-            if len(line) < len(rest) and rest[len(line)] != " ":  # in the middle of a word, unless it is all there is
-                line = line.rpartition(" ")[0] or line
+            if (
+                len(line) < len(rest) and rest[len(line)] != " "
+            ):  # in the middle of a word, or of a script without spaces
+                before = line.rpartition(" ")[0]
+                line = before if len(before) > len(line) / 2 else line
             lines.append(line)
             rest = rest[len(line) :].lstrip()
     if len(lines) > most:
