@@ -163,12 +163,14 @@ def test_only_what_is_taken_is_decoded(tmp_path: Path) -> None:
     assert_told(lambda: next(found.samples()), "row 0, column 'mask'")
 
 
-def test_what_can_not_be_loaded_is_named(tmp_path: Path) -> None:
+def test_what_can_not_be_loaded_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert_told(lambda: load("nobody/no-such-dataset"), "can't load the dataset nobody/no-such-dataset")
     (tmp_path / "x.csv").write_text("a\n")
     assert_told(lambda: load(tmp_path / "x.csv"), "is no parquet or arrow file")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    capfd.readouterr()
     assert_told(lambda: load(tmp_path / "x.parquet"), "can't load the dataset")
+    assert not capfd.readouterr().err, "what the library says stands in the error alone"
     made(mask=[mask().resize((5, 5))] * 2).save_to_disk(tmp_path / "small")
     assert_told(lambda: load(tmp_path / "small"), "row 0, column 'mask' is 5x5 pixels, its picture")
     made(text=["", "x"]).save_to_disk(tmp_path / "empty")

@@ -6,7 +6,9 @@ The library maps a dataset into memory: a row is read when its sample is taken, 
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,8 @@ class HfDataset(Benchmark[HfDatasetConfig]):
     def _data(self) -> Any:
         library = _library()
         try:
-            found = _loaded(library, self.config)
+            with _told_once():
+                found = _loaded(library, self.config)
         except UserError:
             raise
         except Exception as error:  # whatever its readers and the hub's client raise
@@ -156,6 +159,18 @@ class HfDataset(Benchmark[HfDatasetConfig]):
         if rows.ndim == 2 and rows.dtype.kind in "biu" and rows.shape[::-1] == image.size:
             return Labels(rows.astype(np.int64))
         return self._truth.outlined(value, image, where)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Keep the library from printing what it then raises."""
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _library() -> Any:
