@@ -275,6 +275,8 @@ def packages(found: Registry) -> str:
         for guest in found.guests(kind):
             if guest.distribution in offers:
                 offers[guest.distribution].append(f"{kind.value} `{guest.name}`")
+    called = pixcore._FACE["pixcore_notebook"].split()
+    offers["pixcore-notebook"] += [f"[`pixcore.{name}`](../reference/api/pixcore.md)" for name in called]
     rows = "\n".join(f"| `{name}` | {', '.join(given)} |" for name, given in offers.items() if given)
     head = (
         "# What ships\n\nEach is a package of its own, which `pip install NAME` adds. How to make one more is a "
