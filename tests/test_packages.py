@@ -18,7 +18,7 @@ from tools import packages
 ROOT = packages.ROOT
 PROJECTS = packages.projects()[1:]
 ALL = pytest.mark.parametrize("path", packages.projects(), ids=lambda path: packages.about(path)["name"])
-EXTRAS = {"standard", "demo", "transformers", "sam", "openai", "docs", "all"}
+EXTRAS = {"standard", "demo", "transformers", "sam", "openai", "trackers", "docs", "all"}
 
 
 def project(path: Path) -> dict[str, Any]:
