@@ -21,6 +21,7 @@ from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_pictures.heat import heat
 from pixcore_report.payload import text_pieces
 
+from pixcore.errors import DataError
 from pixcore.figures import table
 from pixcore.figures.columns import main_columns, meaning
 from pixcore.figures.rows import common_count, ranking, shown
@@ -83,16 +84,27 @@ def _cell(value: Any) -> str:
 def masked(
     image: Image, longest: int, mask: RLE | None = None, point: PointPrompt | None = None, *, enlarge: bool = False
 ) -> str:
-    """Draw an image with a mask and points, as a `data:` address."""
-    picture = image.pil()
+    """Draw an image with a mask and points, as a `data:` address; an empty one where the image can't be read."""
+    picture = _opened(image)
+    if picture is None:
+        return ""
     size = fitted(picture.size, longest, thinnest=16, enlarge=enlarge)
     return _address(overlay(picture, size, mask, point, outline=2 if longest > THUMBNAIL else 1))
 
 
 def heated(image: Image, longest: int, layout: VisualLayout, relevance: NDArray[np.floating], *, enlarge: bool) -> str:
-    """Draw an image under the heat of a map, as a `data:` address."""
-    picture = image.pil()
+    """Draw an image under the heat of a map, as a `data:` address; an empty one where the image can't be read."""
+    picture = _opened(image)
+    if picture is None:
+        return ""
     return _address(heat(picture, fitted(picture.size, longest, thinnest=16, enlarge=enlarge), layout, relevance))
+
+
+def _opened(image: Image) -> PILImage.Image | None:
+    try:
+        return image.pil()
+    except DataError:
+        return None
 
 
 def _address(picture: PILImage.Image) -> str:

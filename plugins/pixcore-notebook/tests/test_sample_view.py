@@ -1,0 +1,93 @@
+"""A sample made by hand: text that means harm, an image that is gone, a probing that failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pixcore_notebook.runs import SampleView
+
+from pixcore import masks
+from pixcore.figures.rows import RowSpec
+from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.records import (
+    Candidate,
+    Image,
+    PointPrompt,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Score,
+    Selection,
+    TokenGroup,
+    Verdict,
+)
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202eevil\ud800 & 'quoted' \"twice\""
+SIZE = (40, 30)
+
+
+def view(text: str, image: Image | None = None, **fields: Any) -> SampleView:
+    inside = np.zeros((30, 40), np.bool_)
+    inside[5:20, 5:20] = True
+    rle = masks.encode(inside)
+    group = TokenGroup((0,), text, 0, len(text))
+    candidate = Candidate(group, PointPrompt.at((9, 9)), (rle,), (0.5,), map=np.arange(4, dtype=np.float32))
+    layout = VisualLayout.single(VisualGrid.stretched(2, 2, SIZE))
+    result = ProtocolResult(
+        text,
+        text,
+        response=Response(text, layout=layout),
+        candidates=(candidate,),
+        selections={text: Selection.chosen(0, 0, reason=text)},
+        scores={text: Score("one", text, iou=1.0)},
+        verdict=Verdict(None, text),
+        ious=(np.ones(1),),
+        **fields,
+    )
+    sample = Sample(
+        text,
+        image or Image.from_pixels(np.full((30, 40, 3), 90, np.uint8)),
+        question=text,
+        options=(text, text),
+        answer=1,
+        expression=text,
+        mask=rle,
+        categories={text: text},
+    )
+    return SampleView(SampleResult(sample, {text: result}), [RowSpec(text)])
+
+
+def test_hostile_text_is_inert_wherever_it_stands(checked: Callable[[str], str]) -> None:
+    html = checked(view(HOSTILE, error=HOSTILE)._repr_html_())
+    assert html.count("&lt;script&gt;") >= 9
+    assert html.count("<img") == 3
+
+
+def test_lines_say_what_the_records_say() -> None:
+    one = view("roof")
+    (line,) = one.lines()
+    assert (line["text"], line["correct"], line["iou: roof"], line["roof"]) == ("roof", None, 1.0, "roof")
+    (mask,) = one.candidate_lines()
+    assert (mask["pixels"], mask["iou"], mask["chosen_by"], mask["x"]) == (225, 1.0, "roof", 9.0)
+
+
+def test_an_image_that_is_gone_costs_no_more_than_its_picture(checked: Callable[[str], str]) -> None:
+    gone = view("roof", Image.from_path("/nowhere/roof.png"))
+    html = checked(gone._repr_html_())
+    assert "<img" not in html
+    assert "can't be read" in html or "can&#39;t be read" in html
+    assert "roof" in re.sub("<[^>]+>", "", html)
+    assert gone.thumbnail() == ""
+
+
+@pytest.mark.parametrize("outcome", ["absent", "nothing", "failed"])
+def test_what_was_not_chosen_has_no_picture(outcome: Any, checked: Callable[[str], str]) -> None:
+    one = view("roof")
+    (result,) = one.result.by_probing.values()
+    result.selections["roof"] = Selection(outcome, reason="why")  # type: ignore[index]
+    assert checked(one._repr_html_()).count("<img") == 1
