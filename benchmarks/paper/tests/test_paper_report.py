@@ -46,6 +46,11 @@ def test_s_of_the_papers_own_columns(report: ModuleType) -> None:
     assert compared == 27
 
 
+def test_the_page_says_what_the_table_can_show(report: ModuleType, tmp_path: Path) -> None:
+    found = list(report.lines(tmp_path))
+    assert "10 of the 13 neighbours on PixMMVP are less than 5.3 points apart" in report.page(found)
+
+
 def test_our_figures_stand_beside_the_papers_with_the_difference(report: ModuleType, tmp_path: Path) -> None:
     assert "Nothing has been run" in report.page(list(report.lines(tmp_path)))
     for fidelity, m in (("paper", 40.5), ("published", 51.25), ("corrected", 44.0)):

@@ -133,10 +133,11 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
             f"{test.only_right} on the right alone, {test.neither} on neither; McNemar p {chance(test.p, '= ')}",
             soft_wrap=True,
         )
-    for protocol, one in found.agreements.items():
-        ends = "" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})"
-        if one.kappa is not None:
-            console.print(f"{protocol}, samples: Cohen's kappa {one.kappa:.2f}{ends}", highlight=False, soft_wrap=True)
+    for protocol, agreed in found.agreements.items():
+        ends = "" if agreed.low is None or agreed.high is None else f" ({agreed.low:.2f} to {agreed.high:.2f})"
+        if agreed.kappa is not None:
+            line = f"{protocol}, samples: Cohen's kappa {agreed.kappa:.2f}{ends}"
+            console.print(line, highlight=False, soft_wrap=True)
     console.print(f"{len(found.flips)} flipped", highlight=False)
     for flip in found.flips[:10]:
         console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False, markup=False)
