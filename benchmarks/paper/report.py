@@ -150,7 +150,7 @@ def page(found: list[Line]) -> str:
     close = sum(gap < SHOWN for gap in apart)
     shown = (
         f"<p>Sorted by S, {close} of the {len(apart)} neighbours on PixMMVP are less than {SHOWN} points apart. Its "
-        "150 pairs show, four times in five, differences of 7.3, 10.6 and 12.8 points of accuracy where 10, 20 and 30 % "
+        "150 pairs show, four times in five, differences of 7.3, 10.6 or 12.8 points of accuracy if 10, 20 and 30 % "
         "of the pairs come out differently (<code>pixcore power --clusters 150</code>), and about five points of M "
         "between two strategies on one model: the table groups systems, and does not order them.</p>"
     )
