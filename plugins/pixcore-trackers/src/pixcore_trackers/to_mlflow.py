@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 import mlflow
@@ -55,11 +56,16 @@ class Client(Tracker):
             names, rows = columns_of(table)
             columns: dict[str, list[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(names[:-1])}
             columns["picture"] = [mlflow.Image(one.picture) for one in table]
-            self._client.log_table(self._run, data=columns, artifact_file="samples.json")
+            self._client.log_table(self._run, data=columns, artifact_file=self._free("samples"))
 
     def close(self) -> None:
         """Say that the run is over."""
         self._client.set_terminated(self._run)
+
+    def _free(self, name: str) -> str:
+        """A table's file that is not there yet: MLflow would append to one that is."""
+        there = {one.path for one in self._client.list_artifacts(self._run)}
+        return next(one for one in (f"{name}{n}.json" for n in chain([""], count(2))) if one not in there)
 
     def _experiment(self, name: str) -> str:
         known = self._client.get_experiment_by_name(name)
