@@ -9,9 +9,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pixcore_report.compare import in_width
 from pixcore_report.page import distinct_rows
 from pixcore_report.reading import from_dict
+from rich import box
 from rich.cells import cell_len
+from rich.table import Table
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import (
@@ -158,3 +161,18 @@ def test_many_further_figures_go_into_as_many_tables_as_they_need(summary: Summa
 def test_footnotes_say_only_what_applies() -> None:
     notes = footnotes(Summary("b", "m", "corrected", 1, 0, (Row("random", {"M": Figure(1.0, n=1)}),)))
     assert not any("upper bound" in note or "control" in note or "failed" in note for note in notes)
+
+
+@pytest.mark.parametrize(("width", "columns"), [(200, 8), (80, 8), (60, 7), (40, 4)])
+def test_a_comparison_in_a_narrow_terminal_cuts_no_number(width: int, columns: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("figure")
+    for heading in ("left", "right", "difference", "p", "alike", "detects", "clusters"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_row("absence precision", "100.0", "100.0", "+0.0", "1.000", "8.6", "12.5", "150")
+    console.print(in_width(table, console))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(table.columns) == columns
+    assert "…" not in shown
+    assert {"absence", "precision", "100.0", "+0.0"} <= set(shown.split())

@@ -11,6 +11,7 @@ import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_scoring.source import Source, notes, open_source
 from rich import box
+from rich.measure import Measurement
 from rich.table import Table
 
 from pixcore.errors import ConfigError, DataError, nearest
@@ -109,6 +110,20 @@ def _names(runs: Sequence[Path]) -> list[str]:
     return [f"{path.name} ({number})" for number, path in enumerate(runs, start=1)]
 
 
+def in_width(table: Table, console: Console) -> Table:
+    """Fit a table of figures into a narrow terminal: names are folded, then the last columns go; no number is cut."""
+
+    def is_wider() -> bool:
+        room = console.options.update(max_width=1000)
+        return console.is_terminal and Measurement.get(console, room, table).maximum > console.width
+
+    if is_wider():
+        table.columns[0].max_width = 10
+    while is_wider() and len(table.columns) > 4:
+        table.columns.pop()
+    return table
+
+
 def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None:
     title = f"{found.left} ({rows[0].label}) and {found.right} ({rows[1].label}), right minus left, in percent points"
     table = Table(
@@ -124,7 +139,7 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
         shown = (f"{one.left:.1f}", f"{one.right:.1f}", f"{one.difference:+.1f}{ends}", chance(one.adjusted))
         more = (value(one.margin), value(one.detectable), str(one.clusters))
         table.add_row(one.name + "*" * one.primary, *shown, *more, style="bold" if one.clear else "")
-    console.print(table)
+    console.print(in_width(table, console))
     for line in told(found):
         console.print(line, style="dim", highlight=False)
     for test in found.tests:
@@ -173,7 +188,7 @@ def _print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None
         values, parts = spread.values, spread.components
         split = (parts.of_samples, parts.of_sides, parts.rest, parts.error) if parts else (None,) * 4
         table.add_row(spread.name, *map(value, (min(values), sum(values) / len(values), max(values), *split)))
-    console.print(table)
+    console.print(in_width(table, console))
     for line in (
         "spread: standard deviations, of samples whichever run, of runs on the same samples, and what is left",
         "standard error: of the mean over runs, were both samples and runs (seeds, judges) drawn anew",
