@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from pixcore_testing.schema import json_schema
 import pixcore
 from pixcore import components, errors
 from pixcore.plugins import GuestKind, Kind, registry
+from tests.workplace import layered
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -44,17 +44,7 @@ def written() -> tuple[ModuleType, dict[str, str]]:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which pages may install, on top of the one that runs the tests."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-    here = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "tests.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))
-    for name in ("pip", "pixcore"):
-        script = folder / "bin" / name
-        script.write_text(f'#!/bin/sh\nexec {folder / "bin" / "python"} -m {name} "$@"\n')
-        script.chmod(0o755)
-    kept = {key: value for key, value in os.environ.items() if key != "PIXCORE_PLUGINS"}
-    return {**kept, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return layered(tmp_path_factory.mktemp("environment"))
 
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)

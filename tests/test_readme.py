@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 import yaml
+from PIL import Image
 
 from pixcore.config import resolve
 from pixcore.plugins import registry
+from tests.workplace import layered
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BIN = ".venv/bin/"
+APART = 0.5
+"""How far a number of the demo's table may be from the README's: on another processor 29 were, by up to 0.4."""
+
+Run = Callable[[str], subprocess.CompletedProcess[str]]
 
 
 def blocks(language: str) -> list[str]:
@@ -46,5 +60,87 @@ def test_the_config_names_what_is_installed():
 
 
 def test_the_demo_is_a_config():
-    demo = Path(__file__).parents[1] / "demo.yaml"
-    assert resolve(yaml.safe_load(demo.read_text()), registry()).components["benchmark"] is not None
+    assert resolve(yaml.safe_load((ROOT / "demo.yaml").read_text()), registry()).components["benchmark"] is not None
+
+
+@pytest.fixture(scope="module")
+def after_the_demo(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A clone as `make demo` leaves it, and a way to run there what the README prints."""
+    folder = tmp_path_factory.mktemp("clone")
+    environment = layered(folder / ".venv") | {"HF_HUB_OFFLINE": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_DEPS": "1"}
+    environment["PIXCORE_PLUGINS"] = ",".join(sorted(installed_by_the_demo()))
+    shutil.copy(ROOT / "demo.yaml", folder)
+    (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
+    (folder / "second.yaml").write_text(blocks("yaml")[0])
+    Image.new("RGB", (64, 48), "teal").save(folder / "photo.jpg")
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        if command.startswith(f"{BIN}pip install"):  # what is installed now is no longer what make demo installs
+            environment.pop("PIXCORE_PLUGINS", None)
+        return subprocess.run(
+            ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = run(f"{BIN}pixcore run demo.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "Loading weights" not in done.stderr
+    assert ".py:" not in done.stderr
+    return run
+
+
+def installed_by_the_demo() -> Iterator[str]:
+    """The plugins of the packages that the Makefile names."""
+    command = ["make", "-n", "-B", "demo"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for folder in re.findall(r"--editable (\S+)", made.stdout):
+        about = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+        yield from about.get("entry-points", {}).get("pixcore", {})
+
+
+def printed() -> list[str]:
+    """The commands that the README prints, without what it says of them."""
+    lines = re.findall(rf"^    ({re.escape(BIN)}.*)$", README, flags=re.MULTILINE)
+    return [line.partition("  #")[0].rstrip() for line in lines]
+
+
+def numbers(lines: list[str]) -> Iterator[tuple[str, list[float]]]:
+    """The rows of a table of figures, each with its figures and the ends of their intervals."""
+    for line, below in pairwise(lines):
+        found = re.fullmatch(r"(\S.*?)((?:\s{2,}\d+\.\d){5})", line.rstrip())
+        if found:
+            ends = [float(end) for end in re.findall(r"\d+\.\d", below)]
+            yield found[1], [float(value) for value in found[2].split()] + ends
+
+
+def test_the_table_is_what_the_demo_prints(after_the_demo: Run) -> None:
+    (shown,) = re.findall(r"<!-- demo table -->\n```\n(.*?)```", README, flags=re.DOTALL)
+    lines = shown.splitlines()
+    made = after_the_demo(f"COLUMNS=100 {BIN}pixcore run demo.yaml").stdout.splitlines()[: len(lines)]
+    expected, found = dict(numbers(lines)), dict(numbers(made))
+    assert len(expected) == 8
+    assert {len(values) for values in expected.values()} == {15}
+    assert found.keys() == expected.keys()
+    far = [
+        (row, here, there)
+        for row in expected
+        for here, there in zip(found[row], expected[row], strict=True)
+        if abs(here - there) > APART
+    ]
+    assert not far
+    assert [line.split() for line in made[:4]] == [line.split() for line in lines[:4]]
+
+
+def test_what_is_printed_works_as_printed(after_the_demo: Run) -> None:
+    """One after the other; what needs more than the demo installs says what."""
+    refused = {
+        "ground photo.jpg": "llava-hf/llava-1.5-7b-hf",
+        "benchmark=pixmmvp": "error: benchmark 'pixmmvp' is not installed: pip install pixcore-pixmmvp",
+    }
+    commands = printed()
+    assert len(commands) >= 17
+    for command in commands:
+        done = after_the_demo(command)
+        said = [message for words, message in refused.items() if words in command]
+        assert done.returncode == (2 if said else 0), f"{command}\n{done.stdout}\n{done.stderr}"
+        assert all(message in done.stderr for message in said), done.stderr
+    assert "pixmmvp" in after_the_demo(f"{BIN}pixcore plugins benchmark").stdout

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,24 @@ TOY_RUN = {
     "judge": "toy-judge",
     "letter_judge": "toy-judge",
 }
+
+
+def layered(folder: Path) -> dict[str, str]:
+    """Make an environment in which commands may install, on top of the one that runs the tests.
+
+    Returns:
+        The variables that commands in it need.
+    """
+    venv.create(folder, symlinks=True)
+    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "tests.pth").write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here))
+    for name in ("pip", "pixcore"):
+        script = folder / "bin" / name
+        script.write_text(f'#!/bin/sh\nexec {folder / "bin" / "python"} -m {name} "$@"\n')
+        script.chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if key != "PIXCORE_PLUGINS"}
+    return {**kept, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 class Workplace:
