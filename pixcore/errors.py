@@ -101,8 +101,9 @@ def describe(error: BaseException) -> str:
     """Describe an error in one line."""
     if isinstance(error, PixcoreError):
         return one_line(str(error))
-    first = str(error).strip().splitlines()
-    return one_line(f"{type(error).__name__}: {first[0]}" if first else type(error).__name__)
+    lines = str(error).strip().splitlines() or [""]
+    said = " ".join(lines[: 1 + lines[0].endswith(":")])  # a line that ends so says what only the next one tells
+    return one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
 def one_line(text: str) -> str:

@@ -592,6 +592,23 @@ class MaskAdapterSuite(AdapterSuite):
                 with pytest.raises(SampleError, match=f"its text holds .*{re.escape(mark)}"):
                     adapter.answer([asked])
 
+    @pytest.mark.parametrize("index", [10**12, 1.5, 0, None, {}], ids=str)
+    def test_a_token_without_an_id_of_its_own_ends_the_run(
+        self, subject: Subject, tmp_path: Path, index: object
+    ) -> None:
+        copy, options = subject.copied(tmp_path)
+        path = copy / "added_tokens.json"
+        if path.is_file():
+            path.write_text(json.dumps(json.loads(path.read_text()) | {subject.marker: index}))
+        else:
+            path = copy / "tokenizer_config.json"
+            listed = json.loads(path.read_text())
+            listed["added_tokens_decoder"] |= {str(index): {"content": subject.marker if index else None}}
+            path.write_text(json.dumps(listed))
+        error = subject.refusal(tmp_path, options)
+        assert subject.marker in error.message or "tokenizer_config.json" in error.message
+        assert str(copy) in error.message
+
     def test_attention_is_refused(self, subject: Subject) -> None:
         with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):
             adapter.answer(subject.requests, extractor=object())  # type: ignore[arg-type]

@@ -66,6 +66,7 @@ def load(config: LlavaGroundingConfig) -> Loaded:
     with parameters_on_meta():
         speaker, segmenter = make_speaker().eval(), make_segmenter().eval()
     tokenizer = PublishedTokenizer.from_folder(folder)
+    tokenizer.check(speaker.language.config.vocab_size, folder)
     own_generation(folder, [tokenizer.eos])
     absent = [marker for marker in MARKERS if marker not in tokenizer.added]
     if absent:

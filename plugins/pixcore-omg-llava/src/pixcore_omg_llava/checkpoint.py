@@ -29,7 +29,7 @@ from pixcore_omg_llava.internlm2 import Adapters, GroupedLayout, rules
 from pixcore_omg_llava.keymap import CLIP, PERCEPTION, clip_rules, perception_rules, projector_rules
 from pixcore_omg_llava.model import Eye, language_model
 from pixcore_omg_llava.sizes import PerceptionSizes
-from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
+from pixcore_omg_llava.tokenizer import MARK, InternLM2Tokenizer
 
 _TOWERS = ("perception.backbone",)
 _SIZES = (
@@ -66,12 +66,12 @@ def load(config: OmgLlavaConfig) -> Loaded:
     content = read_json(path)
     dtype = dtype_of(config.dtype, main_device(config), torch.float16)
     # what it says wrong, and what can't fit for itself, is told before anything large is downloaded
-    least = on_meta(partial(LlamaForCausalLM, llama_config(content, path, vocabulary=1)))
+    least = on_meta(partial(LlamaForCausalLM, llama_config(content, path, vocabulary=content.get("vocab_size", 0))))
     check_room(config.checkpoint, Weights.of(least, language=""), config, dtype)
     finetuned, head = release_file(config, config.finetuned), release_file(config, config.perception)
     shapes = shapes_of(finetuned)
     adapters = Adapters.found_in(shapes, scale=config.lora_scale)
-    rows = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (int(content.get("vocab_size", 0)),))[0]
+    rows = shapes.get("llm.base_model.model.model.tok_embeddings.weight", (content["vocab_size"],))[0]
     llama = llama_config(content, path, vocabulary=rows)
     sizes, sources = _eye_sizes(config, head, finetuned)
     check_room(config.checkpoint, weights_of(llama, adapters, config.lora, sizes), config, dtype)
@@ -79,9 +79,10 @@ def load(config: OmgLlavaConfig) -> Loaded:
         language = language_model(llama, adapters, config.lora).eval()
         eye = Eye(sizes, hidden=llama.hidden_size).eval()
     folder = resolve(place(config.language, offline=config.offline))
+    tokenizer = InternLM2Tokenizer.from_folder(folder)
+    tokenizer.check(rows, folder, rowless=[MARK])  # the release adds it after it has enlarged the embeddings
     language_report = _fill_language(config, language, adapters, [Source(finetuned), Source(folder)], dtype)
     eye_report = _fill_eye(config, eye, sources)
-    tokenizer = InternLM2Tokenizer.from_folder(folder)
     own_generation(folder, tokenizer.ends)
     return Loaded(eye, language, tokenizer, (eye_report, language_report))
 

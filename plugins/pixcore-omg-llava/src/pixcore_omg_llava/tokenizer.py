@@ -6,14 +6,13 @@ joins everything without adding spaces.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PieceTokenizer, read_pieces
+from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PieceTokenizer, listed_tokens, read_pieces
 
-SEG, PHRASE, PHRASE_END = "[SEG]", "<p>", "</p>"
-ADDED = (SEG, PHRASE, PHRASE_END, "<region>", "<mark>")
+SEG, PHRASE, PHRASE_END, MARK = "[SEG]", "<p>", "</p>", "<mark>"
+ADDED = (SEG, PHRASE, PHRASE_END, "<region>", MARK)
 """What OMG-LLaVA adds to the vocabulary, in its order (omg_llava.py, _add_special_tokens)."""
 
 
@@ -28,10 +27,8 @@ class InternLM2Tokenizer(PieceTokenizer):
             ModelError: There is no `tokenizer.model`.
         """
         pieces = read_pieces(folder, "fetch internlm/internlm2-chat-7b whole")
-        config = folder / "tokenizer_config.json"
-        listed = json.loads(config.read_text()).get("added_tokens_decoder", {}) if config.is_file() else {}
         own = {pieces.bos_id(), pieces.eos_id(), pieces.unk_id()}
-        added = {token["content"]: int(index) for index, token in listed.items() if int(index) not in own}
+        added = {name: index for name, index in listed_tokens(folder).items() if index not in own}
         for name in ADDED:
             added.setdefault(name, max([len(pieces) - 1, *added.values()]) + 1)
         return cls(pieces, added)

@@ -91,6 +91,10 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         with parameters_on_meta():
             model = GroundedLlava(sizes).eval()
         folder, tower = _folder(self.config.checkpoint, self.config), _folder(named, self.config)
+        tokenizer = PublishedTokenizer.from_folder(folder)
+        tokenizer.check(sizes.language.vocab_size, folder)
+        if "[SEG]" not in tokenizer.added:
+            raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
         quantize(model.language, self.config, dtype)
         rules = (
             Ignore(r"model\.vision_tower\..+", "the CLIP tower is read from its own checkpoint"),
@@ -107,9 +111,6 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             cache=self.config.cache,
             package=type(self).__module__.partition(".")[0],
         )
-        tokenizer = PublishedTokenizer.from_folder(folder)
-        if "[SEG]" not in tokenizer.added:
-            raise ModelError(f"the tokenizer of {folder} has no [SEG]", hint="fetch added_tokens.json as well")
         placement.settle(model)
         own_generation(folder, [tokenizer.eos])
         return Loaded(model, tokenizer, tokenizer.added["[SEG]"], report)

@@ -8,14 +8,14 @@ each a prefix of its own. transformers 5 has no such mode, so the rule is here; 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from pixcore_transformers.loading import read_json
 from sentencepiece import SentencePieceProcessor
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, describe
 
 IMAGE = "<image>"
 IMAGE_ID = -200
@@ -37,13 +37,50 @@ class PieceTokenizer:
         self.added = dict(added)
         self.bos, self.eos = int(pieces.bos_id()), int(pieces.eos_id())
         # In the model itself; text that spells one is read as the token.
-        own = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
-        self._marked = own | self.added
+        self._own = {pieces.id_to_piece(index): index for index in {self.bos, self.eos, int(pieces.unk_id())}}
+        self._marked = self._own | self.added
         self._names = {index: name for name, index in self._marked.items()}
         # Longest first, as a trie would match: no token hides another that begins like it.
         names = sorted(self._marked, key=len, reverse=True)
         self.marks = (IMAGE, *names)
         self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
+
+    def check(self, rows: int, folder: Path, rowless: Collection[str] = ()) -> None:
+        """Hold the added tokens to the embeddings that a model has.
+
+        Args:
+            rows: Of the embeddings.
+            folder: The checkpoint, for errors.
+            rowless: Tokens that have none in the release.
+
+        Raises:
+            ModelError: An id is beyond the rows, or is one of the begin, end and unknown tokens of the pieces.
+        """
+        for name, index in self.added.items():
+            taken = index in self._own.values() and self._own.get(name) != index
+            if taken or not (0 <= index < rows or name in rowless):
+                raise ModelError(
+                    f"{folder}: the token {name!r} has the id {index}, which is not one of its own among {rows}",
+                    hint="the tokenizer's files and the weights are of two models: fetch them again",
+                )
+
+
+def listed_tokens(folder: Path) -> dict[str, int]:
+    """Read the `added_tokens_decoder` of a checkpoint's `tokenizer_config.json`: ids by text.
+
+    Raises:
+        ModelError: It is none.
+    """
+    path = folder / "tokenizer_config.json"
+    listed = read_json(path).get("added_tokens_decoder", {}) if path.is_file() else {}
+    try:
+        found = {token["content"]: int(index) for index, token in listed.items()}
+        if not all(isinstance(name, str) for name in found):
+            raise TypeError("a content that is no text")
+        return found
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        message = f"{path}: its added_tokens_decoder is no list of tokens: {describe(error)}"
+        raise ModelError(message, hint="fetch it again") from error
 
 
 def read_pieces(folder: Path, hint: str) -> SentencePieceProcessor:
@@ -148,10 +185,12 @@ def encode_with_image(encode: Callable[[str], list[int]], prompt: str) -> list[i
 
 def _added_tokens(folder: Path) -> dict[str, int]:
     """From `added_tokens.json`, or from `tokenizer_config.json` as newer versions write it."""
-    listed = folder / "added_tokens.json"
-    if listed.is_file():
-        return {str(name): int(index) for name, index in json.loads(listed.read_text()).items()}
-    config = folder / "tokenizer_config.json"
-    decoder = json.loads(config.read_text()).get("added_tokens_decoder", {}) if config.is_file() else {}
-    # The first three are the model's own unknown, begin and end tokens.
-    return {token["content"]: int(index) for index, token in decoder.items() if int(index) > 2}
+    path = folder / "added_tokens.json"
+    if not path.is_file():
+        # The first three are the model's own unknown, begin and end tokens.
+        return {name: index for name, index in listed_tokens(folder).items() if index > 2}
+    listed = read_json(path)
+    for name, index in listed.items():
+        if type(index) is not int:
+            raise ModelError(f"{path}: {name} has {index!r:.40} for an id", hint="fetch it again")
+    return listed
