@@ -249,7 +249,7 @@ def test_a_judge_that_fails_costs_no_mask(workplace):
     before = workplace.summary()
     done = workplace("run", str(workplace.config(judge="toy-sulky-judge", on_error="record")))
     after = workplace.summary()
-    assert "the judge failed on 6 answer(s)" in done.stdout
+    assert "A† (under question): 6 failed count as wrong" in " ".join(done.stdout.split())
     for old, new in zip(before["rows"], after["rows"], strict=True):
         assert new["figures"]["A† per sample"]["value"] == 0
         assert [new["figures"][name] for name in ("A", "M†", "M")] == [old["figures"][n] for n in ("A", "M†", "M")]
@@ -355,7 +355,7 @@ def test_labels_that_end_alike_each_have_their_own_control(workplace):
     beside = done.stdout[done.stdout.index("control") :]
     for name, value in shown.items():
         (line,) = (line for line in beside.splitlines() if line.startswith(f"{name} "))
-        assert line.rstrip(" ◇▲").split()[-1] == value, beside
+        assert line.rstrip(" ◇▲").split()[-1] == f"{value}*", beside  # of six samples
     scored = workplace("score", "out", "--json", "-")
     again = {row["key"]: row for row in json.loads(scored.stdout)["rows"]}
     assert {key: row["control_of"] for key, row in again.items()} == {

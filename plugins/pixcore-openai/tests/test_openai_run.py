@@ -69,7 +69,7 @@ def place(tmp_path, server, monkeypatch, capfd):
     server.script.answer = lambda asked: '{"answer": "yes", "number": 1}'
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,openai,services")
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,openai,services,statistics")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     registry.cache_clear()

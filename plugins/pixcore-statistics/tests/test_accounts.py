@@ -1,0 +1,87 @@
+"""What tables say of what they leave out, against counts by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pixcore_scoring.evaluation import evaluate
+from pixcore_statistics.probing import fixed, halves
+
+from pixcore import masks
+from pixcore.errors import ConfigError
+from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary
+from pixcore.figures.scores import score_sample
+from pixcore.records import Fidelity, Image, Protocol, ProtocolResult, Response, Sample, SampleResult, Verdict
+
+ROW = RowSpec(OWN_MASKS, own_masks=True)
+SIZE = (10, 10)
+
+
+def results(count: int, *, absent: int = 0, failed: int = 0, unread: int = 0) -> Iterator[SampleResult]:
+    """Samples of one image a pair; the first are absent, the next failed, the next unread, all others are right."""
+    for index in range(count):
+        image = Image(lambda index=index: str(index // 2).encode(), f"{index}", SIZE)
+        truth = np.full(SIZE, index >= absent)
+        sample = Sample(str(index), image, "?", ("a", "b"), 0, "it", masks.encode(truth), pair=str(index // 2))
+        outcomes = {}
+        for protocol in (Protocol.QUESTION, Protocol.SEGMENT):
+            said = Response("", mask=masks.encode(np.zeros(SIZE, bool)))
+            verdict = Verdict(None if absent + failed <= index < absent + failed + unread else True)
+            if absent <= index < absent + failed:
+                outcomes[protocol] = ProtocolResult(protocol, "", error="broke")
+            else:
+                outcomes[protocol] = ProtocolResult(
+                    protocol, "", said, verdict=verdict if protocol == Protocol.QUESTION else None
+                )
+        yield score_sample(sample, outcomes, [ROW])
+
+
+def summary(fidelity: Fidelity = Fidelity.CORRECTED, **parts: int) -> Summary:
+    return evaluate(results(24, **parts), [ROW], benchmark="b", model="m", fidelity=fidelity).summary
+
+
+def test_what_is_left_out_and_what_counts_as_wrong_is_told() -> None:
+    found = summary(absent=4, failed=2, unread=2)
+    figures = found.rows[0].figures
+    assert found.accounts["M"] == {"of": 24, "left_out": {"absent": 4}, "as_wrong": {"failed": 2}}
+    assert found.accounts["A†"]["as_wrong"] == {"failed": 2, "unread": 2}
+    assert figures["A†"].value == pytest.approx(100 * 10 / 12)
+    assert found.accounts["A†"]["if_read"] == pytest.approx(100 * 11 / 12)  # both unread answers are one pair's
+    assert found.accounts["A† per sample"]["if_read"] == pytest.approx(100 * 22 / 24)
+    assert found.accounts["A"]["left_out"] == {"not asked or not graded": 24}
+    notes = " ".join(found.notes)
+    assert "M†, M: 20 of 24 samples; left out: 4 absent" in notes
+    assert "95 % intervals over 12 pairs: Wilson (A†)" in notes
+
+
+def test_published_says_how_many_absent_images_count_as_one() -> None:
+    found = summary(Fidelity.PUBLISHED, absent=4)
+    assert found.accounts["M"]["absent"] == 4
+    assert found.accounts["M"]["absent_as_1"] == {OWN_MASKS: 4}
+    assert found.rows[0].figures["M"].value == pytest.approx(100 * 4 / 24)
+    assert found.rows[0].figures["M there"].value == 0
+    assert any("M holds 4 images without the object" in note and f"{OWN_MASKS} 4" in note for note in found.notes)
+
+
+def test_samples_of_one_image_are_one_cluster() -> None:
+    """Whatever the files are called: RefCOCO has several expressions an image, and intervals are over images."""
+
+    def unpaired() -> Iterator[SampleResult]:
+        for one in results(24):
+            sample = Sample(one.sample.id, one.sample.image, "?", ("a", "b"), 0, "it", one.sample.mask)
+            yield score_sample(sample, dict(one.by_probing), [ROW])
+
+    found = evaluate(unpaired(), [ROW], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
+    assert found.clusters == {"pair": 0, "image": 12}
+    assert found.rows[0].figures["A†"].n == 24
+    assert any("95 % intervals over 12 images" in note for note in found.notes)
+
+
+def test_s_of_a_probing_that_was_named() -> None:
+    found = dict(halves(results(24, failed=2), [ROW], Fidelity.CORRECTED, fix="A†,M"))
+    assert found[OWN_MASKS].honest == pytest.approx(0)  # every mask is empty
+    assert found[OWN_MASKS].made_of == ("A†, M",)
+    with pytest.raises(ConfigError, match="no accuracy and mean IoU"):
+        fixed("M,A")
