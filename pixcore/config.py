@@ -513,7 +513,8 @@ def _part(registry: Registry, kind: Kind, given: Any, where: str) -> ChosenCompo
     try:
         registration = registry.get(kind, section.name)
     except PluginError as error:
-        raise PluginError(f"{where}: {error.message}", hint=error.hint) from error
+        told = error.message if error.message.startswith(where) else f"{where}: {error.message}"
+        raise PluginError(told, hint=error.hint) from error
     return ChosenComponent(registration, component_config(registration, section.options, where), section.label)
 
 

@@ -14,8 +14,8 @@ from pixcore.plugins import registry
 
 SOURCES = sorted(Path(pixcore.__file__).parent.rglob("*.py"))
 
-WORDS = {"stability", "tokens", "openai", "transformers"}
-"""Names of components that are keys of a record, or libraries, too."""
+WORDS = {"stability", "tokens", "openai", "transformers", "mean"}
+"""Names of components that are keys of a record, libraries, or kinds of figures, too."""
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

@@ -134,7 +134,7 @@ def test_what_is_printed_works_as_printed(after_the_demo: Run) -> None:
     """One after the other; what needs more than the demo installs says what."""
     refused = {
         "ground photo.jpg": "llava-hf/llava-1.5-7b-hf",
-        "benchmark=pixmmvp": "benchmark 'pixmmvp' is not installed: pip install pixcore-pixmmvp",
+        "benchmark=pixmmvp": "error: benchmark 'pixmmvp' is not installed: pip install pixcore-pixmmvp",
     }
     commands = printed()
     assert len(commands) >= 17
