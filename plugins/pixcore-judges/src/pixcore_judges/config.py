@@ -13,3 +13,7 @@ class ExactMatchConfig(Config):
     """
 
     bare_letters: bool = False
+
+    def fingerprint(self) -> str:
+        """Say which rule reads letters: counted up when it reads otherwise, so that no older verdict stays."""
+        return "letters 2"
