@@ -165,3 +165,16 @@ def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Pat
     page = (out / "emergence.html").read_text()
     assert "<script>alert" not in page
     assert page.count("data:image/jpeg") == 4  # the samples whose phrase does not name the roof and whose mask fits
+
+
+def test_several_seeds_are_one_run_each_and_their_spread_is_told(workplace):
+    config = str(workplace.config(model={"name": "toy"}))
+    done = workplace("seeds", config, "--seed", "1", "--seed", "2", "--seed", "3")
+    told = " ".join(done.stdout.split())
+    assert "3 seeds, row toy-first" in told
+    assert "question, 6 answers of 3 runs: Krippendorff's alpha" in told
+    assert "seed-2 against seed-1" in told
+    for seed in (1, 2, 3):
+        assert (
+            json.loads((workplace.folder / "out" / f"seed-{seed}" / "run.json").read_text())["config"]["seed"] == seed
+        )

@@ -66,7 +66,7 @@ def compare_command(
     if len({source.benchmark for source in sources}) > 1:
         named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
         raise DataError(f"the runs are about different benchmarks ({named})", hint="compare runs of one benchmark")
-    chosen = _rows(sources, rows)
+    chosen = rows_of(sources, rows)
     names = _names(runs)
     sides = [
         Side(name, row, source.fidelity).take(source.file)
@@ -74,7 +74,7 @@ def compare_command(
     ]
     console = Console()
     if len(sides) > 2:
-        _print_agreement(console, sides, sources[0].origin.seed)
+        print_agreement(console, sides, sources[0].origin.seed)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
     lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
@@ -86,7 +86,7 @@ def compare_command(
         Console(stderr=True).print(f"side by side: {output / 'compare.html'}", style="bold", soft_wrap=True)
 
 
-def _rows(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
+def rows_of(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
     """One row a side: the named one, or the first that all sides have, or each side's first."""
     tables = [{row.key: row for row in source.file.rows} for source in sources]
     if rows:
@@ -165,7 +165,7 @@ def chance(p: float | None, sign: str = "") -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
-def _print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
+def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
     """Print how far several runs agree, and how their figures spread."""
     found = agreements(sides, seed=seed)
     for protocol, one in found.items():

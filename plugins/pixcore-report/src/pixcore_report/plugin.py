@@ -1,4 +1,4 @@
-"""Adds the commands `report` and `compare` to pixcore, and a report to every run."""
+"""Adds the commands `report`, `compare` and `seeds` to pixcore, and a report to every run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pixcore.hookspecs import RegisterCommand, RegisterWriter
 
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
-    """Add the commands `report` and `compare`."""
+    """Add the commands `report`, `compare` and `seeds`."""
     register("report", "pixcore_report.commands:report", summary="Write a run's report again.")
     register(
         "compare",
         "pixcore_report.compare:compare_command",
         summary="Two runs side by side: differences, and what flipped.",
     )
+
+    register("seeds", "pixcore_report.seeds:seeds", summary="One run a seed, and what the seed changes.")
 
 
 @hookimpl
