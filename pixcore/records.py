@@ -35,7 +35,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,19 +106,14 @@ class Image:
     def from_path(cls, path: Path | str, *, known_size: tuple[int, int] | None = None) -> Image:
         """Take an image file, which is read on use."""
         location = Path(path)
-
-        def read() -> bytes:
-            return read_file(location, "image")
-
-        return cls(read, str(location), known_size)
+        return cls(partial(read_file, location, "image"), str(location), known_size)
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
         """Take pixels in memory, (height, width, 3) RGB; the bytes are a PPM, which no compression slows down."""
         buffer = io.BytesIO()
         PILImage.fromarray(pixels).save(buffer, "PPM")
-        encoded = buffer.getvalue()
-        return cls(lambda: encoded, name, (pixels.shape[1], pixels.shape[0]))
+        return cls(partial(bytes, buffer.getvalue()), name, (pixels.shape[1], pixels.shape[0]))
 
     @cached_property
     def digest(self) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pixcore.errors import DataError, SampleError, describe
 from pixcore.runs.plan import Run
+from pixcore.shelf import View
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Monitor, Stage
 
@@ -23,30 +26,32 @@ def execute(job: Run, display: Monitor) -> int:
         SampleError: A sample failed and the config says to stop.
     """
     monitor = StoppingMonitor(job.resolved.config.on_error, display)
-    for item, error in job.broken():
-        monitor.failed("read", item, DataError(error))
+    for item in job.every:
+        if item.unreadable:
+            monitor.failed("read", item, DataError(item.unreadable))
     work = job.work()
-    for stage, items in work.items():  # a missing checkpoint, key or server is told now, not after hours of answering
-        for component in stage.components.every if stage.pending(items) else ():
+    for stage, (
+        missing,
+        _,
+    ) in work.items():  # a missing checkpoint, key or server is told now, not after hours of answering
+        for component in stage.components.every if missing else ():
             component.config.check_ready()
     try:
-        for stage, items in work.items():
+        for stage, (missing, there) in work.items():
             if isinstance(stage, Answer):
-                stage.run(items, monitor)
+                stage.run(missing, monitor, there)
         job.loader.free()
-        for stage, items in work.items():
+        for stage, (missing, there) in work.items():
             if stage.before is not None:
-                stage.run(_ready(stage.before, items), monitor)
+                stage.run(_ready(stage.before, missing), monitor, there)
     finally:
         job.loader.free()
     return monitor.failures
 
 
-def _ready(before: Stage, items: list[Item]) -> list[Item]:
-    """The items whose records in the stage before are there, image by image."""
-    finished = before.store.finished()
-    ready = [item for item in items if before.key_of(item) in finished]
-    return sorted(ready, key=lambda item: item.sample.id)
+def _ready(before: Stage, items: Sequence[Item]) -> Sequence[Item]:
+    """The items whose records in the stage before are there."""
+    return View(items.__getitem__, (at for at, item in enumerate(items) if before.store.has(before.key_of(item))))
 
 
 class StoppingMonitor:

@@ -10,7 +10,6 @@ from typing import Any
 from pixcore.errors import StoreError
 from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
-from pixcore.records import Sample
 from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
 from pixcore.stages.store import content_key
@@ -36,7 +35,6 @@ class Observers:
         self._waiting: dict[tuple[Stage, str], list[str]] = {}
         self._left: dict[str, int] = {}
         self._digests: dict[str, str] = {}
-        self._samples: dict[str, Sample] = {}
         self._started = False
 
     def start(self) -> None:
@@ -44,23 +42,21 @@ class Observers:
         if not self._registry.observers:
             return
         self._read()
-        finished = {stage: stage.store.finished() for stage in self._job.stages()}
         for sample, records in self._job.records():
             digest = content_key([[stage.store.key, key] for stage, key in records])
             if digest in self._told:
                 continue
-            missing = {(stage, key) for stage, key in records if key not in finished[stage]}
-            self._samples[sample.id], self._digests[sample.id] = sample, digest
-            self._left[sample.id] = len(missing)
+            missing = {(stage, key) for stage, key in records if not stage.store.has(key)}
+            self._digests[sample], self._left[sample] = digest, len(missing)
             for record in missing:
-                self._waiting.setdefault(record, []).append(sample.id)
-        if not self._samples and _FINISHED in self._told:
+                self._waiting.setdefault(record, []).append(sample)
+        if not self._digests and _FINISHED in self._told:
             return
         self._started = True
         self._notify("run_started", config=self._job.resolved.document())
         for name in [name for name, left in self._left.items() if not left]:
             self._tell(name)
-        for stage in finished:
+        for stage in self._job.stages():
             stage.on_kept = self._kept
 
     def monitor(self, display: Monitor) -> Monitor:
@@ -85,7 +81,7 @@ class Observers:
 
     def _tell(self, name: str) -> None:
         self._note(self._digests.pop(name))
-        result, rows = self._job.result(self._samples.pop(name))
+        result, rows = self._job.result(name)
         probings = {}
         for probing, outcome in result.by_probing.items():
             scores = outcome.scores

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import Any, TypeVar
 
 from pixcore import __version__
@@ -25,6 +27,7 @@ from pixcore.plugins import Kind, hold_to_kinds
 from pixcore.protocols import build_prompt
 from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selection, Verdict
 from pixcore.services import LEDGER, Allowance
+from pixcore.shelf import Shelf, View
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item, OnRecord, Stage
 from pixcore.stages.choose import JudgeStage, Select
@@ -87,7 +90,7 @@ class Run:
         self.context = Context(fidelity, config.seed, self.loader, allowance=allowance)
         self._on_record = on_record
         self._given = samples
-        self._broken: dict[Item, str] = {}
+        self._segmented = False  # whether any item is, once they are known
         self._probings = config.probings
 
     @property
@@ -100,70 +103,66 @@ class Run:
         """The benchmark, made when it is first needed."""
         return next((one.create(self.context) for one in self.resolved.components.several("benchmark")), None)
 
-    @cached_property
-    def samples(self) -> list[Sample]:
+    def _samples(self) -> Iterator[Sample]:
         """The samples in scope.
 
         Raises:
-            DataError: Two samples share an id, or the scope names one that does not exist.
+            DataError: The benchmark has none, or the scope names one that it has not.
         """
-        if self._given is not None:
-            return list(self._given)
-        name = self.benchmark_name
-        if self.benchmark is None:
+        if self._given is None and self.benchmark is None:
             raise ConfigError("the config has no benchmark:", hint="a run needs one")
-        found: dict[str, Sample] = {}
-        for sample in islice(self.benchmark.samples(), None if self.scope.samples else self.scope.limit):
-            if sample.id in found:
-                raise DataError(
-                    f"benchmark {name!r} has two samples with the id {sample.id!r}", hint="ids must be unique"
-                )
-            found[sample.id] = sample
-        if not found:
-            raise DataError(f"benchmark {name!r} has no samples", hint="check its options and its folder")
-        unknown = [one for one in self.scope.samples if one not in found]
-        if unknown:
-            raise DataError(f"benchmark {name!r} has no sample {unknown[0]!r}", hint=nearest(unknown[0], found))
-        named = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
-        chosen = [found[one] for one in named] if named else list(found.values())
-        chosen = chosen[: self.scope.limit]
-        if self.scope.shard is not None:
-            index, count = self.scope.shard
-            chosen = chosen[index - 1 :: count]
-        return chosen
+        every: Iterable[Sample] = self.benchmark.samples() if self.benchmark is not None else self._given or ()
+        if self.scope.samples:
+            wanted = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
+            found = {sample.id: sample if sample.id in wanted else None for sample in every}
+            unknown = [one for one in wanted if one not in found]
+            if unknown:
+                message = f"benchmark {self.benchmark_name!r} has no sample {unknown[0]!r}"
+                raise DataError(message, hint=nearest(unknown[0], found))
+            every = (sample for sample in map(found.get, wanted) if sample is not None)
+        (first, step), at = self.scope.shard or (1, 1), -1
+        for at, sample in enumerate(islice(every, self.scope.limit)):
+            if at % step == first - 1:
+                yield sample
+        if at < 0:
+            raise DataError(
+                f"benchmark {self.benchmark_name!r} has no samples", hint="check its options and its folder"
+            )
 
     @cached_property
-    def items(self) -> list[Item]:
-        """One item for each sample and probing that asks something of it, probing by probing.
+    def items(self) -> Shelf[Item]:
+        """One item for each sample and probing that asks something of it; of no probing where nothing is asked.
 
-        Answers under one probing are of one length, so batches lose the least when probings are not mixed.
+        Raises:
+            DataError: Two samples share an id.
         """
-        config = self.resolved.config
-        own = self.loader.component.config
+        shelf: Shelf[Item] = Shelf()
+        for sample in self._samples():
+            if not all(shelf.add(_place(sample.id, item.request.protocol), item) for item in self._items_of(sample)):
+                message = f"benchmark {self.benchmark_name!r} has two samples with the id {sample.id!r}"
+                raise DataError(message, hint="ids must be unique")
+        return shelf
+
+    def _items_of(self, sample: Sample) -> Iterator[Item]:
+        config, own = self.resolved.config, self.loader.component.config
         templates = {**(own.prompts if isinstance(own, ModelConfig) else {}), **config.prompts}
-        items = []
-        for name, probing in self._probings.items():
-            for sample in self.samples:
-                prompt = build_prompt(sample, probing, config.fidelity, templates)
-                if prompt is None:
-                    continue
-                request = Request(sample.id, name, sample.image, prompt, sample.expression, config.seed)
-                looked_at = probing.masks and (sample.mask is not None or self._given is not None)
-                item = Item(sample, request, looked_at)
-                try:
-                    _ = item.key  # reads the image
-                except DataError as error:
-                    self._broken[item] = describe(error)
-                items.append(item)
-        return items
+        asked = {name: build_prompt(sample, one, config.fidelity, templates) for name, one in self._probings.items()}
+        prompts = {name: prompt for name, prompt in asked.items() if prompt is not None} or {"": ""}
+        grounded = sample.mask is not None or self._given is not None
+        for name, prompt in prompts.items():
+            request = Request(sample.id, name, sample.image, prompt, sample.expression, config.seed)
+            item = Item(sample, request, bool(name) and self._probings[name].masks and grounded)
+            self._segmented |= item.segmented
+            try:
+                _ = item.truth_key if name else ""  # reads the image
+            except DataError as error:
+                item = replace(item, unreadable=describe(error))
+            yield item
 
-    def is_sound(self, item: Item) -> bool:
-        """Say whether an item's image can be read."""
-        return item not in self._broken
-
-    def broken(self) -> Iterator[tuple[Item, str]]:
-        """List the items whose image can't be read, each with why."""
-        return ((item, self._broken[item]) for item in self.items if not self.is_sound(item))
+    @property
+    def every(self) -> View[Item]:
+        """All items, sample by sample."""
+        return View(self.items.thing, range(len(self.items)))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
@@ -184,7 +183,7 @@ class Run:
     def proposals(self) -> dict[str, Propose]:
         """The propose stage of each probing that is looked at for masks."""
         config, components = self.resolved.config, self.resolved.components
-        if components["masks"] is None or not any(item.segmented for item in self.items):
+        if components["masks"] is None or not len(self.items) or not self._segmented:
             return {}
         looked_at = {name: answers for name, answers in self.answers.items() if self._probings[name].masks}
         return _after(
@@ -273,18 +272,34 @@ class Run:
         """Who hears of a component's records; its class is imported only where somebody does."""
         return self._on_record if self._on_record is not None and asks_service(component) else None
 
-    def work(self) -> dict[Stage, list[Item]]:
-        """List every stage, in order, with the items that go through it."""
-        work: dict[Stage, list[Item]] = {stage: [] for stage in self.stages()}
-        for item in filter(self.is_sound, self.items):
-            for stage in self._stages_of(item):
-                work[stage].append(item)
-        return work
+    def work(self) -> dict[Stage, tuple[Sequence[Item], int]]:
+        """List every stage, in order, with the items whose records are missing, and how many other records are there.
+
+        Answers under one probing are of one length, so batches lose the least when probings are not mixed; the stages
+        after go image by image.
+        """
+        places: dict[Stage, dict[str, array[int]]] = {stage: {} for stage in self.stages()}
+        there = Counter[Stage]()
+        seen: Shelf[None] = Shelf()
+        for at, item in enumerate(self.every):
+            for stage in self._stages_of(item) if not item.unreadable else ():
+                if not seen.add(f"{id(stage)} {stage.key_of(item)}"):
+                    continue
+                if stage.has(item):
+                    there[stage] += 1
+                else:
+                    together = item.request.protocol if isinstance(stage, Answer) else ""
+                    places[stage].setdefault(together, array("q")).append(at)
+        return {
+            stage: (View(self.items.thing, chain.from_iterable(parts.values())), there[stage])
+            for stage, parts in places.items()
+        }
 
     def _stages_of(self, item: Item) -> Iterator[Stage]:
         """The stages that an item goes through, in order."""
         protocol = item.request.protocol
-        yield self.answers[protocol]
+        if protocol in self.answers:
+            yield self.answers[protocol]
         if item.segmented:
             later: tuple[Mapping[str, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
             yield from (stages[protocol] for stages in later if protocol in stages)
@@ -293,31 +308,29 @@ class Run:
 
     def results(self) -> Iterator[SampleResult]:
         """Read the run's records, sample by sample in the benchmark's order."""
-        for sample in self.samples:
-            yield self._scored(sample, self.rows)
+        for items in self._by_sample():
+            yield self._scored(items, self.rows)
 
-    def result(self, sample: Sample) -> tuple[SampleResult, list[RowSpec]]:
+    def result(self, sample: str) -> tuple[SampleResult, list[RowSpec]]:
         """Read the records of one sample while others are still computed, and the rows that it has."""
-        rows = self._rows(self._by_sample[sample.id])
-        return self._scored(sample, rows), rows
+        places = (self.items.number(_place(sample, name)) for name in self._probings)
+        items = [self.items.thing(place) for place in places if place >= 0]
+        rows = self._rows(items)
+        return self._scored(items, rows), rows
 
-    def records(self) -> Iterator[tuple[Sample, list[tuple[Stage, str]]]]:
-        """Give each sample that can be read, with the stage and key of every record that its result is made of."""
-        for sample in self.samples:
-            items = self._by_sample[sample.id]
-            if all(map(self.is_sound, items)):
-                yield sample, [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)]
+    def records(self) -> Iterator[tuple[str, list[tuple[Stage, str]]]]:
+        """Name each sample that can be read, with the stage and key of every record that its result is made of."""
+        for items in self._by_sample():
+            if not any(item.unreadable for item in items):
+                records = [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)]
+                yield items[0].sample.id, records
 
-    @cached_property
-    def _by_sample(self) -> dict[str, list[Item]]:
-        found: dict[str, list[Item]] = {sample.id: [] for sample in self.samples}
-        for item in self.items:
-            found[item.sample.id].append(item)
-        return found
+    def _by_sample(self) -> Iterator[list[Item]]:
+        return (list(items) for _, items in groupby(self.every, key=lambda item: item.sample.id))
 
-    def _scored(self, sample: Sample, rows: Sequence[RowSpec]) -> SampleResult:
-        scored: dict[str, ProtocolResult] = {}
-        for item in self._by_sample[sample.id]:
+    def _scored(self, items: Sequence[Item], rows: Sequence[RowSpec]) -> SampleResult:
+        sample, scored = items[0].sample, dict[str, ProtocolResult]()
+        for item in items if items[0].request.protocol else ():
             found = self._score(sample, self._result(item), rows)
             looked_at = self._probings[found.protocol].masks
             scored[found.protocol] = found if looked_at else replace(found, scores={})
@@ -339,8 +352,8 @@ class Run:
     def _result(self, item: Item) -> ProtocolResult:
         protocol = item.request.protocol
         blank = ProtocolResult(protocol, item.request.prompt, graded=protocol in self.judge_stages)
-        if item in self._broken:
-            return replace(blank, error=self._broken[item])
+        if item.unreadable:
+            return replace(blank, error=item.unreadable)
         answers = self.answers[protocol]
         response = answers.response(item)
         if response is None:
@@ -362,15 +375,15 @@ class Run:
     @cached_property
     def rows(self) -> list[RowSpec]:
         """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
-        return self._rows(list(filter(self.is_sound, self.items)))
+        return self._rows(item for item in self.every if not item.unreadable)
 
-    def _rows(self, items: Sequence[Item]) -> list[RowSpec]:
+    def _rows(self, items: Iterable[Item]) -> list[RowSpec]:
         rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself(items) else []
         if self.proposals and not rows:
             rows += [*self._strategies, *self._control_strategies]
         return rows or [RowSpec(ANSWERS_ALONE)]
 
-    def _segments_itself(self, items: Sequence[Item]) -> bool:
+    def _segments_itself(self, items: Iterable[Item]) -> bool:
         for item in items:
             if item.segmented and (entry := self.answers[item.request.protocol].get(item)) is not None:
                 return bool(entry.body["mask"] is not None)
@@ -404,6 +417,11 @@ class Run:
         selects = [select for row in self.selections.values() for select in row.values()]
         every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
+
+
+def _place(sample: str, probing: str) -> str:
+    """Name what there is one item for: no probing's name holds a line end."""
+    return f"{probing}\n{sample}"
 
 
 def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dict[str, After]:

@@ -22,12 +22,13 @@ from pixcore.errors import ModelError, NotFiniteError, SampleError, describe
 from pixcore.notices import hearing
 from pixcore.plugins import Kind
 from pixcore.records import Request, Sample
+from pixcore.shelf import Shelf, View
 from pixcore.stages.memory import ends_all, exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore, content_key
 
 # of a stage's records, as they are stored, kept for those who read them again; as objects they take several times that
-_CACHE_BYTES = 16 * 2**20
+_CACHE_BYTES = 8 * 2**20
 _OBJECTS = 16 * 2**10  # bytes that Python takes for a record's objects, beside what they hold
 
 
@@ -39,11 +40,13 @@ class Item:
         sample: The sample.
         request: What the model is asked about it.
         segmented: Whether its response is looked at for masks.
+        unreadable: Why its image can't be read; "" if it can.
     """
 
     sample: Sample
     request: Request
     segmented: bool
+    unreadable: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -171,10 +174,11 @@ class Stage(ABC):
         shared = {"revision": self.revision, "fidelity": self.context.fidelity.value, "seed": self.context.seed}
         return StageStore(self.root, self.name, {**shared, **self.ingredients()})
 
-    def run(self, items: Sequence[Item], monitor: Monitor) -> None:
-        """Make what is missing; failures of earlier runs are tried again."""
-        pending = self.pending(items)
-        total = len({self.key_of(item) for item in items})
+    def run(self, items: Sequence[Item], monitor: Monitor, there: int = 0) -> None:
+        """Make what is missing, beside so many other records that are there; failures of before are tried again."""
+        distinct = self._distinct(items)
+        pending = self.pending(distinct)
+        total = there + len(distinct)
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
@@ -210,11 +214,18 @@ class Stage(ABC):
             if self.on_kept is not None:
                 self.on_kept(self, self.key_of(item))
 
-    def pending(self, items: Sequence[Item]) -> list[Item]:
-        """List the items whose record is missing, in order; of items with one key the first."""
-        finished = self.store.finished() if self.on_record is None else set()
-        wanted = {self.key_of(item): item for item in reversed(items)}
-        return [item for key, item in wanted.items() if key not in finished][::-1]
+    def has(self, item: Item) -> bool:
+        """Say whether an item's record is there, and need not be made anew."""
+        return self.on_record is None and self.store.has(self.key_of(item))
+
+    def pending(self, items: Sequence[Item]) -> Sequence[Item]:
+        """List the items whose record is missing, in order."""
+        return View(items.__getitem__, (at for at, item in enumerate(items) if not self.has(item)))
+
+    def _distinct(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Of items with one key the first."""
+        seen: Shelf[None] = Shelf()
+        return View(items.__getitem__, (at for at, item in enumerate(items) if seen.add(self.key_of(item))))
 
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
         if ends_all(error):

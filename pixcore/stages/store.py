@@ -78,6 +78,7 @@ class StageStore:
             # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
             # than the last records
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA cache_size = -512")  # KiB; the system keeps what is read again
             self._db.executescript(_SCHEMA)
             document = json.dumps({"stage": stage, **ingredients}, sort_keys=True, indent=1)
             self._db.execute(
@@ -163,10 +164,11 @@ class StageStore:
             row = self._db.execute("SELECT error FROM records WHERE key = ?", (key,)).fetchone()
         return row[0] if row is not None else None
 
-    def finished(self) -> set[str]:
-        """List the keys of all records, failures left out."""
+    def has(self, key: str) -> bool:
+        """Say whether there is a record under a key, no failure."""
         with self._explained():
-            return {key for (key,) in self._db.execute("SELECT key FROM records WHERE body IS NOT NULL")}
+            row = self._db.execute("SELECT body IS NOT NULL FROM records WHERE key = ?", (key,)).fetchone()
+        return row is not None and bool(row[0])
 
     def spend(self, seconds: float) -> None:
         """Note how long a command has computed records."""

@@ -1,15 +1,15 @@
 """Make results of a predictions file: what `pixcore score` measures.
 
 The file is read twice: once to know which samples, protocols and strategies it holds and where each line begins, once
-to score, sample by sample in the benchmark's order. Memory holds one sample at a time and three numbers a line.
-It stays open, so that whoever puts another in its place changes nothing; a line that is not what it was is refused.
+to score, sample by sample in the benchmark's order. Memory holds one sample at a time; where each line is lies in a
+temporary file. The file stays open, so that whoever puts another in its place changes nothing; a line that is not what
+it was is refused.
 """
 
 from __future__ import annotations
 
 import weakref
-from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -34,10 +34,10 @@ from pixcore.records import (
     Selection,
     Verdict,
 )
+from pixcore.shelf import Shelf
 from pixcore.stages.base import asked_key, entropy_of
 from pixcore_scoring.reading import (
     UNNAMED,
-    Line,
     Prediction,
     control_rows,
     prediction_from_json,
@@ -70,45 +70,14 @@ def letter_judge_of(fidelity: Fidelity, *, bare_letters: bool = False) -> Answer
     return grade
 
 
-class _Lines:
-    """Where the line of each sample and probing is: three numbers in an array, whatever a file's length.
-
-    Args:
-        samples: The samples' ids, and their numbers from 0.
-    """
-
-    def __init__(self, samples: Mapping[str, int]) -> None:
-        self._samples = samples
-        self._found: dict[str, array[int]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether there is any line."""
-        return bool(self._found)
-
-    def note(self, sample: str, protocol: str, line: Line) -> None:
-        """Note a line's number, place and seal."""
-        if protocol not in self._found:
-            self._found[protocol] = array("q", bytes(24 * len(self._samples)))
-        at = 3 * self._samples[sample]
-        self._found[protocol][at : at + 3] = array("q", line[:3])
-
-    def get(self, sample: str, protocol: str) -> tuple[int, int, int] | None:
-        """Give a line's number, place and seal; None where there is none."""
-        if protocol not in self._found:
-            return None
-        at = 3 * self._samples[sample]
-        number, place, seal = self._found[protocol][at : at + 3]
-        return (number, place, seal) if number else None
-
-
 @dataclass
 class _Contents:
-    """What a first look at a predictions file finds."""
+    """What a first look at a predictions file finds; of each line its number, place and seal."""
 
-    lines: _Lines
-    protocols: set[str]
-    choices: dict[str, bool]
-    controls: dict[str, RowSpec]
+    lines: Shelf[tuple[int, int, int]] = field(default_factory=Shelf)
+    protocols: set[str] = field(default_factory=set)
+    choices: dict[str, bool] = field(default_factory=dict)
+    controls: dict[str, RowSpec] = field(default_factory=dict)
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
@@ -168,7 +137,7 @@ class PredictionsFile:
         self._file = open_file(path, "predictions")
         weakref.finalize(self, self._file.close)
         ids = _ids(samples())
-        wanted = {sample.id for sample in asked()} if asked is not None else ids
+        wanted = _ids(asked()) if asked is not None else ids
         self._contents = _look_through(self._file, path, ids, wanted, probings)
         self.rows = self._table_rows()
         self.lacking = 0
@@ -201,9 +170,10 @@ class PredictionsFile:
         return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
 
     def _outcome(self, sample: Sample, protocol: str) -> ProtocolResult | None:
-        found = self._contents.lines.get(sample.id, protocol)
-        if found is None:
+        number = self._contents.lines.number(_place(sample.id, protocol))
+        if number < 0:
             return self._absent_line(sample, protocol)
+        found = self._contents.lines.thing(number)
         where = f"{self.path.name} line {found[0]}"
         line = read_again(self._file, self.path, found, self.probings)
         prediction = prediction_from_json(line, where, lambda: _size(sample))
@@ -337,35 +307,38 @@ class PredictionsFile:
         return strategy is not None and strategy.uses_ground_truth
 
 
-def _ids(samples: Iterable[Sample]) -> dict[str, int]:
-    ids: dict[str, int] = {}
+def _ids(samples: Iterable[Sample]) -> Shelf[None]:
+    ids: Shelf[None] = Shelf()
     for sample in samples:
-        if sample.id in ids:
+        if not ids.add(sample.id):
             raise DataError(f"the benchmark has two samples with the id {sample.id!r}", hint="ids must be unique")
-        ids[sample.id] = len(ids)
-    if not ids:
+    if not len(ids):
         raise DataError("the benchmark has no samples", hint="check its folder")
     return ids
 
 
+def _place(sample: str, protocol: str) -> str:
+    """Name what there is one line for: no probing's name holds a line end."""
+    return f"{protocol}\n{sample}"
+
+
 def _look_through(
-    file: BinaryIO, path: Path, ids: Mapping[str, int], asked: Collection[str], probings: Mapping[str, Probing]
+    file: BinaryIO, path: Path, ids: Shelf[None], asked: Shelf[None], probings: Mapping[str, Probing]
 ) -> _Contents:
     """Hold every line against the benchmark, and note what there is about the samples that are asked for."""
-    contents = _Contents(_Lines(ids), set(), {}, {})
+    contents = _Contents()
     for line in read_lines(file, path, probings):
         where, data = f"{path.name} line {line.number}", line.data
         name, protocol = data["sample_id"], probings[data["protocol"]].name
-        if name not in ids:
+        if ids.number(name) < 0:
             raise DataError(f"{where} has the unknown sample {name!r}", hint=_nearest_id(name, ids))
-        first = contents.lines.get(name, protocol)
-        if first is not None:
+        if not contents.lines.add(_place(name, protocol), line[:3]):
+            first = contents.lines.thing(contents.lines.number(_place(name, protocol)))
             raise DataError(
                 f"{where} is a second line for sample {name} ({protocol}); the first is line {first[0]}",
                 hint="one line for each sample and protocol",
             )
-        contents.lines.note(name, protocol, line)
-        if name not in asked:
+        if asked is not ids and asked.number(name) < 0:
             continue
         contents.protocols.add(protocol)
         if not probings[protocol].masks:
@@ -382,15 +355,15 @@ def _look_through(
             contents.masked.add(protocol)
         contents.unnamed += data.get("choice") is not None
         contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
-    if not contents.lines:
+    if not len(contents.lines):
         raise DataError(f"{path} holds no predictions", hint="expected one JSON object a line")
     if not contents.protocols:
         raise DataError(f"{path} holds no predictions for the samples asked for", hint="check --limit and --sample")
     return contents
 
 
-def _nearest_id(name: str, ids: Collection[str]) -> str:
-    shown = sorted(ids, key=lambda known: (len(known), known))
+def _nearest_id(name: str, ids: Shelf[None]) -> str:
+    shown = sorted(map(ids.name, range(len(ids))), key=lambda known: (len(known), known))
     some = f"{shown[0]!r}, {shown[1]!r}, ... {shown[-1]!r}" if len(shown) > 3 else ", ".join(map(repr, shown))
     return f"the benchmark's ids are {some}"
 

@@ -46,8 +46,8 @@ class Line:
 def expected(job: Run) -> list[Line]:
     """Estimate what each component that asks a service will cost, one line each; empty where none does."""
     return [
-        _line(stage, stage.pending(items))
-        for stage, items in job.work().items()
+        _line(stage, missing)
+        for stage, (missing, _) in job.work().items()
         if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every))
     ]
 
