@@ -73,16 +73,16 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
     while waiting:
         one = waiting.pop()
         for required, asked in _requirements(*one):
-            installed = _installed(required)
-            if (required, asked) in seen or installed is None:
+            there = installed(required)
+            if (required, asked) in seen or there is None:
                 continue
             seen.add((required, asked))
             if required in NUMERICAL:
-                found[required] = installed.version.split("+")[0]
+                found[required] = there.version.split("+")[0]
             elif required == canonicalize_name(name):  # an extra may name its own package
                 waiting.append((required, asked))
             elif ("pixcore", "") in _requirements(required, ""):
-                found[required] = version_of(installed)
+                found[required] = version_of(there)
                 waiting.append((required, asked))
     return dict(sorted(found.items()))
 
@@ -90,9 +90,9 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
 @cache
 def _requirements(name: str, extra: str) -> set[tuple[str, str]]:
     """What a package with one of its extras, or none, requires here: names, each alone and with what is asked of it."""
-    installed = _installed(name)
+    there = installed(name)
     found: set[tuple[str, str]] = set()
-    for line in (installed.requires or []) if installed is not None else []:
+    for line in (there.requires or []) if there is not None else []:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:  # its author's mistake; pip says it
@@ -103,7 +103,8 @@ def _requirements(name: str, extra: str) -> set[tuple[str, str]]:
 
 
 @cache
-def _installed(name: str) -> metadata.Distribution | None:
+def installed(name: str) -> metadata.Distribution | None:
+    """Find an installed package's metadata; None where there is none."""
     try:
         return metadata.distribution(name)
     except (metadata.PackageNotFoundError, ValueError):

@@ -81,8 +81,6 @@ def test_a_sample_of_a_run_costs_a_few_kilobytes(tmp_path: Path, registry: plugi
         soak.run(folder, samples)
         document = read_yaml(folder / "run.yaml")
         job = Run(resolve(document, registry))
-        for stage in job.stages():
-            stage._cache_left = 0  # what is kept to be read again has a bound of its own, far above these lengths
         assert execute(job, Silent()) == 0
         assert sum(1 for _ in job.results()) == samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ JSON = st.recursive(
 @given(body=JSON, repeat=st.sampled_from([1, 2000]))
 def test_a_body_comes_back(tmp_path_factory: pytest.TempPathFactory, body: object, repeat: int):
     """Also one that is large enough to be compressed."""
-    with StageStore(tmp_path_factory.mktemp("store"), "answer", {}) as store:
+    with closing(StageStore(tmp_path_factory.mktemp("store"), "answer", {})) as store:
         store.put("key", "sample", Entry([body] * repeat))
         found = store.get("key")
     assert found is not None
@@ -34,7 +35,7 @@ def test_a_body_comes_back(tmp_path_factory: pytest.TempPathFactory, body: objec
 
 def test_a_large_body_is_compressed_and_a_small_one_is_text(tmp_path: Path):
     counts = "".join(np.random.default_rng(0).choice(list("0123456789abcdefgh"), 50_000))
-    with StageStore(tmp_path, "propose", {}) as store:
+    with closing(StageStore(tmp_path, "propose", {})) as store:
         store.put("small", "one", Entry({"text": "short"}))
         store.put("large", "two", Entry({"counts": counts}))
         path = store.path
@@ -45,7 +46,7 @@ def test_a_large_body_is_compressed_and_a_small_one_is_text(tmp_path: Path):
 
 
 def test_numpys_numbers_are_numbers_and_arrays_are_refused(tmp_path: Path):
-    with StageStore(tmp_path, "select", {}) as store:
+    with closing(StageStore(tmp_path, "select", {})) as store:
         store.put("key", "one", Entry({"score": np.float32(0.5), "votes": np.int64(3), "fine": np.bool_(True)}))
         assert store.get("key").body == {"score": 0.5, "votes": 3, "fine": True}
         with pytest.raises(TypeError, match="ndarray is not JSON data"):
@@ -65,7 +66,7 @@ def test_arrays_come_back_with_their_dtypes_and_shapes(tmp_path_factory: pytest.
         name: np.random.default_rng(seed).integers(0, 100, shape).astype(dtype)
         for name, (dtype, shape, seed) in described.items()
     }
-    with StageStore(tmp_path_factory.mktemp("store"), "answer", {}) as store:
+    with closing(StageStore(tmp_path_factory.mktemp("store"), "answer", {})) as store:
         store.put("key", "sample", Entry({}, arrays))
         found = store.get("key").arrays
     assert list(found) == list(arrays)
@@ -84,13 +85,13 @@ def test_arrays_come_back_with_their_dtypes_and_shapes(tmp_path_factory: pytest.
     ],
 )
 def test_a_record_that_changed_on_disk_is_no_record(tmp_path: Path, change: str) -> None:
-    with StageStore(tmp_path, "select", {"a": 1}) as store:
+    with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         store.put("first", "one", Entry({"mask": 41}, {"values": np.arange(3)}))
         store.put("second", "two", Entry({"mask": 2}))
         path = store.path
     with sqlite3.connect(path) as db:
         db.execute(change)
-    with StageStore(tmp_path, "select", {"a": 1}) as store:
+    with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         wrong = [key for key in ("first", "second", "third") if _refused(store, key)]
         assert wrong == (["third"] if "third" in change else ["first"])
 
@@ -104,10 +105,10 @@ def _refused(store: StageStore, key: str) -> bool:
 
 
 def test_a_store_under_anothers_name_is_refused(tmp_path: Path) -> None:
-    with StageStore(tmp_path, "select", {"a": 1}) as store:
+    with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         store.put("key", "one", Entry({"mask": 1}))
         path = store.path
-    with StageStore(tmp_path, "select", {"a": 2}) as other:
+    with closing(StageStore(tmp_path, "select", {"a": 2})) as other:
         target = other.path
     target.write_bytes(path.read_bytes())
     with pytest.raises(StoreError, match="another stage"):

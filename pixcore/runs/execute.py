@@ -54,25 +54,13 @@ def _ready(before: Stage, items: Sequence[Item]) -> Sequence[Item]:
     return View(items.__getitem__, (at for at, item in enumerate(items) if before.store.has(before.key_of(item))))
 
 
-class StoppingMonitor:
+class StoppingMonitor(Monitor):
     """Follows a run's `on_error`: stops at the first failed sample, or counts it."""
 
     def __init__(self, on_error: str, display: Monitor) -> None:
+        super().__init__(display)
         self.failures = 0
         self._stop = on_error == "stop"
-        self._display = display
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Tell the display that a stage starts."""
-        self._display.begin(stage, total, done)
-
-    def advance(self, count: int = 1) -> None:
-        """Tell the display that records were made."""
-        self._display.advance(count)
-
-    def written(self, tokens: int, most: int) -> None:
-        """Tell the display how long an answer is by now."""
-        self._display.written(tokens, most)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Stop the run at a failed sample, or count it and tell the display."""
@@ -84,7 +72,3 @@ class StoppingMonitor:
         hint = "what was computed before is kept; on_error: record goes on without it"
         kind = DataError if isinstance(error, DataError) else SampleError
         raise kind(message, hint=hint) from error
-
-    def end(self) -> None:
-        """Tell the display that the stage is over."""
-        self._display.end()

@@ -11,7 +11,8 @@ from pixcore.errors import StoreError
 from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.runs.plan import Run
-from pixcore.stages.base import Item, Monitor, Stage
+from pixcore.shelf import Shelf
+from pixcore.stages.base import Monitor
 from pixcore.stages.store import content_key
 
 TOLD = ".told"
@@ -31,10 +32,7 @@ class Observers:
     def __init__(self, job: Run, registry: Registry) -> None:
         self._job, self._registry = job, registry
         self._folder = job.resolved.config.output
-        self._told: set[str] = set()
-        self._waiting: dict[tuple[Stage, str], list[str]] = {}
-        self._left: dict[str, int] = {}
-        self._digests: dict[str, str] = {}
+        self._told: Shelf[None] = Shelf()
         self._started = False
 
     def start(self) -> None:
@@ -42,22 +40,14 @@ class Observers:
         if not self._registry.observers:
             return
         self._read()
-        for sample, records in self._job.records():
-            digest = content_key([[stage.store.key, key] for stage, key in records])
-            if digest in self._told:
-                continue
-            missing = {(stage, key) for stage, key in records if not stage.store.has(key)}
-            self._digests[sample], self._left[sample] = digest, len(missing)
-            for record in missing:
-                self._waiting.setdefault(record, []).append(sample)
-        if not self._digests and _FINISHED in self._told:
+        untold = (self._untold(item.sample.id) for item in self._job.every)
+        if not any(untold) and self._told.number(_FINISHED) >= 0:
             return
         self._started = True
         self._notify("run_started", config=self._job.resolved.document())
-        for name in [name for name, left in self._left.items() if not left]:
-            self._tell(name)
+        self._tell_all()
         for stage in self._job.stages():
-            stage.on_kept = self._kept
+            stage.on_kept = lambda item: self._tell(item.sample.id)
 
     def monitor(self, display: Monitor) -> Monitor:
         """Make a display that also tells observers of a stage's progress."""
@@ -70,17 +60,26 @@ class Observers:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Tell that the run is finished, if its start was told."""
         if self._started:
+            self._tell_all()  # also of those whose records were another sample's too
             self._note(_FINISHED)
             self._notify("run_finished", summary=summary)
 
-    def _kept(self, stage: Stage, key: str) -> None:
-        for name in self._waiting.pop((stage, key), ()):
-            self._left[name] -= 1
-            if not self._left[name]:
-                self._tell(name)
+    def _untold(self, sample: str) -> str:
+        """What a sample is known by that has not been told of; "" of others, and of those that can't be read."""
+        records = self._job.records(sample)
+        digest = content_key([[stage.store.key, key] for stage, key in records])
+        return digest if records and self._told.number(digest) < 0 else ""
+
+    def _tell_all(self) -> None:
+        for item in self._job.every:
+            self._tell(item.sample.id)
 
     def _tell(self, name: str) -> None:
-        self._note(self._digests.pop(name))
+        """Tell of a sample whose records are all there, once."""
+        digest = self._untold(name)
+        if not digest or not all(stage.store.has(key) for stage, key in self._job.records(name)):
+            return
+        self._note(digest)
         result, rows = self._job.result(name)
         probings = {}
         for probing, outcome in result.by_probing.items():
@@ -98,7 +97,8 @@ class Observers:
 
     def _read(self) -> None:
         try:
-            self._told = set((self._folder / TOLD).read_text(encoding="ascii").splitlines())
+            for line in (self._folder / TOLD).read_text(encoding="ascii").splitlines():
+                self._told.add(line)
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
@@ -116,11 +116,12 @@ class Observers:
             raise StoreError(f"can't write {path}: {error.strerror}", hint="free some space and run again") from error
 
 
-class _TellingMonitor:
+class _TellingMonitor(Monitor):
     """Passes everything on, and tells observers of a stage's progress now and then."""
 
     def __init__(self, display: Monitor, observers: Observers) -> None:
-        self._display, self._observers = display, observers
+        super().__init__(display)
+        self._observers = observers
         self._stage, self._total, self._done, self._before = "", 0, 0, 0
         self._started = self._said = 0.0
 
@@ -136,14 +137,6 @@ class _TellingMonitor:
         self._display.advance(count)
         if time.monotonic() - self._said >= _EVERY:
             self._tell()
-
-    def written(self, tokens: int, most: int) -> None:
-        """Pass on."""
-        self._display.written(tokens, most)
-
-    def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """Pass on."""
-        self._display.failed(stage, item, error)
 
     def end(self) -> None:
         """Tell how far the stage came, if it did anything."""

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import metadata
 from itertools import chain, groupby, islice
 from typing import Any, TypeVar
 
@@ -32,7 +31,7 @@ from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item, OnRecord, Stage
 from pixcore.stages.choose import JudgeStage, Select
 from pixcore.stages.propose import CandidateStage, Control, Propose
-from pixcore.versions import NUMERICAL
+from pixcore.versions import NUMERICAL, installed
 
 hold_to_kinds(
     "the `uses` of pixcore.stages",
@@ -308,25 +307,24 @@ class Run:
 
     def results(self) -> Iterator[SampleResult]:
         """Read the run's records, sample by sample in the benchmark's order."""
-        for items in self._by_sample():
-            yield self._scored(items, self.rows)
+        for _, items in groupby(self.every, key=lambda item: item.sample.id):
+            yield self._scored(list(items), self.rows)
 
     def result(self, sample: str) -> tuple[SampleResult, list[RowSpec]]:
         """Read the records of one sample while others are still computed, and the rows that it has."""
-        places = (self.items.number(_place(sample, name)) for name in self._probings)
-        items = [self.items.thing(place) for place in places if place >= 0]
+        items = self._items_named(sample)
         rows = self._rows(items)
         return self._scored(items, rows), rows
 
-    def records(self) -> Iterator[tuple[str, list[tuple[Stage, str]]]]:
-        """Name each sample that can be read, with the stage and key of every record that its result is made of."""
-        for items in self._by_sample():
-            if not any(item.unreadable for item in items):
-                records = [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)]
-                yield items[0].sample.id, records
+    def records(self, sample: str) -> list[tuple[Stage, str]]:
+        """List the stage and key of every record that a sample's result is made of; none if it can't be read."""
+        items = self._items_named(sample)
+        read = not any(item.unreadable for item in items)
+        return [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)] if read else []
 
-    def _by_sample(self) -> Iterator[list[Item]]:
-        return (list(items) for _, items in groupby(self.every, key=lambda item: item.sample.id))
+    def _items_named(self, sample: str) -> list[Item]:
+        places = (self.items.number(_place(sample, name)) for name in (*self._probings, ""))
+        return [self.items.thing(place) for place in places if place >= 0]
 
     def _scored(self, items: Sequence[Item], rows: Sequence[RowSpec]) -> SampleResult:
         sample, scored = items[0].sample, dict[str, ProtocolResult]()
@@ -469,10 +467,4 @@ def _says(part: ChosenComponent, mark: str) -> bool:
 
 def _versions() -> dict[str, str]:
     """Versions of what results can depend on, asked of the installer's records: nothing is imported."""
-    found = {}
-    for name in _RECORDED_VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {name: found.version for name in _RECORDED_VERSIONS if (found := installed(name)) is not None}

@@ -24,7 +24,7 @@ class _Rate(bars.ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
-class BarMonitor:
+class BarMonitor(Monitor):
     """Progress bars, one a stage."""
 
     def __init__(self, console: Console) -> None:
@@ -73,7 +73,7 @@ class BarMonitor:
             self._console.show_cursor()  # one that was interrupted at that instant has hidden it already
 
 
-class LineMonitor:
+class LineMonitor(Monitor):
     """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
 
     def __init__(self, console: Console) -> None:

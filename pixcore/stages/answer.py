@@ -55,7 +55,8 @@ class Answer(Stage):
 
     def response(self, item: Item) -> Response | None:
         """Give what the model said to an item, or None where it has said nothing yet."""
-        return self._decoded(item, serialise.response_from_entry)
+        entry = self.get(item)
+        return None if entry is None else serialise.response_from_entry(entry)
 
     @property
     def first_batch(self) -> int:

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-from typing import Protocol as Interface
+from typing import Any, ClassVar
 
 from pixcore.components import Context
 from pixcore.config import ChosenComponent, ChosenComponents
@@ -22,14 +21,10 @@ from pixcore.errors import ModelError, NotFiniteError, SampleError, describe
 from pixcore.notices import hearing
 from pixcore.plugins import Kind
 from pixcore.records import Request, Sample
-from pixcore.shelf import Shelf, View
+from pixcore.shelf import View
 from pixcore.stages.memory import ends_all, exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore, content_key
-
-# of a stage's records, as they are stored, kept for those who read them again; as objects they take several times that
-_CACHE_BYTES = 8 * 2**20
-_OBJECTS = 16 * 2**10  # bytes that Python takes for a record's objects, beside what they hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +77,32 @@ def entropy_of(key: str) -> int:
     return int(key[:16], 16)
 
 
-class Monitor(Interface):
-    """Who is told how a run goes on, such as a progress bar."""
+class Monitor:
+    """Who is told how a run goes on, such as a progress bar; one that shows nothing itself tells another."""
+
+    def __init__(self, display: Monitor) -> None:
+        self._display = display
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Hear that a stage starts, with `done` of `total` records there already."""
+        self._display.begin(stage, total, done)
 
     def advance(self, count: int = 1) -> None:
         """Hear that records were made."""
+        self._display.advance(count)
 
     def written(self, tokens: int, most: int) -> None:
         """Hear that so many tokens of the next answers are written, of at most so many; told at every token."""
+        self._display.written(tokens, most)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Hear that a sample failed; raise to stop the run."""
+        self._display.failed(stage, item, error)
 
     def end(self) -> None:
         """Hear that the stage is over, or has been stopped."""
+        self._display.end()
 
-
-Decoded = TypeVar("Decoded")
 
 OnRecord = Callable[[str, Item, Entry | None, Entry], None]
 
@@ -120,7 +121,7 @@ class Stage(ABC):
         label: What the progress bar says.
         on_record: Makes every record anew, in place of those that are there, and hears of both: (label, item, the
             record of before, the new one).
-        on_kept: Hears the key of every record as soon as it is kept.
+        on_kept: Hears of every item as soon as its record is kept.
     """
 
     root: Path
@@ -128,9 +129,7 @@ class Stage(ABC):
     components: ChosenComponents
     label: str = ""
     on_record: OnRecord | None = None
-    on_kept: Callable[[Stage, str], None] | None = field(default=None, init=False, repr=False)
-    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-    _cache_left: int = field(default=_CACHE_BYTES, init=False, repr=False)
+    on_kept: Callable[[Item], None] | None = field(default=None, init=False, repr=False)
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -175,10 +174,9 @@ class Stage(ABC):
         return StageStore(self.root, self.name, {**shared, **self.ingredients()})
 
     def run(self, items: Sequence[Item], monitor: Monitor, there: int = 0) -> None:
-        """Make what is missing, beside so many other records that are there; failures of before are tried again."""
-        distinct = self._distinct(items)
-        pending = self.pending(distinct)
-        total = there + len(distinct)
+        """Make what is missing of items with a key each, beside other records that are there; failures are tried again."""
+        pending = self.pending(items)
+        total = there + len(items)
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
@@ -212,7 +210,7 @@ class Stage(ABC):
             self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
         else:
             if self.on_kept is not None:
-                self.on_kept(self, self.key_of(item))
+                self.on_kept(item)
 
     def has(self, item: Item) -> bool:
         """Say whether an item's record is there, and need not be made anew."""
@@ -221,11 +219,6 @@ class Stage(ABC):
     def pending(self, items: Sequence[Item]) -> Sequence[Item]:
         """List the items whose record is missing, in order."""
         return View(items.__getitem__, (at for at, item in enumerate(items) if not self.has(item)))
-
-    def _distinct(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Of items with one key the first."""
-        seen: Shelf[None] = Shelf()
-        return View(items.__getitem__, (at for at, item in enumerate(items) if seen.add(self.key_of(item))))
 
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
         if ends_all(error):
@@ -240,26 +233,6 @@ class Stage(ABC):
     def get(self, item: Item) -> Entry | None:
         """Read an item's record; None where there is none."""
         return self.store.get(self.key_of(item))
-
-    def _decoded(self, item: Item, decode: Callable[[Entry], Decoded]) -> Decoded | None:
-        """An item's record, turned back; kept while there is room, as every strategy and the report read it.
-
-        Nothing makes way for another: what is read is read from the first item to the last, again and again. A record
-        never changes, as its key says all that it was made of.
-        """
-        key = self.key_of(item)
-        if key in self._cache:
-            known: Decoded = self._cache[key]
-            return known
-        entry = self.store.get(key)
-        if entry is None:
-            return None
-        decoded = decode(entry)
-        taken = entry.size + _OBJECTS
-        if taken <= self._cache_left:
-            self._cache[key] = decoded
-            self._cache_left -= taken
-        return decoded
 
     def failure(self, item: Item) -> str | None:
         """Say what went wrong with an item; None if nothing did."""

@@ -63,7 +63,8 @@ class CandidateStage(Stage):
 
     def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
         """Read an item's candidates; None where there are none yet."""
-        return self._decoded(item, serialise.candidates_from_entry)
+        entry = self.get(item)
+        return None if entry is None else serialise.candidates_from_entry(entry)
 
 
 @dataclass(eq=False, kw_only=True)

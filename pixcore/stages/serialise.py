@@ -27,12 +27,10 @@ class Entry:
     Attributes:
         body: JSON data.
         arrays: What would be clumsy as JSON.
-        size: Bytes of both as they were read, uncompressed; 0 of an entry that was not read.
     """
 
     body: Any
     arrays: Arrays = field(default_factory=dict)
-    size: int = 0
 
 
 def response_to_entry(response: Response) -> Entry:

@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -100,14 +99,6 @@ class StageStore:
             else:
                 return
 
-    def __enter__(self) -> StageStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the file."""
         self._db.close()
@@ -155,8 +146,7 @@ class StageStore:
                 return None
             if row[2] != self._checksum(key, row[0], row[1]):
                 raise ValueError(f"the record {key[:12]} is not as it was written")
-            text, arrays = _text(row[0]), _unpack(row[1])
-            return Entry(json.loads(text), arrays, len(text) + sum(values.nbytes for values in arrays.values()))
+            return Entry(json.loads(_text(row[0])), _unpack(row[1]))
 
     def failure(self, key: str) -> str | None:
         """Read what went wrong with a sample; None if nothing did."""

@@ -1,4 +1,4 @@
-"""Let several accumulators see a run's results as they stream by, once for all: memory holds what they count."""
+"""Let several accumulators see a run's results as they stream by, once for all: memory holds no result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixcore.records import SampleResult
 class Accumulator(Interface):
     """Takes in scored samples as they stream by; what it makes of them it says when all have gone by."""
 
-    def add(self, result: SampleResult) -> None:
+    def add(self, result: SampleResult) -> object:
         """Take in one sample."""
 
 
