@@ -221,16 +221,6 @@ class VisualLayout:
         grid = self.grids[grid_index]
         return grid.cell_box(cell // grid.cols, cell % grid.cols)
 
-    def tokens_at(self, x: float, y: float) -> list[int]:
-        """Find the visual tokens whose cells cover an image point: one for each grid that has such a token."""
-        found: list[int] = []
-        for index, grid in enumerate(self.grids):
-            cell = grid.cell_at(x, y)
-            if cell is not None:
-                at = np.flatnonzero((self.grid_of == index) & (self.cell_of == cell[0] * grid.cols + cell[1]))
-                found.extend(int(token) for token in at)
-        return found
-
     def cell_values(self, values: NDArray[np.floating]) -> list[NDArray[np.float32]]:
         """Sort one value per visual token into its grids.
 

@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LEDGER = "spending.jsonl"
 
-_MILLION = 1_000_000
-
 
 @dataclass(frozen=True)
 class Expense:
@@ -70,7 +68,7 @@ class Price(BaseModel):
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
         """Work out what calls cost, in US dollars."""
-        return (self.input * input_tokens + self.output * output_tokens) / _MILLION
+        return (self.input * input_tokens + self.output * output_tokens) / 1e6
 
 
 class Budget(BaseModel):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixcore.geometry import VisualGrid, VisualLayout
-from pixcore.records import Candidate, PointPrompt, Response, Token, TokenGroup
+from pixcore.records import Response, Token
 from pixcore.stages import serialise
 from pixcore.stages.serialise import Entry
 
@@ -38,17 +38,3 @@ def test_responses_of_one_shape_share_their_layout_and_others_do_not():
     assert one is same
     other = Entry({**entry.body, "grids": [[2, 3, [0, 0, 30, 21]]]}, entry.arrays)
     assert serialise.response_from_entry(other).layout is not one
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_what_strategies_are_given_can_not_be_written_to(count):
-    found = serialise.response_from_entry(serialise.response_to_entry(response()))
-    group, rle = TokenGroup((0,), "a cup", 0, 5), {"size": [20, 30], "counts": "0"}
-    points = PointPrompt(np.ones((count, 2), np.float32), np.ones(count, np.int8))
-    entry = serialise.candidates_to_entry([Candidate(group, points, (rle,), (1.0,), map=np.ones(6, np.float32))])
-    (candidate,) = serialise.candidates_from_entry(entry)
-    assert candidate.point is not None
-    for values in (found.maps, found.reference, candidate.map, candidate.point.points, candidate.point.labels):
-        assert values is not None
-        with pytest.raises(ValueError, match="read-only"):
-            values[...] = 0

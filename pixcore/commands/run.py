@@ -87,9 +87,9 @@ def carry_out(job: Run, messages: Console | None = None, output: Console | None 
     config = job.resolved.config
     guests = writers.chosen(registry(), config.writers or ())
     messages = messages or Console(stderr=True)
-    observers = Observers(job, registry())
+    observers = Observers(job, registry(), monitor_for(messages))
     observers.start()
-    failures = execute(job, observers.monitor(monitor_for(messages)))
+    failures = execute(job, observers)
     status = 0
     if job.scope.shard is None:
         written = results.write(job, config.output, guests)

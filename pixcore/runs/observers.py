@@ -22,18 +22,21 @@ _EVERY = 1.0  # seconds between two tellings of a stage's progress
 _FINISHED = "finished"
 
 
-class Observers:
-    """The plugins that want to hear of a run.
+class Observers(Monitor):
+    """The plugins that want to hear of a run: each sample once, and now and then how far a stage is.
 
     A sample is known by the keys of all its records: another config in the same folder is told anew. What is about to
     be told is noted first, so that a process killed just then tells nothing twice.
     """
 
-    def __init__(self, job: Run, registry: Registry) -> None:
+    def __init__(self, job: Run, registry: Registry, display: Monitor) -> None:
+        super().__init__(display)
         self._job, self._registry = job, registry
         self._folder = job.resolved.config.output
         self._told: Shelf[None] = Shelf()
         self._started = False
+        self._stage, self._total, self._done, self._before = "", 0, 0, 0
+        self._begun = self._said = 0.0
 
     def start(self) -> None:
         """Tell that the run starts, unless there is nothing left to do or tell; then of samples that are there."""
@@ -49,13 +52,30 @@ class Observers:
         for stage in self._job.stages():
             stage.on_kept = lambda item: self._tell(item.sample.id)
 
-    def monitor(self, display: Monitor) -> Monitor:
-        """Make a display that also tells observers of a stage's progress."""
-        return _TellingMonitor(display, self) if self._started else display
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Pass on."""
+        self._stage, self._total, self._done, self._before = stage, total, done, done
+        self._begun = self._said = time.monotonic()
+        super().begin(stage, total, done)
 
-    def advanced(self, stage: str, done: int, total: int, seconds: float) -> None:
-        """Tell of a stage's progress."""
-        self._notify("stage_advanced", stage=stage, done=done, total=total, seconds=seconds)
+    def advance(self, count: int = 1) -> None:
+        """Pass on; tell at most once a second."""
+        self._done += count
+        super().advance(count)
+        if time.monotonic() - self._said >= _EVERY:
+            self._advanced()
+
+    def end(self) -> None:
+        """Tell how far the stage came, if it did anything."""
+        super().end()
+        if self._done > self._before:
+            self._advanced()
+
+    def _advanced(self) -> None:
+        self._said = time.monotonic()
+        told = {"stage": self._stage, "done": self._done, "total": self._total, "seconds": self._said - self._begun}
+        if self._started:
+            self._notify("stage_advanced", **told)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Tell that the run is finished, if its start was told."""
@@ -114,36 +134,3 @@ class Observers:
         except OSError as error:
             path = Path(self._folder, TOLD)
             raise StoreError(f"can't write {path}: {error.strerror}", hint="free some space and run again") from error
-
-
-class _TellingMonitor(Monitor):
-    """Passes everything on, and tells observers of a stage's progress now and then."""
-
-    def __init__(self, display: Monitor, observers: Observers) -> None:
-        super().__init__(display)
-        self._observers = observers
-        self._stage, self._total, self._done, self._before = "", 0, 0, 0
-        self._started = self._said = 0.0
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on."""
-        self._stage, self._total, self._done, self._before = stage, total, done, done
-        self._started = self._said = time.monotonic()
-        self._display.begin(stage, total, done)
-
-    def advance(self, count: int = 1) -> None:
-        """Pass on; tell at most once a second."""
-        self._done += count
-        self._display.advance(count)
-        if time.monotonic() - self._said >= _EVERY:
-            self._tell()
-
-    def end(self) -> None:
-        """Tell how far the stage came, if it did anything."""
-        self._display.end()
-        if self._done > self._before:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._said = time.monotonic()
-        self._observers.advanced(self._stage, self._done, self._total, self._said - self._started)

@@ -43,6 +43,7 @@ Before = TypeVar("Before", bound=Stage)
 After = TypeVar("After", bound=Stage)
 Outcome = TypeVar("Outcome", Selection, Verdict)
 
+_COSTLY = ("asks_service", "needs_model")  # marks of strategies for which a control of their own would cost double
 _RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
 
@@ -137,7 +138,7 @@ class Run:
         """
         shelf: Shelf[Item] = Shelf()
         for sample in self._samples():
-            if not all(shelf.add(_place(sample.id, item.request.protocol), item) for item in self._items_of(sample)):
+            if not all(shelf.add(f"{item.request.protocol}\n{sample.id}", item) for item in self._items_of(sample)):
                 message = f"benchmark {self.benchmark_name!r} has two samples with the id {sample.id!r}"
                 raise DataError(message, hint="ids must be unique")
         return shelf
@@ -217,7 +218,9 @@ class Run:
         own = components.one("control.selection")
         same = (row for row, part in self._strategies.items() if part.same_as(own))
         matched = {next(same, None) or self._unlisted(own): own}
-        matched |= {row: part for row, part in self._strategies.items() if row not in matched and not is_costly(part)}
+        matched |= {
+            row: part for row, part in self._strategies.items() if row not in matched and not says(part, *_COSTLY)
+        }
         return {control_spec(row, components.one("control.points").name): part for row, part in matched.items()}
 
     def _unlisted(self, own: ChosenComponent) -> RowSpec:
@@ -269,7 +272,7 @@ class Run:
 
     def _hears(self, component: ChosenComponent) -> OnRecord | None:
         """Who hears of a component's records; its class is imported only where somebody does."""
-        return self._on_record if self._on_record is not None and asks_service(component) else None
+        return self._on_record if self._on_record is not None and says(component, "asks_service") else None
 
     def work(self) -> dict[Stage, tuple[Sequence[Item], int]]:
         """List every stage, in order, with the items whose records are missing, and how many other records are there.
@@ -323,7 +326,7 @@ class Run:
         return [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)] if read else []
 
     def _items_named(self, sample: str) -> list[Item]:
-        places = (self.items.number(_place(sample, name)) for name in (*self._probings, ""))
+        places = (self.items.number(f"{name}\n{sample}") for name in (*self._probings, ""))
         return [self.items.thing(place) for place in places if place >= 0]
 
     def _scored(self, items: Sequence[Item], rows: Sequence[RowSpec]) -> SampleResult:
@@ -417,11 +420,6 @@ class Run:
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
 
 
-def _place(sample: str, probing: str) -> str:
-    """Name what there is one item for: no probing's name holds a line end."""
-    return f"{probing}\n{sample}"
-
-
 def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dict[str, After]:
     """Each probing's next stage; probings that share a stage share the next one."""
     made = {before: make(before) for before in dict.fromkeys(stages.values())}
@@ -443,26 +441,12 @@ def is_gradable(sample: Sample) -> bool:
 
 
 def _row(key: str, strategy: ChosenComponent) -> RowSpec:
-    return RowSpec(key, uses_ground_truth=sees_truth(strategy))
+    return RowSpec(key, uses_ground_truth=says(strategy, "uses_ground_truth"))
 
 
-def sees_truth(part: ChosenComponent) -> bool:
-    """Say whether a selection strategy uses the ground truth."""
-    return _says(part, "uses_ground_truth")
-
-
-def is_costly(part: ChosenComponent) -> bool:
-    """Say whether a strategy asks a service or the model itself: a control of its own would double what it costs."""
-    return _says(part, "asks_service") or _says(part, "needs_model")
-
-
-def asks_service(part: ChosenComponent) -> bool:
-    """Say whether a strategy or a judge asks a service that may cost money."""
-    return _says(part, "asks_service")
-
-
-def _says(part: ChosenComponent, mark: str) -> bool:
-    return bool(getattr(part.registration.component_class, mark, False))
+def says(part: ChosenComponent, *marks: str) -> bool:
+    """Say whether a component's class has one of some marks, such as `uses_ground_truth` or `asks_service`."""
+    return any(getattr(part.registration.component_class, mark, False) for mark in marks)
 
 
 def _versions() -> dict[str, str]:

@@ -174,7 +174,7 @@ class Stage(ABC):
         return StageStore(self.root, self.name, {**shared, **self.ingredients()})
 
     def run(self, items: Sequence[Item], monitor: Monitor, there: int = 0) -> None:
-        """Make what is missing of items with a key each, beside other records that are there; failures are tried again."""
+        """Make what is missing of items with a key each, beside other records that are there; tries failures again."""
         pending = self.pending(items)
         total = there + len(items)
         started = time.perf_counter()
@@ -243,9 +243,3 @@ def _in_key(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _in_key(inner) for name, inner in value.items()}
     return value.store.key if isinstance(value, Stage) else value
-
-
-def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Cut a list into batches, the last one shorter."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -18,7 +18,7 @@ from pixcore.plugins import Kind
 from pixcore.records import Candidate, MaskProposal, PointPrompt, Response, TokenGroup
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
-from pixcore.stages.base import Item, Stage, batched
+from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
 
 _NO_CANDIDATES = serialise.candidates_to_entry(())
@@ -98,7 +98,8 @@ class Propose(CandidateStage):
         The parts are made at the first response with maps: a model that segments by itself needs none of them.
         """
         parts: _Parts | None = None
-        for chunk in batched(items, _CHUNK):
+        for start in range(0, len(items), _CHUNK):
+            chunk = items[start : start + _CHUNK]
             responses = [self._response(item) for item in chunk]
             if parts is None and any(response.maps is not None for response in responses):
                 parts = self._parts()

@@ -68,7 +68,7 @@ def response_from_entry(entry: Entry) -> Response:
         tokens=tuple(Token(*token) for token in body["tokens"]),
         maps=maps,
         layout=layout,
-        reference=_read_only(arrays["reference"]) if "reference" in arrays else None,
+        reference=arrays.get("reference"),
         mask=body["mask"],
         masks=tuple(body["masks"]),
         mask_spans=tuple((start, end) for start, end in body["mask_spans"]),
@@ -137,15 +137,11 @@ def _point_to_json(point: PointPrompt) -> Any:
 
 
 def _point_from_json(data: Any) -> PointPrompt:
-    if isinstance(data, Mapping):
-        box = data.get("box")
-        points = np.asarray(data["points"], np.float32).reshape(-1, 2)
-        prompt = PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
-    else:
-        prompt = PointPrompt.at((float(data[0]), float(data[1])))
-    _read_only(prompt.points)
-    _read_only(prompt.labels)
-    return prompt
+    if not isinstance(data, Mapping):
+        return PointPrompt.at((float(data[0]), float(data[1])))
+    box = data.get("box")
+    points = np.asarray(data["points"], np.float32).reshape(-1, 2)
+    return PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
 
 
 def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
@@ -170,10 +166,5 @@ def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.
 
 
 def _enlarge(arrays: Arrays) -> NDArray[np.float32]:
-    return _read_only(arrays["maps"].astype(np.float32) * arrays["scale"][:, None])
-
-
-def _read_only(values: NDArray[Any]) -> NDArray[Any]:
-    """One record is shown to many strategies, and what one of them wrote to it all others would see."""
-    values.setflags(write=False)
-    return values
+    maps: NDArray[np.float32] = arrays["maps"].astype(np.float32) * arrays["scale"][:, None]
+    return maps

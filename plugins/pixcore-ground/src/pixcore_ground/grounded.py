@@ -14,7 +14,7 @@ from pixcore.masks import area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, Selection
 from pixcore.runs.execute import execute
-from pixcore.runs.plan import Run, sees_truth
+from pixcore.runs.plan import Run, says
 from pixcore.stages.answer import Loader
 from pixcore.stages.base import Monitor
 
@@ -93,7 +93,7 @@ def ground(
             job.loader = loader_for(job)
             job.context = replace(job.context, model=job.loader)
         for stage in job.stages():
-            opened.enter_context(stage.store)  # closed before the folder goes: not every system removes open files
+            opened.callback(stage.store.close)  # closed before the folder goes: not every system removes open files
         execute(job, monitor)
         (result,) = next(iter(job.results())).by_probing.values()
     return _grounded(image, expression, resolved.components.one("model").name, result)
@@ -102,7 +102,7 @@ def ground(
 def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
     """Keep the config's first strategy that works without ground truth: here there is none."""
     strategies = resolved.components.several("selections")
-    usable = tuple(one for one in strategies if not sees_truth(one))
+    usable = tuple(one for one in strategies if not says(one, "uses_ground_truth"))
     if strategies and not usable:
         raise ConfigError(
             "every selection strategy of the config needs the ground truth, and an image of yours has none",

@@ -14,7 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from pixcore.components import Judge, SelectionStrategy
-from pixcore.runs.plan import Run, asks_service
+from pixcore.runs.plan import Run, says
 from pixcore.services import Expense
 from pixcore.stages.base import Item
 from pixcore.stages.choose import JudgeStage, Select
@@ -48,7 +48,7 @@ def expected(job: Run) -> list[Line]:
     return [
         _line(stage, missing)
         for stage, (missing, _) in job.work().items()
-        if isinstance(stage, Select | JudgeStage) and any(map(asks_service, stage.components.every))
+        if isinstance(stage, Select | JudgeStage) and any(says(one, "asks_service") for one in stage.components.every)
     ]
 
 

@@ -160,7 +160,7 @@ def _complaints(
         loudest: For each grid, how much its tokens change where the layout says that they see the region.
         slack: See `check_geometry`.
     """
-    named = layout.tokens_at(*probe.centre)
+    named = tokens_at(layout, *probe.centre)
     if not named and probe.change.max() <= _FAINT * max(loudest):
         return  # cropped away, or nearly
     grids = [layout.grid_of == layout.grid_of[token] for token in named]
@@ -241,3 +241,14 @@ def _noise(size: tuple[int, int], patch: tuple[int, int], rng: np.random.Generat
     rows, cols = -(-size[1] // height), -(-size[0] // width)
     blocks = rng.integers(0, 256, (rows, cols, 3), dtype=np.uint8)
     return blocks.repeat(height, axis=0).repeat(width, axis=1)[: size[1], : size[0]]
+
+
+def tokens_at(layout: VisualLayout, x: float, y: float) -> list[int]:
+    """Find the visual tokens whose cells cover an image point: one for each grid that has such a token."""
+    found: list[int] = []
+    for index, grid in enumerate(layout.grids):
+        cell = grid.cell_at(x, y)
+        if cell is not None:
+            at = np.flatnonzero((layout.grid_of == index) & (layout.cell_of == cell[0] * grid.cols + cell[1]))
+            found.extend(int(token) for token in at)
+    return found
