@@ -197,6 +197,8 @@ def at_home(value: Located) -> Located:
     Args:
         value: A path, a text that may be one, or anything else that a config holds.
     """
+    if isinstance(value, Path) and "\0" in str(value):
+        raise ValueError("a path holds no NUL")
     if isinstance(value, (str, Path)) and (found := _HOME.match(str(value))):
         return type(value)(str(Path.home()) + str(value)[found.end() :])
     return value

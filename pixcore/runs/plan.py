@@ -43,7 +43,6 @@ Before = TypeVar("Before", bound=Stage)
 After = TypeVar("After", bound=Stage)
 Outcome = TypeVar("Outcome", Selection, Verdict)
 
-_COSTLY = ("asks_service", "needs_model")  # marks of strategies for which a control of their own would cost double
 _RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
 
@@ -218,9 +217,8 @@ class Run:
         own = components.one("control.selection")
         same = (row for row, part in self._strategies.items() if part.same_as(own))
         matched = {next(same, None) or self._unlisted(own): own}
-        matched |= {
-            row: part for row, part in self._strategies.items() if row not in matched and not says(part, *_COSTLY)
-        }
+        free = {row: part for row, part in self._strategies.items() if not says(part, "asks_service", "needs_model")}
+        matched |= {row: part for row, part in free.items() if row not in matched}
         return {control_spec(row, components.one("control.points").name): part for row, part in matched.items()}
 
     def _unlisted(self, own: ChosenComponent) -> RowSpec:

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image as PILImage
 from pixcore_datasets.coco import CocoImage, Size, read_coco, same_shape, union_of
-from pixcore_datasets.pictures import measured
+from pixcore_datasets.pictures import measured_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore.files import read_file, read_json
+from pixcore.files import can_be_read, read_file, read_json
 from pixcore.masks import RLE, area, decode, encode, resized, size_of
 from pixcore.notices import notice
 from pixcore_annotate.project import Instance, Item
@@ -113,7 +113,9 @@ def _objects_of(sheet: Path) -> list[Mapping[str, Any]]:
 
 def _beside(sheet: Path, name: str) -> Path:
     path = sheet.parent / name
-    if not path.resolve().is_relative_to(sheet.parent.resolve()):
+    with can_be_read(sheet, "object sheet", "is it damaged?"):  # a name may be no path at all
+        inside = path.resolve().is_relative_to(sheet.parent.resolve())
+    if not inside:
         raise DataError(f"{sheet} names a mask outside its folder", hint="is it damaged?")
     return path
 
@@ -157,7 +159,7 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
         if name in items:
             raise DataError(f"{table} has two rows with the id {name!r}", hint="decisions are kept by id: rename one")
         path = images / row["image"].strip()
-        size = measured(path).size
+        size = measured_of(table, path).size
         objects = [name.strip() for name in row["objects"].split("|") if name.strip()]
         instances = [instance for find in finders for instance in find(row["image"], objects, size)]
         items[name] = Item(

@@ -26,6 +26,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pixcore.errors import DataError
+from pixcore.files import can_be_read
 from pixcore.masks import area, decode
 from pixcore_annotate.project import Item, Journal, state_from_json
 
@@ -232,7 +233,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _check_inside(path: Path, roots: Sequence[Path]) -> None:
-    resolved = path.resolve()
+    with can_be_read(path, "image"):  # a name may be no path at all
+        resolved = path.resolve()
     if not any(resolved.is_relative_to(root) for root in roots):
         raise DataError(f"the image {path} lies outside the folder of work", hint="name its folder: --images FOLDER")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.coco import Size, read_coco, union_of
-from pixcore_datasets.pictures import measured
+from pixcore_datasets.pictures import measured, measured_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
@@ -106,7 +106,7 @@ def import_via(
     spoken = 0
     for number, (name, image) in enumerate(found.items(), start=1):
         path = (images / name) if images is not None else None
-        size = image.size or _measure(path, name)
+        size = image.size or _measure(project, path, name)
         if path is not None and image.size is not None and path.exists() and measured(path).size != size:
             seen = measured(path).size
             raise DataError(
@@ -292,7 +292,7 @@ def _expressions(path: Path) -> dict[str, str]:
     return found
 
 
-def _measure(path: Path | None, name: str) -> Size:
+def _measure(project: Path, path: Path | None, name: str) -> Size:
     if path is None:
         raise DataError(f"nothing states the size of {name}", hint="say where the images are: --images FOLDER")
-    return measured(path).size
+    return measured_of(project, path).size

@@ -37,3 +37,15 @@ def measured(picture: Path | str | Image) -> Image:
 def _opened(picture: Path | str | Image) -> IO[bytes]:
     """A file is not read beyond its header."""
     return io.BytesIO(picture.read()) if isinstance(picture, Image) else open_file(Path(picture), "image")
+
+
+def measured_of(listing: Path, path: Path | str) -> Image:
+    """Take an image file that another file lists, likewise; an error names both.
+
+    Raises:
+        DataError: It is not an image.
+    """
+    try:
+        return measured(path)
+    except DataError as error:
+        raise DataError(f"{listing}: {error.message}", hint=error.hint) from error

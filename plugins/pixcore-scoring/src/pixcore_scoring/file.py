@@ -355,6 +355,10 @@ def _look_through(
             contents.masked.add(protocol)
         contents.unnamed += data.get("choice") is not None
         contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
+    both = sorted(contents.choices.keys() & contents.controls.keys())
+    if both:
+        message = f"{path} has {both[0]!r} among the control's choices of one line, and among the others of another"
+        raise DataError(message, hint="a control's choices have names of their own")
     if not len(contents.lines):
         raise DataError(f"{path} holds no predictions", hint="expected one JSON object a line")
     if not contents.protocols:
