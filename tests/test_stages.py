@@ -1,4 +1,4 @@
-"""What a stage keeps of its records in memory."""
+"""What a stage's key is made of, and which records it makes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixcore.components import Context, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents
 from pixcore.plugins import Kind, Registration
 from pixcore.records import Image, Protocol, Request, Sample
-from pixcore.stages.base import Item, Stage
+from pixcore.stages.base import Item, Monitor, Stage
 from pixcore.stages.serialise import Entry
 
 
@@ -61,19 +61,23 @@ def item(number: int) -> Item:
     return Item(sample, Request(sample.id, Protocol.SEGMENT, image, "Where?"), segmented=True)
 
 
-@pytest.mark.parametrize(("room", "decodings"), [(10**6, 4), (2 * (8001 + 2**14), 6), (0, 8)])
-def test_records_are_turned_back_once_while_there_is_room(tmp_path: Path, room: int, decodings: int):
-    stage = Numbers(tmp_path, Context(), ChosenComponents())
-    stage._cache_left = room
-    items, seen = [item(number) for number in range(4)], []
+class Told(Monitor):
+    def __init__(self) -> None:
+        self.told: list[object] = []
 
-    def decode(entry: Entry) -> int:
-        seen.append(entry.body)
-        return int(entry.body)
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self.told.append((total, done))
 
-    assert stage._decoded(items[0], decode) is None  # and that is not remembered
-    for one in items:
-        stage._keep(one, next(stage.compute([one]))[1], monitor=None)  # type: ignore[arg-type]
-    for _ in range(2):
-        assert [stage._decoded(one, decode) for one in items] == [0, 1, 2, 3]
-    assert len(seen) == decodings
+    def advance(self, count: int = 1) -> None: ...
+    def end(self) -> None: ...
+
+
+def test_a_stage_makes_what_is_missing_and_counts_what_is_there(tmp_path: Path) -> None:
+    stage, told = Numbers(tmp_path, Context(), ChosenComponents()), Told()
+    items = [item(number) for number in range(4)]
+    stage.run(items[:3], told)
+    assert [one.sample.id for one in stage.pending(items)] == ["3"]
+    assert [stage.has(one) for one in items] == [True, True, True, False]
+    stage.run(stage.pending(items), told, there=3)
+    assert not stage.pending(items)
+    assert told.told == [(3, 0), (4, 3)]
