@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
@@ -52,6 +53,7 @@ def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+@cache  # once in a process: a folder of many files takes its time to list
 def _clear_what_the_killed_left(folder: Path) -> None:
     """Remove the half-written files of this machine's processes that are no more."""
     for left in folder.glob(".*.part"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pixcore.errors import DataError, SampleError, describe
 from pixcore.runs.plan import Run
 from pixcore.shelf import View
 from pixcore.stages.answer import Answer
-from pixcore.stages.base import Item, Monitor, Stage
+from pixcore.stages.base import Item, Monitor
 
 
 def execute(job: Run, display: Monitor) -> int:
@@ -43,15 +41,11 @@ def execute(job: Run, display: Monitor) -> int:
         job.loader.free()
         for stage, (missing, there) in work.items():
             if stage.before is not None:
-                stage.run(_ready(stage.before, missing), monitor, there)
+                ready = (at for at, item in enumerate(missing) if stage.before.has(item))
+                stage.run(View(missing.__getitem__, ready), monitor, there)
     finally:
         job.loader.free()
     return monitor.failures
-
-
-def _ready(before: Stage, items: Sequence[Item]) -> Sequence[Item]:
-    """The items whose records in the stage before are there."""
-    return View(items.__getitem__, (at for at, item in enumerate(items) if before.store.has(before.key_of(item))))
 
 
 class StoppingMonitor(Monitor):
