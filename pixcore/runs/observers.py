@@ -53,7 +53,7 @@ class Observers(Monitor):
             stage.on_kept = lambda item: self._tell(item.sample.id)
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on."""
+        """Pass on that a stage starts."""
         self._stage, self._total, self._done, self._before = stage, total, done, done
         self._begun = self._said = time.monotonic()
         super().begin(stage, total, done)

@@ -22,7 +22,7 @@ from pixcore_datasets.coco import Size, union_of
 from pixcore_datasets.run_lengths import parse
 
 from pixcore.errors import DataError
-from pixcore.files import json_text, read_json, write_json
+from pixcore.files import json_text, read_file, read_json, write_json
 from pixcore.masks import RLE, area, empty, union
 
 TASKS = "tasks.json"
@@ -232,7 +232,7 @@ class Journal:
     def _recover(self) -> None:
         if not self.path.exists():
             return
-        content = self.path.read_bytes()
+        content = read_file(self.path, "journal")
         whole, _, torn = content.rpartition(b"\n")
         if torn:
             self._whole = len(content) - len(torn)

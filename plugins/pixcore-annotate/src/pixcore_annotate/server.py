@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -125,8 +125,8 @@ def application(
 
     def refuse(_: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return JSONResponse({"error": error.detail}, error.status_code, headers=_HEADERS)
-        return JSONResponse({"error": getattr(error, "message", "failed")}, 400, headers=_HEADERS)
+            return _json({"error": error.detail}, error.status_code)
+        return _json({"error": getattr(error, "message", "failed")}, 400)
 
     def broken_off(request: Request, _: Exception) -> Response:
         inside = request.url.path.removeprefix(f"/{token}")  # the token is nobody's business
@@ -161,7 +161,7 @@ class _OwnOrigin:
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{headers.get('host')}":
-            await JSONResponse({"error": "sent by another page"}, 403, headers=_HEADERS)(scope, receive, send)
+            await _json({"error": "sent by another page"}, 403)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -249,5 +249,6 @@ def _state(journal: Journal, item: Item) -> dict[str, Any]:
     }
 
 
-def _json(data: Any) -> JSONResponse:
-    return JSONResponse(data, headers=_HEADERS)
+def _json(data: Any, status: int = 200) -> Response:
+    """An answer in ASCII: a text may hold half a surrogate pair, which has no UTF-8."""
+    return Response(json.dumps(data), status, media_type="application/json", headers=_HEADERS)

@@ -17,6 +17,15 @@ _SHOWN = 300
 _NO_CREDIT = frozenset(
     {"insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"}
 )
+_SPENT = re.compile(
+    r"(credit|account)s? balance|balance is too low|insufficient.{0,20}(credit|balance|fund|quota)|payment required"
+    r"|(exceeded|exhausted|used up|used all|out of|no (more|remaining)|not enough|depleted).{0,40}(quota|credit|budget)"
+    r"|(quota|credits?|budget|spending (limit|cap)|billing.{0,10}limit).{0,30}(exceeded|exhausted|reached|depleted|used up)"
+    r"|reaching.{0,20}spending limit|in arrears|overdue",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What servers say where an account has nothing left, whatever the status."""
+_SOON = re.compile(r"(retry|try again) (in|after)|per (minute|second|hour)|requests? per|rate.?limit", re.IGNORECASE)
 _STATUS_OF = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "invalid_api_key": 401, "model_not_found": 404}
 _NEVER_THE_SCHEMA = frozenset({401, 402, 403, 408, 429})
 _SCHEMA = re.compile(r"response.?format|json.?schema|structured|grammar|guided", re.IGNORECASE)
@@ -136,7 +145,9 @@ def refuses_schema(error: Exception) -> bool:
 def _by_status(status: int, words: str, code: str, headers: Mapping[str, str], place: Place) -> Exception:
     lines = redact(words, place.key).strip().splitlines()
     said = lines[0][:_SHOWN] if lines else "no reason given"
-    if status == 402 or code in _NO_CREDIT:
+    spent = status < 500 and status != 408 and _SPENT.search(words) is not None
+    soon = status == 429 and (retry_after(headers) is not None or _SOON.search(words) is not None)
+    if status == 402 or code in _NO_CREDIT or (spent and not soon):
         return UserError(f"{place.address}: {said}", hint="the account is out of credit; what was answered is kept")
     if status == 429:
         return MayPass(f"429: {said}", wait=retry_after(headers), crowded=True, answered=True)
@@ -169,5 +180,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             continue
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -18,6 +18,7 @@ from pixcore_openai.keys import NO_KEY, read_key, redact
 from pixcore_openai.limiter import Limiter
 
 LARGEST_ANSWER = 2_000_000  # bytes; a yes, a number or a few names with all their metadata are a few thousand
+_MOST_TOKENS = 10**9  # that one call may be said to have taken
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
 _GIVEN_UP_IN_A_ROW = 5
 
@@ -184,13 +185,18 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         text = _text(content)
         usage = document.get("usage") or {}
         counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
-        counted = {name: int(count) for name, count in counts.items() if count is not None}
+        counted = {name: int(count) for name, count in counts.items() if _is_count(count)}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise MayPass(f"the answer is not a chat completion: {type(error).__name__}") from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = "stopped by the server's content filter"
     return Completion(text, str(refusal or ""), served, fingerprint, counted)
+
+
+def _is_count(value: Any) -> bool:
+    """Whether a server counted: anything else, a negative number say, would be booked to a budget's harm."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
 
 
 def _text(content: Any) -> str:
