@@ -256,3 +256,54 @@ def test_what_is_not_counted_is_not_there() -> None:
     answer = {"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": 7}}
     assert read_completion(json.dumps(answer).encode()).usage == {"input": 7}
     assert read_completion(json.dumps({"choices": answer["choices"]}).encode()).usage == {}
+
+
+SPENT = (
+    (429, "You exceeded your current quota, please check your plan and billing details."),
+    (400, "Your credit balance is too low to access the API. Please go to Plans & Billing to upgrade."),
+    (402, "Insufficient Balance"),
+    (403, "Your team has used all available credits or reached its monthly spending limit."),
+    (412, "Account is suspended, possibly due to reaching the monthly spending limit or failure to pay past invoices"),
+    (429, "Budget has been exceeded! Current cost: 20.3, Max budget: 20.0"),
+    (400, "Arrearage: access denied, please make sure your account is not in arrears or overdue-payment"),
+    (429, "Quota exhausted for this key"),
+    (401, "insufficient_quota: you have no more credits"),
+)
+NOT_SPENT = (
+    (429, "Rate limit reached for requests per minute. Please try again in 20s."),
+    (429, "You exceeded your current quota. Please retry in 23.1s."),
+    (429, "Too many requests"),
+    (400, "Invalid value for response_format"),
+    (400, "This model's maximum context length is 8192 tokens; you have exceeded it"),
+    (503, "The engine is overloaded"),
+)
+
+
+def told(status: int, words: str) -> Exception:
+    response = httpx.Response(status, json={"error": {"message": words}}, request=httpx.Request("POST", "http://x"))
+    error = openai.APIStatusError(words, response=response, body={"message": words})
+    return explain(error, Place("http://x", "m", "KEY", "secret-key"))
+
+
+@pytest.mark.parametrize(("status", "words"), SPENT)
+def test_an_account_with_nothing_left_ends_the_run_in_any_words(status: int, words: str) -> None:
+    meaning = told(status, words)
+    assert isinstance(meaning, UserError)
+    assert "out of credit" in meaning.hint
+
+
+@pytest.mark.parametrize(("status", "words"), NOT_SPENT)
+def test_what_is_no_empty_account_ends_no_run(status: int, words: str) -> None:
+    assert isinstance(told(status, words), MayPass | RefusedRequest)
+
+
+@pytest.mark.parametrize("count", [-5, 1e308, True, "12", None, 10**12, {}])
+def test_a_count_of_tokens_that_is_none_is_not_there(count: object) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": 7}
+    body = {"choices": [{"message": {"content": "yes"}}], "usage": usage}
+    assert read_completion(json.dumps(body).encode()).usage == {"output": 7}
+
+
+def test_an_answer_nested_without_end_may_pass() -> None:
+    with pytest.raises(MayPass, match="not a chat completion"):
+        read_completion(b"[" * 100_000)

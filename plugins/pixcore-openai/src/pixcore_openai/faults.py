@@ -20,7 +20,7 @@ _NO_CREDIT = frozenset(
 _SPENT = re.compile(
     r"(credit|account)s? balance|balance is too low|insufficient.{0,20}(credit|balance|fund|quota)|payment required"
     r"|(exceeded|exhausted|used up|used all|out of|no (more|remaining)|not enough|depleted).{0,40}(quota|credit|budget)"
-    r"|(quota|credits?|budget|spending (limit|cap)|billing.{0,10}limit).{0,30}(exceeded|exhausted|reached|depleted|used up)"
+    r"|(quota|credits?|budget|spending (limit|cap)|billing.{0,10}limit).{0,30}(exceeded|exhausted|reached|depleted)"
     r"|reaching.{0,20}spending limit|in arrears|overdue",
     re.IGNORECASE | re.DOTALL,
 )

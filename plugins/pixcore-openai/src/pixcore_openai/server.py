@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import openai
 
@@ -185,7 +185,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         text = _text(content)
         usage = document.get("usage") or {}
         counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
-        counted = {name: int(count) for name, count in counts.items() if _is_count(count)}
+        counted = {name: count for name, count in counts.items() if _is_count(count)}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise MayPass(f"the answer is not a chat completion: {type(error).__name__}") from None
@@ -194,7 +194,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
     return Completion(text, str(refusal or ""), served, fingerprint, counted)
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     """Whether a server counted: anything else, a negative number say, would be booked to a budget's harm."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
 
