@@ -14,10 +14,8 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = (
-    "toy,scoring,services,ground,report,datasets,"
-    "coco-referring,folder,pixcvbench,pixmmvp,annotate,selection,transformers"
-)
+_BENCHMARKS = "coco-referring,folder,pixcvbench,pixmmvp"
+PLUGINS = f"toy,scoring,services,ground,report,datasets,{_BENCHMARKS},annotate,selection,transformers,emergence,openai"
 MOST_MEMORY = 8 << 30  # bytes of address space; beyond it an input ends as a MemoryError
 
 

@@ -23,7 +23,7 @@ CPU_SECONDS = 30  # of one input: counted in the process's own time, so that no 
 REAL_SECONDS = 600  # for what waits and computes nothing, such as the reading of a pipe
 MOST_GROWTH = 1_500 * 1024  # kB of one input over all before it: the largest picture that may be opened needs a third
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -96,7 +96,7 @@ def complaint(case: Case, ending: Ending, undamaged: Ending | None) -> str | Non
         return f"status {ending.status}: {said[-1] if said else ''}"
     if "Traceback" in ending.err or "failure of pixcore" in ending.err:
         return f"a failure of pixcore: {said[-1]}"
-    unsafe = _UNSAFE.search(ending.err + ending.out.replace("\r\n", "\n"))
+    unsafe = UNSAFE.search(ending.err + ending.out.replace("\r\n", "\n"))
     if unsafe:
         return f"the terminal gets {unsafe[0]!r}"
     if _ADDRESS.search(ending.err):

@@ -49,6 +49,7 @@ class Kind:
 
 def kinds() -> list[Kind]:
     """All kinds."""
-    from tests.fuzz.kinds import annotations, checkpoints, configs, pictures, predictions
+    from tests.fuzz.kinds import annotations, checkpoints, configs, page, pictures, predictions, services
 
-    return [*predictions.KINDS, *annotations.KINDS, *configs.KINDS, *pictures.KINDS, *checkpoints.KINDS]
+    modules = (predictions, annotations, configs, pictures, checkpoints, services, page)
+    return [kind for module in modules for kind in module.KINDS]

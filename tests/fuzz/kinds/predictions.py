@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from tests.fuzz.forms import JSON_LINES
 from tests.fuzz.kinds import Act, Kind
-from tests.fuzz.rule import Case, Ending, end_of
+from tests.fuzz.rule import UNSAFE, Case, Ending, end_of
 from tests.workplace import TOY_RUN
 
 SIZE = (16, 12)
@@ -156,6 +157,20 @@ def _expected(lines: dict[str, dict[str, Any]], row: dict[str, Any]) -> float | 
     return 100 * total / (2 * PAIRS)
 
 
+def _a_safe_page(folder: str) -> Callable[[Ending], str | None]:
+    """What is written is whole, and nothing in it would steer a terminal or run."""
+
+    def check(ending: Ending) -> str | None:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.suffix == ".part":
+                return f"{path.name} is left behind"
+            if path.suffix in (".html", ".json", ".csv") and (found := UNSAFE.search(path.read_text("utf-8"))):
+                return f"{path.name} holds {found[0]!r}"
+        return None
+
+    return check
+
+
 _SCORED = Act(("score", FILE, "--json", "-"), _sound)
 _ACTS = (
     _SCORED,
@@ -165,6 +180,8 @@ _ACTS = (
     Act(("score", FILE, "--missing", "error", "--json", "-"), _sound),
     Act(("score", FILE, "--missing", "skip", "--fidelity", "published", "--json", "-")),
     Act(("compare", "made", "sound")),
+    Act(("compare", "made", "sound", "--output", "page"), _a_safe_page("page")),
+    Act(("emergence", "made", "--output", "page"), _a_safe_page("page")),
 )
 
 KINDS = (
