@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from pixcore.errors import UserError
+from pixcore.errors import DataError, UserError
+from pixcore.files import read_file
 
 NO_KEY = "none"
 """What a server without keys is sent; the client insists on something."""
@@ -47,9 +48,10 @@ def read_key(variable: str, file: Path | None, *, needed: bool) -> str:
 def _from_file(file: Path) -> str:
     try:
         mode = file.stat().st_mode
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        text = read_file(file, "the key").decode("utf-8").strip()
+    except (DataError, OSError, UnicodeDecodeError) as error:
+        cause = error.__cause__ if isinstance(error, DataError) else error
+        reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(cause, "strerror", "no file")
         raise UserError(f"can't read the key from api_key_file: {file}: {reason}", hint="check the path") from None
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UserError(
