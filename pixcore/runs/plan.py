@@ -103,11 +103,7 @@ class Run:
         return next((one.create(self.context) for one in self.resolved.components.several("benchmark")), None)
 
     def _samples(self) -> Iterator[Sample]:
-        """The samples in scope.
-
-        Raises:
-            DataError: The benchmark has none, or the scope names one that it has not.
-        """
+        """Give the samples in scope; a DataError where there are none, or the scope names one that is not there."""
         if self._given is None and self.benchmark is None:
             raise ConfigError("the config has no benchmark:", hint="a run needs one")
         every: Iterable[Sample] = self.benchmark.samples() if self.benchmark is not None else self._given or ()
