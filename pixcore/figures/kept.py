@@ -1,11 +1,14 @@
-"""What is kept of scored samples: columns of numbers, some ninety bytes for each mask, however many there are."""
+"""What is kept of scored samples: a few bytes of each, and their masks in temporary files."""
 
 from __future__ import annotations
 
 import math
+import tempfile
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from pixcore.figures.columns import ScoredMask
 from pixcore.figures.intervals import Cluster
+from pixcore.shelf import Shelf, View, on_disk
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,55 +34,58 @@ class Group:
     """
 
     samples: Ints
-    clusters: list[Cluster]
+    clusters: Sequence[Cluster]
     cluster_of: Ints
     sizes: Ints
 
 
 class KeptMasks:
-    """The masks of one row under one probing, by sample."""
+    """The masks of one row under one probing, by sample: a line of numbers each, in a temporary file."""
 
     def __init__(self) -> None:
-        self._sample, self._values = array("q"), array("d")
+        with on_disk():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with its object)
 
     def add(self, sample: int, mask: ScoredMask) -> None:
         """Keep a sample's mask."""
-        self._sample.append(sample)
-        self._values.extend(math.nan if value is None else value for value in astuple(mask))
+        values = (math.nan if value is None else value for value in astuple(mask))
+        with on_disk():
+            self._file.write(array("d", (sample, *values)).tobytes())
 
     def of(self, group: Group) -> Iterator[tuple[int, ScoredMask]]:
         """Give the masks of a group's samples, each with its cluster's place."""
-        places, values = self._within(group)
-        for sample, (iou, best, *others) in zip(np.array(self._sample)[places], values, strict=True):
+        for sample, iou, best, *others in chain.from_iterable(block.tolist() for block in self._within(group)):
             counts: list[Any] = [*map(int, others[:4]), *map(bool, others[4:])]
-            yield int(group.cluster_of[sample]), ScoredMask(iou, None if math.isnan(best) else best, *counts)
+            yield int(group.cluster_of[int(sample)]), ScoredMask(iou, None if math.isnan(best) else best, *counts)
 
     def pool(self, group: Group) -> tuple[float, float, float | None] | None:
         """Give mean numbers of candidates and of their masks, and the mean gap to the best; None without any mask."""
-        places, values = self._within(group)
-        if not len(places):
+        blocks = [block[:, [1, 2, 5, 6, 7]] for block in self._within(group)]
+        iou, best, candidates, masks, headline = np.concatenate([np.zeros((0, 5)), *blocks]).T
+        if not len(iou):
             return None
-        iou, best, _, _, candidates, masks, headline, *_ = values.T
         counted = (headline > 0) & ~np.isnan(best)
         gap = float(np.mean((best - iou)[counted])) if counted.any() else None
         return float(np.mean(candidates)), float(np.mean(masks)), gap
 
-    def _within(self, group: Group) -> tuple[Ints, Floats]:
-        """Where a group's masks stand, and their values."""
-        sample = np.array(self._sample, np.int64)
-        places = np.flatnonzero(group.cluster_of[sample] >= 0)
-        return places, np.array(self._values).reshape(-1, len(fields(ScoredMask)))[places]
+    def _within(self, group: Group) -> Iterator[Floats]:
+        """A group's masks, some at once: the sample's number, and the values."""
+        wide = 1 + len(fields(ScoredMask))
+        self._file.seek(0)
+        while read := self._file.read(8 * wide * 2048):
+            block = np.frombuffer(read).reshape(-1, wide)
+            yield block[group.cluster_of[block[:, 0].astype(np.int64)] >= 0]
 
 
 class KeptSamples:
     """Samples by number, in the order in which they came: cluster, categories, answers and masks."""
 
     def __init__(self) -> None:
-        self._clusters: dict[Cluster, int] = {}
+        self._clusters: Shelf[Cluster] = Shelf()
         self._cluster_of = array("q")
         self._values: dict[str, tuple[dict[str, int], array[int]]] = {}
         self._right: dict[str, array[int]] = {}
-        self._masks: dict[tuple[str, str], KeptMasks] = {}
+        self._masks: defaultdict[tuple[str, str], KeptMasks] = defaultdict(KeptMasks)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -100,24 +107,21 @@ class KeptSamples:
             masks: (row, probing) and the mask that it has there.
         """
         number = len(self)
-        self._cluster_of.append(self._clusters.setdefault(cluster, len(self._clusters)))
+        self._clusters.add(key := f"{cluster.pair:d}{cluster.name}", cluster)
+        self._cluster_of.append(self._clusters.number(key))
         for category, value in categories:
             codes, column = self._values.setdefault(category, ({}, array("q")))
             _put(column, number, codes.setdefault(value, len(codes)))
         for probing, whether in right:
             _put(self._right.setdefault(probing, array("b")), number, whether)
         for place, mask in masks:
-            self._masks.setdefault(place, KeptMasks()).add(number, mask)
-
-    def group(self, samples: Ints | None = None) -> Group:
-        """Put samples in one group, by number, ascending: all where none are given."""
-        return self._group(np.arange(len(self)) if samples is None else samples)
+            self._masks[place].add(number, mask)
 
     def by_category(self) -> Iterator[tuple[str, Iterator[tuple[str, Group]]]]:
         """Give each category, and for each of its values the samples that have it; both sorted."""
         for category, (codes, column) in sorted(self._values.items()):
             kept = np.array(column)
-            yield category, ((value, self._group(np.flatnonzero(kept == codes[value]))) for value in sorted(codes))
+            yield category, ((value, self.group(np.flatnonzero(kept == codes[value]))) for value in sorted(codes))
 
     def answers(self, probing: str, group: Group) -> Iterator[tuple[int, bool]]:
         """Give the graded answers to a probing: the cluster's place, and whether it is right."""
@@ -128,19 +132,20 @@ class KeptSamples:
 
     def masks(self, row: str, probing: str) -> KeptMasks:
         """Give what is kept of a row's masks under a probing."""
-        return self._masks.get((row, probing)) or KeptMasks()
+        return self._masks[row, probing]
 
-    def _group(self, samples: Ints) -> Group:
+    def group(self, samples: Ints | None = None) -> Group:
+        """Put samples in one group, by number, ascending: all where none are given."""
+        samples = np.arange(len(self)) if samples is None else samples
         clusters = np.array(self._cluster_of, np.int64)[samples]
         found, first = np.unique(clusters, return_index=True)
         order = found[np.argsort(first)]
         places = np.full(len(self._clusters), -1)
         places[order] = np.arange(len(order))
-        names = list(self._clusters)
         cluster_of = np.full(len(self), -1)
         cluster_of[samples] = places[clusters]
         sizes = np.bincount(cluster_of[samples], minlength=len(order))
-        return Group(samples, [names[number] for number in order], cluster_of, sizes)
+        return Group(samples, View(self._clusters.thing, order.tolist()), cluster_of, sizes)
 
 
 def _put(column: array[int], number: int, value: int) -> None:

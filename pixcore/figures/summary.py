@@ -99,7 +99,7 @@ class Tally:
         )
         return summary if self._accounts is None else self._accounts.closed(summary)
 
-    def sums(self, row: str, samples: Ints | None = None) -> tuple[list[Cluster], dict[str, Sums]]:
+    def sums(self, row: str, samples: Ints | None = None) -> tuple[Sequence[Cluster], dict[str, Sums]]:
         """Give what one row's figures are made of: the clusters, and each figure's terms summed over each.
 
         Args:

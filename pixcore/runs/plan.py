@@ -392,6 +392,7 @@ class Run:
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
+        versions = {name: found.version for name in _RECORDED_VERSIONS if (found := installed(name)) is not None}
         scope = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.scope).items()}
         packages = {one.registration.distribution: one.registration.version for one in self.resolved.components.every}
         return {
@@ -400,7 +401,7 @@ class Run:
             "config": self.resolved.document(),
             "scope": scope,
             "plugins": dict(sorted(packages.items())),
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": {"python": platform.python_version(), **versions},
             "platform": platform.platform(),
             "stores": used,
             "seconds": round(sum(stage.store.seconds for stage in self.stages()), 3),
@@ -441,8 +442,3 @@ def _row(key: str, strategy: ChosenComponent) -> RowSpec:
 def says(part: ChosenComponent, *marks: str) -> bool:
     """Say whether a component's class has one of some marks, such as `uses_ground_truth` or `asks_service`."""
     return any(getattr(part.registration.component_class, mark, False) for mark in marks)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what results can depend on, asked of the installer's records: nothing is imported."""
-    return {name: found.version for name in _RECORDED_VERSIONS if (found := installed(name)) is not None}

@@ -16,12 +16,13 @@ from typing import Any
 
 from pixcore import masks
 from pixcore.figures.columns import mean_ious
-from pixcore.figures.intervals import Cluster, unit_of
+from pixcore.figures.intervals import unit_of
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
+from pixcore.shelf import Shelf
 from pixcore_scoring.streaming import accumulate
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
@@ -116,7 +117,7 @@ class Evaluator:
 
     def __init__(self, tally: Tally) -> None:
         self._tally, self._rows, self._fidelity = tally, tally.rows, tally.fidelity
-        self._units: dict[Cluster, int] = {}
+        self._units: Shelf[None] = Shelf()
         self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
         self._grounded: dict[tuple[str, str], bytearray] = {}
         self._bins: dict[tuple[str, str], list[int]] = {}
@@ -126,7 +127,8 @@ class Evaluator:
         """Take in one sample."""
         self._tally.add(result)
         sample = result.sample
-        unit = self._units.setdefault(unit_of(sample), len(self._units))
+        self._units.add(name := "{1:d}{0}".format(*unit_of(sample)))
+        unit = self._units.number(name)
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:

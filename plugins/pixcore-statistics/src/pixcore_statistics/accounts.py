@@ -13,13 +13,14 @@ from functools import cache
 from typing import Any
 
 from pixcore.figures.columns import FigureColumn, Own, main_columns, mean_ious, with_own
-from pixcore.figures.intervals import Cluster, unit_of
+from pixcore.figures.intervals import unit_of
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import scored_mask
 from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
+from pixcore.shelf import Shelf
 from pixcore_statistics.wording import flattery, joined, legend, plural
 
 ABSENT = "absent"
@@ -41,7 +42,7 @@ class Accounts:
         self._absent_as_one: dict[str, Counter[str]] = {}
         self._of_row: Counter[tuple[str, str, str]] = Counter()
         self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
-        self._units: dict[Cluster, int] = {}
+        self._units: Shelf[None] = Shelf()
         self._sizes = bytearray()
         self._answers: dict[str, _Answers] = {}
 
@@ -49,7 +50,8 @@ class Accounts:
         """Take in one sample."""
         sample = result.sample
         self._samples += 1
-        unit = self._units.setdefault(unit_of(sample), len(self._units))
+        self._units.add(name := "{1:d}{0}".format(*unit_of(sample)))
+        unit = self._units.number(name)
         self._sizes.extend(bytes(unit + 1 - len(self._sizes)))
         self._sizes[unit] = min(self._sizes[unit] + 1, 255)
         for probing in dict.fromkeys((*PROBINGS, *result.by_probing)):

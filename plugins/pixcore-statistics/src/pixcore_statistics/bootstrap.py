@@ -16,7 +16,7 @@ LEVEL = 0.95
 MOST_CLUSTERS = 2000
 """More clusters are drawn in as many random groups: the work has a bound, the spread is that of single ones."""
 
-_CELLS = 1_000_000  # of one block of draws: bounds memory
+_CELLS = 250_000  # of one block of draws: bounds memory
 
 
 def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[Floats]:
