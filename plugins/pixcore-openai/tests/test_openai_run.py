@@ -147,6 +147,7 @@ def test_a_fresh_judge_asks_anew_and_tells_the_drift(place, server):
     assert judged["asked"] == judged["compared"] == len(judged["changed"]) == 6
     assert judged["served"] == {"before": ["served-model-2026-11 fp_1"], "after": ["served-model-2026-11 fp_2"]}
     assert "6 of 6 changed (100.0 %)" in told
+    assert {judged["agreement"][which][0] for which in ("gained", "lost")} == {0, 6}  # all one way
     calls = len(server.calls)
     place()
     assert len(server.calls) == calls, "the fresh answers are the ones that are kept"

@@ -20,6 +20,16 @@ def test_kappa_is_that_of_scikit_learn() -> None:
     assert kappa(np.ones(5, bool), np.ones(5, bool)) is None
 
 
+def test_the_interval_of_kappa_is_a_plain_bootstraps() -> None:
+    rng = np.random.default_rng(4)
+    left = rng.random(120) < 0.6
+    right = np.where(rng.random(120) < 0.8, left, ~left)
+    found = agreement(np.stack([left, right], 1), list(range(120)))
+    drawn = [rng.integers(0, 120, 120) for _ in range(3000)]
+    plain = np.quantile([cohen_kappa_score(left[one], right[one]) for one in drawn], [0.025, 0.975])
+    np.testing.assert_allclose((found.kappa_low, found.kappa_high), plain, atol=0.025)
+
+
 def brute_alpha(right: np.ndarray) -> float:
     """Krippendorff's alpha, pair by pair of answers: within samples, and of all answers whatever the sample."""
     within = [sum(one != other for one, other in permutations(row, 2)) / (len(row) - 1) for row in right.tolist()]

@@ -149,7 +149,8 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
             soft_wrap=True,
         )
     for protocol, agreed in found.agreements.items():
-        ends = "" if agreed.low is None or agreed.high is None else f" ({agreed.low:.2f} to {agreed.high:.2f})"
+        low, high = agreed.kappa_low, agreed.kappa_high
+        ends = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
         if agreed.kappa is not None:
             line = f"{protocol}, samples: Cohen's kappa {agreed.kappa:.2f}{ends}"
             console.print(line, highlight=False, soft_wrap=True)

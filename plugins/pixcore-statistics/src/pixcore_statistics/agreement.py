@@ -29,7 +29,9 @@ class Agreement:
         alpha: Krippendorff's alpha: 1 where all agree, 0 as chance would have it; None where all answers are alike.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        kappa: Cohen's kappa, of two sides.
+        kappa: Cohen's kappa, of two sides; None of more.
+        kappa_low: Lower end of its 95 % interval.
+        kappa_high: Upper end.
         gained: Of each side after the first, how many samples it has right and the first has wrong.
         lost: How many it has wrong and the first has right.
     """
@@ -40,6 +42,8 @@ class Agreement:
     low: float | None
     high: float | None
     kappa: float | None
+    kappa_low: float | None
+    kappa_high: float | None
     gained: tuple[int, ...]
     lost: tuple[int, ...]
 
@@ -60,14 +64,21 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
     value = float(_alpha(sums.sum(0, keepdims=True))[0])
     drawn = np.concatenate([_alpha(block @ sums) for block in bootstrap.draws(len(sums), seed=seed)])
     ends = bootstrap.interval(drawn) if len(sums) > 1 and not np.isnan(value) else None
-    first = right[:, 0]
+    first, second = right[:, 0], right[:, -1]
+    ways = np.zeros((len(places), 4))
+    np.add.at(ways, at, np.stack([first & second, first & ~second, ~first & second, ~first & ~second], 1))
+    known = kappa(first, second) if right.shape[1] == 2 else None
+    spread = np.concatenate([_kappa(block @ ways) for block in bootstrap.draws(len(ways), seed=seed)])
+    around = bootstrap.interval(spread) if len(ways) > 1 and known is not None else None
     return Agreement(
         samples=len(right),
         sides=right.shape[1],
         alpha=None if np.isnan(value) else value,
         low=ends[0] if ends else None,
         high=ends[1] if ends else None,
-        kappa=kappa(first, right[:, 1]) if right.shape[1] == 2 else None,
+        kappa=known,
+        kappa_low=around[0] if around else None,
+        kappa_high=around[1] if around else None,
         gained=tuple(int(np.sum(~first & other)) for other in right.T[1:]),
         lost=tuple(int(np.sum(first & ~other)) for other in right.T[1:]),
     )
@@ -75,9 +86,17 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
 
 def kappa(left: Bools, right: Bools) -> float | None:
     """Work out Cohen's kappa of two sides; None where chance alone would have them agree in everything."""
-    agree = float(np.mean(left == right))
-    chance = float(left.mean() * right.mean() + (1 - left.mean()) * (1 - right.mean()))
-    return None if chance == 1 else (agree - chance) / (1 - chance)
+    ways = np.array([[np.sum(left & right), np.sum(left & ~right), np.sum(~left & right), np.sum(~left & ~right)]])
+    value = float(_kappa(ways.astype(np.float64))[0])
+    return None if np.isnan(value) else value
+
+
+def _kappa(ways: Floats) -> Floats:
+    """Kappa from how often both are right, the left alone, the right alone, and neither: (n, 4) gives (n,)."""
+    both, left, right, neither = (ways / ways.sum(1, keepdims=True)).T
+    chance = (both + left) * (both + right) + (right + neither) * (left + neither)
+    undefined = np.isclose(chance, 1)
+    return np.where(undefined, np.nan, (both + neither - chance) / np.where(undefined, 1, 1 - chance))
 
 
 def _disagreeing(counts: NDArray[np.int64], sides: int) -> Floats:
