@@ -68,7 +68,7 @@ def peak(command: list[str]) -> tuple[int, float]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "PIXCORE_PLUGINS": "toy,scoring",
+        "PIXCORE_PLUGINS": "toy,scoring,statistics",
         "OMP_NUM_THREADS": "1",
     }
     process = subprocess.Popen(

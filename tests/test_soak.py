@@ -21,11 +21,11 @@ from pixcore.runs.plan import Run
 from tests import soak
 from tests.workplace import TOY
 
-MOST_A_LINE = 500
-"""Bytes: the id, two numbers for each line, ninety bytes for each mask, a cluster; 254 were measured at full length."""
+MOST_A_LINE = 250
+"""Bytes, while caches of a bounded size fill up; a few tens at full length."""
 
-MOST_A_SAMPLE = 12_000
-"""Bytes: the sample with its picture in memory, and its items; 5,700 were measured at full length."""
+MOST_A_SAMPLE = 6_000
+"""Bytes, likewise: at so few samples what is kept of a file in memory still grows; some 320 at full length."""
 
 
 @pytest.fixture
