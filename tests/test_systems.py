@@ -29,6 +29,15 @@ for module, names in ((os, lost), (socket, "AF_UNIX socketpair"), (signal, signa
 LIBRARIES = """filelock huggingface_hub jinja2 matplotlib.figure openai pyarrow pytest scipy.ndimage scipy.stats
 skimage.measure skimage.segmentation spacy starlette uvicorn"""
 
+IMPORT_ALL = """
+for name in {names}:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("trackio", "wandb"):  # what the suite does without
+            raise
+"""
+
 
 def without_posix(workplace, program: str, *libraries: str) -> subprocess.CompletedProcess[str]:
     """Run a program after POSIX is taken away, and libraries imported before."""
@@ -57,7 +66,7 @@ def test_every_module_imports_without_posix(workplace) -> None:
     names = light_modules()
     assert len(names) > 150
     assert {"pixcore.files", "pixcore_annotate.project", "pixcore_worker.process"} <= set(names)
-    done = without_posix(workplace, f"for name in {names}: importlib.import_module(name)", *LIBRARIES.split())
+    done = without_posix(workplace, IMPORT_ALL.format(names=names), *LIBRARIES.split())
     assert done.returncode == 0, done.stderr
 
 
