@@ -99,7 +99,8 @@ def _broken(content: bytes, rng: random.Random) -> bytes:
     if way == 4:
         return content[: rng.randrange(len(content))]  # half of it, and the connection is closed
     if way == 5:
-        said = rng.choice((*TEXTS, "You exceeded your current quota", "response_format is not supported", 7, None, []))
+        words = (*TEXTS, "You exceeded your current quota", "response_format is not supported")
+        said: Any = rng.choice((*words, 7, None, []))
         error = {"message": said, "code": rng.choice((*_STATUSES, "insufficient_quota", None)), "type": "x"}
         body = {"error": rng.choice((error, said, damaged(error, rng)))}
         return _http(dumps(body).encode("utf-8", "surrogatepass"), rng.choice(_STATUSES))

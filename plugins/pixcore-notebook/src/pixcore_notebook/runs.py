@@ -118,12 +118,12 @@ class Run:
 class Samples(Sequence["SampleView"]):
     """The samples of a run, by number or by id."""
 
-    def __init__(self, job: plan.Run, places: Sequence[int] | None = None) -> None:
+    def __init__(self, job: plan.Run, ids: Sequence[str] | None = None) -> None:
         self._job = job
-        self._places = range(len(job.samples)) if places is None else places
+        self._ids = list(dict.fromkeys(item.sample.id for item in job.every)) if ids is None else ids
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._ids)
 
     @overload
     def __getitem__(self, place: int | str) -> SampleView: ...
@@ -131,16 +131,10 @@ class Samples(Sequence["SampleView"]):
     def __getitem__(self, place: slice) -> Samples: ...
     def __getitem__(self, place: int | str | slice) -> SampleView | Samples:
         if isinstance(place, slice):
-            return Samples(self._job, self._places[place])
-        if isinstance(place, str):
-            ids = {self._job.samples[one].id: one for one in self._places}
-            if place not in ids:
-                raise DataError(f"the run has no sample {place!r}", hint=nearest(place, ids))
-            return self._view(ids[place])
-        return self._view(self._places[place])
-
-    def _view(self, place: int) -> SampleView:
-        return SampleView(*self._job.result(self._job.samples[place]))
+            return Samples(self._job, self._ids[place])
+        if isinstance(place, str) and place not in self._ids:
+            raise DataError(f"the run has no sample {place!r}", hint=nearest(place, self._ids))
+        return SampleView(*self._job.result(place if isinstance(place, str) else self._ids[place]))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a data frame: a line for each sample under each probing, with the IoU of each row.
@@ -151,7 +145,7 @@ class Samples(Sequence["SampleView"]):
         return Lines(line for one in self for line in one.lines()).to_pandas()
 
     def __iter__(self) -> Iterator[SampleView]:
-        return (self._view(place) for place in self._places)
+        return (SampleView(*self._job.result(name)) for name in self._ids)
 
     def __repr__(self) -> str:
         return f"<{len(self)} samples>"
