@@ -309,8 +309,18 @@ class TokenGrouper(Component[ConfigT]):
         return [self.group(text, tokens) for text, tokens in responses]
 
 
+Lent = tuple[tuple[int, int], Sequence[PointPrompt]]
+"""The (width, height) of another image, and the run's prompts on it."""
+
+
 class PointSelector(Component[ConfigT]):
-    """Turns a relevance map into a point prompt."""
+    """Turns a relevance map into a point prompt.
+
+    Attributes:
+        of_other_images: As a control's, it looks at the prompts of other images.
+    """
+
+    of_other_images: ClassVar[bool] = False
 
     @abstractmethod
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
@@ -323,6 +333,17 @@ class PointSelector(Component[ConfigT]):
             At least one point (or a box) inside the image. The centre of pixel (column i, row j) is named (i, j), the
             convention of segment-anything's prompts and of attend-and-segment's argmax.
         """
+
+    def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
+        """Choose a control's prompts; unless another way is known, on maps that are zero everywhere.
+
+        Args:
+            size: (width, height) of the image.
+            own: The run's own prompts on it: as many are to be chosen, and of their kind.
+            others: Other images' sizes, each with the run's prompts on it; empty unless `of_other_images`.
+        """
+        nowhere = np.zeros(size[::-1], np.float32)
+        return [self.select(nowhere) for _ in own]
 
 
 class MaskGenerator(Component[ConfigT]):

@@ -145,7 +145,7 @@ class RunConfig(BaseModel):
     """What a config says: the components of one run, and what to do with them.
 
     Attributes:
-        control: The matched control; null: none. Left out: what plugins offer as its defaults, if they do.
+        control: The matched control, or a list that it leads; null: none. Left out: what plugins offer, if they do.
         protocols: Which probings: the paper's by name, and any of the config's own, {name:, template:, masks:, judge:}.
         prompts: This run's own prompt for a probing of the paper's; fields: {question}, {options}, {expression}.
         fidelity: `corrected` does what is right, `published` reproduces the released code, `paper` its first release,
@@ -163,7 +163,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    control: Control | None = None
+    control: tuple[Control, ...] = ()
     protocols: Annotated[tuple[ProbingSection, ...], Field(min_length=1)] = tuple(
         ProbingSection(name=name) for name in PROBINGS
     )
@@ -279,18 +279,26 @@ class ResolvedRun:
 
     Attributes:
         config: Its settings.
-        components: Its components by the section of the config that names them; the control's under "control.points"
-            and "control.selection", where it has one.
+        components: Its components by the section of the config that names them; the controls' in turn, under
+            "control.points" and "control.selection".
     """
 
     config: RunConfig
     components: ChosenComponents
 
+    @property
+    def controls(self) -> dict[str, tuple[ChosenComponent, ChosenComponent]]:
+        """The points and the selection of each control, by its name."""
+        points, selections = (self.components.several(f"control.{key}") for key in Control.model_fields)
+        names = [f"{name} points" for name in row_names(points)]
+        return dict(zip(names, zip(points, selections, strict=True), strict=True))
+
     def document(self) -> dict[str, Any]:
         """Give the resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
         document = {**self.config.model_dump(mode="json"), **self.components.told(_spelt)}
-        own = {key: document.pop(f"control.{key}") for key in Control.model_fields}
-        return {**document, "control": own if all(own.values()) else None}
+        points, selections = (document.pop(f"control.{key}") for key in Control.model_fields)
+        controls = [{"points": one, "selection": other} for one, other in zip(points, selections, strict=True)]
+        return {**document, "control": controls[0] if len(controls) == 1 else controls or None}
 
 
 def _spelt(part: ChosenComponent) -> dict[str, Any]:
@@ -436,11 +444,14 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         chosen["masks"] = None
     if chosen["judge"] is None and "judge" not in document:
         notice("answers are not graded, as no judge is installed")
-    control = config.control if chosen["masks"] is not None and chosen["extractor"] is not None else None
+    controls = config.control if chosen["masks"] is not None and chosen["extractor"] is not None else ()
     for key in Control.model_fields:
         place = f"control.{key}"
-        chosen[place] = _part(registry, PLACES[place], getattr(control, key), place) if control else None
-    return ResolvedRun(config, chosen)
+        chosen[place] = tuple(_part(registry, PLACES[place], getattr(one, key), place) for one in controls)
+    run = ResolvedRun(config, chosen)
+    if len(run.controls) < len(controls):
+        raise ConfigError("control: two of them have the same points", hint="give one a label")
+    return run
 
 
 _MINING = ("grouper", "points")
@@ -468,11 +479,15 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
         digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
         names = [_name(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
         filled["output"] = f"runs/{'-'.join(names)}-{digest}"
-    control = filled.get("control", {})
-    if isinstance(control, Mapping):
-        offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields if key not in control}
-        if "control" in filled or None not in offered.values():
-            filled["control"] = {**{key: name for key, name in offered.items() if name is not None}, **control}
+    offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields}
+    given = filled.get("control", {} if all(offered.values()) else None)
+    known = {key: name for key, name in offered.items() if name is not None}
+    if isinstance(given, Mapping):
+        filled["control"] = [_validated(Control, {**known, **given}, "control")]
+    elif isinstance(given, list | tuple):
+        filled["control"] = [{**known, **one} if isinstance(one, Mapping) else one for one in given]
+    else:
+        filled["control"] = () if given is None else given
     if "writers" not in filled:
         filled["writers"] = [guest.name for guest in registry.guests(GuestKind.WRITER) if guest.default]
     return filled

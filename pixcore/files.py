@@ -44,7 +44,7 @@ def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
         StoreError: It can't be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{_HOST}.part")
-    with _explained(path, given):
+    with can_be_written(path, given):
         _clear_what_the_killed_left(path.parent)
         try:
             yield beside
@@ -168,7 +168,8 @@ def read_object(
 
 
 @contextmanager
-def _explained(path: Path, given: str) -> Iterator[None]:
+def can_be_written(path: Path, given: str = "output:") -> Iterator[None]:
+    """Turn what the system says while a file is written into a StoreError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -184,7 +185,7 @@ def prepare(folder: Path, given: str = "output:") -> None:
     """
     import tempfile  # it takes longer to import than all else here
 
-    with _explained(folder, given):
+    with can_be_written(folder, given):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -72,7 +72,9 @@ def decode(rle: RLE) -> Mask:
 
 def empty(size: tuple[int, int]) -> RLE:
     """Make the empty mask of a (width, height) image."""
-    return from_runs([size[0] * size[1]], size)
+    check_size(size, "a mask")
+    width, height = size
+    return _text(coco.frPyObjects({"size": [height, width], "counts": [width * height]}, height, width))
 
 
 def check_size(size: tuple[int, int], where: str) -> None:
@@ -85,22 +87,6 @@ def check_size(size: tuple[int, int], where: str) -> None:
         raise DataError(
             f"{where} would have more than {MOST_PIXELS} pixels", hint="is its size [height, width] in pixels?"
         )
-
-
-def from_runs(counts: Sequence[int], size: tuple[int, int]) -> RLE:
-    """Encode COCO's *uncompressed* run lengths of a (width, height) image.
-
-    Raises:
-        DataError: The image is too large, or the runs do not fill it.
-    """
-    check_size(size, "a mask")
-    width, height = size
-    if sum(counts) != width * height:
-        raise DataError(
-            f"run lengths cover {sum(counts)} pixels of a {width}x{height} image",
-            hint="the runs must sum to width x height",
-        )
-    return _text(coco.frPyObjects({"size": [height, width], "counts": list(counts)}, height, width))
 
 
 def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:

@@ -473,7 +473,7 @@ class ProtocolResult:
         prompt: What was asked.
         response: What was said; None if the sample failed before.
         candidates: What strategies chose from; empty for a pixel-level MLLM.
-        controls: The matched control's candidates: the same groups with random points.
+        controls: The candidates of each control, by its name: the same groups, with points that no attention chose.
         selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
         verdict: The judge's word, where an answer was asked.
@@ -487,13 +487,17 @@ class ProtocolResult:
     prompt: str
     response: Response | None = None
     candidates: tuple[Candidate, ...] = ()
-    controls: tuple[Candidate, ...] = ()
+    controls: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     selections: Mapping[str, Selection] = field(default_factory=dict)
     scores: Mapping[str, Score] = field(default_factory=dict)
     verdict: Verdict | None = None
     graded: bool = False
     error: str | None = None
     ious: tuple[NDArray[np.float64], ...] | None = None
+
+    def pool(self, control: str | None) -> tuple[Candidate, ...]:
+        """Give what a row chose from: the candidates themselves, or those of a control."""
+        return self.candidates if control is None else self.controls.get(control, ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample
-from pixcore.masks import EmptyMaskPolicy
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -77,8 +76,6 @@ def test_every_outcome_of_a_selection() -> None:
     assert score_result(absent, result, Selection.nothing()).iou == 0.0
     assert score_result(absent, result, Selection.chosen(0, 1)).iou == 0.0
     assert score_result(absent, result, Selection.chosen(1, 0)).iou == 1.0
-    assert score_result(absent, result, Selection.absent(), both_empty=EmptyMaskPolicy.SKIP).iou is None
-    assert score_result(absent, result, Selection.absent(), both_empty=EmptyMaskPolicy.ZERO).iou == 0.0
     assert score_result(sample("3", None), result, Selection.chosen(0, 0)).iou is None
     nothing_there = ProtocolResult(Protocol.SEGMENT, "?", Response("x"))
     assert score_result(present, nothing_there, Selection.nothing()).best_iou == 0.0

@@ -49,6 +49,7 @@ class Row:
         label: What a reader sees; the key if left out.
         control_of: The key of the strategy whose matched control the row is: it chooses among as many candidates from
             other points. None for every other row.
+        pool: Which control's candidates it chooses among, by the control's name. None: the run's own.
         uses_ground_truth: An upper bound.
         candidates: Mean number of candidates per scored sample, under `segment`, or another probing without it.
         masks: Mean number of their masks.
@@ -59,6 +60,7 @@ class Row:
     figures: Mapping[str, Figure]
     label: str = ""
     control_of: str | None = None
+    pool: str | None = None
     uses_ground_truth: bool = False
     candidates: float | None = None
     masks: float | None = None
@@ -127,8 +129,8 @@ class RowSpec:
         key: What the row is known by, and its selection in `ProtocolResult.selections`: the strategy's label or name in
             the config, `OWN_MASKS`, or the control's own. Nothing is read from how it is spelt.
         label: What a reader sees; the key if left out.
-        control_of: The key of the strategy whose matched control the row is: it chooses among
-            `ProtocolResult.controls`. None for every other row.
+        control_of: The key of the strategy whose matched control the row is. None for every other row.
+        pool: Which of `ProtocolResult.controls` it chooses among, by its name. None: the run's own candidates.
         uses_ground_truth: An upper bound.
         own_masks: A pixel-level MLLM's own mask.
     """
@@ -136,6 +138,7 @@ class RowSpec:
     key: str
     label: str = ""
     control_of: str | None = None
+    pool: str | None = None
     uses_ground_truth: bool = False
     own_masks: bool = False
 
@@ -148,14 +151,10 @@ class RowSpec:
         return self.control_of is not None
 
 
-def control_spec(strategy: RowSpec, points: str) -> RowSpec:
-    """Make the row of a strategy's matched control, in which it picks among candidates from other points."""
-    return replace(
-        strategy,
-        key=f"{points} points, {strategy.key} pick",
-        label=f"{points} points, {strategy.label} pick",
-        control_of=strategy.key,
-    )
+def control_spec(strategy: RowSpec, control: str) -> RowSpec:
+    """Make the row of a strategy's control, in which it picks among the candidates of the control of that name."""
+    key, label = f"{control}, {strategy.key} pick", f"{control}, {strategy.label} pick"
+    return replace(strategy, key=key, label=label, control_of=strategy.key, pool=control)
 
 
 _ADAPTER = TypeAdapter(Summary)
@@ -177,13 +176,13 @@ Line = TypeVar("Line", Row, RowSpec, Row | RowSpec)
 
 
 def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
-    """List the rows that a table shows: of the matched controls the config's own alone."""
-    controls = [row for row in rows if row.control]
-    return tuple(row for row in rows if not row.control or row is controls[0])
+    """List the rows that a table shows: of each control's rows the first, which is the config's own."""
+    firsts = {row.pool: row for row in reversed(rows) if row.control}
+    return tuple(row for row in rows if not row.control or row is firsts[row.pool])
 
 
 def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
-    """Find a strategy's matched control: the row in which it picks among candidates from other points."""
+    """Find a strategy's matched control: the row in which it picks among the first control's candidates."""
     return next((other for other in rows if other.control_of == row.key), None)
 
 

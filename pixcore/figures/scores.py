@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.figures.rows import RowSpec
-from pixcore.masks import RLE, EmptyMaskPolicy
+from pixcore.masks import RLE
 from pixcore.protocols import judge_of
 from pixcore.records import Candidate, Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
-_last: tuple[Sample, Sequence[Candidate], EmptyMaskPolicy, list[NDArray[np.float64]]] | None = None
+_last: tuple[Sample, Sequence[Candidate], list[NDArray[np.float64]]] | None = None
 
 
-def candidate_ious(
-    sample: Sample, candidates: Sequence[Candidate], *, both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE
-) -> list[NDArray[np.float64]]:
+def candidate_ious(sample: Sample, candidates: Sequence[Candidate]) -> list[NDArray[np.float64]]:
     """Measure all masks of all candidates against a sample's ground truth in one call.
 
     The last answer is kept: a strategy that sees the ground truth and the figures after it ask for the same.
@@ -38,14 +36,14 @@ def candidate_ious(
     if sample.mask is None:
         raise ValueError(f"sample {sample.id} has no ground truth mask")
     global _last
-    if _last is not None and _last[0] is sample and _last[1] is candidates and _last[2] is both_empty:
-        return _last[3]
+    if _last is not None and _last[0] is sample and _last[1] is candidates:
+        return _last[2]
     flat = [mask for candidate in candidates for mask in candidate.masks]
-    values = masks.iou(flat, [sample.mask], both_empty=both_empty)[:, 0] if flat else np.zeros(0)
+    values = masks.iou(flat, [sample.mask])[:, 0] if flat else np.zeros(0)
     ends = np.cumsum([len(candidate.masks) for candidate in candidates])
     measured = np.split(values, ends[:-1]) if len(candidates) else []
     if isinstance(candidates, tuple):  # a list may change
-        _last = sample, candidates, both_empty, measured
+        _last = sample, candidates, measured
     return measured
 
 
@@ -75,23 +73,15 @@ def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
 
 
 def score_result(
-    sample: Sample,
-    result: ProtocolResult,
-    selection: Selection | None,
-    *,
-    candidates: Sequence[Candidate] | None = None,
-    ious: Sequence[NDArray[np.float64]] | None = None,
-    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
+    sample: Sample, result: ProtocolResult, selection: Selection | None, *, control: str | None = None
 ) -> Score:
-    """Score one sample under one protocol and one selection.
+    """Score one sample under one protocol and one selection; an empty mask of what is absent is wholly right.
 
     Args:
         sample: The sample.
         result: What was said and found.
         selection: What was chosen; None scores the response's own mask.
-        candidates: What it was chosen from; the result's candidates by default.
-        ious: Their IoUs (`candidate_ious`), if they have been measured already.
-        both_empty: What an empty prediction scores where the object is absent; `SKIP` gives no IoU.
+        control: Whose candidates it was chosen from, by the control's name; None: the result's own.
 
     Returns:
         The score; a failed sample has an IoU of 0 where there is a ground truth.
@@ -100,7 +90,7 @@ def score_result(
     if result.error is not None:
         iou = 0.0 if sample.mask is not None else None
         return Score(sample.id, result.protocol, correct, iou, iou, 0, result.error)
-    chosen_from = result.candidates if candidates is None else candidates
+    chosen_from = result.pool(control)
     if sample.mask is None and selection is not None and selection.outcome == "absent":
         selection = None  # an empty mask has its image's size, and this image's is nobody's business
     mask = _own_mask(result) if selection is None else predicted_mask(sample, selection, chosen_from)
@@ -108,60 +98,38 @@ def score_result(
     if sample.mask is None:
         return Score(sample.id, result.protocol, correct, None, None, covered)
     if selection is None:
-        value = _against_truth(mask, sample, both_empty)
-        return Score(sample.id, result.protocol, correct, value, None, covered)
-    measured = candidate_ious(sample, chosen_from, both_empty=both_empty) if ious is None else ious
+        return Score(sample.id, result.protocol, correct, _against_truth(mask, sample.mask), None, covered)
+    measured = candidate_ious(sample, chosen_from)
     if selection.outcome == "chosen":
-        value = _number(measured[selection.candidate or 0][selection.mask or 0])
+        value = float(measured[selection.candidate or 0][selection.mask or 0])
     else:
-        value = _against_truth(mask, sample, both_empty)
+        value = _against_truth(mask, sample.mask)
     # choosing nothing is open to an oracle too: where the object is absent it is the right choice
-    floor = _against_truth(masks.empty(_size(sample)), sample, both_empty) if sample.absent else 0.0
-    best = float(np.fmax.reduce(np.concatenate([[0.0], *measured])))
-    return Score(sample.id, result.protocol, correct, value, None if floor is None else max(best, floor), covered)
+    best = float(np.max(np.concatenate([[float(sample.absent)], *measured])))
+    return Score(sample.id, result.protocol, correct, value, best, covered)
 
 
-def score_protocol(
-    sample: Sample,
-    result: ProtocolResult,
-    rows: Iterable[RowSpec],
-    *,
-    ious: Sequence[NDArray[np.float64]] | None = None,
-    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
-) -> dict[str, Score]:
+def score_protocol(sample: Sample, result: ProtocolResult, rows: Iterable[RowSpec]) -> dict[str, Score]:
     """Score one sample under one protocol for every row that it has a selection or a mask for.
 
-    A failed sample gets a score in every row, so that it counts as a failure in every figure. `ious` are those of the
-    candidates, if they have been measured already.
+    A failed sample gets a score in every row, so that it counts as a failure in every figure.
     """
     scores: dict[str, Score] = {}
-    measured: dict[bool, Sequence[NDArray[np.float64]]] = {} if ious is None else {False: ious}
     for row in rows:
         selection = result.selections.get(row.key)
         if result.error is None and selection is None and not (row.own_masks and _own_mask(result) is not None):
             continue
-        pool = result.controls if row.control else result.candidates
-        if selection is not None and sample.mask is not None and row.control not in measured:
-            measured[row.control] = candidate_ious(sample, pool, both_empty=both_empty)
-        scores[row.key] = score_result(
-            sample, result, selection, candidates=pool, ious=measured.get(row.control), both_empty=both_empty
-        )
+        scores[row.key] = score_result(sample, result, selection, control=row.pool)
     return scores
 
 
-def score_sample(
-    sample: Sample,
-    results: Mapping[str, ProtocolResult],
-    rows: Sequence[RowSpec],
-    *,
-    both_empty: EmptyMaskPolicy = EmptyMaskPolicy.ONE,
-) -> SampleResult:
+def score_sample(sample: Sample, results: Mapping[str, ProtocolResult], rows: Sequence[RowSpec]) -> SampleResult:
     """Score one sample under all its protocols; the results come back with `scores` and `ious` filled in."""
     scored = {}
     for protocol, result in results.items():
         measurable = sample.mask is not None and result.candidates and result.error is None
-        ious = candidate_ious(sample, result.candidates, both_empty=both_empty) if measurable else None
-        scores = score_protocol(sample, result, rows, ious=ious, both_empty=both_empty)
+        ious = candidate_ious(sample, result.candidates) if measurable else None
+        scores = score_protocol(sample, result, rows)
         scored[protocol] = replace(result, scores=scores, ious=None if ious is None else tuple(ious))
     return SampleResult(sample, scored)
 
@@ -181,14 +149,8 @@ def _own_mask(result: ProtocolResult) -> RLE | None:
     return result.response.mask if result.response is not None else None
 
 
-def _against_truth(mask: RLE | None, sample: Sample, both_empty: EmptyMaskPolicy) -> float | None:
-    if mask is None or sample.mask is None:
-        return 0.0
-    return _number(masks.iou([mask], [sample.mask], both_empty=both_empty)[0, 0])
-
-
-def _number(value: float | np.float64) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _against_truth(mask: RLE | None, truth: RLE) -> float:
+    return 0.0 if mask is None else float(masks.iou([mask], [truth])[0, 0])
 
 
 def _size(sample: Sample) -> tuple[int, int]:

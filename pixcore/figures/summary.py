@@ -118,7 +118,7 @@ class Tally:
             pool = None if row.own_masks else self._pool(group, row.key)
             candidates, masks, gap = pool or (None, None, None)
             ahead = None if gap is None else 100 * gap
-            about = (row.label, row.control_of, row.uses_ground_truth)
+            about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
             rows.append(Row(row.key, figures, *about, candidates, masks, ahead))
         return tuple(rows)
 
@@ -214,7 +214,7 @@ def _whole(terms: Iterable[tuple[int, Terms]], group: Group) -> Iterator[tuple[i
 
 def scored_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> ScoredMask:
     """Give what figures read of one sample's mask in one row."""
-    pool = result.controls if row.control else result.candidates
+    pool = result.pool(row.pool)
     chosen = result.selections.get(row.key)
     answered = score.error is None and (chosen is None or chosen.gives_mask)
     return ScoredMask(

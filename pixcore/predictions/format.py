@@ -3,8 +3,8 @@
 One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
 (`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`
 (`{"candidate", "mask"}`, "absent", "nothing" or "failed"), `choices` (the same by strategy), `verdict`
-(`{"correct"}`), `control` (`{"candidates", "choices", "of"}`: of which strategy a choice is the matched
-control), `prompt`, `error`. A run's own file scores to the run's own figures exactly.
+(`{"correct"}`), `control` (`{"name", "candidates", "choices", "of"}`, or a list of such: of which strategy a choice
+is the control), `prompt`, `error`. A run's own file scores to the run's own figures exactly.
 """
 
 from __future__ import annotations
@@ -50,18 +50,25 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
             candidate_to_json(one) | ({"place": round(one.group.place(line["text"]), 2)} if one.group else {})
             for one in result.candidates
         ]
-    own: dict[str, Any] = {}
-    control: dict[str, Any] = {}
     # of a model that segments by itself nothing was offered, and so nothing chosen
     selections = {} if "mask" in line else result.selections
-    matched = {key: spec.control_of for key, spec in specs.items() if spec.control_of is not None}
+    pools = {key: spec.pool for key, spec in specs.items()}
+    choices: dict[str | None, dict[str, Any]] = {None: {}, **{name: {} for name in result.controls}}
     for name, selection in selections.items():
-        (control if name in matched else own)[name] = _choice_to_json(selection)
-    if own:
+        choices.setdefault(pools.get(name), {})[name] = _choice_to_json(selection)
+    if own := choices.pop(None):
         line["choices"] = own
-    if control or result.controls:
-        candidates = [candidate_to_json(candidate) for candidate in result.controls]
-        line["control"] = {"candidates": candidates, "choices": control, "of": {key: matched[key] for key in control}}
+    controls = [
+        {
+            "name": name,
+            "candidates": [candidate_to_json(candidate) for candidate in result.controls.get(name or "", ())],
+            "choices": chosen,
+            "of": {key: specs[key].control_of for key in chosen},
+        }
+        for name, chosen in choices.items()
+    ]
+    if controls:
+        line["control"] = controls[0] if len(controls) == 1 else controls
     bounds = sorted(name for name in selections if name in specs and specs[name].uses_ground_truth)
     if bounds:
         line["upper_bounds"] = bounds

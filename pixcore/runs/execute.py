@@ -28,10 +28,8 @@ def execute(job: Run, display: Monitor) -> int:
         if item.unreadable:
             monitor.failed("read", item, DataError(item.unreadable))
     work = job.work()
-    for stage, (
-        missing,
-        _,
-    ) in work.items():  # a missing checkpoint, key or server is told now, not after hours of answering
+    # a missing checkpoint, key or server is told now, not after hours of answering
+    for stage, (missing, _) in work.items():
         for component in stage.components.every if missing else ():
             component.config.check_ready()
     try:
@@ -60,7 +58,7 @@ class StoppingMonitor(Monitor):
         """Stop the run at a failed sample, or count it and tell the display."""
         self.failures += 1
         if not self._stop:
-            self._display.failed(stage, item, error)
+            super().failed(stage, item, error)
             return
         message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
         hint = "what was computed before is kept; on_error: record goes on without it"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pixcore.errors import StoreError
+from pixcore.files import can_be_written, read_file
 from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.runs.plan import Run
@@ -116,21 +115,14 @@ class Observers(Monitor):
         self._registry.notify(hook, run=str(self._folder), **arguments)
 
     def _read(self) -> None:
-        try:
-            for line in (self._folder / TOLD).read_text(encoding="ascii").splitlines():
+        path = self._folder / TOLD
+        if path.exists():
+            said = read_file(path, hint="remove it: observers hear of the run again")
+            for line in said.decode("ascii", "replace").splitlines():
                 self._told.add(line)
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"can't read {self._folder / TOLD}: {error}", hint="remove it: observers hear of the run again"
-            ) from error
 
     def _note(self, line: str) -> None:
         self._told.add(line)
-        try:
-            with (self._folder / TOLD).open("a", encoding="ascii") as file:
-                file.write(f"\n{line}\n")  # on its own, even after one that a kill cut short
-        except OSError as error:
-            path = Path(self._folder, TOLD)
-            raise StoreError(f"can't write {path}: {error.strerror}", hint="free some space and run again") from error
+        path = self._folder / TOLD
+        with can_be_written(path), path.open("a", encoding="ascii") as file:
+            file.write(f"\n{line}\n")  # on its own, even after one that a kill cut short

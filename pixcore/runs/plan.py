@@ -12,7 +12,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, groupby, islice
 from typing import Any, TypeVar
 
@@ -42,8 +42,6 @@ hold_to_kinds(
 Before = TypeVar("Before", bound=Stage)
 After = TypeVar("After", bound=Stage)
 Outcome = TypeVar("Outcome", Selection, Verdict)
-
-_RECORDED_VERSIONS = (*NUMERICAL, "openai")
 
 
 @dataclass(frozen=True)
@@ -189,14 +187,15 @@ class Run:
         )
 
     @cached_property
-    def controls(self) -> dict[str, Control]:
-        """The matched control's candidates."""
-        components = self.resolved.components
-        if components["control.points"] is None:
-            return {}
-        own = ChosenComponents(components | {"points": components["control.points"]})
-        store = self.resolved.config.store
-        return _after(self.proposals, lambda before: Control(store, self.context, own, "control", proposals=before))
+    def controls(self) -> dict[str, dict[str, Control]]:
+        """The candidates of each control, by its name and the probing."""
+        return {name: _after(self.proposals, partial(self._control, name)) for name in self.resolved.controls}
+
+    def _control(self, name: str, before: Propose) -> Control:
+        points, _ = self.resolved.controls[name]
+        parts = ChosenComponents(self.resolved.components | {"points": points})
+        store, label = self.resolved.config.store, f"control: {name}"
+        return Control(store, self.context, parts, label, proposals=before, ring=self.every)
 
     @cached_property
     def _strategies(self) -> dict[RowSpec, ChosenComponent]:
@@ -206,16 +205,16 @@ class Run:
 
     @cached_property
     def _control_strategies(self) -> dict[RowSpec, ChosenComponent]:
-        """The matched controls' strategies by their rows: the config's own first, then every other that is free."""
-        components = self.resolved.components
-        if components["control.points"] is None:
-            return {}
-        own = components.one("control.selection")
-        same = (row for row, part in self._strategies.items() if part.same_as(own))
-        matched = {next(same, None) or self._unlisted(own): own}
-        free = {row: part for row, part in self._strategies.items() if not says(part, "asks_service", "needs_model")}
-        matched |= {row: part for row, part in free.items() if row not in matched}
-        return {control_spec(row, components.one("control.points").name): part for row, part in matched.items()}
+        """The controls' strategies by their rows: each control's own, and of the first every other that is free."""
+        found: dict[RowSpec, ChosenComponent] = {}
+        for name, (_, own) in self.resolved.controls.items():
+            same = (row for row, part in self._strategies.items() if part.same_as(own))
+            matched = {next(same, None) or self._unlisted(own): own}
+            if not found:
+                others = {row: part for row, part in self._strategies.items() if row not in matched}
+                matched |= {row: part for row, part in others.items() if not says(part, "asks_service", "needs_model")}
+            found |= {control_spec(row, name): part for row, part in matched.items()}
+        return found
 
     def _unlisted(self, own: ChosenComponent) -> RowSpec:
         """What the control's strategy is known by where the table has no row of it."""
@@ -231,18 +230,14 @@ class Run:
             ConfigError: A strategy's label is the name of a control's row.
         """
         controls = {row.key for row in self._control_strategies}
-        clash = next((row.key for row in self._strategies if row.key in controls), None)
-        if clash is not None:
-            raise ConfigError(
-                f"selections: the label {clash!r} is the name of a matched control's row", hint="change it"
-            )
+        if clash := [row.key for row in self._strategies if row.key in controls]:
+            message = f"selections: the label {clash[0]!r} is the name of a matched control's row"
+            raise ConfigError(message, hint="change it")
         return {
             row.key: self._select(pools, part, f"{word}: {row.label}")
-            for word, pools, strategies in (
-                ("select", self.proposals, self._strategies),
-                ("control", self.controls, self._control_strategies),
-            )
+            for word, strategies in (("select", self._strategies), ("control", self._control_strategies))
             for row, part in strategies.items()
+            for pools in [self.proposals if row.pool is None else self.controls[row.pool]]
         }
 
     def _select(self, pools: Mapping[str, CandidateStage], strategy: ChosenComponent, label: str) -> dict[str, Select]:
@@ -297,7 +292,7 @@ class Run:
         if protocol in self.answers:
             yield self.answers[protocol]
         if item.segmented:
-            later: tuple[Mapping[str, Stage], ...] = (self.proposals, self.controls, *self.selections.values())
+            later: list[Mapping[str, Stage]] = [self.proposals, *self.controls.values(), *self.selections.values()]
             yield from (stages[protocol] for stages in later if protocol in stages)
         if protocol in self.judge_stages and is_gradable(item.sample):
             yield self.judge_stages[protocol]
@@ -341,7 +336,7 @@ class Run:
                 hint = "on_error: record goes on without it"
                 raise SampleError(f"sample {sample.id} ({result.protocol}) {said}", hint=hint) from error
             text = replace(result.response, mask=None, masks=()) if result.response is not None else None
-            bare = replace(result, response=text, candidates=(), controls=(), selections={}, error=said)
+            bare = replace(result, response=text, candidates=(), controls={}, selections={}, error=said)
             return score_sample(sample, {result.protocol: bare}, rows).by_probing[result.protocol]
 
     def _result(self, item: Item) -> ProtocolResult:
@@ -361,11 +356,12 @@ class Run:
         candidates = self.proposals[protocol].candidates(item)
         if candidates is None:
             return replace(answered, error=self.proposals[protocol].failure(item))
-        controls = self.controls[protocol].candidates(item) if protocol in self.controls else None
+        drawn = {name: control[protocol].candidates(item) for name, control in self.controls.items()}
+        controls = {name: candidates for name, candidates in drawn.items() if candidates is not None}
         stages = {name: row[protocol] for name, row in self.selections.items() if protocol in row}
         found = {name: _outcome(stage, item, Selection) for name, stage in stages.items()}
         selections = {name: selection for name, selection in found.items() if selection is not None}
-        return replace(answered, candidates=candidates, controls=controls or (), selections=selections)
+        return replace(answered, candidates=candidates, controls=controls, selections=selections)
 
     @cached_property
     def rows(self) -> list[RowSpec]:
@@ -392,7 +388,7 @@ class Run:
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))
-        versions = {name: found.version for name in _RECORDED_VERSIONS if (found := installed(name)) is not None}
+        versions = {name: found.version for name in (*NUMERICAL, "openai") if (found := installed(name)) is not None}
         scope = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.scope).items()}
         packages = {one.registration.distribution: one.registration.version for one in self.resolved.components.every}
         return {
@@ -411,7 +407,8 @@ class Run:
     def stages(self) -> list[Stage]:
         """List every stage of the run, in order, each once."""
         selects = [select for row in self.selections.values() for select in row.values()]
-        every = [*self.answers.values(), *self.proposals.values(), *self.controls.values(), *selects]
+        controls = [control for named in self.controls.values() for control in named.values()]
+        every = [*self.answers.values(), *self.proposals.values(), *controls, *selects]
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
 
 

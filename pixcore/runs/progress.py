@@ -24,41 +24,48 @@ class _Rate(bars.ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
-class BarMonitor(Monitor):
-    """Progress bars, one a stage."""
+class _Display(Monitor):
+    """Says what failed in a line of its own."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress: bars.Progress | None = None
-        self._task: bars.TaskID | None = None
         self._said = 0.0
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Print a line, above the bar if there is one."""
+        self._say(f"sample {item.sample.id} ({item.request.protocol}) failed in {stage}: {describe(error)}", "yellow")
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style=style), soft_wrap=not self._console.is_terminal)
+
+
+class BarMonitor(_Display):
+    """Progress bars, one a stage."""
+
+    _progress: bars.Progress | None = None
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Show a new bar; a stage with nothing left to do shows none."""
         if done == total:
-            self._console.print(f"[dim]{stage}: {total} there already[/dim]" if total else f"[dim]{stage}: -[/dim]")
+            self._say(f"{stage}: {total} there already" if total else f"{stage}: -", "dim")
             return
         counted = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), _Rate())
         timed = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
         length = bars.TextColumn("{task.fields[written]}", style="dim")
         self._progress = bars.Progress(*counted, *timed, length, console=self._console)
         self._progress.start()
-        self._task = self._progress.add_task(stage, total=total, completed=done, written="")
+        self._progress.add_task(stage, total=total, completed=done, written="")
 
     def advance(self, count: int = 1) -> None:
         """Move the bar."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=count, written="")
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], advance=count, written="")
 
     def written(self, tokens: int, most: int) -> None:
         """Show the answer's length beside the bar."""
-        if self._progress is not None and self._task is not None and time.monotonic() - self._said >= _BAR_EVERY:
+        if self._progress is not None and time.monotonic() - self._said >= _BAR_EVERY:
             self._said = time.monotonic()
-            self._progress.update(self._task, written=_length(tokens, most))
-
-    def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """Print a line above the bar."""
-        self._console.print(Text(_failure(stage, item, error), style="yellow"))
+            self._progress.update(self._progress.task_ids[0], written=_length(tokens, most))
 
     def end(self) -> None:
         """Leave the bar standing."""
@@ -73,13 +80,8 @@ class BarMonitor(Monitor):
             self._console.show_cursor()  # one that was interrupted at that instant has hidden it already
 
 
-class LineMonitor(Monitor):
+class LineMonitor(_Display):
     """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._stage, self._total, self._done, self._before = "", 0, 0, 0
-        self._started = self._said = 0.0
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Say how much there is to do."""
@@ -107,17 +109,10 @@ class LineMonitor(Monitor):
             left = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate else ""
             self._say(f"{self._stage}: {self._done}/{self._total}{left}{more}")
 
-    def failed(self, stage: str, item: Item, error: Exception) -> None:
-        """Print a line."""
-        self._say(_failure(stage, item, error))
-
     def end(self) -> None:
         """Say how long it took."""
         if self._done > self._before:
             self._say(f"{self._stage}: {self._done}/{self._total} in {time.monotonic() - self._started:.1f} s")
-
-    def _say(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
 
 
 def monitor_for(console: Console) -> Monitor:
@@ -127,7 +122,3 @@ def monitor_for(console: Console) -> Monitor:
 
 def _length(tokens: int, most: int) -> str:
     return f"{tokens} of at most {most} tokens"
-
-
-def _failure(stage: str, item: Item, error: Exception) -> str:
-    return f"sample {item.sample.id} ({item.request.protocol}) failed in {stage}: {describe(error)}"

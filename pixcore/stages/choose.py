@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-from pixcore.components import Context, Judge, SelectionStrategy
-from pixcore.config import ChosenComponent
+from pixcore.components import Judge, SelectionStrategy
 from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
@@ -17,11 +15,35 @@ from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import CandidateStage
 from pixcore.stages.serialise import Entry
-from pixcore.stages.store import StageStore
+from pixcore.stages.store import StageStore, content_key
+
+
+class AskingStage(Stage):
+    """A stage whose component may pay for its answers, and so has a memory beside the stages' records."""
+
+    def made(self, name: str) -> Any:
+        """Make a component that recalls what it was answered before.
+
+        One file serves all components of a distribution, whatever their options and version, because an answer's own
+        key says everything about the question. Where records are made anew, what was answered before is forgotten; it
+        is still replaced only by a new answer.
+        """
+        component, fresh = self.components.one(name), self.on_record is not None
+        store = StageStore(self.root, "exchanges", {"distribution": component.registration.distribution})
+        renewed: set[str] = set()
+
+        def recall(key: str) -> Any:
+            return store.recall(key) if key in renewed or not fresh else None
+
+        def remember(key: str, value: Any) -> None:
+            store.remember(key, value)
+            renewed.update((key,) if fresh else ())
+
+        return component.create(replace(self.context, recall=recall, remember=remember))
 
 
 @dataclass(eq=False, kw_only=True)
-class Select(Stage):
+class Select(AskingStage):
     """The stage in which one strategy chooses among the candidates."""
 
     proposals: CandidateStage
@@ -36,14 +58,13 @@ class Select(Stage):
         return self.proposals
 
     def key_of(self, item: Item) -> str:
-        """Use the key with the ground truth, which strategies may see."""
-        return item.truth_key
+        """Use the key with the ground truth, which strategies may see, and the candidates' key where it says more."""
+        pool = self.proposals.key_of(item)
+        return item.truth_key if pool == item.key else content_key([item.truth_key, pool])
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
-        component = self.components.one("strategy")
-        context = with_memory(self.context, self.root, component, fresh=self.on_record is not None)
-        strategy: SelectionStrategy[Any] = component.create(context)
+        strategy: SelectionStrategy[Any] = self.made("strategy")
         offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
@@ -60,7 +81,7 @@ class Select(Stage):
             if isinstance(outcome, Exception):
                 yield item, outcome
             elif wrong := _misplaced(outcome, masks):
-                yield item, SampleError(f"strategy {component.name!r} chose {wrong}")
+                yield item, SampleError(f"strategy {self.components.one('strategy').name!r} chose {wrong}")
             else:
                 yield item, Entry(dict(vars(outcome)))
         strategy.close()
@@ -81,7 +102,7 @@ def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
 
 
 @dataclass(eq=False, kw_only=True)
-class JudgeStage(Stage):
+class JudgeStage(AskingStage):
     """The stage in which a judge reads the answers."""
 
     answers: Mapping[str, Answer]
@@ -102,9 +123,7 @@ class JudgeStage(Stage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the judge a lazy stream, so that one that asks a server can overlap its calls."""
-        component = self.components.one("judge")
-        context = with_memory(self.context, self.root, component, fresh=self.on_record is not None)
-        judge: Judge[Any] = component.create(context)
+        judge: Judge[Any] = self.made("judge")
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
@@ -115,35 +134,5 @@ class JudgeStage(Stage):
                 yield sample.question, sample.options, sample.answer, str(entry.body["text"])
 
         for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
-            if isinstance(outcome, Exception):
-                yield item, outcome
-            else:
-                yield item, Entry(dict(vars(outcome)))
+            yield item, outcome if isinstance(outcome, Exception) else Entry(dict(vars(outcome)))
         judge.close()
-
-
-def with_memory(context: Context, root: Path, part: ChosenComponent, *, fresh: bool = False) -> Context:
-    """Give a component that pays for its answers a memory: they are kept beside the stages' records.
-
-    One file serves all components of a distribution, whatever their options and version, because an answer's own key
-    says everything about the question.
-
-    Args:
-        context: The run's.
-        root: The folder of the stage stores.
-        part: The component.
-        fresh: Forget what was answered before this call; it is still replaced only by a new answer.
-    """
-    store = StageStore(root, "exchanges", {"distribution": part.registration.distribution})
-    if not fresh:
-        return replace(context, recall=store.recall, remember=store.remember)
-    renewed: set[str] = set()
-
-    def recall(key: str) -> Any:
-        return store.recall(key) if key in renewed else None
-
-    def remember(key: str, value: Any) -> None:
-        store.remember(key, value)
-        renewed.add(key)
-
-    return replace(context, recall=recall, remember=remember)

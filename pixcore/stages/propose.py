@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,8 +23,11 @@ from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.serialise import Entry
+from pixcore.stages.store import content_key
 
 _NO_CANDIDATES = serialise.candidates_to_entry(())
+
+_LENDERS = 8  # other images whose prompts a control is lent: what all images share is in them, and no one object
 
 _CHUNK = 32  # responses that a grouper is handed together
 
@@ -154,15 +160,10 @@ def _grouped(grouper: TokenGrouper[Any], responses: Sequence[Response]) -> Seque
     """Group several responses; where that fails, one by one, so that one sample costs no other."""
     try:
         return grouper.group_many([(response.text, response.tokens) for response in responses])
-    except Exception:
-        return [_grouped_alone(grouper, response) for response in responses]
-
-
-def _grouped_alone(grouper: TokenGrouper[Any], response: Response) -> list[TokenGroup] | Exception:
-    try:
-        return grouper.group_many([(response.text, response.tokens)])[0]
     except Exception as error:  # recorded with its sample
-        return error
+        if len(responses) == 1:
+            return [error]
+    return [outcome for response in responses for outcome in _grouped(grouper, [response])]
 
 
 def _candidate(
@@ -182,13 +183,23 @@ def _candidate(
 
 @dataclass(eq=False, kw_only=True)
 class Control(CandidateStage):
-    """The stage of the matched control: as many prompts as the run's own candidates, from points no attention chose."""
+    """The stage of a control: as many prompts as the run's own candidates, from points no attention chose.
+
+    Attributes:
+        ring: The run's items; those that follow by key lend their prompts, where points are those of other images.
+    """
 
     proposals: Propose
+    ring: Sequence[Item] = ()
 
     name = "control"
     revision = 1
     uses: ClassVar = {"points": Kind.POINTS, "masks": Kind.MASKS}
+    not_in_key = frozenset({"ring"})
+
+    def ingredients(self) -> dict[str, Any]:
+        """Say where own candidates are merged that these are as well."""
+        return super().ingredients() | ({"merged": True} if self.proposals.merge_iou else {})
 
     @property
     def before(self) -> Propose:
@@ -199,6 +210,11 @@ class Control(CandidateStage):
         """Give what the model said to an item."""
         return self.proposals.response(item)
 
+    def key_of(self, item: Item) -> str:
+        """Use the keys of all images whose prompts are at work."""
+        lenders = self._lenders(item)
+        return content_key([item.key, *(lender.key for lender in lenders)]) if lenders else item.key
+
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""
         selector: PointSelector[Any] = self.components.one("points").create(self.context)
@@ -208,7 +224,8 @@ class Control(CandidateStage):
                 generator = self.components.one("masks").create(self.context)  # what fails here fails for all
             try:
                 own = self._matched(item)
-                yield item, self._draw(item, own, selector, generator) if generator else _NO_CANDIDATES
+                drawn = self._draw(item, own, selector, generator) if generator and own else ()
+                yield item, serialise.candidates_to_entry(drawn)
             except Exception as error:  # recorded with its sample
                 yield item, error
         if generator is not None:
@@ -222,17 +239,34 @@ class Control(CandidateStage):
 
     def _draw(
         self, item: Item, own: Sequence[Candidate], selector: PointSelector[Any], generator: MaskGenerator[Any]
-    ) -> Entry:
-        width, height = item.request.image.size
-        nowhere = np.zeros((height, width), np.float32)
+    ) -> Sequence[Candidate]:
+        own = [one for one in own for _ in range(1 + len(one.merged))]  # as many prompts as before any were merged
+        image, merge_iou = item.request.image, self.proposals.merge_iou
         selector.reseed(item.entropy)
-        prompts = [selector.select(nowhere) for _ in own]
-        proposals = generator.segment(item.request.image, prompts) if prompts else []
-        drawn = [
-            _candidate(match.group, match.map, prompt, proposal)
-            for match, prompt, proposal in zip(own, prompts, proposals, strict=True)
-        ]
-        return serialise.candidates_to_entry(drawn)
+        lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self._lenders(item)]
+        prompts = selector.control(image.size, _prompts(own), lent)
+        matched = zip(own, prompts, generator.segment(image, prompts), strict=True)
+        drawn = [_candidate(match.group, match.map, prompt, proposal) for match, prompt, proposal in matched]
+        return merge_duplicates(drawn, merge_iou) if merge_iou else drawn
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        """The places in the ring of those that can lend, by key; none where points need nothing lent."""
+        if not getattr(self.components.one("points").registration.component_class, "of_other_images", False):
+            return np.zeros(0, np.int64)
+        able = {at: item.entropy for at, item in enumerate(self.ring) if item.segmented and not item.unreadable}
+        return np.array(sorted(able, key=able.__getitem__), np.int64)
+
+    def _lenders(self, item: Item) -> list[Item]:
+        """List the next items by key that show other images and are asked alike."""
+        start, own = bisect_left(self._order, item.entropy, key=lambda at: self.ring[at].entropy), item.request
+        following = (self.ring[self._order[at % len(self._order)]] for at in range(start, start + len(self._order)))
+        alike = (one for one in following if one.request.protocol == own.protocol)
+        return list(islice((one for one in alike if one.request.image.digest != own.image.digest), _LENDERS))
+
+
+def _prompts(candidates: Iterable[Candidate]) -> list[PointPrompt]:
+    return [one.point for one in candidates if one.point is not None]
 
 
 def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candidate]:

@@ -67,8 +67,9 @@ def emergence(*candidates: Candidate, control: tuple[Candidate, ...] = (), **sam
     facts = {"expression": "the roof", **sample}
     one = Sample("1", Image(lambda: b"", "none", SIZE), "?", ("a", "b"), 0, **facts)
     chosen = {"oracle": Selection.chosen(0, 0)} if candidates else {"oracle": Selection.nothing()}
+    drawn = {"random points": control} if control else {}
     outcomes = {
-        Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response(TEXT, TOKENS), candidates, control, chosen),
+        Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response(TEXT, TOKENS), candidates, drawn, chosen),
         Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), verdict=Verdict(True)),
     }
     tally = EmergenceTally("m", row=ORACLE)

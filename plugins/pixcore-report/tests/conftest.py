@@ -116,7 +116,14 @@ def make_result() -> Callable[..., SampleResult]:
             verdict = None if correct is None else Verdict(correct, "the option's text")
             response = Response(said, tuple(tokens), maps, layout)
             results[protocol] = ProtocolResult(
-                protocol, f"asked as {protocol}", response, candidates, controls, picks, scores, verdict
+                protocol,
+                f"asked as {protocol}",
+                response,
+                candidates,
+                {"random points": controls},
+                picks,
+                scores,
+                verdict,
             )
         return SampleResult(sample, results)
 

@@ -85,7 +85,7 @@ def test_json_brings_back_what_went_in() -> None:
 
 def test_a_sample_carries_its_masks_once_and_its_true_ious(make_result: Make) -> None:
     result = make_result(1)
-    payload = sample_payload(result, controls={CONTROL})
+    payload = sample_payload(result, controls={CONTROL: "random points"})
     assert json.loads(str(embed_json(payload))) == json.loads(json.dumps(payload))
     assert len(set(payload["masks"])) == len(payload["masks"])
     for protocol, one in result.by_probing.items():
@@ -97,7 +97,7 @@ def test_a_sample_carries_its_masks_once_and_its_true_ious(make_result: Make) ->
             np.testing.assert_allclose(entry["ious"], expected, atol=5e-5)
         picks = shown["picks"]
         assert payload["masks"][picks["mask-score"]["mask"]] == one.candidates[0].masks[1]["counts"]
-        assert payload["masks"][picks[CONTROL]["mask"]] == one.controls[0].masks[2]["counts"]
+        assert payload["masks"][picks[CONTROL]["mask"]] == one.controls["random points"][0].masks[2]["counts"]
         assert picks[CONTROL]["candidate"] is None
         assert (picks["phrase-overlap"]["outcome"], picks["phrase-overlap"]["mask"]) == ("absent", None)
 

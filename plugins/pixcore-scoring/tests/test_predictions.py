@@ -235,8 +235,15 @@ def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
                 "prompt",
                 Response(text, tokens),
                 () if letter else pool,
-                () if letter else control,
-                {} if letter else {"oracle": spare, "random": chosen, "random points, oracle pick": spare},
+                {} if letter else {"random points": control, "scrambled": control[::-1]},
+                {}
+                if letter
+                else {
+                    "oracle": spare,
+                    "random": chosen,
+                    "random points, oracle pick": spare,
+                    "scrambled, oracle pick": spare,
+                },
                 verdict=None if protocol is Protocol.SEGMENT else Verdict([True, False, None][int(rng.integers(3))]),
                 error="it broke" if sample.id == "5" and not letter else None,
             )
@@ -246,7 +253,8 @@ def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
 ROWS = (
     RowSpec("oracle", uses_ground_truth=True),
     RowSpec("random"),
-    RowSpec("random points, oracle pick", control_of="oracle", uses_ground_truth=True),
+    RowSpec("random points, oracle pick", control_of="oracle", pool="random points", uses_ground_truth=True),
+    RowSpec("scrambled, oracle pick", control_of="oracle", pool="scrambled", uses_ground_truth=True),
 )
 
 
@@ -271,8 +279,12 @@ def test_a_line_holds_what_the_format_says(path: Path) -> None:
     result = next(run_results(np.random.default_rng(8)))
     line = prediction_line(result.sample, result.by_probing[Protocol.SEGMENT], ROWS)
     assert {"sample_id", "protocol", "text", "prompt", "candidates", "choices", "control"} <= line.keys()
-    assert line["upper_bounds"] == ["oracle", "random points, oracle pick"]
-    assert set(line["control"]["choices"]) == {"random points, oracle pick"}
+    assert line["upper_bounds"] == ["oracle", "random points, oracle pick", "scrambled, oracle pick"]
+    assert [one["name"] for one in line["control"]] == ["random points", "scrambled"]
+    assert [set(one["choices"]) for one in line["control"]] == [
+        {"random points, oracle pick"},
+        {"scrambled, oracle pick"},
+    ]
     letter = prediction_line(result.sample, result.by_probing[Protocol.LETTER], ROWS)
     assert "candidates" not in letter
     json.loads(json.dumps(line, allow_nan=False))

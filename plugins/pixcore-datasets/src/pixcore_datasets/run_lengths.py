@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco
 
 from pixcore.errors import DataError
-from pixcore.masks import RLE, check_size, from_runs
+from pixcore.masks import RLE, check_size
 
 Ints = NDArray[np.int64]
 
@@ -57,7 +58,8 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
             raise DataError(f"{where} has run lengths that are not whole numbers", hint="expected integers >= 0")
         if sum(counts) != width * height:
             raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
-        return from_runs(counts, (width, height))
+        encoded = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        return RLE(size=[height, width], counts=encoded["counts"].decode("ascii"))
     if not isinstance(counts, str):
         raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
     # pycocotools itself reads past the end of damaged text

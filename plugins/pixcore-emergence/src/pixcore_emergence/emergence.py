@@ -218,8 +218,9 @@ class EmergenceTally:
             into.left_out += 1
             return
         sides = {OWN: (outcome.candidates, measured_ious(sample, outcome))}
-        if outcome.controls:
-            sides[CONTROL] = (outcome.controls, candidate_ious(sample, outcome.controls))
+        matched = next(iter(outcome.controls.values()), ())
+        if matched:
+            sides[CONTROL] = (matched, candidate_ious(sample, matched))
         cluster = cluster_of(sample)
         flat = {name: _flat(ious) for name, (_, ious) in sides.items()}
         self._curves.add(cluster, flat)

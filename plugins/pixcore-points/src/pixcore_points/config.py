@@ -39,6 +39,16 @@ class RandomPointsConfig(Config):
     k: int = Field(default=1, ge=1)
 
 
+class CentreConfig(Config):
+    """Options of `centre`.
+
+    Attributes:
+        spread: Standard deviation of the Gaussian, as a share of the image's width and height.
+    """
+
+    spread: float = Field(default=0.25, gt=0, le=10)
+
+
 class PositiveNegativeConfig(Config):
     """Options of `positive-negative`.
 

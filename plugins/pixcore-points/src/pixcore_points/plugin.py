@@ -31,6 +31,17 @@ def register_point_selectors(register: Register) -> None:
         default_for=["control.points"],
     )
     register(
+        "other-images",
+        "pixcore_points.nulls:OtherImages",
+        summary="where other images' prompts lie: a control that knows what all images share",
+    )
+    register(
+        "centre",
+        "pixcore_points.nulls:Centre",
+        config=f"{config}:CentreConfig",
+        summary="about the image's middle: a control",
+    )
+    register(
         "weighted-centre",
         "pixcore_points.regions:WeightedCentre",
         config=f"{config}:PeakRegionConfig",

@@ -270,7 +270,7 @@ def _picture(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> str:
     except DataError:
         return ""
     selection = outcome.selections.get(row.key)
-    pool = outcome.controls if row.control else outcome.candidates
+    pool = outcome.pool(row.pool)
     mask = outcome.response.mask if outcome.response is not None else None
     point = None
     if selection is not None:

@@ -7,7 +7,7 @@ a display size, relevance maps as one byte a cell of their own grid. All figures
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -58,14 +58,14 @@ class Display:
 def sample_payload(
     result: SampleResult,
     *,
-    controls: Collection[str] = (),
+    controls: Mapping[str, str] | None = None,
     display: Display | None = None,
 ) -> dict[str, Any]:
     """Collect everything that a sample's card shows.
 
     Args:
         result: The sample under all its protocols.
-        controls: Rows whose selections refer to `ProtocolResult.controls`.
+        controls: For rows of controls the name of the one whose candidates their selections refer to.
         display: How large things are kept.
 
     Returns:
@@ -78,7 +78,7 @@ def sample_payload(
     pool = _MaskPool(size, display.mask)
     data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
     data["protocols"] = {
-        str(protocol): _protocol_data(one, sample, pool, size, set(controls), display)
+        str(protocol): _protocol_data(one, sample, pool, size, controls or {}, display)
         for protocol, one in result.by_probing.items()
     }
     data["mask_size"], data["masks"] = pool.shape, pool.counts
@@ -202,7 +202,7 @@ def _protocol_data(
     sample: Sample,
     pool: _MaskPool,
     size: tuple[int, int],
-    controls: set[str],
+    controls: Mapping[str, str],
     display: Display,
 ) -> dict[str, Any]:
     response = result.response
@@ -238,21 +238,25 @@ def _protocol_data(
 
 
 def _picks(
-    result: ProtocolResult, sample: Sample, candidates: Sequence[Candidate], pool: _MaskPool, controls: set[str]
+    result: ProtocolResult,
+    sample: Sample,
+    candidates: Sequence[Candidate],
+    pool: _MaskPool,
+    controls: Mapping[str, str],
 ) -> dict[str, Any]:
     picks: dict[str, Any] = {}
     for name, selection in result.selections.items():
-        control = name in controls
+        control = controls.get(name)
         score = result.scores.get(name)
         picks[name] = {
             "outcome": selection.outcome,
-            "candidate": None if control else selection.candidate,
+            "candidate": None if control is not None else selection.candidate,
             "mask": None,
             "iou": None if score is None else score.iou,
             "reason": selection.reason,
             "score": selection.score,
             "details": plain(selection.details),
-        } | _chosen(selection, result.controls if control else candidates, pool)
+        } | _chosen(selection, candidates if control is None else result.pool(control), pool)
     response = result.response
     for name, score in result.scores.items():
         if name not in picks and response is not None and response.mask is not None:

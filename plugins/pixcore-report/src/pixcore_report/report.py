@@ -53,7 +53,7 @@ class Report:
             for row in lines
         ]
         self._keys = [row.key for row in lines]
-        self._controls = {row.key for row in lines if row.control}
+        self._controls = {row.key: row.pool for row in lines if row.pool is not None}
         self._display, self._budget = display or Display(), budget
         self._entries: list[dict[str, Any]] = []
         self._reduced = self._spent = 0

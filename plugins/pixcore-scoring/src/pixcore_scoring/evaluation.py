@@ -145,7 +145,7 @@ class Evaluator:
         selection = outcome.selections.get(row.key)
         if selection is None and outcome.error is None:
             return
-        place = location(outcome, selection, control=row.control)
+        place = location(outcome, selection, row.pool)
         key = (row.key, protocol)
         bins = self._bins.setdefault(key, [0] * BINS)
         if place is None:
@@ -200,11 +200,11 @@ def grounding_succeeds(sample: Sample, outcome: ProtocolResult, row: str, fideli
     return covered < 0.5 * width * height if published else covered == 0
 
 
-def location(outcome: ProtocolResult, selection: Selection | None, *, control: bool = False) -> float | None:
+def location(outcome: ProtocolResult, selection: Selection | None, control: str | None = None) -> float | None:
     """Say where the chosen phrase begins, in percent of the text; None where nothing with a place was chosen."""
     if selection is None or selection.outcome != "chosen" or selection.candidate is None or outcome.response is None:
         return None
-    group = (outcome.controls if control else outcome.candidates)[selection.candidate].group
+    group = outcome.pool(control)[selection.candidate].group
     text = outcome.response.text
     return group.place(text) if group is not None and text else None
 

@@ -167,7 +167,7 @@ class PredictionsFile:
         rows = self.rows if outcome.protocol in self._contents.masked else ()
         measurable = rows and sample.mask is not None and outcome.candidates and outcome.error is None
         ious = tuple(candidate_ious(sample, outcome.candidates)) if measurable else None
-        return replace(outcome, scores=score_protocol(sample, outcome, rows, ious=ious), ious=ious)
+        return replace(outcome, scores=score_protocol(sample, outcome, rows), ious=ious)
 
     def _outcome(self, sample: Sample, protocol: str) -> ProtocolResult | None:
         number = self._contents.lines.number(_place(sample.id, protocol))
@@ -226,7 +226,7 @@ class PredictionsFile:
             if row.key in selections or row.own_masks or row.key == ANSWERS_ALONE:
                 continue
             if row.control:
-                if result.controls:
+                if result.pool(row.pool):
                     raise DataError(
                         f"{prediction.where} has control candidates and no choice by {row.key!r}",
                         hint="give every line the same control choices",

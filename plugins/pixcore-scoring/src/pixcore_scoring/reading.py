@@ -140,11 +140,13 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
             f"{where} has both mask and candidates",
             hint="mask for a model that segments itself, else candidates with a choice",
         )
-    control = _object(data.get("control"), where, "control") or {}
     candidates = _candidates(data.get("candidates"), f"{where}", size)
-    controls = _candidates(control.get("candidates"), f"{where} control", size)
     selections = _choices(data.get("choices"), candidates, where)
-    control_choices = _choices(control.get("choices"), controls, f"{where} control")
+    controls: dict[str, tuple[Candidate, ...]] = {}
+    control_choices: dict[str, Selection] = {}
+    for name, control in _controls(data, where).items():
+        controls[name] = _candidates(control.get("candidates"), f"{where} control", size)
+        control_choices |= _choices(control.get("choices"), controls[name], f"{where} control")
     clash = sorted(set(selections) & set(control_choices))
     if clash:
         raise DataError(
@@ -204,7 +206,7 @@ def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
 
 
 def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -> list[RowSpec]:
-    """List the rows of a line's matched controls; one that names no strategy is the control of none in the table.
+    """List the rows of a line's controls; one that names no strategy is the control of none in the table.
 
     Args:
         data: The line.
@@ -214,15 +216,30 @@ def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -
     Raises:
         DataError: "of" names no strategies.
     """
-    control = data.get("control")
-    if not isinstance(control, Mapping) or not isinstance(control.get("choices"), Mapping):
-        return []
-    of = _object(control.get("of"), where, "control.of") or {}
-    if not all(isinstance(strategy, str) for strategy in of.values()):
-        raise DataError(
-            f"{where} has an invalid control.of", hint="expected the strategy's name for each of its choices"
-        )
-    return [RowSpec(key, control_of=of.get(key, ""), uses_ground_truth=key in bounds) for key in control["choices"]]
+    rows = []
+    for name, control in _controls(data, where).items():
+        of = _object(control.get("of"), where, "control.of") or {}
+        if not all(isinstance(strategy, str) for strategy in of.values()):
+            raise DataError(
+                f"{where} has an invalid control.of", hint="expected the strategy's name for each of its choices"
+            )
+        keys = _object(control.get("choices"), where, "control.choices") or {}
+        rows += [RowSpec(key, control_of=of.get(key, ""), pool=name, uses_ground_truth=key in bounds) for key in keys]
+    return rows
+
+
+def _controls(data: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
+    """The controls of a line by name; one alone needs no list and no name."""
+    given = data.get("control")
+    controls: dict[str, Mapping[str, Any]] = {}
+    for control in given if isinstance(given, list) else [given]:
+        known = _object(control, where, "control") or {}
+        name = known.get("name", "control")
+        if not isinstance(name, str) or name in controls:
+            raise DataError(f"{where} has a control named {name!r}", hint="expected a name of its own for each")
+        if known:
+            controls[name] = known
+    return controls
 
 
 def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tuple[Candidate, ...]:

@@ -154,10 +154,10 @@ def _results() -> list[SampleResult]:
     nothing = {row.key: Selection.nothing("no candidate") for row in _ROWS}
     verdict = Verdict(True, "a word")
     outcomes = (
-        ProtocolResult("segment", "Identify it.", response, found, (), chosen, scores, verdict),
-        ProtocolResult("segment", "Identify it.", response, (), (), nothing, scores),
+        ProtocolResult("segment", "Identify it.", response, found, {}, chosen, scores, verdict),
+        ProtocolResult("segment", "Identify it.", response, (), {}, nothing, scores),
         ProtocolResult("segment", "Identify it.", error="ModelError: no answer"),
-        ProtocolResult("question", "Left?", replace(response, mask=sample.mask), (), (), {}, {}, Verdict(None)),
+        ProtocolResult("question", "Left?", replace(response, mask=sample.mask), (), {}, {}, {}, Verdict(None)),
     )
     return [
         SampleResult(replace(sample, id=f"sample {index}"), {outcome.protocol: outcome})

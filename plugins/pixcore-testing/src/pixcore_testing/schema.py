@@ -71,6 +71,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
             for key in Control.model_fields
         },
     }
+    control = [{"$ref": "#/$defs/Control"}, {"type": "array", "items": {"$ref": "#/$defs/Control"}}, {"type": "null"}]
+    properties["control"] = {"description": properties["control"]["description"], "anyOf": control}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pixcore run",
