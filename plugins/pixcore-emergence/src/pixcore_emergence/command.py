@@ -19,6 +19,7 @@ from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, read_letters
 from pixcore_emergence.emergence import Emergence, EmergenceTally
 from pixcore_emergence.looks import CONCEPTS
+from pixcore_emergence.standing import parser
 
 
 @click.command()
@@ -146,6 +147,9 @@ def _layers(runs: Sequence[Path]) -> list[int] | None:
 
 
 def _print(console: Console, found: Sequence[Emergence]) -> None:
+    console.print(
+        f"concepts by rule, with {f'the parse of {name}' if (name := parser()) else 'no parse'}", highlight=False
+    )
     for one in found:
         console.print(f"{one.model}: the object was found in {one.found()} of {len(one.own)} samples", soft_wrap=True)
         for spread in one.concepts():

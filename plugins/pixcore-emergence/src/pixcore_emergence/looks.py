@@ -32,7 +32,7 @@ CONCEPTS = tuple(Concept)
 
 def by_rule(phrase: str, text: str, sample: Sample) -> Concept:
     """Classify a phrase offline; see `pixcore_emergence.concepts`."""
-    return classify(phrase, expression=sample.expression)
+    return classify(phrase, text=text, expression=sample.expression)
 
 
 class Phrase(NamedTuple):

@@ -46,6 +46,16 @@ def load(name: str) -> Any:
         ) from error
 
 
+def installed(language: str) -> list[str]:
+    """List the installed pipelines of a language, the large ones first: they parse best."""
+    from spacy.util import get_installed_models
+
+    sizes = ("lg", "md", "sm")
+    known = [name for name in get_installed_models() if name.startswith(f"{language}_")]
+    order = {name: [size in name.split("_") for size in sizes] for name in known}
+    return sorted(known, key=lambda name: ([not fits for fits in order[name]], name))
+
+
 @cache
 def load_for_phrases(name: str) -> Any:
     """Load a pipeline, which must find noun chunks.
