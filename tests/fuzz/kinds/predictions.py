@@ -181,10 +181,11 @@ _ACTS = (
     Act(("score", FILE, "--missing", "skip", "--fidelity", "published", "--json", "-")),
     Act(("compare", "made", "sound")),
     Act(("compare", "made", "sound", "--output", "page"), _a_safe_page("page")),
-    Act(("emergence", "made", "--output", "page"), _a_safe_page("page")),
 )
+_EMERGENCE = Act(("emergence", "made", "--output", "page"), _a_safe_page("page"))
+"""Of a model that segments by itself there are no phrases to look at."""
 
 KINDS = (
     Kind("own-masks", own_masks, {FILE: JSON_LINES}, _ACTS, share=5),
-    Kind("run-predictions", of_a_run, {FILE: JSON_LINES}, _ACTS, share=4),
+    Kind("run-predictions", of_a_run, {FILE: JSON_LINES}, (*_ACTS, _EMERGENCE), share=4),
 )
