@@ -106,6 +106,8 @@ def _concept(at: Standing, around: _Around) -> Concept:
 
 
 def _nothing(at: Standing, around: _Around) -> Concept | None:
+    if at.head == "time" and at.of == "day":
+        return Concept.CONTEXT
     if not at.head or at.head.isdigit() or (len(at.head) == 1 and at.head.isalpha()):
         return Concept.UNSURE
     if at.head in _PERSONAL:
@@ -184,11 +186,19 @@ def _ambiguous(at: Standing, around: _Around) -> Concept | None:
         if at.preposition in {"in", "on", "under", "at"} and not at.before:
             return Concept.STATE
         return Concept.OBJECT if "swing" in heads or "fire" in heads else None
-    if heads & MATERIALS and at.made_of:
+    if "rest" in heads and "the" in at.before and at.preposition != "at":
+        return Concept.UNSURE
+    if "half" in heads and at.preposition == "in" and not at.before:
+        return Concept.STATE
+    if "dark" in heads and at.preposition == "in":
+        return Concept.CONTEXT
+    if "frame" in heads and at.preposition in {"in", "of"} and not before and around.asked != "frame":
+        return Concept.CONTEXT
+    if at.made_of and (heads | before) & MATERIALS:
         return Concept.APPEARANCE
     if "orange" in heads and (at.head == "oranges" or ({"an", "orange"} <= {*at.before, at.head} and not before)):
         return Concept.OBJECT
-    if heads & SHAPES:
+    if heads & (SHAPES | _BUNDLED):
         return _shape(at, around)
     if "body" in heads and at.of == "water":
         return Concept.CONTEXT
@@ -211,8 +221,10 @@ def _light(at: Standing, around: _Around) -> Concept:
 
 
 def _shape(at: Standing, around: _Around) -> Concept | None:
-    if at.preposition == "into" and at.verb.endswith(("ed", "ing")):
+    if at.preposition in {"in", "into"} and at.verb.startswith(_FOLDING):
         return Concept.STATE
+    if in_list(at.head, _BUNDLED):
+        return None
     if "star" in forms(at.head) and ("sky" in around.said or "night" in around.said):
         return Concept.CONTEXT
     if at.head in {"heart", "square"} and "the" in at.before:
@@ -228,7 +240,7 @@ def _placed(at: Standing, around: _Around) -> Concept | None:
     placing = at.preposition in _PLACING and not at.held
     if in_list(at.head, {"surface", "rim", "outline", "contour", "border", "tip"}):
         return Concept.PART
-    if at.owner:
+    if at.owner and not in_list(at.owner, CONTEXT):
         return Concept.PART
     if bound:
         return Concept.LOCATION if placing or (at.of and in_list(at.of, CONTEXT)) else Concept.PART
@@ -261,6 +273,8 @@ def _known(at: Standing, around: _Around) -> Concept | None:
 
 def _loose(at: Standing, around: _Around) -> Concept:
     """What also stands alone is a part where the whole is named, or near and another."""
+    if _human(at.owner) or in_list(at.of, PEOPLE) or (at.held and in_list(around.asked, PEOPLE)):
+        return Concept.OBJECT
     whole = at.owner or at.held or (at.of and not in_list(at.of, CONTEXT))
     compound = any(in_list(word, OWNERS | PART) for word in at.modifiers)
     other = bool(around.asked) and not forms(around.asked) & forms(at.head)
@@ -272,13 +286,16 @@ def _loose(at: Standing, around: _Around) -> Concept:
 def _owned(at: Standing, around: _Around) -> Concept | None:
     """Whatever belongs to a thing or an animal is a part of it, unless it is known to be none."""
     if at.owner:
-        return None if _human(at.owner) else Concept.PART
+        return None if _human(at.owner) or in_list(at.owner, CONTEXT) else Concept.PART
     whole = at.of and "the" in at.before and not in_list(at.of, PEOPLE | CONTEXT | MATERIALS | STATE | UNSURE)
     return Concept.PART if whole else None
 
 
 def _shaped(at: Standing, around: _Around) -> Concept | None:
     """What a word's ending tells."""
+    entered = at.preposition in {"in", "under"} and not at.before and not at.head.endswith("s")
+    if entered and not at.verb.startswith(_COVERED) and not in_list(at.head, MATERIALS):
+        return Concept.STATE
     if _doing(at.head) or at.head.startswith("mid-"):
         return Concept.STATE
     if at.head.endswith(("colored", "coloured", "ish", "shaped", "patterned")) and at.head not in {"fish", "dish"}:
@@ -320,6 +337,9 @@ _IRREGULAR = {
     "stigmata": ("stigma",),
     "calves": ("calf",),
 }
+_BUNDLED = words("ball bundle knot coil heap")
+_FOLDING = ("curl", "roll", "fold", "twist", "bent", "bend", "coil", "tuck", "tied", "shap")
+_COVERED = ("cover", "dress", "wrap", "dip", "coat", "clad", "drench", "smother")
 _PERSONAL = words("i me you he him she her it we us they them himself herself itself themselves")
 _PRONOUNS = _PERSONAL | words("these those")
 _PLACING = words(
@@ -345,11 +365,15 @@ def _behind_of(at: Standing) -> Standing:
 
 
 def _own_sense(at: Standing) -> bool:
-    """Whether a word before "of" stands for itself: a body of its own, a sign that is one."""
-    if in_list(at.head, {"body", "field"}):
-        return at.of != "water" if at.head == "body" else False
-    if in_list(at.head, {"sign", "string", "line", "sense"}):
-        return not (in_list(at.of, STATE) or at.head.endswith("s"))
+    """Whether a word before "of" stands for itself: an animal's body, the left half, a line that is one."""
+    if at.head in {"body", "rest"}:
+        return at.of != "water" if at.head == "body" else "the" not in at.before
+    if in_list(at.head, {"half", "third", "quarter", "portion"}):
+        return bool(at.modifiers)
+    if in_list(at.head, {"string", "line"}):
+        return not at.of.endswith("s")
+    if in_list(at.head, {"sign", "sense", "state"}):
+        return not (in_list(at.of, STATE) or at.head != "sign")
     return False
 
 

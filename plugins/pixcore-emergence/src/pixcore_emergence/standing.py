@@ -26,6 +26,7 @@ PREPOSITIONS = words(
 )
 _BREAKS = PREPOSITIONS | words("that which who whose where when and or while but is are was were has have")
 _HAVING = words("has have had having with features feature featuring shows show showing bears bear displays")
+_PARTICLES = words("up out together itself himself herself themselves entirely completely tightly mostly")
 _MADE = words("made built constructed crafted carved formed composed woven")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|'s?(?=\s)|\d+")
 _PARSED = words("NOUN PROPN PRON NUM ADJ VERB ADV")
@@ -121,7 +122,7 @@ def _read_plainly(phrase: str, text: str, start: int) -> Standing:
     behind = re.split(r"[.;:!?,]", text[start + len(phrase) :])[0]
     after = after or list(words_of(behind))
     last = list(words_of(re.split(r"[.;:!?]", text[:start])[-1]))
-    governor = last[-1] if last else ""
+    governor = last.pop() if last else ""
     preposition = governor if governor in PREPOSITIONS else ""
     return Standing(
         head=before[-1],
@@ -130,7 +131,7 @@ def _read_plainly(phrase: str, text: str, start: int) -> Standing:
         owner=owner,
         of=_noun_after_of(after),
         preposition=preposition,
-        verb=last[-2] if preposition and len(last) > 1 else governor,
+        verb=next((word for word in reversed(last) if word not in _PARTICLES), "") if preposition else governor,
         held=governor in _HAVING,
     )
 

@@ -20,11 +20,10 @@ def _pairs(text: str) -> frozenset[tuple[str, str]]:
 COLOURS = words(
     """
     red orange yellow green blue purple violet pink brown black white gray grey gold golden silver beige tan
-    cream maroon navy turquoise teal magenta cyan crimson scarlet ivory khaki lavender lilac mauve indigo ochre
-    olive peach bronze copper rust burgundy charcoal azure amber emerald ruby mustard salmon coral fuchsia aqua
-    ebony blond blonde auburn brunette chestnut reddish bluish greenish yellowish brownish grayish greyish
-    whitish blackish pinkish orangish purplish multicolored multicoloured colorful colourful dark light pale
-    bright
+    maroon navy turquoise teal magenta cyan crimson scarlet ivory khaki lavender lilac mauve indigo ochre
+    burgundy azure fuchsia aqua ebony blond blonde auburn brunette reddish bluish greenish yellowish brownish
+    grayish greyish whitish blackish pinkish orangish purplish multicolored multicoloured colorful colourful
+    dark light pale bright
     """
 )
 APPEARANCE = words(
@@ -37,7 +36,8 @@ APPEARANCE = words(
     shimmer glow aesthetic decor build symmetry asymmetry curvature proportion complexion hairstyle haircut
     zigzag crisscross herringbone paisley roundness softness smoothness roughness sharpness flatness fluffiness
     furriness shininess paleness whiteness blackness redness slimness plumpness lightness thinness largeness
-    smallness
+    smallness age shading tonality palette ornamentation filigree embroidery lettering calligraphy crosshatching
+    stippling
     """
 )
 SHAPES = words(
@@ -59,7 +59,7 @@ MATERIALS = words(
     """
     wood metal plastic glass brick stone leather fabric cotton wool steel iron concrete marble paper cardboard
     ceramic porcelain clay rubber silk velvet denim straw wicker bamboo granite aluminum aluminium brass suede
-    linen lace nylon felt canvas timber oak pine chrome cement tin
+    linen lace nylon felt canvas timber oak pine chrome cement tin bronze copper ebony mahogany
     """
 )
 PLACES_IN = words(
@@ -81,35 +81,39 @@ LOCATION = words(
 PART = words(
     """
     head face eye eyeball eyelid eyebrow eyelash pupil iris ear earlobe nose nostril mouth lip tooth fang tongue
-    gum cheek chin jaw beard moustache mustache whisker forehead brow temple beak snout muzzle trunk neck nape
-    throat hair mane fur forelock fringe bangs ponytail braid curl plumage crest wattle wing wingtip tail
-    tailfeather rump fin flipper fluke gill leg thigh knee shin ankle heel foot toe toenail paw claw talon hoof
-    pincer tentacle sucker arm elbow forearm wrist hand palm finger fingertip thumb fingernail knuckle fist
-    shoulder chest breast belly stomach abdomen thorax torso body waist hip lap hindquarter haunch hump withers
-    mandible proboscis stinger tusk horn antler antenna feeler carapace skin spine quill bristle limb
-    forelimb hindlimb foreleg hindleg forepaw pouch udder navel muscle rib skull skeleton bone vein roof rooftop
-    door doorway doorknob doorframe window windowsill windowpane pane sill shutter chimney gable eave porch
-    balcony facade façade column pillar arch stair step staircase railing banister spire steeple dome turret
-    awning entrance exit threshold cornice ledge beam rafter attic gutter hinge latch wheel hubcap tire tyre
-    spoke rim headlight headlamp taillight brakelight bumper hood bonnet windshield windscreen fender mudguard
-    grille exhaust tailpipe dashboard steering cockpit fuselage propeller rotor engine motor hull deck bow stern
-    mast sail rudder keel tailfin undercarriage cab handlebar pedal saddle axle wiper sunroof cowling nosecone
-    handle lid spout stem stalk petal root branch twig bough stigma stamen pistil sepal thorn bark frond
-    calyx anther bulb tendril bud kernel pit peel rind crust core seed pulp segment icing frosting topping
-    filling yolk knob dial blade hilt strap buckle shoelace lace sole insole collar sleeve cuff pocket zipper
-    hem lapel seam visor brim string fret pickguard soundhole neckband armrest backrest headrest footrest seat
-    tabletop lens lampshade wick flame nib prong tine trigger keypad touchpad trackpad keyhole stitch stitching
-    tassel binding waistband waistline neckline outsole drawer shelf nozzle chainring brake tip edging border
-    margin surface base pedestal interior exterior component joint bump ridge groove crease fold crack hole
-    opening slot compartment layer underbelly underpart midsection extremity appendage feature numeral
-    display logo emblem label panel mouthpart
+    gum cheek chin jaw beard moustache mustache whisker forehead brow beak snout muzzle trunk neck nape throat
+    hair mane fur forelock fringe bangs ponytail braid curl plumage crest wattle wing wingtip tail tailfeather
+    rump fin flipper fluke gill leg thigh knee shin ankle heel foot toe toenail paw claw talon hoof pincer
+    tentacle sucker arm elbow forearm wrist hand palm finger fingertip thumb fingernail knuckle fist shoulder
+    chest breast belly stomach abdomen thorax torso body waist hip lap hindquarter haunch hump withers mandible
+    proboscis stinger tusk horn antler antenna feeler carapace skin spine quill bristle limb forelimb hindlimb
+    foreleg hindleg forepaw pouch udder navel muscle rib skull skeleton bone vein roof rooftop door doorway
+    doorknob doorframe window windowsill windowpane pane sill shutter chimney gable eave balcony facade façade
+    column pillar arch stair step railing banister spire steeple dome turret awning entrance exit threshold
+    cornice ledge beam rafter gutter hinge latch wheel hubcap tire tyre spoke rim headlight headlamp taillight
+    brakelight bumper hood bonnet windshield windscreen fender mudguard grille exhaust tailpipe dashboard
+    steering cockpit fuselage propeller rotor engine motor hull deck bow stern mast sail rudder keel tailfin
+    undercarriage cab handlebar pedal saddle axle wiper sunroof cowling nosecone handle lid spout stem stalk
+    petal root branch twig bough stigma stamen pistil sepal thorn bark frond calyx anther bulb tendril bud
+    kernel pit peel rind crust core seed pulp segment icing frosting topping filling yolk knob dial blade hilt
+    strap buckle shoelace lace sole insole collar sleeve cuff pocket zipper hem lapel seam visor brim string
+    fret pickguard soundhole neckband armrest backrest headrest footrest seat tabletop lens lampshade wick flame
+    nib prong tine trigger keypad touchpad trackpad keyhole stitch stitching tassel binding waistband waistline
+    neckline outsole drawer nozzle chainring brake tip edging border margin surface base interior exterior
+    component joint bump ridge groove crease fold crack hole opening slot compartment layer underbelly underpart
+    midsection extremity appendage feature display logo emblem label panel mouthpart husk pod flank dewlap jowl
+    dewclaw spur plume hatch porthole rigging tailgate sidecar floorboard headliner crossbar kickstand toecap
+    eyelet drawstring buttonhole epaulette placket backplate faceplate bezel turntable spigot stopper bowstring
+    headstock soundboard tuner fingerboard mantel hearth lintel buttress parapet battlement portico colonnade
+    skylight belfry minaret thatch shingle clapboard newel baluster floret spadix rhizome cob rosette wingspan
+    underwing eyespot
     """
 )
 """Parts that hardly stand for themselves."""
 FITTINGS = words(
     """
     lock screen button cap crown tower key keyboard switch mirror light frame cover cord bell speaker shade hook
-    rail basket pipe valve wire bolt screw nail cable socket pump spring battery
+    rail basket pipe valve wire bolt screw nail cable socket pump spring battery eraser pedestal bed shelf
     """
 )
 """Parts of machines and buildings that also stand alone: a part where the whole is near."""
@@ -142,7 +146,10 @@ CONTEXT = words(
     sunshine sunbeam daylight moonlight lamplight candlelight moon lighting illumination ambience ambiance
     atmosphere air darkness gloom shadow sunset sunrise dusk dawn twilight noon midday night nighttime midnight
     day daytime morning afternoon evening winter summer autumn season spotlight indoors outdoors outdoor indoor
-    world universe wall way traffic
+    world universe wall way traffic tunnel porch attic close-up closeup underpass overpass game match tournament
+    competition parade clearing gorge ravine fjord lakeside riverside riverbank waterside heavens galaxy seating
+    cemetery graveyard stable kennel pen coop aviary plantation greenhouse nursery salon lab laboratory
+    boardroom ballroom casino carnival rodeo spa sauna seaport shipyard junkyard scrapyard alleyway subdivision
     """
 )
 MOODS = words(
@@ -167,7 +174,9 @@ STATE = (
     repair service speed momentum rotation behavior behaviour effort attempt pursuit anticipation readiness
     silence stillness wakefulness openness attitude demeanor demeanour ajar alert furled unfurled wilted parked
     erect lifted tilted turned tucked curled stretched extended development damage wear neglect life death
-    danger trouble reach laughter flux tow swim walk stroll jog run speech song
+    danger trouble reach laughter flux tow swim walk stroll jog run speech song blur prayer worship mourning
+    charge hover orbit freefall ambush courtship combat surrender hiding ecstasy meditation trance stasis pause
+    hesitation recline posturing salute applause
     """
     )
     | MOODS
@@ -195,23 +204,25 @@ MOODY = words(
 UNSURE = words(
     """
     option question answer choice statement claim fact example reason information detail assistance help result
-    purpose evidence conclusion addition comparison possibility idea relation relationship description
-    case instance observation assumption category difference similarity identification identity name title term
+    purpose evidence conclusion addition comparison possibility idea relation relationship description case
+    instance observation assumption category difference similarity identification identity name title term
     meaning matter accuracy aspect indication presence absence existence number amount total count none nothing
     something anything everything no yes ok okay sorry respect regard consideration possibilities clarity
-    certainty clue request query response user sentence task majority exception combination variety type kind
-    sort sense importance significance likelihood chance ability nature attribute characteristic property
-    quality factor uncertainty visibility hint other another few many most several some all both neither either
-    each any much more less two three four five six seven eight nine ten eleven twelve dozen hundred zero which
-    what that who whom whose this these those there here when where how why
+    certainty clue request query response user sentence task majority exception type kind sort sense importance
+    significance likelihood chance ability nature attribute characteristic property quality factor uncertainty
+    visibility hint other another few many most several some all both neither either each any much more less two
+    three four five six seven eight nine ten eleven twelve dozen hundred zero which what that who whom whose
+    this these those there here when where how why lack need role benefit issue problem challenge theme topic
+    concept time moment requirement suggestion reference explanation opinion interpretation perception
+    impression mention
     """
 )
 LOOK_THROUGH = words(
     """
     row group pair bunch number lot couple set kind type sort variety herd flock pack series cluster bundle
     collection handful array line swarm school crowd string mix mixture combination sign trace hint bit expanse
-    stretch majority most some all both several many few each two three four five six body patch field layer
-    sense state touch dash plenty dozen multitude
+    stretch majority most some all both several many few each two three four five six body patch layer sense
+    state touch dash plenty dozen multitude half third quarter rest remainder portion
     """
 )
 """Words before "of" that name nothing by themselves: what follows says it."""
@@ -224,7 +235,11 @@ PEOPLE = words(
     spectator crowd family mother father parent son daughter brother sister wife husband friend owner couple
     bride groom king queen clown referee umpire coach pedestrian customer vendor fisherman hunter sailor someone
     somebody individual figure he him his she her they them we us our you your i my swimmer climber hiker jumper
-    boxer gymnast grandfather grandmother
+    boxer gymnast grandfather grandmother jockey captain bartender barber carpenter builder mechanic electrician
+    plumber gardener mailman postman busker juggler magician acrobat ballerina violinist pianist drummer cellist
+    conductor host guest visitor tourist traveler commuter shopper patron knight monk nun priest wizard witch
+    pirate cowboy model viewer observer onlooker bystander goalkeeper goalie golfer snowboarder paddler rower
+    kayaker wrestler archer skydiver parachutist groomer vet veterinarian bowler
     """
 )
 ANIMALS = words(
@@ -238,22 +253,26 @@ ANIMALS = words(
     cheetah jaguar panther bear cub panda koala kangaroo monkey gorilla chimpanzee ape elephant rhino rhinoceros
     hippo giraffe zebra deer fawn stag moose elk reindeer antelope gazelle buffalo bison camel llama alpaca wolf
     fox coyote raccoon skunk squirrel chipmunk rabbit hare bunny mouse rat hamster hedgehog porcupine bat sloth
-    creature insect pet mammal reptile dinosaur dragon unicorn seahorse starfish urchin
+    creature insect pet mammal reptile dinosaur dragon unicorn seahorse starfish urchin chick joey cygnet
+    tadpole pup whelp mare stallion hound terrier retriever poodle bulldog dalmatian beagle collie corgi tabby
+    finch jay cardinal kingfisher cockatoo macaw lemur meerkat mongoose badger weasel beaver armadillo anteater
+    tapir okapi lynx bobcat cougar puma hyena jackal dingo wombat platypus manatee orca narwhal eel trout
+    clownfish goldfish squirrelfish mantis centipede ladybird
     """
 )
 THINGS = words(
     """
-    web nest egg reflection prey food toy leash harness bowl cage home house den burrow young offspring
-    dress shirt t-shirt tee blouse jacket sweater hoodie vest suit tie scarf hat helmet glove mitten shoe boot
-    sneaker sandal sock pants trousers jeans shorts skirt uniform jersey gown robe belt watch necklace
-    bracelet earring ring glasses sunglasses goggles mask backpack bag purse handbag suitcase umbrella wallet
-    phone camera laptop book newspaper cup mug glass bottle plate fork knife spoon racket racquet ball frisbee
-    skateboard surfboard ski snowboard kite bike bicycle motorcycle car truck bus van boat ship train airplane
-    plane helicopter blanket pillow towel bed chair table bench sofa couch companion neighbor
-    trainer handler partner master mate meal snack flower flag sign gift cane crutch wheelchair stroller
-    instrument guitar drum violin apple banana jewelry outfit clothing clothes costume apron building garment
-    headband crib trailer cargo load barn church castle courthouse tree bush plant catch victim fence gate chain
-    rope net
+    web nest egg reflection prey food toy leash harness bowl cage home house den burrow young offspring dress
+    shirt t-shirt tee blouse jacket sweater hoodie vest suit tie scarf hat helmet glove mitten shoe boot sneaker
+    sandal sock pants trousers jeans shorts skirt uniform jersey gown robe belt watch necklace bracelet earring
+    ring glasses sunglasses goggles mask backpack bag purse handbag suitcase umbrella wallet phone camera laptop
+    book newspaper cup mug glass bottle plate fork knife spoon racket racquet ball frisbee skateboard surfboard
+    ski snowboard kite bike bicycle motorcycle car truck bus van boat ship train airplane plane helicopter
+    blanket pillow towel chair table bench sofa couch companion neighbor trainer handler partner master mate
+    meal snack flower flag sign gift cane crutch wheelchair stroller instrument guitar drum violin apple banana
+    jewelry outfit clothing clothes costume apron building garment headband crib trailer cargo load barn church
+    castle courthouse tree bush plant catch victim fence gate chain rope net temple mosque cathedral palace
+    hotel skyscraper mud chocolate paint
     """
 )
 """What belongs to somebody without being a part of it."""
@@ -334,7 +353,8 @@ NOT_DOING = words(
     dumpling pudding sterling marking coloring colouring edging binding stitching bedding flooring dressing
     carving awning sapling viking offering crossing landing setting something anything nothing everything being
     darling herring starling fledgling hatchling gosling seedling mooring molding moulding covering opening
-    siding paneling wiring
+    siding paneling wiring stuffing wrapping packaging bowling plumbing seating lining padding coating shading
+    surrounding legging rigging shelving scaffolding fencing roofing inkling bring
     """
 )
 """Words in -ing that name things."""
