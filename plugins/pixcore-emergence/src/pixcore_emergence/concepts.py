@@ -162,6 +162,9 @@ def _ambiguous(at: Standing, around: _Around) -> Concept | None:
         return Concept.LOCATION if at.preposition in {"in", "from", "into"} and not before else Concept.CONTEXT
     if heads & {"look", "air"} and (before & MOODY or in_list(at.of, MOODS)):
         return Concept.STATE
+    if "coat" in heads:  # of hair, or to wear
+        animal = in_list(at.owner or at.of or around.asked, ANIMALS) or at.owner == "its"
+        return Concept.PART if animal else Concept.OBJECT
     if "view" in heads:
         return Concept.CONTEXT if before & {"beautiful", "scenic", "panoramic", "stunning"} else Concept.LOCATION
     if "light" in heads:
@@ -227,8 +230,8 @@ def _shape(at: Standing, around: _Around) -> Concept | None:
         return None
     if "star" in forms(at.head) and ("sky" in around.said or "night" in around.said):
         return Concept.CONTEXT
-    if at.head in {"heart", "square"} and "the" in at.before:
-        return Concept.CONTEXT if at.head == "square" else None
+    if at.head == "square" and "the" in at.before:  # of a town
+        return Concept.CONTEXT
     return Concept.APPEARANCE
 
 
@@ -255,8 +258,6 @@ def _known(at: Standing, around: _Around) -> Concept | None:
     """Words of the vocabulary that mean one thing."""
     if in_list(at.head, FITTINGS | LOOSE):
         return _loose(at, around)
-    if at.owner and in_list(at.head, STATE) and not _human(at.owner) and in_list(at.head, PART):
-        return Concept.PART
     for known, concept in (
         (PART, Concept.PART),
         (LOCATION, Concept.LOCATION),
@@ -279,7 +280,7 @@ def _loose(at: Standing, around: _Around) -> Concept:
     compound = any(in_list(word, OWNERS | PART) for word in at.modifiers)
     other = bool(around.asked) and not forms(around.asked) & forms(at.head)
     near = in_list(at.head, FITTINGS) and "the" in at.before and other and not at.preposition
-    several = at.head in {"leaves", "feathers", "scales", "keys", "buttons"}
+    several = at.head in {"leaves", "feathers", "scales", "keys", "buttons", "strings"}
     return Concept.PART if whole or compound or near or several else Concept.OBJECT
 
 
@@ -287,7 +288,9 @@ def _owned(at: Standing, around: _Around) -> Concept | None:
     """Whatever belongs to a thing or an animal is a part of it, unless it is known to be none."""
     if at.owner:
         return None if _human(at.owner) or in_list(at.owner, CONTEXT) else Concept.PART
-    whole = at.of and "the" in at.before and not in_list(at.of, PEOPLE | CONTEXT | MATERIALS | STATE | UNSURE)
+    if in_list(at.of, CONTEXT) and "the" in at.before:
+        return Concept.CONTEXT
+    whole = at.of and "the" in at.before and not in_list(at.of, PEOPLE | MATERIALS | STATE | UNSURE)
     return Concept.PART if whole else None
 
 

@@ -124,6 +124,7 @@ def _read_plainly(phrase: str, text: str, start: int) -> Standing:
     last = list(words_of(re.split(r"[.;:!?]", text[:start])[-1]))
     governor = last.pop() if last else ""
     preposition = governor if governor in PREPOSITIONS else ""
+    verb = next((word for word in reversed(last) if word not in _PARTICLES), "") if preposition else governor
     return Standing(
         head=before[-1],
         before=tuple(before[:-1]),
@@ -131,8 +132,8 @@ def _read_plainly(phrase: str, text: str, start: int) -> Standing:
         owner=owner,
         of=_noun_after_of(after),
         preposition=preposition,
-        verb=next((word for word in reversed(last) if word not in _PARTICLES), "") if preposition else governor,
-        held=governor in _HAVING,
+        verb=verb,
+        held=governor in _HAVING and not verb.endswith("ed"),  # "covered with leaves" has none
     )
 
 
@@ -187,8 +188,6 @@ def _noun_after_of(words: Sequence[str]) -> str:
     if words[:1] != ["of"]:
         return ""
     behind = list(words[1:])
-    if "'s" in behind:
-        behind = behind[: behind.index("'s")] if "'s" in behind[:4] else behind
     kept = behind[: _cut(behind)]
     return kept[-1] if kept else ""
 

@@ -37,7 +37,7 @@ APPEARANCE = words(
     zigzag crisscross herringbone paisley roundness softness smoothness roughness sharpness flatness fluffiness
     furriness shininess paleness whiteness blackness redness slimness plumpness lightness thinness largeness
     smallness age shading tonality palette ornamentation filigree embroidery lettering calligraphy crosshatching
-    stippling
+    stippling look
     """
 )
 SHAPES = words(
@@ -90,15 +90,15 @@ PART = words(
     foreleg hindleg forepaw pouch udder navel muscle rib skull skeleton bone vein roof rooftop door doorway
     doorknob doorframe window windowsill windowpane pane sill shutter chimney gable eave balcony facade façade
     column pillar arch stair step railing banister spire steeple dome turret awning entrance exit threshold
-    cornice ledge beam rafter gutter hinge latch wheel hubcap tire tyre spoke rim headlight headlamp taillight
+    cornice ledge rafter gutter hinge latch wheel hubcap tire tyre spoke rim headlight headlamp taillight
     brakelight bumper hood bonnet windshield windscreen fender mudguard grille exhaust tailpipe dashboard
     steering cockpit fuselage propeller rotor engine motor hull deck bow stern mast sail rudder keel tailfin
     undercarriage cab handlebar pedal saddle axle wiper sunroof cowling nosecone handle lid spout stem stalk
     petal root branch twig bough stigma stamen pistil sepal thorn bark frond calyx anther bulb tendril bud
     kernel pit peel rind crust core seed pulp segment icing frosting topping filling yolk knob dial blade hilt
-    strap buckle shoelace lace sole insole collar sleeve cuff pocket zipper hem lapel seam visor brim string
-    fret pickguard soundhole neckband armrest backrest headrest footrest seat tabletop lens lampshade wick flame
-    nib prong tine trigger keypad touchpad trackpad keyhole stitch stitching tassel binding waistband waistline
+    strap buckle shoelace lace sole insole collar sleeve cuff pocket zipper hem lapel seam visor brim fret
+    pickguard soundhole neckband armrest backrest headrest footrest seat tabletop lens lampshade wick flame nib
+    prong tine trigger keypad touchpad trackpad keyhole stitch stitching tassel binding waistband waistline
     neckline outsole drawer nozzle chainring brake tip edging border margin surface base interior exterior
     component joint bump ridge groove crease fold crack hole opening slot compartment layer underbelly underpart
     midsection extremity appendage feature display logo emblem label panel mouthpart husk pod flank dewlap jowl
@@ -106,7 +106,7 @@ PART = words(
     eyelet drawstring buttonhole epaulette placket backplate faceplate bezel turntable spigot stopper bowstring
     headstock soundboard tuner fingerboard mantel hearth lintel buttress parapet battlement portico colonnade
     skylight belfry minaret thatch shingle clapboard newel baluster floret spadix rhizome cob rosette wingspan
-    underwing eyespot
+    underwing eyespot numeral
     """
 )
 """Parts that hardly stand for themselves."""
@@ -114,10 +114,15 @@ FITTINGS = words(
     """
     lock screen button cap crown tower key keyboard switch mirror light frame cover cord bell speaker shade hook
     rail basket pipe valve wire bolt screw nail cable socket pump spring battery eraser pedestal bed shelf
+    string beam
     """
 )
 """Parts of machines and buildings that also stand alone: a part where the whole is near."""
-LOOSE = words("leaf shell feather comb pad cone spike needle stick bill scale coat tag crumb")
+LOOSE = words(
+    """
+    leaf shell feather comb pad cone spike needle stick bill scale tag crumb
+    """
+)
 """Things that come off: a part where the owner is named."""
 BOUNDS = words("corner edge end tip border surface rim outline contour")
 """Edges of things: a part unless something is placed there."""
