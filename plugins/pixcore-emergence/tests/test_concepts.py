@@ -1,4 +1,4 @@
-"""The concept rules: words that mean one thing here and another there, how a phrase stands, and people's labels."""
+"""The concept rules: words that mean one thing here and another there, how a phrase stands, and labels of two passes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_word_stands_in_one_list() -> None:
 
 
 @pytest.mark.parametrize("half", ["seen", "held out"])
-def test_the_rules_say_what_people_say(reading: str, half: str) -> None:
+def test_the_rules_say_what_the_labels_say(reading: str, half: str) -> None:
     """The held-out half was labelled before the rules were made, and not looked at."""
     phrases = [phrase for phrase in read_labelled(PHRASES) if phrase.half == half]
     if not phrases:
@@ -113,7 +113,7 @@ def test_the_rules_say_what_people_say(reading: str, half: str) -> None:
     assert found.either >= 0.85
 
 
-def test_agreement_with_people_by_hand() -> None:
+def test_agreement_with_labels_by_hand() -> None:
     """Ten of them by scikit-learn's definition of kappa, written out."""
     phrases = read_labelled(PHRASES)[:10]
     agreed = [(by_rules(one), one.first) for one in phrases if one.first is one.second]

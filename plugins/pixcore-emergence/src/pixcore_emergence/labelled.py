@@ -1,7 +1,7 @@
-"""Measure the concept rules on phrases that two people labelled: `python -m pixcore_emergence.labelled PHRASES.csv`.
+"""Measure the concept rules on phrases that were labelled in two passes: `python -m pixcore_emergence.labelled PHRASES.csv`.
 
 The table has the columns `half` (seen: the rules were made with it in view; held out: they were not), `expression`,
-`text`, `phrase`, and the letters that the first and the second person gave.
+`text`, `phrase`, and the letters of the first and the second pass.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ COLUMNS = ("half", "expression", "text", "phrase", "first", "second")
 
 @dataclass(frozen=True)
 class Labelled:
-    """A phrase with two people's labels.
+    """A phrase with the labels of two passes.
 
     Attributes:
         half: Which half of the set it is in.
         expression: What was asked for.
         text: What it stands in.
         phrase: It.
-        first: The first person's label.
-        second: The second person's.
+        first: The first pass's label.
+        second: The second pass's.
     """
 
     half: str
@@ -44,10 +44,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a classifier's concepts are those that people gave.
+    """How far a classifier's concepts are those of the labels.
 
     Attributes:
-        agreed: Phrases to which both people gave one label.
+        agreed: Phrases to which both passes gave one label.
         share: Of those, the ones with that label.
         kappa: Cohen's, on those.
         phrases: All phrases.
@@ -86,7 +86,7 @@ def by_rules(labelled: Labelled) -> Concept:
 
 
 def evaluate(phrases: Sequence[Labelled], classifier: Callable[[Labelled], Concept] = by_rules) -> Agreement:
-    """Measure a classifier on labelled phrases, of which there is at least one on which both people agree."""
+    """Measure a classifier on labelled phrases, of which there is at least one on which both passes agree."""
     found = [classifier(phrase) for phrase in phrases]
     agreed = [(label, one.first) for label, one in zip(found, phrases, strict=True) if one.first is one.second]
     either = sum(label in {one.first, one.second} for label, one in zip(found, phrases, strict=True))
@@ -103,7 +103,7 @@ def cohens_kappa(pairs: Sequence[tuple[Concept, Concept]]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print how far the rules agree with the people, half by half."""
+    """Print how far the rules agree with the labels, half by half."""
     options = argparse.ArgumentParser(description="Measure the concept rules on labelled phrases.")
     options.add_argument("phrases", type=Path, help=f"a CSV with the columns {', '.join(COLUMNS)}")
     options.add_argument("--wrong", action="store_true", help="list the phrases of the seen half that differ")
@@ -113,16 +113,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for half in sorted({phrase.half for phrase in phrases}):
         own = [phrase for phrase in phrases if phrase.half == half]
         found = evaluate(own)
-        people = cohens_kappa([(phrase.first, phrase.second) for phrase in own])
+        passes = cohens_kappa([(phrase.first, phrase.second) for phrase in own])
         print(
-            f"{half}: {100 * found.share:.1f} % of {found.agreed} phrases on which both people agree, kappa "
-            f"{found.kappa:.2f}; one of the two labels of {100 * found.either:.1f} % of {found.phrases}; the people's "
-            f"kappa {people:.2f}"
+            f"{half}: {100 * found.share:.1f} % of {found.agreed} phrases on which both passes agree, kappa "
+            f"{found.kappa:.2f}; one of the two labels of {100 * found.either:.1f} % of {found.phrases}; the passes' "
+            f"kappa {passes:.2f}"
         )
     for phrase in phrases:
         label = by_rules(phrase)
         if chosen.wrong and phrase.half == "seen" and label not in {phrase.first, phrase.second}:
-            print(f"  {phrase.phrase!r} in {phrase.text!r}: {label}, people: {phrase.first}")
+            print(f"  {phrase.phrase!r} in {phrase.text!r}: {label}, labelled: {phrase.first}")
 
 
 def _concept(path: Path, row: Mapping[str, str], column: str) -> Concept:
