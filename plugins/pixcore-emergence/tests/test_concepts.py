@@ -1,4 +1,4 @@
-"""The concept rules: words that mean one thing here and another there, how a phrase stands, and labels of two passes."""
+"""The concept rules: words that mean one thing here and another there, how a phrase stands, and labelled phrases."""
 
 from __future__ import annotations
 

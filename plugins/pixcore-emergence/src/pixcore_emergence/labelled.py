@@ -1,4 +1,4 @@
-"""Measure the concept rules on phrases that were labelled in two passes: `python -m pixcore_emergence.labelled PHRASES.csv`.
+"""Measure the concept rules on labelled phrases: `python -m pixcore_emergence.labelled PHRASES.csv`.
 
 The table has the columns `half` (seen: the rules were made with it in view; held out: they were not), `expression`,
 `text`, `phrase`, and the letters of the first and the second pass.
