@@ -30,7 +30,7 @@ EXAMPLES: dict[str, str] = {
     "points": "points: {name: peaks, k: 3}",
     "masks": "masks: {name: sam-transformers, checkpoint: facebook/sam-vit-huge}",
     "selections": "selections: [oracle, {name: embedding, label: by meaning}]",
-    "control": "control: {points: random, selection: oracle}",
+    "control": "control: [{points: random, selection: oracle}, {points: other-images, selection: oracle}]",
     "judge": "judge: {name: openai, model: gpt-4o}",
     "letter_judge": "letter_judge: exact-match",
     "protocols": 'protocols: [question, segment, {name: describe, template: "Describe {expression}."}]',
@@ -168,7 +168,7 @@ def config(found: Registry) -> str:
 
 
 _DEFAULTS = {
-    "control": "Default: what plugins offer for `control.points` and `control.selection`; `null` for none.",
+    "control": "One or a list. Default: what plugins offer for `control.points` and `control.selection`; `null`: none.",
     "writers": "Default: the writers that plugins offer as default.",
     "output": "Default: a folder below `runs/` that is named after benchmark and model.",
     "merge_iou": "Default: `null`, nothing is merged.",

@@ -117,7 +117,7 @@ def test_the_table_is_what_the_demo_prints(after_the_demo: Run) -> None:
     lines = shown.splitlines()
     made = after_the_demo(f"COLUMNS=100 {BIN}pixcore run demo.yaml").stdout.splitlines()[: len(lines)]
     expected, found = dict(numbers(lines)), dict(numbers(made))
-    assert len(expected) == 8
+    assert len(expected) == 9
     assert {len(values) for values in expected.values()} == {15}
     assert found.keys() == expected.keys()
     far = [

@@ -131,7 +131,7 @@ def footnotes(summary: Summary) -> list[str]:
     if any(row.uses_ground_truth for row in summary.rows):
         notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
     if any(row.control for row in summary.rows):
-        notes.append(f"{CONTROL} matched control: the same strategy on as many candidates from random points")
+        notes.append(f"{CONTROL} control: the same strategy, as many candidates from these points; each keeps its map")
     if any(figure.few for row in summary.rows for figure in row.figures.values()):
         notes.append(f"{HANDFUL} counts fewer than {FEW}")
     return [note for note in (*notes, *summary.notes) if note]

@@ -196,6 +196,7 @@ class Control(CandidateStage):
     revision = 1
     uses: ClassVar = {"points": Kind.POINTS, "masks": Kind.MASKS}
     not_in_key = frozenset({"ring"})
+    _last = "", ""  # the key of an item, and with its lenders': the stages after it ask for the same again and again
 
     def ingredients(self) -> dict[str, Any]:
         """Say where own candidates are merged that these are as well."""
@@ -212,8 +213,10 @@ class Control(CandidateStage):
 
     def key_of(self, item: Item) -> str:
         """Use the keys of all images whose prompts are at work."""
-        lenders = self._lenders(item)
-        return content_key([item.key, *(lender.key for lender in lenders)]) if lenders else item.key
+        if self._last[0] != item.key:
+            lenders = [lender.key for lender in self._lenders(item)]
+            self._last = item.key, content_key([item.key, *lenders]) if lenders else item.key
+        return self._last[1]
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""
