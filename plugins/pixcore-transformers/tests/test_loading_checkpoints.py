@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pixcore_checkpoints.fingerprints import fingerprint_of
 from pixcore_transformers import loading
 from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from safetensors.torch import load_file, save_file
 
-from pixcore.errors import ModelError, NotFiniteError, SampleError
+from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
 
 
@@ -266,3 +268,15 @@ def change(path: Path, **changes: Any) -> None:
     """Set entries of a JSON file."""
     stored = json.loads(path.read_text()) if path.is_file() else {}
     path.write_text(json.dumps({**stored, **changes}))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "inside/model.safetensors.index.json"])
+def test_a_pipe_in_a_checkpoints_folder_is_refused_before_anything_reads_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="is a pipe or a device"):
+        fingerprint_of(tmp_path)
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        fingerprint_of(path)
