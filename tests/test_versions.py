@@ -12,7 +12,7 @@ from pixcore.versions import foundations
 
 def forget() -> None:
     """What is installed is looked up once a process."""
-    for remembered in (foundations, versions._requirements, versions._installed):
+    for remembered in (foundations, versions._requirements, versions.installed):
         remembered.cache_clear()
 
 
