@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # PIP_FLAGS is for what pip must be told on this machine, such as an index that has CPU builds of torch
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
+PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
 DEMO := . $(addprefix benchmarks/,mini-world folder) $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
