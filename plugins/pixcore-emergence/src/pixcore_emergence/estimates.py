@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pixcore_statistics.bootstrap import draws, interval, resampled_ratios
+from pixcore_statistics.bootstrap import draws, interval, resampled_ratios, summed
 
-from pixcore.figures.intervals import Cluster
+from pixcore.figures.intervals import FEW, Cluster
 
 Floats = NDArray[np.float64]
-
-FEWEST = 10
-"""Clusters below which no interval is given: there is none that could be trusted."""
 
 
 class Estimate(NamedTuple):
@@ -23,15 +20,6 @@ class Estimate(NamedTuple):
     value: float
     low: float | None = None
     high: float | None = None
-
-
-def summed(clusters: Sequence[Cluster], values: Floats) -> Floats:
-    """Add up the rows (samples, k) of each cluster: (clusters, k), in the order in which clusters first come."""
-    order: dict[Hashable, int] = {}
-    rows = [order.setdefault(cluster, len(order)) for cluster in clusters]
-    sums = np.zeros((len(order), values.shape[1]))
-    np.add.at(sums, rows, values)
-    return sums
 
 
 def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = None, *, seed: int) -> list[Estimate]:
@@ -51,7 +39,7 @@ def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = 
     return [
         Estimate(
             float(total / count) if count else float("nan"),
-            *(interval(drawn[:, column]) or (None, None) if (below[:, column] > 0).sum() >= FEWEST else (None, None)),
+            *(interval(drawn[:, column]) or (None, None) if (below[:, column] > 0).sum() >= FEW else (None, None)),
         )
         for column, (total, count) in enumerate(zip(above.sum(0), below.sum(0), strict=True))
     ]
@@ -66,7 +54,7 @@ def resampled(sums: Floats, statistic: Callable[[Floats], Floats], *, seed: int)
         seed: Of the bootstrap.
     """
     value = float(statistic(sums.sum(0, keepdims=True))[0])
-    if len(sums) < FEWEST:
+    if len(sums) < FEW:
         return Estimate(value)
     drawn = np.concatenate([statistic(block @ sums) for block in draws(len(sums), seed=seed)])
     return Estimate(value, *(interval(drawn) or (None, None)))

@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from pixcore_statistics.bootstrap import summed
 
 from pixcore.figures.intervals import Cluster
-from pixcore_emergence.estimates import Estimate, Floats, resampled, summed
+from pixcore_emergence.estimates import Estimate, Floats, resampled
 
 NAMES = ("both right", "only the answer", "only the grounding", "neither")
 

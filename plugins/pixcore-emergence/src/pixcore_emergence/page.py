@@ -12,6 +12,7 @@ from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_report.page import write_page
 from pixcore_scoring.evaluation import BINS
 from pixcore_scoring.source import Source
+from pixcore_statistics.wording import joined
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import RowSpec
@@ -87,7 +88,8 @@ def write(
 
 def _clusters(found: Sequence[Emergence]) -> str:
     """Name what was drawn together."""
-    return "pairs" if any(look.cluster.pair for one in found for look in one.own) else "samples"
+    kinds = {look.cluster.pair for one in found for look in one.own}
+    return joined(word for word, pair in (("pairs", True), ("images", False)) if pair in kinds)
 
 
 def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None) -> Iterator[dict[str, str]]:

@@ -56,17 +56,15 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
         clusters: What each sample is drawn together with.
         seed: Of the bootstrap.
     """
-    places: dict[Hashable, int] = {}
-    at = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
     counts = right.sum(1)
-    sums = np.zeros((len(places), 3))
-    np.add.at(sums, at, np.stack([_disagreeing(counts, right.shape[1]), counts, np.full(len(at), right.shape[1])], 1))
+    terms = [_disagreeing(counts, right.shape[1]), counts, np.full(len(right), right.shape[1])]
+    sums = bootstrap.summed(clusters, np.stack(terms, 1))
     value = float(_alpha(sums.sum(0, keepdims=True))[0])
     drawn = np.concatenate([_alpha(block @ sums) for block in bootstrap.draws(len(sums), seed=seed)])
     ends = bootstrap.interval(drawn) if len(sums) > 1 and not np.isnan(value) else None
     first, second = right[:, 0], right[:, -1]
-    ways = np.zeros((len(places), 4))
-    np.add.at(ways, at, np.stack([first & second, first & ~second, ~first & second, ~first & ~second], 1))
+    came = [first & second, first & ~second, ~first & second, ~first & ~second]
+    ways = bootstrap.summed(clusters, np.stack(came, 1))
     known = kappa(first, second) if right.shape[1] == 2 else None
     spread = np.concatenate([_kappa(block @ ways) for block in bootstrap.draws(len(ways), seed=seed)])
     around = bootstrap.interval(spread) if len(ways) > 1 and known is not None else None

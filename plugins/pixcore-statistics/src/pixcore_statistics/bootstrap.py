@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,15 @@ MOST_CLUSTERS = 2000
 """More clusters are drawn in as many random groups: the work has a bound, the spread is that of single ones."""
 
 _CELLS = 250_000  # of one block of draws: bounds memory
+
+
+def summed(clusters: Sequence[Hashable], values: NDArray[Any]) -> Floats:
+    """Add up the rows (samples, k) of each cluster: (clusters, k), in the order in which clusters first come."""
+    order: dict[Hashable, int] = {}
+    rows = [order.setdefault(cluster, len(order)) for cluster in clusters]
+    sums = np.zeros((len(order), values.shape[1]))
+    np.add.at(sums, rows, values)
+    return sums
 
 
 def draws(clusters: int, *, seed: int = 0, resamples: int = RESAMPLES) -> Iterator[Floats]:
