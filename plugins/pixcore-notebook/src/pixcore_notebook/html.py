@@ -14,17 +14,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_pictures.heat import heat
+from pixcore_report.page import environment_of
 from pixcore_report.payload import text_pieces
 
 from pixcore.errors import DataError
-from pixcore.figures import table
-from pixcore.figures.columns import main_columns, meaning
-from pixcore.figures.rows import common_count, ranking, shown
 from pixcore.geometry import VisualLayout
 from pixcore.masks import RLE
 from pixcore.records import Candidate, Image, PointPrompt, Response
@@ -60,18 +57,8 @@ def rendered(macro: str, **context: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _module() -> Any:
-    environment = Environment(
-        loader=PackageLoader("pixcore_notebook"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(said=lambda value: printable(str(value)), value=table.value, interval=table.interval)
-    environment.filters["cell"] = _cell
-    environment.globals.update(
-        main_columns=main_columns, meaning=meaning, common_count=common_count, ranking=ranking, shown=shown
-    )
+    environment = environment_of("pixcore_notebook")
+    environment.filters.update(said=lambda value: printable(str(value)), cell=_cell)
     return environment.get_template("views.html").module
 
 

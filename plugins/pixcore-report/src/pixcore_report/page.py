@@ -86,8 +86,17 @@ def write_page(
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
+    return environment_of("pixcore_report")
+
+
+def environment_of(package: str) -> Environment:
+    """Make what renders a package's templates: text is escaped, a name that is missing is an error, tables can be told.
+
+    Args:
+        package: The package, whose templates lie in `templates/`.
+    """
     environment = Environment(
-        loader=PackageLoader("pixcore_report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
