@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixcore.files import can_be_written, read_file
@@ -11,7 +11,7 @@ from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.runs.plan import Run
 from pixcore.shelf import Shelf
-from pixcore.stages.base import Monitor
+from pixcore.stages.base import Monitor, Stage
 from pixcore.stages.store import content_key
 
 TOLD = ".told"
@@ -42,12 +42,13 @@ class Observers(Monitor):
         if not self._registry.observers:
             return
         self._read()
-        untold = (self._untold(item.sample.id) for item in self._job.every)
+        untold = (self._untold(self._job.records(name)) for name in self._job.ids())
         if not any(untold) and self._told.number(_FINISHED) >= 0:
             return
         self._started = True
         self._notify("run_started", config=self._job.resolved.document())
-        self._tell_all()
+        for name in self._job.ids():
+            self._tell(name)
         for stage in self._job.stages():
             stage.on_kept = lambda item: self._tell(item.sample.id)
 
@@ -79,33 +80,28 @@ class Observers(Monitor):
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Tell that the run is finished, if its start was told."""
         if self._started:
-            self._tell_all()  # also of those whose records were another sample's too
+            for name in self._job.ids():  # also of those whose records were another sample's too
+                self._tell(name)
             self._note(_FINISHED)
             self._notify("run_finished", summary=summary)
 
-    def _untold(self, sample: str) -> str:
-        """What a sample is known by that has not been told of; "" of others, and of those that can't be read."""
-        records = self._job.records(sample)
+    def _untold(self, records: Sequence[tuple[Stage, str]]) -> str:
+        """What a sample of these records is known by; "" where it has been told of, or can't be read."""
         digest = content_key([[stage.store.key, key] for stage, key in records])
         return digest if records and self._told.number(digest) < 0 else ""
 
-    def _tell_all(self) -> None:
-        for item in self._job.every:
-            self._tell(item.sample.id)
-
     def _tell(self, name: str) -> None:
         """Tell of a sample whose records are all there, once."""
-        digest = self._untold(name)
-        if not digest or not all(stage.store.has(key) for stage, key in self._job.records(name)):
+        records = self._job.records(name)
+        if not (digest := self._untold(records)) or not all(stage.store.has(key) for stage, key in records):
             return
         self._note(digest)
         result, rows = self._job.result(name)
         probings = {}
         for probing, outcome in result.by_probing.items():
-            scores = outcome.scores
             probings[str(probing)] = prediction_line(result.sample, outcome, rows) | {
                 "correct": outcome.verdict.correct if outcome.verdict is not None else None,
-                "iou": {row: score.iou for row, score in scores.items() if score.iou is not None},
+                "iou": {row: score.iou for row, score in outcome.scores.items() if score.iou is not None},
             }
         sample = result.sample
         record = {"sample_id": sample.id, "pair": sample.pair, "categories": dict(sample.categories)}

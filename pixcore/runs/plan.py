@@ -297,6 +297,10 @@ class Run:
         if protocol in self.judge_stages and is_gradable(item.sample):
             yield self.judge_stages[protocol]
 
+    def ids(self) -> Iterator[str]:
+        """Give the samples' ids, in order."""
+        return (name for name, _ in groupby(self.every, key=lambda item: item.sample.id))
+
     def results(self) -> Iterator[SampleResult]:
         """Read the run's records, sample by sample in the benchmark's order."""
         for _, items in groupby(self.every, key=lambda item: item.sample.id):

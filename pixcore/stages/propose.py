@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -253,19 +252,21 @@ class Control(CandidateStage):
         return merge_duplicates(drawn, merge_iou) if merge_iou else drawn
 
     @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        """The places in the ring of those that can lend, by key; none where points need nothing lent."""
-        if not getattr(self.components.one("points").registration.component_class, "of_other_images", False):
-            return np.zeros(0, np.int64)
-        able = {at: item.entropy for at, item in enumerate(self.ring) if item.segmented and not item.unreadable}
-        return np.array(sorted(able, key=able.__getitem__), np.int64)
+    def _able(self) -> dict[str, NDArray[np.uint64]]:
+        """Of each probing the entropy and the place of all that can lend, in order; empty where nothing is lent."""
+        able: dict[str, list[tuple[int, int]]] = {}
+        if getattr(self.components.one("points").registration.component_class, "of_other_images", False):
+            for at, item in enumerate(self.ring):
+                if item.segmented and not item.unreadable:
+                    able.setdefault(item.request.protocol, []).append((item.entropy, at))
+        return {protocol: np.array(sorted(pairs), np.uint64) for protocol, pairs in able.items()}
 
     def _lenders(self, item: Item) -> list[Item]:
         """List the next items by key that show other images and are asked alike."""
-        start, own = bisect_left(self._order, item.entropy, key=lambda at: self.ring[at].entropy), item.request
-        following = (self.ring[self._order[at % len(self._order)]] for at in range(start, start + len(self._order)))
-        alike = (one for one in following if one.request.protocol == own.protocol)
-        return list(islice((one for one in alike if one.request.image.digest != own.image.digest), _LENDERS))
+        able, own = self._able.get(item.request.protocol, np.zeros((0, 2), np.uint64)), item.request.image.digest
+        start = int(np.searchsorted(able[:, 0], np.uint64(item.entropy)))
+        following = (self.ring[int(able[at % len(able), 1])] for at in range(start, start + len(able)))
+        return list(islice((one for one in following if one.request.image.digest != own), _LENDERS))
 
 
 def _prompts(candidates: Iterable[Candidate]) -> list[PointPrompt]:

@@ -120,7 +120,7 @@ class Samples(Sequence["SampleView"]):
 
     def __init__(self, job: plan.Run, ids: Sequence[str] | None = None) -> None:
         self._job = job
-        self._ids = list(dict.fromkeys(item.sample.id for item in job.every)) if ids is None else ids
+        self._ids = list(job.ids()) if ids is None else ids
 
     def __len__(self) -> int:
         return len(self._ids)
