@@ -161,6 +161,11 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
     """
 
 
+@hookspec(firstresult=True)
+def show_progress(console: Any) -> Any:
+    """Show how far a run is on a console of rich's: a `pixcore.runs.progress.Display`, or None for plain lines."""
+
+
 @hookspec
 def run_started(run: str, config: Mapping[str, Any]) -> None:
     """Observe that a command starts to work on a run; one that finds everything done and told is not told of.

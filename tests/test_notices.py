@@ -11,7 +11,7 @@ import time
 import pytest
 
 from pixcore.notices import Notice, hearing, notice, tell_written
-from pixcore.runs.progress import BarMonitor, LineMonitor
+from pixcore.runs.progress import LineMonitor
 from pixcore.terminal import Console
 
 
@@ -94,18 +94,3 @@ def test_the_time_left_leaves_out_how_long_a_model_was_loaded(monkeypatch: pytes
         "answer: 40/1000, 1.3/s, 720 s left",  # 32 in 24 s
         "answer: 40/1000, 0.9/s, 1050 s left, then 40 of at most 96 tokens",  # 32 in 35 s
     ]
-
-
-def test_a_terminal_shows_the_answers_length_beside_the_bar() -> None:
-    file = io.StringIO()
-    monitor = BarMonitor(Console(file=file, force_terminal=True, width=140))
-    monitor.begin("answer", 2, 0)
-    monitor.written(512, 1024)
-    monitor.end()
-    assert "512 of at most 1024 tokens" in file.getvalue()
-    file.truncate(0)
-    monitor.begin("answer", 2, 0)
-    monitor.written(512, 1024)
-    monitor.advance()
-    monitor.end()
-    assert "tokens" not in file.getvalue().splitlines()[-1]

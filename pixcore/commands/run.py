@@ -17,7 +17,7 @@ from pixcore.runs import results, writers
 from pixcore.runs.execute import execute
 from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run, Scope
-from pixcore.runs.progress import monitor_for
+from pixcore.runs.progress import display_for
 from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
 
@@ -87,7 +87,7 @@ def carry_out(job: Run, messages: Console | None = None, output: Console | None 
     config = job.resolved.config
     guests = writers.chosen(registry(), config.writers or ())
     messages = messages or Console(stderr=True)
-    observers = Observers(job, registry(), monitor_for(messages))
+    observers = Observers(job, registry(), display_for(messages, registry()))
     observers.start()
     failures = execute(job, observers)
     status = 0

@@ -13,8 +13,9 @@ from rich.text import Text
 from pixcore import config as configs
 from pixcore.errors import StoreError
 from pixcore.masks import RLE, area
+from pixcore.plugins import registry
 from pixcore.records import Image
-from pixcore.runs.progress import monitor_for
+from pixcore.runs.progress import display_for
 from pixcore.terminal import Console
 from pixcore_ground.grounded import Grounded
 from pixcore_ground.grounded import ground as ground_in
@@ -46,7 +47,7 @@ def ground(
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     messages = Console(stderr=True)
     messages.quiet = not messages.is_terminal
-    found = ground_in(Image.from_path(image), expression, document, monitor_for(messages))
+    found = ground_in(Image.from_path(image), expression, document, display_for(messages, registry()))
     target = output or image.with_name(f"{image.stem}-grounded.png")
     try:
         ground_picture(found).save(target, "PNG")

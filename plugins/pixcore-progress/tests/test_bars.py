@@ -1,0 +1,31 @@
+"""Bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from pixcore_progress.bars import BarMonitor
+
+from pixcore.plugins import registry
+from pixcore.runs.progress import LineMonitor, display_for
+from pixcore.terminal import Console
+
+
+def test_a_terminal_shows_the_answers_length_beside_the_bar() -> None:
+    file = io.StringIO()
+    monitor = BarMonitor(Console(file=file, force_terminal=True, width=140))
+    monitor.begin("answer", 2, 0)
+    monitor.written(512, 1024)
+    monitor.end()
+    assert "512 of at most 1024 tokens" in file.getvalue()
+    file.truncate(0)
+    monitor.begin("answer", 2, 0)
+    monitor.written(512, 1024)
+    monitor.advance()
+    monitor.end()
+    assert "tokens" not in file.getvalue().splitlines()[-1]
+
+
+def test_a_terminal_gets_bars_and_a_log_gets_lines() -> None:
+    assert isinstance(display_for(Console(file=io.StringIO(), force_terminal=True), registry()), BarMonitor)
+    assert isinstance(display_for(Console(file=io.StringIO()), registry()), LineMonitor)
