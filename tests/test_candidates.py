@@ -58,3 +58,25 @@ def test_merging_loses_no_phrase_and_a_second_time_changes_nothing(widths, iou):
     phrases = [phrase for one in after for phrase in (one.group.phrase, *one.merged)]
     assert sorted(phrases) == sorted(one.group.phrase for one in before)
     assert merge_duplicates(after, iou) == after
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    drawn=st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(0, 12), max_size=3)), max_size=40),
+    iou=st.floats(0.3, 1),
+)
+def test_each_duplicate_goes_to_the_first_that_stays_and_is_like_it(drawn, iou):
+    """Bars of one image overlap by the shorter one's share of the longer one; so does nothing with nothing."""
+    named = [candidate(f"p{i}", (point, 0), *widths) for i, (point, widths) in enumerate(drawn)]
+    kept: dict[int, list[str]] = {}
+    for i, (point, widths) in enumerate(drawn):
+        for j in kept:
+            pairs = zip(drawn[j][1], widths, strict=False)
+            close = all(min(pair) / max(pair) >= iou if max(pair) else True for pair in pairs)
+            if point == drawn[j][0] or (widths and len(widths) == len(drawn[j][1]) and close):
+                kept[j].append(f"p{i}")
+                break
+        else:
+            kept[i] = []
+    found = {int(one.group.phrase[1:]): list(one.merged) for one in merge_duplicates(named, iou)}
+    assert found == kept

@@ -123,6 +123,8 @@ def test_any_number_of_masks(count, seed):
     truths = rles[:3]
     values, swapped = masks.iou(rles, truths), masks.iou(truths, rles)
     assert np.array_equal(values, swapped.T)
+    some = rles[:200]  # with themselves, of which half is measured, as with others
+    assert np.array_equal(masks.iou(some, some), masks.iou(some, list(some)))
     for truth, column in zip(stack[:3], values.T, strict=True):
         shared, either = (stack & truth).sum(axis=(1, 2)), (stack | truth).sum(axis=(1, 2))
         assert column == pytest.approx(np.where(either > 0, shared / np.maximum(either, 1), 1.0))

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     for script in sorted(HERE.glob("*.py")):
-        if script.name != Path(__file__).name:
+        if script.name not in (Path(__file__).name, "_measure.py"):
             print(f"\n== {script.stem}", flush=True)
             subprocess.run([sys.executable, str(script)], check=True)
 

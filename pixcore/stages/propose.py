@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -286,31 +286,37 @@ def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candid
     Returns:
         The candidates that stay, in order.
     """
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        index = next((i for i, earlier in enumerate(kept) if _same_prompt(earlier.point, candidate.point)), None)
-        alike = _with_same_masks(kept[:index], candidate, iou)
-        index = alike if alike is not None else index
-        if index is None:
-            kept.append(candidate)
+    drawn = np.array([place for place, one in enumerate(candidates) if one.masks], np.int64)
+    firsts = [candidates[place].masks[0] for place in drawn]  # most differ in their first mask already
+    alike = {int(place): drawn[row] for place, row in zip(drawn, masks.iou(firsts, firsts) >= iou, strict=True)}
+    kept: dict[int, Candidate] = {}
+    asked: dict[Any, int] = {}  # of each prompt the first candidate that stays
+    for place, candidate in enumerate(candidates):
+        near = [earlier for earlier in alike.get(place, ()) if earlier < place and earlier in kept]
+        same, found = asked.get(_prompt(candidate)), _with_same_masks(kept, near, candidate, iou)
+        merging = min((earlier for earlier in (same, found) if earlier is not None), default=None)
+        if merging is None:
+            kept[place] = candidate
+            if candidate.point is not None:
+                asked[_prompt(candidate)] = place
         else:
             phrase = (candidate.group.phrase,) if candidate.group is not None else ()
-            kept[index] = replace(kept[index], merged=(*kept[index].merged, *phrase, *candidate.merged))
-    return kept
+            kept[merging] = replace(kept[merging], merged=(*kept[merging].merged, *phrase, *candidate.merged))
+    return list(kept.values())
 
 
-def _same_prompt(one: PointPrompt | None, other: PointPrompt | None) -> bool:
-    if one is None or other is None:
-        return False
-    return (
-        one.box == other.box and np.array_equal(one.points, other.points) and np.array_equal(one.labels, other.labels)
-    )
+def _prompt(candidate: Candidate) -> Any:
+    """What two candidates of the same prompt have in common."""
+    prompt = candidate.point
+    return prompt and (prompt.box, tuple(map(tuple, prompt.points.tolist())), tuple(prompt.labels.tolist()))
 
 
-def _with_same_masks(kept: Sequence[Candidate], candidate: Candidate, iou: float) -> int | None:
-    """The first of those kept whose masks all overlap with the candidate's; most differ in their first one already."""
-    alike = [index for index, one in enumerate(kept) if one.masks and len(one.masks) == len(candidate.masks)]
-    for place, mask in enumerate(candidate.masks):
-        overlaps = masks.iou([kept[index].masks[place] for index in alike], [mask])
-        alike = [index for index, (overlap,) in zip(alike, overlaps, strict=True) if overlap >= iou]
+def _with_same_masks(
+    kept: Mapping[int, Candidate], alike: Sequence[int], candidate: Candidate, iou: float
+) -> int | None:
+    """The first of those kept whose other masks all overlap with the candidate's as well."""
+    alike = [place for place in alike if len(kept[place].masks) == len(candidate.masks)]
+    for number, mask in enumerate(candidate.masks[1:], 1):
+        overlaps = masks.iou([kept[place].masks[number] for place in alike], [mask])
+        alike = [place for place, (overlap,) in zip(alike, overlaps, strict=True) if overlap >= iou]
     return alike[0] if alike else None

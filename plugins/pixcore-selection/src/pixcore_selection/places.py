@@ -22,7 +22,8 @@ def not_empty(candidates: Sequence[Candidate], places: Sequence[Place]) -> list[
     A prompt that meets nothing gives an empty mask. Rules that measure masks against each other or against themselves
     would think best of it: it agrees fully with other empty ones, and no threshold changes it.
     """
-    return [(index, mask) for index, mask in places if masks.area(candidates[index].masks[mask])] or list(places)
+    areas = masks.areas([candidates[index].masks[mask] for index, mask in places])
+    return [place for place, area in zip(places, areas, strict=True) if area] or list(places)
 
 
 def score_at(candidates: Sequence[Candidate], place: Place) -> float:
