@@ -55,14 +55,31 @@ def encode(mask: Mask) -> RLE:
     return _text(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
 
 
-def encode_many(masks: NDArray[np.bool_]) -> list[RLE]:
-    """Encode (n, height, width) bool masks."""
+def encode_many(masks: NDArray[np.bool_], size: tuple[int, int] | None = None) -> list[RLE]:
+    """Encode (n, height, width) bool masks, brought to a (width, height) of more pixels by their run lengths alone."""
     if masks.ndim != 3:
         raise ValueError(f"masks have the shape (n, height, width), got {masks.shape}")
+    if size is not None and masks.shape[:0:-1] != size:
+        return [_enlarged(mask, size) for mask in masks]
     if not len(masks):
         return []
     stacked = np.asfortranarray(np.moveaxis(masks, 0, -1), dtype=np.uint8)
     return [_text(rle) for rle in coco.encode(stacked)]
+
+
+def _enlarged(mask: Mask, size: tuple[int, int]) -> RLE:
+    """Encode `resized(mask, size)`: where a column's runs begin and end, as often as the column is repeated."""
+    (rows, columns), (width, height) = mask.shape, size
+    column, row = np.diff(mask.T, prepend=False, append=False, axis=1).nonzero()
+    below = (2 * height * row + rows - 1) // (2 * rows)  # the first pixel whose centre lies below a border
+    source = ((np.arange(width) + 0.5) * columns / width).astype(np.int64)
+    first = np.searchsorted(column, np.arange(columns + 1))
+    count = np.diff(first)[source]
+    places = np.arange(count.sum()) + np.repeat(first[source] - np.cumsum(count) + count, count)
+    borders, times = np.unique(np.repeat(np.arange(width), count) * height + below[places], return_counts=True)
+    borders = borders[(times == 1) & (borders < width * height)]  # runs that go on in the next column end nowhere
+    runs = np.diff(borders, prepend=0, append=width * height).tolist()
+    return _text(coco.frPyObjects({"size": [height, width], "counts": runs}, height, width))
 
 
 def decode(rle: RLE) -> Mask:

@@ -332,11 +332,13 @@ class MaskProposal:
         masks: (m, height, width) bool, original image size, in the generator's own order.
         scores: (m,) float32, the generator's own estimate of quality; higher is better.
         stability: (m,) float32, how little the mask changes with its threshold, if the generator knows it.
+        size: The original (width, height), where `masks` are smaller: each pixel takes the value under its centre.
     """
 
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     stability: NDArray[np.float32] | None = None
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.masks.ndim != 3 or self.scores.shape != (len(self.masks),):

@@ -45,6 +45,13 @@ def test_iou_equals_numpy(stack, data):
             assert values[i, j] == pytest.approx((one & other).sum() / union if union else 1.0)
 
 
+@given(stacks, st.integers(0, 40), st.integers(0, 40))
+def test_masks_are_enlarged_by_their_run_lengths(stack, wider, taller):
+    size = (stack.shape[2] + wider, stack.shape[1] + taller)
+    expected = np.stack([masks.resized(mask, size) for mask in stack])
+    assert masks.encode_many(stack, size) == masks.encode_many(expected)
+
+
 def test_empty_masks_follow_the_named_policy():
     nothing, something = masks.empty((4, 3)), masks.encode(np.ones((3, 4), bool))
     assert masks.iou([nothing], [nothing])[0, 0] == 1.0

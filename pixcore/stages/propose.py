@@ -173,7 +173,7 @@ def _candidate(
     return Candidate(
         group=group,
         point=prompt,
-        masks=tuple(encode_many(proposal.masks)),
+        masks=tuple(encode_many(proposal.masks, proposal.size)),
         scores=tuple(float(score) for score in proposal.scores),
         stability=tuple(float(value) for value in proposal.stability) if proposal.stability is not None else (),
         map=values,

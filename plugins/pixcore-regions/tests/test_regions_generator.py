@@ -10,6 +10,7 @@ from pixcore_regions.superpixels import superpixels
 from pixcore_regions.tree import grow
 from skimage.metrics import variation_of_information
 
+from pixcore.masks import decode, encode_many, size_of
 from pixcore.records import Image, PointPrompt
 
 RED, BLUE, GREEN = (200, 40, 40), (40, 60, 200), (40, 170, 70)
@@ -77,7 +78,7 @@ def test_any_size_and_content_gives_three_nested_masks_with_scores(shape, conten
     image = Image.from_pixels(noise if content == "noise" else np.full_like(noise, 90))
     height, width = shape
     for proposal in Regions(RegionsConfig()).segment(image, [PointPrompt.at((0, 0), (width - 1, height - 1))]):
-        assert proposal.masks.shape == (3, height, width)
+        assert [size_of(rle) for rle in encode_many(proposal.masks, proposal.size)] == [(width, height)] * 3
         assert np.isfinite(proposal.scores).all()
 
 
@@ -152,8 +153,9 @@ def test_a_large_image_is_segmented_at_working_size():
     image = Image.from_pixels(pixels)
     (proposal,) = generator.segment(image, [PointPrompt.at((480, 240))])
     assert generator.segmented(image).tree.order.shape == (120, 160)
-    assert proposal.masks.shape == (3, 480, 640)
-    assert max(overlap(mask, truth["ball"]) for mask in proposal.masks) > 0.95
+    assert (proposal.masks.shape, proposal.size) == ((3, 120, 160), (640, 480))
+    found = [decode(rle) for rle in encode_many(proposal.masks, proposal.size)]
+    assert max(overlap(mask, truth["ball"]) for mask in found) > 0.95
 
 
 def test_every_node_is_the_disjoint_union_of_its_children():

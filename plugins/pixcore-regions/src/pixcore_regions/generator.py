@@ -40,16 +40,6 @@ class Segmented:
         row = int((y + 0.5) * height / self.size[1])
         return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
 
-    def mask(self, node: int) -> NDArray[np.bool_]:
-        """Mark the pixels of a node, (height, width), at the image's own size."""
-        mask = self.tree.mask(node)
-        width, height = self.size
-        if mask.shape == (height, width):
-            return mask
-        rows = np.arange(height) * mask.shape[0] // height
-        columns = np.arange(width) * mask.shape[1] // width
-        return np.asarray(mask[rows[:, None], columns[None, :]], dtype=bool)
-
 
 class Regions(MaskGenerator[RegionsConfig]):
     """Finds three nested regions of colour around a point, small to large, without weights.
@@ -100,9 +90,9 @@ def _proposal(segmented: Segmented, prompt: PointPrompt) -> MaskProposal:
     else:
         raise ValueError("a point prompt needs a positive point or a box")
     chosen = [_choose(tree, _without(tree, chain, negative)) for chain in chains]
-    masks = [np.logical_or.reduce([segmented.mask(nodes[level]) for nodes in chosen]) for level in range(MASKS)]
+    masks = [np.logical_or.reduce([tree.mask(nodes[level]) for nodes in chosen]) for level in range(MASKS)]
     scores = [min(tree.prominence(nodes[level]) for nodes in chosen) for level in range(MASKS)]
-    return MaskProposal(np.stack(masks), np.asarray(scores, np.float32))
+    return MaskProposal(np.stack(masks), np.asarray(scores, np.float32), size=segmented.size)
 
 
 def _around_points(tree: RegionTree, places: Sequence[tuple[int, int]]) -> list[list[int]]:

@@ -73,8 +73,9 @@ def superpixels(pixels: NDArray[np.uint8]) -> tuple[Superpixels, NDArray[np.floa
         padded = np.repeat(np.repeat(lab, 2 if lab.shape[0] == 1 else 1, 0), 2 if lab.shape[1] == 1 else 1, 1)
     else:
         padded = lab
-    labels = felzenszwalb(padded / 100, scale=_SCALE, sigma=0, min_size=smallest, channel_axis=-1)
-    labels = np.unique(labels[: lab.shape[0], : lab.shape[1]], return_inverse=True)[1].reshape(lab.shape[:2])
+    labels = felzenszwalb(padded / 100, scale=_SCALE, sigma=0, min_size=smallest, channel_axis=-1)  # 0 to n-1
+    if padded is not lab:
+        labels = np.unique(labels[: lab.shape[0], : lab.shape[1]], return_inverse=True)[1].reshape(lab.shape[:2])
     return describe(labels.astype(np.int32), lab), lab
 
 

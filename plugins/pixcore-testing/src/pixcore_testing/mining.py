@@ -179,11 +179,14 @@ def _check_proposal(report: Report, proposal: Any, size: tuple[int, int]) -> boo
     if not report.instance(proposal, "a proposal", MaskProposal):
         return False
     count = len(proposal.masks)
+    shape, promise = (count, size[1], size[0]), "a proposal's masks, at the image's own size"
+    if proposal.size is not None:
+        if not report.expect(proposal.size == size, "a proposal says the image's own size", f"{proposal.size}"):
+            return False
+        shape, promise = (count, *proposal.masks.shape[1:]), "a proposal's masks"
     return (
         report.expect(count > 0, "a proposal has a mask", "none")
-        and report.array(
-            proposal.masks, "a proposal's masks, at the image's own size", (count, size[1], size[0]), np.bool_, _AXES
-        )
+        and report.array(proposal.masks, promise, shape, np.bool_, _AXES)
         and report.array(proposal.scores, "a proposal's scores", (count,), np.float32, "masks")
         and (
             proposal.stability is None
