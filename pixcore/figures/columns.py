@@ -38,6 +38,7 @@ class ScoredMask:
         truth: Area of the ground truth in pixels; 0 where the object is absent.
         candidates: How many candidates there were to choose from.
         masks: How many masks they had.
+        distinct: How many of these differ.
         headline: Whether it counts in the mean IoU (`pixcore.figures.scores.grounded`).
         named: Whether the sample names an object.
         says_absent: Whether the prediction is an empty mask.
@@ -50,6 +51,7 @@ class ScoredMask:
     truth: int
     candidates: int
     masks: int
+    distinct: int
     headline: bool
     named: bool
     says_absent: bool
@@ -67,7 +69,7 @@ class ScoredMask:
 class FigureColumn:
     """One figure: a ratio of sums over samples, fed by answers or by masks, or made of other figures.
 
-    Exactly one of `answer`, `mask` and `made_of` is given.
+    Exactly one of `answer`, `mask`, `made_of` and `less_control` is given.
 
     Attributes:
         name: What it is called everywhere.
@@ -78,6 +80,8 @@ class FigureColumn:
             nothing.
         made_of: The names of the figures that it is made of, and the function of their values (0 to 1, NaN for
             unknown).
+        less_control: The figure of which it is what a strategy has less what its control has, sample by sample; in the
+            row of a control, its strategy's less its own.
         pairs: Where the samples come in pairs, a pair counts, and only if both of its samples are right.
         paired: Exists only where samples come in pairs.
         main: Stands in the main table, as in the paper's Table 1, with its interval. The others are further figures: a
@@ -93,6 +97,7 @@ class FigureColumn:
     answer: Callable[[bool], Terms] | None = None
     mask: Callable[[ScoredMask], Terms | None] | None = None
     made_of: tuple[tuple[str, ...], Callable[..., Floats]] | None = None
+    less_control: str | None = None
     pairs: bool = False
     paired: bool = False
     main: bool = False
@@ -101,12 +106,18 @@ class FigureColumn:
     kind: FigureKind = "mean"
 
     def __post_init__(self) -> None:
-        if sum(given is not None for given in (self.answer, self.mask, self.made_of)) != 1:
-            raise ValueError(f"figure {self.name!r}: give one of answer, mask and made_of")
-        if (self.probing is None) != (self.made_of is not None):
+        made = self.made_of or self.less_control
+        if sum(given is not None for given in (self.answer, self.mask, made)) != 1:
+            raise ValueError(f"figure {self.name!r}: give one of answer, mask, made_of and less_control")
+        if (self.probing is None) != (made is not None):
             raise ValueError(f"figure {self.name!r}: name the probing that feeds it")
-        if (self.kind == "made") != (self.made_of is not None):
+        if (self.kind == "made") != (made is not None):
             raise ValueError(f"figure {self.name!r}: what is made of other figures is of the kind 'made'")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a choice by IoU makes it as large as can be: a mean of IoUs, or what is made of one."""
+        return self.made_of is not None or (self.mask is not None and self.kind == "mean")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -146,6 +157,12 @@ def _mean_iou(name: str, probing: str) -> FigureColumn:
 def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
     """What stands beside a mean IoU."""
     return (
+        FigureColumn(
+            f"{name} less control",
+            f"{name} less that of the same strategy on its control's candidates (of a control: its strategy's less it)",
+            less_control=name,
+            kind="made",
+        ),
         FigureColumn(
             f"{name} with none",
             "published alone: mean IoU, images without a named object among them",

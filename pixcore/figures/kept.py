@@ -55,18 +55,18 @@ class KeptMasks:
     def of(self, group: Group) -> Iterator[tuple[int, ScoredMask]]:
         """Give the masks of a group's samples, each with its cluster's place."""
         for sample, iou, best, *others in chain.from_iterable(block.tolist() for block in self._within(group)):
-            counts: list[Any] = [*map(int, others[:4]), *map(bool, others[4:])]
+            counts: list[Any] = [*map(int, others[:5]), *map(bool, others[5:])]
             yield int(group.cluster_of[int(sample)]), ScoredMask(iou, None if math.isnan(best) else best, *counts)
 
-    def pool(self, group: Group) -> tuple[float, float, float | None] | None:
-        """Give mean numbers of candidates and of their masks, and the mean gap to the best; None without any mask."""
-        blocks = [block[:, [1, 2, 5, 6, 7]] for block in self._within(group)]
-        iou, best, candidates, masks, headline = np.concatenate([np.zeros((0, 5)), *blocks]).T
+    def pool(self, group: Group) -> tuple[float, float, float, float | None] | None:
+        """Give mean numbers of candidates, masks and distinct masks, and the mean gap to the best; None without any."""
+        blocks = [block[:, [1, 2, 5, 6, 7, 8]] for block in self._within(group)]
+        iou, best, candidates, masks, distinct, headline = np.concatenate([np.zeros((0, 6)), *blocks]).T
         if not len(iou):
             return None
         counted = (headline > 0) & ~np.isnan(best)
         gap = float(np.mean((best - iou)[counted])) if counted.any() else None
-        return float(np.mean(candidates)), float(np.mean(masks)), gap
+        return float(np.mean(candidates)), float(np.mean(masks)), float(np.mean(distinct)), gap
 
     def _within(self, group: Group) -> Iterator[Floats]:
         """A group's masks, some at once: the sample's number, and the values."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from pixcore.figures.columns import NO_OWN, Own, higher_is_better, main_columns
+from pixcore.figures.columns import NO_OWN, FigureColumn, Own, higher_is_better, main_columns
 from pixcore.figures.intervals import FEW
 
 
@@ -50,9 +50,10 @@ class Row:
         control_of: The key of the strategy whose matched control the row is: it chooses among as many candidates from
             other points. None for every other row.
         pool: Which control's candidates it chooses among, by the control's name. None: the run's own.
-        uses_ground_truth: An upper bound.
+        uses_ground_truth: It sees the ground truth.
         candidates: Mean number of candidates per scored sample, under `segment`, or another probing without it.
         masks: Mean number of their masks.
+        distinct: Mean number of those that differ.
         oracle_gap: mIoU of the oracle on the same candidates minus this row's, in percent points; None if unknown.
     """
 
@@ -64,6 +65,7 @@ class Row:
     uses_ground_truth: bool = False
     candidates: float | None = None
     masks: float | None = None
+    distinct: float | None = None
     oracle_gap: float | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +75,10 @@ class Row:
     def control(self) -> bool:
         """Whether it is a matched control."""
         return self.control_of is not None
+
+    def is_bound(self, column: FigureColumn) -> bool:
+        """Whether its figure is an upper bound: it sees the truth, and took the best mask of every sample."""
+        return self.uses_ground_truth and column.bounded and not (self.oracle_gap or 0) > 1e-9
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,7 @@ class RowSpec:
         label: What a reader sees; the key if left out.
         control_of: The key of the strategy whose matched control the row is. None for every other row.
         pool: Which of `ProtocolResult.controls` it chooses among, by its name. None: the run's own candidates.
-        uses_ground_truth: An upper bound.
+        uses_ground_truth: It sees the ground truth.
         own_masks: A pixel-level MLLM's own mask.
     """
 

@@ -116,13 +116,13 @@ class Tally:
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
             pool = None if row.own_masks else self._pool(group, row.key)
-            candidates, masks, gap = pool or (None, None, None)
+            candidates, masks, distinct, gap = pool or (None, None, None, None)
             ahead = None if gap is None else 100 * gap
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
-            rows.append(Row(row.key, figures, *about, candidates, masks, ahead))
+            rows.append(Row(row.key, figures, *about, candidates, masks, distinct, ahead))
         return tuple(rows)
 
-    def _pool(self, group: Group, row: str) -> tuple[float, float, float | None] | None:
+    def _pool(self, group: Group, row: str) -> tuple[float, float, float, float | None] | None:
         """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
         pools = (self._kept.masks(row, probing).pool(group) for probing in (*LOOKED_AT, *self._own))
         return next((pool for pool in pools if pool is not None), None)
@@ -160,11 +160,24 @@ class Tally:
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
         sums = [{name: column.sums for name, column in row.items()} for row in rows]
-        given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed)
-        for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
-            yield self._row_figures(row, spread)
+        beside = self._beside()
+        given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, beside=beside)
+        for row, spread, pair in zip(rows, given or [{}] * len(rows), beside, strict=True):
+            yield self._row_figures(row, spread, [rows[place] for place in pair])
 
-    def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Ends]) -> dict[str, Figure]:
+    def _beside(self) -> list[tuple[int, ...]]:
+        """For each row the places of the strategy and of the control that are set side by side in it, if any are."""
+        places = {row.key: place for place, row in enumerate(self.rows)}
+        firsts = {row.control_of: places[row.key] for row in reversed(self.rows) if row.control_of in places}
+        own = [(places[row.key], firsts[row.key]) if row.key in firsts else () for row in self.rows]
+        return [
+            (places[row.control_of], place) if row.control_of in places else own[place]
+            for place, row in enumerate(self.rows)
+        ]
+
+    def _row_figures(
+        self, columns: dict[str, _Column], spread: Mapping[str, Ends], pair: Sequence[dict[str, _Column]]
+    ) -> dict[str, Figure]:
         values = {name: column.value for name, column in columns.items()}
         figures = {
             name: _figure(name, values[name], spread, column.n, column.per_pair) for name, column in columns.items()
@@ -174,6 +187,11 @@ class Tally:
             pairs = [column.n for column in parts if column.per_pair]
             clusters = len(columns[entry.parts[0]].sums.numerators)
             figures[entry.name] = _figure(entry.name, value, spread, max(pairs, default=clusters), bool(pairs))
+        for entry in table.with_own(self.own).values() if pair else ():
+            own, control = (row.get(entry.less_control or "") for row in pair)
+            if own is not None and control is not None and own.n and control.n:
+                less = np.asarray(own.value - control.value)
+                figures[entry.name] = _figure(entry.name, less, spread, min(own.n, control.n), per_pair=False)
         return {name: figures[name] for name in table.in_order(figures, self.own)}
 
 
@@ -224,6 +242,7 @@ def scored_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Sco
         truth=masks.area(sample.mask) if sample.mask is not None else 0,
         candidates=len(pool),
         masks=sum(len(candidate.masks) for candidate in pool),
+        distinct=len({mask["counts"] for candidate in pool for mask in candidate.masks}),
         headline=grounded(sample, fidelity) and not _skipped(chosen, fidelity),
         named=sample.expression is not None,
         says_absent=answered and score.predicted_area == 0,

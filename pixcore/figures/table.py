@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.cells import cell_len
@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.figures.columns import PERCENT, main_columns, meaning, with_own
+from pixcore.figures.columns import PERCENT, Own, main_columns, meaning, with_own
 from pixcore.figures.intervals import FEW
-from pixcore.figures.rows import Figure, Row, Summary, common_count, count, further_figures, own_control, ranking, shown
+from pixcore.figures.rows import Figure, Row, Summary, common_count, count, further_figures, ranking, shown
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
@@ -23,6 +23,8 @@ _ROOMY = 132
 _TIED = "\N{NO-BREAK SPACE}"
 
 UPPER_BOUND, CONTROL, HANDFUL = "▲", "◇", "*"
+
+_LESS = "M less control"
 
 
 class SummaryTable:
@@ -46,8 +48,10 @@ class SummaryTable:
         yield Text(_title(summary), style="bold")
         yield Padding(summary_table(summary, budget=roomy), (1, 0))
         shared, further = further_figures(rows, summary.own)
-        beside = () if roomy else _budget(summary.rows)
-        for table in _further_tables(rows, further, beside, options.max_width):
+        beside = _budget(rows, summary.own)
+        columns = [(_heading(name, one), _lines(rows, name, summary.own, one)) for name, one in _counts(rows, further)]
+        columns = [column for column in columns if column not in beside] + ([] if roomy else beside)
+        for table in _further_tables(rows, columns, options.max_width):
             yield Padding(table, (0, 0, 1, 0))
         for name, figure in shared.items():
             yield Padding(Text(sentence(name, figure)), (0, 0, 0, 2))
@@ -97,7 +101,7 @@ def summary_table(summary: Summary, *, budget: bool = False) -> Table:
 
     Args:
         summary: What to show.
-        budget: With columns for the number of candidates, the gap to the oracle, and the matched control.
+        budget: With columns for the number of candidates, the gap to the oracle, and the distance to the control.
     """
     table = bare_table()
     rows = shown(summary.rows)
@@ -107,7 +111,7 @@ def summary_table(summary: Summary, *, budget: bool = False) -> Table:
     shared = {name: common_count(rows, name) for name in columns}
     for name in columns:
         table.add_column(Text(_heading(name, shared[name]), style="bold"), justify="right", no_wrap=True)
-    beside = _budget(summary.rows) if budget else []
+    beside = _budget(rows, summary.own) if budget else []
     for head, _ in beside:
         table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
     best, second = ranking(rows, "S")
@@ -115,7 +119,7 @@ def summary_table(summary: Summary, *, budget: bool = False) -> Table:
         cells: list[RenderableType] = [_name(row)]
         for name in columns:
             style = {best: "bold", second: "underline"}.get(row.key, "") if name == "S" else ""
-            cells.append(_cell(row.figures.get(name), style=style, counted=shared[name] is None))
+            cells.append(_cell(row, name, summary.own, style=style, counted=shared[name] is None))
         cells += [Text(values[number]) for _, values in beside]
         table.add_row(*cells)
     return table
@@ -129,7 +133,9 @@ def footnotes(summary: Summary) -> list[str]:
     told = [one for one in with_own(summary.own).values() if one.name in measured and (one.main or one.unit != PERCENT)]
     notes.append("; ".join(f"{one.name} {meaning(one.name, summary.own)}" for one in told))
     if any(row.uses_ground_truth for row in summary.rows):
-        notes.append(f"{UPPER_BOUND} upper bound: picks with the ground truth in hand")
+        notes.append(
+            f"{UPPER_BOUND} upper bound: picks with the ground truth in hand, by IoU; its other figures are none"
+        )
     if any(row.control for row in summary.rows):
         notes.append(f"{CONTROL} control: the same strategy, as many candidates from these points; each keeps its map")
     if any(figure.few for row in summary.rows for figure in row.figures.values()):
@@ -149,7 +155,9 @@ def told(figure: Figure | None) -> str:
 
 def interval(figure: Figure) -> str:
     """Write a figure's 95 % interval, "35.1–41.2", or nothing."""
-    return "" if figure.low is None or figure.high is None else f"{figure.low:.1f}–{figure.high:.1f}"
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{figure.low:.1f}{'–' if figure.low >= 0 else ' to '}{figure.high:.1f}"
 
 
 def sentence(name: str, figure: Figure) -> str:
@@ -168,48 +176,44 @@ def _measured(rows: Iterable[Row]) -> set[str]:
 
 
 def _name(row: Row) -> RowName:
-    marks = (UPPER_BOUND if row.uses_ground_truth else "") + (CONTROL if row.control else "")
-    text = f"{row.label}{_TIED}{marks}" if marks else row.label
-    return RowName(text, "italic" if marks else "")
+    text = f"{row.label}{_TIED}{CONTROL}" if row.control else row.label
+    return RowName(text, "italic" if row.control or row.uses_ground_truth else "")
 
 
-def _cell(figure: Figure | None, *, style: str, counted: bool) -> Text:
+def marked(row: Row, name: str, own: Own) -> str:
+    """Write a row's figure, with a mark where it is an upper bound."""
+    figure, column = row.figures.get(name), with_own(own).get(name)
+    bound = figure is not None and figure.value is not None and column is not None and row.is_bound(column)
+    return UPPER_BOUND * bound + told(figure)
+
+
+def _cell(row: Row, name: str, own: Own, *, style: str, counted: bool) -> Text:
+    figure = row.figures.get(name)
     if figure is None or figure.value is None:
         return Text("–", style="dim")
-    text = Text(told(figure), style=style)
+    text = Text(marked(row, name, own), style=style)
     for line in (interval(figure), count(figure) if counted else ""):
         if line:
             text.append_text(Text(f"\n{line}", style="dim"))
     return text
 
 
-def _budget(rows: tuple[Row, ...]) -> list[tuple[str, list[str]]]:
+def _budget(rows: tuple[Row, ...], own: Own) -> list[tuple[str, list[str]]]:
     """Columns about what a strategy had to choose from, each with its head; none where nothing was chosen."""
-    lines = shown(rows)
-    if all(row.candidates is None for row in lines):
+    if all(row.candidates is None for row in rows):
         return []
-    controls = [own_control(row, rows) for row in lines]
-    columns = [
-        ("candi-\ndates", [value(row.candidates) for row in lines]),
-        ("masks", [value(row.masks) for row in lines]),
-        ("oracle\nahead by", [value(row.oracle_gap) for row in lines]),
+    less = [(_heading(name, one), _lines(rows, name, own, one)) for name, one in _counts(rows, (_LESS,)) if one]
+    return [
+        ("candi-\ndates", [value(row.candidates) for row in rows]),
+        ("masks", [value(row.masks) for row in rows]),
+        ("dis-\ntinct", [value(row.distinct) for row in rows]),
+        ("oracle\nahead by", [value(row.oracle_gap) for row in rows]),
+        *less,
     ]
-    if any(controls):
-        random = [told(None if control is None else control.figures.get("M")) for control in controls]
-        columns.append((f"M of its\ncontrol {CONTROL}", random))
-    return columns
 
 
-def _further_tables(
-    rows: tuple[Row, ...], names: Sequence[str], beside: Sequence[tuple[str, list[str]]], width: int
-) -> Iterator[Table]:
+def _further_tables(rows: tuple[Row, ...], columns: list[tuple[str, list[str]]], width: int) -> Iterator[Table]:
     """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    columns = [
-        (_heading(name, shared), _counted(rows, name, shared))
-        for name in names
-        for shared in [common_count(rows, name)]
-    ]
-    columns += beside
     taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
     while columns:
         table = bare_table()
@@ -235,7 +239,21 @@ def _heading(name: str, counted: str | None) -> str:
     return "\n".join((*name.rsplit(" ", 1), *([counted] if counted else [])))
 
 
-def _counted(rows: tuple[Row, ...], name: str, shared: str | None) -> list[str]:
-    """A further figure's values, each with what it counts where rows differ in that."""
-    figures = [row.figures.get(name) for row in rows]
-    return [told(one) + (f"\n{count(one)}" if one is not None and shared is None else "") for one in figures]
+def _counts(rows: tuple[Row, ...], names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    return ((name, common_count(rows, name)) for name in names)
+
+
+def _lines(rows: tuple[Row, ...], name: str, own: Own, shared: str | None) -> list[str]:
+    """A further figure's values; with the interval of a difference, and what each counts where rows differ in that."""
+    less = with_own(own)[name].less_control if name in with_own(own) else None
+    return [
+        "\n".join(
+            (
+                marked(row, name, own),
+                *([interval(one)] if less and one is not None else []),
+                *([count(one)] if shared is None and one is not None else []),
+            )
+        )
+        for row in rows
+        for one in [row.figures.get(name)]
+    ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes four times as long to import, and every run would wait for it
 
+from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics.bootstrap import LEVEL
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,21 @@ def t_interval(value: float, error: float, clusters: int, *, level: float = LEVE
     """Give the t interval around a value with a standard error from so many clusters."""
     reach = float(special.stdtrit(clusters - 1, (1 + level) / 2)) * error
     return value - reach, value + reach
+
+
+def difference(left: Sums, right: Sums) -> tuple[float, float, int]:
+    """Give right minus left over the same clusters, its standard error, and how many clusters count on either side.
+
+    The error is NaN where fewer than ten count, or all of them differ alike: none says how they differ.
+    """
+    counted = (left.denominators > 0) | (right.denominators > 0)
+    clusters = int(counted.sum())
+    value = float(right.numerators.sum() / right.denominators.sum() - left.numerators.sum() / left.denominators.sum())
+    if clusters < FEW:
+        return value, float("nan"), clusters
+    without = [left_out(side.numerators[counted], side.denominators[counted]) for side in (left, right)]
+    error = standard_error(without[1] - without[0])
+    return value, error if error >= 1e-12 else float("nan"), clusters
 
 
 def mean_interval(

@@ -18,7 +18,7 @@ from pixcore.figures.columns import NO_OWN, Own
 from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics import bootstrap, mcnemar
 from pixcore_statistics.intervals import made_draws
-from pixcore_statistics.means import left_out, standard_error
+from pixcore_statistics.means import difference, t_interval
 from pixcore_statistics.power import least_mean_difference, least_share_difference
 
 Floats = NDArray[np.float64]
@@ -59,12 +59,10 @@ def paired(left: Sums, right: Sums) -> Paired:
         return _shares(left.numerators[counted], right.numerators[counted])
     if clusters < FEW or min(left.denominators.sum(), right.denominators.sum()) < FEW * (left.kind == "proportion"):
         return Paired(clusters=clusters)
-    without = [_without(side, counted) for side in (left, right)]
-    error = standard_error(without[1] - without[0])
-    value = _ratio(right) - _ratio(left)
-    if not np.isfinite(error) or error < 1e-12:  # all clusters say the same: none says how they differ
+    value, error, _ = difference(left, right)
+    if not np.isfinite(error):
         return Paired(clusters=clusters)
-    ends = [stats.t.interval(level, clusters - 1, value, error) for level in (bootstrap.LEVEL, NINETY)]
+    ends = [t_interval(value, error, clusters, level=level) for level in (bootstrap.LEVEL, NINETY)]
     p, method = float(2 * stats.t.sf(abs(value) / error, clusters - 1)), "t"
     if left.kind == "proportion" and same:
         p, method = mcnemar.clustered(left.numerators, right.numerators, left.denominators), "t, Durkalski"
@@ -103,11 +101,3 @@ def _found(ends: list[tuple[float, float]], p: float, detectable: float | None, 
     (low, high), inner = ends
     margin = max(abs(float(end)) for end in inner)
     return Paired(float(low), float(high), margin, p, detectable, clusters, method)
-
-
-def _ratio(side: Sums) -> float:
-    return float(side.numerators.sum() / side.denominators.sum())
-
-
-def _without(side: Sums, counted: NDArray[np.bool_]) -> Floats:
-    return left_out(side.numerators[counted], side.denominators[counted])

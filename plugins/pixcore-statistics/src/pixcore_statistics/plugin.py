@@ -25,11 +25,13 @@ def register_commands(register: RegisterCommand) -> None:
 
 
 @hookimpl
-def give_intervals(rows: Sequence[Mapping[str, Sums]], own: Own, seed: int) -> list[dict[str, Interval]]:
+def give_intervals(
+    rows: Sequence[Mapping[str, Sums]], own: Own, seed: int, beside: Sequence[tuple[int, ...]]
+) -> list[dict[str, Interval]]:
     """Give each figure the interval that its kind asks for."""
     from pixcore_statistics.intervals import intervals
 
-    return intervals(rows, own, seed=seed)
+    return intervals(rows, own, seed=seed, beside=beside)
 
 
 @hookimpl
