@@ -134,7 +134,7 @@ def register_run_writers(register: RegisterWriter) -> None:
 
 @hookspec(firstresult=True)
 def give_intervals(
-    rows: Sequence[Mapping[str, Any]], own: Any, seed: int, beside: Sequence[tuple[int, ...]]
+    rows: Sequence[Mapping[str, Any]], own: Any, seed: int, specs: Sequence[Any]
 ) -> list[dict[str, Any]] | None:
     """Say how sure the figures of a table are; without a plugin that does, tables have no intervals.
 
@@ -142,11 +142,11 @@ def give_intervals(
         rows: For each row by the figure's name its terms over the same clusters (`pixcore.figures.intervals.Sums`).
         own: The run's own probings (`pixcore.figures.columns.Own`), for figures that are made of others.
         seed: Same seed, same intervals.
-        beside: For each row the places of a strategy and its control, whose difference stands in it; () for none.
+        specs: What each row shows (`pixcore.figures.rows.RowSpec`): whose control it is.
 
     Returns:
         For each row by the figure's name, made ones among them, both ends as its terms give them (None where none would
-        be honest) and how they were made.
+        be honest) and how they were made; what takes two rows, such as "M less control", as a whole `Figure`.
     """
 
 

@@ -483,6 +483,7 @@ class ProtocolResult:
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
         ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
             measured them.
+        control_ious: The same of each control's candidates, by its name.
     """
 
     protocol: str
@@ -496,6 +497,7 @@ class ProtocolResult:
     graded: bool = False
     error: str | None = None
     ious: tuple[NDArray[np.float64], ...] | None = None
+    control_ious: Mapping[str, tuple[NDArray[np.float64], ...]] = field(default_factory=dict)
 
     def pool(self, control: str | None) -> tuple[Candidate, ...]:
         """Give what a row chose from: the candidates themselves, or those of a control."""

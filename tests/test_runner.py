@@ -350,7 +350,8 @@ def test_labels_that_end_alike_each_have_their_own_control(workplace):
     rows = {row["key"]: row for row in workplace.summary()["rows"]}
     controls = {row["control_of"]: row for row in rows.values() if row["control"]}
     assert set(controls) == {"b", "x points, b"}
-    shown = {name: f"{row['figures']['M']['value']:.1f}" for name, row in controls.items()}
+    apart = {name: rows[name]["figures"]["M"]["value"] - one["figures"]["M"]["value"] for name, one in controls.items()}
+    shown = {name: f"{value:.1f}" for name, value in apart.items()}
     assert shown["b"] != shown["x points, b"]  # the best mask of random points, and the first of them
     beside = done.stdout[done.stdout.index("control") :]
     for name, value in shown.items():

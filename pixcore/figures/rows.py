@@ -187,11 +187,6 @@ def shown(rows: tuple[Line, ...]) -> tuple[Line, ...]:
     return tuple(row for row in rows if not row.control or row is firsts[row.pool])
 
 
-def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
-    """Find a strategy's matched control: the row in which it picks among the first control's candidates."""
-    return next((other for other in rows if other.control_of == row.key), None)
-
-
 def further_figures(rows: tuple[Row, ...], own: Own = NO_OWN) -> tuple[dict[str, Figure], tuple[str, ...]]:
     """List the measured figures beyond the main table's, in the order in which rows name them.
 

@@ -18,13 +18,9 @@ from pixcore.masks import RLE
 from pixcore.protocols import judge_of
 from pixcore.records import Candidate, Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
-_last: tuple[Sample, Sequence[Candidate], list[NDArray[np.float64]]] | None = None
-
 
 def candidate_ious(sample: Sample, candidates: Sequence[Candidate]) -> list[NDArray[np.float64]]:
     """Measure all masks of all candidates against a sample's ground truth in one call.
-
-    The last answer is kept: a strategy that sees the ground truth and the figures after it ask for the same.
 
     Returns:
         For each candidate the IoU of each of its masks, (m,) float64.
@@ -35,16 +31,19 @@ def candidate_ious(sample: Sample, candidates: Sequence[Candidate]) -> list[NDAr
     """
     if sample.mask is None:
         raise ValueError(f"sample {sample.id} has no ground truth mask")
-    global _last
-    if _last is not None and _last[0] is sample and _last[1] is candidates:
-        return _last[2]
     flat = [mask for candidate in candidates for mask in candidate.masks]
     values = masks.iou(flat, [sample.mask])[:, 0] if flat else np.zeros(0)
     ends = np.cumsum([len(candidate.masks) for candidate in candidates])
-    measured = np.split(values, ends[:-1]) if len(candidates) else []
-    if isinstance(candidates, tuple):  # a list may change
-        _last = sample, candidates, measured
-    return measured
+    return np.split(values, ends[:-1]) if len(candidates) else []
+
+
+def measured(sample: Sample, result: ProtocolResult) -> ProtocolResult:
+    """Measure a result's candidates, and those of its controls, against the ground truth, once for all that asks."""
+    if sample.mask is None or result.error is not None:
+        return result
+    ious = tuple(candidate_ious(sample, result.candidates)) if result.candidates else None
+    controls = {name: tuple(candidate_ious(sample, pool)) for name, pool in result.controls.items()}
+    return replace(result, ious=ious, control_ious=controls)
 
 
 def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Candidate]) -> RLE | None:
@@ -79,7 +78,7 @@ def score_result(
 
     Args:
         sample: The sample.
-        result: What was said and found.
+        result: What was said and found, `measured` or not.
         selection: What was chosen; None scores the response's own mask.
         control: Whose candidates it was chosen from, by the control's name; None: the result's own.
 
@@ -99,13 +98,14 @@ def score_result(
         return Score(sample.id, result.protocol, correct, None, None, covered)
     if selection is None:
         return Score(sample.id, result.protocol, correct, _against_truth(mask, sample.mask), None, covered)
-    measured = candidate_ious(sample, chosen_from)
+    known = result.ious if control is None else result.control_ious.get(control)
+    ious = candidate_ious(sample, chosen_from) if known is None else known
     if selection.outcome == "chosen":
-        value = float(measured[selection.candidate or 0][selection.mask or 0])
+        value = float(ious[selection.candidate or 0][selection.mask or 0])
     else:
         value = _against_truth(mask, sample.mask)
     # choosing nothing is open to an oracle too: where the object is absent it is the right choice
-    best = float(np.max(np.concatenate([[float(sample.absent)], *measured])))
+    best = float(np.max(np.concatenate([[float(sample.absent)], *ious])))
     return Score(sample.id, result.protocol, correct, value, best, covered)
 
 
@@ -124,13 +124,9 @@ def score_protocol(sample: Sample, result: ProtocolResult, rows: Iterable[RowSpe
 
 
 def score_sample(sample: Sample, results: Mapping[str, ProtocolResult], rows: Sequence[RowSpec]) -> SampleResult:
-    """Score one sample under all its protocols; the results come back with `scores` and `ious` filled in."""
-    scored = {}
-    for protocol, result in results.items():
-        measurable = sample.mask is not None and result.candidates and result.error is None
-        ious = candidate_ious(sample, result.candidates) if measurable else None
-        scores = score_protocol(sample, result, rows)
-        scored[protocol] = replace(result, scores=scores, ious=None if ious is None else tuple(ious))
+    """Score one sample under all its protocols; the results come back `measured`, with their `scores`."""
+    known = {protocol: measured(sample, result) for protocol, result in results.items()}
+    scored = {protocol: replace(one, scores=score_protocol(sample, one, rows)) for protocol, one in known.items()}
     return SampleResult(sample, scored)
 
 

@@ -25,7 +25,6 @@ from pixcore.protocols import LOOKED_AT, PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
 Floats = NDArray[np.float64]
-Ends = tuple[float | None, float | None, str]
 
 
 class Tally:
@@ -160,24 +159,11 @@ class Tally:
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
         sums = [{name: column.sums for name, column in row.items()} for row in rows]
-        beside = self._beside()
-        given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, beside=beside)
-        for row, spread, pair in zip(rows, given or [{}] * len(rows), beside, strict=True):
-            yield self._row_figures(row, spread, [rows[place] for place in pair])
+        given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, specs=self.rows)
+        for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
+            yield self._row_figures(row, spread)
 
-    def _beside(self) -> list[tuple[int, ...]]:
-        """For each row the places of the strategy and of the control that are set side by side in it, if any are."""
-        places = {row.key: place for place, row in enumerate(self.rows)}
-        firsts = {row.control_of: places[row.key] for row in reversed(self.rows) if row.control_of in places}
-        own = [(places[row.key], firsts[row.key]) if row.key in firsts else () for row in self.rows]
-        return [
-            (places[row.control_of], place) if row.control_of in places else own[place]
-            for place, row in enumerate(self.rows)
-        ]
-
-    def _row_figures(
-        self, columns: dict[str, _Column], spread: Mapping[str, Ends], pair: Sequence[dict[str, _Column]]
-    ) -> dict[str, Figure]:
+    def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Any]) -> dict[str, Figure]:
         values = {name: column.value for name, column in columns.items()}
         figures = {
             name: _figure(name, values[name], spread, column.n, column.per_pair) for name, column in columns.items()
@@ -187,11 +173,7 @@ class Tally:
             pairs = [column.n for column in parts if column.per_pair]
             clusters = len(columns[entry.parts[0]].sums.numerators)
             figures[entry.name] = _figure(entry.name, value, spread, max(pairs, default=clusters), bool(pairs))
-        for entry in table.with_own(self.own).values() if pair else ():
-            own, control = (row.get(entry.less_control or "") for row in pair)
-            if own is not None and control is not None and own.n and control.n:
-                less = np.asarray(own.value - control.value)
-                figures[entry.name] = _figure(entry.name, less, spread, min(own.n, control.n), per_pair=False)
+        figures |= {name: figure for name, figure in spread.items() if isinstance(figure, Figure)}
         return {name: figures[name] for name in table.in_order(figures, self.own)}
 
 
@@ -255,7 +237,7 @@ def _skipped(chosen: Selection | None, fidelity: Fidelity) -> bool:
     return fidelity is Fidelity.PAPER and chosen is not None and chosen.outcome == "nothing"
 
 
-def _figure(name: str, value: Floats, spread: Mapping[str, Ends], n: int, per_pair: bool) -> Figure:
+def _figure(name: str, value: Floats, spread: Mapping[str, Any], n: int, per_pair: bool) -> Figure:
     if np.isnan(value):
         return Figure(None, n=n, per_pair=per_pair)
     scale, (low, high, method) = table.scale(name), spread.get(name, (None, None, ""))

@@ -82,9 +82,10 @@ def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int)
             figure = row.figures[name]
             assert f"{figure.value:.1f}" in text
             assert f"{figure.low:.1f}–{figure.high:.1f}" in text
-    for word in ("8 pairs", "n = 16", "oracle ▲", "▲◇", "9.5", "39.5", "A per sample 84.0 (78.0–89.0, n = 16)"):
+    for word in ("8 pairs", "n = 16", "▲61.5", "oracle pick ◇", "9.5", "39.5", "A per sample 84.0 (78.0–89.0, n = 16)"):
         assert word in " ".join(text.split())
     assert "two samples have no expression" in text
+    assert text.count("▲") == 4, "M†, M and S of the oracle, and what the mark means"
 
 
 @pytest.mark.parametrize("width", [80, 90, 100])
@@ -93,14 +94,14 @@ def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int)
 )
 def test_a_name_is_folded_between_words_and_behind_hyphens_alone(summary: Summary, width: int, words: str) -> None:
     first, *rest = summary.rows
-    named = replace(first, label=words.replace("- ", "-"), uses_ground_truth=True)
+    named = replace(first, label=words.replace("- ", "-"), control_of="oracle")
     text = _printed(replace(summary, rows=(named, *rest)), width)
-    pieces = [*words.split()[:-1], f"{words.split()[-1]} ▲"]
+    pieces = [*words.split()[:-1], f"{words.split()[-1]} ◇"]
     assert {text.count(piece) for piece in pieces} == {2}, "a piece is broken in one of the two tables"
 
 
 def test_an_ascii_terminal_gets_ascii(summary: Summary) -> None:
-    assert "oracle ^" in _printed(summary, 80, "ascii")
+    assert "^61.5" in _printed(summary, 80, "ascii")
 
 
 def test_counts_that_differ_stand_at_their_figures(summary: Summary) -> None:

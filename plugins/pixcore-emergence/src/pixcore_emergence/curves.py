@@ -6,10 +6,11 @@ other samples stand behind its points. Two curves that are set side by side are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pixcore_statistics.best_of import expected_best
 
 from pixcore.figures.intervals import Cluster
 from pixcore_emergence.estimates import Estimate, Floats, means
@@ -37,40 +38,6 @@ class Curve:
     points: tuple[Estimate, ...]
     samples: int
     left_out: int
-
-
-def expected_best(values: Floats, sizes: Sequence[int]) -> Floats:
-    """Give the expected maximum of n values drawn without replacement, in closed form.
-
-    With the values sorted ascending, the i-th (from 1) is the maximum of C(i-1, n-1) of the C(N, n) draws.
-
-    Args:
-        values: (N,).
-        sizes: The n.
-
-    Returns:
-        One value a size; NaN where there are fewer than n values.
-
-    The best of two draws out of 0, 0.5 and 1 is 1 twice in three times:
-
-    >>> expected_best(np.array([0.5, 1.0, 0.0]), (1, 2, 3)).round(3).tolist()
-    [0.5, 0.833, 1.0]
-    """
-    total = len(values)
-    ordered = np.sort(values)
-    result = np.full(len(sizes), np.nan)
-    for place, size in enumerate(sizes):
-        if not 0 < size <= total:
-            continue
-        # P(max is the i-th) = C(i-1, n-1) / C(N, n), by recurrence from the largest down
-        weights = np.zeros(total)
-        weight = size / total
-        for index in range(total - 1, size - 2, -1):
-            weights[index] = weight
-            if index > 0:
-                weight *= (index - size + 1) / index
-        result[place] = float(weights @ ordered)
-    return result
 
 
 class Curves:

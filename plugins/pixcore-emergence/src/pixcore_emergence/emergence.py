@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_scoring.evaluation import BINS, grounding_succeeds
+from pixcore_statistics.best_of import distinct
 
 from pixcore.figures.intervals import cluster_of
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct
 from pixcore.protocols import in_order
-from pixcore.records import Candidate, Fidelity, Protocol, ProtocolResult, Sample, SampleResult
+from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult
 from pixcore_emergence.concepts import Concept, agreement
 from pixcore_emergence.curves import CONTROL, OWN, Curve, Curves
 from pixcore_emergence.estimates import Estimate, Floats, means
@@ -220,11 +221,12 @@ class EmergenceTally:
         sides = {OWN: (outcome.candidates, measured_ious(sample, outcome))}
         matched = next(iter(outcome.controls.values()), ())
         if matched:
-            sides[CONTROL] = (matched, candidate_ious(sample, matched))
+            known = outcome.control_ious.get(next(iter(outcome.controls)))
+            sides[CONTROL] = (matched, candidate_ious(sample, matched) if known is None else known)
         cluster = cluster_of(sample)
         flat = {name: _flat(ious) for name, (_, ious) in sides.items()}
         self._curves.add(cluster, flat)
-        self._distinct.add(cluster, {name: flat[name][_distinct(those)] for name, (those, _) in sides.items()})
+        self._distinct.add(cluster, {name: distinct(*side) for name, side in sides.items()})
         looks = {
             name: look(sample, outcome.response, those, ious, self._classify) for name, (those, ious) in sides.items()
         }
@@ -267,9 +269,3 @@ def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np
 
 def _flat(ious: Sequence[Floats]) -> Floats:
     return np.concatenate([np.zeros(0), *ious])
-
-
-def _distinct(candidates: Sequence[Candidate]) -> list[int]:
-    """Say which of all masks, counted through, is the first of its kind."""
-    masks = [mask["counts"] for candidate in candidates for mask in candidate.masks]
-    return list({counts: place for place, counts in reversed(list(enumerate(masks)))}.values())

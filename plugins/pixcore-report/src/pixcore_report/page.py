@@ -21,13 +21,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pixcore.figures import table
-from pixcore.figures.columns import main_columns, meaning
+from pixcore.figures.columns import Own, main_columns, meaning, with_own
 from pixcore.figures.rows import (
     Row,
     common_count,
     count,
     further_figures,
-    own_control,
     ranking,
     shown,
 )
@@ -113,6 +112,7 @@ def environment_of(package: str) -> Environment:
         common_count=common_count,
         distinct_rows=distinct_rows,
         further_figures=further_figures,
+        is_bound=is_bound,
         own_control=own_control,
         ranking=ranking,
         shown=shown,
@@ -137,6 +137,17 @@ def _finite(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_finite(value) for value in data]
     return data
+
+
+def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
+    """Find a strategy's matched control: the row in which it picks among the first control's candidates."""
+    return next((other for other in rows if other.control_of == row.key), None)
+
+
+def is_bound(row: Row, name: str, own: Own) -> bool:
+    """Say whether a row's figure is an upper bound."""
+    column = with_own(own).get(name)
+    return column is not None and row.is_bound(column)
 
 
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:

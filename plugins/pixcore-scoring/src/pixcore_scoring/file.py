@@ -19,7 +19,7 @@ from pixcore_judges.option_letters import grade_letter
 from pixcore.components import SelectionStrategy
 from pixcore.errors import DataError, nearest
 from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
-from pixcore.figures.scores import candidate_ious, score_protocol
+from pixcore.figures.scores import measured, score_protocol
 from pixcore.files import open_file
 from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS, Judged, Probing, build_prompt
@@ -165,9 +165,8 @@ class PredictionsFile:
     def _scored(self, sample: Sample, outcome: ProtocolResult) -> ProtocolResult:
         """Score a result; masks are measured under the protocols for which the file has any."""
         rows = self.rows if outcome.protocol in self._contents.masked else ()
-        measurable = rows and sample.mask is not None and outcome.candidates and outcome.error is None
-        ious = tuple(candidate_ious(sample, outcome.candidates)) if measurable else None
-        return replace(outcome, scores=score_protocol(sample, outcome, rows), ious=ious)
+        known = measured(sample, outcome) if rows else outcome
+        return replace(known, scores=score_protocol(sample, known, rows))
 
     def _outcome(self, sample: Sample, protocol: str) -> ProtocolResult | None:
         number = self._contents.lines.number(_place(sample.id, protocol))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from pixcore.figures.columns import FigureColumn, Own, main_columns, mean_ious, with_own
+from pixcore.figures.columns import FigureColumn, Own, ScoredMask, main_columns, mean_ious, with_own
 from pixcore.figures.intervals import unit_of
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.figures.scores import is_correct
@@ -21,6 +21,7 @@ from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
 from pixcore.shelf import Shelf
+from pixcore_statistics.best_of import EqualMasks
 from pixcore_statistics.wording import flattery, joined, legend, plural
 
 ABSENT = "absent"
@@ -42,6 +43,7 @@ class Accounts:
         self._absent_as_one: dict[str, Counter[str]] = {}
         self._of_row: Counter[tuple[str, str, str]] = Counter()
         self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
+        self._equal: dict[tuple[str, str], EqualMasks] = {}
         self._units: Shelf[None] = Shelf()
         self._sizes = bytearray()
         self._answers: dict[str, _Answers] = {}
@@ -56,13 +58,17 @@ class Accounts:
         self._sizes[unit] = min(self._sizes[unit] + 1, 255)
         for probing in dict.fromkeys((*PROBINGS, *result.by_probing)):
             outcome = result.by_probing.get(probing)
+            masks = self._masks(sample, outcome)
             for entry in _entries(probing):
                 if entry.answer is not None:
                     self._count_answer(entry.name, sample, outcome)
                 elif entry.kind != "proportion":
-                    self._count_mask(entry, sample, outcome)
+                    self._count_mask(entry, sample, outcome, masks)
             if outcome is not None:
                 self._count_choices(sample, outcome)
+                if masks and outcome.error is None and sample.expression is not None and not sample.absent:
+                    for name in outcome.controls:
+                        self._equal.setdefault((probing, name), EqualMasks()).add(sample, outcome, name)
                 right = is_correct(sample, outcome)
                 if right is not None:
                     answers = self._answers.setdefault(probing, _Answers())
@@ -74,15 +80,22 @@ class Accounts:
         elif trouble := _trouble(outcome):
             self._troubled.setdefault(figure, Counter())[trouble] += 1
 
-    def _count_mask(self, entry: FigureColumn, sample: Sample, outcome: ProtocolResult | None) -> None:
+    def _masks(self, sample: Sample, outcome: ProtocolResult | None) -> dict[str, ScoredMask]:
+        """What each row's figures read of a sample's mask."""
         if sample.mask is None or outcome is None:
-            self._leave_out(entry.name, "without a ground truth" if sample.mask is None else "not asked")
-            return
-        masks = {
+            return {}
+        return {
             row.key: scored_mask(sample, outcome, row, score, self._fidelity)
             for row in self._rows
             if (score := outcome.scores.get(row.key)) is not None and score.iou is not None
         }
+
+    def _count_mask(
+        self, entry: FigureColumn, sample: Sample, outcome: ProtocolResult | None, masks: Mapping[str, ScoredMask]
+    ) -> None:
+        if sample.mask is None or outcome is None:
+            self._leave_out(entry.name, "without a ground truth" if sample.mask is None else "not asked")
+            return
         counted = {key: one for key, one in masks.items() if entry.mask is not None and entry.mask(one) is not None}
         if not counted:
             self._leave_out(entry.name, self._why(sample, found=bool(masks)))
@@ -149,6 +162,10 @@ class Accounts:
             ones = self._absent_as_one[name]
             account["absent"] = ones[""]
             account["absent_as_1"] = {row.key: ones[row.key] for row in self._rows}
+        if (name, entry.probing) in mean_ious(summary.own):
+            at = {of: one.account() for (probing, of), one in self._equal.items() if probing == entry.probing}
+            if found := {of: one for of, one in at.items() if one}:
+                account["at_equal_masks"] = found
         return account
 
     def _notes(self, summary: Summary, accounts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -171,6 +188,12 @@ class Accounts:
                 ones = ", ".join(f"{labels[key]} {number}" for key, number in account["absent_as_1"].items())
                 absent = plural(account["absent"], "image")
                 yield f"{name} holds {absent} without the object, which count as 1 where nothing is predicted: {ones}"
+            for of, one in account.get("at_equal_masks", {}).items():
+                ends = "" if one["low"] is None else f"paired t, 95 % {one['low']:.1f} to {one['high']:.1f}, "
+                yield (
+                    f"{name}, best of as many distinct masks ({one['masks']:.1f} on average): own candidates "
+                    f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+.1f} ({ends}n = {one['n']})"
+                )
 
     def _of_choices(self) -> Iterator[str]:
         for (name, probing, what), count in self._of_row.items():

@@ -3,8 +3,7 @@
 * proportion: Wilson's, over as many independent answers as the clusters are worth;
 * mean: t, over clusters;
 * ratio (of two sums): t over clusters, on the logit;
-* made (of other figures): percentiles of 10,000 bootstrap draws of clusters, its parts drawn together;
-* a strategy's figure less its control's: t, over what both differ by in the same clusters.
+* made (of other figures): percentiles of 10,000 bootstrap draws of clusters, its parts drawn together.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.figures.columns import NO_OWN, Own, made, with_own
+from pixcore.figures.columns import NO_OWN, Own, made
 from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics import bootstrap
-from pixcore_statistics.means import difference, mean_interval, ratio_interval, t_interval
+from pixcore_statistics.means import mean_interval, ratio_interval
 from pixcore_statistics.proportions import share_interval
 
 Floats = NDArray[np.float64]
@@ -39,23 +38,15 @@ class Interval(NamedTuple):
 
 
 METHODS = {"proportion": "Wilson", "mean": "t", "ratio": "t of the logit", "made": "bootstrap"}
-PAIRED = "paired t"
 
 
-def intervals(
-    rows: Sequence[Mapping[str, Sums]],
-    own: Own = NO_OWN,
-    *,
-    seed: int = 0,
-    beside: Sequence[Sequence[int]] = (),
-) -> list[dict[str, Interval]]:
+def intervals(rows: Sequence[Mapping[str, Sums]], own: Own = NO_OWN, *, seed: int = 0) -> list[dict[str, Interval]]:
     """Give the intervals of all figures of a table's rows, over one set of clusters.
 
     Args:
         rows: Of each row the figures' terms; a figure that several rows share may be one object.
         own: The run's own probings and rules.
         seed: Of the bootstrap.
-        beside: For each row the places of a strategy and its control, which differ by what stands in it; or none.
 
     Returns:
         For each row an interval for each of its figures, and for each that is made of them.
@@ -67,22 +58,7 @@ def intervals(
     found = [{name: known[id(sums)] for name, sums in row.items()} for row in rows]
     for row, spreads in zip(found, made_draws(rows, own, seed=seed), strict=True):
         row |= {name: _percentiles(drawn, clusters) for name, (drawn, clusters) in spreads.items()}
-    less = {entry.name: entry.less_control for entry in with_own(own).values() if entry.less_control is not None}
-    for row, places in zip(found, beside, strict=False):
-        sides = [rows[place] for place in reversed(places)]
-        row |= {
-            name: _less(sides[0][of], sides[1][of])
-            for name, of in less.items()
-            if sides and all(of in one for one in sides)
-        }
     return found
-
-
-def _less(control: Sums, strategy: Sums) -> Interval:
-    if not (control.denominators.any() and strategy.denominators.any()):
-        return Interval()
-    value, error, clusters = difference(control, strategy)
-    return Interval() if np.isnan(error) else Interval(*t_interval(value, error, clusters), PAIRED)
 
 
 def interval_of(sums: Sums, *, level: float = bootstrap.LEVEL) -> Interval:

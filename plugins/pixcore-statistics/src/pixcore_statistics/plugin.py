@@ -11,7 +11,7 @@ from pixcore.hookspecs import RegisterCommand
 if TYPE_CHECKING:
     from pixcore.figures.columns import Own
     from pixcore.figures.intervals import Sums
-    from pixcore.figures.rows import RowSpec
+    from pixcore.figures.rows import Figure, RowSpec
     from pixcore.records import Fidelity
     from pixcore_statistics.accounts import Accounts
     from pixcore_statistics.intervals import Interval
@@ -26,12 +26,16 @@ def register_commands(register: RegisterCommand) -> None:
 
 @hookimpl
 def give_intervals(
-    rows: Sequence[Mapping[str, Sums]], own: Own, seed: int, beside: Sequence[tuple[int, ...]]
-) -> list[dict[str, Interval]]:
-    """Give each figure the interval that its kind asks for."""
+    rows: Sequence[Mapping[str, Sums]], own: Own, seed: int, specs: Sequence[RowSpec]
+) -> list[dict[str, Interval | Figure]]:
+    """Give each figure the interval that its kind asks for, and each strategy's figures less those of its control."""
+    from pixcore_statistics.controls import less_controls
     from pixcore_statistics.intervals import intervals
 
-    return intervals(rows, own, seed=seed, beside=beside)
+    return [
+        {**one, **less}
+        for one, less in zip(intervals(rows, own, seed=seed), less_controls(rows, specs, own), strict=True)
+    ]
 
 
 @hookimpl

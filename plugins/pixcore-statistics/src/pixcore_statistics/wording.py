@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pixcore.figures.columns import main_columns
+from pixcore.figures.columns import main_columns, with_own
 from pixcore.figures.rows import Summary
 
 
@@ -25,9 +25,10 @@ def over(summary: Summary) -> str:
 
 
 def legend(summary: Summary) -> Iterator[str]:
-    """Say in one line how the main table's intervals were made, and over what."""
+    """Say in one line how the intervals of the main table and of differences were made, and over what."""
     methods: dict[str, list[str]] = {}
-    for name in main_columns(summary.own):
+    less = (one.name for one in with_own(summary.own).values() if one.less_control)
+    for name in (*main_columns(summary.own), *less):
         for method in {row.figures[name].method for row in summary.rows if name in row.figures} - {""}:
             methods.setdefault(method, []).append(name)
     if methods:

@@ -1,0 +1,60 @@
+"""What a strategy has less what its control has: what is hard for both cancels, so it has an interval of its own.
+
+In a strategy's row, its figure less that of the same strategy on the first control's candidates; in a control's row,
+its strategy's figure less the control's own: beside random points what attention adds, beside other images' points what
+is left of that without the habit of looking where objects are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pixcore.figures.columns import Own, scale, with_own
+from pixcore.figures.intervals import Sums
+from pixcore.figures.rows import Figure, RowSpec
+from pixcore_statistics.means import difference, t_interval
+
+METHOD = "paired t"
+
+
+def less_controls(
+    rows: Sequence[Mapping[str, Sums]], specs: Sequence[RowSpec], own: Own
+) -> Iterator[dict[str, Figure]]:
+    """Give each row's figures that set a strategy beside its control.
+
+    Args:
+        rows: For each row by the figure's name its terms, over the same clusters.
+        specs: What each row shows.
+        own: The run's own probings.
+    """
+    less = {entry.name: entry.less_control for entry in with_own(own).values() if entry.less_control is not None}
+    for strategy, control in beside(rows, specs):
+        yield {
+            name: _less(name, control[of], strategy[of])
+            for name, of in less.items()
+            if all(of in side and side[of].denominators.any() for side in (strategy, control))
+        }
+
+
+def beside(
+    rows: Sequence[Mapping[str, Sums]], specs: Sequence[RowSpec]
+) -> Iterator[tuple[Mapping[str, Sums], Mapping[str, Sums]]]:
+    """For each row the terms of the strategy and of the control that are set side by side in it; nothing of none."""
+    terms = {spec.key: row for spec, row in zip(specs, rows, strict=True)}
+    firsts = {spec.control_of: terms[spec.key] for spec in reversed(specs) if spec.control_of is not None}
+    for spec in specs:
+        if spec.control_of is None:
+            yield terms[spec.key], firsts.get(spec.key, {})
+        else:
+            yield terms.get(spec.control_of, {}), terms[spec.key]
+
+
+def _less(name: str, control: Sums, strategy: Sums) -> Figure:
+    value, error, clusters = difference(control, strategy)
+    n, unit = int(min(control.denominators.sum(), strategy.denominators.sum())), scale(name)
+    if np.isnan(error):
+        return Figure(unit * value, n=n)
+    low, high = t_interval(unit * value, unit * error, clusters)
+    return Figure(unit * value, low, high, n, method=METHOD)
