@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -106,10 +107,15 @@ def printed() -> list[str]:
 def numbers(lines: list[str]) -> Iterator[tuple[str, list[float]]]:
     """The rows of a table of figures, each with its figures and the ends of their intervals."""
     for line, below in pairwise(lines):
-        found = re.fullmatch(r"(\S.*?)((?:\s{2,}\d+\.\d){5})", line.rstrip())
+        found = re.fullmatch(r"(\S.*?)((?:\s{2,}▲?\d+\.\d){5})", line.rstrip())
         if found:
             ends = [float(end) for end in re.findall(r"\d+\.\d", below)]
-            yield found[1], [float(value) for value in found[2].split()] + ends
+            yield found[1], [float(value) for value in found[2].replace("▲", " ").split()] + ends
+
+
+def less_controls() -> list[list[float]]:
+    """By how much the README says that the oracle is ahead of both controls, with the ends of the intervals."""
+    return [list(map(float, ends)) for ends in re.findall(r"by (\d+\.\d) \((\d+\.\d)–(\d+\.\d)\)", README)]
 
 
 def test_the_table_is_what_the_demo_prints(after_the_demo: Run) -> None:
@@ -127,6 +133,10 @@ def test_the_table_is_what_the_demo_prints(after_the_demo: Run) -> None:
         if abs(here - there) > APART
     ]
     assert not far
+    summary = json.loads(after_the_demo("cat runs/demo/summary.json").stdout)
+    for told, row in zip(less_controls(), (one for one in summary["rows"] if "oracle pick" in one["key"]), strict=True):
+        less = row["figures"]["M less control"]
+        assert told == pytest.approx([less["value"], less["low"], less["high"]], abs=APART), row["key"]
     assert [line.split() for line in made[:4]] == [line.split() for line in lines[:4]]
 
 

@@ -89,6 +89,7 @@ class FigureColumn:
         unit: What it is told in: "percent" of what its terms give, or, by any other name, as they give it.
         higher_is_better: Which way is better.
         kind: What its terms make, from which the method of its interval follows.
+        bounded: Whether a choice by IoU, the ground truth in hand, makes it as large as can be.
     """
 
     name: str
@@ -104,6 +105,7 @@ class FigureColumn:
     unit: str = PERCENT
     higher_is_better: bool = True
     kind: FigureKind = "mean"
+    bounded: bool = False
 
     def __post_init__(self) -> None:
         made = self.made_of or self.less_control
@@ -115,14 +117,9 @@ class FigureColumn:
             raise ValueError(f"figure {self.name!r}: what is made of other figures is of the kind 'made'")
 
     @property
-    def bounded(self) -> bool:
-        """Whether a choice by IoU makes it as large as can be: a mean of IoUs, or what is made of one."""
-        return self.made_of is not None or (self.mask is not None and self.kind == "mean")
-
-    @property
     def parts(self) -> tuple[str, ...]:
         """The names of the figures that it is made of."""
-        return self.made_of[0] if self.made_of else ()
+        return self.made_of[0] if self.made_of else (self.less_control,) if self.less_control else ()
 
 
 def harmonic_mean(accuracy: Floats, grounding: Floats) -> Floats:
@@ -149,38 +146,36 @@ def _per_sample(name: str, probing: str) -> FigureColumn:
     return FigureColumn(f"{name} per sample", meaning, probing, answer=_right, paired=True, kind="proportion")
 
 
+def _iou_over(
+    name: str, meaning: str, probing: str, counts: Callable[[ScoredMask], object], *, main: bool = False
+) -> FigureColumn:
+    """A mean of the IoUs that count."""
+    return FigureColumn(
+        name, meaning, probing, mask=lambda one: (one.iou, 1.0) if counts(one) else None, main=main, bounded=True
+    )
+
+
 def _mean_iou(name: str, probing: str) -> FigureColumn:
     meaning = _MEANINGS.get(name, f"mIoU under {probing}")
-    return FigureColumn(name, meaning, probing, mask=lambda one: (one.iou, 1.0) if one.headline else None, main=True)
+    return _iou_over(name, meaning, probing, lambda one: one.headline, main=True)
+
+
+def _unchosen(name: str, accuracy: str, grounding: str) -> FigureColumn:
+    meaning, parts = f"harmonic mean of {accuracy} and {grounding}, S unchosen", (accuracy, grounding)
+    return FigureColumn(name, meaning, made_of=(parts, harmonic_mean), kind="made", bounded=True)
 
 
 def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
     """What stands beside a mean IoU."""
+    less = f"{name} less that of the same strategy on its control's candidates (of a control: its strategy's less it)"
+    none = "published alone: mean IoU, images without a named object among them"
+    there = "published alone: mean IoU of the objects that are there"
+    every = "mean IoU, absent objects among them, two empty masks as 1 (LISA, gRefCOCO)"
     return (
-        FigureColumn(
-            f"{name} less control",
-            f"{name} less that of the same strategy on its control's candidates (of a control: its strategy's less it)",
-            less_control=name,
-            kind="made",
-        ),
-        FigureColumn(
-            f"{name} with none",
-            "published alone: mean IoU, images without a named object among them",
-            probing,
-            mask=lambda one: (one.iou, 1.0) if one.published else None,
-        ),
-        FigureColumn(
-            f"{name} there",
-            "published alone: mean IoU of the objects that are there",
-            probing,
-            mask=lambda one: (one.iou, 1.0) if one.published and one.named and one.truth else None,
-        ),
-        FigureColumn(
-            f"{name} gIoU",
-            "mean IoU, absent objects among them, two empty masks as 1 (LISA, gRefCOCO)",
-            probing,
-            mask=lambda one: (one.iou, 1.0) if one.named else None,
-        ),
+        FigureColumn(f"{name} less control", less, less_control=name, kind="made"),
+        _iou_over(f"{name} with none", none, probing, lambda one: one.published),
+        _iou_over(f"{name} there", there, probing, lambda one: one.published and one.named and one.truth),
+        _iou_over(f"{name} gIoU", every, probing, lambda one: one.named),
         FigureColumn(
             f"{name} cIoU",
             "sum of all intersections over the sum of all unions (LISA, gRefCOCO)",
@@ -211,11 +206,9 @@ FIGURES: tuple[FigureColumn, ...] = (
         made_of=(("A†", "A", "M†", "M"), harmonic_score),
         main=True,
         kind="made",
+        bounded=True,
     ),
-    *(
-        FigureColumn(name, f"harmonic mean of {a} and {m}, S unchosen", made_of=((a, m), harmonic_mean), kind="made")
-        for name, a, m in (("S†", "A†", "M†"), ("S asked", "A", "M"))
-    ),
+    *(_unchosen(*fed) for fed in (("S†", "A†", "M†"), ("S asked", "A", "M"))),
     *(_per_sample(*fed) for fed in _ACCURACIES),
     *(column for fed in _MEAN_IOUS for column in _beside(*fed)),
     FigureColumn(

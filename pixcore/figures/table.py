@@ -245,15 +245,10 @@ def _counts(rows: tuple[Row, ...], names: Iterable[str]) -> Iterator[tuple[str, 
 
 def _lines(rows: tuple[Row, ...], name: str, own: Own, shared: str | None) -> list[str]:
     """A further figure's values; with the interval of a difference, and what each counts where rows differ in that."""
-    less = with_own(own)[name].less_control if name in with_own(own) else None
-    return [
-        "\n".join(
-            (
-                marked(row, name, own),
-                *([interval(one)] if less and one is not None else []),
-                *([count(one)] if shared is None and one is not None else []),
-            )
-        )
-        for row in rows
-        for one in [row.figures.get(name)]
-    ]
+    less = name in with_own(own) and with_own(own)[name].less_control is not None
+    told = []
+    for row in rows:
+        figure = row.figures.get(name)
+        beside = [] if figure is None else [interval(figure) * less, count(figure) * (shared is None)]
+        told.append("\n".join(filter(None, (marked(row, name, own), *beside))))
+    return told
