@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
@@ -26,6 +26,9 @@ UPPER_BOUND, CONTROL, HANDFUL = "▲", "◇", "*"
 
 _LESS = "M less control"
 
+Column = tuple[str, list[Text]]
+"""Its head, and a cell for each row."""
+
 
 class SummaryTable:
     """A summary as a rich renderable: the table with its footnotes, fitted to the width it gets.
@@ -43,15 +46,15 @@ class SummaryTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render: title, main table, a second one for what did not fit, footnotes."""
         summary = self.summary
-        rows = shown(summary.rows)
+        rows, own, measured = shown(summary.rows), summary.own, _measured(shown(summary.rows))
+        main = [_column(rows, name, own, whole=True) for name in main_columns(own) if name in measured or not measured]
+        shared, further = further_figures(rows, own)
+        beside = _budget(rows, own)
+        more = [_column(rows, name, own) for name in further if name != _LESS or not beside]
         roomy = options.max_width >= _ROOMY
         yield Text(_title(summary), style="bold")
-        yield Padding(summary_table(summary, budget=roomy), (1, 0))
-        shared, further = further_figures(rows, summary.own)
-        beside = _budget(rows, summary.own)
-        columns = [(_heading(name, one), _lines(rows, name, summary.own, one)) for name, one in _counts(rows, further)]
-        columns = [column for column in columns if column not in beside] + ([] if roomy else beside)
-        for table in _further_tables(rows, columns, options.max_width):
+        yield Padding(_table(rows, main + beside * roomy), (1, 0))
+        for table in _further_tables(rows, more + beside * (not roomy), options.max_width):
             yield Padding(table, (0, 0, 1, 0))
         for name, figure in shared.items():
             yield Padding(Text(sentence(name, figure)), (0, 0, 0, 2))
@@ -94,35 +97,6 @@ def bare_table(title: str | None = None) -> Table:
 def name_column(table: Table, names: Iterable[RowName]) -> None:
     """Give a table its column for rows' names, which never becomes narrower than the longest word in them."""
     table.add_column("selection", min_width=max((name.narrowest for name in names), default=0))
-
-
-def summary_table(summary: Summary, *, budget: bool = False) -> Table:
-    """Make the main table alone.
-
-    Args:
-        summary: What to show.
-        budget: With columns for the number of candidates, the gap to the oracle, and the distance to the control.
-    """
-    table = bare_table()
-    rows = shown(summary.rows)
-    name_column(table, (_name(row) for row in rows))
-    main = main_columns(summary.own)
-    columns = [name for name in main if name in _measured(rows)] or list(main)
-    shared = {name: common_count(rows, name) for name in columns}
-    for name in columns:
-        table.add_column(Text(_heading(name, shared[name]), style="bold"), justify="right", no_wrap=True)
-    beside = _budget(rows, summary.own) if budget else []
-    for head, _ in beside:
-        table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
-    best, second = ranking(rows, "S")
-    for number, row in enumerate(rows):
-        cells: list[RenderableType] = [_name(row)]
-        for name in columns:
-            style = {best: "bold", second: "underline"}.get(row.key, "") if name == "S" else ""
-            cells.append(_cell(row, name, summary.own, style=style, counted=shared[name] is None))
-        cells += [Text(values[number]) for _, values in beside]
-        table.add_row(*cells)
-    return table
 
 
 def footnotes(summary: Summary) -> list[str]:
@@ -187,68 +161,56 @@ def marked(row: Row, name: str, own: Own) -> str:
     return UPPER_BOUND * bound + told(figure)
 
 
-def _cell(row: Row, name: str, own: Own, *, style: str, counted: bool) -> Text:
-    figure = row.figures.get(name)
-    if figure is None or figure.value is None:
-        return Text("–", style="dim")
-    text = Text(marked(row, name, own), style=style)
-    for line in (interval(figure), count(figure) if counted else ""):
-        if line:
-            text.append_text(Text(f"\n{line}", style="dim"))
-    return text
-
-
-def _budget(rows: tuple[Row, ...], own: Own) -> list[tuple[str, list[str]]]:
+def _budget(rows: tuple[Row, ...], own: Own) -> list[Column]:
     """Columns about what a strategy had to choose from, each with its head; none where nothing was chosen."""
     if all(row.candidates is None for row in rows):
         return []
-    less = [(_heading(name, one), _lines(rows, name, own, one)) for name, one in _counts(rows, (_LESS,)) if one]
-    return [
-        ("candi-\ndates", [value(row.candidates) for row in rows]),
-        ("masks", [value(row.masks) for row in rows]),
-        ("dis-\ntinct", [value(row.distinct) for row in rows]),
-        ("oracle\nahead by", [value(row.oracle_gap) for row in rows]),
-        *less,
-    ]
+    numbers = {
+        "candi-\ndates": [row.candidates for row in rows],
+        "masks": [row.masks for row in rows],
+        "dis-\ntinct": [row.distinct for row in rows],
+        "oracle\nahead by": [row.oracle_gap for row in rows],
+    }
+    less = [_column(rows, _LESS, own)] if _LESS in _measured(rows) else []
+    return [*((head, [Text(value(one)) for one in cells]) for head, cells in numbers.items()), *less]
 
 
-def _further_tables(rows: tuple[Row, ...], columns: list[tuple[str, list[str]]], width: int) -> Iterator[Table]:
-    """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    taken = min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) + 2
-    while columns:
-        table = bare_table()
-        name_column(table, (_name(row) for row in rows))
-        cells: list[list[RenderableType]] = [[_name(row)] for row in rows]
-        room = width - taken
-        while columns:
-            head, values = columns[0]
-            needed = 2 + max(cell_len(line) for text in (head, *values) for line in text.splitlines())
-            if needed > room and len(cells[0]) > 1:
-                break
-            table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
-            for line, text in zip(cells, values, strict=True):
-                line.append(Text(text))
-            room -= needed
-            del columns[0]
-        for line in cells:
-            table.add_row(*line)
-        yield table
-
-
-def _heading(name: str, counted: str | None) -> str:
-    return "\n".join((*name.rsplit(" ", 1), *([counted] if counted else [])))
-
-
-def _counts(rows: tuple[Row, ...], names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    return ((name, common_count(rows, name)) for name in names)
-
-
-def _lines(rows: tuple[Row, ...], name: str, own: Own, shared: str | None) -> list[str]:
-    """A further figure's values; with the interval of a difference, and what each counts where rows differ in that."""
-    less = name in with_own(own) and with_own(own)[name].less_control is not None
-    told = []
+def _column(rows: tuple[Row, ...], name: str, own: Own, *, whole: bool = False) -> Column:
+    """A figure's column; with intervals where it is shown whole or is a difference, and counts where rows differ."""
+    shared, entry = common_count(rows, name), with_own(own).get(name)
+    ends = whole or (entry is not None and entry.less_control is not None)
+    places = dict(zip(ranking(rows, name), ("bold", "underline"), strict=True)) if name == "S" else {}
+    cells = []
     for row in rows:
-        figure = row.figures.get(name)
-        beside = [] if figure is None else [interval(figure) * less, count(figure) * (shared is None)]
-        told.append("\n".join(filter(None, (marked(row, name, own), *beside))))
-    return told
+        figure = row.figures.get(name, Figure(None))
+        below = (interval(figure) if ends else "", "" if shared else count(figure))
+        style = "dim" if figure.value is None else places.get(row.key, "")
+        told = (marked(row, name, own), style), *((f"\n{line}", "dim") for line in below if line)
+        cells.append(Text.assemble(*told))
+    return "\n".join((*name.rsplit(" ", 1), *([shared] if shared else []))), cells
+
+
+def _table(rows: tuple[Row, ...], columns: Sequence[Column]) -> Table:
+    table = bare_table()
+    name_column(table, map(_name, rows))
+    for head, _ in columns:
+        table.add_column(Text(head, style="bold"), justify="right", no_wrap=True)
+    for line in zip(map(_name, rows), *(cells for _, cells in columns), strict=True):
+        table.add_row(*line)
+    return table
+
+
+def _further_tables(rows: tuple[Row, ...], columns: list[Column], width: int) -> Iterator[Table]:
+    """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
+    room = width - min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) - 2
+    taken: list[Column] = []
+    left = room
+    for head, cells in columns:
+        needed = 2 + max(cell_len(line) for text in (head, *(one.plain for one in cells)) for line in text.splitlines())
+        if needed > left and taken:
+            yield _table(rows, taken)
+            taken, left = [], room
+        taken.append((head, cells))
+        left -= needed
+    if taken:
+        yield _table(rows, taken)
