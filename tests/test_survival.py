@@ -18,7 +18,7 @@ import pytest
 
 from tests import kills
 
-KILLS = 50
+KILLS = 20
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
@@ -32,8 +32,8 @@ def records(store: Path) -> dict[str, dict[str, tuple]]:
     return found
 
 
-def test_fifty_kills_end_like_an_undisturbed_run(workplace):
-    """SIGKILL at 50 random instants, until the run has ended and beyond."""
+def test_kills_at_random_instants_end_like_an_undisturbed_run(workplace):
+    """SIGKILL at random instants, until the run has ended and beyond."""
     log = workplace.folder / "answered.log"
     model = {"name": "toy", "pause": 0.005, "log": str(log)}
     benchmark = {"name": "toy-boxes", "pairs": 40}
@@ -86,9 +86,9 @@ def test_two_processes_on_one_store(workplace, outputs):
 
 def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_run_ends_as_if_there_had_been_none(tmp_path):
     """Files being written, put in place and removed; half of one is cleared by the next run."""
-    moments = list(kills.campaign(tmp_path, times=24, seed=20261128))
+    moments = list(kills.campaign(tmp_path, times=10, seed=20261128))
     assert [one for one in moments if one[1] is not None] == []
-    assert sum(moment > 0 for moment, _ in moments) == 24
+    assert sum(moment > 0 for moment, _ in moments) == 10
 
 
 def test_a_store_is_readable_while_it_is_written(workplace):
