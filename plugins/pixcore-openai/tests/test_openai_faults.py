@@ -172,7 +172,7 @@ def test_azures_older_api(server, memory):
 
 
 def test_soak(server, memory):
-    """2,000 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
+    """600 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
     kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400"]
 
     def faults(asked, count):
@@ -183,12 +183,12 @@ def test_soak(server, memory):
 
     server.script.faults = faults
     one = judge(server, memory, structured=False, attempts=6, timeout=20.0, concurrency=32)
-    items = [(*ITEM[:3], f"answer {n}") for n in range(2000)]
+    items = [(*ITEM[:3], f"answer {n}") for n in range(600)]
     outcomes = list(one.grade_many(items))
     assert len(outcomes) == len(items)
     assert all(isinstance(outcome, Verdict | SampleError) for outcome in outcomes)
     answered = [outcome for outcome in outcomes if isinstance(outcome, Verdict) and outcome.correct is not None]
-    assert len(answered) > 1800
+    assert len(answered) > 540
     assert set(server.answered.values()) == {1}, "no question is answered, and so paid, twice"
     assert len(server.answered) == len(answered)
     assert len(server.calls) < 1.5 * len(items)
