@@ -135,3 +135,13 @@ def test_choices_are_made_anew_where_other_images_lend(workplace):
     workplace("run", str(workplace.config(control=control, output="fresh", store="fresh-store")))
     before, fresh = workplace.predictions(), workplace.predictions("fresh")
     assert [line.get("control") for line in before] == [line.get("control") for line in fresh]
+
+
+def test_a_control_is_drawn_while_the_generator_has_the_image_and_is_the_same_as_later(workplace):
+    together = workplace("run", str(workplace.config()))
+    assert "control: toy-anywhere points: 12 of 12 there already" in together.stderr
+    alone = workplace.config(control=None, output="later", store="other")
+    workplace("run", str(alone))
+    later = workplace("run", str(workplace.config(output="later", store="other")))
+    assert "control: toy-anywhere points: 0 of 12 there already" in later.stderr
+    assert workplace.predictions() == workplace.predictions("later")

@@ -200,17 +200,17 @@ class Stage(ABC):
             else:
                 if self.on_record is not None:
                     self.on_record(self.label or self.name, item, self.get(item), outcome)
-                self._keep(item, outcome, monitor)
+                try:
+                    self.keep(item, outcome)
+                except TypeError as error:  # what a plugin put in it is its sample's failure
+                    self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
             monitor.advance()
 
-    def _keep(self, item: Item, record: Entry, monitor: Monitor) -> None:
-        try:
-            self.store.put(self.key_of(item), item.sample.id, record)
-        except TypeError as error:  # what a plugin put in it is its sample's failure
-            self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
-        else:
-            if self.on_kept is not None:
-                self.on_kept(item)
+    def keep(self, item: Item, record: Entry) -> None:
+        """Keep an item's record."""
+        self.store.put(self.key_of(item), item.sample.id, record)
+        if self.on_kept is not None:
+            self.on_kept(item)
 
     def has(self, item: Item) -> bool:
         """Say whether an item's record is there, and need not be made anew."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
@@ -78,9 +79,11 @@ class Propose(CandidateStage):
 
     answers: Answer
     merge_iou: float | None
+    alongside: list[Control] = field(default_factory=list, init=False)
 
     name = "propose"
     revision = 2
+    not_in_key = frozenset({"alongside"})
     uses: ClassVar = {
         "grouper": Kind.GROUPER,
         "transforms": Kind.TRANSFORMS,
@@ -119,6 +122,8 @@ class Propose(CandidateStage):
                     yield item, self._propose(item, response, own, parts)
                 except Exception as error:  # recorded with its sample
                     yield item, error
+                for control in self.alongside:  # while the generator has the image at hand
+                    control.follow(item, parts.generator)
         if parts is not None:
             parts.generator.close()
 
@@ -197,6 +202,10 @@ class Control(CandidateStage):
     not_in_key = frozenset({"ring"})
     _last = "", ""  # the key of an item, and with its lenders': the stages after it ask for the same again and again
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.proposals.alongside.append(self)
+
     def ingredients(self) -> dict[str, Any]:
         """Say where own candidates are merged that these are as well."""
         return super().ingredients() | ({"merged": True} if self.proposals.merge_iou else {})
@@ -219,19 +228,26 @@ class Control(CandidateStage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""
-        selector: PointSelector[Any] = self.components.one("points").create(self.context)
         generator: MaskGenerator[Any] | None = None
         for item in items:
             if generator is None and self.proposals.candidates(item):
                 generator = self.components.one("masks").create(self.context)  # what fails here fails for all
             try:
-                own = self._matched(item)
-                drawn = self._draw(item, own, selector, generator) if generator and own else ()
-                yield item, serialise.candidates_to_entry(drawn)
+                yield item, self._entry(item, generator)
             except Exception as error:  # recorded with its sample
                 yield item, error
         if generator is not None:
             generator.close()
+
+    def follow(self, item: Item, generator: MaskGenerator[Any]) -> None:
+        """Make an item's record as soon as its candidates are kept; what fails, or waits for others, comes later."""
+        if not self._able and self.before.has(item) and not self.has(item):
+            with suppress(Exception):
+                self.keep(item, self._entry(item, generator))
+
+    @cached_property
+    def _selector(self) -> PointSelector[Any]:
+        return self.components.one("points").create(self.context)  # type: ignore[no-any-return]
 
     def _matched(self, item: Item) -> tuple[Candidate, ...]:
         own = self.proposals.candidates(item)
@@ -239,17 +255,18 @@ class Control(CandidateStage):
             raise SampleError(f"sample {item.sample.id} has no candidates to match")
         return own
 
-    def _draw(
-        self, item: Item, own: Sequence[Candidate], selector: PointSelector[Any], generator: MaskGenerator[Any]
-    ) -> Sequence[Candidate]:
-        own = [one for one in own for _ in range(1 + len(one.merged))]  # as many prompts as before any were merged
+    def _entry(self, item: Item, generator: MaskGenerator[Any] | None) -> Entry:
+        # as many prompts as before any were merged
+        own = [one for one in self._matched(item) for _ in range(1 + len(one.merged))]
+        if generator is None or not own:
+            return _NO_CANDIDATES
         image, merge_iou = item.request.image, self.proposals.merge_iou
-        selector.reseed(item.entropy)
+        self._selector.reseed(item.entropy)
         lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self._lenders(item)]
-        prompts = selector.control(image.size, _prompts(own), lent)
+        prompts = self._selector.control(image.size, _prompts(own), lent)
         matched = zip(own, prompts, generator.segment(image, prompts), strict=True)
         drawn = [_candidate(match.group, match.map, prompt, proposal) for match, prompt, proposal in matched]
-        return merge_duplicates(drawn, merge_iou) if merge_iou else drawn
+        return serialise.candidates_to_entry(merge_duplicates(drawn, merge_iou) if merge_iou else drawn)
 
     @cached_property
     def _able(self) -> dict[str, NDArray[np.uint64]]:
