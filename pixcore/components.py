@@ -98,8 +98,8 @@ class Context:
             `paper`.
         seed: The run's seed.
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
-        recall: Answers from the store what a paid service said before to the same key, or None.
-        remember: Keeps what a paid service said under a key, at once.
+        recall: Answers from the store what was kept under a key before, or None.
+        remember: Keeps under a key what was dear to find out, such as what a paid service said, at once.
         allowance: What the run may spend on services; None: no limit, and nothing is counted.
     """
 

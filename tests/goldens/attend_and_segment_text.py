@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pixcore_spacy.config import NounPhrasesConfig
+from pixcore_spacy.config import NounPhrasesConfig, PipelineConfig
 from pixcore_spacy.grouper import NounPhrases
 from pixcore_spacy.similarity import Embedder, bare
 
@@ -208,7 +208,7 @@ def compare_similarities(
                 expressions[name], expected[name] = text["expression"], vector
 
     def checks() -> Iterator[Check]:
-        embedder = Embedder(PIPELINE)
+        embedder = Embedder(PipelineConfig(pipeline=PIPELINE))
         for name, (expression, groups) in scored.items():
             values = [embedder.similarity(group["phrase"], expression) for group in groups]
             yield Check(name, np.array(values), atol=_SIMILARITY)

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 from pixcore_spacy import pipelines
-from pixcore_spacy.config import NounPhrasesConfig, SpacySimilarityConfig
+from pixcore_spacy.config import NounPhrasesConfig, PipelineConfig, SpacySimilarityConfig
 from pixcore_spacy.grouper import NounPhrases
 from pixcore_spacy.similarity import Embedder
 
@@ -101,13 +101,13 @@ def test_a_pipeline_without_a_parser_is_refused(tmp_path):
 
 
 def test_pipelines_load_once_and_warn_once_that_they_have_no_vectors():
-    pipelines.load_for_similarity.cache_clear()
+    pipelines.tell_of_no_vectors.cache_clear()
     with pytest.warns(UserWarning, match="not the published ones"):
-        Embedder(PIPELINE)
+        Embedder(PipelineConfig(pipeline=PIPELINE))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Embedder(PIPELINE)
-    assert pipelines.load(PIPELINE) is pipelines.load_for_phrases(PIPELINE) is pipelines.load_for_similarity(PIPELINE)
+        Embedder(PipelineConfig(pipeline=PIPELINE))
+    assert pipelines.load(PIPELINE) is pipelines.load_for_phrases(PIPELINE)
 
 
 def test_the_fingerprint_names_versions_and_follows_a_folders_content(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pixcore_spacy.config import SpacySimilarityConfig
+from pixcore_spacy.config import PipelineConfig, SpacySimilarityConfig
 from pixcore_spacy.similarity import Embedder, SpacySimilarity, bare
 
 from pixcore.components import Context
@@ -52,7 +52,7 @@ def test_one_leading_article_is_dropped(phrase, left):
 
 
 def test_nothing_left_is_similar_to_nothing():
-    embedder = Embedder(PIPELINE)
+    embedder = Embedder(PipelineConfig(pipeline=PIPELINE))
     assert embedder.similarity("the ", "cat") == embedder.similarity("", "") == 0.0
 
 
@@ -62,7 +62,9 @@ def test_similarities_are_spacys_own():
     pipeline = spacy.load(PIPELINE)
     one, other = pipeline("red boat").vector, pipeline("ship").vector
     expected = float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
-    assert Embedder(PIPELINE).similarity("the red boat", "a ship") == pytest.approx(expected, abs=1e-6)
+    assert Embedder(PipelineConfig(pipeline=PIPELINE)).similarity("the red boat", "a ship") == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_the_most_similar_phrase_wins():
@@ -192,3 +194,18 @@ def test_nothing_to_choose_from_or_to_compare_with(fidelity):
     assert choose("cat", fidelity=fidelity).outcome == "nothing"
     assert choose("cat", candidate("cat", widths=()), fidelity=fidelity).outcome == "nothing"
     assert choose(None, candidate("cat"), fidelity=fidelity).outcome == "nothing"
+
+
+def test_a_second_strategy_loads_no_pipeline(monkeypatch):
+    """Phrases, and what the warnings are about, lie in the run's store; other texts are still computed."""
+    kept: dict[str, object] = {}
+    context = Context(recall=kept.get, remember=kept.__setitem__)
+    candidates = [candidate("a ship"), candidate("the red boat")]
+    config = SpacySimilarityConfig(pipeline=PIPELINE, threshold=None)
+    first = SpacySimilarity(config, context).select(sample("the boat"), Response(""), candidates)
+    monkeypatch.setattr("pixcore_spacy.similarity.load", None)
+    monkeypatch.setattr("pixcore_spacy.pipelines.load", None)
+    again = SpacySimilarity(config.model_copy(update={"mask": "first"}), context)
+    assert again.select(sample("the boat"), Response(""), candidates).details == first.details
+    with pytest.raises(TypeError):
+        again.select(sample("a harbour"), Response(""), candidates)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pixcore.components import Context, SelectionStrategy
 from pixcore.errors import ModelError, PluginError
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import EmbeddingConfig
 from pixcore_selection.phrases import choose_by_similarity, phrases_of
+from pixcore_selection.vectors import PhraseVectors
 
 
 class Embedding(SelectionStrategy[EmbeddingConfig]):
@@ -24,25 +24,24 @@ class Embedding(SelectionStrategy[EmbeddingConfig]):
 
     def __init__(self, config: EmbeddingConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._model = _load(config)
-        self._known: dict[str, Any] = {}
+        self._vectors = PhraseVectors(self.context, config.fingerprint(), self._embed)
+
+    @cached_property
+    def _model(self) -> Any:
+        return _load(self.config)
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by the cosine of phrase and expression."""
         if sample.expression is None:
             return Selection.nothing("no expression to compare phrases with")
         phrases = [phrases_of(candidate) for candidate in candidates]
-        self._learn([sample.expression, *(phrase for own in phrases for phrase in own)])
-        wanted = self._known[sample.expression]
-        similarities = [max(float(self._known[phrase] @ wanted) for phrase in own) for own in phrases]
+        self._vectors.learn([sample.expression, *(phrase for own in phrases for phrase in own)])
+        wanted = self._vectors[sample.expression]
+        similarities = [max(float(self._vectors[phrase] @ wanted) for phrase in own) for own in phrases]
         return choose_by_similarity(candidates, similarities, self.config.threshold, self.config.mask)
 
-    def _learn(self, phrases: Sequence[str]) -> None:
-        """Embed what is not known yet, in one batch."""
-        new = sorted(set(phrases) - self._known.keys())
-        if new:
-            vectors = self._model.encode(new, normalize_embeddings=True, show_progress_bar=False)
-            self._known.update(zip(new, np.asarray(vectors, np.float64), strict=True))
+    def _embed(self, phrases: list[str]) -> Any:
+        return self._model.encode(phrases, normalize_embeddings=True, show_progress_bar=False)
 
 
 def _load(config: EmbeddingConfig) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.notices import notice
+from pixcore.stages.store import content_key
+from pixcore_spacy.config import PipelineConfig
 
 _UNUSED = ("ner", "lemmatizer")  # neither noun chunks nor vectors need them
 
@@ -73,31 +76,59 @@ def load_for_phrases(name: str) -> Any:
     return pipeline
 
 
-@cache
-def load_for_similarity(name: str) -> Any:
-    """Load a pipeline; warn once if its similarities are not the published ones.
+class Facts(NamedTuple):
+    """What says how far a pipeline's similarities can be trusted.
+
+    Attributes:
+        length: Of its word vectors; 0 where it has none.
+        words: That have a vector.
+        different: Vectors that they have.
+    """
+
+    length: int
+    words: int
+    different: int
+
+
+def facts_of(config: PipelineConfig, context: Context) -> Facts:
+    """Look at a pipeline's vectors, once a store; warn once if its similarities are not the published ones.
 
     Raises:
         ModelError: It can't be loaded.
     """
-    pipeline = load(name)
-    if not pipeline.vocab.vectors_length:
-        notice(
-            f"the spaCy pipeline {name!r} has no word vectors: similarities come from its context vectors and are not "
-            "the published ones, which are en_core_web_lg's"
-        )
-    return pipeline
+    key = content_key(["vectors of", config.fingerprint()])
+    kept = context.recall(key) if context.recall is not None else None
+    facts = Facts(*kept) if kept is not None else _looked_at(config.pipeline)
+    if kept is None and context.remember is not None:
+        context.remember(key, list(facts))
+    if not facts.length:
+        tell_of_no_vectors(config.pipeline)
+    return facts
 
 
 @cache
-def tell_of_shared_vectors(name: str) -> None:
+def tell_of_no_vectors(name: str) -> None:
+    """Tell once that a pipeline's similarities are not the published ones."""
+    notice(
+        f"the spaCy pipeline {name!r} has no word vectors: similarities come from its context vectors and are not the "
+        "published ones, which are en_core_web_lg's"
+    )
+
+
+def _looked_at(name: str) -> Facts:
+    vocabulary = load(name).vocab
+    rows = vocabulary.vectors.key2row
+    return Facts(vocabulary.vectors_length, len(rows), len(set(rows.values())))
+
+
+@cache
+def tell_of_shared_vectors(name: str, facts: Facts) -> None:
     """Tell once if words of the pipeline share vectors, as in en_core_web_md: no threshold then tells them apart."""
-    vectors = load(name).vocab.vectors
-    words, rows = len(vectors.key2row), len(set(vectors.key2row.values()))
-    if rows < words:
+    if facts.different < facts.words:
         notice(
-            f"the spaCy pipeline {name!r} has {rows:,} vectors for {words:,} words: different words can be equal, as "
-            "'dog' and 'cat' in en_core_web_md, and a threshold then means little; 0.7 is made for en_core_web_lg's"
+            f"the spaCy pipeline {name!r} has {facts.different:,} vectors for {facts.words:,} words: different words "
+            "can be equal, as 'dog' and 'cat' in en_core_web_md, and a threshold then means little; 0.7 is made for "
+            "en_core_web_lg's"
         )
 
 

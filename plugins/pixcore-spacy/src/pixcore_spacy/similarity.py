@@ -8,39 +8,40 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_selection.pick import cut_of, nothing_similar, pick_mask
+from pixcore_selection.vectors import PhraseVectors
 
-from pixcore.components import SelectionStrategy
+from pixcore.components import Context, SelectionStrategy
 from pixcore.errors import SampleError
 from pixcore.records import Candidate, Fidelity, Response, Sample, Selection
-from pixcore_spacy.config import SpacySimilarityConfig
-from pixcore_spacy.pipelines import load_for_similarity, tell_of_shared_vectors
+from pixcore_spacy.config import PipelineConfig, SpacySimilarityConfig
+from pixcore_spacy.pipelines import facts_of, load, tell_of_shared_vectors
 
 _ARTICLES = ("the ", "an ", "a ")
 
 
 class Embedder:
-    """Computes vectors of phrases, each once.
+    """Computes vectors of phrases, each once; what the run's store has kept needs no pipeline.
 
     Args:
-        pipeline: A spaCy pipeline's name or folder.
+        config: Which pipeline.
+        context: The run.
     """
 
-    def __init__(self, pipeline: str) -> None:
-        self._pipeline = load_for_similarity(pipeline)
-        self._known: dict[str, NDArray[np.float64]] = {}
+    def __init__(self, config: PipelineConfig, context: Context | None = None) -> None:
+        self.facts = facts_of(config, context or Context())
+        self._name = config.pipeline
+        self._vectors = PhraseVectors(context or Context(), config.fingerprint(), self._compute)
+
+    def _compute(self, texts: list[str]) -> Iterable[object]:
+        return (document.vector for document in load(self._name).pipe(texts))
 
     def learn(self, phrases: Iterable[str]) -> None:
         """Embed phrases in one batch."""
-        new = sorted({bare(phrase) for phrase in phrases} - self._known.keys())
-        for text, document in zip(new, self._pipeline.pipe(new), strict=True):
-            self._known[text] = np.asarray(document.vector, np.float64)
+        self._vectors.learn(map(bare, phrases))
 
     def vector(self, phrase: str) -> NDArray[np.float64]:
         """Average a phrase's words' vectors, without a leading article; of length 0 where nothing is left of it."""
-        text = bare(phrase)
-        if text not in self._known:
-            self.learn([phrase])
-        return self._known[text]
+        return self._vectors[bare(phrase)]
 
     def similarity(self, one: str, other: str) -> float:
         """Take the cosine of two phrases' vectors; 0 where one of them has none.
@@ -83,9 +84,10 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
 
     @cached_property
     def _embedder(self) -> Embedder:
+        embedder = Embedder(self.config, self.context)
         if self._cut is not None:
-            tell_of_shared_vectors(self.config.pipeline)
-        return Embedder(self.config.pipeline)
+            tell_of_shared_vectors(self.config.pipeline, embedder.facts)
+        return embedder
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
         """Choose by phrase; the similarities of all candidates are kept in the selection's details."""
