@@ -47,6 +47,7 @@ def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @about_a_run
 @click.option("--estimate", "told", flag_value="services estimate", help="Say what services will cost; ask nothing.")
+@click.option("--profile", "told", flag_value="profile run", help="Say where time and memory went.")
 @click.option("--fresh-judge", "told", flag_value="services ask-anew", help="Ask services anew; say what changed.")
 def run(told: str | None, **about: Any) -> Any:
     """Take a benchmark through the pipeline that CONFIG describes.

@@ -50,16 +50,6 @@ def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Ite
     return np.stack([maps[list(group.tokens)].mean(axis=0) for group in groups]).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """The components that turn maps into candidates."""
-
-    grouper: TokenGrouper[Any]
-    transforms: Sequence[MapTransform[Any]]
-    selector: PointSelector[Any]
-    generator: MaskGenerator[Any]
-
-
 class CandidateStage(Stage):
     """A stage that makes candidates."""
 
@@ -105,7 +95,7 @@ class Propose(CandidateStage):
 
         The parts are made at the first response with maps: a model that segments by itself needs none of them.
         """
-        parts: _Parts | None = None
+        parts: dict[str, Any] | None = None
         for start in range(0, len(items), _CHUNK):
             chunk = items[start : start + _CHUNK]
             responses = [self._response(item) for item in chunk]
@@ -114,7 +104,7 @@ class Propose(CandidateStage):
             if parts is None:
                 yield from ((item, _NO_CANDIDATES) for item in chunk)
                 continue
-            for item, response, own in zip(chunk, responses, _grouped(parts.grouper, responses), strict=True):
+            for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], responses), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
                     continue
@@ -123,17 +113,13 @@ class Propose(CandidateStage):
                 except Exception as error:  # recorded with its sample
                     yield item, error
                 for control in self.alongside:  # while the generator has the image at hand
-                    control.follow(item, parts.generator)
+                    control.follow(item, parts["masks"])
         if parts is not None:
-            parts.generator.close()
+            parts["masks"].close()
 
-    def _parts(self) -> _Parts:
-        return _Parts(
-            self.components.one("grouper").create(self.context),
-            [part.create(self.context) for part in self.components.several("transforms")],
-            self.components.one("points").create(self.context),
-            self.components.one("masks").create(self.context),
-        )
+    def _parts(self) -> dict[str, Any]:
+        made = {name: [one.create(self.context) for one in self.components.several(name)] for name in self.uses}
+        return {name: parts if self.uses[name].listed else parts[0] for name, parts in made.items()}
 
     def _response(self, item: Item) -> Response:
         response = self.answers.response(item)
@@ -141,7 +127,7 @@ class Propose(CandidateStage):
             raise SampleError(f"sample {item.sample.id} has no answer to look at")
         return response
 
-    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: _Parts) -> Entry:
+    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: dict[str, Any]) -> Entry:
         if response.maps is None or response.layout is None:
             return _NO_CANDIDATES
         image, truth = item.request.image, item.sample.mask
@@ -150,12 +136,12 @@ class Propose(CandidateStage):
                 f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}",
                 hint="is it the mask of another image?",
             )
-        parts.selector.reseed(item.entropy)
-        maps = group_maps(response, groups, parts.transforms)
+        parts["points"].reseed(item.entropy)
+        maps = group_maps(response, groups, parts["transforms"])
         if not all(np.isfinite(values).all() for values in maps):
             raise SampleError("a group's map holds values that are not finite numbers")
-        prompts = [parts.selector.select(response.layout.to_image(values, image.size)) for values in maps]
-        proposals = parts.generator.segment(image, prompts) if prompts else []
+        prompts = [parts["points"].select(response.layout.to_image(values, image.size)) for values in maps]
+        proposals = parts["masks"].segment(image, prompts) if prompts else []
         found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
         return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
 

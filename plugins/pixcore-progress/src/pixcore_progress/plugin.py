@@ -1,10 +1,11 @@
-"""Shows a run's progress as bars where a person looks on."""
+"""Shows a run's progress as bars where a person looks on, and where its time went."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pixcore import hookimpl
+from pixcore.hookspecs import RegisterCommand
 
 
 @hookimpl
@@ -15,3 +16,9 @@ def show_progress(console: Any) -> Any:
     from pixcore_progress.bars import BarMonitor
 
     return BarMonitor(console)
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Add the command `profile run`."""
+    register("profile run", "pixcore_progress.command:profile_run", summary="Where a run's time and memory go.")

@@ -1,0 +1,48 @@
+"""Where a run's time goes: every second once, and the same records as without looking."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from pixcore_progress.profile import Profile
+
+
+def test_a_second_belongs_to_the_innermost_part_that_is_at_work() -> None:
+    profile = Profile()
+
+    def items():
+        for number in range(2):
+            with profile.part("store"):
+                time.sleep(0.02)
+            time.sleep(0.05)
+            yield number
+
+    started = time.perf_counter()
+    with profile.part("own", "stage"):
+        time.sleep(0.03)
+        assert list(profile.timed("component", items)()) == [0, 1]
+    whole = time.perf_counter() - started
+    spent = {part: one.seconds for (stage, part), one in profile.spent.items() if stage == "stage"}
+    assert 0.2 <= sum(spent.values()) <= whole
+    assert (spent["store"] >= 0.04, spent["component"] >= 0.1, spent["own"] >= 0.03) == (True, True, True)
+    assert [row["calls"] for row in profile.document() if row["part"] == "store"] == [2]
+
+
+def test_a_profiled_run_has_the_same_records_and_says_who_took_what(workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",progress"
+    done = workplace("run", str(workplace.config()), "--profile")
+    assert "mask generator toy-squares" in done.stdout
+    rows = json.loads((workplace.folder / "out" / "run.json").read_text())["profile"]
+    parts = {(row["stage"], row["part"]): row for row in rows}
+    for place in (
+        ("answer", "model adapter toy"),
+        ("propose", "mask generator toy-squares"),
+        ("propose", "store"),
+        ("results", "scoring"),
+        ("results", "writer report"),
+    ):
+        assert parts[place]["calls"] > 0
+    again = workplace("run", str(workplace.config()))
+    assert "propose: 12 of 12 there already" in again.stderr
+    assert "profile" not in json.loads((workplace.folder / "out" / "run.json").read_text())
