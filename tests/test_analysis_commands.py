@@ -1,4 +1,4 @@
-"""score, compare and emergence on the command line, on small data of one's own."""
+"""score, compare, emergence and figures on the command line, on small data of one's own."""
 
 from __future__ import annotations
 
@@ -140,6 +140,35 @@ def test_compare_writes_both_sides_and_runs_nothing_of_them(root: Path, tmp_path
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert page.count("data:image/jpeg") == 2 * len(found["flips"])
+
+
+def test_figures_are_a_page_pictures_and_numbers(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = predictions(tmp_path / "p.jsonl", [0, 0, 6, 6, 0, 0], [True, True, True, False, True, True])
+    out, numbers = tmp_path / "drawn", tmp_path / "numbers.json"
+    data = ("--benchmark", "coco-referring", "--root", root)
+    assert run("figures", file, *data, "--out", out, "--json", numbers) == 0
+    said = capsys.readouterr()
+    assert "66.7" in said.out  # Pr@.5
+    assert "not drawn, no object is absent" in said.err
+    found = json.loads(numbers.read_text())
+    assert found == json.loads((out / "figures.json").read_text())
+    (success, *_) = found["plots"]
+    assert success["panels"][0]["series"][0]["numbers"]["Pr@.5"]["value"] == pytest.approx(400 / 6)
+    for name in ("success", "size", "candidates", "odds", "both"):
+        assert "<svg" in (out / f"{name}.svg").read_text()
+        assert len(list(csv.reader((out / f"{name}.csv").open()))) > 1
+    assert not (out / "absence.svg").exists()
+    page = (out / "figures.html").read_text()
+    assert "No matched control" in page
+    assert "n = 6 of 6 samples, in 3 pairs" in page
+    assert "style=" not in page
+    assert run("figures", file, *data, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert run("figures", file, *data, "--out", out, "--protocol", "letter") == 2
+    assert run("figures", file, *data) == 2
+    assert "no folder to write to" in capsys.readouterr().err
 
 
 def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Path) -> None:

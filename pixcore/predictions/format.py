@@ -2,9 +2,10 @@
 
 One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
 (`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`
-(`{"candidate", "mask"}`, "absent", "nothing" or "failed"), `choices` (the same by strategy), `verdict`
-(`{"correct"}`), `control` (`{"name", "candidates", "choices", "of"}`, or a list of such: of which strategy a choice
-is the control), `prompt`, `error`. A run's own file scores to the run's own figures exactly.
+(`{"candidate", "mask"}`, "absent", "nothing" or "failed"; with a score `{"candidate", "mask", "score"}` or
+`{"absent": score}`), `choices` (the same by strategy), `verdict` (`{"correct"}`), `control` (`{"name", "candidates",
+"choices", "of"}`, or a list of such: of which strategy a choice is the control), `prompt`, `error`. A run's own file
+scores to the run's own figures exactly.
 """
 
 from __future__ import annotations
@@ -80,9 +81,8 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
 def _choice_to_json(selection: Selection) -> Any:
     if selection.outcome == "failed":
         return {"failed": selection.reason}
+    scored = selection.score is not None and math.isfinite(selection.score)
     if selection.outcome != "chosen":
-        return selection.outcome
-    data: dict[str, Any] = {"candidate": selection.candidate, "mask": selection.mask}
-    if selection.score is not None and math.isfinite(selection.score):
-        data["score"] = selection.score
-    return data
+        return {selection.outcome: selection.score} if scored else selection.outcome
+    place = {"candidate": selection.candidate, "mask": selection.mask}
+    return place | ({"score": selection.score} if scored else {})

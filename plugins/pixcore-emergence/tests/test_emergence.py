@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves, expected_best
 from pixcore_emergence.emergence import Emergence, EmergenceTally
-from pixcore_emergence.estimates import means
 from pixcore_emergence.looks import CONCEPTS, shares_word
-from pixcore_emergence.outcomes import OutcomeTally
 from pixcore_emergence.regression import regress
-from statsmodels.stats.contingency_tables import Table2x2
+from pixcore_statistics.estimates import means
 
 from pixcore import masks
 from pixcore.figures.intervals import Cluster
@@ -167,37 +165,6 @@ def test_intervals_are_over_clusters_and_none_is_given_for_few() -> None:
     (over_one,) = means([Cluster(str(index), pair=False) for index in range(20)], values[::3], seed=0)
     assert over_clusters == pytest.approx(over_one)
     assert means(trebled[:27], values[:27], seed=0)[0][1:] == (None, None)
-
-
-def test_outcomes_are_of_one_probing() -> None:
-    tally = OutcomeTally(seed=0)
-    pair = Cluster("a", pair=True)
-    tally.add(pair, {"question": True, "letter": False}, True)
-    tally.add(pair, {"question": False, "letter": True}, True)
-    for answers in ("question", "letter"):  # each has one of two right, so neither has the pair
-        found = tally.finish(answers)
-        assert found is not None
-        assert (found.units, found.samples) == ((0, 0, 1, 0), (1, 0, 1, 0))
-        assert found.by_chance == 1.0
-    first = tally.finish(None)
-    assert first is not None
-    assert first.answers == "question"
-
-
-@settings(deadline=None, max_examples=20)
-@given(counts=st.lists(st.integers(1, 9), min_size=4, max_size=4))
-def test_the_odds_ratio_is_that_of_statsmodels(counts: list[int]) -> None:
-    tally = OutcomeTally(seed=0)
-    index = 0
-    for (right, grounded), count in zip(((1, 1), (1, 0), (0, 1), (0, 0)), counts, strict=True):
-        for _ in range(count):
-            tally.add(Cluster(str(index), pair=False), {"letter": bool(right)}, bool(grounded))
-            index += 1
-    found = tally.finish("letter")
-    assert found is not None
-    table = np.array(counts, dtype=float).reshape(2, 2)
-    assert found.odds_ratio.value == pytest.approx(Table2x2(table + 0.5).oddsratio)
-    assert found.by_chance == pytest.approx(Table2x2(table).fittedvalues[0, 0])
 
 
 @settings(deadline=None, max_examples=20)

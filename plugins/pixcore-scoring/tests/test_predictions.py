@@ -79,6 +79,16 @@ def with_candidate(**changes: Any) -> dict[str, Any]:
     return {**MANY, "candidates": [{**CANDIDATES[0], **changes}], "choice": {"candidate": 0, "mask": 0}}
 
 
+@pytest.mark.parametrize("outcome", ["absent", "nothing"])
+@pytest.mark.parametrize("score", [0.43, None])
+def test_a_choice_of_no_mask_keeps_its_score(path: Path, outcome: Any, score: float | None) -> None:
+    line = {**MANY, "choices": {"x": outcome if score is None else {outcome: score}}}
+    (outcomes,) = [one.by_probing for one in opened(path, line, missing="skip")]
+    assert outcomes["segment"].selections["x"] == Selection(outcome, score=score)
+    (sample,) = [one for one in SAMPLES if one.id == line["sample_id"]]
+    assert prediction_line(sample, outcomes["segment"])["choices"] == line["choices"]
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": ("{", "line 2 is not JSON"),
     "a list": ([], "line 2 holds a list"),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from pixcore_statistics.best_of import expected_best
+from pixcore_statistics.estimates import Estimate, Floats, means
 
 from pixcore.figures.intervals import Cluster
-from pixcore_emergence.estimates import Estimate, Floats, means
 
 SIZES = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """Numbers of candidate masks at which best-of-N is evaluated."""

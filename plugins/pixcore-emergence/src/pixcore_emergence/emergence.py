@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_plots.outcomes import Outcomes, OutcomeTally
 from pixcore_scoring.evaluation import BINS, grounding_succeeds
 from pixcore_statistics.best_of import distinct
+from pixcore_statistics.estimates import Estimate, Floats, means
 
 from pixcore.figures.intervals import cluster_of
 from pixcore.figures.rows import RowSpec
@@ -23,9 +25,7 @@ from pixcore.protocols import in_order
 from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult
 from pixcore_emergence.concepts import Concept, agreement
 from pixcore_emergence.curves import CONTROL, OWN, Curve, Curves
-from pixcore_emergence.estimates import Estimate, Floats, means
 from pixcore_emergence.looks import CONCEPTS, SUCCESS, Classifier, Look, Phrase, by_rule, look, shares_word, tenth
-from pixcore_emergence.outcomes import Outcomes, OutcomeTally
 from pixcore_emergence.regression import Effect, effects
 
 
@@ -206,7 +206,7 @@ class EmergenceTally:
     ) -> None:
         self._into = Emergence(model, protocol, fidelity.released, seed=seed)
         self._row, self._answers, self._fidelity, self._classify = row, answers, fidelity, classifier
-        self._curves, self._distinct, self._outcomes = Curves(seed), Curves(seed), OutcomeTally(seed)
+        self._curves, self._distinct, self._outcomes = Curves(seed), Curves(seed), OutcomeTally()
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from pixcore_pictures.drawing import data_uri, fitted, overlay
+from pixcore_plots.drawing import Bar, bars, curves, save
+from pixcore_plots.outcomes import NAMES
+from pixcore_plots.svg import page_rules
 from pixcore_report.page import write_page
 from pixcore_scoring.evaluation import BINS
 from pixcore_scoring.source import Source
+from pixcore_statistics.estimates import Estimate
 from pixcore_statistics.wording import joined
 
 from pixcore.errors import DataError
@@ -22,10 +27,7 @@ from pixcore.records import PointPrompt, SampleResult
 from pixcore_emergence.concepts import judge_prompt
 from pixcore_emergence.curves import OWN, Curve
 from pixcore_emergence.emergence import Best, Emergence, Shares, measured_ious
-from pixcore_emergence.estimates import Estimate
-from pixcore_emergence.figures import Bar, bars, curves, data_address, save
 from pixcore_emergence.looks import CONCEPTS
-from pixcore_emergence.outcomes import NAMES
 
 _GALLERY = 24
 _LONGEST = 320
@@ -69,6 +71,7 @@ def write(
         output / "emergence.html",
         "emergence.html",
         styles=("emergence.css",),
+        rules=page_rules(),
         context={
             "title": "When and where grounding emerges",
             "benchmark": sources[0].benchmark,
@@ -96,8 +99,8 @@ def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None
     """Draw every figure, and write its numbers beside it."""
 
     def drawn(name: str, short: str, title: str, caption: str, figure: Figure) -> dict[str, str]:
-        _, svg = save(figure, output / name)
-        return {"name": name, "short": short, "title": title, "caption": caption, "picture": data_address(svg)}
+        picture = Markup(save(figure, output / name, title, caption))
+        return {"name": name, "short": short, "title": title, "caption": caption, "picture": picture}
 
     def spread(
         name: str,
@@ -370,9 +373,9 @@ def _document(one: Emergence) -> dict[str, Any]:
         document["outcomes"] = {
             "answers": outcomes.answers,
             "units": dict(zip(NAMES, outcomes.units, strict=True)),
-            "samples": dict(zip(NAMES, outcomes.samples, strict=True)),
-            "by_chance": outcomes.by_chance,
-            "odds_ratio": outcomes.odds_ratio,
+            "samples": dict(zip(NAMES, outcomes.of_samples.samples, strict=True)),
+            "by_chance": outcomes.of_samples.independent * sum(outcomes.of_samples.samples),
+            "odds_ratio": outcomes.of_samples.odds_ratio,
         }
     if one.released:
         document["published"] = {

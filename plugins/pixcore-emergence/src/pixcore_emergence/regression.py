@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from pixcore_statistics.bootstrap import summed
+from pixcore_statistics.estimates import Estimate, Floats
 from scipy import stats
 
 from pixcore.figures.intervals import Cluster
-from pixcore_emergence.estimates import Estimate, Floats
 from pixcore_emergence.looks import CONCEPTS, Look
 
 TERMS = ("own, not control", "success", "10 more words", "1 more phrase")

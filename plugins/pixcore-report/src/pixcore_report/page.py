@@ -60,6 +60,7 @@ def write_page(
     *,
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
+    rules: str = "",
     context: Mapping[str, Any],
 ) -> None:
     """Render a page that extends `base.html`, piece by piece, and put it in place at once when it is whole.
@@ -69,12 +70,13 @@ def write_page(
         template: Name of the template in `templates/`.
         styles: Names of further style sheets there.
         scripts: Names of further scripts there, run in this order after `base.js`.
+        rules: Further rules of style, of whoever draws what the page shows.
         context: The template's variables. Generators are consumed while the page is written.
 
     Raises:
         StoreError: The file can't be written.
     """
-    css = "\n".join(_source(name) for name in (*_BASE_STYLES, *styles))
+    css = "\n".join((*(_source(name) for name in (*_BASE_STYLES, *styles)), rules))
     code = "\n".join(_source(name) for name in (*_BASE_SCRIPTS, *scripts))
     frame = {"css": Markup(css), "code": Markup(code), "css_hash": _hash(css), "code_hash": _hash(code)}
     rendered = _environment().get_template(template).generate(**context, **frame)

@@ -1,4 +1,4 @@
-"""Adds the commands `report`, `compare` and `seeds` to pixcore, and a report to every run."""
+"""Adds the commands `report`, `compare`, `seeds` and `figures` to pixcore, and a report to every run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pixcore.hookspecs import RegisterCommand, RegisterWriter
 
 @hookimpl
 def register_commands(register: RegisterCommand) -> None:
-    """Add the commands `report`, `compare` and `seeds`."""
+    """Add the commands `report`, `compare`, `seeds` and `figures`."""
     register("report", "pixcore_report.commands:report", summary="Write a run's report again.")
     register(
         "compare",
@@ -16,6 +16,7 @@ def register_commands(register: RegisterCommand) -> None:
         summary="Two runs side by side: differences, and what flipped.",
     )
 
+    register("figures", "pixcore_report.figures:figures", summary="The plots that a reviewer asks for.")
     register("seeds", "pixcore_report.seeds:seeds", summary="One run a seed, and what the seed changes.")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from markupsafe import Markup
+from pixcore_plots.plots import Plots
 
 from pixcore.errors import DataError
 from pixcore.figures import table
@@ -99,13 +100,14 @@ class Report:
         kept = {key: choice for key, choice in outcome.selections.items() if key in self._keys}
         return replace(outcome, selections=kept)
 
-    def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any]) -> Path:
+    def write(self, path: Path | str, *, summary: Summary, run: Mapping[str, Any], plots: Plots | None = None) -> Path:
         """Write the page.
 
         Args:
             path: The HTML file; an existing one is replaced once the new one is whole.
             summary: The table.
             run: What `run.json` holds. Every entry is shown; "config" and "versions" have places of their own.
+            plots: The run's plots, if it has any.
 
         Returns:
             The path.
@@ -116,14 +118,18 @@ class Report:
         target = Path(path)
         with self._explained():
             self._spool.seek(0)
+        drawn, rules = _drawn(plots)
         write_page(
             target,
             "report.html",
-            styles=("card.css", "report.css"),
+            styles=("card.css", "report.css", *(["plots.css"] if drawn else [])),
             scripts=("pixels.js", "card.js", "report.js"),
+            rules=rules,
             context={
                 "title": f"{summary.model} on {summary.benchmark}",
                 "summary": summary,
+                "plots": plots,
+                "drawn": drawn,
                 "footnotes": table.footnotes(summary),
                 "failures": _failures(summary),
                 "particulars": particulars(run),
@@ -137,6 +143,17 @@ class Report:
             },
         )
         return target
+
+
+def _drawn(plots: Plots | None) -> tuple[list[dict[str, Any]], str]:
+    """Draw plots, and give the rules of style that they need; nothing where there are none."""
+    if plots is None or not any(plot.panels for plot in plots.plots):
+        return [], ""
+    from pixcore_plots.svg import page_rules  # matplotlib is slow to import
+
+    from pixcore_report.plots import sections
+
+    return list(sections(plots)), page_rules()
 
 
 def particulars(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pixcore_plots.every import PlotTally, looked_at
+
+from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import RowSpec, Summary
-from pixcore.records import SampleResult
+from pixcore.records import Fidelity, SampleResult
 from pixcore.runs.writers import RunWriter
 from pixcore_report.report import Report
 
@@ -23,15 +26,25 @@ class ReportWriter(RunWriter):
         """Begin the page's samples."""
         self._path, self._run = folder / "report.html", run
         self._report = self._open.enter_context(Report(rows))
+        self._plots = _plots_of(run, rows)
 
     def add(self, result: SampleResult) -> None:
-        """Take in a sample's card."""
+        """Take in a sample's card, and what plots keep of it."""
         self._report.add(result)
+        self._plots.add(result)
 
     def finish(self, summary: Summary) -> Path:
-        """Write the page."""
-        return self._report.write(self._path, summary=summary, run=self._run)
+        """Write the page; a handful of samples makes no plot."""
+        plots = self._plots.plots() if len(self._plots) >= FEW else None
+        return self._report.write(self._path, summary=summary, run=self._run, plots=plots)
 
     def close(self) -> None:
         """Remove what was spooled."""
         self._open.close()
+
+
+def _plots_of(run: Mapping[str, Any], rows: Sequence[RowSpec]) -> PlotTally:
+    config: Mapping[str, Any] = run.get("config") or {}
+    asked = [one if isinstance(one, str) else one["name"] for one in config.get("protocols") or ()]
+    fidelity = Fidelity(config.get("fidelity", Fidelity.CORRECTED))
+    return PlotTally(rows, fidelity, looked_at(asked), seed=int(config.get("seed", 0)))

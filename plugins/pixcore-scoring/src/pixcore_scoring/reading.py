@@ -295,10 +295,10 @@ def _choices(value: Any, candidates: tuple[Candidate, ...], where: str) -> dict[
 
 
 def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Selection:
-    if value == "absent":
-        return Selection.absent()
-    if value == "nothing":
-        return Selection.nothing()
+    if value == "absent" or (isinstance(value, Mapping) and "absent" in value):
+        return Selection.absent(score=_score(value, "absent"))
+    if value == "nothing" or (isinstance(value, Mapping) and "nothing" in value):
+        return Selection.nothing(score=_score(value, "nothing"))
     if value == "failed" or (isinstance(value, Mapping) and "failed" in value):
         return Selection.failed(value if isinstance(value, str) else str(value["failed"]))
     if not isinstance(value, Mapping):
@@ -315,10 +315,13 @@ def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Select
             f"{where} is mask {mask} of {len(candidates[index].masks)} in candidate {index}",
             hint="masks are counted from 0",
         )
-    score = value.get("score")
-    return Selection.chosen(
-        index, mask, reason=str(value.get("reason") or ""), score=score if _is_number(score) else None
-    )
+    return Selection.chosen(index, mask, reason=str(value.get("reason") or ""), score=_score(value, "score"))
+
+
+def _score(value: Any, key: str) -> float | None:
+    """The strategy's own figure, where a choice has one."""
+    score = value.get(key) if isinstance(value, Mapping) else None
+    return score if _is_number(score) else None
 
 
 def _verdict(value: Any, where: str) -> Verdict | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pixcore_statistics.bootstrap import draws, interval, resampled_ratios, summed
 
 from pixcore.figures.intervals import FEW, Cluster
+from pixcore_statistics.bootstrap import interval, resampled_ratios, summed
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +20,10 @@ class Estimate(NamedTuple):
     value: float
     low: float | None = None
     high: float | None = None
+
+    def times(self, factor: float) -> Estimate:
+        """Give it in another unit: a share in percent is 100 times itself."""
+        return Estimate(*(None if end is None else factor * end for end in self))  # type: ignore[arg-type]
 
 
 def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = None, *, seed: int) -> list[Estimate]:
@@ -43,18 +47,3 @@ def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = 
         )
         for column, (total, count) in enumerate(zip(above.sum(0), below.sum(0), strict=True))
     ]
-
-
-def resampled(sums: Floats, statistic: Callable[[Floats], Floats], *, seed: int) -> Estimate:
-    """Compute a statistic of sums over clusters, with its interval.
-
-    Args:
-        sums: (clusters, k).
-        statistic: Takes sums over drawn clusters (n, k), gives (n,).
-        seed: Of the bootstrap.
-    """
-    value = float(statistic(sums.sum(0, keepdims=True))[0])
-    if len(sums) < FEW:
-        return Estimate(value)
-    drawn = np.concatenate([statistic(block @ sums) for block in draws(len(sums), seed=seed)])
-    return Estimate(value, *(interval(drawn) or (None, None)))

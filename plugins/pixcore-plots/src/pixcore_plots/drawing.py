@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from pixcore_pictures.drawing import data_uri
+from pixcore_statistics.estimates import Estimate
 
-from pixcore_emergence.curves import Curve
-from pixcore_emergence.estimates import Estimate
-
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-"""Okabe and Ito's palette, which readers with any colour vision can tell apart."""
+from pixcore.files import replacing
+from pixcore_plots.svg import COLOURS, GRID, INK, PAPER, SOFT, compact, standing_alone
 
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++", "--")
 """Bars are told apart without colour as well."""
@@ -30,15 +29,43 @@ _STYLE: Any = {
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "grid.color": "#e3e1da",
-    "axes.edgecolor": "#5b636d",
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.bottom": False,
+    "ytick.left": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
     "svg.hashsalt": "pixcore",  # the same figure is the same file
+    "svg.fonttype": "none",  # text stays text: small, and to be read aloud
 }
+
+
+class Line(Protocol):
+    """What `curves` draws for one name of the legend: values over numbers, with the ends of their intervals."""
+
+    @property
+    def name(self) -> str:
+        """Whose it is."""
+
+    @property
+    def n(self) -> Sequence[int]:
+        """At which numbers it has values."""
+
+    @property
+    def points(self) -> Sequence[Estimate]:
+        """Its value at each, with the ends of its interval."""
 
 
 class Bar(NamedTuple):
@@ -63,7 +90,7 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
         x: Label of the x axis.
         y: Label of the y axis.
     """
-    with _styled():
+    with styled():
         figure, axes = _axes(title, x, y)
         width = 0.8 / max(len(series), 1)
         for place, (name, bar) in enumerate(series.items()):
@@ -75,16 +102,16 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
                 label=name,
                 color=COLOURS[place % len(COLOURS)],
                 hatch=HATCHES[place % len(HATCHES)],
-                edgecolor="white",
+                edgecolor=PAPER,
                 linewidth=0.4,
             )
             for where, (value, low, high) in zip(at, bar.values, strict=True):
                 if low is not None and high is not None:
                     reach = [[max(value - low, 0)], [max(high - value, 0)]]
-                    axes.errorbar(where, value, reach, color="#1f2328", linewidth=1, capsize=2)
+                    axes.errorbar(where, value, reach, color=INK, linewidth=1, capsize=2)
             for marker, marks in zip(("D", "_"), bar.marks, strict=False):
                 heights = [estimate.value for estimate in marks]
-                axes.plot(at, heights, marker, ms=6, mfc="white", mec="#1f2328", mew=1.4, zorder=4, clip_on=False)
+                axes.plot(at, heights, marker, ms=6, mfc=PAPER, mec=INK, mew=1.4, zorder=4, clip_on=False)
         axes.set_xticks(range(len(categories)), categories, fontsize=8)
         axes.set_ylim(bottom=0)
         if len(series) > 1:
@@ -92,9 +119,9 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
     return figure
 
 
-def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) -> Figure:
+def curves(title: str, drawn: Mapping[str, Sequence[Line]], *, x: str, y: str) -> Figure:
     """Draw lines over N with their intervals; the control of a model has its colour, dashed."""
-    with _styled():
+    with styled():
         figure, axes = _axes(title, x, y)
         for place, (name, several) in enumerate(drawn.items()):
             for order, curve in enumerate(several):
@@ -103,10 +130,7 @@ def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) 
                 style = ("-", "--", ":")[min(order, 2)]
                 values = [point.value for point in curve.points]
                 axes.plot(curve.n, values, style, marker="os^"[min(order, 2)], color=colour, label=label, ms=4)
-                known = [(n, point.low, point.high) for n, point in zip(curve.n, curve.points, strict=True)]
-                band = [(n, low, high) for n, low, high in known if low is not None and high is not None]
-                if band:
-                    axes.fill_between(*zip(*band, strict=True), color=colour, alpha=0.15, linewidth=0)
+                shade(axes, curve.n, curve.points, colour)
         axes.set_xscale("log")
         ticks = sorted({n for several in drawn.values() for curve in several for n in curve.n})
         axes.set_xticks(ticks, [str(n) for n in ticks])
@@ -116,19 +140,43 @@ def curves(title: str, drawn: Mapping[str, Sequence[Curve]], *, x: str, y: str) 
     return figure
 
 
-def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write `stem`.png and `stem`.svg, without dates, so that the same data give the same files."""
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    with _styled():
+def shade(axes: Any, x: Iterable[float], points: Iterable[Estimate], colour: str) -> None:
+    """Draw the band of values over places, as one polygon; nothing where they have none."""
+    band = [(at, low, high) for at, (_, low, high) in zip(x, points, strict=True) if low is not None]
+    if not band:
+        return
+    places, lows, highs = map(list, zip(*band, strict=True))
+    axes.fill([*places, *reversed(places)], [*lows, *reversed(highs)], color=colour, alpha=0.15, linewidth=0)
+
+
+def save(figure: Figure, stem: Path, title: str, description: str) -> str:
+    """Write `stem`.png and `stem`.svg, without dates, so that the same data give the same files.
+
+    Args:
+        figure: The figure.
+        stem: The files' path without their ends.
+        title: What it shows, in a few words.
+        description: What can be seen in it, for those who can't see it.
+
+    Returns:
+        It as an SVG that can stand in a page.
+    """
+    source = svg_of(figure)
+    with styled():
         FigureCanvasAgg(figure)
-        figure.savefig(png, dpi=160, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None})
-    return png, svg
+        figure.savefig(stem.with_suffix(".png"), dpi=160, facecolor=PAPER, metadata={"Software": None})
+    with replacing(stem.with_suffix(".svg")) as file:
+        file.write(standing_alone(source, title, description))
+    return compact(source, title, description)
 
 
-def data_address(path: Path) -> str:
-    """Turn a picture's file into an address that a page can hold."""
-    return data_uri(path.read_bytes(), "svg+xml" if path.suffix == ".svg" else "png")
+def svg_of(figure: Figure) -> str:
+    """Give a figure as matplotlib's SVG."""
+    written = io.StringIO()
+    with styled():
+        FigureCanvasSVG(figure)
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return written.getvalue()
 
 
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:
@@ -141,6 +189,7 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Draw in the one style of all plots."""
     with matplotlib.rc_context(_STYLE):
         yield

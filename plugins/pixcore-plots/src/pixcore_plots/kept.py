@@ -1,0 +1,205 @@
+"""What is kept of a run's samples for its plots: a few numbers of each, row by row."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pixcore_scoring.evaluation import grounding_succeeds
+from pixcore_statistics.bootstrap import summed
+
+from pixcore import masks
+from pixcore.figures.intervals import Cluster, cluster_of
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import is_correct
+from pixcore.figures.summary import scored_mask
+from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult
+from pixcore_plots.plots import OWN
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+UNKNOWN = -1
+"""Stands in whole numbers for what nobody measured; where there is no real number, it is NaN."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one row has of every sample, each (n,).
+
+    Attributes:
+        iou: NaN where it was not scored.
+        counted: Whether it counts in the row's mean IoU.
+        candidates: How many there were to choose from.
+        score: The strategy's own figure for its choice; NaN where it gave none.
+        absent: Whether it says that the object is absent.
+        found: Whether the mask counts as found, as `pixcore_scoring.evaluation` has it; `UNKNOWN` where nobody can say.
+    """
+
+    iou: Floats
+    counted: Bools
+    candidates: Ints
+    score: Floats
+    absent: Bools
+    found: Ints
+
+
+class Kept:
+    """Takes in a run's results one sample at a time.
+
+    Attributes:
+        rows: The table's rows.
+        probing: Whose masks are looked at.
+        seed: Of what is drawn.
+
+    Args:
+        rows: The table's rows.
+        fidelity: Whose rules.
+        probing: Whose masks are looked at.
+        seed: Of what is drawn.
+    """
+
+    def __init__(self, rows: Sequence[RowSpec], fidelity: Fidelity, probing: str, *, seed: int = 0) -> None:
+        self.rows, self.probing, self.seed = tuple(rows), probing, seed
+        self._fidelity = fidelity
+        self._clusters: dict[Cluster, int] = {}
+        self._cluster = array("q")
+        self._sizes, self._guesses, self._named = array("d"), array("d"), array("b")
+        self._answers: dict[str, array[int]] = {}
+        self._lines = {row.key: _Columns() for row in rows}
+
+    def __len__(self) -> int:
+        return len(self._cluster)
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one sample; its results must have been scored."""
+        sample = result.sample
+        for probing, outcome in result.by_probing.items():
+            right = is_correct(sample, outcome)
+            if right is not None:
+                known = self._answers.setdefault(probing, array("b"))
+                known.extend([UNKNOWN] * (len(self) - len(known)))
+                known.append(right)
+        self._cluster.append(self._clusters.setdefault(cluster_of(sample), len(self._clusters)))
+        self._sizes.append(_size(sample))
+        self._named.append(sample.expression is not None)
+        self._guesses.append(1 / len(sample.options) if sample.options else math.nan)
+        looked_at = result.by_probing.get(self.probing)
+        for row in self.rows:
+            self._lines[row.key].add(sample, looked_at, row, self._fidelity)
+
+    @property
+    def sizes(self) -> Floats:
+        """The share of the image that each object covers, (n,): 0 where it is absent, NaN where nobody knows."""
+        return np.array(self._sizes)
+
+    @property
+    def guesses(self) -> Floats:
+        """How often a guess among the options is right, (n,); NaN where there are none."""
+        return np.array(self._guesses)
+
+    @property
+    def named(self) -> Bools:
+        """Whether a sample names an object, (n,)."""
+        return np.array(self._named, bool)
+
+    @property
+    def clusters(self) -> Ints:
+        """Which pair or image each sample is of, (n,)."""
+        return np.array(self._cluster, np.int64)
+
+    def kinds(self) -> dict[str, int]:
+        """Count what is drawn together: pairs, and images."""
+        pairs = sum(cluster.pair for cluster in self._clusters)
+        return {"pair": pairs, "image": len(self._clusters) - pairs}
+
+    def answers(self) -> dict[str, Ints]:
+        """Say of each probing that is graded whether its answers are right, (n,); `UNKNOWN` where nobody did."""
+        padded = {name: [*known, *[UNKNOWN] * (len(self) - len(known))] for name, known in self._answers.items()}
+        return {name: np.array(known, np.int64) for name, known in padded.items()}
+
+    def line(self, row: str) -> Line:
+        """Give what a row has of every sample."""
+        return self._lines[row].line()
+
+    def panels(self) -> Iterator[tuple[RowSpec, dict[str, Line]]]:
+        """Give each row that is no control, with what it shows and what its controls do, by their names."""
+        for row in self.rows:
+            if not row.control:
+                controls = {one.pool or "control": self.line(one.key) for one in self.rows if one.control_of == row.key}
+                yield row, {OWN: self.line(row.key), **controls}
+
+    def sums(self, used: Bools, values: Floats) -> Floats:
+        """Add up values (samples used, k) over clusters: (clusters, k)."""
+        return summed(self.clusters[used].tolist(), values)
+
+    def left_out(self, line: Line, used: Bools) -> dict[str, int]:
+        """Say of how many samples a series makes no use, and why."""
+        sizes, reasons = self.sizes, Counter[str]()
+        for sample in np.flatnonzero(~used):
+            if math.isnan(sizes[sample]):
+                reasons["without a ground truth"] += 1
+            elif math.isnan(line.iou[sample]):
+                reasons["without a mask"] += 1
+            elif not self._named[sample]:
+                reasons["no object named"] += 1
+            else:
+                reasons["absent" if sizes[sample] == 0 else "nothing chosen"] += 1
+        return dict(reasons)
+
+
+class _Columns:
+    """A row's numbers as they come, one a sample each."""
+
+    def __init__(self) -> None:
+        self._iou, self._score = array("d"), array("d")
+        self._candidates = array("q")
+        self._counted, self._absent, self._found = array("b"), array("b"), array("b")
+
+    def add(self, sample: Sample, outcome: ProtocolResult | None, row: RowSpec, fidelity: Fidelity) -> None:
+        score = None if outcome is None else outcome.scores.get(row.key)
+        if outcome is None or score is None or score.iou is None or sample.mask is None:
+            for column, nothing in zip(self._all(), (math.nan, math.nan, 0, 0, 0, UNKNOWN), strict=True):
+                column.append(nothing)
+            return
+        mask = scored_mask(sample, outcome, row, score, fidelity)
+        chosen = outcome.selections.get(row.key)
+        found = grounding_succeeds(sample, outcome, row.key, fidelity)
+        given = None if chosen is None else chosen.score
+        values = (
+            mask.iou,
+            math.nan if given is None or not math.isfinite(given) else float(given),
+            mask.candidates,
+            mask.headline,
+            mask.says_absent,
+            UNKNOWN if found is None else found,
+        )
+        for column, value in zip(self._all(), values, strict=True):
+            column.append(value)
+
+    def _all(self) -> tuple[array[Any], ...]:
+        return self._iou, self._score, self._candidates, self._counted, self._absent, self._found
+
+    def line(self) -> Line:
+        return Line(
+            iou=np.array(self._iou),
+            counted=np.array(self._counted, bool),
+            candidates=np.array(self._candidates, np.int64),
+            score=np.array(self._score),
+            absent=np.array(self._absent, bool),
+            found=np.array(self._found, np.int64),
+        )
+
+
+def _size(sample: Sample) -> float:
+    if sample.mask is None:
+        return math.nan
+    width, height = masks.size_of(sample.mask)
+    return masks.area(sample.mask) / (width * height)
