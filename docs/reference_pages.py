@@ -23,7 +23,10 @@ from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
 
 EXAMPLES: dict[str, str] = {
     "benchmark": "benchmark: {name: folder, root: mine}",
-    "model": "model: {name: transformers, checkpoint: Qwen/Qwen2.5-VL-3B-Instruct}",
+    "model": """model:
+  name: transformers
+  checkpoint: Qwen/Qwen2.5-VL-3B-Instruct
+  text: {server: "http://localhost:8000/v1", model: Qwen/Qwen2.5-VL-3B-Instruct}  # left out: the model writes it itself""",
     "extractor": "extractor: {name: mean, layers: [14, 15]}",
     "transforms": "transforms: [subtract-mean, {name: smooth, sigma: 1.0}]",
     "grouper": "grouper: noun-phrases",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from pixcore.errors import ModelError
 from pixcore.files import at_home
 from pixcore.geometry import VisualLayout
 from pixcore.plugins import Kind, hold_to_kinds
@@ -81,9 +82,11 @@ class ModelConfig(Config):
         prompts: How this model is asked under a protocol, where that differs from `pixcore.protocols`; fields:
             {question}, {options}, {expression}. It stands here and not on the adapter so that requests, and with them
             the keys of records, are known without importing what the adapter needs.
+        asks_service: Whether it asks a service that may cost money, as of a selection strategy.
     """
 
     prompts: ClassVar[Mapping[Protocol, str]] = {}
+    asks_service: ClassVar[bool] = False
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -276,6 +279,14 @@ class ModelAdapter(Component[ConfigT]):
             SampleError: One request can't be answered; the stage then tries its neighbours one by one.
         """
 
+    def replay(self, requests: Sequence[Request], texts: Sequence[str], extractor: Any) -> list[Response]:
+        """Give the maps of answers from elsewhere, as if the model had said them, in its own tokenizer's tokens."""
+        raise ModelError(f"{type(self).__name__} can't replay a text", hint="one that reads attention can")
+
+    def expected_cost(self, request: Request) -> Expense:
+        """Say what an answer will cost; asked only of a model that asks a service."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
+
     def layout(self, image: Image) -> VisualLayout:
         """Say where the visual tokens of an image lie, without answering; the geometry test asks for it."""
         raise NotImplementedError(f"{type(self).__name__} does not say where its visual tokens lie")
@@ -291,6 +302,9 @@ class ModelAdapter(Component[ConfigT]):
 
 class TokenGrouper(Component[ConfigT]):
     """Says which output tokens belong together."""
+
+    needs_maps: ClassVar[bool] = True
+    """Whether its groups are looked up in relevance maps; else each has a prompt of its own."""
 
     @abstractmethod
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:

@@ -530,6 +530,11 @@ def _part(registry: Registry, kind: Kind, given: Any, where: str) -> ChosenCompo
     except PluginError as error:
         told = error.message if error.message.startswith(where) else f"{where}: {error.message}"
         raise PluginError(told, hint=error.hint) from error
+    wrapper = registry.default_for("model.text") if kind is Kind.MODEL and "text" in section.options else None
+    if wrapper is not None and "text" not in registration.config_class.model_fields:  # its text is from elsewhere
+        inside = {"name": section.name, **section.options}
+        outer = {"name": wrapper, "label": section.label, "text": inside.pop("text"), "model": inside}
+        return _part(registry, kind, outer, where)
     return ChosenComponent(registration, component_config(registration, section.options, where), section.label)
 
 

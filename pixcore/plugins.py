@@ -69,7 +69,7 @@ class Kind(StrEnum):
         places: What else one can be the default for: see `pixcore.hookspecs.Register`.
     """
 
-    MODEL = _Row("ModelAdapter", {"model": "Which MLLM."})
+    MODEL = _Row("ModelAdapter", {"model": "Which MLLM."}, places=("model.text",))
     EXTRACTOR = _Row(
         "AttentionExtractor", {"extractor": "How attention becomes one map a token; null: none is read."}, nullable=True
     )

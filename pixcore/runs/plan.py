@@ -28,7 +28,7 @@ from pixcore.records import ProtocolResult, Request, Sample, SampleResult, Selec
 from pixcore.services import LEDGER, Allowance
 from pixcore.shelf import Shelf, View
 from pixcore.stages.answer import Answer, Loader
-from pixcore.stages.base import Item, OnRecord, Stage
+from pixcore.stages.base import Item, OnRecord, Stage, with_memory
 from pixcore.stages.choose import JudgeStage, Select
 from pixcore.stages.propose import CandidateStage, Control, Propose
 from pixcore.versions import NUMERICAL, installed
@@ -82,9 +82,13 @@ class Run:
         self.scope = scope or Scope()
         config = resolved.config
         fidelity = config.fidelity.of_answers
-        self.loader = Loader(resolved.components.one("model"), Context(fidelity, config.seed))
-        allowance = Allowance(config.prices, config.budget, config.output / LEDGER)
-        self.context = Context(fidelity, config.seed, self.loader, allowance=allowance)
+        allowance, model = (
+            Allowance(config.prices, config.budget, config.output / LEDGER),
+            resolved.components.one("model"),
+        )
+        alone = Context(fidelity, config.seed, allowance=allowance)
+        self.loader = Loader(model, with_memory(alone, config.store, model))
+        self.context = replace(alone, model=self.loader)
         self._on_record = on_record
         self._given = samples
         self._segmented = False  # whether any item is, once they are known
@@ -373,16 +377,21 @@ class Run:
         return self._rows(item for item in self.every if not item.unreadable)
 
     def _rows(self, items: Iterable[Item]) -> list[RowSpec]:
-        rows = [RowSpec(OWN_MASKS, own_masks=True)] if self._segments_itself(items) else []
-        if self.proposals and not rows:
-            rows += [*self._strategies, *self._control_strategies]
-        return rows or [RowSpec(ANSWERS_ALONE)]
+        segmented = (self.answers[item.request.protocol].get(item) for item in items if item.segmented)
+        first = next((entry for entry in segmented if entry is not None), None)
+        if first is not None and first.body["mask"] is not None:
+            return [RowSpec(OWN_MASKS, own_masks=True)]
+        blind = first is not None and "maps" not in first.arrays
+        if self.proposals and not (blind and says(self.resolved.components.one("grouper"), "needs_maps")):
+            return [*self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
+        return [RowSpec(ANSWERS_ALONE)]
 
-    def _segments_itself(self, items: Iterable[Item]) -> bool:
-        for item in items:
-            if item.segmented and (entry := self.answers[item.request.protocol].get(item)) is not None:
-                return bool(entry.body["mask"] is not None)
-        return False
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the table has to know: what the benchmark says, and that a model shows no attention."""
+        blind = self.proposals and self.rows[0].key == ANSWERS_ALONE
+        said = f"{self.loader.component.name} gives no attention: no masks are mined from what it says"
+        return [*(self.benchmark.notes if self.benchmark is not None else ()), *([said] if blind else [])]
 
     def document(self) -> dict[str, Any]:
         """Give what `run.json` holds: the resolved config, versions of everything, which stage stores it used.

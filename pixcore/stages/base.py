@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -237,6 +237,29 @@ class Stage(ABC):
     def failure(self, item: Item) -> str | None:
         """Say what went wrong with an item; None if nothing did."""
         return self.store.failure(self.key_of(item))
+
+
+def with_memory(context: Context, root: Path, component: ChosenComponent, *, fresh: bool = False) -> Context:
+    """Give a context in which a component that pays for its answers recalls what it was answered before.
+
+    One file serves all components of a distribution, whatever their options and version, because an answer's own key
+    says everything about the question. Where all is made `fresh`, what was answered before is forgotten; it is still
+    replaced only by a new answer.
+    """
+    renewed: set[str] = set()
+
+    @cache  # most components remember nothing
+    def store() -> StageStore:
+        return StageStore(root, "exchanges", {"distribution": component.registration.distribution})
+
+    def recall(key: str) -> Any:
+        return store().recall(key) if key in renewed or not fresh else None
+
+    def remember(key: str, value: Any) -> None:
+        store().remember(key, value)
+        renewed.update((key,) if fresh else ())
+
+    return replace(context, recall=recall, remember=remember)
 
 
 def _in_key(value: Any) -> Any:

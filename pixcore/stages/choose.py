@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pixcore.components import Judge, SelectionStrategy
@@ -12,34 +12,19 @@ from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore.stages.answer import Answer
-from pixcore.stages.base import Item, Stage
+from pixcore.stages.base import Item, Stage, with_memory
 from pixcore.stages.propose import CandidateStage
 from pixcore.stages.serialise import Entry
-from pixcore.stages.store import StageStore, content_key
+from pixcore.stages.store import content_key
 
 
 class AskingStage(Stage):
     """A stage whose component may pay for its answers, and so has a memory beside the stages' records."""
 
     def made(self, name: str) -> Any:
-        """Make a component that recalls what it was answered before.
-
-        One file serves all components of a distribution, whatever their options and version, because an answer's own
-        key says everything about the question. Where records are made anew, what was answered before is forgotten; it
-        is still replaced only by a new answer.
-        """
+        """Make a component that recalls what it was answered before."""
         component, fresh = self.components.one(name), self.on_record is not None
-        store = StageStore(self.root, "exchanges", {"distribution": component.registration.distribution})
-        renewed: set[str] = set()
-
-        def recall(key: str) -> Any:
-            return store.recall(key) if key in renewed or not fresh else None
-
-        def remember(key: str, value: Any) -> None:
-            store.remember(key, value)
-            renewed.update((key,) if fresh else ())
-
-        return component.create(replace(self.context, recall=recall, remember=remember))
+        return component.create(with_memory(self.context, self.root, component, fresh=fresh))
 
 
 @dataclass(eq=False, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -39,10 +39,19 @@ class Mini(Adapter[MiniConfig]):
 
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
         """Answer a batch; where its tower sees no drawn scene, a notice says so, once and in the answer's `extra`."""
+        return self._noticing(requests, lambda: super(Mini, self).answer(requests, extractor))
+
+    def replay(
+        self, requests: Sequence[Request], texts: Sequence[str], extractor: AttentionExtractor[Any]
+    ) -> list[Response]:
+        """Give the maps of text from elsewhere, with the same notice."""
+        return self._noticing(requests, lambda: super(Mini, self).replay(requests, texts, extractor))
+
+    def _noticing(self, requests: Sequence[Request], respond: Callable[[], list[Response]]) -> list[Response]:
         if self._drawn is None or not requests:
-            return super().answer(requests, extractor)
+            return respond()
         with self._seen() as seen:
-            responses = super().answer(requests, extractor)
+            responses = respond()
         strange = self._drawn.distance(features_of(seen[0])) > self._drawn.limit
         if strange.any():
             notice(NOTICE)

@@ -21,9 +21,9 @@ from pixcore_openai.batches import Batches
 from pixcore_openai.config import OFFICIAL, ServerConfig
 from pixcore_openai.faults import RefusedRequest
 from pixcore_openai.overlays import Picture
-from pixcore_openai.prices import billed, expected
+from pixcore_openai.prices import EXPECTED_ANSWER, billed, expected
 from pixcore_openai.prompts import Prompt
-from pixcore_openai.server import Completion, Server
+from pixcore_openai.server import Completion, Health, Server
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,11 +41,13 @@ class Question:
         prompt: The wording.
         fields: What is filled in.
         pictures: What is shown, in order.
+        answer: Tokens that its answer is expected to have.
     """
 
     prompt: Prompt
     fields: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[Picture, ...] = ()
+    answer: int = EXPECTED_ANSWER
 
     @property
     def text(self) -> str:
@@ -94,6 +96,7 @@ class Asker:
         self._structured = config.structured if config.structured is not None else not context.published
         self._spending = Spending.under(context.allowance)
         self._server: Server | None = None
+        self._health = Health()
         self._batches: Batches | None = None
         self._fatal: UserError | None = None
         self._asking: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
@@ -169,7 +172,7 @@ class Asker:
 
     async def _complete(self, key: str, body: Mapping[str, Any]) -> Completion:
         if self._server is None:
-            self._server = Server(self.config)
+            self._server = Server(self.config, self._health)
         if not self.config.batch:
             return await self._server.complete(body)
         if self._batches is None:
@@ -200,7 +203,8 @@ class Asker:
         """Say what a question will cost."""
         text = question.prompt.system + question.text
         sizes = [picture.size for picture in question.pictures]
-        return expected(self.config.model, self.context, text=text, images=sizes, detail=self.config.detail)
+        model, detail = self.config.model, self.config.detail
+        return expected(model, self.context, text=text, images=sizes, detail=detail, answer=question.answer)
 
     def overlap(self, items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> Iterator[R | Exception]:
         """Work on many items at once, in a thread with an event loop of its own; results come in order.
@@ -284,12 +288,13 @@ def _spelt(question: Question, said: tuple[str, str | None], pictures: Sequence[
     system = [{"role": "system", "content": question.prompt.system}] if question.prompt.system else []
     if not pictures:
         return [*system, {"role": "user", "content": text}]
-    content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    content: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures, 1):
         if question.prompt.numbered:
             content.append({"type": "text", "text": f"Image {number}:"})
         shown = {"url": picture, **({"detail": detail} if detail else {})}
         content.append({"type": "image_url", "image_url": shown})
+    content.insert(len(content) if question.prompt.pictures_first else 0, {"type": "text", "text": text})
     return [*system, {"role": "user", "content": content}]
 
 

@@ -16,7 +16,8 @@ from pixcore.services import Expense, Price
 
 _CHARACTERS_PER_TOKEN = 4
 _MESSAGE_OVERHEAD = 10
-_EXPECTED_ANSWER = 8
+EXPECTED_ANSWER = 8
+"""Tokens of a yes, a number or a few names."""
 _UNKNOWN_IMAGE = {"base": 85, "tile": 170}
 
 
@@ -59,7 +60,13 @@ def image_tokens(model: str, size: tuple[int, int], detail: str | None = None) -
 
 
 def expected(
-    model: str, context: Context, *, text: str, images: Sequence[tuple[int, int]] = (), detail: str | None = None
+    model: str,
+    context: Context,
+    *,
+    text: str,
+    images: Sequence[tuple[int, int]] = (),
+    detail: str | None = None,
+    answer: int = EXPECTED_ANSWER,
 ) -> Expense:
     """Say what one call will cost.
 
@@ -69,10 +76,11 @@ def expected(
         text: Everything that is said, system message included.
         images: (width, height) of every picture.
         detail: How finely pictures are looked at.
+        answer: Tokens that the answer is expected to have.
     """
     tokens = _MESSAGE_OVERHEAD + math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
     tokens += sum(image_tokens(model, size, detail) for size in images)
-    return billed(model, context, tokens, _EXPECTED_ANSWER, images=len(images))
+    return billed(model, context, tokens, answer, images=len(images))
 
 
 def billed(model: str, context: Context, input_tokens: int, output_tokens: int, *, images: int) -> Expense:

@@ -25,6 +25,7 @@ class Prompt:
         user: The user's text, with fields.
         schema: The JSON schema of a structured answer; empty: there is none.
         numbered: Every picture is announced with its number.
+        pictures_first: The pictures come before the text, as multimodal models were trained.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Prompt:
     user: str
     schema: dict[str, Any] = field(default_factory=dict)
     numbered: bool = False
+    pictures_first: bool = False
 
 
 def _object_of(key: str, kind: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Completion:
         usage: Tokens as the server counted them: "input", "output"; a count that it does not give is not there.
         attempts: How many calls it took.
         structured: Whether the answer was held to a schema.
+        finish: Why it ends, as the server says: "stop", "length", or empty.
     """
 
     text: str
@@ -44,6 +45,20 @@ class Completion:
     usage: Mapping[str, int]
     attempts: int = 1
     structured: bool = False
+    finish: str = ""
+
+
+@dataclass
+class Health:
+    """How a server has been, over one event loop and the next.
+
+    Attributes:
+        failing_since: When it last began to answer nothing, by the loop's monotonic clock; None: it answers.
+        given_up: Calls given up in a row.
+    """
+
+    failing_since: float | None = None
+    given_up: int = 0
 
 
 class Server:
@@ -51,18 +66,18 @@ class Server:
 
     Args:
         config: Which server, and how patiently.
+        health: How it was before.
     """
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, health: Health | None = None) -> None:
         self.config = config
+        self.health = health or Health()
         self.limiter = Limiter(config.concurrency)
         needed = config.address == OFFICIAL or bool(config.azure_api_version)
         self.key = read_key(config.api_key_env, config.api_key_file, needed=needed)
         self.place = Place(config.address, config.model, str(config.api_key_file or config.api_key_env), self.key)
         self.client = self._client()
         self.calls = 0
-        self._failing_since: float | None = None
-        self._given_up = 0
 
     def _client(self) -> openai.AsyncOpenAI:
         # our own retries: the client's know neither the limit nor that a server is dead
@@ -100,8 +115,8 @@ class Server:
                     await asyncio.sleep(self._wait(attempt, error))
                 continue
             return replace(completion, attempts=attempt, structured="response_format" in body)
-        self._given_up += 1
-        if self._given_up >= _GIVEN_UP_IN_A_ROW and self._failing_since is not None:
+        self.health.given_up += 1
+        if self.health.given_up >= _GIVEN_UP_IN_A_ROW and self.health.failing_since is not None:
             raise self._down(reason)
         raise SampleError(f"{self.config.address}: {self.config.attempts} attempts failed, the last: {reason}")
 
@@ -122,14 +137,14 @@ class Server:
                     if meaning.crowded:
                         self.limiter.shrink(began, meaning.wait)
                     if meaning.answered:
-                        self._failing_since = None
-                    elif self._failing_since is None:
-                        self._failing_since = began
+                        self.health.failing_since = None
+                    elif self.health.failing_since is None:
+                        self.health.failing_since = began
                 else:
-                    self._failing_since = None
+                    self.health.failing_since = None
                 raise meaning from None
             self.limiter.succeed()
-            self._failing_since, self._given_up = None, 0
+            self.health.failing_since, self.health.given_up = None, 0
             return completion
 
     async def _send(self, body: Mapping[str, Any]) -> bytes:
@@ -154,13 +169,13 @@ class Server:
         return float(min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0))
 
     def _watch(self, reason: str) -> None:
-        if self._failing_since is None:
+        if self.health.failing_since is None:
             return
-        if asyncio.get_running_loop().time() - self._failing_since > self.config.patience:
+        if asyncio.get_running_loop().time() - self.health.failing_since > self.config.patience:
             raise self._down(reason)
 
     def _down(self, reason: str) -> ServerDown:
-        since = self._failing_since if self._failing_since is not None else 0.0
+        since = self.health.failing_since if self.health.failing_since is not None else 0.0
         silent = asyncio.get_running_loop().time() - since
         return ServerDown(
             f"{self.config.address} has answered nothing for {silent:.0f} s, the last: {reason}",
@@ -191,7 +206,8 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         raise MayPass(f"the answer is not a chat completion: {type(error).__name__}") from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = "stopped by the server's content filter"
-    return Completion(text, str(refusal or ""), served, fingerprint, counted)
+    finish = str(choice.get("finish_reason") or "")
+    return Completion(text, str(refusal or ""), served, fingerprint, counted, finish=finish)
 
 
 def _is_count(value: Any) -> TypeGuard[int]:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pixcore.components import Judge, SelectionStrategy
+from pixcore.components import Judge, ModelAdapter, SelectionStrategy
 from pixcore.runs.plan import Run, says
 from pixcore.services import Expense
-from pixcore.stages.base import Item
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Stage
 from pixcore.stages.choose import JudgeStage, Select
 
 ASSUMED_MASKS = 24
@@ -48,16 +49,31 @@ def expected(job: Run) -> list[Line]:
     return [
         _line(stage, missing)
         for stage, (missing, _) in job.work().items()
-        if isinstance(stage, Select | JudgeStage) and any(says(one, "asks_service") for one in stage.components.every)
+        if isinstance(stage, Answer | Select | JudgeStage) and _asks(stage)
     ]
 
 
-def _line(stage: Select | JudgeStage, items: Sequence[Item]) -> Line:
-    basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _judge_costs(stage, items)
+def _asks(stage: Stage) -> bool:
+    """Whether a stage's component asks a service; a model's config says so, as importing an adapter takes its time."""
+    if isinstance(stage, Answer):
+        return bool(getattr(stage.components.one("model").config, "asks_service", False))
+    return any(says(one, "asks_service") for one in stage.components.every)
+
+
+def _line(stage: Answer | Select | JudgeStage, items: Sequence[Item]) -> Line:
+    if isinstance(stage, Answer):
+        basis, expenses = _answers(stage, items)
+    else:
+        basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _judge_costs(stage, items)
     total = Expense("", calls=0, usd=0.0)
     for expense in expenses:
         total = replace(total + expense, model=expense.model)
     return Line(stage.label, len(items), total, basis if items else "nothing left to ask")
+
+
+def _answers(stage: Answer, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
+    model: ModelAdapter[Any] = stage.components.one("model").create(stage.context)
+    return "answers of a length that the model's config says or assumes", (model.expected_cost(item.request) for item in items)
 
 
 def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:

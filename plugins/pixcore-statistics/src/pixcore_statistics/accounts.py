@@ -44,6 +44,7 @@ class Accounts:
         self._of_row: Counter[tuple[str, str, str]] = Counter()
         self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
         self._equal: dict[tuple[str, str], EqualMasks] = {}
+        self._noticed: Counter[str] = Counter()  # what a reader of an answer has to know
         self._units: Shelf[None] = Shelf()
         self._sizes = bytearray()
         self._answers: dict[str, _Answers] = {}
@@ -65,6 +66,8 @@ class Accounts:
                 elif entry.kind != "proportion":
                     self._count_mask(entry, sample, outcome, masks)
             if outcome is not None:
+                if outcome.response is not None and "notice" in outcome.response.extra:
+                    self._noticed[str(outcome.response.extra["notice"])] += 1
                 self._count_choices(sample, outcome)
                 if masks and outcome.error is None and sample.expression is not None and not sample.absent:
                     for name in outcome.controls:
@@ -138,6 +141,7 @@ class Accounts:
             *flattery(summary),
             *self._notes(summary, accounts),
             *self._of_choices(),
+            *(f"{plural(count, 'answer')}: {notice}" for notice, count in self._noticed.items()),
             *summary.notes,
         )
         return replace(summary, accounts=accounts, notes=notes)

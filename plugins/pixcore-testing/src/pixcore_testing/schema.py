@@ -41,6 +41,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
             definitions.update(schema.pop("$defs", {}))
             schema.setdefault("properties", {})["name"] = {"const": registration.name}
             schema["properties"]["label"] = {"type": "string", "description": "what tables call it"}
+            if kind is Kind.MODEL and registry.default_for("model.text"):
+                schema["properties"].setdefault("text", _TEXT)
             schema["required"] = sorted({"name", *schema.get("required", [])})
             schema["title"] = f"{kind.noun}: {registration.name}"
             schema["description"] = registration.summary
@@ -82,6 +84,12 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         "properties": properties,
         "$defs": definitions,
     }
+
+
+_TEXT = {
+    "description": "where its text is from, in place of its own: a file, {server:, model:}, or another model",
+    "anyOf": [{"type": "string"}, {"type": "object"}],
+}
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
         Args:
             requests: What was asked.
-            texts: What was answered, without the end token, which is added.
+            texts: What was answered, without the end token, which is added; a special token's name in it is plain text.
             extractor: Gets the attention.
 
         Returns:
@@ -182,7 +182,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             self._refuse(extractor)
         batch = self.prepare(requests)
         tokenizer = self.loaded.tokenizer
-        tokens = [[*tokenizer.encode(text, add_special_tokens=False), *self.end[:1]] for text in texts]
+        plain = {"add_special_tokens": False, "split_special_tokens": True}
+        tokens = [[*tokenizer.encode(text, **plain), *self.end[:1]] for text in texts]
         reader = self._reader(extractor)
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)

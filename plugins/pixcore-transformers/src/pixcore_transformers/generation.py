@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from pixcore.errors import NotFiniteError
 from pixcore.notices import tell_written
 
 Tensor = torch.Tensor
+
+# a text that is replayed is padded on the right, and masked there: its rows do not see what follows
+logging.getLogger("transformers.generation.utils").addFilter(lambda record: "right-padding" not in record.getMessage())
 
 
 @dataclass(frozen=True)
