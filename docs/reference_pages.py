@@ -26,7 +26,7 @@ EXAMPLES: dict[str, str] = {
     "model": """model:
   name: transformers
   checkpoint: Qwen/Qwen2.5-VL-3B-Instruct
-  text: {server: "http://localhost:8000/v1", model: Qwen/Qwen2.5-VL-3B-Instruct}  # left out: the model writes it itself""",
+  text: {server: "http://localhost:8000/v1", model: Qwen/Qwen2.5-VL-3B-Instruct}  # without: its own""",
     "extractor": "extractor: {name: mean, layers: [14, 15]}",
     "transforms": "transforms: [subtract-mean, {name: smooth, sigma: 1.0}]",
     "grouper": "grouper: noun-phrases",

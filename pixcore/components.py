@@ -303,9 +303,6 @@ class ModelAdapter(Component[ConfigT]):
 class TokenGrouper(Component[ConfigT]):
     """Says which output tokens belong together."""
 
-    needs_maps: ClassVar[bool] = True
-    """Whether its groups are looked up in relevance maps; else each has a prompt of its own."""
-
     @abstractmethod
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
         """Group the tokens of one response.

@@ -36,22 +36,6 @@ class Expense:
     output_tokens: int = 0
     usd: float | None = None
 
-    @property
-    def tokens(self) -> int:
-        """Tokens sent and received together."""
-        return self.input_tokens + self.output_tokens
-
-    def __add__(self, other: Expense) -> Expense:
-        known = self.usd is not None and other.usd is not None
-        return Expense(
-            self.model,
-            self.calls + other.calls,
-            self.images + other.images,
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            (self.usd or 0.0) + (other.usd or 0.0) if known else None,
-        )
-
 
 class Price(BaseModel):
     """What a model costs.
@@ -65,10 +49,6 @@ class Price(BaseModel):
 
     input: Annotated[float, Field(ge=0)]
     output: Annotated[float, Field(ge=0)]
-
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """Work out what calls cost, in US dollars."""
-        return (self.input * input_tokens + self.output * output_tokens) / 1e6
 
 
 class Budget(BaseModel):

@@ -361,7 +361,7 @@ class AdapterSuite:
     def test_the_contract_of_adapters(self, subject: Subject, fidelity: Fidelity) -> None:
         registration = registry().get(Kind.MODEL, subject.name)
         config = registration.config_class.model_validate(subject.options)
-        assert check_registration(registration, config, Context(fidelity=fidelity), geometry=False) == []
+        assert check_registration(registration, config, Context(fidelity=fidelity), geometry=False, asks=True) == []
 
 
 class VisualTokensSuite:

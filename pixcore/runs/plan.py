@@ -82,10 +82,8 @@ class Run:
         self.scope = scope or Scope()
         config = resolved.config
         fidelity = config.fidelity.of_answers
-        allowance, model = (
-            Allowance(config.prices, config.budget, config.output / LEDGER),
-            resolved.components.one("model"),
-        )
+        model = resolved.components.one("model")
+        allowance = Allowance(config.prices, config.budget, config.output / LEDGER)
         alone = Context(fidelity, config.seed, allowance=allowance)
         self.loader = Loader(model, with_memory(alone, config.store, model))
         self.context = replace(alone, model=self.loader)
@@ -382,16 +380,9 @@ class Run:
         if first is not None and first.body["mask"] is not None:
             return [RowSpec(OWN_MASKS, own_masks=True)]
         blind = first is not None and "maps" not in first.arrays
-        if self.proposals and not (blind and says(self.resolved.components.one("grouper"), "needs_maps")):
-            return [*self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
-        return [RowSpec(ANSWERS_ALONE)]
-
-    @property
-    def notes(self) -> list[str]:
-        """What a reader of the table has to know: what the benchmark says, and that a model shows no attention."""
-        blind = self.proposals and self.rows[0].key == ANSWERS_ALONE
-        said = f"{self.loader.component.name} gives no attention: no masks are mined from what it says"
-        return [*(self.benchmark.notes if self.benchmark is not None else ()), *([said] if blind else [])]
+        if not self.proposals or (blind and not says(self.resolved.components.one("grouper"), "gives_prompts")):
+            return [RowSpec(ANSWERS_ALONE)]
+        return [*self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
 
     def document(self) -> dict[str, Any]:
         """Give what `run.json` holds: the resolved config, versions of everything, which stage stores it used.

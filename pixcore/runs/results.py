@@ -58,7 +58,8 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
         for result in job.results():
             tally.add(result)
             writers.add(result)
-        summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=job.notes)
+        notes = job.benchmark.notes if job.benchmark is not None else ()
+        summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=notes)
         writers.finish(summary)
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))

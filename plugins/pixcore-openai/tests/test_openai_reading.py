@@ -12,7 +12,7 @@ from pixcore_openai.answers import read_letters, read_number, read_yes_no
 from pixcore_openai.config import AutomaticConfig, ServerConfig
 from pixcore_openai.faults import retry_after
 from pixcore_openai.keys import NO_KEY, read_key
-from pixcore_openai.prices import image_tokens, price_of, shipped
+from pixcore_openai.prices import billed, image_tokens, price_of, shipped
 from pydantic import ValidationError
 
 from pixcore.components import Context
@@ -134,6 +134,8 @@ def test_prices():
     assert price_of("llava", Context()) is None
     own = Allowance({"llava": Price(input=0, output=0)})
     assert price_of("llava", Context(allowance=own)) == Price(input=0, output=0)
+    assert billed("gpt-4o", Context(), 1000, 100, images=1).usd == pytest.approx((2.5 * 1000 + 10 * 100) / 1e6)
+    assert billed("llava", Context(), 1000, 100, images=1).usd is None
     assert shipped()["dated"].isoformat() == "2026-11-05"
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from pixcore_replay.served import BLIND
 
 from pixcore.cli import main
 from pixcore.plugins import registry
@@ -163,7 +164,7 @@ def test_a_model_that_only_answers_has_a_row_of_answers_and_the_table_says_why(p
     assert [line["text"] for line in place.lines()] == [line["text"] for line in expected]
     summary = json.loads((place.folder / "out" / "summary.json").read_text())
     assert [row["key"] for row in summary["rows"]] == ["answers"]
-    assert "served gives no attention: no masks are mined from what it says" in place.notes()
+    assert f"18 answers: {BLIND}" in place.notes()
     assert "gives no attention" in said.stdout
 
 

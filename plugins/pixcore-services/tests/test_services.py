@@ -8,7 +8,7 @@ import pytest
 from pixcore_services.spending import BudgetError, Spending, read_ledger
 
 from pixcore.errors import ConfigError
-from pixcore.services import Budget, Expense, Price
+from pixcore.services import Budget, Expense
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
 
@@ -80,7 +80,3 @@ def test_threads_do_not_exceed_it_together(tmp_path):
         thread.join()
     assert spending.spent.calls == 20
     assert len(refused) == 60
-
-
-def test_price():
-    assert Price(input=2.5, output=10.0).of(1_000_000, 100_000) == pytest.approx(3.5)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as PILImage
+from pixcore_services.spending import summed
 
 from pixcore import masks
 from pixcore.components import Context, SelectionStrategy
@@ -211,25 +212,25 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         if config.max_side is not None and max(size) > config.max_side:
             scale = config.max_side / max(size)
             size = (round(size[0] * scale), round(size[1] * scale))
-        total = Expense(config.model, calls=0, usd=0.0)
+        calls: list[Expense] = []
         if self._expression(sample) is None:
-            return total
+            return summed(calls, config.model)
 
         def call(prompt: prompts.Prompt, images: int) -> Expense:
             text = prompt.system + prompt.user + str(sample.expression)
             return expected(config.model, self.context, text=text, images=[size] * images, detail=config.detail)
 
         if self._presence:
-            total += call(prompts.presence(self.context), 1)
+            calls.append(call(prompts.presence(self.context), 1))
         for _ in range(config.orders):
             left = masks
             while left > 1:
                 group = self._group_size(left)
                 whole, rest = divmod(left, group)
                 for count in [group] * whole + ([rest] if rest > 1 else []):
-                    total += call(prompts.select(self.context, config.overlay), count)
+                    calls.append(call(prompts.select(self.context, config.overlay), count))
                 left = whole + (1 if rest else 0)
-        return total
+        return summed(calls, config.model)
 
 
 def flip_rate(picks: Sequence[int | None]) -> float | None:

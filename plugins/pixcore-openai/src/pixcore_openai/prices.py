@@ -86,5 +86,5 @@ def expected(
 def billed(model: str, context: Context, input_tokens: int, output_tokens: int, *, images: int) -> Expense:
     """Say what one call did cost, by the tokens that the server counted."""
     price = price_of(model, context)
-    usd = None if price is None else price.of(input_tokens, output_tokens)
+    usd = None if price is None else (price.input * input_tokens + price.output * output_tokens) / 1e6
     return Expense(model, 1, images, input_tokens, output_tokens, usd)

@@ -10,7 +10,7 @@ from pixcore.components import AttentionExtractor, Capability, ModelAdapter
 from pixcore.errors import ModelError, SampleError, nearest
 from pixcore.records import Request, Response
 from pixcore_replay.config import RecordedConfig
-from pixcore_replay.served import words
+from pixcore_replay.served import BLIND, words
 from pixcore_replay.texts import Texts
 
 
@@ -19,7 +19,7 @@ class Recorded(ModelAdapter[RecordedConfig]):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Text alone."""
+        """It gives text and nothing else."""
         return frozenset({"text"})
 
     @cached_property
@@ -47,4 +47,4 @@ class Recorded(ModelAdapter[RecordedConfig]):
             raise SampleError(
                 f"{self.config.file.name} has no text for {request.sample_id!r} ({request.protocol})", hint=hint
             )
-        return Response(text, words(text), extra={"file": self.config.file.name})
+        return Response(text, words(text), extra={"file": self.config.file.name, "notice": BLIND})

@@ -17,6 +17,7 @@ from pixcore.notices import notice
 from pixcore.records import Image, Request, Response, Token
 from pixcore.services import Expense
 from pixcore_replay.config import ReplayedConfig
+from pixcore_replay.served import BLIND
 
 NOTICE = "the replaying tokenizer can't reproduce this text: what it lacks belongs to no token"
 
@@ -50,7 +51,7 @@ class Replayed(ModelAdapter[ReplayedConfig]):
             raise ModelError(message, hint="one that reads attention while it answers can, such as transformers")
         missing = [request for request in dict.fromkeys(requests) if request not in self._said]
         self._said |= zip(missing, self._source.answer(missing) if missing else (), strict=True)
-        said = [self._said[request] for request in requests]
+        said = [_seeing(self._said[request]) for request in requests]
         if extractor is not None:
             seen = self._local.replay(requests, [one.text for one in said], extractor)
             said = [_joined(one, own) for one, own in zip(said, seen, strict=True)]
@@ -75,9 +76,15 @@ class Replayed(ModelAdapter[ReplayedConfig]):
         return self._source.expected_cost(request)
 
     def close(self) -> None:
-        """Free both."""
+        """Free the local model and the text's source."""
         self._local.close()
         self._source.close()
+
+
+def _seeing(said: Response) -> Response:
+    """An answer without the notice that its model gives no attention."""
+    blind = said.extra.get("notice") == BLIND
+    return replace(said, extra={key: value for key, value in said.extra.items() if key != "notice" or not blind})
 
 
 def _joined(said: Response, seen: Response) -> Response:

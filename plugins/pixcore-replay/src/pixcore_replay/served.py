@@ -18,6 +18,9 @@ from pixcore_replay.config import ServedConfig
 
 ANSWER = Prompt("answer/1", "", "{text}", pictures_first=True)
 
+BLIND = "the model gives no attention: a mask can only come from a place that it writes"
+"""The notice on an answer of a model that only answers."""
+
 NO_NUMBER = -1
 """The id of a token that no tokenizer gave: a word of the text."""
 
@@ -39,7 +42,7 @@ class Served(ModelAdapter[ServedConfig]):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """Text alone."""
+        """It gives text and nothing else."""
         return frozenset({"text"})
 
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
@@ -70,7 +73,8 @@ class Served(ModelAdapter[ServedConfig]):
         (exchange,) = answer.exchanges
         text = exchange["text"] or exchange["refusal"]
         told = {key: exchange[key] for key in ("served", "fingerprint", "usage", "asked") if exchange.get(key)}
-        extra = {"finish": exchange.get("finish") or "stop", "server": {"address": self.config.address, **told}}
+        server = {"address": self.config.address, **told}
+        extra = {"finish": exchange.get("finish") or "stop", "server": server, "notice": BLIND}
         return Response(text, words(text), extra={**extra, **({"refused": True} if exchange["refusal"] else {})})
 
     def _question(self, request: Request) -> Question:

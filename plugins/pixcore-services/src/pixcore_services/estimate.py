@@ -7,7 +7,7 @@ and the length of answers are taken from the samples that have some, else assume
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pixcore.services import Expense
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.choose import JudgeStage, Select
+from pixcore_services.spending import summed
 
 ASSUMED_MASKS = 24
 """Eight phrases with three masks each: what a caption of one or two sentences has."""
@@ -65,15 +66,16 @@ def _line(stage: Answer | Select | JudgeStage, items: Sequence[Item]) -> Line:
         basis, expenses = _answers(stage, items)
     else:
         basis, expenses = _selection(stage, items) if isinstance(stage, Select) else _judge_costs(stage, items)
-    total = Expense("", calls=0, usd=0.0)
-    for expense in expenses:
-        total = replace(total + expense, model=expense.model)
+    every = list(expenses)
+    total = summed(every, every[-1].model if every else "")
     return Line(stage.label, len(items), total, basis if items else "nothing left to ask")
 
 
 def _answers(stage: Answer, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
     model: ModelAdapter[Any] = stage.components.one("model").create(stage.context)
-    return "answers of a length that the model's config says or assumes", (model.expected_cost(item.request) for item in items)
+    return "answers of a length that the model's config says or assumes", (
+        model.expected_cost(item.request) for item in items
+    )
 
 
 def _selection(stage: Select, items: Sequence[Item]) -> tuple[str, Iterator[Expense]]:
@@ -132,9 +134,7 @@ def table(lines: Sequence[Line], spent: Expense) -> Table:
     for line in lines:
         result.add_row(line.label, line.expense.model, str(line.samples), *_figures(line.expense), line.basis)
     if len(lines) > 1:
-        total = Expense("", calls=0, usd=0.0)
-        for line in lines:
-            total += line.expense
+        total = summed(line.expense for line in lines)
         result.add_section()
         result.add_row("together", "", "", *_figures(total), "")
     if spent.calls:

@@ -38,7 +38,7 @@ class Spending:
         self.budget = budget
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._spent = _sum(read_ledger(ledger) if ledger is not None else ())
+        self._spent = _known(read_ledger(ledger) if ledger is not None else ())
         self._promised: list[Expense] = []
 
     @classmethod
@@ -76,7 +76,7 @@ class Spending:
             with self._lock:
                 self._promised.remove(expected)
                 for expense in actual:
-                    self._spent = _sum((self._spent, expense))
+                    self._spent = _known((self._spent, expense))
                     self._write(expense)
 
     def _check(self, expected: Expense) -> None:
@@ -88,11 +88,11 @@ class Spending:
                 f"budget: {budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
                 hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
             )
-        total = _sum((self._spent, *self._promised, expected))
+        total = _known((self._spent, *self._promised, expected))
         for limit, value, unit in (
             (budget.usd, total.usd or 0.0, "USD"),
             (budget.calls, total.calls, "calls"),
-            (budget.tokens, total.tokens, "tokens"),
+            (budget.tokens, total.input_tokens + total.output_tokens, "tokens"),
         ):
             if limit is not None and value > limit:
                 raise BudgetError(
@@ -125,13 +125,26 @@ def read_ledger(path: Path) -> Iterator[Expense]:
             continue
 
 
-def _sum(expenses: Iterable[Expense]) -> Expense:
-    """The total; what has no known price adds nothing to its dollars."""
-    total = Expense("", calls=0, usd=0.0)
-    for expense in expenses:
-        total += replace(expense, usd=expense.usd or 0.0)
+def summed(expenses: Iterable[Expense], model: str = "") -> Expense:
+    """Add expenses up; where the price of one is not known, that of all is not."""
+    total = Expense(model, calls=0, usd=0.0)
+    for one in expenses:
+        total = Expense(
+            model,
+            total.calls + one.calls,
+            total.images + one.images,
+            total.input_tokens + one.input_tokens,
+            total.output_tokens + one.output_tokens,
+            None if total.usd is None or one.usd is None else total.usd + one.usd,
+        )
     return total
 
 
+def _known(expenses: Iterable[Expense]) -> Expense:
+    """The total; what has no known price adds nothing to its dollars."""
+    return summed(replace(expense, usd=expense.usd or 0.0) for expense in expenses)
+
+
 def _said(expense: Expense) -> str:
-    return f"{expense.calls} calls, {expense.tokens} tokens, {expense.usd or 0.0:.4f} USD"
+    tokens = expense.input_tokens + expense.output_tokens
+    return f"{expense.calls} calls, {tokens} tokens, {expense.usd or 0.0:.4f} USD"

@@ -101,7 +101,11 @@ class Recorder(AttentionExtractor[NoConfig]):
 
 
 def check_model_adapter(
-    adapter: ModelAdapter[Any], *, geometry: bool = True, embeddings: Embeddings | None = None
+    adapter: ModelAdapter[Any],
+    *,
+    geometry: bool = True,
+    embeddings: Embeddings | None = None,
+    asks: bool = False,
 ) -> list[Finding]:
     """Hold an adapter to `pixcore.components.ModelAdapter`.
 
@@ -110,10 +114,14 @@ def check_model_adapter(
         geometry: Whether to run `check_geometry` too, which asks for some hundred embeddings.
         embeddings: (visual tokens, width) of an image by other code, such as the model's own processor: without them
             nobody can tell that red and blue are swapped.
+        asks: Ask the service that it asks, which may cost.
     """
     report = Report(page_of("model"))
     with report.step("config"):
         report.instance(adapter.config, "an adapter's config", ModelConfig)
+    if getattr(adapter.config, "asks_service", False) and not asks:
+        report.note("answering asks a service and was not tried (--ask tries it)")
+        return report.findings
     with report.step("capabilities"):
         allowed = set(get_args(Capability))
         given = adapter.capabilities

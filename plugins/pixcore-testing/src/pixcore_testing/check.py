@@ -81,7 +81,7 @@ def _named(name: str, kind: str | None, settings: tuple[str, ...], context: Cont
                 if registration.name == name:
                     config = configs.component_config(registration, options, name)
                     what = f"{one.noun} {name!r} of {registration.distribution}"
-                    more = {"asks": True} if asks and one in (Kind.SELECTIONS, Kind.JUDGE) else {}
+                    more = {"asks": True} if asks and one in (Kind.MODEL, Kind.SELECTIONS, Kind.JUDGE) else {}
                     yield what, partial(check_registration, registration, config, context, **more)
     for guest_kind in GuestKind:
         if kind in (None, guest_kind.value):

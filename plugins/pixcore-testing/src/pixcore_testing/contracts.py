@@ -45,7 +45,7 @@ def hold(findings: Sequence[Finding]) -> None:
 
 def _asking(kind: Kind, asks: bool) -> dict[str, bool]:
     """The option of a kind's check that may ask services; other kinds ask none."""
-    return {"asks": asks} if kind in (Kind.SELECTIONS, Kind.JUDGE) else {}
+    return {"asks": asks} if kind in (Kind.MODEL, Kind.SELECTIONS, Kind.JUDGE) else {}
 
 
 class ComponentContract:
@@ -54,7 +54,7 @@ class ComponentContract:
     Attributes:
         kind: The kind of component.
         name: What the plugin registered it as; its registration is checked too.
-        asks: Whether the service that a strategy or judge asks is asked: where it is the test's own, and costs nothing.
+        asks: Whether the service that it asks is asked: where it is the test's own, and costs nothing.
     """
 
     kind: ClassVar[Kind]

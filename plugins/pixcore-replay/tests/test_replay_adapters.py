@@ -1,0 +1,63 @@
+"""What every adapter must do, and the contract: by a real server, a file, and a file with mini to replay it."""
+
+from __future__ import annotations
+
+import json
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pixcore_testing import inputs
+
+from pixcore.records import Fidelity
+from tests.adapters import AdapterSuite, AttentionAdapterSuite, Subject, requests_of
+
+REQUESTS = requests_of(["one", "two", "three", "four"])
+CONTRACT = [inputs.request(inputs.WIDE), inputs.request(inputs.TALL, "What is it?", seed=1)]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> str:
+    """A file with a text for each request, of words that mini knows."""
+    said = cycle(["The red car is on the left.", "The car is red.", "Yes.", "No."])
+    lines = [
+        {"sample_id": request.sample_id, "protocol": request.protocol, "text": text}
+        for request, text in zip([*REQUESTS, *CONTRACT], said, strict=False)
+    ]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(tmp_path / "texts.jsonl")
+
+
+class TestServed(AdapterSuite):
+    """A model behind a server."""
+
+    @pytest.fixture
+    def subject(self, server: Any) -> Subject:
+        server.script.answer = lambda asked: f"It says {asked.text}."
+        return Subject("served", {"server": server.url, "model": "m"}, REQUESTS)
+
+
+class TestRecorded(AdapterSuite):
+    """The answers in a file."""
+
+    @pytest.fixture
+    def subject(self, texts: str) -> Subject:
+        return Subject("recorded", {"file": texts}, REQUESTS)
+
+
+class TestReplayed(AttentionAdapterSuite):
+    """Text from a file, attention from mini."""
+
+    @pytest.fixture
+    def subject(self, texts: str) -> Subject:
+        return Subject("replayed", {"model": "mini", "text": texts}, REQUESTS)
+
+    def test_reading_attention_changes_no_answer(self, subject: Subject) -> None:
+        """But for its tokens: without a replay they are the source's, with one the local tokenizer's."""
+        with subject.adapter() as adapter:
+            plain = adapter.answer(subject.requests)
+            read = adapter.answer(subject.requests, self.extractor(Fidelity.CORRECTED))
+        assert [response.text for response in plain] == [response.text for response in read]
+        assert all(response.maps is None for response in plain)
+        assert all("not_reproduced" not in response.extra for response in read)
