@@ -179,7 +179,8 @@ class AttentionExtractor(Component[ConfigT]):
     """Turns attention rows, seen while they are computed, into one map per output token.
 
     An adapter calls, for each batch: `prepare`, `begin`, then for every decoding step `observe` once a layer in
-    ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen.
+    ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen. Of a known text
+    one with a method `observe_steps(layer, rows)` sees each layer once: (batch, heads, steps, cells), no `end_step`.
     """
 
     @property

@@ -51,6 +51,10 @@ class Mean(AttentionExtractor[MeanConfig]):
         self._sum = mean if self._sum is None else self._sum + mean
         self._observed += 1
 
+    def observe_steps(self, layer: int, rows: Any) -> None:
+        """Add the mean over the heads of one layer for all steps of a known text, rows (batch, heads, steps, cells)."""
+        self.observe(layer, rows)
+
     def end_step(self) -> None:
         """Finish one token's map."""
         if self._observed:
@@ -59,4 +63,7 @@ class Mean(AttentionExtractor[MeanConfig]):
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
         """Give each sample's maps (steps, cells)."""
+        if self._observed:  # all steps at once, (batch, steps, cells)
+            self._steps = list((self._sum / self._observed).swapaxes(0, 1))
+            self._sum, self._observed = None, 0
         return per_sample(self._steps, *self._shape)

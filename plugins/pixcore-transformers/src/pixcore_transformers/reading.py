@@ -139,7 +139,8 @@ class Reader:
 
     def _replay_rows(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         longest = max(len(answer) for answer in tokens)
-        held = 4 * len(self.layers) * len(tokens) * self.head_count * batch.cells * (longest + 1)
+        at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
+        held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
         seeds = [0] * len(tokens)
         whole = batch.with_text(tokens)
         with self._tap(batch):

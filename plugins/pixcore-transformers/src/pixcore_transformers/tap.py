@@ -96,6 +96,7 @@ class Tap:
         self._wanted = frozenset(watch.layers)
         self._seen: dict[int, int] = {}
         self._held: dict[int, Tensor] = {}
+        self._see_steps: Callable[[int, Tensor], None] | None = getattr(sink, "observe_steps", None)
         self._token: Token[Tap | None] | None = None
 
     def __enter__(self) -> Tap:
@@ -145,8 +146,15 @@ class Tap:
         return take_columns(rows, columns, valid, offset)
 
     def deliver(self, layer: int, cells: Tensor) -> None:
-        """Hand (batch, heads, rows, cells) of one layer on; several rows wait until the pass has shown all layers."""
+        """Hand (batch, heads, rows, cells) of one layer on.
+
+        Several rows go to a sink that takes a layer's steps at once; to another they wait until the pass has shown all
+        layers.
+        """
         last = layer == self.watch.layers[-1]
+        if cells.shape[2] > 1 and self._see_steps is not None:
+            self._see_steps(layer, cells)
+            return
         if cells.shape[2] == 1:
             self.sink.observe(layer, cells[:, :, 0])
             if last and not self.connected:
