@@ -40,6 +40,7 @@ class Settings:
         top_k: Sample among so many of the likeliest tokens; None for all.
         repetition_penalty: As transformers has it; 1 is none.
         extra_steps: Forward passes after the last token is known: one lets the tap see that token's own row.
+        cache: Keep keys and values for the next step; a single pass needs none.
     """
 
     max_new_tokens: int
@@ -49,6 +50,7 @@ class Settings:
     top_k: int | None = None
     repetition_penalty: float = 1.0
     extra_steps: int = 0
+    cache: bool = True
 
 
 def generate(
@@ -104,6 +106,7 @@ def _generation_config(model: PreTrainedModel, settings: Settings) -> Generation
         max_new_tokens=settings.max_new_tokens + settings.extra_steps,
         do_sample=False,  # sampling is a processor's noise, so that it depends on the sample's own seed alone
         num_beams=1,
+        use_cache=settings.cache,
         # no token ends a sequence for transformers, which would pad it from there on: `Ended` stops all at once
         eos_token_id=model.config.get_text_config().vocab_size,
         pad_token_id=0,

@@ -145,7 +145,7 @@ class Reader:
         whole = batch.with_text(tokens)
         with self._tap(batch):
             if self.one_pass and held <= LARGEST_PASS and not self._writes_placeholder(tokens):
-                generate(self.model, whole, Settings(max_new_tokens=1, end=()), seeds)
+                generate(self.model, whole, Settings(max_new_tokens=1, end=(), cache=False), seeds)
             else:
                 forced = whole["input_ids"][:, batch.length :]
                 settings = Settings(longest, end=(), extra_steps=int(self.own_row))
