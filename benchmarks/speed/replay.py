@@ -2,14 +2,15 @@
 
     python benchmarks/speed/replay.py
 
-LLaVA-1.5's 576 visual tokens before a stack of 2 layers with 16 heads of 64, random weights, one sample, one thread: the
-text is generated with the tap open, and then replayed. The memory is what torch allocates at most beside the weights,
-over stacks of 2 to 16 layers; "held" is an extractor that takes one step after another, for which the rows of all layers
-wait. Writes `replay.json` beside itself.
+LLaVA-1.5's 576 visual tokens before a stack of 2 layers with 16 heads of 64, random weights, one sample, one thread:
+the text is generated with the tap open, and then replayed. The memory is what torch allocates at most beside the
+weights, over stacks of 2 to 16 layers; "held" is an extractor that takes one step after another, for which the rows of
+all layers wait. Writes `replay.json` beside itself.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def times(rounds: int) -> dict[str, Any]:
         np.testing.assert_allclose(replayed(model, batch, tokens)[0], maps[0], rtol=0, atol=1e-5)
         seconds = in_turn(
             {
-                "live": lambda length=length: live(model, batch, length),
-                "replay": lambda tokens=tokens: replayed(model, batch, tokens),
+                "live": partial(live, model, batch, length),
+                "replay": partial(replayed, model, batch, tokens),
             },
             rounds,
         )
@@ -67,9 +68,9 @@ def memory(length: int = 64) -> dict[str, Any]:
         tokens, _ = live(model, batch, length)
         own: dict[str, float] = {}
         for name, way in {
-            "live": lambda: live(model, batch, length),
-            "replay": lambda: replayed(model, batch, tokens),
-            "replay, held": lambda: replayed(model, batch, tokens, StepByStep),
+            "live": partial(live, model, batch, length),
+            "replay": partial(replayed, model, batch, tokens),
+            "replay, held": partial(replayed, model, batch, tokens, StepByStep),
         }.items():
             way()
             with peak("cpu") as highest:
