@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
+
+from pixcore.config import read_yaml, resolve
+from pixcore.runs.execute import execute
+from pixcore.runs.observers import Observers
+from pixcore.runs.plan import Run
+from pixcore.runs.progress import LineMonitor
+from pixcore.terminal import Console
+from tests.test_plugins import loaded, plugin
 
 PAIRS = 20
 NAMES = {f"s{index}" for index in range(2 * PAIRS)}
@@ -132,3 +142,41 @@ def test_an_observer_that_fails_harms_nothing(workplace, observed):
     done = workplace("run", str(workplace.config()))
     assert "observer toy-observer.sample_finished failed: IsADirectoryError" in done.stderr
     assert len(workplace.predictions()) == 18
+
+
+class Counting(Run):
+    """A run that knows how often somebody looked for a sample's records."""
+
+    looked = 0
+
+    def records(self, sample):
+        self.looked += 1
+        return super().records(sample)
+
+
+def test_where_nobody_hears_of_samples_none_is_read(workplace, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "toy"))
+    monkeypatch.chdir(workplace.folder)
+    heard = []
+    clerk = plugin(
+        run_started=lambda run, config: heard.append("started"),
+        run_finished=lambda run, summary: heard.append("finished"),
+    )
+    registry = loaded(toy=importlib.import_module("toy_pixcore.plugin"), clerk=clerk)
+    document = read_yaml(workplace.config(writers=[]))
+
+    def carry_out(**other):
+        job = Counting(resolve(document | other, registry))
+        job.resolved.config.output.mkdir(exist_ok=True)
+        observers = Observers(job, registry, LineMonitor(Console(quiet=True)))
+        observers.start()
+        execute(job, observers)
+        observers.finish({})
+        assert job.looked == 0
+
+    carry_out()
+    assert heard == ["started", "finished"]
+    carry_out()
+    assert heard == ["started", "finished"], "everything is done and told"
+    carry_out(output="other")
+    assert heard == 2 * ["started", "finished"], "nothing to do, and nobody was told of this folder"

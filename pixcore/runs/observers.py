@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pixcore.files import can_be_written, read_file
@@ -18,14 +18,14 @@ TOLD = ".told"
 """In the run's folder: what observers have heard, a line each, so that a run that goes on does not repeat it."""
 
 _EVERY = 1.0  # seconds between two tellings of a stage's progress
-_FINISHED = "finished"
 
 
 class Observers(Monitor):
     """The plugins that want to hear of a run: each sample once, and now and then how far a stage is.
 
     A sample is known by the keys of all its records: another config in the same folder is told anew. What is about to
-    be told is noted first, so that a process killed just then tells nothing twice.
+    be told is noted first, so that a process killed just then tells nothing twice. Where nobody hears of samples, none
+    is read.
     """
 
     def __init__(self, job: Run, registry: Registry, display: Monitor) -> None:
@@ -33,27 +33,37 @@ class Observers(Monitor):
         self._job, self._registry = job, registry
         self._folder = job.resolved.config.output
         self._told: Shelf[None] = Shelf()
+        self._heard = {hook for hooks in registry.observers.values() for hook in hooks}
+        self._finished = content_key([job.resolved.document(), vars(job.scope)])  # what the end is known by
         self._started = False
         self._stage, self._total, self._done, self._before = "", 0, 0, 0
         self._begun = self._said = 0.0
 
     def start(self) -> None:
-        """Tell that the run starts, unless there is nothing left to do or tell; then of samples that are there."""
-        if not self._registry.observers:
-            return
-        self._read()
-        untold = (self._untold(self._job.records(name)) for name in self._job.ids())
-        if not any(untold) and self._told.number(_FINISHED) >= 0:
-            return
-        self._started = True
-        self._notify("run_started", config=self._job.resolved.document())
-        for name in self._job.ids():
-            self._tell(name)
-        for stage in self._job.stages():
-            stage.on_kept = lambda item: self._tell(item.sample.id)
+        """Tell that the run starts where samples are there that nobody was told of; else it starts with its work."""
+        if self._heard:
+            self._read()
+        untold = (self._untold(self._job.records(name)) for name in self._samples())
+        if self._told.number(self._finished) < 0 and any(untold):
+            self._open()
+
+    def _open(self) -> None:
+        """Tell that the run starts, once; then of samples that are there."""
+        if self._heard and not self._started:
+            self._started = True
+            self._notify("run_started", config=self._job.resolved.document())
+            for name in self._samples():
+                self._tell(name)
+            for stage in self._job.stages() if "sample_finished" in self._heard else ():
+                stage.on_kept = lambda item: self._tell(item.sample.id)
+
+    def _samples(self) -> Iterator[str]:
+        return self._job.ids() if "sample_finished" in self._heard else iter(())
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on that a stage starts."""
+        """Pass on that a stage starts; where it has work, the run does."""
+        if done < total:
+            self._open()
         self._stage, self._total, self._done, self._before = stage, total, done, done
         self._begun = self._said = time.monotonic()
         super().begin(stage, total, done)
@@ -78,11 +88,13 @@ class Observers(Monitor):
             self._notify("stage_advanced", **told)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Tell that the run is finished, if its start was told."""
+        """Tell that the run is finished, unless its start was not told and this was told before."""
+        if self._told.number(self._finished) < 0:
+            self._open()
         if self._started:
-            for name in self._job.ids():  # also of those whose records were another sample's too
+            for name in self._samples():  # also of those whose records were another sample's too
                 self._tell(name)
-            self._note(_FINISHED)
+            self._note(self._finished)
             self._notify("run_finished", summary=summary)
 
     def _untold(self, records: Sequence[tuple[Stage, str]]) -> str:
