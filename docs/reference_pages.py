@@ -40,6 +40,8 @@ EXAMPLES: dict[str, str] = {
     "prompts": 'prompts: {segment: "Please segment {expression}."}',
     "fidelity": "fidelity: published",
     "seed": "seed: 1",
+    "seeds": "seeds: [1, 2, 3]",
+    "s_of": "s_of: [A†, M]",
     "batch_size": "batch_size: 4",
     "merge_iou": "merge_iou: 0.9",
     "budget": "budget: {usd: 5, calls: 2000}",
@@ -176,6 +178,8 @@ _DEFAULTS = {
     "output": "Default: a folder below `runs/` that is named after benchmark and model.",
     "merge_iou": "Default: `null`, nothing is merged.",
     "budget": "Default: `null`, no limit.",
+    "seeds": "Default: none, one run with `seed`.",
+    "s_of": "Default: `null`, the better accuracy and the better mean IoU, as in the paper.",
 }
 
 

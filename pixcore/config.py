@@ -27,6 +27,7 @@ from pixcore.services import Budget, Price
 from pixcore.versions import foundations
 
 Validated = TypeVar("Validated", bound=BaseModel)
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
@@ -151,6 +152,8 @@ class RunConfig(BaseModel):
         fidelity: `corrected` does what is right, `published` reproduces the released code, `paper` its first release,
             which made the paper's Table 1.
         seed: For everything random.
+        seeds: Several: a run with each, in seed-N below the output, and how much of figures' spread is the seed's.
+        s_of: The accuracy and the mean IoU that S is made of, named before anybody looks; null: the better of each.
         batch_size: Requests that the model answers together.
         merge_iou: Candidates whose masks overlap at least this much are merged; null: none are.
         budget: What paid services may cost this run over all its commands, in US dollars, or {usd:, calls:, tokens:}.
@@ -169,7 +172,9 @@ class RunConfig(BaseModel):
     )
     prompts: dict[Protocol, str] = Field(default_factory=dict)
     fidelity: Fidelity = Fidelity.CORRECTED
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    seed: Seed = 0
+    seeds: tuple[Seed, ...] = ()
+    s_of: tuple[Literal["A†", "A"], Literal["M†", "M"]] | None = None
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     merge_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     budget: Budget | None = None

@@ -207,3 +207,45 @@ def test_several_seeds_are_one_run_each_and_their_spread_is_told(workplace):
         assert (
             json.loads((workplace.folder / "out" / f"seed-{seed}" / "run.json").read_text())["config"]["seed"] == seed
         )
+    assert "which seeds?" in workplace("seeds", config, status=2).stderr
+
+
+def test_a_config_with_seeds_is_a_run_with_each_and_says_both_spreads(workplace):
+    config = str(workplace.config(seeds=[5, 9], selections=["toy-random", "toy-best"]))
+    done = workplace("run", config)
+    assert "2 seeds, row toy-random" in done.stdout
+    folder = workplace.folder / "out"
+    assert not (folder / "run.json").exists()
+    summaries = [workplace.summary(f"out/seed-{seed}") for seed in (5, 9)]
+    found = json.loads((folder / "seeds.json").read_text())
+    assert (found["runs"], found["row"], found["samples"]) == (["seed-5", "seed-9"], "toy-random", 6)
+    told = {one["name"]: one for one in found["figures"]}
+    assert {"M", "M†", "A per sample", "S"} <= told.keys()
+    for name, one in told.items():
+        values = [summary["rows"][0]["figures"][name]["value"] for summary in summaries]
+        assert one["values"] == pytest.approx(values), name
+        assert one["mean"] == pytest.approx(sum(values) / 2)
+        assert one["error"] is None, "six samples tell no spread"
+    assert workplace.predictions("out/seed-5") != workplace.predictions("out/seed-9")
+    page = (folder / "seeds.html").read_text()
+    assert "seed-9" in page
+    assert "<b>toy-random</b>" in page
+    again = workplace("run", config, "--set", "seeds=[]")
+    assert (folder / "run.json").exists(), again.stderr
+
+
+def test_what_s_is_made_of_can_be_named_beforehand(workplace):
+    best = {"toy-best": "oracle"}
+    workplace("run", str(workplace.config(s_of=["A", "M†"], selections=list(best))))
+    summary = workplace.summary()
+    (row,) = [row for row in summary["rows"] if not row["control"]]
+    a, m = (row["figures"][name]["value"] for name in ("A", "M†"))
+    assert summary["s_of"] == ["A", "M†"]
+    assert row["figures"]["S"]["value"] == pytest.approx(2 * a * m / (a + m) if a * m else 0)
+    assert any(note.startswith("S is made of A and M†, which the config named beforehand") for note in summary["notes"])
+    assert not any("flatters" in note for note in summary["notes"])
+    scored = json.loads(workplace("score", "out", "--json", "-").stdout)
+    assert scored["rows"][0]["figures"]["S"] == row["figures"]["S"]
+    assert "S of A,M†" in " ".join(workplace("probing", "out").stdout.split())
+    said = workplace("run", str(workplace.config(s_of=["M", "A"])), status=2).stderr
+    assert "s_of" in said

@@ -54,9 +54,10 @@ def run(told: str | None, **about: Any) -> Any:
 
     Continues where it stopped, prints the table and writes the run's folder.
     """
-    if told is None:
-        return carry_out(planned(**about))
-    command: click.Command = registry().guest(GuestKind.COMMAND, told).loaded
+    job = planned(**about) if told is None else None
+    if job is not None and not job.resolved.config.seeds:
+        return carry_out(job)
+    command: click.Command = registry().guest(GuestKind.COMMAND, told or "seeds").loaded
     return command.callback(**about) if command.callback is not None else None
 
 

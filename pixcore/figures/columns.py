@@ -9,7 +9,7 @@ stands after the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -111,10 +111,8 @@ class FigureColumn:
         made = self.made_of or self.less_control
         if sum(given is not None for given in (self.answer, self.mask, made)) != 1:
             raise ValueError(f"figure {self.name!r}: give one of answer, mask, made_of and less_control")
-        if (self.probing is None) != (made is not None):
-            raise ValueError(f"figure {self.name!r}: name the probing that feeds it")
-        if (self.kind == "made") != (made is not None):
-            raise ValueError(f"figure {self.name!r}: what is made of other figures is of the kind 'made'")
+        if not (self.probing is None) == (self.kind == "made") == (made is not None):
+            raise ValueError(f"figure {self.name!r}: name the probing that feeds it, or the kind 'made'")
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -230,10 +228,11 @@ FIGURES: tuple[FigureColumn, ...] = (
 
 
 class Own(NamedTuple):
-    """A run's own probings by their names: those whose answers are looked at for masks, and those that are graded."""
+    """What is a run's own: probings that have masks, and that are graded; what S is made of, if it says so."""
 
     masks: tuple[str, ...] = ()
     graded: tuple[str, ...] = ()
+    s_of: tuple[str, ...] = ()
 
 
 NO_OWN = Own()
@@ -248,7 +247,11 @@ def with_own(own: Own = NO_OWN) -> Mapping[str, FigureColumn]:
         *(column for fed in accuracies for column in (_accuracy(*fed), _per_sample(*fed))),
         *(column for fed in mean_ious(own)[len(_MEAN_IOUS) :] for column in (_mean_iou(*fed), *_beside(*fed))),
     )
-    return {column.name: column for column in columns}
+    named = {column.name: column for column in columns}
+    if own.s_of:
+        meaning = f"harmonic mean of {' and '.join(own.s_of)}, named beforehand"
+        named["S"] = replace(named["S"], meaning=meaning, made_of=(own.s_of, harmonic_mean))
+    return named
 
 
 def mean_ious(own: Own = NO_OWN) -> list[tuple[str, str]]:

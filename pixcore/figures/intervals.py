@@ -67,11 +67,6 @@ def cluster_of(sample: Sample) -> Cluster:
         return Cluster(sample.image.name, pair=False)
 
 
-def unit_of(sample: Sample) -> Cluster:
-    """Give what is counted once: a sample's pair, or itself where it has none."""
-    return Cluster(sample.id, pair=False) if sample.pair is None else Cluster(sample.pair, pair=True)
-
-
 def ratios(numerators: Floats, denominators: Floats) -> Floats:
     """Divide sums by counts, with NaN where nothing was measured."""
     undefined = denominators == 0

@@ -58,14 +58,14 @@ class KeptMasks:
             counts: list[Any] = [*map(int, others[:5]), *map(bool, others[5:])]
             yield int(group.cluster_of[int(sample)]), ScoredMask(iou, None if math.isnan(best) else best, *counts)
 
-    def pool(self, group: Group) -> tuple[float, float, float, float | None] | None:
-        """Give mean numbers of candidates, masks and distinct masks, and the mean gap to the best; None without any."""
+    def pool(self, group: Group) -> tuple[float | None, ...]:
+        """Give mean numbers of candidates, masks and distinct masks, and the gap to the best in percent; () without."""
         blocks = [block[:, [1, 2, 5, 6, 7, 8]] for block in self._within(group)]
         iou, best, candidates, masks, distinct, headline = np.concatenate([np.zeros((0, 6)), *blocks]).T
         if not len(iou):
-            return None
+            return ()
         counted = (headline > 0) & ~np.isnan(best)
-        gap = float(np.mean((best - iou)[counted])) if counted.any() else None
+        gap = 100 * float(np.mean((best - iou)[counted])) if counted.any() else None
         return float(np.mean(candidates)), float(np.mean(masks)), float(np.mean(distinct)), gap
 
     def _within(self, group: Group) -> Iterator[Floats]:

@@ -96,6 +96,7 @@ class Summary:
         notes: Lines that a reader has to know: what was left out, which policy applied.
         own_probings: The config's own probings that have masks, each with a column of its own.
         own_graded: Those of them, or others of the config's own, that are graded, likewise.
+        s_of: The accuracy and the mean IoU that S was to be made of; empty: the better of each.
         clusters: What intervals are over: how many, by "pair" and "image".
         accounts: What figures leave out and why, and what was bound to be wrong, by the figure's name, where a plugin
             keeps accounts (`pixcore.hookspecs.keep_accounts`).
@@ -111,13 +112,14 @@ class Summary:
     notes: tuple[str, ...] = ()
     own_probings: tuple[str, ...] = ()
     own_graded: tuple[str, ...] = ()
+    s_of: tuple[str, ...] = ()
     clusters: Mapping[str, int] = field(default_factory=dict)
     accounts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own(self) -> Own:
         """The config's own probings, as `pixcore.figures.columns` takes them."""
-        return Own(self.own_probings, self.own_graded)
+        return Own(self.own_probings, self.own_graded, self.s_of)
 
 
 OWN_MASKS = "own masks"

@@ -37,13 +37,16 @@ class Tally:
         rows: The table's rows.
         fidelity: Whose rules.
         seed: Of the intervals.
+        s_of: The accuracy and the mean IoU that S is made of; empty: the better of each.
     """
 
-    def __init__(self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0) -> None:
+    def __init__(
+        self, rows: Sequence[RowSpec], fidelity: Fidelity, *, seed: int = 0, s_of: tuple[str, ...] = ()
+    ) -> None:
         self.rows = tuple(rows)
         self.fidelity = fidelity
         self.failed = 0
-        self._seed = seed
+        self._seed, self._s_of = seed, s_of
         self._kept = KeptSamples()
         self._accounts: Any = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
         self._paired = False
@@ -79,7 +82,7 @@ class Tally:
     @property
     def own(self) -> table.Own:
         """The config's own probings, as they came."""
-        return table.Own(tuple(self._own), tuple(self._own_graded))
+        return table.Own(tuple(self._own), tuple(self._own_graded), self._s_of)
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
         """Make the table, over all samples and broken down by each category."""
@@ -94,6 +97,7 @@ class Tally:
             notes=tuple(notes),
             own_probings=self.own.masks,
             own_graded=self.own.graded,
+            s_of=self._s_of,
             clusters={"pair": pairs, "image": len(whole.clusters) - pairs},
         )
         return summary if self._accounts is None else self._accounts.closed(summary)
@@ -114,17 +118,14 @@ class Tally:
         columns = [answered | self._masked(group, row.key) for row in self.rows]
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
-            pool = None if row.own_masks else self._pool(group, row.key)
-            candidates, masks, distinct, gap = pool or (None, None, None, None)
-            ahead = None if gap is None else 100 * gap
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
-            rows.append(Row(row.key, figures, *about, candidates, masks, distinct, ahead))
+            rows.append(Row(row.key, figures, *about, *(() if row.own_masks else self._pool(group, row.key))))
         return tuple(rows)
 
-    def _pool(self, group: Group, row: str) -> tuple[float, float, float, float | None] | None:
+    def _pool(self, group: Group, row: str) -> tuple[float | None, ...]:
         """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
         pools = (self._kept.masks(row, probing).pool(group) for probing in (*LOOKED_AT, *self._own))
-        return next((pool for pool in pools if pool is not None), None)
+        return next(filter(None, pools), ())
 
     def _answered(self, group: Group) -> dict[str, _Column]:
         """Sum what answers feed: the same in every row."""

@@ -52,7 +52,8 @@ class SummaryTable:
         beside = _budget(rows, own)
         more = [_column(rows, name, own) for name in further if name != _LESS or not beside]
         roomy = options.max_width >= _ROOMY
-        yield Text(_title(summary), style="bold")
+        samples = f"{summary.samples} sample{'s' if summary.samples != 1 else ''}"
+        yield Text(f"{summary.model} on {summary.benchmark} · {samples} · {summary.fidelity}", style="bold")
         yield Padding(_table(rows, main + beside * roomy), (1, 0))
         for table in _further_tables(rows, more + beside * (not roomy), options.max_width):
             yield Padding(table, (0, 0, 1, 0))
@@ -138,11 +139,6 @@ def sentence(name: str, figure: Figure) -> str:
     """Write a figure in one line: "A per sample 83.3 (79.3–87.3, n = 300)"."""
     details = ", ".join(part for part in (interval(figure), count(figure)) if part)
     return f"{name} {told(figure)}" + (f" ({details})" if details else "")
-
-
-def _title(summary: Summary) -> str:
-    samples = f"{summary.samples} sample{'s' if summary.samples != 1 else ''}"
-    return f"{summary.model} on {summary.benchmark} · {samples} · {summary.fidelity}"
 
 
 def _measured(rows: Iterable[Row]) -> set[str]:

@@ -52,7 +52,8 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
         folder: Where.
         guests: The writers; `run.json` and `summary.json` are written without any.
     """
-    tally = Tally(job.rows, job.resolved.config.fidelity, seed=job.resolved.config.seed)
+    config = job.resolved.config
+    tally = Tally(job.rows, config.fidelity, seed=config.seed, s_of=config.s_of or ())
     document = job.document()
     with Writers(guests, folder, document, job.rows) as writers:
         for result in job.results():

@@ -23,7 +23,7 @@ from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.terminal import Console
-from pixcore_report.comparison import Comparison, Flip, Side, agreements, compare, spreads, told
+from pixcore_report.comparison import SPREADS, Comparison, Flip, Side, agreements, compare, spreads, told
 from pixcore_report.page import write_page
 
 _PICTURES = 60
@@ -69,7 +69,7 @@ def compare_command(
     chosen = rows_of(sources, rows)
     names = _names(runs)
     sides = [
-        Side(name, row, source.fidelity).take(source.file)
+        Side(name, row, source.fidelity, source.origin.s_of).take(source.file)
         for name, row, source in zip(names, chosen, sources, strict=True)
     ]
     console = Console()
@@ -190,10 +190,7 @@ def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
         split = (parts.of_samples, parts.of_sides, parts.rest, parts.error) if parts else (None,) * 4
         table.add_row(spread.name, *map(value, (min(values), sum(values) / len(values), max(values), *split)))
     console.print(in_width(table, console))
-    for line in (
-        "spread: standard deviations, of samples whichever run, of runs on the same samples, and what is left",
-        "standard error: of the mean over runs, were both samples and runs (seeds, judges) drawn anew",
-    ):
+    for line in SPREADS:
         console.print(line, style="dim", highlight=False)
 
 

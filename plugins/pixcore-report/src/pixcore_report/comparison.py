@@ -160,18 +160,20 @@ class Side:
         name: What it is called.
         row: The row of its table that is compared.
         fidelity: Whose rules.
+        s_of: The accuracy and the mean IoU that its S is made of; empty: the better of each.
     """
 
     name: str
     row: RowSpec
     fidelity: Fidelity
+    s_of: tuple[str, ...] = ()
     correct: dict[str, dict[str, bool]] = field(default_factory=dict)
     ious: dict[str, dict[str, float]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tally = Tally([self.row], self.fidelity)
+        self.tally = Tally([self.row], self.fidelity, s_of=self.s_of)
 
     def take(self, results: Iterable[SampleResult]) -> Side:
         """Take in a run's results; only numbers are kept."""
@@ -214,6 +216,8 @@ def compare(
         notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
     if left.fidelity is not right.fidelity:
         notes.append(f"the sides have different fidelities: {left.fidelity} and {right.fidelity}")
+    if left.s_of != right.s_of:
+        notes.append("the sides' S are not made of the same figures: here both are of the better of each")
     return Comparison(
         left=left.name,
         right=right.name,
@@ -234,12 +238,22 @@ class Spread:
     Attributes:
         name: The figure.
         values: Of each run.
-        components: Where its spread over samples and runs comes from; None where fewer than ten clusters count.
+        components: Where its spread over samples and runs comes from; None where fewer than ten clusters count, and
+            of what is made of other figures.
+        clusters: How many clusters count in every run.
     """
 
     name: str
     values: tuple[float, ...]
     components: Components | None
+    clusters: int
+
+
+SPREADS = (
+    "spread: standard deviations, of samples whichever run, of runs on the same samples, and what is left",
+    "standard error: of the mean over runs, were both samples and runs (seeds, judges) drawn anew",
+)
+"""What the columns of a table of spreads say."""
 
 
 def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
@@ -255,11 +269,11 @@ def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
 
 
 def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
-    """Tell how each figure that is no other's spreads over several runs of the same samples."""
+    """Tell how each figure spreads over several runs of the same samples; of made ones, what each run has."""
     tables = []
-    known = set.intersection(*(set(side.numbers) for side in sides))
+    asked = set.intersection(*(set(side.numbers) for side in sides))
     for side in sides:
-        clusters, sums = side.tally.sums(side.row.key, np.array(sorted(side.numbers[name] for name in known), np.int64))
+        clusters, sums = side.tally.sums(side.row.key, np.array(sorted(side.numbers[name] for name in asked), np.int64))
         tables.append((dict(zip(clusters, range(len(clusters)), strict=True)), sums))
     shared = [cluster for cluster in tables[0][0] if all(cluster in places for places, _ in tables)]
     for name, first in tables[0][1].items():
@@ -274,7 +288,16 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
             scale = table.scale(name)
             values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
             split = components(scale * above[counted] / below[counted]) if counted.sum() >= FEW else None
-            yield Spread(name, values, split)
+            yield Spread(name, values, split, int(counted.sum()))
+    own = sides[0].tally.own
+    known = {
+        name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for _, sums in tables])
+        for name in tables[0][1]
+        if all(name in sums for _, sums in tables)
+    }
+    for entry, made in table.made(known, own):
+        if not np.isnan(made).any():
+            yield Spread(entry.name, tuple(float(one) for one in table.scale(entry.name) * made), None, 0)
 
 
 def told(found: Comparison) -> Iterator[str]:
@@ -313,6 +336,7 @@ def _differences(left: Side, right: Side, seed: int) -> Iterator[Difference]:
     own = Own(
         tuple(dict.fromkeys((*left.tally.own.masks, *right.tally.own.masks))),
         tuple(dict.fromkeys((*left.tally.own.graded, *right.tally.own.graded))),
+        left.s_of if left.s_of == right.s_of else (),
     )
     sides = _shared_sums(left, right, own)
     values = [

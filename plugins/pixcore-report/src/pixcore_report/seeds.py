@@ -1,7 +1,9 @@
-"""The command `pixcore seeds`: one run a seed, and how much of each figure's spread is the seed's."""
+"""One run a seed, and how much of each figure's spread is the seed's: `seeds:` of a config, and `pixcore seeds`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +12,67 @@ from pixcore_scoring.source import open_source
 
 from pixcore.commands.run import about_a_run, carry_out, planned
 from pixcore.config import apply_settings, read_yaml, resolve
+from pixcore.errors import ConfigError
+from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.terminal import Console
 from pixcore_report.compare import print_agreement, rows_of
-from pixcore_report.comparison import Side
+from pixcore_report.comparison import SPREADS, Side, agreements, spreads
+from pixcore_report.page import write_page
 
 
 @click.command()
 @about_a_run
-@click.option(
-    "--seed", "seeds", multiple=True, required=True, type=click.IntRange(min=0), help="Several: one run each."
-)
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Several, for the config's `seeds`.")
 @click.option("--row", metavar="NAME", help="Which row of the tables spreads; the first if left out.")
-def seeds(config: Path, settings: tuple[str, ...], seeds: tuple[int, ...], row: str | None, **scope: Any) -> int:
+def seeds(
+    config: Path, settings: tuple[str, ...], seeds: tuple[int, ...] = (), row: str | None = None, **scope: Any
+) -> int:
     """Run CONFIG once for each seed, and tell how far answers agree and how figures spread.
 
     Of each figure: over samples whichever seed, over seeds on the same samples, and the standard error of their mean
-    with both. The runs' folders are seed-N in the config's output.
+    with both. The runs' folders are seed-N in the config's output, beside seeds.html and seeds.json.
     """
-    folder = resolve(apply_settings(read_yaml(config), settings), registry()).config.output
-    folders = [folder / f"seed-{seed}" for seed in seeds]
+    resolved = resolve(apply_settings(read_yaml(config), settings), registry()).config
+    chosen = tuple(dict.fromkeys(seeds or resolved.seeds))
+    if not chosen:
+        raise ConfigError("which seeds?", hint="--seed 1 --seed 2, or seeds: [1, 2] in the config")
+    folders = [resolved.output / f"seed-{seed}" for seed in chosen]
     status = 0
-    for seed, own in zip(seeds, folders, strict=True):
+    for seed, own in zip(chosen, folders, strict=True):
         own.parent.mkdir(parents=True, exist_ok=True)
-        status |= carry_out(planned(config, (*settings, f"seed={seed}", f"output={own}"), **scope))
+        status |= carry_out(planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={own}"), **scope))
     if scope["shard"] is None and len(folders) > 1:
-        sources = [open_source(own, registry()) for own in folders]
-        chosen = rows_of(sources, (row,) if row else ())
-        sides = [
-            Side(own.name, spec, source.fidelity).take(source.file)
-            for own, spec, source in zip(folders, chosen, sources, strict=True)
-        ]
-        console = Console()
-        console.print(f"{len(folders)} seeds, row {chosen[0].label}", style="bold", highlight=False)
-        print_agreement(console, sides, seeds[0])
+        _tell(resolved.output, folders, chosen[0], row)
     return status
+
+
+def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None) -> None:
+    """Print both spreads, and write them as a page and as data."""
+    sources = [open_source(own, registry()) for own in folders]
+    rows = rows_of(sources, (row,) if row else ())
+    sides = [
+        Side(own.name, spec, source.fidelity, source.origin.s_of).take(source.file)
+        for own, spec, source in zip(folders, rows, sources, strict=True)
+    ]
+    console, messages = Console(), Console(stderr=True)
+    console.print(f"{len(folders)} seeds, row {rows[0].label}", style="bold", highlight=False)
+    print_agreement(console, sides, seed)
+    found = {
+        "runs": [side.name for side in sides],
+        "benchmark": sources[0].benchmark,
+        "row": rows[0].label,
+        "samples": len(sides[0].numbers),
+        "agreements": {protocol: asdict(one) for protocol, one in agreements(sides, seed=seed).items()},
+        "figures": [_told(asdict(one)) for one in spreads(sides)],
+    }
+    write_json(output / "seeds.json", found)
+    context = {"title": f"{len(folders)} seeds on {found['benchmark']}", "found": found, "legend": SPREADS}
+    write_page(output / "seeds.html", "seeds.html", context=context)
+    messages.print(f"seeds: {output / 'seeds.html'}", style="bold", soft_wrap=True)
+
+
+def _told(spread: Mapping[str, Any]) -> dict[str, Any]:
+    """A spread with its components beside its values, null where there are none."""
+    parts = spread["components"] or dict.fromkeys(("mean", "of_samples", "of_sides", "rest", "error"))
+    return {**spread, **parts, "mean": sum(spread["values"]) / len(spread["values"])}

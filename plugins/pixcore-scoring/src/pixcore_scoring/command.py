@@ -81,6 +81,7 @@ def score(
         model=source.origin.model,
         fidelity=source.fidelity,
         seed=source.origin.seed,
+        s_of=source.origin.s_of,
         notes=notes(source),
     )
     if output is not None and str(output) == "-":

@@ -16,7 +16,7 @@ from typing import Any
 
 from pixcore import masks
 from pixcore.figures.columns import mean_ious
-from pixcore.figures.intervals import unit_of
+from pixcore.figures.intervals import Cluster
 from pixcore.figures.rows import RowSpec, Summary, to_dict
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -217,6 +217,7 @@ def evaluate(
     model: str,
     fidelity: Fidelity,
     seed: int = 0,
+    s_of: tuple[str, ...] = (),
     notes: Iterable[str] = (),
 ) -> Evaluation:
     """Take in scored results as they stream by, and give the table and what stands beside it.
@@ -228,11 +229,17 @@ def evaluate(
         model: The model adapter's name; "predictions" where they were made elsewhere.
         fidelity: Whose rules.
         seed: Of the intervals.
+        s_of: The accuracy and the mean IoU that S is made of; empty: the better of each.
         notes: Lines that a reader has to know.
     """
-    evaluator = Evaluator(Tally(rows, fidelity, seed=seed))
+    evaluator = Evaluator(Tally(rows, fidelity, seed=seed, s_of=s_of))
     accumulate(results, evaluator)
     return evaluator.evaluation(benchmark=benchmark, model=model, notes=notes)
+
+
+def unit_of(sample: Sample) -> Cluster:
+    """Give what is counted once: a sample's pair, or itself where it has none."""
+    return Cluster(sample.id, pair=False) if sample.pair is None else Cluster(sample.pair, pair=True)
 
 
 def _and(known: bytearray, unit: int, success: bool) -> None:

@@ -34,6 +34,7 @@ class Origin:
         samples: Which samples it was about; empty for all.
         probings: Those that its lines may be of: the paper's and its own.
         bare_letters: Whether its letters were counted alone.
+        s_of: What its S was to be made of; empty: the better of each.
     """
 
     benchmark: Section | None = None
@@ -44,6 +45,7 @@ class Origin:
     samples: tuple[str, ...] = field(default_factory=tuple)
     probings: Mapping[str, Probing] = field(default_factory=lambda: PROBINGS)
     bare_letters: bool = False
+    s_of: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, predictions: Path) -> Origin:
@@ -73,6 +75,7 @@ class Origin:
             samples=tuple(str(name) for name in scope.get("samples") or ()),
             probings={**PROBINGS, **{probing.name: probing for probing in asked}},
             bare_letters=bool((config.get("letter_judge") or {}).get("bare_letters", False)),
+            s_of=tuple(str(name) for name in config.get("s_of") or ()),
         )
 
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pixcore_scoring.evaluation import unit_of
+
 from pixcore.figures.columns import FigureColumn, Own, ScoredMask, main_columns, mean_ious, with_own
-from pixcore.figures.intervals import unit_of
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import scored_mask

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 import numpy as np
+from pixcore_scoring.evaluation import unit_of
 from pixcore_scoring.source import Origin, open_benchmark, open_source
 from rich.table import Table
 
 from pixcore.components import Context
-from pixcore.figures.intervals import Cluster, unit_of
+from pixcore.figures.intervals import Cluster
 from pixcore.figures.table import bare_table, value
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
@@ -93,13 +94,16 @@ def _points(share: float | None) -> str:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--benchmark", metavar="NAME", help="Which benchmark a predictions file answers; a run knows it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
-@click.option("--fix", metavar="A,M", help="The two figures that S is made of, named before you look: --fix A†,M.")
+@click.option(
+    "--fix", metavar="A,M", help="The two figures that S is made of, named before you look; the config's s_of."
+)
 def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None) -> None:
     """Work out S of RUN without its flattery: the probing is chosen on one half and S measured on the other.
 
     Both ways, then the mean. --fix names the probing instead, and S is measured on everything.
     """
     source = open_source(run, registry(), benchmark=benchmark, root=root)
+    fix = fix or ",".join(source.origin.s_of) or None
     table = bare_table()
     table.add_column("selection")
     for heading in (

@@ -40,8 +40,11 @@ def flattery(summary: Summary) -> Iterator[str]:
     """Say where S stands that it takes the better of two twice, unless nothing is there to choose from."""
     figures = summary.rows[0].figures if summary.rows else {}
     known = {name for name in ("A†", "A", "M†", "M", "S") if name in figures and figures[name].value is not None}
-    if "S" in known and ({"A†", "A"} <= known or {"M†", "M"} <= known):
+    if "S" in known and summary.s_of:
+        yield f"S is made of {joined(summary.s_of)}, which the config named beforehand; S† and S asked beside it"
+    elif "S" in known and ({"A†", "A"} <= known or {"M†", "M"} <= known):
         yield (
             "S takes the better of two probings, which flatters it where both are alike (+1.9 points at 150 pairs, "
-            "+5.1 at 20); S† and S asked don't choose; pixcore probing RUN chooses on one half, measures on the other"
+            "+5.1 at 20); S† and S asked don't choose; s_of: in a config names its two figures beforehand, and pixcore "
+            "probing RUN chooses on one half, measures on the other"
         )
