@@ -291,12 +291,7 @@ def in_order(names: Iterable[str], own: Own = NO_OWN) -> list[str]:
 
 
 def made(values: Mapping[str, Floats], own: Own = NO_OWN) -> Iterator[tuple[FigureColumn, Floats]]:
-    """Work out the figures that are made of other figures.
-
-    Args:
-        values: The others by name, from 0 to 1, NaN for unknown.
-        own: The run's own probings.
-    """
+    """Work out the figures that are made of others, whose values by name are from 0 to 1, or NaN for unknown."""
     for column in with_own(own).values():
         if column.made_of is not None and all(name in values for name in column.parts):
             yield column, column.made_of[1](*(values[name] for name in column.parts))

@@ -143,19 +143,19 @@ class Tally:
 
     def _masked(self, group: Group, row: str) -> dict[str, _Column]:
         """Sum what a row's masks feed; a further figure that no mask counts in is left out."""
-        entries = [one for one in table.with_own(self.own).values() if one.mask is not None]
-        columns = {entry.name: _Column(len(group.clusters), entry.kind) for entry in entries}
+        columns: dict[str, _Column] = {}
         fed: dict[str, list[tuple[_Column, Callable[[ScoredMask], Terms | None]]]] = {}
-        for entry in entries:
+        for entry in table.with_own(self.own).values():
             if entry.probing is not None and entry.mask is not None:
-                fed.setdefault(entry.probing, []).append((columns[entry.name], entry.mask))
+                column = columns[entry.name] = _Column(len(group.clusters), entry.kind)
+                fed.setdefault(entry.probing, []).append((column, entry.mask))
         for probing, asked in fed.items():
             for place, mask in self._kept.masks(row, probing).of(group):
                 for column, terms_of in asked:
                     terms = terms_of(mask)
                     if terms is not None:
                         column.add(place, *terms)
-        return {entry.name: columns[entry.name] for entry in entries if entry.main or columns[entry.name].n}
+        return {name: one for name, one in columns.items() if one.n or table.with_own(self.own)[name].main}
 
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
