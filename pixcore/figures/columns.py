@@ -80,8 +80,7 @@ class FigureColumn:
             nothing.
         made_of: The names of the figures that it is made of, and the function of their values (0 to 1, NaN for
             unknown).
-        less_control: The figure of which it is what a strategy has less what its control has, sample by sample; in the
-            row of a control, its strategy's less its own.
+        less_control: The figure of which it is a strategy's less its control's; in a control's row, its strategy's.
         pairs: Where the samples come in pairs, a pair counts, and only if both of its samples are right.
         paired: Exists only where samples come in pairs.
         main: Stands in the main table, as in the paper's Table 1, with its interval. The others are further figures: a

@@ -108,9 +108,7 @@ def footnotes(summary: Summary) -> list[str]:
     told = [one for one in with_own(summary.own).values() if one.name in measured and (one.main or one.unit != PERCENT)]
     notes.append("; ".join(f"{one.name} {meaning(one.name, summary.own)}" for one in told))
     if any(row.uses_ground_truth for row in summary.rows):
-        notes.append(
-            f"{UPPER_BOUND} upper bound: picks with the ground truth in hand, by IoU; its other figures are none"
-        )
+        notes.append(f"{UPPER_BOUND} upper bound: picks by IoU, the ground truth in hand; no other figure is one")
     if any(row.control for row in summary.rows):
         notes.append(f"{CONTROL} control: the same strategy, as many candidates from these points; each keeps its map")
     if any(figure.few for row in summary.rows for figure in row.figures.values()):
