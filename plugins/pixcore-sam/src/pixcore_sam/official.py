@@ -21,8 +21,11 @@ from pixcore.components import Context
 from pixcore.errors import ModelError, PluginError
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamConfig
+from pixcore_sam.decoder import FewTokens
 from pixcore_sam.fitting import check_room
-from pixcore_sam.generator import Encoded, Promptable, PromptBatch, bytes_repeated, fitted, resized
+from pixcore_sam.generator import Encoded, PromptBatch, fitted, resized
+from pixcore_sam.names import as_transformers_names_it
+from pixcore_sam.shared import SharedWork
 
 _PIXEL_MEAN, _PIXEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SMALLER = {"sam_vit_l_0b3195.pth": 312_343_344, "sam_vit_b_01ec64.pth": 93_735_984}
@@ -31,24 +34,26 @@ SMALLER = {"sam_vit_l_0b3195.pth": 312_343_344, "sam_vit_b_01ec64.pth": 93_735_9
 _DECODER_HEADS = 8  # of all released checkpoints; a state dict does not tell
 
 
-class Sam(Promptable[SamConfig]):
-    """Segments with Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them.
+class Sam(SharedWork[SamConfig]):
+    """Segments with Segment Anything, three masks a prompt, as `SamPredictor.predict_torch` gives them up to rounding.
 
-    Points and boxes are encoded and decoded by the package's own code, the logits brought to the image's size by its
-    own `postprocess_masks`. pixcore's is how the image is resized, for which the package has torchvision, what is kept
-    between prompts, and how many go through together.
+    Images and prompts are encoded by the package's own code. pixcore's is how the image is resized, for which the
+    package has torchvision, the decoder that shares an image's work among its prompts, and how masks are brought to the
+    image's size.
     """
+
+    _few_tokens: FewTokens
 
     def __init__(self, config: SamConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         config.check_ready()
         with loading(str(config.checkpoint)):
             self._model = load(config.checkpoint, self.device).to(self.device)
-        self._side = int(self._model.image_encoder.img_size)
+        self._side, self._padded = int(self._model.image_encoder.img_size), True
+        self._few_tokens = FewTokens(as_transformers_names_it(self._model))
 
-    def _bytes_per_prompt(self, points: int) -> int:
-        patch = self._model.image_encoder.patch_embed.proj.stride[0]
-        return bytes_repeated(self._model.mask_decoder.transformer_dim, self._side // patch)
+    def _bytes_of_others(self) -> int:
+        raise NotImplementedError  # all of its layout decode alike
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         height, width = pixels.shape[:2]
@@ -59,19 +64,8 @@ class Sam(Promptable[SamConfig]):
 
     def _decode(self, prepared: Any, batch: PromptBatch) -> tuple[Tensor, Tensor]:
         points = (batch.points, batch.labels) if batch.points is not None else None
-        sparse, dense = self._model.prompt_encoder(points=points, boxes=batch.boxes, masks=None)
-        low, scores = self._model.mask_decoder(
-            image_embeddings=prepared[0],
-            image_pe=self._model.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=True,
-        )
-        return low, scores
-
-    def _restore(self, logits: Tensor, encoded: Encoded) -> Tensor:
-        restored: Tensor = self._model.postprocess_masks(logits, encoded.frame, encoded.size)
-        return restored
+        sparse, _ = self._model.prompt_encoder(points=points, boxes=batch.boxes, masks=None)
+        return self._few_tokens(prepared, sparse)
 
 
 def load(checkpoint: Path, device: torch.device) -> Any:
