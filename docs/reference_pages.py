@@ -47,6 +47,7 @@ EXAMPLES: dict[str, str] = {
     "budget": "budget: {usd: 5, calls: 2000}",
     "prices": "prices: {my-model: {input: 0.5, output: 1.5}}",
     "on_error": "on_error: record",
+    "executor": "executor: {name: processes, n: 2}",
     "writers": "writers: [predictions, report]",
     "output": "output: runs/mine",
     "store": "store: ~/pixcore-store",

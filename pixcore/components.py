@@ -465,6 +465,23 @@ class Judge(Component[ConfigT]):
         raise NotImplementedError(f"{type(self).__name__} does not say what it costs")
 
 
+class Executor(Component[ConfigT]):
+    """Has the records of a run made that are missing: here, in other processes, or on other machines."""
+
+    @abstractmethod
+    def execute(self, job: Any, work: Mapping[Any, Any], monitor: Any) -> None:
+        """Make what is missing, stage by stage or overlapped, and hand it to each stage's `take` in any order.
+
+        A stage alone writes its store, in this process. An item is made once the stages before have the records that
+        it `reads`; one whose `reads` have failed is left. A pickled copy of a stage makes records elsewhere.
+
+        Args:
+            job: The run (`pixcore.runs.plan.Run`).
+            work: Its stages in order, each with the items that lack a record (`pixcore.runs.plan.Work`).
+            monitor: A `pixcore.stages.base.Monitor`: hears how it goes on; raises where a failed sample ends the run.
+        """
+
+
 hold_to_kinds(
     "pixcore.components", [kind.interface_name for kind in Kind], [one.__name__ for one in Component.__subclasses__()]
 )

@@ -20,7 +20,7 @@ from pixcore.components import Config, Context
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import at_home, read_file
 from pixcore.notices import notice
-from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry
+from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry, registry
 from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
@@ -217,6 +217,10 @@ class ChosenComponent:
     config: Config
     label: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Find it again, pickled, among what is installed where it arrives."""
+        return _found_again, (self.registration.kind, self.name, self.config, self.label)
+
     @property
     def name(self) -> str:
         """What the config calls it."""
@@ -241,6 +245,10 @@ class ChosenComponent:
     def create(self, context: Context) -> Any:
         """Make the component."""
         return self.registration.create(self.config, context)
+
+
+def _found_again(kind: Kind, name: str, config: Config, label: str | None) -> ChosenComponent:
+    return ChosenComponent(registry().get(kind, name), config, label)
 
 
 Chosen = ChosenComponent | tuple[ChosenComponent, ...] | None
@@ -299,8 +307,9 @@ class ResolvedRun:
         return dict(zip(names, zip(points, selections, strict=True), strict=True))
 
     def document(self) -> dict[str, Any]:
-        """Give the resolved config as YAML and JSON have it: every option spelt out, ready to be run again."""
+        """Give the resolved config as YAML and JSON have it: every option spelt out, to be run again anywhere."""
         document = {**self.config.model_dump(mode="json"), **self.components.told(_spelt)}
+        del document["executor"]
         points, selections = (document.pop(f"control.{key}") for key in Control.model_fields)
         controls = [{"points": one, "selection": other} for one, other in zip(points, selections, strict=True)]
         return {**document, "control": controls[0] if len(controls) == 1 else controls or None}
@@ -481,8 +490,9 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
                 hint += f"; {registry.failures[0].error}"
             raise ConfigError(f"the config has no {key}:", hint=hint)
     if "output" not in filled:
-        digest = hashlib.sha256(repr(sorted(filled.items(), key=lambda item: item[0])).encode()).hexdigest()[:8]
-        names = [_name(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
+        said = sorted((key, value) for key, value in filled.items() if key != "executor")  # which changes no record
+        digest = hashlib.sha256(repr(said).encode()).hexdigest()[:8]
+        names = [name_in(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
         filled["output"] = f"runs/{'-'.join(names)}-{digest}"
     offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields}
     given = filled.get("control", {} if all(offered.values()) else None)
@@ -498,7 +508,8 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
     return filled
 
 
-def _name(section: Any) -> str:
+def name_in(section: Any) -> str:
+    """Read the name that a component's section gives, in either of its forms."""
     return str(section.get("name")) if isinstance(section, Mapping) else str(section)
 
 

@@ -123,6 +123,11 @@ def register_judges(register: Register) -> None:
 
 
 @hookspec
+def register_executors(register: Register) -> None:
+    """Offer executors (`pixcore.components.Executor`)."""
+
+
+@hookspec
 def register_commands(register: RegisterCommand) -> None:
     """Add commands. Where two plugins add one of the same name, neither works and both are named; the core's stay."""
 
@@ -167,6 +172,11 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
 @hookspec(firstresult=True)
 def show_progress(console: Any) -> Any:
     """Show how far a run is on a console of rich's: a `pixcore.runs.progress.Display`, or None for plain lines."""
+
+
+@hookspec(firstresult=True)
+def show_summary(summary: Any) -> Any:
+    """Show the figures of a run (`pixcore.figures.rows.Summary`) as something that rich prints; else lines do."""
 
 
 @hookspec

@@ -97,6 +97,7 @@ class Kind(StrEnum):
         },
         nullable=True,
     )
+    EXECUTOR = _Row("Executor", {"executor": "Where records are made; it changes none of them."})
 
     interface_name: str
     sections: Mapping[str, str]

@@ -70,14 +70,14 @@ class View(Sequence[Kept]):
     """Objects that are read when they are asked for, by their places in what they are read from: eight bytes each."""
 
     def __init__(self, read: Callable[[int], Kept], places: Iterable[int]) -> None:
-        self._read, self._places = read, places if isinstance(places, range) else array("q", places)
+        self._read, self.places = read, places if isinstance(places, range) else array("q", places)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def __getitem__(self, at: Any) -> Any:
         """Give the object at a place, or a list of several."""
-        return [*map(self._read, self._places[at])] if isinstance(at, slice) else self._read(self._places[at])
+        return [*map(self._read, self.places[at])] if isinstance(at, slice) else self._read(self.places[at])
 
 
 @contextmanager

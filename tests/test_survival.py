@@ -143,13 +143,16 @@ def test_ctrl_c_gives_a_terminal_its_cursor_back(workplace):
     assert shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR)
 
 
-def test_shards_share_a_store(workplace):
+def test_shards_have_stores_of_their_own_that_are_merged(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] += ",store"
     log = workplace.folder / "answered.log"
     config = workplace.config(model={"name": "toy", "log": str(log)}, benchmark={"name": "toy-boxes", "pairs": 5})
     for shard in ("1/3", "2/3", "3/3"):
-        workplace("run", str(config), "--shard", shard)
+        assert "store-1-of-3" in workplace("run", str(config), "--shard", shard).stderr or shard != "1/3"
     assert len(log.read_text().splitlines()) == 30
     assert not (workplace.folder / "out" / "summary.json").exists()
+    assert not (workplace.folder / "store").exists()
+    workplace("store", "merge", *(f"store-{part}-of-3" for part in (1, 2, 3)), "-o", "store")
     workplace("run", str(config))
     assert len(log.read_text().splitlines()) == 30
     assert workplace.summary()["samples"] == 10

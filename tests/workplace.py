@@ -54,7 +54,7 @@ class Workplace:
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]),
-            "PIXCORE_PLUGINS": "toy,emergence,ground,report,scoring,statistics,testing",
+            "PIXCORE_PLUGINS": "toy,emergence,ground,report,scoring,statistics,table,testing",
             "COLUMNS": "120",
         }
 

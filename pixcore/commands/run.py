@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from pixcore import config as configs
 from pixcore.figures.rows import to_dict
 from pixcore.files import prepare
+from pixcore.notices import notice
 from pixcore.plugins import CORE, GuestKind, registry
 from pixcore.runs import results, writers
 from pixcore.runs.execute import execute
@@ -34,7 +36,8 @@ def _shard(context: click.Context, parameter: click.Parameter, value: str | None
 def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument and the options that say which run, and which part of it, it is about."""
     for option in (
-        click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts: no table is written."),
+        click.option("--executor", metavar="NAME", help="Where records are made: local, or what a plugin offers."),
+        click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts, in a store of its own."),
         click.option("--sample", "samples", multiple=True, metavar="ID", help="This sample alone; may be repeated."),
         click.option("--limit", type=click.IntRange(min=1), help="The first samples alone."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3"),
@@ -46,7 +49,7 @@ def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @about_a_run
-@click.option("--estimate", "told", flag_value="services estimate", help="Say what services will cost; ask nothing.")
+@click.option("--estimate", "told", flag_value="services estimate", help="Say what it costs, and how long it takes.")
 @click.option("--profile", "told", flag_value="profile run", help="Say where time and memory went.")
 @click.option("--fresh-judge", "told", flag_value="services ask-anew", help="Ask services anew; say what changed.")
 def run(told: str | None, **about: Any) -> Any:
@@ -67,6 +70,7 @@ def planned(
     limit: int | None,
     samples: tuple[str, ...],
     shard: tuple[int, int] | None,
+    executor: str | None = None,
     on_record: OnRecord | None = None,
 ) -> Run:
     """Plan a run, as `about_a_run` says which, and make its folder.
@@ -77,9 +81,18 @@ def planned(
         limit: The first so many samples.
         samples: These ids alone.
         shard: (i, n): the i-th of n parts.
+        executor: Its name; its options are the config's, where that names the same.
         on_record: Services are asked anew, and it hears of every record before and after.
     """
-    resolved = configs.resolve(configs.apply_settings(configs.read_yaml(config), settings), registry())
+    document = configs.apply_settings(configs.read_yaml(config), settings)
+    if executor is not None and configs.name_in(document.get("executor")) != executor:
+        document["executor"] = executor
+    resolved = configs.resolve(document, registry())
+    if shard is not None:  # parts may be at work on several machines, and SQLite is safe on one's own disk alone
+        store = resolved.config.store
+        own = store.with_name(f"{store.name}-{shard[0]}-of-{shard[1]}")
+        resolved = replace(resolved, config=resolved.config.model_copy(update={"store": own}))
+        notice(f"this part has its own store, {own}, on a local disk; pixcore store merge unites all in {store}")
     prepare(resolved.config.output)
     return Run(resolved, Scope(limit, samples, shard), on_record=on_record)
 

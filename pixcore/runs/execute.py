@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from pixcore.components import Executor, NoConfig
 from pixcore.errors import DataError, SampleError, describe
-from pixcore.runs.plan import Run
+from pixcore.runs.plan import Run, Work
 from pixcore.shelf import View
 from pixcore.stages.answer import Answer
-from pixcore.stages.base import Item, Monitor
+from pixcore.stages.base import Item, Monitor, Stage
 
 
 def execute(job: Run, display: Monitor) -> int:
@@ -32,18 +36,35 @@ def execute(job: Run, display: Monitor) -> int:
     for stage, (missing, _) in work.items():
         for component in stage.components.every if missing else ():
             component.config.check_ready()
+    executor: Executor[Any] = job.resolved.components.one("executor").create(job.context)
     try:
+        executor.execute(job, work, monitor)
+    finally:
+        executor.close()
+        job.loader.free()
+        for stage in work:
+            stage.close()
+    return monitor.failures
+
+
+class Local(Executor[NoConfig]):
+    """Makes records in this process, stage after stage over the whole benchmark; the model is loaded for the first."""
+
+    def execute(self, job: Run, work: Work, monitor: Monitor) -> None:
+        """Make all answers, then whatever is made of them."""
         for stage, (missing, there) in work.items():
             if isinstance(stage, Answer):
                 stage.run(missing, monitor, there)
         job.loader.free()
         for stage, (missing, there) in work.items():
             if stage.before is not None:
-                ready = (at for at, item in enumerate(missing) if stage.before.has(item))
-                stage.run(View(missing.__getitem__, ready), monitor, there)
-    finally:
-        job.loader.free()
-    return monitor.failures
+                stage.run(ready(stage, missing), monitor, there)
+
+
+def ready(stage: Stage, missing: Sequence[Item]) -> View[Item]:
+    """Choose the items that the stage before has records of."""
+    places = (at for at, item in enumerate(missing) if stage.before is None or stage.before.has(item))
+    return View(missing.__getitem__, places)
 
 
 class StoppingMonitor(Monitor):

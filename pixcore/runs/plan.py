@@ -35,9 +35,12 @@ from pixcore.versions import NUMERICAL, installed
 
 hold_to_kinds(
     "the `uses` of pixcore.stages",
-    [kind.noun for kind in Kind if kind is not Kind.BENCHMARK],
+    [kind.noun for kind in Kind if kind not in (Kind.BENCHMARK, Kind.EXECUTOR)],
     [kind.noun for stage in (Answer, Propose, Control, Select, JudgeStage) for kind in stage.uses.values()],
 )
+
+Work = Mapping[Stage, tuple[View[Item], int]]
+"""The stages of a run in order, each with the items whose records are missing, and how many others are there."""
 
 Before = TypeVar("Before", bound=Stage)
 After = TypeVar("After", bound=Stage)
@@ -265,7 +268,7 @@ class Run:
         """Who hears of a component's records; its class is imported only where somebody does."""
         return self._on_record if self._on_record is not None and says(component, "asks_service") else None
 
-    def work(self) -> dict[Stage, tuple[Sequence[Item], int]]:
+    def work(self) -> Work:
         """List every stage, in order, with the items whose records are missing, and how many other records are there.
 
         Answers under one probing are of one length, so batches lose the least when probings are not mixed; the stages
@@ -394,7 +397,8 @@ class Run:
             used.setdefault(stage.name, []).append(str(stage.store.path))
         versions = {name: found.version for name in (*NUMERICAL, "openai") if (found := installed(name)) is not None}
         scope = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.scope).items()}
-        packages = {one.registration.distribution: one.registration.version for one in self.resolved.components.every}
+        at_work = [one.registration for one in self.resolved.components.every]
+        packages = {one.distribution: one.version for one in at_work if one.kind is not Kind.EXECUTOR}
         return {
             "pixcore": __version__,
             "fidelity": self.resolved.config.fidelity.value,

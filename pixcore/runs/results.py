@@ -8,9 +8,8 @@ from pathlib import Path
 
 from pixcore.figures.rows import Summary, to_dict
 from pixcore.figures.summary import Tally
-from pixcore.figures.table import SummaryTable
 from pixcore.files import RUN, SUMMARY, write_json
-from pixcore.plugins import Guest
+from pixcore.plugins import Guest, registry
 from pixcore.runs.plan import Run
 from pixcore.runs.writers import Writers
 from pixcore.terminal import Console
@@ -36,7 +35,8 @@ class Written:
         Returns:
             The command's exit status.
         """
-        output.print(SummaryTable(self.summary))
+        shown = registry().ask("show_summary", summary=self.summary)
+        output.print("\n".join(_lines(self.summary)) if shown is None else shown)
         for name, path in self.paths.items():
             messages.print(f"{name}: {path}", style="bold", soft_wrap=True)
         for line in self.failures:
@@ -65,3 +65,11 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
         write_json(folder / RUN, document)
         write_json(folder / SUMMARY, to_dict(summary))
     return Written(summary, writers.written, writers.failures)
+
+
+def _lines(summary: Summary) -> Iterable[str]:
+    """The figures of each row in a line, for lack of a table."""
+    for row in summary.rows:
+        told = (f"{name} {figure.value:.1f}" for name, figure in row.figures.items() if figure.value is not None)
+        yield f"{row.label}: {', '.join(told)}"
+    yield "no table: pip install pixcore-table"

@@ -69,9 +69,8 @@ class Answer(Stage):
         A batch for which memory runs out is halved, for good.
         """
         model = self.loader()
-        extractor: AttentionExtractor[Any] | None = None
-        for one in self.components.several("extractor"):
-            extractor = one.create(self.context) if "attention" in model.capabilities else None
+        looks = "attention" in model.capabilities and self.components["extractor"] is not None
+        extractor: AttentionExtractor[Any] | None = self.part("extractor") if looks else None
         start = 0
         while start < len(items):
             batch = items[start : start + self.loader.room.of(self.batch_size)]

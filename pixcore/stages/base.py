@@ -24,7 +24,7 @@ from pixcore.records import Request, Sample
 from pixcore.shelf import View
 from pixcore.stages.memory import ends_all, exhausted, let_go, shortage
 from pixcore.stages.serialise import Entry
-from pixcore.stages.store import StageStore, content_key
+from pixcore.stages.store import Row, StageStore, content_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +99,19 @@ class Monitor:
         """Hear that a sample failed; raise to stop the run."""
         self._display.failed(stage, item, error)
 
+    def say(self, line: str, style: str = "") -> None:
+        """Hear what deserves a line of its own."""
+        self._display.say(line, style)
+
     def end(self) -> None:
         """Hear that the stage is over, or has been stopped."""
         self._display.end()
 
 
 OnRecord = Callable[[str, Item, Entry | None, Entry], None]
+
+Made = tuple[Item, Entry | Row | Exception]
+"""An item, and its record, one that was packed elsewhere, or what it failed with."""
 
 
 @dataclass(eq=False)
@@ -114,8 +121,10 @@ class Stage(ABC):
     What it is made of, it says once: `uses` names its components, and its fields are what else it works with. Its key
     is made of all of these but for what `not_in_key` names, and it can make no component that `uses` does not name.
 
+    A pickled copy keeps its records in memory and makes the same ones: it works elsewhere, and the original keeps them.
+
     Attributes:
-        root: The folder of the stage stores.
+        root: The folder of the stage stores; None: they are in memory.
         context: The run, as components may know it.
         components: Those of the run; the stage keeps the ones that it uses.
         label: What the progress bar says.
@@ -124,12 +133,15 @@ class Stage(ABC):
         on_kept: Hears of every item as soon as its record is kept.
     """
 
-    root: Path
+    root: Path | None
     context: Context
     components: ChosenComponents
     label: str = ""
     on_record: OnRecord | None = None
     on_kept: Callable[[Item], None] | None = field(default=None, init=False, repr=False)
+
+    _components: dict[str, list[Any]] = field(default_factory=dict, init=False, repr=False)
+    _on_trial: int = field(default=0, init=False, repr=False)
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -144,6 +156,11 @@ class Stage(ABC):
     def __post_init__(self) -> None:
         self.components = ChosenComponents({name: self.components[name] for name in self.uses})
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Take along all but files, and whoever listens."""
+        own = {name: value for name, value in vars(self).items() if name != "store"}
+        return own | {"root": None, "on_record": None, "on_kept": None, "_components": {}}
+
     def ingredients(self) -> dict[str, Any]:
         """List everything but the sample that can change a record, as JSON data."""
         own = [one.name for one in fields(self) if one.kw_only and one.name not in self.not_in_key]
@@ -153,6 +170,10 @@ class Stage(ABC):
     def before(self) -> Stage | None:
         """The stage whose records this one reads."""
         return None
+
+    def reads(self, item: Item) -> list[tuple[Stage, Item]]:
+        """List the records that an item's own is made of, by their stage and item."""
+        return [] if self.before is None else [(self.before, item), *self.before.reads(item)]
 
     @abstractmethod
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
@@ -180,25 +201,36 @@ class Stage(ABC):
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))
+            self.starts(len(pending))
             with hearing(monitor.written):
-                self._make(pending, monitor)
+                for made in self.compute(pending) if pending else ():
+                    self.take([made], monitor)
         finally:
             monitor.end()  # also when stopped: a bar that is left running leaves a terminal without its cursor
             if pending:
                 self.store.spend(time.perf_counter() - started)
+            self.close()
 
-    def _make(self, pending: Sequence[Item], monitor: Monitor) -> None:
-        broken = 0
-        for count, (item, outcome) in enumerate(self.compute(pending) if pending else ()):
+    def starts(self, pending: int) -> None:
+        """Hear how many records are going to be made."""
+        self._on_trial = min(self.first_batch, pending)
+
+    def take(self, made: Sequence[Made], monitor: Monitor) -> None:
+        """Keep what was made of some items, here or elsewhere, and tell of it; rows in one transaction.
+
+        Raises:
+            UserError: What one failed with is no sample's fault, the next would fail alike.
+        """
+        self.store.put_rows([outcome for _, outcome in made if isinstance(outcome, Row)])
+        for item, outcome in made:
+            if isinstance(outcome, NotFiniteError) and self._on_trial == 1:
+                raise ModelError(f"in all of the first batch {outcome.message}", hint=outcome.hint) from outcome
+            broken = isinstance(outcome, NotFiniteError) and self._on_trial
+            self._on_trial = self._on_trial - 1 if broken else 0
             if isinstance(outcome, Exception):
-                if isinstance(outcome, NotFiniteError) and broken == count:
-                    broken += 1
-                    if broken == min(self.first_batch, len(pending)):
-                        hint = outcome.hint
-                        raise ModelError(f"in all of the first batch {outcome.message}", hint=hint) from outcome
                 self._fail(item, outcome, monitor)
             else:
-                if self.on_record is not None:
+                if self.on_record is not None and isinstance(outcome, Entry):
                     self.on_record(self.label or self.name, item, self.get(item), outcome)
                 try:
                     self.keep(item, outcome)
@@ -206,9 +238,10 @@ class Stage(ABC):
                     self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
             monitor.advance()
 
-    def keep(self, item: Item, record: Entry) -> None:
-        """Keep an item's record."""
-        self.store.put(self.key_of(item), item.sample.id, record)
+    def keep(self, item: Item, record: Entry | Row) -> None:
+        """Keep an item's record; a row is stored already."""
+        if isinstance(record, Entry):
+            self.store.put(self.key_of(item), item.sample.id, record)
         if self.on_kept is not None:
             self.on_kept(item)
 
@@ -221,14 +254,39 @@ class Stage(ABC):
         return View(items.__getitem__, (at for at, item in enumerate(items) if not self.has(item)))
 
     def _fail(self, item: Item, error: Exception, monitor: Monitor) -> None:
+        self.hold_to(item, error)
+        self.store.put_failure(self.key_of(item), item.sample.id, describe(error))
+        monitor.failed(self.name, item, error)
+
+    def hold_to(self, item: Item, error: Exception) -> None:
+        """Raise what ends a run, of what an item failed with: a missing plugin or weight, a full disk, no memory."""
         if ends_all(error):
-            raise error  # a missing plugin or weight, a full disk: no sample's fault, the next would fail alike
+            raise error
         words = shortage(error)
         if words is not None:
             let_go(error)
             raise exhausted(self.name, item.sample.id, words)
-        self.store.put_failure(self.key_of(item), item.sample.id, describe(error))
-        monitor.failed(self.name, item, error)
+
+    def part(self, name: str) -> Any:
+        """Give a component at work, made when it is first needed; it serves until the stage is closed."""
+        (found,) = self.parts(name)
+        return found
+
+    def parts(self, name: str) -> list[Any]:
+        """Give the components at work under a name: none, one, or all of a list."""
+        if name not in self._components:
+            self._components[name] = [self.made(one) for one in self.components.several(name)]
+        return self._components[name]
+
+    def made(self, component: ChosenComponent) -> Any:
+        """Make a component."""
+        return component.create(self.context)
+
+    def close(self) -> None:
+        """Let go of the components at work."""
+        while self._components:
+            for one in self._components.popitem()[1]:
+                one.close()
 
     def get(self, item: Item) -> Entry | None:
         """Read an item's record; None where there is none."""
@@ -239,7 +297,7 @@ class Stage(ABC):
         return self.store.failure(self.key_of(item))
 
 
-def with_memory(context: Context, root: Path, component: ChosenComponent, *, fresh: bool = False) -> Context:
+def with_memory(context: Context, root: Path | None, component: ChosenComponent, *, fresh: bool = False) -> Context:
     """Give a context in which a component that pays for its answers recalls what it was answered before.
 
     One file serves all components of a distribution, whatever their options and version, because an answer's own key

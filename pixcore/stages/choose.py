@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pixcore.components import Judge, SelectionStrategy
+from pixcore.config import ChosenComponent
 from pixcore.errors import SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection
@@ -21,10 +22,9 @@ from pixcore.stages.store import content_key
 class AskingStage(Stage):
     """A stage whose component may pay for its answers, and so has a memory beside the stages' records."""
 
-    def made(self, name: str) -> Any:
+    def made(self, component: ChosenComponent) -> Any:
         """Make a component that recalls what it was answered before."""
-        component, fresh = self.components.one(name), self.on_record is not None
-        return component.create(with_memory(self.context, self.root, component, fresh=fresh))
+        return component.create(with_memory(self.context, self.root, component, fresh=self.on_record is not None))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,7 +49,7 @@ class Select(AskingStage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
-        strategy: SelectionStrategy[Any] = self.made("strategy")
+        strategy: SelectionStrategy[Any] = self.part("strategy")
         offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
 
         def stream() -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
@@ -69,7 +69,6 @@ class Select(AskingStage):
                 yield item, SampleError(f"strategy {self.components.one('strategy').name!r} chose {wrong}")
             else:
                 yield item, Entry(dict(vars(outcome)))
-        strategy.close()
 
 
 def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
@@ -108,7 +107,7 @@ class JudgeStage(AskingStage):
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Hand the judge a lazy stream, so that one that asks a server can overlap its calls."""
-        judge: Judge[Any] = self.made("judge")
+        judge: Judge[Any] = self.part("judge")
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
@@ -120,4 +119,3 @@ class JudgeStage(AskingStage):
 
         for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
             yield item, outcome if isinstance(outcome, Exception) else Entry(dict(vars(outcome)))
-        judge.close()

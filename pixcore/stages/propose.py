@@ -95,15 +95,14 @@ class Propose(CandidateStage):
 
         The parts are made at the first response with maps: a model that segments by itself needs none of them.
         """
-        parts: dict[str, Any] | None = None
         for start in range(0, len(items), _CHUNK):
             chunk = items[start : start + _CHUNK]
             responses = [self._response(item) for item in chunk]
-            if parts is None and any(response.maps is not None for response in responses):
-                parts = self._parts()
-            if parts is None:
+            if all(response.maps is None for response in responses):
                 yield from ((item, _NO_CANDIDATES) for item in chunk)
                 continue
+            parts: dict[str, Any] = {name: self.parts(name) for name in self.uses}  # what can't be made fails for all
+            parts |= {name: parts[name][0] for name, kind in self.uses.items() if not kind.listed}
             for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], responses), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
@@ -114,12 +113,6 @@ class Propose(CandidateStage):
                     yield item, error
                 for control in self.alongside:  # while the generator has the image at hand
                     control.follow(item, parts["masks"])
-        if parts is not None:
-            parts["masks"].close()
-
-    def _parts(self) -> dict[str, Any]:
-        made = {name: [one.create(self.context) for one in self.components.several(name)] for name in self.uses}
-        return {name: parts if self.uses[name].listed else parts[0] for name, parts in made.items()}
 
     def _response(self, item: Item) -> Response:
         response = self.answers.response(item)
@@ -201,6 +194,19 @@ class Control(CandidateStage):
         """The candidates that are matched."""
         return self.proposals
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the ring: who works elsewhere is told which of its items matter."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_able"} | {"ring": ()}
+
+    def turn(self, ring: Sequence[Item]) -> None:
+        """Take another ring; an item's lenders are the same on any that has them."""
+        self.ring = ring
+        vars(self).pop("_able", None)
+
+    def reads(self, item: Item) -> list[tuple[Stage, Item]]:
+        """List the item's own records, and those of its lenders."""
+        return [*super().reads(item), *((self.proposals, lender) for lender in self.lenders(item))]
+
     def response(self, item: Item) -> Response | None:
         """Give what the model said to an item."""
         return self.proposals.response(item)
@@ -208,32 +214,24 @@ class Control(CandidateStage):
     def key_of(self, item: Item) -> str:
         """Use the keys of all images whose prompts are at work."""
         if self._last[0] != item.key:
-            lenders = [lender.key for lender in self._lenders(item)]
+            lenders = [lender.key for lender in self.lenders(item)]
             self._last = item.key, content_key([item.key, *lenders]) if lenders else item.key
         return self._last[1]
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""
-        generator: MaskGenerator[Any] | None = None
         for item in items:
-            if generator is None and self.proposals.candidates(item):
-                generator = self.components.one("masks").create(self.context)  # what fails here fails for all
+            generator = self.part("masks") if self.proposals.candidates(item) else None  # what fails here fails for all
             try:
                 yield item, self._entry(item, generator)
             except Exception as error:  # recorded with its sample
                 yield item, error
-        if generator is not None:
-            generator.close()
 
     def follow(self, item: Item, generator: MaskGenerator[Any]) -> None:
         """Make an item's record as soon as its candidates are kept; what fails, or waits for others, comes later."""
         if not self._able and self.before.has(item) and not self.has(item):
             with suppress(Exception):
                 self.keep(item, self._entry(item, generator))
-
-    @cached_property
-    def _selector(self) -> PointSelector[Any]:
-        return self.components.one("points").create(self.context)  # type: ignore[no-any-return]
 
     def _matched(self, item: Item) -> tuple[Candidate, ...]:
         own = self.proposals.candidates(item)
@@ -247,9 +245,10 @@ class Control(CandidateStage):
         if generator is None or not own:
             return _NO_CANDIDATES
         image, merge_iou = item.request.image, self.proposals.merge_iou
-        self._selector.reseed(item.entropy)
-        lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self._lenders(item)]
-        prompts = self._selector.control(image.size, _prompts(own), lent)
+        selector: PointSelector[Any] = self.part("points")
+        selector.reseed(item.entropy)
+        lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self.lenders(item)]
+        prompts = selector.control(image.size, _prompts(own), lent)
         matched = zip(own, prompts, generator.segment(image, prompts), strict=True)
         drawn = [_candidate(match.group, match.map, prompt, proposal) for match, prompt, proposal in matched]
         return serialise.candidates_to_entry(merge_duplicates(drawn, merge_iou) if merge_iou else drawn)
@@ -264,7 +263,7 @@ class Control(CandidateStage):
                     able.setdefault(item.request.protocol, []).append((item.entropy, at))
         return {protocol: np.array(sorted(pairs), np.uint64) for protocol, pairs in able.items()}
 
-    def _lenders(self, item: Item) -> list[Item]:
+    def lenders(self, item: Item) -> list[Item]:
         """List the next items by key that show other images and are asked alike."""
         able, own = self._able.get(item.request.protocol, np.zeros((0, 2), np.uint64)), item.request.image.digest
         start = int(np.searchsorted(able[:, 0], np.uint64(item.entropy)))

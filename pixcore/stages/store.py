@@ -14,10 +14,10 @@ import math
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,24 @@ CREATE TABLE IF NOT EXISTS spent (seconds REAL NOT NULL);
 """
 
 
+class Row(NamedTuple):
+    """A record as it is stored, which travels between machines and stores.
+
+    Attributes:
+        key: Its key.
+        sample_id: The sample that it was made of.
+        body: JSON text, compressed where it is long.
+        arrays: Its arrays; None where it has none.
+        checksum: Of all that, and of the stage's key.
+    """
+
+    key: str
+    sample_id: str
+    body: str | bytes
+    arrays: bytes | None
+    checksum: bytes
+
+
 def content_key(value: Any) -> str:
     """Hash JSON data, SHA-256 in hex, the same for equal data in any order of keys."""
     document = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -57,11 +75,11 @@ class StageStore:
         path: The SQLite file.
     """
 
-    def __init__(self, root: Path, stage: str, ingredients: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path | None, stage: str, ingredients: Mapping[str, Any]) -> None:
         """Open, or create.
 
         Args:
-            root: Folder of all stage stores.
+            root: Folder of all stage stores; None: it is kept in memory.
             stage: The stage's name.
             ingredients: JSON data: everything that can change the records.
 
@@ -69,9 +87,9 @@ class StageStore:
             StoreError: The folder or file can't be written, or the file is damaged.
         """
         self.key = content_key({"format": _FORMAT, "stage": stage, "ingredients": ingredients})
-        self.path = root / f"{stage}-{self.key[:20]}.sqlite"
+        self.path = Path(":memory:") if root is None else root / f"{stage}-{self.key[:20]}.sqlite"
         with self._explained():
-            root.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             self._use_write_ahead_log()
             # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
@@ -110,12 +128,50 @@ class StageStore:
             TypeError: The record's body is not JSON data.
             StoreError: The file can't be written.
         """
+        self._write([self.packed(key, sample_id, entry)])
+
+    def packed(self, key: str, sample_id: str, entry: Entry) -> Row:
+        """Make the row that a record is stored as, without storing it.
+
+        Raises:
+            TypeError: The record's body is not JSON data.
+        """
         body, arrays = _pack_body(entry.body), _pack(entry.arrays)
-        row = key, sample_id, body, arrays, self._checksum(key, body, arrays)
+        return Row(key, sample_id, body, arrays, self._checksum(key, body, arrays))
+
+    def put_rows(self, rows: Sequence[Row]) -> None:
+        """Keep records that were packed elsewhere, all in one transaction.
+
+        Raises:
+            StoreError: One is not as it was packed, or the file can't be written.
+        """
+        for row in rows:
+            if row.checksum != self._checksum(row.key, row.body, row.arrays):
+                said = f"the record {row.key[:12]} of {row.sample_id} did not arrive as it was made"
+                raise StoreError(said, hint="a network's or memory's fault, or another stage's; run again")
+        self._write(rows)
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        query = "INSERT OR REPLACE INTO records (key, sample_id, body, arrays, checksum) VALUES (?, ?, ?, ?, ?)"
         with self._explained():
-            self._db.execute(
-                "INSERT OR REPLACE INTO records (key, sample_id, body, arrays, checksum) VALUES (?, ?, ?, ?, ?)", row
-            )
+            if len(rows) > 1:
+                self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(query, rows)
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")  # each is whole, also where a later one could not be written
+
+    def rows(self, keys: Iterable[str]) -> list[Row]:
+        """Read records as they are stored, those of the keys that are there."""
+        query = "SELECT key, sample_id, body, arrays, checksum FROM records WHERE key = ? AND body IS NOT NULL"
+        with self._explained():
+            return [Row(*row) for key in keys for row in self._db.execute(query, (key,))]
+
+    def clear(self) -> None:
+        """Forget all records."""
+        with self._explained():
+            self._db.execute("DELETE FROM records")
 
     def _checksum(self, key: str, body: str | bytes, arrays: bytes | None) -> bytes:
         """Of a record as it is stored and of where it belongs: the stage's key and its own."""

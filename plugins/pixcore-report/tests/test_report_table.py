@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pixcore_report.compare import in_width
 from pixcore_report.page import distinct_rows
 from pixcore_report.reading import from_dict
+from pixcore_table.table import SummaryTable, footnotes
 from rich import box
 from rich.cells import cell_len
 from rich.table import Table
@@ -26,7 +27,6 @@ from pixcore.figures.rows import (
     ranking,
     to_dict,
 )
-from pixcore.figures.table import SummaryTable, footnotes
 from pixcore.terminal import Console
 
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)

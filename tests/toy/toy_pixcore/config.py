@@ -20,6 +20,7 @@ class ToyModelConfig(ModelConfig):
         fails_on: Sample ids that it can't answer.
         overflows_on: Sample ids for which it computes no numbers.
         blinks_on: Sample ids for which its maps hold no numbers, of which it says nothing.
+        exits_on: Sample ids on which its process ends, as one that a system kills.
         room: More requests at a time do not fit in its memory.
         damaged: Its weights can't be loaded.
         log: A file that gets a line for every answered request.
@@ -32,6 +33,7 @@ class ToyModelConfig(ModelConfig):
     fails_on: tuple[str, ...] = ()
     overflows_on: tuple[str, ...] = ()
     blinks_on: tuple[str, ...] = ()
+    exits_on: tuple[str, ...] = ()
     room: int | None = None
     damaged: bool = False
     log: Path | None = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from pixcore_table.table import SummaryTable, footnotes
+
 from pixcore.figures.rows import Row, Summary, shown
-from pixcore.figures.table import SummaryTable, footnotes
 from pixcore.terminal import Console
 from pixcore_notebook.html import rendered
 from pixcore_notebook.lines import Lines

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_scoring.source import Source, notes, open_source
+from pixcore_table.table import value
 from rich import box
 from rich.measure import Measurement
 from rich.table import Table
@@ -17,7 +18,6 @@ from rich.table import Table
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
-from pixcore.figures.table import value
 from pixcore.files import prepare, write_json
 from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS

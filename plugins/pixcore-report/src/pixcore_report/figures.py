@@ -11,9 +11,9 @@ from pixcore_plots.every import PlotTally, looked_at
 from pixcore_plots.plots import HEADER, Plots, table
 from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
+from pixcore_table.table import bare_table
 
 from pixcore.errors import ConfigError, nearest
-from pixcore.figures.table import bare_table
 from pixcore.files import json_text, prepare, replacing, write_json
 from pixcore.plugins import registry
 from pixcore.terminal import Console

@@ -19,8 +19,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pixcore_table import table
 
-from pixcore.figures import table
 from pixcore.figures.columns import Own, main_columns, meaning, with_own
 from pixcore.figures.rows import (
     Row,

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from markupsafe import Markup
 from pixcore_plots.plots import Plots
+from pixcore_table import table
 
 from pixcore.errors import DataError
-from pixcore.figures import table
 from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.records import ProtocolResult, SampleResult
 from pixcore_report.page import embed_json, plain, write_page

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 
+from pixcore_table.table import RowName, SummaryTable, bare_table, name_column
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 
 from pixcore.figures.columns import mean_ious
 from pixcore.figures.rows import Row
-from pixcore.figures.table import RowName, SummaryTable, bare_table, name_column
 from pixcore_scoring.evaluation import BINS, Evaluation
 
 SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")

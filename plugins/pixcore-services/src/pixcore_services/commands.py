@@ -10,16 +10,21 @@ from pixcore.commands.run import about_a_run, carry_out, planned
 from pixcore.files import write_json
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
-from pixcore_services.estimate import expected, table
+from pixcore_services.estimate import expected, hours, table
 from pixcore_services.spending import Spending
 
 
 @click.command()
 @about_a_run
 def estimate(**about: Any) -> None:
-    """Say what the run of CONFIG will ask of services, and ask nothing."""
+    """Say what the run of CONFIG will ask of services, and how long it will take; ask and compute nothing.
+
+    Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some.
+    """
     job = planned(**about)
     console, lines = Console(), expected(job)
+    if (time := hours(job)) is not None:
+        console.print(time)
     if not lines:
         console.print("This run asks no service.")
         return

@@ -123,6 +123,28 @@ def _known(
     return [typical if value is None else value for value in measured], basis
 
 
+def hours(job: Run) -> Table | None:
+    """Put into a table how long what is missing will take, as the records that are there took; None where none is.
+
+    An hour is one process's, and its GPU's where it has one: what several share is through in as much less time.
+    """
+    result, total = Table(title="What this run will still compute", title_justify="left"), 0.0
+    result.add_column("stage")
+    for heading in ("records", "seconds each", "hours of one GPU or process", "measured on"):
+        result.add_column(heading, justify="right")
+    for stage, (missing, there) in job.work().items():
+        seconds, known = stage.store.seconds, there + sum(stage.failure(item) is not None for item in missing)
+        if missing and known:
+            total += (taken := len(missing) * seconds / known)
+            figures = (f"{len(missing):,}", f"{seconds / known:.3g}", f"{taken / 3600:.2f}", f"{known:,}")
+            result.add_row(stage.label or stage.name, *figures)
+    if not result.row_count:
+        return None
+    result.add_section()
+    result.add_row("together", "", "", f"{total / 3600:.2f}", "")
+    return result
+
+
 def table(lines: Sequence[Line], spent: Expense) -> Table:
     """Put the estimate into a table, with what earlier commands of the run have spent."""
     result = Table(title="What this run will still ask of services", title_justify="left")

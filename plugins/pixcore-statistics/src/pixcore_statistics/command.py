@@ -10,11 +10,11 @@ import click
 import numpy as np
 from pixcore_scoring.evaluation import unit_of
 from pixcore_scoring.source import Origin, open_benchmark, open_source
+from pixcore_table.table import bare_table, value
 from rich.table import Table
 
 from pixcore.components import Context
 from pixcore.figures.intervals import Cluster
-from pixcore.figures.table import bare_table, value
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console

@@ -1,0 +1,105 @@
+"""Which stages share actors, and what an actor asks of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixcore.config import ChosenComponent
+from pixcore.errors import ConfigError
+from pixcore.runs.plan import says
+from pixcore.stages.base import Stage
+from pixcore_ray.config import Resources
+
+_WITH_WEIGHTS = {"answer": "model", "propose": "masks", "control": "masks"}
+"""What a stage loads on a device, by what it calls it."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Stages whose records the same actors make.
+
+    Attributes:
+        name: What a person calls it: its stages' names.
+        stages: Their numbers in the run.
+        gpus: GPUs of an actor.
+        options: What Ray is asked for an actor.
+        most: How many actors there are at most.
+    """
+
+    name: str
+    stages: frozenset[int]
+    gpus: float
+    options: Mapping[str, Any]
+    most: int
+
+
+def crews(stages: Sequence[Stage], told: Mapping[Any, Resources], cluster: Mapping[str, float]) -> list[Crew]:
+    """Share the stages out to crews, in the order of the stages.
+
+    Stages that ask for the same share their actors, and a batch goes through all of them at once; but what loads a
+    model on a GPU shares it with nothing that loads another.
+
+    Args:
+        stages: The run's stages, in order.
+        told: What the config asks for, by the stages' names.
+        cluster: What the cluster has, such as {"CPU": 16.0, "GPU": 2.0}.
+
+    Raises:
+        ConfigError: A stage asks for what the whole cluster does not have.
+    """
+    groups: dict[tuple[str, str], tuple[Resources, float, list[int]]] = {}
+    for number, stage in enumerate(stages):
+        asked = told.get(stage.name, Resources())
+        wants = _on_device(stage) and cluster.get("GPU", 0) > 0
+        gpus = float(wants) if asked.gpus is None else asked.gpus
+        loaded = "answer" if _asks_model(stage) else _WITH_WEIGHTS.get(stage.name, stage.name)
+        group = (loaded if gpus else "", asked.model_dump_json())
+        groups.setdefault(group, (asked, gpus, []))[2].append(number)
+    made = [_crew([stages[one] for one in own], own, asked, gpus, cluster) for asked, gpus, own in groups.values()]
+    left = cluster.get("CPU", 1) - sum(one.most for one in made if one.gpus)  # what feeds a GPU needs a core too
+    return [one if one.gpus else _fitting(one, max(left, 1)) for one in made]
+
+
+def _crew(
+    stages: Sequence[Stage], numbers: Sequence[int], asked: Resources, gpus: float, cluster: Mapping[str, float]
+) -> Crew:
+    name = ", ".join(dict.fromkeys(stage.name for stage in stages))
+    cpus = asked.cpus if asked.cpus is not None else float(not gpus)
+    needs = {"GPU": gpus, "CPU": cpus, **asked.custom}
+    if asked.memory is not None:
+        needs["memory"] = asked.memory * 2**30
+    for kind, amount in needs.items():
+        if amount > cluster.get(kind, 0):
+            there = f"all nodes together have {cluster.get(kind, 0):g}"
+            raise ConfigError(f"resources: an actor of {name} asks for {amount:g} {kind}, and {there}", hint="ask less")
+    fits = min((cluster[kind] / amount for kind, amount in needs.items() if amount), default=1.0)
+    options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": cpus, "resources": asked.custom or None}
+    if asked.memory is not None:
+        options["memory"] = needs["memory"]
+    return Crew(name, frozenset(numbers), gpus, options, asked.actors or max(int(fits), 1))
+
+
+def _fitting(crew: Crew, cpus: float) -> Crew:
+    each = crew.options["num_cpus"]
+    most = min(crew.most, max(int(cpus / each), 1)) if each else crew.most
+    return Crew(crew.name, crew.stages, crew.gpus, crew.options, most)
+
+
+def _asks_model(stage: Stage) -> bool:
+    return stage.name == "answer" or any(says(one, "needs_model") for one in stage.components.every)
+
+
+def _on_device(stage: Stage) -> bool:
+    """Whether a stage loads a model for which its config names a device, and not the CPU."""
+    loaded = _WITH_WEIGHTS.get(stage.name)
+    parts: tuple[ChosenComponent, ...] = stage.components.several(loaded) if loaded is not None else ()
+    if _asks_model(stage) and loaded is None:
+        return True
+    return any("device" in type(one.config).model_fields and one.config.device != "cpu" for one in parts)  # type: ignore[attr-defined]
+
+
+def by_service(stage: Stage) -> bool:
+    """Tell whether a stage asks a service, which the driver does itself: the budget is counted in one place."""
+    return stage.on_record is not None or any(says(one, "asks_service") for one in stage.components.every)

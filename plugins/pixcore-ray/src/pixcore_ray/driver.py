@@ -1,0 +1,431 @@
+"""The driver of a run on Ray: it shares items out to actors, and alone writes what they make.
+
+Every item goes from crew to crew, as soon as the records that its next one is made of are there; a crew's actors make
+all of its stages at once. What waits is bounded: a benchmark is read as fast as it is worked on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from pixcore.errors import SampleError, describe
+from pixcore.records import Image
+from pixcore.runs.plan import Run, Work
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Made, Monitor, Stage
+from pixcore.stages.propose import Control
+from pixcore_ray.config import Options
+from pixcore_ray.crews import Crew, by_service, crews
+from pixcore_ray.parcels import Batch, Packed, Reply, path_of, sent
+from pixcore_ray.told import Telling
+from pixcore_ray.worker import Maker
+
+_LONGEST = 512  # items of a batch
+_IMAGES = 4096  # references to images in the object store that are kept
+_LOOKS = 2.0  # seconds between two looks for room
+_PATIENCE = 30.0  # seconds without an actor before somebody is told
+
+
+@dataclass
+class _Task:
+    """A batch on its way: the items' places in the run, and for each the stages that are to be made."""
+
+    places: list[int]
+    stages: list[list[int]]
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class _Actor:
+    """One actor, and what it has to do, the oldest first."""
+
+    handle: Any
+    crew: Crew
+    hello: Any
+    node: str = ""
+    node_id: str = ""
+    sees: bool = True
+    tasks: OrderedDict[Any, _Task] = field(default_factory=OrderedDict)
+
+
+@dataclass(eq=False)
+class _Line:
+    """What waits in front of a crew: batches that go as they are, and places that may go in any."""
+
+    crew: Crew
+    tasks: deque[_Task] = field(default_factory=deque)
+    places: deque[tuple[int, list[int]]] = field(default_factory=deque)
+    actors: list[_Actor] = field(default_factory=list)
+    pace: float | None = None  # seconds an item
+    since: float | None = None  # when it began to wait for its first actor
+    looked: float = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether an actor has started."""
+        return any(actor.hello is None for actor in self.actors)
+
+    def length(self) -> int:
+        """How many items wait."""
+        return len(self.places) + sum(len(task.places) for task in self.tasks)
+
+
+class Driver:
+    """Takes a run through the crews.
+
+    Args:
+        job: The run.
+        work: Its stages, and what is missing.
+        monitor: Hears how it goes on.
+        options: The executor's.
+    """
+
+    def __init__(self, job: Run, work: Work, monitor: Monitor, options: Options) -> None:
+        self._job, self._monitor, self._options = job, monitor, options
+        self._stages = job.stages()
+        shared = [number for number, stage in enumerate(self._stages) if not by_service(stage)]
+        self._todo = {number: bytearray(len(job.items)) for number in shared}
+        self._answers: list[Sequence[int]] = []
+        for number in shared:
+            missing, _ = work[self._stages[number]]
+            for place in missing.places:
+                self._todo[number][place] = 1
+            if isinstance(self._stages[number], Answer):
+                self._answers.append(missing.places)
+            self._stages[number].starts(len(missing))
+        self._size = job.resolved.config.batch_size
+        self._spent = dict.fromkeys(shared, 0.0)
+        self._there = sum(work[self._stages[number]][1] for number in shared)
+        found = crews([self._stages[one] for one in shared], options.resources, ray.cluster_resources())
+        self._lines = [
+            _Line(Crew(one.name, frozenset(shared[at] for at in one.stages), one.gpus, one.options, one.most))
+            for one in found
+        ]
+        self._number = {stage: number for number, stage in enumerate(self._stages)}
+        self._images: OrderedDict[str, Any] = OrderedDict()
+        self._names: dict[str, str] = {}
+        self._seen: str | None = None
+        self._strict = True
+
+    def run(self) -> None:
+        """Make all that can be made; whatever happens, no actor is left."""
+        label = f"{sum(1 for todo in self._todo.values() if any(todo))} stages"
+        telling = self._telling = Telling(self._monitor)
+        left = sum(map(sum, self._todo.values()))
+        self._monitor.begin(label, self._there + left, self._there)
+        try:
+            if left:
+                self._open()
+                for self._strict in (True, False):
+                    while self._wave():
+                        pass
+        finally:
+            self._monitor.end()
+            for line in self._lines:
+                for actor in line.actors:
+                    ray.kill(actor.handle)
+            for number, seconds in self._spent.items():
+                if seconds:
+                    self._stages[number].store.spend(seconds)
+            telling.end()
+
+    def _open(self) -> None:
+        keys = [stage.store.key for stage in self._stages]
+        environment = {name: value for name, value in os.environ.items() if name.startswith("PIXCORE_")}
+        # functions of a benchmark's own never travel: what is left of a stage is its settings and its components'
+        self._arguments = ray.put(pickle.dumps(self._stages)), keys, environment, os.getcwd()
+        path = path_of(self._job.items.thing(0).request.image)
+        self._seen = None if path is None else str(path.absolute())
+        self._remote: Any = ray.remote(Maker)
+
+    # what goes next
+
+    def _wave(self) -> bool:
+        """Send every item as far as it comes now; tell whether any went."""
+        feeds = self._feeds()
+        fed, more = 0, True
+        while more or any(line.length() or any(actor.tasks for actor in line.actors) for line in self._lines):
+            while more and self._hungry():
+                task = next(feeds, None)
+                more = task is not None
+                if task is not None:
+                    fed += self._enqueue(task)
+            if fed:
+                self._turn()
+            elif not more:
+                break
+        return bool(fed)
+
+    def _hungry(self) -> bool:
+        """Whether more is to be fed: not while much waits, unless it waits for what others have to let go of first."""
+        lines = [line for line in self._lines if line.alive] or self._lines
+        return not any(self._full(line) for line in lines)
+
+    def _full(self, line: _Line) -> bool:
+        return line.length() >= (line.crew.most * self._options.in_flight + 2) * self._batch(line)
+
+    def _feeds(self) -> Iterator[list[int]]:
+        """Places with something to do, together as they would be in one process: answers in batches of one probing."""
+        visited = bytearray(len(self._job.items))
+        for places in self._answers:
+            for start in range(0, len(places), self._size):
+                together = [place for place in places[start : start + self._size] if not visited[place]]
+                for place in together:
+                    visited[place] = 1
+                yield together
+        for place in range(len(visited)):
+            if not visited[place] and any(todo[place] for todo in self._todo.values()):
+                yield [place]
+
+    def _enqueue(self, places: Sequence[int]) -> int:
+        """Put items in front of the crew that makes their next records; those that have to wait for others are left."""
+        fed, by_line = 0, dict[int, list[tuple[int, list[int]]]]()
+        for place in places:
+            found = self._next(place)
+            if found is not None:
+                by_line.setdefault(found[0], []).append((place, found[1]))
+        for at, those in by_line.items():
+            line = self._lines[at]
+            if not line.alive and self._full(line):
+                continue  # the next wave finds them again; nothing is held of them meanwhile
+            fed += len(those)
+            if any(isinstance(self._stages[stages[0]], Answer) for _, stages in those):
+                line.tasks.append(_Task([place for place, _ in those], [stages for _, stages in those]))
+            else:
+                line.places.extend(those)
+        return fed
+
+    def _next(self, place: int) -> tuple[int, list[int]] | None:
+        """Find the crew that can make something of an item now, and which stages' records."""
+        wanted = [number for number, todo in self._todo.items() if todo[place]]
+        if not wanted:
+            return None
+        item = self._job.items.thing(place)
+        known: dict[Stage, bool] = {}
+        for at, line in enumerate(self._lines):
+            own: list[int] = []
+            for number in wanted:
+                if number in line.crew.stages and self._can(self._stages[number], item, own, known):
+                    own.append(number)
+            if own:
+                return at, own
+        return None
+
+    def _can(self, stage: Stage, item: Item, own: Sequence[int], known: dict[Stage, bool]) -> bool:
+        before = stage.before
+        if before is None:
+            return True
+        if self._number[before] not in own:
+            if before not in known:
+                known[before] = before.has(item)
+            if not known[before]:
+                return False
+        if not isinstance(stage, Control) or not self._strict:
+            return True
+        return all(stage.proposals.has(lender) for lender in stage.lenders(item))
+
+    # who does it
+
+    def _turn(self) -> None:
+        """Send batches to whoever is free, and take in what comes back."""
+        for line in self._lines:
+            self._hire(line)
+            self._send(line)
+        references = {actor.hello: actor for actor in self._actors() if actor.hello is not None}
+        references |= {reference: actor for actor in self._actors() for reference in actor.tasks}
+        if not references:
+            return
+        ready, _ = ray.wait(list(references), num_returns=1, timeout=1.0)
+        if ready:
+            ready, _ = ray.wait(list(references), num_returns=len(references), timeout=0)
+        for reference in ready:
+            actor = references[reference]
+            if reference is actor.hello:
+                self._welcome(actor)
+            elif reference in actor.tasks:
+                self._take(actor, reference)
+        self._telling.tell({line.crew.name: (line.crew.gpus, line.actors) for line in self._lines})
+
+    def _actors(self) -> Iterable[_Actor]:
+        return chain.from_iterable(line.actors for line in self._lines)
+
+    def _hire(self, line: _Line) -> None:
+        """Start as many actors as have something to do; where none fits, let go of others' that have nothing."""
+        if not line.length():
+            line.since = None
+            return
+        wanted = min(line.crew.most, -(-line.length() // self._batch(line)))
+        while len(line.actors) < max(wanted, 1):
+            handle = self._remote.options(max_restarts=0, **line.crew.options).remote(*self._arguments)
+            line.actors.append(_Actor(handle, line.crew, handle.hello.remote(self._seen)))
+        now = time.monotonic()
+        if line.alive:
+            line.since = None
+        elif line.since is None:
+            line.since = line.looked = now
+        elif now - line.looked >= _LOOKS:
+            line.looked = now
+            self._make_room(line)
+            if now - line.since > _PATIENCE:
+                self._telling.heard(line.crew.name, "waits for the cluster to have room for an actor")
+
+    def _make_room(self, line: _Line) -> None:
+        """Let go of the actors of other crews that have nothing to do, where the cluster has no room for this one's."""
+        needs = {"GPU": line.crew.gpus, "CPU": line.crew.options["num_cpus"], **(line.crew.options["resources"] or {})}
+        free = ray.available_resources()
+        if all(free.get(kind, 0) >= amount for kind, amount in needs.items()):
+            return  # it is just starting
+        for other in self._lines:
+            for actor in [one for one in other.actors if not one.tasks and not other.length()]:
+                ray.kill(actor.handle)
+                other.actors.remove(actor)
+
+    def _batch(self, line: _Line) -> int:
+        """How many items go together: whole batches of the model's, as many as take about as long as is asked for."""
+        most = _LONGEST if line.pace is None else int(self._options.seconds / max(line.pace, 1e-6))
+        whole = max(min(most, _LONGEST) // self._size, 1) * self._size if line.pace is not None else self._size
+        share = -(-line.length() // max(2 * len(line.actors), 1))
+        return max(min(whole, -(-share // self._size) * self._size), self._size)
+
+    def _send(self, line: _Line) -> None:
+        """Fill every actor's queue, the emptiest first."""
+        while line.length():
+            able = [one for one in line.actors if one.hello is None and len(one.tasks) < self._options.in_flight]
+            if not able:
+                return
+            actor = min(able, key=lambda one: len(one.tasks))
+            task = self._taken_from(line)
+            actor.tasks[actor.handle.make.remote(self._parcel(task, actor))] = task
+
+    def _taken_from(self, line: _Line) -> _Task:
+        if not line.tasks:
+            those = [line.places.popleft() for _ in range(min(self._batch(line), len(line.places)))]
+            return _Task([place for place, _ in those], [stages for _, stages in those])
+        size, task = self._batch(line), line.tasks.popleft()
+        while line.tasks and not task.tries and not line.tasks[0].tries and not len(task.places) % self._size:
+            if len(task.places) + len(line.tasks[0].places) > size or not self._alike(task, line.tasks[0]):
+                break
+            other = line.tasks.popleft()
+            task = _Task(task.places + other.places, task.stages + other.stages)
+        return task
+
+    def _alike(self, one: _Task, other: _Task) -> bool:
+        """Whether two batches are asked the same, so that the model's own batches stay what they are."""
+        return one.stages[-1][0] == other.stages[0][0]
+
+    def _parcel(self, task: _Task, actor: _Actor) -> Batch:
+        """Pack items with the records that theirs are made of."""
+        items = [self._job.items.thing(place) for place in task.places]
+        ring: dict[str, Item] = {}
+        keys: dict[int, dict[str, None]] = {}
+        for item, stages in zip(items, task.stages, strict=True):
+            for number in stages:
+                for stage, read in self._stages[number].reads(item):
+                    if read is not item or self._number[stage] not in stages:
+                        keys.setdefault(self._number[stage], {})[stage.key_of(read)] = None
+                for control in _controls(self._stages[number]):
+                    lent = control.lenders(item)
+                    if lent:
+                        ring |= {f"{one.request.protocol} {one.sample.id}": one for one in (*lent, item)}
+        rows = [(number, row) for number, own in keys.items() for row in self._stages[number].store.rows(own)]
+        put = None if actor.sees else self._put
+        return Batch([sent(item, put) for item in items], task.stages, rows, [sent(one, put) for one in ring.values()])
+
+    def _put(self, image: Image) -> Any:
+        """Put an image into the object store, once while it is at work."""
+        if image.digest not in self._images:
+            self._images[image.digest] = ray.put(image.read())
+        self._images.move_to_end(image.digest)
+        while len(self._images) > _IMAGES:
+            self._images.popitem(last=False)
+        return self._images[image.digest]
+
+    # what comes back
+
+    def _welcome(self, actor: _Actor) -> None:
+        try:
+            host, actor.node_id, actor.sees = ray.get(actor.hello)
+        except RayTaskError:
+            raise
+        except RayError as error:
+            self._lost(actor, error)
+            return
+        taken = {name for node, name in self._names.items() if node != actor.node_id}
+        numbered = (host if number == 1 else f"{host}#{number}" for number in range(1, len(taken) + 2))
+        actor.node = self._names.setdefault(actor.node_id, next(name for name in numbered if name not in taken))
+        actor.hello = None
+
+    def _take(self, actor: _Actor, reference: Any) -> None:
+        try:
+            reply: Reply = ray.get(reference)
+        except RayTaskError:
+            raise
+        except RayError as error:
+            self._lost(actor, error)
+            return
+        task = actor.tasks.pop(reference)
+        for said in reply.lines:
+            self._telling.heard(actor.node, said)
+        if reply.ended is not None:
+            raise reply.ended.ending
+        line = next(line for line in self._lines if line.crew is actor.crew)
+        spent = sum(reply.seconds.values()) / max(len(task.places), 1)
+        line.pace = spent if line.pace is None else 0.7 * line.pace + 0.3 * spent
+        by_stage: dict[int, list[Made]] = {}
+        for number, at, made in reply.outcomes:
+            item = self._job.items.thing(task.places[at])
+            by_stage.setdefault(number, []).append((item, made.error if isinstance(made, Packed) else made))
+            self._todo[number][task.places[at]] = 0
+        for number, those in by_stage.items():
+            self._stages[number].take(those, self._monitor)
+        for number, seconds in reply.seconds.items():
+            self._spent[number] += seconds
+        self._telling.came(actor.node, len(reply.outcomes), sum(reply.seconds.values()))
+        self._enqueue([place for place in task.places if any(todo[place] for todo in self._todo.values())])
+
+    def _lost(self, actor: _Actor, error: Exception) -> None:
+        """Give a dead actor's batches to others; the one that it was working on has been tried once more."""
+        line = next(line for line in self._lines if line.crew is actor.crew)
+        line.actors.remove(actor)
+        ray.kill(actor.handle)
+        gone = "node has died" in str(error) or not self._alive(actor.node_id)
+        said = "its machine is gone" if gone else describe(error)
+        self._telling.heard(actor.node or "cluster", f"an actor of {actor.crew.name} ended: {said}")
+        lost = list(actor.tasks.values())
+        actor.tasks.clear()
+        for at, task in enumerate(lost):
+            task.tries += int(at == 0 and not gone)
+            if task.tries < self._options.tries:
+                line.tasks.appendleft(task)
+            elif len(task.places) > 1:  # one of them does it; each has one more try of its own
+                alone = zip(task.places, task.stages, strict=True)
+                line.tasks.extend(_Task([place], [own], self._options.tries - 1) for place, own in alone)
+            else:
+                self._given_up(task, said)
+
+    def _given_up(self, task: _Task, said: str) -> None:
+        place, number = task.places[0], task.stages[0][0]
+        failed = SampleError(f"every actor that worked on it ended, the last of {self._options.tries}: {said}")
+        self._todo[number][place] = 0
+        self._stages[number].take([(self._job.items.thing(place), failed)], self._monitor)
+
+    def _alive(self, node: str) -> bool:
+        return not node or any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+
+
+def _controls(stage: Stage) -> Iterator[Control]:
+    following: Stage | None = stage
+    while following is not None:
+        if isinstance(following, Control):
+            yield following
+        following = following.before

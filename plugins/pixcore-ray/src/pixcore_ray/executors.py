@@ -1,0 +1,94 @@
+"""The executors `processes` and `ray`: Ray is started or joined, the driver takes the run through, Ray is left."""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pixcore.components import Executor
+from pixcore.errors import ConfigError, one_line
+from pixcore.runs.execute import ready
+from pixcore.runs.plan import Run, Work
+from pixcore.stages.base import Monitor
+from pixcore_ray.config import ClusterConfig, Options, ProcessesConfig
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+_STORE = 512 * 2**20  # bytes of the object store of `processes`
+
+
+class OnRay(Executor[OptionsT]):
+    """Makes records in actors; what asks a paid service is asked here, at the end, where the budget is counted."""
+
+    def execute(self, job: Run, work: Work, monitor: Monitor) -> None:
+        """Take the run through the actors, then through what is left for this process."""
+        from pixcore_ray.crews import by_service
+
+        if any(missing for stage, (missing, _) in work.items() if not by_service(stage)):
+            with self._joined():
+                from pixcore_ray.driver import Driver
+
+                Driver(job, work, monitor, self.config).run()
+        for stage, (missing, there) in work.items():
+            if by_service(stage):
+                stage.run(ready(stage, missing), monitor, there)
+
+    @contextmanager
+    def _joined(self) -> Iterator[None]:
+        """Be with Ray; whoever has started it ends it."""
+        # nothing is sent to anybody about who uses what
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        ours = not ray.is_initialized()
+        if ours:
+            try:
+                self._start(ray)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                hint = "ray start --head starts one; executor: processes needs none"
+                raise ConfigError(f"no Ray cluster: {one_line(str(error))}", hint=hint) from error
+        hush()
+        try:
+            yield
+        finally:
+            if ours:
+                ray.shutdown()
+
+    @abstractmethod
+    def _start(self, ray: Any) -> None:
+        """Start Ray, or join a cluster."""
+
+
+def hush() -> None:
+    """Keep Ray from printing the logs of what has died between the run's own lines: the driver tells of it in one."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):  # Ray has no option for it
+        worker.print_to_stdstream = lambda *_, **__: None
+
+
+class Processes(OnRay[ProcessesConfig]):
+    """Several processes of this machine."""
+
+    def _start(self, ray: Any) -> None:
+        ray.init(
+            address="local",
+            num_cpus=self.config.count,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_STORE,
+        )
+
+
+class Cluster(OnRay[ClusterConfig]):
+    """A cluster that is there already."""
+
+    def _start(self, ray: Any) -> None:
+        own = {"include_dashboard": self.config.dashboard} if self.config.address == "local" else {}
+        ray.init(address=self.config.address, log_to_driver=False, logging_level=logging.ERROR, **own)

@@ -1,0 +1,151 @@
+"""What an actor does: it makes the records of batches with copies of the run's stages, and keeps no store on disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from pixcore.errors import ConfigError, one_line
+from pixcore.stages.answer import Answer
+from pixcore.stages.base import Item, Stage
+from pixcore.stages.propose import Control, Propose
+from pixcore.stages.store import Row
+from pixcore_ray.parcels import Batch, Outcome, Packed, Reply
+
+_MOST_LINES = 20  # of what is said, with one batch
+
+
+class Maker:
+    """Makes records; each stage's components are made when they are first needed, and serve until the stage is over.
+
+    Args:
+        stages: The run's stages, pickled together, so that what they share they still share.
+        keys: The keys of their stores: records made of anything else would stand under a wrong name.
+        environment: What the driver's environment says to pixcore.
+        folder: Where the driver was started: a config's paths begin there.
+    """
+
+    def __init__(self, stages: bytes, keys: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
+        os.environ.update(environment)
+        if Path(folder).is_dir():
+            os.chdir(folder)
+        self._pickled, self._keys = stages, keys
+        self._made: list[Stage] | None = None
+        self._lines: list[str] = []
+
+    def hello(self, seen: str | None) -> tuple[str, str, bool]:
+        """Say where this is: the host's name, the node's id, and whether a file of the driver's is seen here."""
+        return socket.gethostname(), ray.get_runtime_context().get_node_id(), seen is None or Path(seen).is_file()
+
+    def make(self, batch: Batch) -> Reply:
+        """Make the records of a batch; a failed item costs no other, and what ends a run comes back as well."""
+        reply = Reply()
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: self._lines.append(one_line(str(message)))
+            heard = _Heard(self._lines)
+            logging.getLogger().addHandler(heard)
+            try:
+                self._make(batch, reply)
+            except Exception as error:
+                reply.ended = Packed.of(error)
+            finally:
+                logging.getLogger().removeHandler(heard)
+        reply.lines, self._lines[:] = self._lines[:_MOST_LINES], []
+        return reply
+
+    def over(self, stages: Sequence[int]) -> None:
+        """Let go of what some stages hold: a model's memory is the next one's."""
+        for number in stages if self._made is not None else ():
+            stage = self._stages[number]
+            stage.close()
+            if isinstance(stage, Answer):
+                stage.loader.free()
+
+    @property
+    def _stages(self) -> list[Stage]:
+        """The stages, once their keys are what they are at the driver's."""
+        if self._made is None:
+            stages: list[Stage] = pickle.loads(self._pickled)
+            for stage, key in zip(stages, self._keys, strict=True):
+                if stage.store.key != key:
+                    raise ConfigError(
+                        f"node {socket.gethostname()} would make other records in stage {stage.label or stage.name}",
+                        hint="install the same packages there, and the same weights; pixcore plugins tells versions",
+                    )
+            self._made = stages
+        return self._made
+
+    def _make(self, batch: Batch, reply: Reply) -> None:
+        stages = self._stages
+        try:
+            for number, row in batch.rows:
+                stages[number].store.put_rows([row])
+            wanted = sorted(set(chain.from_iterable(batch.stages)))
+            for number in wanted:
+                _turn(stages[number], batch.ring)
+            asked = {id(stages[number]) for number in wanted}
+            for number in wanted:
+                stage = stages[number]
+                if isinstance(stage, Propose):
+                    stage.alongside = [one for one in stages if isinstance(one, Control) and id(one) in asked]
+                    stage.alongside = [one for one in stage.alongside if one.proposals is stage]
+                places = {
+                    id(item): at
+                    for at, item in enumerate(batch.items)
+                    if number in batch.stages[at] and (stage.before is None or stage.before.has(item))
+                }
+                started = time.perf_counter()
+                items = []
+                for item in (item for item in batch.items if id(item) in places):
+                    made_already = stage.store.rows([stage.key_of(item)])
+                    reply.outcomes += [Outcome(number, places[id(item)], row) for row in made_already]
+                    items += [] if made_already else [item]
+                for item, made in stage.compute(items) if items else ():
+                    reply.outcomes.append(Outcome(number, places[id(item)], _packed(stage, item, made)))
+                reply.seconds[number] = time.perf_counter() - started
+        finally:
+            for stage in stages:
+                stage.store.clear()
+
+
+def _packed(stage: Stage, item: Item, made: Any) -> Row | Packed:
+    """A record as it is stored, here too for the stages after; or what the item failed with."""
+    if not isinstance(made, Exception):
+        try:
+            row = stage.store.packed(stage.key_of(item), item.sample.id, made)
+        except TypeError as error:  # as `Stage.keep` says it of a record that is made there
+            return Packed("", f"its record can't be kept: {error}")
+        stage.store.put_rows([row])
+        return row
+    stage.hold_to(item, made)
+    return Packed.of(made)
+
+
+def _turn(stage: Stage, ring: Sequence[Item]) -> None:
+    """Let the control that a stage is, or reads, lend among a batch's items."""
+    following: Stage | None = stage
+    while following is not None:
+        if isinstance(following, Control):
+            following.turn(ring)
+        following = following.before
+
+
+class _Heard(logging.Handler):
+    """Keeps what libraries log, from warnings on."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(one_line(record.getMessage()))

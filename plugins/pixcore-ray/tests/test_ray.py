@@ -1,0 +1,209 @@
+"""Records that many processes make are those of one; what dies is made elsewhere; nothing is sent to anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixcore.config import resolve
+from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError, describe
+from pixcore.plugins import registry
+from pixcore.runs.plan import Run
+from pixcore.stages.base import Item, Stage
+from pixcore.stages.propose import Control
+from tests.workplace import TOY_RUN, Workplace
+
+pytest.importorskip("ray")
+
+from pixcore_ray.config import Resources
+from pixcore_ray.crews import crews
+from pixcore_ray.parcels import Packed, RemoteError, path_of, sent
+
+from tools.kill_cluster import differs, records
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    made = Workplace(tmp_path)
+    made.environment["PIXCORE_PLUGINS"] = "toy,ray,points"
+    return made
+
+
+def test_processes_make_the_records_of_one(workplace: Workplace) -> None:
+    """One sample fails as it would in one process; one ends every process that works on it, and no other's records."""
+    model = {"name": "toy", "fails_on": ["s3"]}
+    control = [TOY_RUN["control"], {"points": "other-images", "selection": "toy-best"}]
+    benchmark = {"name": "toy-boxes", "pairs": 5}
+    common = {
+        "on_error": "record",
+        "batch_size": 2,
+        "protocols": ["segment"],
+        "benchmark": benchmark,
+        "control": control,
+    }
+    workplace("run", str(workplace.config(model=model, store="calm", **common)))
+    lethal = {**model, "exits_on": ["s6"]}
+    executor = {"name": "processes", "n": 2, "tries": 1}
+    done = workplace("run", str(workplace.config(model=lethal, executor=executor, **common)))
+    assert "sample s6 (segment) failed in answer: every actor that worked on it ended" in done.stderr
+    assert "(RAY" not in done.stdout + done.stderr
+    calm, found = records(workplace.folder / "calm"), records(workplace.folder / "store")
+    rows = [
+        {(name.partition("-")[0], *row[:3], row[4]) for name, stage in one.items() for row in stage.values()}
+        for one in (calm, found)
+    ]
+    # what is lent to others' controls by the sample that is lost is lost with it; all else is the same
+    other = [{row for row in one if row[1] != "s6" and row[0] in ("answer", "propose", "judge")} for one in rows]
+    assert len(other[0]) == 17
+    assert other[0] == other[1]
+    assert len({row for row in rows[1] if row[0] == "select"}) > 20
+    assert any("toy failure on s3" in str(row) for stage in found.values() for row in stage.values())
+
+
+def test_a_cluster_that_loses_a_node_and_an_actor_ends_as_one_process(tmp_path: Path) -> None:
+    """The short form of what `python -m tools.kill_cluster` does fifty times, on one node and on two."""
+    command = [
+        sys.executable,
+        "-m",
+        "tools.kill_cluster",
+        "--times",
+        "1",
+        "--nodes",
+        "2",
+        "--pairs",
+        "4",
+        "--seed",
+        "3",
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines[-1]["wrong"] == 0
+    assert sum(lines[-1]["killed"].values()) >= 1
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of the demo's kind in this process, whose second control is lent other images' prompts."""
+    pytest.importorskip("pixcore_mini_world")
+    control = [{"points": "random", "selection": "oracle"}, {"points": "other-images", "selection": "oracle"}]
+    own = {
+        "output": str(tmp_path / "run"),
+        "store": str(tmp_path / "store"),
+        "control": control,
+        "protocols": ["segment"],
+    }
+    document = {"benchmark": "mini-world", "model": "mini", "grouper": "words", "masks": "regions", **own}
+    from pixcore.runs.plan import Scope
+
+    return Run(resolve(document, registry()), Scope(limit=14))
+
+
+def test_a_copy_of_a_stage_keeps_its_key_and_no_file(job: Run) -> None:
+    stages = job.stages()
+    copies: list[Stage] = pickle.loads(pickle.dumps(stages))
+    assert [copy.store.key for copy in copies] == [stage.store.key for stage in stages]
+    assert {str(copy.store.path) for copy in copies} == {":memory:"}
+
+
+def test_an_item_has_the_same_lenders_among_those_that_travel_with_it(job: Run) -> None:
+    (control,) = (one for one in job.stages() if isinstance(one, Control) and "other" in one.label)
+    copy: Control = pickle.loads(pickle.dumps(control))
+    for item in job.every:
+        lenders = control.lenders(item)
+        assert len(lenders) == 8
+        copy.turn([sent(one, None) for one in (*lenders, item)])
+        assert copy.key_of(sent(item, None)) == control.key_of(item)
+        assert {one.sample.id for _, one in control.reads(item)} == {
+            item.sample.id,
+            *(one.sample.id for one in lenders),
+        }
+
+
+def test_an_image_travels_by_path_or_once_as_bytes(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    import numpy as np
+    from PIL import Image as Pictures
+
+    from pixcore.records import Image, Request, Sample
+
+    path = tmp_path / "a.png"
+    Pictures.fromarray(np.full((4, 5, 3), 7, np.uint8)).save(path)
+    image = Image.from_path(path)
+    item = Item(Sample("a", image), Request("a", "segment", image, "Where?"), segmented=True)
+    light: Item = pickle.loads(pickle.dumps(sent(item, None)))
+    assert path_of(light.request.image) == path
+    assert (light.key, light.truth_key) == (item.key, item.truth_key)
+    assert len(pickle.dumps(sent(item, None))) < 2000
+    drawn = replace(item, request=replace(item.request, image=Image.from_pixels(image.pixels())))
+    assert (sent(drawn, None).request.image.pixels() == image.pixels()).all()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError("no such key", hint="add it"),
+        ModelError("weights are missing", hint="download them"),
+        DataError("the image is damaged"),
+        NotFiniteError("the logits", "float16"),
+        SampleError("one sample"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_an_error_of_ours_arrives_as_it_was(error: Any) -> None:
+    arrived = pickle.loads(pickle.dumps(Packed.of(error))).error
+    assert (type(arrived), arrived.message, arrived.hint) == (type(error), error.message, error.hint)
+
+
+def test_any_other_error_arrives_in_words() -> None:
+    packed = Packed.of(RuntimeError("broken"))
+    assert describe(packed.error) == describe(RuntimeError("broken"))
+    assert isinstance(packed.ending, RemoteError)
+
+
+CLUSTER = {"CPU": 16.0, "GPU": 4.0}
+
+
+def shared(job: Run, told: dict[str, dict[str, Any]], cluster: dict[str, float]) -> dict[str, tuple[float, int]]:
+    found = crews(job.stages(), {name: Resources(**one) for name, one in told.items()}, cluster)
+    assert sorted(number for crew in found for number in crew.stages) == list(range(len(job.stages())))
+    return {crew.name: (crew.gpus, crew.most) for crew in found}
+
+
+def test_stages_that_ask_for_the_same_share_their_actors(job: Run) -> None:
+    everything = "answer, propose, control, select"
+    assert shared(job, {}, {"CPU": 2.0}) == {everything: (0.0, 2)}
+    assert shared(job, {"answer": {"gpus": 0.5}}, CLUSTER) == {"answer": (0.5, 8), "propose, control, select": (0.0, 8)}
+    narrow = {"answer": {"gpus": 1, "actors": 3}, "select": {"cpus": 2}}
+    found = shared(job, narrow, CLUSTER)
+    assert found == {"answer": (1.0, 3), "propose, control": (0.0, 13), "select": (0.0, 6)}
+
+
+def test_a_model_with_a_device_has_a_gpu_where_there_is_one(job: Run) -> None:
+    found = shared(job, {}, CLUSTER)
+    wants = "device" in type(job.resolved.components.one("model").config).model_fields
+    assert found["answer" if wants else "answer, propose, control, select"][0] == float(wants)
+
+
+def test_what_no_node_has_is_refused(job: Run) -> None:
+    with pytest.raises(ConfigError, match="an actor of answer asks for 1 GPU, and all nodes together have 0"):
+        shared(job, {"answer": {"gpus": 1}}, {"CPU": 2.0})
+
+
+def test_records_of_two_stores_are_compared(tmp_path: Path) -> None:
+    assert differs({"a": {"k": ("s", 1)}}, {"a": {"k": ("s", 1)}}) == ""
+    assert differs({"a": {"k": ("s", 1)}}, {"a": {"k": ("s", 2)}}) == "1 records differ"
+    assert differs({}, {"a": {}}) == "other stages: ['a']"
+    assert records(tmp_path) == {}

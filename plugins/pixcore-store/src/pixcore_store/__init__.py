@@ -1,0 +1,1 @@
+"""Commands for folders of stage stores: merge, check, list, prune."""

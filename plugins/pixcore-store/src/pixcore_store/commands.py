@@ -1,0 +1,137 @@
+"""The commands `store merge`, `store check`, `store ls` and `store prune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from pixcore.errors import StoreError
+from pixcore.files import RUN, read_file
+from pixcore.terminal import Console
+from pixcore_store.folders import EXCHANGES, StoreFile, reading, stores_in
+from pixcore_store.merging import merge as merged_into
+
+_FOLDER = click.Path(path_type=Path)
+_NAMED = 5  # conflicts that are named
+
+
+@click.command()
+@click.argument("stores", nargs=-1, required=True, type=_FOLDER)
+@click.option("-o", "--output", "target", required=True, type=_FOLDER, help="The folder that gets all records.")
+def merge(stores: tuple[Path, ...], target: Path) -> int:
+    """Put the records of several folders of STORES into one.
+
+    They were made apart, by the parts of a run (`pixcore run --shard`), and are only read. Where two hold other records
+    under one key the first stays, each such record is told, and the exit status is 1.
+    """
+    console = Console(stderr=True)
+    found = merged_into(list(stores), target, lambda line: console.print(line, style="dim", soft_wrap=True))
+    console.print(
+        f"{target}: {found.records} records new, {found.same} there already, {found.failures} failures, "
+        f"{found.exchanges} answers of services",
+        soft_wrap=True,
+    )
+    for path, what in found.conflicts[:_NAMED]:
+        said = f"conflict: {path} has another record of {what} than {target}; the one there stays"
+        console.print(said, style="yellow", soft_wrap=True)
+    if len(found.conflicts) > _NAMED:
+        console.print(f"conflict: {len(found.conflicts)} in all", style="yellow")
+    return 1 if found.conflicts else 0
+
+
+@click.command()
+@click.argument("store", type=_FOLDER)
+def check(store: Path) -> int:
+    """Read every record in the folder STORE, and tell which files are damaged; the exit status is 1 if one is."""
+    console, damaged = Console(), 0
+    for path in stores_in(store):
+        try:
+            file, count = StoreFile.read(path), 0
+            with reading(path) as database:
+                said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if said != "ok":
+                raise StoreError(f"it is damaged: {said}", hint="move it away and run again")
+            beside = file.in_memory()
+            for rows in file.rows():
+                beside.put_rows(rows)
+                count += sum(beside.get(row.key) is not None for row in rows)
+                beside.clear()
+            console.print(f"{path}: {count} records, all as they were written", soft_wrap=True)
+        except StoreError as error:
+            damaged += 1
+            console.print(f"{path}: {error.message}", style="yellow", soft_wrap=True, markup=False)
+    return 1 if damaged else 0
+
+
+@click.command()
+@click.argument("store", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def ls(store: Path, as_json: bool) -> None:
+    """List what lies in the folder STORE: each stage's file, its components, records, failures, size and hours."""
+    listed = []
+    for path in stores_in(store):
+        file = StoreFile.read(path)
+        with reading(path) as database:
+            records, failures = database.execute("SELECT count(body), count(*) - count(body) FROM records").fetchone()
+            exchanges = database.execute("SELECT count(*) FROM exchanges").fetchone()[0]
+            seconds = database.execute("SELECT total(seconds) FROM spent").fetchone()[0]
+        listed.append(
+            {
+                "file": path.name,
+                "stage": file.stage,
+                "made from": file.components(),
+                "records": exchanges if file.stage == EXCHANGES else records,
+                "failures": failures,
+                "bytes": path.stat().st_size,
+                "seconds": round(seconds, 1),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(listed, indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "made from"):
+        table.add_column(heading)
+    for heading in ("records", "failed", "MiB", "hours"):
+        table.add_column(heading, justify="right")
+    table.add_column("file", no_wrap=True, style="dim")
+    for one in listed:
+        size, hours = f"{int(str(one['bytes'])) / 2**20:.1f}", f"{float(str(one['seconds'])) / 3600:.2f}"
+        table.add_row(
+            *(str(one[key]) for key in ("stage", "made from", "records", "failures")), size, hours, str(one["file"])
+        )
+    Console().print(table)
+
+
+@click.command()
+@click.argument("store", type=_FOLDER)
+@click.option("--runs", required=True, type=_FOLDER, help="The folder below which all runs lie that are to be kept.")
+@click.option("--delete", is_flag=True, help="Remove the files; without it they are only listed.")
+def prune(store: Path, runs: Path, delete: bool) -> None:
+    """List what no run needs of the folder STORE, or remove it.
+
+    A run needs what its run.json names. What paid services answered is never removed.
+    """
+    needed: set[str] = set()
+    documents = sorted(runs.rglob(RUN))
+    if not documents:
+        raise StoreError(f"no run lies below {runs}", hint="name the folder that holds the runs' folders")
+    for document in documents:
+        try:
+            stores = json.loads(read_file(document))["stores"]
+            needed |= {Path(path).name for paths in stores.values() for path in paths}
+        except (ValueError, KeyError, AttributeError) as error:
+            raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
+    console, total = Console(), 0
+    for path in stores_in(store):
+        if path.name in needed or path.name.startswith(f"{EXCHANGES}-"):
+            continue
+        total += path.stat().st_size
+        console.print(f"{'removed' if delete else 'not needed'}: {path}", soft_wrap=True)
+        for one in (path, *path.parent.glob(f"{path.name}-*")) if delete else ():
+            one.unlink()
+    done = "freed" if delete else "to be freed with --delete"
+    console.print(f"{total / 2**20:.1f} MiB {done}; {len(documents)} runs need the rest", soft_wrap=True)

@@ -1,0 +1,110 @@
+"""Unite stores that were made apart; where two have other records under one key, that is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixcore.stages.serialise import Entry
+from pixcore.stages.store import Row, StageStore
+from pixcore_store.folders import StoreFile, stores_in
+
+
+@dataclass
+class Merged:
+    """What came of a merge.
+
+    Attributes:
+        records: Records that were new.
+        same: Records that were there already.
+        failures: Failures that were new; a record always stands in place of one.
+        exchanges: Answers of paid services that were new.
+        conflicts: The file and the sample of each record that differs from one under the same key; the first stays.
+    """
+
+    records: int = 0
+    same: int = 0
+    failures: int = 0
+    exchanges: int = 0
+    conflicts: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def merge(sources: list[Path], target: Path, tell: Callable[[str], None]) -> Merged:
+    """Put the records of several folders of stores into one, which may hold some already.
+
+    Args:
+        sources: Folders; they are only read.
+        target: The folder; made where it is not there.
+        tell: Hears of each file.
+
+    Raises:
+        StoreError: A file is damaged, or of another version.
+    """
+    merged = Merged()
+    for source in sources:
+        for path in stores_in(source):
+            file = StoreFile.read(path)
+            store = file.opened(target)
+            try:
+                before = merged.records
+                _merge_one(file, store, merged)
+                if merged.records > before:
+                    store.spend(file.seconds())
+                tell(f"{path}: {merged.records - before} new records")
+            finally:
+                store.close()
+    return merged
+
+
+def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
+    for rows in file.rows():
+        there = {row.key: row for row in store.rows(row.key for row in rows)}
+        new = [row for row in rows if row.key not in there]
+        store.put_rows(new)
+        merged.records += len(new)
+        for row in rows:
+            if row.key in there:
+                same = row.checksum == there[row.key].checksum or _same(file, store, row)
+                merged.same += same
+                if not same:
+                    merged.conflicts.append((file.path, row.sample_id))
+    for failures in file.failures():
+        for key, sample, error in failures:
+            if not store.has(key) and store.failure(key) is None:
+                store.put_failure(key, sample, error)
+                merged.failures += 1
+    for exchanges in file.exchanges():
+        for key, document in exchanges:
+            known, given = store.recall(key), json.loads(document)
+            if known is None:
+                store.remember(key, given)
+                merged.exchanges += 1
+            elif known != given:
+                merged.conflicts.append((file.path, f"exchange {key[:12]}"))
+
+
+def _same(file: StoreFile, store: StageStore, row: Row) -> bool:
+    """Whether a record is the one that is there, packed by another version of a library."""
+    beside = file.in_memory()
+    beside.put_rows([row])
+    there, given = store.get(row.key), beside.get(row.key)
+    return there is not None and given is not None and _alike(there, given)
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    if one.body != other.body or one.arrays.keys() != other.arrays.keys():
+        return False
+    return all(_equal(values, other.arrays[name]) for name, values in one.arrays.items())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return (
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and np.array_equal(one.view(np.uint8), other.view(np.uint8))
+    )

@@ -1,0 +1,108 @@
+"""Stores made apart become one; what contradicts is told; what is damaged is found; what no run needs goes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from pixcore_store import commands
+from pixcore_store.folders import StoreFile
+from pixcore_store.merging import merge
+
+from pixcore.errors import StoreError
+from pixcore.stages.serialise import Entry
+from pixcore.stages.store import StageStore
+
+INGREDIENTS = {"model": {"name": "toy", "version": "1"}, "seed": 0}
+
+
+def store_of(folder: Path, values: dict[str, Any], stage: str = "answer") -> StageStore:
+    store = StageStore(folder, stage, INGREDIENTS)
+    for key, value in values.items():
+        store.put(key, f"sample {key}", Entry({"text": value}, {"map": np.arange(6, dtype=np.float16)}))
+    store.spend(2.0)
+    return store
+
+
+def called(command: Any, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(one) for one in arguments], standalone_mode=False)
+
+
+def test_stores_are_merged_and_none_is_changed(tmp_path: Path) -> None:
+    store_of(tmp_path / "a", {"1": "one", "2": "two"}).put_failure("9", "sample 9", "broke")
+    second = store_of(tmp_path / "b", {"2": "two", "3": "three", "9": "nine"})
+    second.remember("paid", {"said": "yes"})
+    before = {path: path.read_bytes() for path in tmp_path.glob("*/*.sqlite")}
+    found = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c", lambda line: None)
+    assert (found.records, found.same, found.failures, found.exchanges, found.conflicts) == (4, 1, 1, 1, [])
+    assert {path: path.read_bytes() for path in before} == before
+    united = StageStore(tmp_path / "c", "answer", INGREDIENTS)
+    assert [united.get(key).body["text"] for key in "1239"] == ["one", "two", "three", "nine"]  # type: ignore[union-attr]
+    assert united.failure("9") is None
+    assert united.recall("paid") == {"said": "yes"}
+    assert united.seconds == 4.0
+    again = merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+    assert (again.records, again.same, again.failures) == (0, 2, 0)
+    assert united.seconds == 4.0
+
+
+def test_a_conflict_is_told_and_the_first_stays(tmp_path: Path) -> None:
+    store_of(tmp_path / "a", {"1": "one"})
+    store_of(tmp_path / "b", {"1": "other"})
+    done = called(commands.merge, tmp_path / "a", tmp_path / "b", "-o", tmp_path / "c")
+    assert done.return_value == 1
+    assert "has another record of sample 1 than" in done.output
+    kept = StageStore(tmp_path / "c", "answer", INGREDIENTS).get("1")
+    assert kept is not None
+    assert kept.body == {"text": "one"}
+
+
+def test_a_damaged_record_is_merged_nowhere_and_found_by_the_check(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "a", {"1": "one", "2": "two"})
+    store.close()
+    assert called(commands.check, tmp_path / "a").return_value == 0
+    with sqlite3.connect(store.path) as database:
+        database.execute("""UPDATE records SET body = '{"text":"won"}' WHERE key = '1'""")
+    with pytest.raises(StoreError, match="did not arrive as it was made"):
+        merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+    done = called(commands.check, tmp_path / "a")
+    assert done.return_value == 1
+    assert store.path.name in done.output.replace("\n", "")
+
+
+def test_what_lies_there_is_listed(tmp_path: Path) -> None:
+    store_of(tmp_path, {"1": "one", "2": "two"}).put_failure("3", "sample 3", "broke")
+    (listed,) = json.loads(called(commands.ls, tmp_path, "--json").output)
+    assert (listed["stage"], listed["made from"], listed["records"], listed["failures"]) == ("answer", "toy", 2, 1)
+    assert listed["seconds"] == 2.0
+    assert "answer" in called(commands.ls, tmp_path).output
+
+
+def test_what_no_run_needs_is_pruned_when_asked(tmp_path: Path) -> None:
+    needed = store_of(tmp_path / "store", {"1": "one"}).path
+    other = store_of(tmp_path / "store", {"1": "one"}, stage="propose").path
+    paid = store_of(tmp_path / "store", {}, stage="exchanges").path
+    run = tmp_path / "runs" / "mine"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"stores": {"answer": [str(needed)]}}))
+    assert other.name in called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs").output.replace(
+        "\n", ""
+    )
+    assert other.exists()
+    called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs", "--delete")
+    assert (needed.exists(), other.exists(), paid.exists()) == (True, False, True)
+    shutil.rmtree(run)
+    with pytest.raises(StoreError, match="no run lies below"):
+        raise called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs").exception  # type: ignore[misc]
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "answer-0.sqlite").write_text("nothing")
+    with pytest.raises(StoreError, match=r"can't read the stage store .*answer-0\.sqlite"):
+        StoreFile.read(tmp_path / "answer-0.sqlite")

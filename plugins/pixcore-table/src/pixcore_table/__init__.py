@@ -1,0 +1,1 @@
+"""The figures of a run as a table on a terminal."""
