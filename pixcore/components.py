@@ -113,6 +113,10 @@ class Context:
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
     allowance: Allowance | None = field(default=None, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled for elsewhere, leave what keeps answers here."""
+        return {**vars(self), "recall": None, "remember": None}
+
     @property
     def published(self) -> bool:
         """Whether to reproduce the released code, in its last release or its first."""

@@ -102,4 +102,5 @@ def _on_device(stage: Stage) -> bool:
 
 def by_service(stage: Stage) -> bool:
     """Tell whether a stage asks a service, which the driver does itself: the budget is counted in one place."""
-    return stage.on_record is not None or any(says(one, "asks_service") for one in stage.components.every)
+    asked = (says(one, "asks_service") or getattr(one.config, "asks_service", False) for one in stage.components.every)
+    return stage.on_record is not None or any(asked)

@@ -28,13 +28,16 @@ class OnRay(Executor[OptionsT]):
         """Take the run through the actors, then through what is left for this process."""
         from pixcore_ray.crews import by_service
 
+        for stage, (missing, there) in work.items():
+            if by_service(stage) and stage.before is None:
+                stage.run(missing, monitor, there)
         if any(missing for stage, (missing, _) in work.items() if not by_service(stage)):
             with self._joined():
                 from pixcore_ray.driver import Driver
 
                 Driver(job, work, monitor, self.config).run()
         for stage, (missing, there) in work.items():
-            if by_service(stage):
+            if by_service(stage) and stage.before is not None:
                 stage.run(ready(stage, missing), monitor, there)
 
     @contextmanager
