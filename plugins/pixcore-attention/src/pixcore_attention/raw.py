@@ -19,6 +19,11 @@ from pixcore_attention.config import RawConfig
 _TOKENS = 256  # what the warning reckons with
 
 
+def file_name(sample_id: str, protocol: str) -> str:
+    """Name the file that holds the rows of a sample under a probing."""
+    return f"{quote(sample_id, safe='')}-{protocol}.npy"
+
+
 class Raw(AttentionExtractor[RawConfig]):
     """Keeps all rows of layers x heads, in float16; the maps that go on are their mean.
 
@@ -45,7 +50,7 @@ class Raw(AttentionExtractor[RawConfig]):
 
     def prepare(self, requests: Sequence[Request], layouts: Sequence[VisualLayout]) -> None:
         """Take the files' names and each sample's number of cells."""
-        self._names = [f"{quote(request.sample_id, safe='')}-{request.protocol}.npy" for request in requests]
+        self._names = [file_name(request.sample_id, request.protocol) for request in requests]
         self._cells = [layout.tokens for layout in layouts]
 
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:

@@ -47,12 +47,14 @@ class Display:
         mask: The longer side of a mask.
         map: The longer side of a relevance map that does not lie on one small grid of its own.
         candidates: Whether every candidate is kept, or only the chosen masks.
+        particulars: Whether tokens, and the candidates of controls, are kept as well.
     """
 
     image: int = 640
     mask: int = 256
     map: int = 36
     candidates: bool = True
+    particulars: bool = False
 
 
 def sample_payload(
@@ -211,9 +213,9 @@ def _protocol_data(
     ious: Sequence[NDArray[np.float64]] | None = result.ious
     if ious is None and sample.mask is not None:
         ious = candidate_ious(sample, candidates)
-    maps = _Maps.of(response, size, display.map) if kept else None
+    maps = ShownMaps.of_response(response, size, display.map) if kept else None
     verdict = result.verdict
-    return {
+    data = {
         "prompt": result.prompt,
         "error": result.error,
         "answer": answer_state(result),
@@ -221,19 +223,43 @@ def _protocol_data(
         "pieces": text_pieces(response.text, response.tokens, [c.group for c in kept]) if response else None,
         "grid": None if maps is None else [maps.grid.rows, maps.grid.cols, *maps.grid.box],
         "candidates": [
-            {
-                "phrase": _phrase(candidate, index),
-                "merged": list(candidate.merged),
-                "point": _point_data(candidate.point),
-                "masks": [pool.add(rle) for rle in candidate.masks],
-                "scores": list(candidate.scores),
-                "ious": None if ious is None else np.round(ious[index], 4).tolist(),
-                "similarity": candidate.similarity,
-                "map": maps.of_candidate(candidate) if maps else None,
-            }
+            _candidate_data(candidate, index, pool, None if ious is None else ious[index])
+            | {"map": maps.of(candidate.map) if maps and candidate.map is not None else None}
             for index, candidate in enumerate(kept)
         ],
         "picks": _picks(result, sample, candidates, pool, controls),
+    }
+    return data | (_particulars(result, sample, pool, kept) if display.particulars else {})
+
+
+def _candidate_data(
+    candidate: Candidate, index: int, pool: _MaskPool, ious: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    return {
+        "phrase": _phrase(candidate, index),
+        "merged": list(candidate.merged),
+        "point": _point_data(candidate.point),
+        "masks": [pool.add(rle) for rle in candidate.masks],
+        "scores": list(candidate.scores),
+        "ious": None if ious is None else np.round(ious, 4).tolist(),
+        "similarity": candidate.similarity,
+    }
+
+
+def _particulars(
+    result: ProtocolResult, sample: Sample, pool: _MaskPool, candidates: Sequence[Candidate]
+) -> dict[str, Any]:
+    response, controls = result.response, {}
+    for name, drawn in result.controls.items():
+        ious = candidate_ious(sample, drawn) if sample.mask is not None else [None] * len(drawn)
+        controls[name] = [
+            _candidate_data(one, at, pool, own) for at, (one, own) in enumerate(zip(drawn, ious, strict=True))
+        ]
+    return {
+        "text": response.text if response is not None else None,
+        "tokens": [response.text[one.start : one.end] for one in response.tokens] if response is not None else [],
+        "groups": [list(one.group.tokens) if one.group is not None else [] for one in candidates],
+        "controls": controls,
     }
 
 
@@ -348,15 +374,22 @@ class _MaskPool:
 
 
 @dataclass
-class _Maps:
-    """How candidates' relevance maps are shown: on one grid that is small enough to embed."""
+class ShownMaps:
+    """How a response's maps are shown: on one grid that is small enough to embed.
+
+    Attributes:
+        layout: Where visual tokens lie, in pixels of the image, or of the grid where maps are `resampled`.
+        grid: Where the shown cells lie in the image.
+        resampled: Whether the grid is none of the layout's own.
+    """
 
     layout: VisualLayout
     grid: VisualGrid
     resampled: bool
 
     @classmethod
-    def of(cls, response: Response | None, size: tuple[int, int], longest: int) -> _Maps | None:
+    def of_response(cls, response: Response | None, size: tuple[int, int], longest: int) -> ShownMaps | None:
+        """Choose how to show a response's maps; None where it has none."""
         if response is None or response.layout is None:
             return None
         layout = response.layout
@@ -367,10 +400,12 @@ class _Maps:
         small = scaled(layout, cols / size[0], rows / size[1])
         return cls(small, VisualGrid.stretched(rows, cols, size), resampled=True)
 
-    def of_candidate(self, candidate: Candidate) -> str | None:
-        """A candidate's map; None where it has none."""
-        if candidate.map is None:
-            return None
+    def values(self, relevance: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Lay one value for each visual token on the grid: (rows, cols)."""
         if self.resampled:
-            return quantise(self.layout.to_image(candidate.map, (self.grid.cols, self.grid.rows)))
-        return quantise(self.layout.cell_values(candidate.map)[0])
+            return self.layout.to_image(relevance, (self.grid.cols, self.grid.rows))
+        return self.layout.cell_values(relevance)[0]
+
+    def of(self, relevance: NDArray[np.floating]) -> str:
+        """Write a map as `quantise` does."""
+        return quantise(self.values(relevance))

@@ -1,0 +1,76 @@
+"""The line that a list of samples has for each: what one sorts and filters by, without opening the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pixcore_report.payload import sample_index
+
+from pixcore.figures.rows import RowSpec, shown
+from pixcore.protocols import Probing
+from pixcore.records import SampleResult
+
+_TEXT = 2_000
+
+
+def entry(result: SampleResult, rows: Sequence[RowSpec]) -> dict[str, Any]:
+    """Make a sample's line.
+
+    Returns:
+        "id", "question", "expression", "pair", "categories", "absent", "text" (all that it says, for a search), and for
+        each probing what was said, whether it is right, whether anything failed, how many candidates there were, the
+        best IoU among them, and the IoU of each row's mask in the order of `rows_data`.
+    """
+    sample = result.sample
+    line = sample_index(result, [row.key for row in shown(tuple(rows))])
+    line["text"] = line["text"][:_TEXT]
+    line |= {"question": sample.question, "expression": sample.expression, "pair": sample.pair}
+    for name, one in result.by_probing.items():
+        best = max((float(max(values, default=0.0)) for values in one.ious), default=None) if one.ious else None
+        said = one.error or (one.response.text if one.response is not None else "")
+        line["protocols"][str(name)] |= {"said": said[:160], "best": best, "candidates": len(one.candidates)}
+    return line
+
+
+def going_entry(noted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the line of a sample of a run that still goes on, of what was noted of it."""
+    states, texts = {}, [noted["id"]]
+    for name, one in noted["probings"].items():
+        texts += [one["prompt"], one["error"] or "", one["text"]]
+        states[name] = {
+            "answer": {True: "right", False: "wrong"}.get(one["correct"]),
+            "failed": one["error"] is not None,
+            "iou": [one["iou"].get(row["key"]) for row in rows],
+            "said": (one["error"] or one["text"])[:160],
+            "best": None,
+            "candidates": None,
+        }
+    first = next(iter(noted["probings"].values()), {"prompt": ""})
+    about = {"question": first["prompt"], "expression": None, "pair": noted["pair"], "absent": False}
+    return {
+        "id": noted["id"],
+        "categories": dict(noted["categories"]),
+        **about,
+        "text": "\n".join(text for text in texts if text),
+        "protocols": states,
+    }
+
+
+def rows_data(rows: Sequence[RowSpec]) -> list[dict[str, Any]]:
+    """Say which rows a line's IoUs belong to."""
+    return [
+        {"key": row.key, "label": row.label, "bound": row.uses_ground_truth, "control": row.control, "pool": row.pool}
+        for row in shown(tuple(rows))
+    ]
+
+
+def figures_data(probings: Mapping[str, Probing]) -> list[dict[str, Any]]:
+    """Say which figure each probing feeds with a sample's answer, and with its mask."""
+    found = []
+    for name, one in probings.items():
+        if one.accuracy is not None:
+            found.append({"name": one.accuracy, "probing": name, "kind": "answer"})
+        if one.mean_iou is not None:
+            found.append({"name": one.mean_iou, "probing": name, "kind": "iou"})
+    return found

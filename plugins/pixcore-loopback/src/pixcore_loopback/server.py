@@ -1,0 +1,48 @@
+"""An application, listening on this machine alone."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+from pixcore.errors import DataError
+from pixcore_loopback.application import HOST
+
+
+class Server:
+    """Listens from the moment it is made; answers while it runs.
+
+    Args:
+        make: Makes the application of the address's secret.
+        port: 0 takes a free one.
+
+    Attributes:
+        address: Where the page is, its secret included.
+
+    Raises:
+        DataError: The port is taken.
+    """
+
+    def __init__(self, make: Callable[[str], Starlette], *, port: int = 0) -> None:
+        token = secrets.token_urlsafe(24)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((HOST, port))
+        except OSError as error:
+            raise DataError(f"can't listen on port {port}: {error.strerror}", hint="choose another --port") from error
+        self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{token}/"
+        config = uvicorn.Config(make(token), log_level="warning", access_log=False, server_header=False)
+        self._server = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serve until Ctrl-C, or until told to stop."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Ask the server to end."""
+        self._server.should_exit = True
