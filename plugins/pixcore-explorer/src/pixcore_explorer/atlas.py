@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from pixcore_emergence.concepts import Concept
+from pixcore_emergence.concepts import Concept, classify
 from pixcore_emergence.emergence import Emergence, EmergenceTally, Shares, measured_ious
-from pixcore_emergence.looks import CONCEPTS, by_rule
+from pixcore_emergence.looks import CONCEPTS
 
 from pixcore.records import Sample, SampleResult
 
@@ -26,16 +26,9 @@ class Atlas:
     """
 
     def __init__(self, model: str, probings: Sequence[str], seed: int) -> None:
-        self._tallies = {
-            name: EmergenceTally(model, name, classifier=self._concept, seed=seed) for name in probings
-        }
+        self._tallies = {name: EmergenceTally(model, name, classifier=_concept, seed=seed) for name in probings}
         self._dots: dict[str, list[list[Any]]] = {name: [] for name in probings}
         self._count = 0
-        self._known: Any = lru_cache(maxsize=4096)(_classified)
-
-    def _concept(self, phrase: str, text: str, sample: Sample) -> Concept:
-        found: Concept = self._known(phrase, text, sample.expression)
-        return found
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample; the n-th is the n-th of the run."""
@@ -48,7 +41,7 @@ class Atlas:
             text = outcome.response.text
             for candidate, values in zip(outcome.candidates, measured_ious(sample, outcome), strict=True):
                 if (group := candidate.group) is not None and len(values):
-                    concept = CONCEPTS.index(self._concept(group.phrase, text, sample))
+                    concept = CONCEPTS.index(_concept(group.phrase, text, sample))
                     place, iou = round(group.place(text), 2), round(float(values.max()), 4)
                     self._dots[name].append([self._count, place, iou, concept, group.phrase[:_PHRASE]])
         self._count += 1
@@ -64,20 +57,19 @@ class Atlas:
         return {"concepts": [str(one) for one in CONCEPTS], "probings": shown}, best
 
 
+@lru_cache(maxsize=4096)
 def _classified(phrase: str, text: str, expression: str | None) -> Concept:
-    return by_rule(phrase, text, _Asked(expression))  # type: ignore[arg-type]
+    return classify(phrase, text=text, expression=expression)
 
 
-class _Asked:
-    """What a rule reads of a sample: samples themselves are too large to be remembered."""
-
-    def __init__(self, expression: str | None) -> None:
-        self.expression = expression
+def _concept(phrase: str, text: str, sample: Sample) -> Concept:
+    return _classified(phrase, text, sample.expression)
 
 
 def _figures(found: Emergence) -> dict[str, Any]:
     curves = [
-        {"name": one.name, "n": list(one.n), "points": [_estimate(*point) for point in one.points]} for one in found.curves
+        {"name": one.name, "n": list(one.n), "points": [_estimate(*point) for point in one.points]}
+        for one in found.curves
     ]
     return {
         "places": _shares(found.places()),

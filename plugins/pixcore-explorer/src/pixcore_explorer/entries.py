@@ -7,6 +7,7 @@ from typing import Any
 
 from pixcore_report.payload import sample_index
 
+from pixcore.figures.columns import in_order
 from pixcore.figures.rows import RowSpec, shown
 from pixcore.protocols import Probing
 from pixcore.records import SampleResult
@@ -73,4 +74,5 @@ def figures_data(probings: Mapping[str, Probing]) -> list[dict[str, Any]]:
             found.append({"name": one.accuracy, "probing": name, "kind": "answer"})
         if one.mean_iou is not None:
             found.append({"name": one.mean_iou, "probing": name, "kind": "iou"})
-    return found
+    places = in_order([one["name"] for one in found])
+    return sorted(found, key=lambda one: places.index(one["name"]))

@@ -1,0 +1,239 @@
+"""One run, opened: its lines, its samples from the store one by one, its maps, and masks of points that one moves."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pixcore_pictures.drawing import fitted, overlay
+from pixcore_report.payload import Display, sample_payload
+from pixcore_report.reading import open_run
+
+from pixcore import __version__
+from pixcore.config import resolve
+from pixcore.errors import DataError, PixcoreError, StoreError, nearest
+from pixcore.figures.rows import RowSpec
+from pixcore.figures.scores import predicted_mask
+from pixcore.files import RUN, read_object, write_json
+from pixcore.plugins import registry
+from pixcore.records import Sample, SampleResult
+from pixcore.runs.plan import Run
+from pixcore_explorer import going
+from pixcore_explorer.atlas import Atlas
+from pixcore_explorer.entries import entry, figures_data, going_entry, rows_data
+
+INDEX = ".view-index.json"
+"""In a run's folder: its lines and its atlas, made once of its records."""
+
+_FORMAT = 1
+_IMAGE, _THUMB = 1280, 176
+
+
+@dataclass
+class Lines:
+    """A run's lines as they are made.
+
+    Attributes:
+        entries: A line for each sample.
+        total: How many there will be; None while nobody knows.
+        done: Whether these are all.
+        rows: The table's rows, in the order of the lines' IoUs.
+        atlas: What the atlas shows, once the lines are done.
+        error: Why there are no more.
+    """
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    total: int | None = None
+    done: bool = False
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    atlas: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class OpenedRun:
+    """A run of which samples are read one by one; whoever reads records waits for whoever does.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self._lines = Lines()
+        self._maker: threading.Thread | None = None
+        self._of: Any = None
+
+    @cached_property
+    def job(self) -> Run:
+        """The run's records; those of a run that still goes on, as far as they are there.
+
+        Raises:
+            DataError: The records are not where the run says, or not those of what is installed.
+        """
+        state = going.state_of(self.folder)
+        if state is not None:
+            return Run(resolve(state["config"], registry()))
+        return open_run(self.folder, registry())
+
+    def lines(self) -> Lines:
+        """Give the run's lines as far as they are made; the first call starts making them."""
+        with self.lock:
+            if self._of != (stamp := self.stamp()):
+                self._of, self._lines, self._maker = stamp, Lines(), None
+                self.__dict__.pop("job", None)
+            if going.state_of(self.folder) is not None:
+                return self._going()
+            if self._maker is None:
+                self._maker = threading.Thread(target=self._make, args=(self._lines,), daemon=True)
+                self._maker.start()
+            return self._lines
+
+    def wait(self) -> Lines:
+        """Give the run's lines when they are all made.
+
+        Raises:
+            DataError: They can't be made.
+        """
+        lines = self.lines()
+        if self._maker is not None:
+            self._maker.join()
+        if lines.error is not None:
+            raise DataError(lines.error, hint="pixcore report RUN says more")
+        return lines
+
+    def stamp(self) -> list[Any]:
+        """Say what the lines are made of: another `run.json` has other ones."""
+        path = self.folder / RUN
+        written = path.stat().st_mtime_ns if path.is_file() else 0
+        return [_FORMAT, __version__, written, (self.folder / going.STATE).exists()]
+
+    def _going(self) -> Lines:
+        state, noted = going.state_of(self.folder) or {}, list(going.samples_of(self.folder))
+        rows = rows_data(self.result(noted[0]["id"])[1]) if noted else []
+        done = not state.get("alive", False)
+        return Lines([going_entry(line, rows) for line in noted], len(noted) if done else None, done, rows)
+
+    def _make(self, lines: Lines) -> None:
+        try:
+            if not self._read_kept(lines):
+                self._fill(lines)
+                self._keep(lines)
+        except PixcoreError as error:
+            lines.error = f"{error.message}" + (f" ({hint})" if (hint := getattr(error, "hint", "")) else "")
+        except Exception as error:  # a page that waits for ever says nothing
+            lines.error = f"the run can't be read: {error!r}"
+
+    def _fill(self, lines: Lines) -> None:
+        with self.lock:
+            job = self.job
+            lines.total = sum(1 for _ in job.ids())
+            specs = job.rows
+            config = job.resolved.config
+            looked_at = [name for name, one in config.probings.items() if one.masks]
+        lines.rows = rows_data(specs)
+        atlas = Atlas(job.loader.component.name, looked_at, config.seed)
+        for result in self._results(job):
+            lines.entries.append(entry(result, specs))
+            atlas.add(result)
+        shown, best = atlas.finish()
+        for line in lines.entries:
+            for name, found in best.items():
+                if line["id"] in found and name in line["protocols"]:
+                    place, concept = found[line["id"]]
+                    line["protocols"][name] |= {"place": place, "concept": concept}
+        lines.atlas = shown
+        lines.done = True
+
+    def _results(self, job: Run) -> Iterator[SampleResult]:
+        results = job.results()
+        while True:
+            with self.lock:  # let go of between samples: somebody may be waiting for one
+                result = next(results, None)
+            if result is None:
+                return
+            yield result
+
+    def _read_kept(self, lines: Lines) -> bool:
+        path = self.folder / INDEX
+        try:
+            kept = read_object(path) if path.is_file() else {}
+        except DataError:
+            return False
+        if kept.get("of") != self._of:
+            return False
+        lines.rows, lines.entries, lines.atlas = kept["rows"], kept["entries"], kept["atlas"]
+        lines.total, lines.done = len(lines.entries), True
+        return True
+
+    def _keep(self, lines: Lines) -> None:
+        kept = {"of": self._of, "rows": lines.rows, "entries": lines.entries, "atlas": lines.atlas}
+        with suppress(StoreError):  # a folder that can't be written is read again the next time
+            write_json(self.folder / INDEX, kept, "folder", indent=None)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Say which figures a line's answers and masks stand for."""
+        with self.lock:
+            return figures_data(self.job.resolved.config.probings)
+
+    def result(self, name: str) -> tuple[SampleResult, list[RowSpec]]:
+        """Read one sample's records and no other's.
+
+        Raises:
+            DataError: The run has no such sample.
+        """
+        with self.lock:
+            try:
+                return self.job.result(name)
+            except IndexError:
+                ids = list(self.job.ids())
+                raise DataError(f"the run has no sample {name!r}", hint=nearest(name, ids)) from None
+
+    def payload(self, name: str) -> dict[str, Any]:
+        """Give everything that the page of one sample shows, but for maps."""
+        result, rows = self.result(name)
+        controls = {row.key: row.pool for row in rows if row.pool is not None}
+        longest = max(_size(result.sample))
+        display = Display(image=_IMAGE, mask=longest, particulars=True)
+        return sample_payload(result, controls=controls, display=display)
+
+    def thumbnail(self, name: str, probing: str, row: str) -> bytes:
+        """Draw a sample small, with the mask that a row has under a probing, as WebP."""
+        result, rows = self.result(name)
+        sample = result.sample
+        picture = sample.image.pil()
+        mask, point = _chosen(result, rows, probing, row)
+        size = fitted(picture.size, _THUMB, thinnest=8, enlarge=True)
+        buffer = io.BytesIO()
+        overlay(picture, size, mask, point, outline=1).convert("RGB").save(buffer, "WEBP", quality=80, method=1)
+        return buffer.getvalue()
+
+    def config(self) -> dict[str, Any]:
+        """The resolved config."""
+        with self.lock:
+            return self.job.resolved.document()
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    try:
+        return sample.image.size
+    except PixcoreError:
+        return (1, 1)
+
+
+def _chosen(result: SampleResult, rows: Sequence[RowSpec], probing: str, row: str) -> tuple[Any, Any]:
+    outcome = result.by_probing.get(probing)
+    if outcome is None:
+        return None, None
+    selection = outcome.selections.get(row)
+    if selection is None:
+        return (outcome.response.mask if outcome.response is not None else None), None
+    pool = outcome.pool({one.key: one.pool for one in rows}.get(row))
+    point = pool[selection.candidate].point if selection.candidate is not None else None
+    return predicted_mask(result.sample, selection, pool), point

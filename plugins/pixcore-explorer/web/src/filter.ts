@@ -1,0 +1,149 @@
+// Expressions that filter samples: M < 0.2 and pattern = "Color", words alone for a search in all texts.
+import type { FigureSpec, Line, RowSpec } from "./types";
+
+type Value = string | number | boolean | null | undefined;
+type Test = (line: Line) => boolean;
+export interface Context { figures: FigureSpec[]; rows: RowSpec[]; row: number; probing: string; categories: string[] }
+
+/** What went wrong, with its place, in one line. */
+export class FilterError extends Error {}
+
+interface Word { kind: "name" | "text" | "number" | "sign" | "end"; text: string; at: number }
+
+const SIGNS = ["<=", ">=", "!=", "<", ">", "=", "~", "(", ")"];
+const COMPARISONS = new Set(["<", "<=", ">", ">=", "=", "!=", "~"]);
+
+function words(text: string): Word[] {
+  const found: Word[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const rest = text.slice(at), space = /^\s+/.exec(rest);
+    if (space) { at += space[0].length; continue; }
+    const quote = rest[0]!;
+    if (quote === '"' || quote === "'" || quote === "`") {
+      const end = rest.indexOf(quote, 1);
+      if (end < 0) throw new FilterError(`column ${at + 1}: the ${quote} is never closed`);
+      found.push({ kind: quote === "`" ? "name" : "text", text: rest.slice(1, end), at });
+      at += end + 1;
+      continue;
+    }
+    const number = /^-?(\d+\.?\d*|\.\d+)%?(?![\p{L}\p{N}_†-])/u.exec(rest);
+    if (number) { found.push({ kind: "number", text: number[0], at }); at += number[0].length; continue; }
+    const sign = SIGNS.find((one) => rest.startsWith(one));
+    if (sign) { found.push({ kind: "sign", text: sign, at }); at += sign.length; continue; }
+    const name = /^[^\s<>=!~()"'`]+/u.exec(rest);
+    if (!name) throw new FilterError(`column ${at + 1}: ${quote} means nothing here`);
+    found.push({ kind: "name", text: name[0], at });
+    at += name[0].length;
+  }
+  return [...found, { kind: "end", text: "the end", at }];
+}
+
+/** Names that a filter may use, for the hint of an error and for completion. */
+export function fieldsOf(context: Context): string[] {
+  const own = ["id", "text", "question", "expression", "pair", "absent", "failed", "answer", "said", "best", "candidates", "place", "concept", "protocol"];
+  return [...context.figures.map((one) => one.name), ...context.categories, ...own];
+}
+
+export function reader(name: string, row: number, context: Context): ((line: Line) => Value) | null {
+  const figure = context.figures.find((one) => one.name === name) ?? context.figures.find((one) => one.name.toLowerCase() === name.toLowerCase());
+  if (figure) {
+    if (figure.kind === "iou") return (line) => line.protocols[figure.probing]?.iou[row];
+    return (line) => {
+      const answer = line.protocols[figure.probing]?.answer;
+      return answer == null ? null : answer === "right" ? 1 : 0;
+    };
+  }
+  if (context.categories.includes(name)) return (line) => line.categories[name];
+  const own = (line: Line) => line.protocols[context.probing];
+  switch (name) {
+    case "id": case "text": case "question": case "expression": case "pair": case "absent": return (line) => line[name];
+    case "failed": return (line) => Object.values(line.protocols).some((one) => one.failed);
+    case "answer": return (line) => own(line)?.answer ?? Object.values(line.protocols).find((one) => one.answer)?.answer;
+    case "said": case "best": case "candidates": case "place": case "concept": return (line) => own(line)?.[name];
+    default: return null;
+  }
+}
+
+/** Make a test of an expression; throws a FilterError whose message is one line. */
+export function parse(text: string, context: Context): Test {
+  const all = words(text);
+  let place = 0;
+  const next = () => all[place]!;
+  const take = () => all[place++]!;
+  const is = (word: string) => next().kind === "name" && next().text.toLowerCase() === word;
+  const fail = (word: Word, expected: string): never => {
+    throw new FilterError(`column ${word.at + 1}: expected ${expected}, found ${word.kind === "end" ? "the end" : JSON.stringify(word.text)}`);
+  };
+
+  function either(): Test {
+    let left = both();
+    while (is("or")) { take(); const one = left, other = both(); left = (line) => one(line) || other(line); }
+    return left;
+  }
+  function both(): Test {
+    let left = single();
+    while (next().kind !== "end" && next().text !== ")" && !is("or")) {
+      if (is("and")) take();
+      const one = left, other = single();
+      left = (line) => one(line) && other(line);
+    }
+    return left;
+  }
+  function single(): Test {
+    if (is("not")) { take(); const one = single(); return (line) => !one(line); }
+    const word = take();
+    if (word.text === "(" && word.kind === "sign") {
+      const inner = either();
+      if (next().text !== ")") fail(next(), "a closing )");
+      take();
+      return inner;
+    }
+    if (word.kind === "sign" || word.kind === "end") fail(word, "a figure, a category or a word");
+    if (word.kind === "name") {
+      let row = context.row;
+      if (is("of")) {
+        take();
+        const named = take();
+        row = context.rows.findIndex((one) => one.key === named.text || one.label === named.text);
+        if (row < 0) throw new FilterError(`column ${named.at + 1}: there is no row ${JSON.stringify(named.text)}; rows: ${context.rows.map((one) => one.label).join(", ")}`);
+      }
+      if (next().kind === "sign" && COMPARISONS.has(next().text)) return comparison(word, row);
+    }
+    const wanted = word.text.toLowerCase();
+    return (line) => line.text.toLowerCase().includes(wanted);
+  }
+  function comparison(field: Word, row: number): Test {
+    const sign = take().text, value = take();
+    if (value.kind === "end" || value.kind === "sign") fail(value, "a number or a text");
+    if (field.text === "protocol") {
+      const has = (line: Line) => value.text in line.protocols;
+      return sign === "!=" ? (line) => !has(line) : has;
+    }
+    const read = reader(field.text, row, context);
+    if (!read) throw new FilterError(`column ${field.at + 1}: there is no figure or category ${JSON.stringify(field.text)}; there are ${fieldsOf(context).join(", ")}`);
+    const wanted = value.kind === "number" ? (value.text.endsWith("%") ? parseFloat(value.text) / 100 : Number(value.text))
+      : value.text === "right" && field.text !== "answer" ? 1 : value.text === "wrong" && field.text !== "answer" ? 0
+      : value.text === "true" ? true : value.text === "false" ? false : value.text;
+    if (sign === "~") return (line) => String(read(line) ?? "").toLowerCase().includes(value.text.toLowerCase());
+    if (sign === "=" || sign === "!=") {
+      const same = (line: Line) => {
+        const found = read(line);
+        if (value.text === "none") return found == null;
+        return typeof found === "string" ? found.toLowerCase() === value.text.toLowerCase() : found === wanted;
+      };
+      return sign === "=" ? same : (line) => !same(line);
+    }
+    if (typeof wanted !== "number") fail(value, `a number after ${sign}`);
+    const limit = wanted as number;
+    const holds: Record<string, (one: number) => boolean> = {
+      "<": (one) => one < limit, "<=": (one) => one <= limit, ">": (one) => one > limit, ">=": (one) => one >= limit,
+    };
+    return (line) => { const found = read(line); return typeof found === "number" && holds[sign]!(found); };
+  }
+
+  if (next().kind === "end") return () => true;
+  const test = either();
+  if (next().kind !== "end") fail(next(), "and, or, or the end");
+  return test;
+}

@@ -1,0 +1,68 @@
+// What flipped between two runs: answers, and masks that found the object in one of them alone.
+import { useMemo, useRef } from "preact/hooks";
+import { contextOf, useLines } from "./list";
+import { Notice, Said, number, useAsked, useKeys, useVirtual } from "./parts";
+import { go, link, set, useRoute } from "./route";
+import { source } from "./source";
+import type { Line } from "./types";
+
+const FOUND = 0.5;
+
+interface Flip { line: Line; probing: string; what: string; change: number }
+
+export function Flips() {
+  const { words } = useRoute();
+  const left = words.get("left") ?? "", right = words.get("right") ?? "";
+  const a = useLines(left), b = useLines(right);
+  const [runs] = useAsked(() => source.runs(), []);
+  const scroller = useRef<HTMLDivElement>(null);
+  const which = words.get("what") ?? "";
+  const flips = useMemo(() => {
+    if (!a || !b) return [];
+    const first = contextOf(a, words), own = a.rows[first.row]?.key;
+    const second = Math.max(0, b.rows.findIndex((row) => row.key === own) >= 0 ? b.rows.findIndex((row) => row.key === own) : contextOf(b, new URLSearchParams()).row);
+    const others = new Map(b.entries.map((line) => [line.id, line]));
+    const found: Flip[] = [];
+    for (const line of a.entries) {
+      const other = others.get(line.id);
+      for (const [probing, one] of Object.entries(other ? line.protocols : {})) {
+        const two = other!.protocols[probing];
+        if (!two) continue;
+        if (one.answer && two.answer && (one.answer === "right") !== (two.answer === "right"))
+          found.push({ line, probing, what: two.answer === "right" ? "wrong to right" : "right to wrong", change: two.answer === "right" ? 2 : -2 });
+        const before = one.iou[first.row], after = two.iou[second];
+        if (before != null && after != null && before >= FOUND !== after >= FOUND)
+          found.push({ line, probing, what: `IoU ${number(before)} to ${number(after)}`, change: after - before });
+      }
+    }
+    return found.filter((one) => !which || (which === "better" ? one.change > 0 : one.change < 0)).sort((x, y) => Math.abs(y.change) - Math.abs(x.change));
+  }, [a, b, words.get("row"), which]);
+  const virtual = useVirtual(flips.length, 40, scroller);
+  useKeys({ Escape: () => go("#/") });
+  const name = (key: string) => runs?.find((one) => one.key === key)?.name ?? key;
+  const wrong = a?.error ?? b?.error;
+  return (
+    <main class="wide full">
+      <div class="heading"><h1>Flips <small><Said>{name(left)}</Said> → <Said>{name(right)}</Said></small></h1><button onClick={() => set({ left: right, right: left })}>swap</button></div>
+      <div class="toolbar">
+        {a && a.rows.length > 1 && <label>row <select value={a.rows[contextOf(a, words).row]?.key} onChange={(event) => set({ row: event.currentTarget.value })}>{a.rows.map((row) => <option value={row.key}>{row.label}</option>)}</select></label>}
+        <label>which <select value={which} onChange={(event) => set({ what: event.currentTarget.value })}><option value="">both ways</option><option value="better">better on the right</option><option value="worse">worse on the right</option></select></label>
+        <span class="count" id="count" role="status">{flips.length} flipped{a?.done && b?.done ? "" : ", reading …"}</span>
+      </div>
+      {wrong && <Notice><Said>{wrong}</Said></Notice>}
+      {a?.done && b?.done && flips.length === 0 && <Notice>nothing flipped between these runs</Notice>}
+      <div class="scroller" ref={scroller} tabIndex={0}>
+        <div class="tall" style={{ height: `${virtual.getTotalSize()}px` }}>
+          {virtual.getVirtualItems().map((item) => {
+            const { line, probing, what, change } = flips[item.index]!;
+            return (
+              <a key={item.key} class="line flip" style={{ transform: `translateY(${item.start}px)`, height: "40px" }} href={link(["run", left, "sample", line.id], { with: right, probing, row: words.get("row") })}>
+                <span><Said>{line.id}</Said></span><span><Said>{line.expression ?? line.question}</Said></span><span>{probing}</span><b class={change > 0 ? "right" : "wrong"}>{what}</b>
+              </a>
+            );
+          })}
+        </div>
+      </div>
+    </main>
+  );
+}
