@@ -1,4 +1,4 @@
-"""Maps of an answer's tokens under transforms that one picks, of one layer and head, and masks of points that one moves."""
+"""Maps of an answer's tokens, under transforms and of a layer and head that one picks; masks of points that one moves."""
 
 from __future__ import annotations
 

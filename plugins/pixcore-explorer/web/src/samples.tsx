@@ -1,6 +1,6 @@
 // All samples of a run, as pictures or as a table, of which only what is in sight is drawn.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { reader } from "./filter";
+import { reader, type Context } from "./filter";
 import { useLines, useList } from "./list";
 import { Notice, Said, number, useKeys, useVirtual, useWidth } from "./parts";
 import { go, link, set, useRoute } from "./route";
@@ -81,7 +81,7 @@ export function Samples({ run }: { run: string }) {
               {shown.slice(item.index * across, (item.index + 1) * across).map((line, place) => {
                 const here = item.index * across + place, props = { line, run, words, here: here === at };
                 return grid ? <Tile key={line.id} {...props} probing={list.context.probing} row={list.context.row} rowKey={lines!.rows[list.context.row]?.key ?? ""} />
-                  : <TableLine key={line.id} {...props} cells={columns.map((name) => reader(name, list.context.row, list.context)!(line))} columns={columns} />;
+                  : <TableLine key={line.id} {...props} cells={columns.map((name) => told(name, list.context, line))} columns={columns} />;
               })}
             </div>
           ))}
@@ -93,6 +93,14 @@ export function Samples({ run }: { run: string }) {
 
 function columnsOf(figures: string[], categories: string[]): string[] {
   return ["id", "expression", ...figures, "best", "candidates", ...categories, "said"];
+}
+
+/** A cell as text: answers in words, overlaps with two places. */
+function told(name: string, context: Context, line: Line): string | null {
+  const value = reader(name, context.row, context)!(line), figure = context.figures.find((one) => one.name === name);
+  if (value == null) return name === "expression" ? line.question : null;
+  if (figure?.kind === "answer") return line.protocols[figure.probing]?.answer ?? null;
+  return typeof value === "number" && name !== "candidates" ? number(value) : String(value);
 }
 
 const template = (count: number) => `minmax(110px, 1fr) minmax(150px, 2fr) repeat(${count - 3}, minmax(64px, 0.6fr)) minmax(160px, 2.4fr)`;
@@ -141,10 +149,10 @@ function Tile({ line, run, words, here, probing, row, rowKey }: OfLine & { probi
   );
 }
 
-function TableLine({ line, run, words, here, cells, columns }: OfLine & { cells: unknown[]; columns: string[] }) {
+function TableLine({ line, run, words, here, cells, columns }: OfLine & { cells: (string | null)[]; columns: string[] }) {
   return (
     <a class={`line ${here ? "here" : ""}`} href={link(["run", run, "sample", line.id], words)} data-id={line.id} style={{ gridTemplateColumns: template(columns.length) }}>
-      {cells.map((cell, place) => <span class={typeof cell === "number" ? "number" : ""}>{typeof cell === "number" ? (Number.isInteger(cell) ? String(cell) : number(cell)) : <Said>{cell == null ? (columns[place] === "expression" ? line.question : "–") : String(cell)}</Said>}</span>)}
+      {cells.map((cell) => (cell !== null && /^\d+(\.\d\d)?$/.test(cell) ? <span class="number">{cell}</span> : <span class={cell === "right" || cell === "wrong" ? cell : ""}><Said>{cell ?? "–"}</Said></span>))}
     </a>
   );
 }

@@ -1,0 +1,115 @@
+"""Write runs as a folder of pages that opens from disk, or from any web server.
+
+Everything is read by the same page in pieces when it is looked at: each piece is a script that hands itself over, as a
+page from disk may load scripts and fetch nothing. No piece holds a path of this machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from pixcore_loopback import policy
+from pixcore_report.page import plain
+
+from pixcore.errors import DataError, PixcoreError
+from pixcore.files import prepare, replacing
+from pixcore.terminal import Console
+from pixcore_explorer.entries import figures_data
+from pixcore_explorer.maps import Looking, Reading
+from pixcore_explorer.opened import OpenedRun
+from pixcore_explorer.server import KINDS, PAGE, PLOT_STYLE, Explorer, command_for
+
+CHUNK = 24
+"""How many samples a piece holds."""
+
+_MARK = "data-exported"
+
+
+def export(explorer: Explorer, target: Path, console: Console) -> Path:
+    """Write all finished runs.
+
+    Args:
+        explorer: The runs.
+        target: The folder: a new one, an empty one, or one that was written so before.
+        console: Is told what is left out.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: The folder holds something else, or no run is finished.
+    """
+    page = target / "index.html"
+    ours = page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace")
+    if target.exists() and not ours and any(target.iterdir()):
+        raise DataError(f"{target} holds something else", hint="--export takes a new or an empty folder")
+    every = explorer.runs()
+    done = [run for run in every if run["state"] == "done" and run["error"] is None]
+    for run in every:
+        if run not in done:
+            console.print(f"{run['name']} is left out: it is not done", style="yellow", highlight=False, markup=False)
+    if not done:
+        raise DataError("no run is done", hint="pixcore run finishes one")
+    prepare(target / "data", "--export")
+    for run in done:
+        opened, looking = explorer.opened(run["key"])
+        _write_run(target / "data", run, opened, looking)
+    told = [run | {"path": "", "going": None} for run in done]
+    _write(target / "data", "runs", {"runs": told})
+    for name in KINDS:
+        if name != "index.html":
+            (target / name).write_bytes((PAGE / name).read_bytes())
+    with replacing(page, "--export") as file:
+        file.write(_page())
+    return page
+
+
+def _page() -> str:
+    """The page, with the policy that the server sends as a header."""
+    rule = f'<meta http-equiv="Content-Security-Policy" content="{policy([PLOT_STYLE])}">'
+    text = (PAGE / "index.html").read_text(encoding="utf-8")
+    return text.replace("<html ", f"<html {_MARK} ", 1).replace("<head>", f"<head>\n{rule}", 1)
+
+
+def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Looking) -> None:
+    lines, key = run.wait(), about["key"]
+    probings = run.job.resolved.config.probings
+    shown = next((name for name in ("segment", *probings) if name in probings and probings[name].masks), "")
+    row = next((one["key"] for one in lines.rows if not one["bound"] and not one["control"]), "")
+    head = {"since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
+    choices = looking.choices()
+    data = {"entries": lines.entries, "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
+    _write(folder, f"{key}-lines", head | data)
+    _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas})
+    ids = [line["id"] for line in lines.entries]
+    for number, start in enumerate(range(0, len(ids), CHUNK)):
+        own = ids[start : start + CHUNK]
+        samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]
+        _write(folder, f"{key}-{number}-samples", {"samples": samples})
+        _write(folder, f"{key}-{number}-thumbnails", {"thumbnails": [_thumbnail(run, one, shown, row) for one in own]})
+
+
+def _sample(run: OpenedRun, looking: Looking, name: str, folder: str, probings: list[str]) -> dict[str, Any]:
+    maps = {}
+    for probing in probings:
+        try:
+            maps[probing] = looking.maps(Reading(name, probing))
+        except PixcoreError:
+            continue  # the sample was not asked so, or failed: its page says it
+    return {"payload": run.payload(name), "command": command_for(Path(folder), name), "maps": maps}
+
+
+def _thumbnail(run: OpenedRun, name: str, probing: str, row: str) -> str:
+    try:
+        return f"data:image/webp;base64,{base64.b64encode(run.thumbnail(name, probing, row)).decode('ascii')}"
+    except PixcoreError:
+        return ""  # its image can't be read: its page says it
+
+
+def _write(folder: Path, name: str, data: Any) -> None:
+    """Write a piece, in ASCII: no text in it can end a script or a line."""
+    with replacing(folder / f"{name}.js", "--export") as file:
+        file.write(f"pixcoreChunk({json.dumps(name)},{json.dumps(plain(data), separators=(',', ':'))});\n")

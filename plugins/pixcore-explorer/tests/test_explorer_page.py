@@ -1,0 +1,318 @@
+"""The explorer in a real browser, with real clicks and keys: what is shown, what is not run, who is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pixcore_explorer.export import export
+
+import pixcore
+from pixcore import masks
+from pixcore.terminal import Console
+
+
+class Tab:
+    """A page that notes every complaint and every request."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self._context = browser.new_context(viewport={"width": 1360, "height": 900}, reduced_motion="reduce")
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.address = address
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def go(self, place: str) -> Any:
+        self.page.goto("about:blank")
+        self.page.goto(self.address + place)
+        return self.page
+
+    def close(self) -> None:
+        self._context.close()
+
+
+@pytest.fixture
+def tab(browser: Any, shown: Any) -> Iterator[Tab]:
+    tab = Tab(browser, shown.address)
+    yield tab
+    tab.close()
+    assert not tab.complaints
+    assert all(url.startswith((shown.address, "data:", "about:")) for url in tab.requests)
+
+
+def until(page: Any, holds: str) -> None:
+    """Wait until an expression holds (the page's policy forbids Playwright's own way, which evaluates text)."""
+    for _ in range(1200):
+        if page.evaluate(holds):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never: {holds}")
+
+
+def count_of(page: Any, text: str) -> None:
+    until(page, f"document.getElementById('count')?.textContent.trim() === {text!r}")
+
+
+def pixels(page: Any) -> str:
+    drawn: str = page.evaluate("document.querySelector('.stage canvas').toDataURL()")
+    return drawn
+
+
+def test_the_index_sorts_searches_notes_and_follows_a_run(tab: Tab, shown: Any) -> None:
+    page = tab.go("#/")
+    page.wait_for_selector("#runs tbody tr >> nth=2")
+    names = lambda: [one.split("\n")[0] for one in page.locator("#runs tbody th a").all_inner_texts()]  # noqa: E731
+    assert set(names()) == {"first", "second", "going"}
+    # a run that goes on tells its stage, its rate and what is left: 4 records in 3 seconds, 2 to go
+    state = page.locator(f"tr[data-run='{shown.key('going')}'] .state").inner_text()
+    for said in ("running", "answer: 6 of 8", "1.3/s, 2 s left"):
+        assert said in state
+    # figures with their intervals, as summary.json has them
+    row = json.loads((shown.root / "first/summary.json").read_text())["rows"][1]
+    cell = page.locator(f"tr[data-run='{shown.key('first')}'] td.figure").nth(4).inner_text().split("\n")
+    assert cell[0] == f"{row['figures']['M']['value']:.1f}"
+    page.get_by_role("button", name="run", exact=True).click()
+    assert names() == ["first", "going", "second"]
+    page.get_by_role("button", name="run ↑").click()
+    assert names() == ["second", "going", "first"]
+    page.get_by_label("state").select_option("done")
+    page.keyboard.press("/")
+    page.keyboard.type("sec")
+    until(page, "document.querySelectorAll('#runs tbody tr').length === 1")
+    page.get_by_role("button", name="notes").click()
+    page.locator("input[name=tags]").fill("rank two, <b>bold</b>")
+    page.locator("textarea[name=note]").fill("the second peak")
+    page.get_by_role("button", name="keep").click()
+    page.wait_for_selector(".tag:has-text('<b>bold</b>')")
+    assert json.loads((shown.root / "second/notes.json").read_text()) == {
+        "tags": ["rank two", "<b>bold</b>"],
+        "note": "the second peak",
+    }
+    page.locator("#filter").fill("")
+    page.get_by_label("leaderboard").select_option("mini-world")
+    until(page, "document.querySelectorAll('#runs tbody tr').length > 4")
+    scores = [
+        float(one.split("\n")[0]) for one in page.locator("#runs tbody tr td:nth-last-child(3)").all_inner_texts()
+    ]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) -> None:
+    run = pixcore.open_run(shown.root / "first")
+    low = [one.id for one in run.samples() if (one.result.by_probing["segment"].scores["mask-score"].iou or 0) < 0.2]
+    page = tab.go(f"#/run/{shown.key('first')}")
+    count_of(page, "8 of 8")
+    page.wait_for_selector(".tile img")
+    page.get_by_label("row").select_option("mask-score")
+    page.keyboard.press("/")
+    page.keyboard.type("M < 0.2")
+    count_of(page, f"{len(low)} of 8")
+    assert page.locator(".tile").evaluate_all("all => all.map(one => one.dataset.id)") == low
+    # the address is what one sees
+    address = page.url
+    page = tab.go(address.removeprefix(tab.address))
+    count_of(page, f"{len(low)} of 8")
+    for wrong, said in (
+        ("M <", "column 4: expected a number or a text, found the end"),
+        ("colours = red", 'column 1: there is no figure or category "colours"; there are'),
+        ("(M < 1", "column 7: expected a closing )"),
+        ('M of "nobody" > 0', 'there is no row "nobody"'),
+    ):
+        page.locator("#filter").fill(wrong)
+        page.wait_for_selector(f"#filter-error:has-text('{said}')")
+        assert "\n" not in page.inner_text("#filter-error")
+    categories = [one.result.sample.categories for one in run.samples()]
+    target = categories[0]["target"]
+    page.locator("#filter").fill(f'M of "oracle" >= 0 and target = "{target}" and not (answer = none)')
+    count_of(page, f"{sum(one['target'] == target for one in categories)} of 8")
+    page.locator("#filter").fill("")
+    page.get_by_role("button", name="table", exact=True).click()
+    page.locator(".line.head button", has_text="best").click()
+    order = page.locator(".scroller .line").evaluate_all("all => all.map(one => Number(one.children[6].textContent))")
+    assert len(order) == 8
+    assert order == sorted(order)
+    page.keyboard.press("Escape")
+    page.locator(".scroller").focus()
+    page.keyboard.press("?")
+    page.wait_for_selector("#help")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#help", state="detached")
+    page.keyboard.press("j")
+    second = page.locator(".scroller .line.here").get_attribute("data-id")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"h1:has-text('{second}')")
+    page.keyboard.press("k")
+    page.wait_for_selector("text=1 of 8")
+    page.keyboard.press("Escape")
+    count_of(page, "8 of 8")
+
+
+def test_one_sample_shows_each_word_and_makes_masks_of_points_that_one_moves(tab: Tab, shown: Any) -> None:
+    run = pixcore.open_run(shown.root / "first")
+    one = next(view for view in run.samples() if len(view.result.by_probing["segment"].candidates) > 1)
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{one.id}?row=oracle")
+    page.wait_for_selector(".chip")
+    tokens = one.result.by_probing["segment"].response.tokens
+    assert page.locator(".chip").count() == len(tokens)
+    before = pixels(page)
+    page.locator(".chip").nth(1).hover()
+    until(page, "document.querySelectorAll('.chip.on').length === 1")
+    hovered = pixels(page)
+    assert hovered != before
+    page.locator(".chip").nth(1).click()
+    until(page, "location.hash.includes('t=1')")
+    # dragging takes several: their mean
+    first, last = (page.locator(".chip").nth(place).bounding_box() for place in (1, 3))
+    page.mouse.move(first["x"] + 4, first["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 4, last["y"] + 8, steps=4)
+    page.mouse.up()
+    until(page, "location.hash.includes('t=1-3')")
+    page.mouse.move(5, 5)
+    pinned = pixels(page)
+    page.get_by_label("layer").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, "location.hash.includes('layer=0')")
+    until(page, f"document.querySelector('.stage canvas').toDataURL() !== {pinned!r}")
+    page.get_by_label("smooth").check()
+    until(page, "location.hash.includes('smooth')")
+    page.locator(".heads summary").click()
+    page.wait_for_selector(".matrix canvas >> nth=15")
+    page.locator(".matrix button").nth(5).click()
+    until(page, "location.hash.includes('layer=1') && location.hash.includes('head=1')")
+    # a click in the middle of the picture: the run's own generator makes masks there
+    page.keyboard.press("p")
+    box = page.locator(".stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#whatif")
+    width, height = one.image.size
+    generator = run._job.resolved.components.one("masks").create(run._job.context)
+    (proposal,) = generator.segment(one.image, [pixcore.PointPrompt.at((width / 2, height / 2))])
+    found = masks.encode_many(proposal.masks, proposal.size)
+    ious = masks.iou(found, [one.result.sample.mask])[:, 0]
+    told = page.inner_text("#whatif")
+    assert [f"IoU {value:.2f}" in told for value in ious] == [True] * 3
+    page.get_by_role("button", name="back to the run's").click()
+    page.keyboard.press("p")
+    page.get_by_role("button", name="masks at the peak").click()
+    page.wait_for_selector("#whatif")
+    page.get_by_role("button", name="back to the run's").click()
+    # the best candidate is first, a control's stand beside
+    best = [max(values) for values in one.result.by_probing["segment"].ious]
+    ranked = page.locator(".candidates li").evaluate_all("all => all.map(one => Number(one.dataset.candidate))")
+    assert [best[place] for place in ranked] == sorted(best, reverse=True)
+    assert page.locator(".beside").count() == len(best)
+    page.get_by_label("whose").select_option("random points")
+    until(page, "location.hash.includes('control=')")
+    page.get_by_label("whose").select_option("")
+    page.locator(".candidates li .mask").first.click()
+    # what is copied is the mask itself
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="copy RLE").click()
+    page.wait_for_selector("#told:has-text('RLE copied')")
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert copied == one.result.by_probing["segment"].candidates[ranked[0]].masks[0]
+    page.get_by_role("button", name="copy SVG").click()
+    page.wait_for_selector("#told:has-text('SVG copied')")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("<svg xmlns=")
+    page.get_by_role("button", name="copy PNG").click()
+    page.wait_for_selector("#told:has-text('PNG copied')")
+    page.get_by_role("button", name="copy command").click()
+    page.wait_for_selector("#told:has-text('command copied')")
+    assert one.id in page.evaluate("navigator.clipboard.readText()")
+    # the wheel zooms; a double click shows all again
+    page.locator(".stage").hover()
+    page.mouse.wheel(0, -600)
+    page.wait_for_selector(".corner")
+    page.locator(".stage").dblclick()
+    page.wait_for_selector(".corner", state="detached")
+
+
+def test_runs_side_by_side_flips_and_the_atlas(tab: Tab, shown: Any) -> None:
+    first, second = shown.key("first"), shown.key("second")
+    page = tab.go(f"#/flips?left={first}&right={second}&row=mask-score")
+    sides = [pixcore.open_run(shown.root / name) for name in ("first", "second")]
+    found = [
+        [
+            (view.result.by_probing[name].scores["mask-score"].iou or 0) >= 0.5
+            for view in side.samples()
+            for name in ("question", "segment")
+        ]
+        for side in sides
+    ]
+    flips = int(np.sum(np.array(found[0]) != np.array(found[1])))
+    count_of(page, f"{flips} flipped")
+    if flips:
+        page.locator(".flip").first.click()
+    else:
+        page = tab.go(f"#/run/{first}/sample/{sides[0].samples()[0].id}?with={second}")
+    until(
+        page, "document.querySelectorAll('.panel .chip').length > 4 && document.querySelectorAll('.panel').length === 2"
+    )
+    # the same word is shown in both
+    page.locator(".panel").first.locator(".chip").nth(1).hover()
+    until(page, "[...document.querySelectorAll('.panel')].every(one => one.querySelectorAll('.chip.on').length === 1)")
+    page = tab.go(f"#/run/{first}/atlas?probing=segment")
+    page.wait_for_selector(".chart svg")
+    dots = sum(len(view.result.by_probing["segment"].candidates) for view in sides[0].samples())
+    page.wait_for_selector(f"text={dots} phrases")
+    assert page.locator(".chart").first.locator("a circle, circle").count() >= dots
+    page.locator(".card").nth(1).locator("svg a").first.click()
+    until(page, "location.hash.includes('filter=concept')")
+    page.wait_for_selector(".tile")
+
+
+def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_samples(tab: Tab, shown: Any) -> None:
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{shown.hostile}?probing=question")
+    page.wait_for_selector(".chip")
+    said = page.inner_text(".chips")
+    for shown_as in ("<script>", "␛[31m", "⟨202e⟩", "שלום"):
+        assert shown_as in said
+    assert page.evaluate("window.pwned === undefined && document.querySelectorAll('img[src=x]').length === 0")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page = tab.go(f"#/run/{shown.key('first')}?view=table&filter=onerror")
+    count_of(page, "1 of 8")
+    page = tab.go(f"#/run/{shown.key('going')}")
+    until(page, "document.getElementById('count')?.textContent.startsWith('1 of 1')")
+    # a sample that is not there is told, in the page
+    page = tab.go(f"#/run/{shown.key('first')}/sample/nobody")
+    page.wait_for_selector("text=the run has no sample 'nobody'")
+    tab.complaints = [one for one in tab.complaints if "400 (Bad Request)" not in one]
+    page.set_viewport_size({"width": 390, "height": 800})
+    for place in (
+        "#/",
+        f"#/run/{shown.key('first')}",
+        f"#/run/{shown.key('first')}/sample/{shown.hostile}?probing=question",
+    ):
+        page = tab.go(place)
+        page.wait_for_selector("h1")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), place
+
+
+def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path) -> None:
+    path = export(shown.explorer, tmp_path / "site", Console(quiet=True))
+    assert not [one for one in path.parent.rglob("*") if one.is_file() and str(shown.root) in one.read_text("latin-1")]
+    tab = Tab(browser, path.as_uri())
+    page = tab.go("#/")
+    page.wait_for_selector("#runs tbody tr >> nth=1")
+    assert page.locator("#runs tbody tr").count() == 2  # the one that goes on is left out
+    page = tab.go(f"#/run/{shown.key('first')}")
+    page.wait_for_selector(".tile img")
+    page.locator(".tile").first.click()
+    page.wait_for_selector(".chip")
+    page.locator(".chip").nth(1).click()
+    until(page, "location.hash.includes('t=1')")
+    assert page.get_by_role("button", name="move the point").count() == 0
+    page = tab.go(f"#/run/{shown.key('first')}/atlas")
+    page.wait_for_selector(".chart svg")
+    tab.close()
+    assert not tab.complaints
+    assert all(url.startswith(("file:", "data:", "about:", "blob:")) for url in tab.requests)
