@@ -69,6 +69,7 @@ def test_wheels_have_what_is_not_code(dist: Path) -> None:
         "pixcore-notebook": "pixcore_notebook/templates/views.html",
         "pixcore-report": "pixcore_report/templates/report.html",
         "pixcore-annotate": "pixcore_annotate/page/page.html",
+        "pixcore-explorer": "pixcore_explorer/page/app.js",
         "pixcore-openai": "pixcore_openai/prices.yaml",
         "pixcore-testing": "pixcore_testing/templates/package/.gitignore.tmpl",
     }

@@ -1,4 +1,4 @@
-"""Maps of an answer's tokens, under transforms and of a layer and head that one picks; masks of points that one moves."""
+"""Maps of an answer's tokens, under transforms and of layers and heads that one picks; masks of points."""
 
 from __future__ import annotations
 

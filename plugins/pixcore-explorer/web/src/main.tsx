@@ -19,7 +19,7 @@ const KEYS: [string, string][] = [
 function App() {
   const { path, words } = useRoute();
   const [helps, help] = useState(false);
-  useKeys({ "?": () => help(!helps), ...(helps ? { Escape: () => help(false) } : {}) });
+  useKeys({ "?": () => help(!helps), ...(helps ? { Escape: () => help(false) } : {}) }, true);
   const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const [, again] = useState(0);
   const theme = () => {

@@ -29,13 +29,14 @@ export function FigureCell({ figure }: { figure: Figure | undefined }) {
   );
 }
 
-/** Keys, unless somebody types. */
-export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>): void {
+/** Keys, unless somebody types, or a dialog is open that has keys of its own (`above`). */
+export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, above = false): void {
   const latest = useRef(keys);
   latest.current = keys;
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement, types = target.closest?.("input:not([type=range]):not([type=checkbox]), textarea, select, dialog");
+      if (!above && document.querySelector("dialog[open]")) return;
       if (event.ctrlKey || event.metaKey || event.altKey || (types && event.key !== "Escape")) return;
       const act = latest.current[event.key];
       if (act) { event.preventDefault(); act(event); }
