@@ -99,9 +99,10 @@ def test_the_index_sorts_searches_notes_and_follows_a_run(tab: Tab, shown: Any) 
     page.locator("#filter").fill("")
     page.get_by_label("leaderboard").select_option("mini-world")
     until(page, "document.querySelectorAll('#runs tbody tr').length > 4")
-    scores = [
-        float(one.split("\n")[0]) for one in page.locator("#runs tbody tr td:nth-last-child(3)").all_inner_texts()
-    ]
+    heads = page.locator("#runs thead th").all_inner_texts()
+    column = next(place for place, head in enumerate(heads, 1) if head == "S ↓")
+    shown_s = page.locator(f"#runs tbody tr > :nth-child({column})").all_inner_texts()
+    scores = [float(one.split("\n")[0]) for one in shown_s]
     assert scores == sorted(scores, reverse=True)
 
 

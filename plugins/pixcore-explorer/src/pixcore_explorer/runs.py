@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import DataError, PixcoreError
+from pixcore.figures.columns import Own, main_columns
 from pixcore.files import RUN, SUMMARY, read_object, write_json
 from pixcore_explorer import going
 
@@ -52,7 +53,7 @@ def about(key: str, folder: Path, places: Sequence[Path]) -> dict[str, Any]:
         return data | _described(folder)
     except (PixcoreError, KeyError, TypeError, ValueError, AttributeError) as error:
         said = error.message if isinstance(error, PixcoreError) else f"its files are not a run's: {error!r}"
-        blank = {"model": "", "benchmark": "", "fidelity": "", "samples": 0, "failed": 0, "rows": []}
+        blank = {"model": "", "benchmark": "", "fidelity": "", "samples": 0, "failed": 0, "rows": [], "main": []}
         return data | blank | {"state": "failed", "written": None, "going": None, "tags": [], "note": "", "error": said}
 
 
@@ -76,7 +77,9 @@ def _described(folder: Path) -> dict[str, Any]:
         "samples": (summary or {}).get("samples", 0),
         "failed": (summary or {}).get("failed", 0),
         "rows": [_row(row) for row in (summary or {}).get("rows", [])],
-        "breakdowns": list((summary or {}).get("breakdowns", {})),
+        "main": list(
+            main_columns(Own(*(tuple((summary or {}).get(f"own_{kind}", ())) for kind in ("probings", "graded"))))
+        ),
         "notes": list((summary or {}).get("notes", [])),
         "written": document.get("written") or _began(state),
         "seconds": document.get("seconds"),

@@ -54,8 +54,7 @@ export function Index() {
 
   const figures = useMemo(() => {
     const names = new Set<string>();
-    for (const { row } of entries) for (const name of ["A†", "A", "M†", "M", "S"]) if (row?.figures[name]) names.add(name);
-    for (const { row } of entries) for (const name of Object.keys(row?.figures ?? {})) if (/^[AM] /.test(name) && !/ (per sample|gIoU|cIoU|there|with none)$/.test(name)) names.add(name);
+    for (const { run, row } of entries) for (const name of run.main) if (row?.figures[name]) names.add(name);
     return [...names];
   }, [entries]);
 

@@ -12,7 +12,7 @@ export interface Going {
 export interface Run {
   key: string; name: string; path: string; error: string | null;
   model: string; checkpoint?: string | null; benchmark: string; fidelity: string;
-  samples: number; failed: number; rows: TableRow[]; notes?: string[];
+  samples: number; failed: number; rows: TableRow[]; main: string[]; notes?: string[];
   written: string | null; seconds?: number | null; state: "running" | "done" | "failed"; going: Going | null;
   tags: string[]; note: string;
 }
