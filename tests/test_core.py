@@ -64,7 +64,7 @@ def test_the_defaults_that_plugins_offer_are_the_control(workplace):
 def test_one_model_one_benchmark_and_one_generator_are_enough_for_a_table(workplace):
     """What can't be done without a grouper, points or a judge is not done, and said; what is asked for is refused."""
     pytest.importorskip("pixcore_mini")
-    workplace.environment["PIXCORE_PLUGINS"] = "mini,mini-world,regions,table"
+    workplace.environment["PIXCORE_PLUGINS"] = "mini,mini-world,regions"
     (workplace.folder / "alone.yaml").write_text(
         "benchmark: {name: mini-world, pairs: 1}\noutput: alone\nstore: store\n"
     )

@@ -69,7 +69,8 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
 
 def _lines(summary: Summary) -> Iterable[str]:
     """The figures of each row in a line, for lack of a table."""
+    yield f"{summary.model} on {summary.benchmark}, {summary.samples} samples, {summary.fidelity}"
     for row in summary.rows:
         told = (f"{name} {figure.value:.1f}" for name, figure in row.figures.items() if figure.value is not None)
-        yield f"{row.label}: {', '.join(told)}"
+        yield f"{row.label}: {', '.join(told) or '-'}"
     yield "no table: pip install pixcore-table"
