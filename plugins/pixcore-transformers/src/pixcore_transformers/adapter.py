@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -71,12 +72,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         start = self.loaded.tokenizer.bos_token
         encoded = self.loaded.processor(  # type: ignore[misc]  # there is one unless encode is overridden
             text=texts,
-            images=[[image] for image in images],
+            images=[[image] for image in images] if self.family.nested else list(images),
             padding=True,
             padding_side="left",
             return_tensors="pt",
             # many chat templates write the start token themselves
             add_special_tokens=not (start and texts[0].startswith(start)),
+            **self.family.options,
         )
         return dict(encoded)
 
@@ -259,10 +261,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         ]
         inputs = alone[0] if len(alone) == 1 else self.encode(images, prompts)
         device, dtype = working_device(self.loaded.model.get_input_embeddings()), self.loaded.model.dtype
+        taken = signature(self.loaded.model.forward).parameters
         moved = {
-            name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
+            name: _moved(value, device, dtype)
             for name, value in inputs.items()
-            if isinstance(value, torch.Tensor)
+            if isinstance(value, torch.Tensor) or name in taken
         }
         layouts = [self.layout_of(own) for own in processed]
         return Batch.build(moved, layouts, [self.family.visual(own) for own in processed])
@@ -348,6 +351,15 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         text, found = spans(self.decoder, [start, *tokens] if shifted else tokens)
         finish = "stop" if tokens and tokens[-1] in self.end else "length"
         return Response(text, found[:-1] if shifted else found, extra={"finish": finish, **(extra or {})}, **fields)
+
+
+def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A processor's output as the model takes it: tensors, lists of them, and counts."""
+    if isinstance(value, list):
+        return [_moved(each, device, dtype) for each in value]
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.to(device, dtype) if value.is_floating_point() else value.to(device)
 
 
 class TransformersAdapter(Adapter[TransformersConfig]):

@@ -40,13 +40,15 @@ class VisualFamily(ABC):
     """Knows how one architecture turns an image into visual tokens.
 
     Attributes:
-        model_types: The `model_type`s of the checkpoints' configs that it serves.
         one_pass: Text that follows the prompt in one forward pass is causal; not so where the model lets all of its
             input see itself (PaliGemma), which is then replayed token by token.
+        options: What the processor is called with besides, where the model needs more than it gives by itself.
+        nested: The processor takes a list of images for each prompt; not so GOT-OCR's, which would take it for pages.
     """
 
-    model_types: ClassVar[tuple[str, ...]]
     one_pass: ClassVar[bool] = True
+    options: ClassVar[Mapping[str, Any]] = {}
+    nested: ClassVar[bool] = True
 
     @abstractmethod
     def layout(self, processed: Processed) -> VisualLayout:

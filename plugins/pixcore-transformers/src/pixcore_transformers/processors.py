@@ -1,8 +1,8 @@
-"""Load a checkpoint's processor, with torchvision or without.
+"""Load the half of a checkpoint's processor that prepares images, with torchvision or without.
 
-transformers asks for torchvision wherever a processor *could* take a video (Qwen-VL, InternVL, LLaVA-OneVision,
-SmolVLM), and for Pixtral's, although each of them has an image processor that only needs Pillow. pixcore shows models
-still images, so without torchvision it loads the image half of the same classes.
+Where a processor *could* take a video (Qwen-VL, InternVL, LLaVA-OneVision, SmolVLM) transformers asks for torchvision,
+and for whatever the frames are drawn on with (Ernie's font), although the same class has an image processor that only
+needs Pillow. pixcore shows models still images, so it loads that half. Pixtral's asks for torchvision all the same.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
@@ -19,6 +18,18 @@ from transformers.models.auto.processing_auto import processor_class_from_name
 from transformers.utils import cached_file, is_torchvision_available
 
 from pixcore.errors import ConfigError, ModelError, nearest
+
+class _NoVideo(dict[str, Any]):
+    """Stands for what prepares videos; SmolVLM's chat template and MiniCPM's processor ask it even where none is.
+
+    A dict, as a processor writes itself down as JSON when it is made.
+    """
+
+    num_frames, fps = 1, 1
+    slice_mode, downsample_mode = False, None
+
+
+_NO_VIDEO = _NoVideo()
 
 
 def load_processor(
@@ -63,7 +74,7 @@ def _prepare_images_with(processor: Any, options: Mapping[str, Any]) -> None:
 
 def _load(checkpoint: str | Path, trust_remote_code: bool, **hub: Any) -> ProcessorMixin:
     try:
-        declared = None if is_torchvision_available() else _declared_class(str(checkpoint), **hub)
+        declared = _declared_class(str(checkpoint), **hub)
         if declared is not None:
             return _without_video(declared).from_pretrained(checkpoint, **hub)
         return AutoProcessor.from_pretrained(checkpoint, trust_remote_code=trust_remote_code, **hub)
@@ -81,14 +92,14 @@ def _load(checkpoint: str | Path, trust_remote_code: bool, **hub: Any) -> Proces
 
 
 def _declared_class(checkpoint: str, **hub: Any) -> str | None:
-    """The processor class that the checkpoint names, if it is one that wants torchvision."""
+    """The processor class that the checkpoint names, if it would load a video's half too, or wants torchvision."""
     for file in ("processor_config.json", "preprocessor_config.json"):
         path = cached_file(checkpoint, file, _raise_exceptions_for_missing_entries=False, **hub)
         if path is None:
             continue
         name = json.loads(Path(path).read_text(encoding="utf-8")).get("processor_class")
         if name == "PixtralProcessor":
-            return str(name)
+            return None if is_torchvision_available() else str(name)
         declared = processor_class_from_name(name) if name else None
         if declared is not None:
             return str(name) if "video_processor" in declared.get_attributes() else None
@@ -103,16 +114,27 @@ def _without_video(name: str) -> type[ProcessorMixin]:
     base: Any = processor_class_from_name(name)
 
     class ImageOnly(base):  # type: ignore[misc]  # known when the checkpoint is
-        # SmolVLM's chat template call reads these two even where there is no video
-        video_processor = SimpleNamespace(num_frames=1, fps=1)
+        video_processor = _NO_VIDEO
+
+        def __new__(cls, *parts: Any, **named: Any) -> Any:
+            made = super().__new__(cls)
+            made.get_attributes = base.get_attributes  # its __init__ counts a video's part too
+            return made
 
         @classmethod
         def get_attributes(cls) -> list[str]:
             return [attribute for attribute in base.get_attributes() if attribute != "video_processor"]
 
+        def check_argument_for_proper_class(self, name: str, argument: Any) -> Any:
+            return None if argument is _NO_VIDEO else super().check_argument_for_proper_class(name, argument)
+
         @classmethod
         def from_args_and_dict(cls, args: Any, processor_dict: dict[str, Any], **changes: Any) -> Any:
-            return super().from_args_and_dict(args, processor_dict, video_processor=None, **changes)
+            parts = dict(zip(cls.get_attributes(), args, strict=True))
+            whole = [parts.get(attribute, _NO_VIDEO) for attribute in base.get_attributes()]
+            made = super().from_args_and_dict(whole, processor_dict, **changes)
+            del made.get_attributes, made.video_processor
+            return made
 
     ImageOnly.__name__ = ImageOnly.__qualname__ = name
     return ImageOnly

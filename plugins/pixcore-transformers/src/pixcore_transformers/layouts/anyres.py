@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
@@ -31,10 +32,10 @@ class LlavaNext(VisualFamily):
         Of a sliver of an image less than a row or column of cells is left: its tiles are newlines, or nothing.
         """
         vision = processed.config.vision_config
-        side, share = vision.image_size // vision.patch_size, reach(vision)
+        side, share = self.cells(processed.config), reach(vision)
         width, height = processed.size
         whole = VisualLayout.single(VisualGrid(side, side, part_read((0.0, 0.0, width, height), share)))
-        canvas = padded_canvas(processed.config, processed.size)
+        canvas = padded_canvas(processed.config, processed.size, side)
         rows, cols = unpadded(canvas, processed.size)
         tiles = VisualLayout.separators(rows)
         if rows and cols:
@@ -45,6 +46,10 @@ class LlavaNext(VisualFamily):
             else:
                 tiles = _tiles_apart(canvas, (rows, cols), made, side, share)
         return VisualLayout.joined([whole, tiles])
+
+    def cells(self, config: Any) -> int:
+        """Count a tile's cells along a side: its patches."""
+        return int(config.vision_config.image_size // config.vision_config.patch_size)
 
     def shrunk(self, rows: int, cols: int, side: int, config: Any) -> tuple[int, int]:
         """Count the (rows, cols) of the tiles' cells as the language model gets them: here, as they are."""
@@ -63,15 +68,24 @@ class LlavaOneVision(LlavaNext):
         return (rows, cols) if ratio <= 1.1 else (int(rows // ratio), int(cols // ratio))
 
 
-def padded_canvas(config: Any, size: tuple[int, int]) -> VisualGrid:
+class Granite4(LlavaNext):
+    """Lays out Granite 4 Vision: as LLaVA-NeXT, but windows of patches become fewer cells before the tiles are joined."""
+
+    def cells(self, config: Any) -> int:
+        """Count a tile's cells along a side."""
+        return int(super().cells(config) * Fraction(config.downsample_rate))
+
+
+def padded_canvas(config: Any, size: tuple[int, int], side: int) -> VisualGrid:
     """Make the grid over all tiles; its box is the padded image, the image in its centre.
 
     Args:
         config: The model's config, with `image_grid_pinpoints` as (height, width).
         size: (width, height) of the original image.
+        side: Cells along a tile's side.
     """
     width, height = size
-    tile, side = config.vision_config.image_size, config.vision_config.image_size // config.vision_config.patch_size
+    tile = config.vision_config.image_size
     canvas_height, canvas_width = select_best_resolution((height, width), config.image_grid_pinpoints)
     if canvas_width / width < canvas_height / height:
         scaled_width = canvas_width

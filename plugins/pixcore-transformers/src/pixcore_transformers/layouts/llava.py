@@ -31,9 +31,10 @@ class Llava(VisualFamily):
             return Pixtral().layout(processed)
         vision = processed.config.vision_config
         side = vision.image_size // vision.patch_size
-        box = _box(processed.size, processed.processor.image_processor)
+        box = seen_box(processed.size, processed.processor.image_processor)
         grid = VisualLayout.single(VisualGrid(side, side, part_read(box, reach(vision))))
-        if processed.config.vision_feature_select_strategy == "full" and vision.model_type == "clip_vision_model":
+        strategy = getattr(processed.config, "vision_feature_select_strategy", "default")  # ViP-LLaVA's has none
+        if strategy == "full" and vision.model_type == "clip_vision_model":
             return VisualLayout.joined([VisualLayout.separators(1), grid])
         return grid
 
@@ -42,8 +43,13 @@ def _has_pixtral_tower(processed: Processed) -> bool:
     return bool(processed.config.vision_config.model_type == "pixtral")
 
 
-def _box(size: tuple[int, int], settings: Any) -> tuple[float, float, float, float]:
-    """The rectangle of the original image that the tower sees."""
+def seen_box(size: tuple[int, int], settings: Any) -> tuple[float, float, float, float]:
+    """Find the rectangle of the original image that a tower sees.
+
+    Args:
+        size: (width, height) of the original image.
+        settings: The image processor.
+    """
     width, height = size
     if getattr(settings, "do_pad", False):
         return VisualGrid.padded_to_square(1, 1, size).box

@@ -8,13 +8,20 @@ writes is noise; what it is for is everything else: prompts, sequences, geometry
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForImageTextToText
 
-from pixcore_transformers.testing.recipes import RECIPES, hybrid_decoder
+from pixcore_transformers.testing.grids import GRIDS
+from pixcore_transformers.testing.recipes import RECIPES, Recipe, hybrid_decoder
+from pixcore_transformers.testing.squares import SQUARES
 from pixcore_transformers.testing.tokenizer import tiny_tokenizer
+from pixcore_transformers.testing.views import VIEWS
+
+ARCHITECTURES: Mapping[str, Recipe] = {**RECIPES, **GRIDS, **VIEWS, **SQUARES}
+"""How to make a tiny checkpoint of every architecture that is served, and of `mllama`, which is refused."""
 
 _TEMPLATE = (
     "{{% for message in messages %}}{{{{ message['role'] | upper }}}}: "
@@ -31,7 +38,7 @@ def save_checkpoint(
     """Build a family's tiny checkpoint and processor and save them.
 
     Args:
-        family: One of `RECIPES`.
+        family: One of `ARCHITECTURES`.
         folder: Where to; it is made.
         seed: Of the weights.
         hybrid: One of `HYBRIDS` in place of the family's own decoder.
@@ -40,7 +47,7 @@ def save_checkpoint(
     Returns:
         The folder.
     """
-    recipe = RECIPES[family]
+    recipe = ARCHITECTURES[family]
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer(recipe.special, recipe.roles)
     if recipe.placeholder is not None:

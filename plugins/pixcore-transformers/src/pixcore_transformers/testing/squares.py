@@ -1,0 +1,178 @@
+"""Tiny checkpoints of the families that lay a square grid over the image, or cells of a fixed size, and of Gemma's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from pixcore_transformers.testing.recipes import Recipe
+from pixcore_transformers.testing.shrunk import PATCH, TILE, shrunk
+
+_SQUARE = {"height": TILE, "width": TILE}
+_CELLS = (TILE // PATCH) ** 2
+_CLIP = {"size": {"shortest_edge": TILE}, "crop_size": _SQUARE}
+_TOWER = {"model_type": "clip_vision_model", "num_attention_heads": 2, "projection_dim": 16}
+_LLAVA = {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
+_PINPOINTS = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
+_IMAGE = {"image_token": "<image>"}
+_FRAMED = {**_IMAGE, "boi_token": "<boi>", "eoi_token": "<eoi>"}
+_SAM = {"output_channels": 8, "window_size": 4, "global_attn_indexes": [1], "mlp_dim": 48, "num_pos_feats": 16}
+_HEARD = {"audio_token": "<audio>", "boa_token": "<boa>", "eoa_token": "<eoa>"}
+_GEMMA_IDS = {"boi_token_id": "<boi>", "eoi_token_id": "<eoi>", "image_token_id": "<image>", "video_token_id": "<|video|>"}
+_SLIDES = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}
+
+
+def _of(kind: str, **changes: Any) -> partial[Any]:
+    return partial(shrunk, kind, changes=changes)
+
+
+def _deepseek(kind: str, image: str, processor: str, **changes: Any) -> Recipe:
+    return Recipe(
+        _of(kind, image_token_id="<image>", vision_config={"vision_use_head": False}, **changes),
+        image,
+        {"size": _SQUARE, "min_size": 2, **({"high_res_size": {"height": 64, "width": 64}} if changes else {})},
+        processor,
+        {"num_image_tokens": _CELLS},
+    )
+
+
+SQUARES: Mapping[str, Recipe] = {
+    "deepseek_vl": _deepseek("deepseek_vl", "DeepseekVLImageProcessor", "DeepseekVLProcessor"),
+    "deepseek_vl_hybrid": _deepseek("deepseek_vl_hybrid", "DeepseekVLHybridImageProcessor", "DeepseekVLHybridProcessor", high_res_vision_config={**_SAM, "image_size": 64, "scale": 8}),
+    "janus": Recipe(
+        _of("janus", image_token_id="<image>", vision_config={"projection_dim": 32, "num_image_tokens": _CELLS, "mlp_ratio": 2.0}, vq_config={"base_channels": 32, "channel_multiplier": [1, 1], "latent_channels": 32, "num_res_blocks": 1, "num_embeddings": 32, "num_patches": 8, "image_token_embed_dim": 32}),
+        "JanusImageProcessor",
+        {"size": _SQUARE, "min_size": 2},
+        "JanusProcessor",
+        {"num_image_tokens": _CELLS},
+        roles=_FRAMED,
+    ),
+    "chameleon": Recipe(
+        _of("chameleon", num_key_value_heads=4, vocabulary_map={"<image>": 3, **{f"IMGIMG{chr(65 + i // 4)}{chr(65 + i % 4)}Z": 30 + i for i in range(16)}}, vq_config={"embed_dim": 16, "latent_channels": 16, "resolution": TILE, "base_channels": 32, "channel_multiplier": [1, 1, 1], "num_res_blocks": 1, "num_embeddings": 16}),
+        "ChameleonImageProcessor",
+        {"size": {"shortest_edge": TILE}, "crop_size": _SQUARE},
+        "ChameleonProcessor",
+        {"image_seq_length": 64},
+        roles={**_FRAMED, "sep_token": "<sep>"},
+        placeholder=None,
+    ),
+    "fuyu": Recipe(
+        _of("fuyu", image_token_id="|SPEAKER|", patch_size=PATCH * 2),
+        "FuyuImageProcessor",
+        {"size": {"height": 96, "width": 96}, "patch_size": {"height": 2 * PATCH, "width": 2 * PATCH}},
+        "FuyuProcessor",
+        roles={},
+        special=("|SPEAKER|", "|NEWLINE|", "<0x04>"),
+        placeholder=None,
+    ),
+    "video_llava": Recipe(
+        _of("video_llava", image_token_index="<image>", video_token_index="<video>", image_seq_length=_CELLS, vision_config=_TOWER),
+        "VideoLlavaImageProcessor",
+        _CLIP,
+        "VideoLlavaProcessor",
+        {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+        special=("<video>",),
+    ),
+    "vipllava": Recipe(
+        _of("vipllava", image_token_index="<image>", image_seq_length=_CELLS, vision_feature_layer=[-2, -1], vision_config=_TOWER),
+        "CLIPImageProcessor",
+        _CLIP,
+        "LlavaProcessor",
+        _LLAVA,
+    ),
+    "llava_next_video": Recipe(
+        _of("llava_next_video", image_token_index="<image>", video_token_index="<video>", image_seq_length=_CELLS, image_grid_pinpoints=_PINPOINTS, vision_config=_TOWER),
+        "LlavaNextImageProcessor",
+        {**_CLIP, "image_grid_pinpoints": _PINPOINTS},
+        "LlavaNextVideoProcessor",
+        {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+        special=("<video>",),
+    ),
+    "granite4_vision": Recipe(
+        _of("granite4_vision", image_token_index="<image>", image_seq_length=16, image_grid_pinpoints=_PINPOINTS, downsample_rate="2/4", vision_feature_select_strategy="full", deepstack_layer_map=[[-1, 0]], use_spatial_sampling=False, spatial_target_layers=[], projector_dropout=0.0, vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, "hidden_size": 64}, qformer_config={"encoder_hidden_size": 64, "hidden_size": 64}),
+        "LlavaNextImageProcessor",
+        {"size": _SQUARE, "crop_size": _SQUARE, "do_center_crop": False, "image_grid_pinpoints": _PINPOINTS},
+        "Granite4VisionProcessor",
+        {"patch_size": PATCH, "vision_feature_select_strategy": "full", "num_additional_image_tokens": 0, "downsample_rate": "2/4"},
+    ),
+    "gemma4": Recipe(
+        _of("gemma4", **_GEMMA_IDS, audio_config=None, text_config={**_SLIDES, "vocab_size_per_layer_input": 400, "hidden_size_per_layer_input": 8, "per_layer_config": {}}, vision_config={"model_type": "gemma4_vision", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16, "patch_size": PATCH, "pooling_kernel_size": 3, "position_embedding_size": 256}),
+        "Gemma4ImageProcessor",
+        {"patch_size": PATCH, "max_soft_tokens": 70, "pooling_kernel_size": 3, "feature_extractor_type": "Gemma4AudioFeatureExtractor"},
+        "Gemma4Processor",
+        {"image_seq_length": 70},
+        roles={**_FRAMED, **_HEARD},
+        special=("<|video|>",),
+    ),
+    "gemma4_unified": Recipe(
+        _of("gemma4_unified", **_GEMMA_IDS, audio_config=None, text_config={**_SLIDES, "per_layer_config": {}}),
+        "Gemma4UnifiedImageProcessor",
+        {"patch_size": PATCH, "max_soft_tokens": 70, "pooling_kernel_size": 3, "feature_extractor_type": "Gemma4UnifiedAudioFeatureExtractor"},
+        "Gemma4UnifiedProcessor",
+        {"image_seq_length": 70},
+        roles={**_FRAMED, **_HEARD},
+        special=("<|video|>",),
+    ),
+    "emu3": Recipe(
+        _of("emu3", vocabulary_map={"<image>": 3, "<|extra_200|>": 20, **{f"<|visual token {code:06}|>": 30 + code for code in range(16)}}, text_config={}, vq_config={"codebook_size": 16, "base_channels": 32, "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [3], "num_attention_heads": 1}),
+        "Emu3ImageProcessor",
+        {"min_pixels": 64 * 64, "max_pixels": 160 * 160},
+        "Emu3Processor",
+        roles={**_FRAMED, "image_wrapper_token": "<wrapper>", "eof_token": "<eof>"},
+    ),
+    "pp_chart2table": Recipe(
+        _of("pp_chart2table", image_token_index="<imgpad>", image_seq_length=256, vision_config={**_SAM, "image_size": 256, "patch_size": 4, "global_attn_indexes": []}),
+        "PPChart2TableImageProcessor",
+        {"size": {"height": 256, "width": 256}},
+        "PPChart2TableProcessor",
+        roles={"image_token": "<imgpad>"},
+        placeholder="<imgpad>" * 256,
+    ),
+    "gemma3n": Recipe(
+        _of("gemma3n", image_token_id="<image>", boi_token_id="<boi>", eoi_token_id="<eoi>", audio_token_id="<audio>", boa_token_id="<boa>", eoa_token_id="<eoa>", vision_soft_tokens_per_image=256, text_config={**_SLIDES, "vocab_size_per_layer_input": 300, "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0, "laurel_rank": 4, "altup_num_inputs": 2}, vision_config={"hidden_size": 2048, "vocab_offset": 300, "vocab_size": 8}, audio_config={"vocab_offset": 308, "vocab_size": 8, "hidden_size": 32, "conf_num_attention_heads": 4, "conf_num_hidden_layers": 1}),
+        "SiglipImageProcessor",
+        {"size": {"height": 256, "width": 256}, "feature_extractor_type": "Gemma3nAudioFeatureExtractor"},
+        "Gemma3nProcessor",
+        {"image_seq_length": 256},
+        roles={**_FRAMED, **_HEARD},
+    ),
+    "fast_vlm": Recipe(
+        _of("fast_vlm", image_token_index="<image>", image_seq_length=16),
+        "CLIPImageProcessor",
+        {"size": {"shortest_edge": 256}, "crop_size": {"height": 256, "width": 256}},
+        "LlavaProcessor",
+        {"patch_size": 64, "vision_feature_select_strategy": "full", "num_additional_image_tokens": 0},
+    ),
+    "mistral_large4": Recipe(
+        _of("mistral_large4", image_token_index="[IMG]", text_config={"num_key_value_heads": 4, "index_head_dim": 16, "index_n_heads": 2, "kv_source_layers": None, "no_rope_layers": None, "indexer_types": None}, vision_config={"image_size": 64, "head_dim": 8}),
+        "PixtralImageProcessor",
+        {"size": {"longest_edge": 64}, "patch_size": {"height": 2 * PATCH, "width": 2 * PATCH}},
+        "PixtralProcessor",
+        {"patch_size": PATCH, "spatial_merge_size": 2},
+        roles={},
+        special=("[IMG]", "[IMG_BREAK]", "[IMG_END]"),
+        placeholder="[IMG]",
+    ),
+    "nemotron_h_omni": Recipe(
+        _of("nemotron_h_omni", image_token_id="<image>", video_token_id="<video>", audio_token_id="<so_embedding>", vision_hidden_size=32, force_image_size=32, text_config={"layers_block_type": ["linear_attention", "full_attention"], "ssm_state_size": 8, "mamba_num_heads": 4, "mamba_head_dim": 8, "n_groups": 1, "moe_shared_expert_intermediate_size": 16}, vision_config={"mlp_ratio": 1.5, "max_img_size": 128, "num_cls_tokens": 1, "num_registers": 1}, audio_config={"intermediate_size": 32, "projection_hidden_size": 32, "projection_bias": False}),
+        "NemotronH_Omni_Reasoning_V3ImageProcessor",
+        {"patch_size": PATCH, "min_num_patches": 16, "max_num_patches": 400, "feature_extractor_type": "ParakeetFeatureExtractor"},
+        "NemotronH_Omni_Reasoning_V3Processor",
+        roles={**_IMAGE, "video_token": "<video>", "audio_token": "<so_embedding>"},
+        special=("<img>", "</img>", "<so_start>", "<so_end>"),
+    ),
+    "inkling2": Recipe(
+        _of("inkling2", image_token_id="<image>", text_config={"unpadded_vocab_size": 300, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 4, "rel_extent": 64, "n_layers_per_attn_res_block": 1}, vision_config={"projection_hidden_dim": 32, "text_hidden_size": 32, "posemb_grid_size": 8}),
+        "Inkling2ImageProcessor",
+        {"size": {"height": 8, "width": 8}},
+        "Inkling2Processor",
+    ),
+    "inkling_mm_model": Recipe(
+        _of("inkling_mm_model", image_token_id="<image>", audio_token_id="<audio>", image_bos_token_id="<boi>", audio_bos_token_id="<boa>", text_config={"swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 4, "rel_extent": 64}, vision_config={"text_hidden_size": 32, "n_layers": 2, "patch_size": 8}),
+        "InklingImageProcessor",
+        {"size": {"height": 8, "width": 8}, "feature_extractor_type": "InklingFeatureExtractor"},
+        "InklingProcessor",
+        roles={**_FRAMED, **_HEARD},
+    ),
+}
