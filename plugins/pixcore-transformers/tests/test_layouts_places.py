@@ -74,7 +74,7 @@ def seen_by_cells(family: str, processed: Processed) -> NDArray[np.float64]:
     height, width = canvas(processed)
     rows = [np.concatenate(tiles[row * width : (row + 1) * width], axis=2) for row in range(height)]
     joined = np.concatenate(rows, axis=1)
-    kept_rows, kept_cols = unpadded(padded_canvas(processed.config, processed.size), processed.size)
+    kept_rows, kept_cols = unpadded(padded_canvas(processed.config, processed.size, 8), processed.size)
     top, left = (joined.shape[1] - kept_rows) // 2, (joined.shape[2] - kept_cols) // 2
     joined = joined[:, top : top + kept_rows, left : left + kept_cols]
     return np.concatenate([whole.reshape(2, -1).T, joined.reshape(2, -1).T])

@@ -37,8 +37,6 @@ from pixcore_cambrian.weights import rules, sizes_of, weights_of
 class _Grid(VisualFamily):
     """Cambrian's cells and newlines, as the general adapter asks for them."""
 
-    model_types = ("cambrian_llama",)
-
     def __init__(self, side: int, read: float, *, published: bool) -> None:
         self._side = side
         self._read = read

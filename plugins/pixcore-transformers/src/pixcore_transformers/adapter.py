@@ -212,10 +212,12 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         seen: list[torch.Tensor] = []
 
         def look(module: object, arguments: Any, keywords: dict[str, Any]) -> None:
-            seen.append(keywords["inputs_embeds"])
+            seen.append(arguments[0] if arguments else keywords["inputs_embeds"])
             raise _Seen
 
-        handle = self.loaded.model.get_decoder().register_forward_pre_hook(look, with_kwargs=True)
+        decoder = self.loaded.model.get_decoder()
+        part = decoder.layers[0] if self.family.injected else decoder
+        handle = part.register_forward_pre_hook(look, with_kwargs=True)
         try:
             with torch.no_grad(), untapped():
                 self.loaded.model(**batch.inputs)

@@ -44,11 +44,13 @@ class VisualFamily(ABC):
             input see itself (PaliGemma), which is then replayed token by token.
         options: What the processor is called with besides, where the model needs more than it gives by itself.
         nested: The processor takes a list of images for each prompt; not so GOT-OCR's, which would take it for pages.
+        injected: What is seen is added before the first decoder layer, and not embedded (Granite 4 Vision).
     """
 
     one_pass: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Any]] = {}
     nested: ClassVar[bool] = True
+    injected: ClassVar[bool] = False
 
     @abstractmethod
     def layout(self, processed: Processed) -> VisualLayout:
@@ -64,7 +66,8 @@ class VisualFamily(ABC):
         A separator that is a token of the prompt (a row break) may be marked or left out; what is marked has its place
         in `layout`.
         """
-        return np.asarray(processed.input_ids == processed.config.image_token_id)
+        token = getattr(processed.config, "image_token_id", None)  # Chameleon's and Emu3's have a vocabulary instead
+        return np.asarray(processed.input_ids == (processed.processor.image_token_id if token is None else token))
 
     def prompt(self, text: str) -> str | None:
         """Write the full prompt, placeholder included, for a model without a chat template; None if it has one."""

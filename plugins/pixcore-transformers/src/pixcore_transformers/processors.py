@@ -19,6 +19,7 @@ from transformers.utils import cached_file, is_torchvision_available
 
 from pixcore.errors import ConfigError, ModelError, nearest
 
+
 class _NoVideo(dict[str, Any]):
     """Stands for what prepares videos; SmolVLM's chat template and MiniCPM's processor ask it even where none is.
 

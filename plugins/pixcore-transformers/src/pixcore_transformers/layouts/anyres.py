@@ -24,8 +24,6 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 class LlavaNext(VisualFamily):
     """Lays out LLaVA-NeXT (LLaVA-1.6)."""
 
-    model_types = ("llava_next",)
-
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out the whole image stretched to a square, then the unpadded tiles with a newline after each row.
 
@@ -59,8 +57,6 @@ class LlavaNext(VisualFamily):
 class LlavaOneVision(LlavaNext):
     """Lays out LLaVA-OneVision: as LLaVA-NeXT, but more tokens than `anyres_max_N` allows are interpolated."""
 
-    model_types = ("llava_onevision",)
-
     def shrunk(self, rows: int, cols: int, side: int, config: Any) -> tuple[int, int]:
         """Count fewer cells over the same box, where there are over 1.1² times N tiles' worth of them."""
         most = int(config.vision_aspect_ratio.removeprefix("anyres_max_"))
@@ -69,7 +65,9 @@ class LlavaOneVision(LlavaNext):
 
 
 class Granite4(LlavaNext):
-    """Lays out Granite 4 Vision: as LLaVA-NeXT, but windows of patches become fewer cells before the tiles are joined."""
+    """Lays out Granite 4 Vision: as LLaVA-NeXT, but windows of patches are made fewer cells before tiles are joined."""
+
+    injected = True
 
     def cells(self, config: Any) -> int:
         """Count a tile's cells along a side."""

@@ -12,8 +12,6 @@ from pixcore_transformers.layouts.tiles import part_read, square_side, visual_to
 class Gemma3(VisualFamily):
     """Lays out Gemma 3 with `do_pan_and_scan` off (the default) or on."""
 
-    model_types = ("gemma3",)
-
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out the whole image first, then the crops from left to right, or from top to bottom of an upright image.
 

@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
 
@@ -81,10 +78,6 @@ class ShuffledGrid(VisualFamily):
         merge = round(1 / processed.processor.image_processor.downsample_ratio)
         return VisualLayout.single(VisualGrid.stretched(rows // merge, cols // merge, processed.size))
 
-    def visual(self, processed: Processed) -> NDArray[np.bool_]:
-        """Mark the image placeholder's tokens, as the processor knows them."""
-        return np.asarray(processed.input_ids == processed.processor.image_token_id)
-
 
 class PooledGrid(VisualFamily):
     """Lays out an image whose patches are averaged in squares (Gemma 4)."""
@@ -119,11 +112,11 @@ class CutGrid(VisualFamily):
 
     def scale(self, settings: Any, longer: int) -> float:
         """Say by how much the image is scaled before it is cut, by its longer side in pixels."""
-        share = getattr(settings, "rescale_image_frac", None)
+        share: float | None = getattr(settings, "rescale_image_frac", None)
         if share is None:
             return 1.0
-        most = settings.rescale_image_max_upscaled_long_edge
-        return min(longer * share, longer * share if most is None else max(most, longer)) / longer
+        most: int | None = settings.rescale_image_max_upscaled_long_edge
+        return share if most is None else min(share, max(most, longer) / longer)
 
 
 class FittedCutGrid(CutGrid):

@@ -15,8 +15,6 @@ _LARGEST = 4096  # no side of the resized image is longer, whatever the settings
 class Idefics3(VisualFamily):
     """Lays out Idefics3 and SmolVLM; row tags and line breaks between the tiles are text and no visual tokens."""
 
-    model_types = ("idefics3", "smolvlm")
-
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out the tiles row by row, then the whole image; the whole image alone where it is not split."""
         config, settings = processed.config, processed.processor.image_processor

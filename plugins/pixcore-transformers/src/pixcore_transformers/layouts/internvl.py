@@ -13,8 +13,6 @@ from pixcore_transformers.layouts.tiles import part_read, reach, square_side, ti
 class InternVL(VisualFamily):
     """Lays out InternVL 2.5, 3 and 3.5 in the layout of transformers (`OpenGVLab/...-hf`)."""
 
-    model_types = ("internvl",)
-
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out the tiles row by row, then the thumbnail; the thumbnail alone where one tile does."""
         side = square_side(processed.config.image_seq_length)

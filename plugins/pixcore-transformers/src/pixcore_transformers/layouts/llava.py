@@ -16,8 +16,6 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 class Llava(VisualFamily):
     """Lays out a LLaVA as its Hugging Face processor prepares it; `llava-1.5` pads as the published runs do."""
 
-    model_types = ("llava",)
-
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
         """Mark the image placeholder's tokens; with a Pixtral tower the row breaks too."""
         return Pixtral().visual(processed) if _has_pixtral_tower(processed) else super().visual(processed)
@@ -53,7 +51,7 @@ def seen_box(size: tuple[int, int], settings: Any) -> tuple[float, float, float,
     width, height = size
     if getattr(settings, "do_pad", False):
         return VisualGrid.padded_to_square(1, 1, size).box
-    if not settings.do_center_crop:
+    if not getattr(settings, "do_center_crop", False):
         return (0.0, 0.0, float(width), float(height))
     shortest = settings.size.get("shortest_edge")
     if shortest:

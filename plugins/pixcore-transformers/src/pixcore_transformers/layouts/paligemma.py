@@ -10,7 +10,6 @@ from pixcore_transformers.layouts.tiles import part_read, reach
 class PaliGemma(VisualFamily):
     """Lays out PaliGemma and PaliGemma 2: no chat template, asked with the bare prompt."""
 
-    model_types = ("paligemma",)
     one_pass = False
 
     def layout(self, processed: Processed) -> VisualLayout:

@@ -12,8 +12,6 @@ from pixcore_transformers.families import Processed, VisualFamily
 class Pixtral(VisualFamily):
     """Lays out Mistral 3 (and 3.1, 3.2), and Pixtral, which transformers runs as a LLaVA with a Pixtral tower."""
 
-    model_types = ("mistral3",)
-
     def visual(self, processed: Processed) -> NDArray[np.bool_]:
         """Mark image, break and end tokens."""
         names = processed.processor

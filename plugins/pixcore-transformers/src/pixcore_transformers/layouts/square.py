@@ -9,7 +9,7 @@ from pixcore_transformers.layouts.tiles import square_side, visual_tokens
 
 
 class Square(VisualFamily):
-    """Lays out a tower that sees the whole image stretched to a square, and uses all of it."""
+    """Lays out a tower that sees the image stretched to a square, cropped or padded, and uses all of it."""
 
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay one square grid over what the tower sees, in row-major order."""
@@ -18,8 +18,7 @@ class Square(VisualFamily):
 
     def box(self, processed: Processed) -> Box:
         """Give the rectangle of the original image that the tower sees."""
-        width, height = processed.size
-        return (0.0, 0.0, float(width), float(height))
+        return seen_box(processed.size, processed.processor.image_processor)
 
 
 class PaddedSquare(Square):
@@ -30,15 +29,13 @@ class PaddedSquare(Square):
         return VisualGrid.padded_to_square(1, 1, processed.size).box
 
 
-class CroppedSquare(Square):
-    """Lays out a `Square` over the middle of the image, whose shorter side is fitted (Chameleon)."""
+class PromptedSquare(Square):
+    """Lays out a `Square` of a model without a chat template, whose decoder embeds it (Chameleon)."""
 
-    def box(self, processed: Processed) -> Box:
-        """Give the middle square."""
-        return seen_box(processed.size, processed.processor.image_processor)
+    injected = True
 
     def prompt(self, text: str) -> str | None:
-        """Write the text, then the image: there is no chat template."""
+        """Write the text, then the image."""
         return f"{text}<image>"
 
 
@@ -50,5 +47,7 @@ class ClassedSquare(VisualFamily):
         tokens = visual_tokens(self, processed)
         kept = int(processed.processor.vision_feature_select_strategy != "default")
         side = square_side(tokens - kept)
-        grid = VisualLayout.single(VisualGrid(side, side, seen_box(processed.size, processed.processor.image_processor)))
+        grid = VisualLayout.single(
+            VisualGrid(side, side, seen_box(processed.size, processed.processor.image_processor))
+        )
         return VisualLayout.joined([VisualLayout.separators(kept), grid])

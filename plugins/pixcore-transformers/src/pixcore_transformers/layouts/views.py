@@ -9,7 +9,6 @@ import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-import numpy as np
 from PIL import Image
 
 from pixcore.errors import ModelError
@@ -147,10 +146,6 @@ class PaddedCanvas(Tiles):
     How many there are is counted in the prompt, where tokens divide them.
     """
 
-    def visual(self, processed: Processed) -> Any:
-        """Mark the tokens of patches: the placeholder stands for the whole image in the prompt."""
-        return np.asarray(processed.input_ids == _id(processed, "<|patch|>"))
-
     def split(self, processed: Processed) -> tuple[int, int]:
         """Count the rows' ends, and what divides the tiles of a row."""
         rows = int((processed.input_ids == _id(processed, "<|tile_y_separator|>")).sum())
@@ -203,13 +198,13 @@ class Slices(VisualFamily):
         settings = processed.processor.image_processor
         width, height = processed.size
         merge = 2 if settings.downsample_mode == "4x" else 4
-        sizes = [tuple(int(n) // merge for n in size) for size in processed.inputs["target_sizes"]]
-        views = [VisualLayout.single(VisualGrid.stretched(*sizes[0], processed.size))]
+        sizes = [(int(high) // merge, int(wide) // merge) for high, wide in processed.inputs["target_sizes"]]
+        views = [VisualLayout.single(VisualGrid.stretched(sizes[0][0], sizes[0][1], processed.size))]
         if len(sizes) > 1:
             rows, cols = settings.get_sliced_grid((height, width), settings.max_slice_nums, settings.scale_resolution)
             whole = VisualGrid.stretched(rows, cols, processed.size)
-            for index, size in enumerate(sizes[1:]):
-                views.append(VisualLayout.single(VisualGrid(*size, whole.cell_box(*divmod(index, cols)))))
+            for index, (high, wide) in enumerate(sizes[1:]):
+                views.append(VisualLayout.single(VisualGrid(high, wide, whole.cell_box(*divmod(index, cols)))))
         return VisualLayout.joined(views)
 
 
@@ -243,17 +238,25 @@ class PooledCrops(VisualFamily):
         settings = processed.processor.image_processor
         whole_rows, whole_cols, rows, cols = (int(n) for n in processed.inputs["image_grids"][0])
         patches = settings.size["height"] // settings.patch_size
-        margin = sum(settings.overlap_margins)
         width, height = processed.size
         from transformers.models.molmo2.image_processing_molmo2 import compute_crop_geometry
 
         *_, high, wide = compute_crop_geometry(
-            height, width, settings.max_crops, list(settings.overlap_margins), settings.size["height"], settings.patch_size
+            height,
+            width,
+            settings.max_crops,
+            list(settings.overlap_margins),
+            settings.size["height"],
+            settings.patch_size,
         )
-        del margin
         views = [
             _pooled((whole_rows, whole_cols), (patches, patches), settings.pooling_size, processed.size),
-            _pooled((rows, cols), (high // settings.patch_size, wide // settings.patch_size), settings.pooling_size, processed.size),
+            _pooled(
+                (rows, cols),
+                (high // settings.patch_size, wide // settings.patch_size),
+                settings.pooling_size,
+                processed.size,
+            ),
         ]
         return VisualLayout.joined([VisualLayout.single(grid) for grid in views])
 
@@ -264,7 +267,6 @@ class RowsOfTiles(VisualFamily):
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out the tiles if there are any, the whole image, and what separates it from the text."""
         names, settings = processed.processor, processed.processor.image_processor
-        cell = names.patch_size * names.downsample_ratio
         whole_side = max(settings.size["height"], settings.size["width"])
         side = math.ceil(whole_side // names.patch_size / names.downsample_ratio)
         padded = VisualGrid.padded_to_square(side, side, processed.size)
@@ -276,7 +278,6 @@ class RowsOfTiles(VisualFamily):
             own = math.ceil(settings.tile_size // names.patch_size / names.downsample_ratio)
             tiles = VisualGrid.stretched(rows * own, cols * own, processed.size)
             views.insert(0, VisualLayout.single(tiles, newline=True))
-        del cell
         return VisualLayout.joined(views)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from tokenizers import AddedToken, normalizers
 from transformers import AutoModelForImageTextToText
 
 from pixcore_transformers.testing.grids import GRIDS
@@ -50,6 +51,9 @@ def save_checkpoint(
     recipe = ARCHITECTURES[family]
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer(recipe.special, recipe.roles)
+    if recipe.spaced:
+        tokenizer.add_tokens([AddedToken(token, normalized=True) for token in ("▁", *recipe.spaced)])
+        tokenizer.backend_tokenizer.normalizer = normalizers.Prepend("▁")
     if recipe.placeholder is not None:
         tokenizer.chat_template = _TEMPLATE.format(placeholder=recipe.placeholder)
     if family == "paligemma":  # its processor adds location tokens on construction, and the embedding has to hold them

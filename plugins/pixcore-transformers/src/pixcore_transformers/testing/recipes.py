@@ -49,6 +49,9 @@ class Recipe:
         roles: Special tokens by the attribute under which the processor looks for them.
         special: Further special tokens.
         placeholder: What the chat template writes for an image; None for a model without a chat template.
+        spaced: Tokens of a tokenizer that writes a space before every text, which the processor takes off again.
+        slack: The geometry check's: a share of the tokens that may change more than the covered one, where neighbours
+            are mixed before the language model sees them.
     """
 
     config: Callable[[PreTrainedTokenizerBase], PreTrainedConfig]
@@ -59,6 +62,8 @@ class Recipe:
     roles: Mapping[str, str] = field(default_factory=lambda: _IMAGE)
     special: tuple[str, ...] = ()
     placeholder: str | None = "<image>"
+    slack: float = 0.0
+    spaced: tuple[str, ...] = ()
 
 
 _SCAN = ["linear_attention", "full_attention", "linear_attention", "full_attention"]
