@@ -102,7 +102,7 @@ class Propose(CandidateStage):
                 yield from ((item, _NO_CANDIDATES) for item in chunk)
                 continue
             parts: dict[str, Any] = {name: self.parts(name) for name in self.uses}  # what can't be made fails for all
-            parts |= {name: parts[name][0] for name, kind in self.uses.items() if not kind.listed}
+            parts |= {name: parts[name][0] for name, kind in self.uses.items() if not kind.listed and parts[name]}
             for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], responses), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
