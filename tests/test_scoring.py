@@ -190,7 +190,8 @@ def test_an_unjudged_answer_is_wrong_and_said() -> None:
     result = score_sample(sample("1", None), {Protocol.LETTER: outcome}, [ORACLE])
     summary = evaluate([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].value == 0.0
-    assert any("1 unread count as wrong; were the unread ones right it would be 100.0" in one for one in summary.notes)
+    told = "1 unread count as wrong; whatever the unread ones say, it is between 0.0 and 100.0"
+    assert any(told in one for one in summary.notes)
 
 
 @pytest.mark.parametrize(

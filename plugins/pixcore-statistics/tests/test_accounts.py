@@ -62,7 +62,16 @@ def test_published_says_how_many_absent_images_count_as_one() -> None:
     assert found.accounts["M"]["absent_as_1"] == {OWN_MASKS: 4}
     assert found.rows[0].figures["M"].value == pytest.approx(100 * 4 / 24)
     assert found.rows[0].figures["M there"].value == 0
-    assert any("M holds 4 images without the object" in note and f"{OWN_MASKS} 4" in note for note in found.notes)
+    told = f"whatever the model does: {OWN_MASKS} 4 (16.7, without them 0.0)"
+    assert any("M holds 4 images without the object" in note and told in note for note in found.notes)
+
+
+def test_what_is_wrong_whatever_was_said_is_told_of_each_figure_by_itself() -> None:
+    notes = summary(failed=2, unread=2).notes
+    assert "M† (under question): 2 failed count as IoU 0" in notes
+    assert "M (under segment): 2 failed count as IoU 0" in notes
+    bounds = "whatever the unread ones say, it is between 83.3 and 91.7"
+    assert f"A† (under question): 2 failed and 2 unread count as wrong; {bounds}" in notes
 
 
 def test_samples_of_one_image_are_one_cluster() -> None:

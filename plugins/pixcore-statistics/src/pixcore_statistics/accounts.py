@@ -15,7 +15,7 @@ from typing import Any
 from pixcore_scoring.evaluation import unit_of
 
 from pixcore.figures.columns import FigureColumn, Own, ScoredMask, main_columns, mean_ious, with_own
-from pixcore.figures.rows import RowSpec, Summary
+from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import scored_mask
 from pixcore.predictions.format import NO_PREDICTION
@@ -180,25 +180,42 @@ class Accounts:
             why = joined(f"{number} {reason}" for reason, number in left_out.items()) if left_out else ""
             of = f"{count if left_out else 'all'} of {plural(self._samples, 'sample')}"
             yield f"{', '.join(names)}: {of}" + (f"; left out: {why}" if why else "")
-        for names, (troubled, read) in _alike(accounts, main, "as_wrong", "if_read"):
+        for name in main:
+            troubled = accounts.get(name, {}).get("as_wrong")
             if troubled:
-                entry = with_own(summary.own)[names[0]]
+                entry, read = with_own(summary.own)[name], accounts[name].get("if_read")
                 wrong = "wrong" if entry.answer is not None else "IoU 0"
                 counted = joined(f"{number} {trouble}" for trouble, number in troubled.items())
-                bound = f"; were the unread ones right it would be {read:.1f}" if read is not None else ""
-                yield f"{', '.join(names)} (under {entry.probing}): {counted} count as {wrong}{bound}"
+                bound = "" if read is None else self._bounds(summary, name, read)
+                yield f"{name} (under {entry.probing}): {counted} count as {wrong}{bound}"
         for name, account in accounts.items():
             if account.get("absent"):
-                labels = {row.key: row.label for row in summary.rows}
-                ones = ", ".join(f"{labels[key]} {number}" for key, number in account["absent_as_1"].items())
+                ones = ", ".join(
+                    self._absent(row, name, account["absent_as_1"][row.key]) for row in shown(summary.rows)
+                )
                 absent = plural(account["absent"], "image")
-                yield f"{name} holds {absent} without the object, which count as 1 where nothing is predicted: {ones}"
+                yield (
+                    f"{name} holds {absent} without the object, which count as 1 where nothing is predicted, whatever "
+                    f"the model does: {ones}"
+                )
             for of, one in account.get("at_equal_masks", {}).items():
                 ends = "" if one["low"] is None else f"paired t, 95 % {one['low']:.1f} to {one['high']:.1f}, "
                 yield (
                     f"{name}, best of as many distinct masks ({one['masks']:.1f} on average): own candidates "
-                    f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+.1f} ({ends}n = {one['n']})"
+                    f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+.1f} ({ends}n = {one['n']}"
+                    + (f"; left out: {one['left_out']} without any mask)" if one["left_out"] else ")")
                 )
+
+    def _bounds(self, summary: Summary, name: str, read: float) -> str:
+        """Between what a figure lies, whatever the unread answers say: all of them wrong, or all of them right."""
+        worst = next(row.figures[name].value for row in summary.rows if name in row.figures)
+        return "" if worst is None else f"; whatever the unread ones say, it is between {worst:.1f} and {read:.1f}"
+
+    def _absent(self, row: Row, name: str, ones: int) -> str:
+        """How many absent images a row counts as 1, and its figure with and without them."""
+        both = [row.figures.get(one) for one in (name, f"{name} there")]
+        told = [f"{one.value:.1f}" for one in both if one is not None and one.value is not None]
+        return f"{row.label} {ones}" + (f" ({told[0]}, without them {told[1]})" if len(told) == 2 else "")
 
     def _of_choices(self) -> Iterator[str]:
         for (name, probing, what), count in self._of_row.items():

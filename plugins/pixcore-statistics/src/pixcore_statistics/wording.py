@@ -34,6 +34,8 @@ def legend(summary: Summary) -> Iterator[str]:
     if methods:
         how = "; ".join(f"{method} ({', '.join(names)})" for method, names in methods.items())
         yield f"95 % intervals over {over(summary)}: {how}"
+    if any(name.endswith("less control") for row in summary.rows for name in row.figures):
+        yield "less control: a row's figure less its control's; in a row ◇, its strategy's less the row's own; paired"
 
 
 def flattery(summary: Summary) -> Iterator[str]:
