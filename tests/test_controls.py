@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixcore_points.config import CentreConfig
+from pixcore_points.config import CentreConfig, RandomPointsConfig
 from pixcore_points.nulls import Centre, stretched
+from pixcore_points.random_points import RandomPoints
+from scipy import stats
 
 from pixcore.components import Context
 from pixcore.records import Fidelity, PointPrompt
@@ -124,6 +126,24 @@ def test_points_of_the_centre_are_a_gaussian_and_of_the_runs_own_kind() -> None:
         assert one.labels.tolist() == [1, 0]
         assert one.box is not None
         assert np.subtract(one.box[2:], one.box[:2]).tolist() == pytest.approx([20, 10])
+
+
+def test_random_prompts_are_anywhere_and_of_the_runs_own_kind() -> None:
+    selector = RandomPoints(RandomPointsConfig(), Context(fidelity=Fidelity.CORRECTED, seed=0))
+    selector.reseed(1)
+    points = np.zeros((3, 2), np.float32), np.array([1, 0, 0], np.int8)
+    found = selector.control((200, 100), [PointPrompt(*points, (0.0, 0.0, 20.0, 10.0))] * 1000, ())
+    places = np.concatenate([one.points for one in found]).T
+    for values, side in zip(places, (200, 100), strict=True):
+        counts = np.bincount((values * 10 // side).astype(int), minlength=10)
+        assert stats.chisquare(counts).pvalue > 0.001, "each tenth of the image as often"
+    for one in found:
+        assert one.labels.tolist() == [1, 0, 0]
+        assert np.subtract(one.box[2:], one.box[:2]).tolist() == pytest.approx([20, 10])
+        assert 0 <= one.box[0] <= 180
+        assert 0 <= one.box[1] <= 90
+    single = PointPrompt.at((5, 5))
+    assert [len(one.points) for one in selector.control((200, 100), [single] * 3, ())] == [1, 1, 1]
 
 
 def test_choices_are_made_anew_where_other_images_lend(workplace):

@@ -33,10 +33,14 @@ class RandomPointsConfig(Config):
     """Options of `random`.
 
     Attributes:
-        k: Points in one prompt.
+        k: Points in one prompt; a control's prompts are of the run's own kind, whatever it is.
     """
 
     k: int = Field(default=1, ge=1)
+
+    def fingerprint(self) -> str:
+        """Tell controls apart from those of one point a prompt, which records of an earlier pixcore may hold."""
+        return "prompts of the run's own kind"
 
 
 class CentreConfig(Config):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -48,6 +48,23 @@ def stretched(prompt: PointPrompt, size: tuple[int, int], other: tuple[int, int]
     return PointPrompt(points.astype(np.float32), prompt.labels, box)
 
 
+def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDArray[np.float32]]) -> PointPrompt:
+    """Make a prompt of another's kind: as many points, labelled alike, and a box as large within the image.
+
+    Args:
+        prompt: The other.
+        size: (width, height) of the image.
+        drawn: Draws so many pixels (n, 2) of it, (x, y) float32; a box lies about one.
+    """
+    points = drawn(len(prompt.points))
+    if prompt.box is None:
+        return PointPrompt(points, prompt.labels)
+    extent = np.subtract(prompt.box[2:], prompt.box[:2])
+    low = np.clip(drawn(1)[0] - extent / 2, 0, np.maximum(np.subtract(size, extent), 0))
+    x, y, x1, y1 = (float(value) for value in (*low, *(low + extent)))
+    return PointPrompt(points, prompt.labels, (x, y, x1, y1))
+
+
 class Centre(PointSelector[CentreConfig]):
     """Draws points about the image's middle, as a Gaussian has it, whatever the map says.
 
@@ -61,16 +78,7 @@ class Centre(PointSelector[CentreConfig]):
 
     def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
         """Draw prompts of the run's own kind: as many points, labelled alike, and boxes as large."""
-        return [self._alike(prompt, size) for prompt in own]
-
-    def _alike(self, prompt: PointPrompt, size: tuple[int, int]) -> PointPrompt:
-        points = self._drawn(len(prompt.points), size)
-        if prompt.box is None:
-            return PointPrompt(points, prompt.labels)
-        extent = np.subtract(prompt.box[2:], prompt.box[:2])
-        low = np.clip(self._drawn(1, size)[0] - extent / 2, 0, np.maximum(np.subtract(size, extent), 0))
-        x, y, x1, y1 = (float(value) for value in (*low, *(low + extent)))
-        return PointPrompt(points, prompt.labels, (x, y, x1, y1))
+        return [alike(prompt, size, lambda count: self._drawn(count, size)) for prompt in own]
 
     def _drawn(self, count: int, size: tuple[int, int]) -> NDArray[np.float32]:
         """Draw pixels (count, 2); those outside are drawn again."""
