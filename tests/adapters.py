@@ -19,13 +19,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from pixcore_attention.config import MeanConfig
+from numpy.typing import NDArray
+from pixcore_attention.config import MeanConfig, RelativeConfig
 from pixcore_attention.mean import Mean
+from pixcore_attention.relative import Relative
+from pixcore_segtoken.mask_adapter import MaskAdapter
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.geometry import check_geometry
 from safetensors.torch import save_file
@@ -68,13 +71,16 @@ def requests_of(
     ]
 
 
-def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: Fidelity = Fidelity.CORRECTED) -> Path:
+def run_on_mini_world(
+    model: Mapping[str, Any], folder: Path, fidelity: Fidelity = Fidelity.CORRECTED, **changes: Any
+) -> Path:
     """Take a model that gives masks through `pixcore run` on two pairs of mini-world, as a user would.
 
     Args:
         model: The config's section, name and options.
         folder: Where the config, the stores and the run are written.
         fidelity: Whose rules.
+        changes: Other sections of the config; without them no mask is mined.
 
     Returns:
         The run's folder.
@@ -92,6 +98,7 @@ def run_on_mini_world(model: Mapping[str, Any], folder: Path, fidelity: Fidelity
         "batch_size": 4,
         "output": str(folder / f"run-{model['name']}"),
         "store": str(folder / "store"),
+        **changes,
     }
     config = folder / f"run-{model['name']}.yaml"
     config.write_text(json.dumps(document))  # JSON is YAML
@@ -556,6 +563,62 @@ class AttentionAdapterSuite(AdapterSuite):
             read = adapter.answer(subject.requests, self.extractor(Fidelity.CORRECTED))
         assert [response.tokens for response in plain] == [response.tokens for response in read]
         assert all(response.maps is None for response in plain)
+
+
+class SegmentingAttentionSuite:
+    """Tests for systems that segment by themselves: with `attention: true` their language model's looks are read."""
+
+    def test_what_its_language_model_looks_at_is_read(self, subject: Subject) -> None:
+        """Against one eager pass over prompt and text; the text is that of a model that segments."""
+        mean = Mean(MeanConfig.model_validate({}))
+        with subject.adapter() as adapter:
+            said = [response.text for response in adapter.answer(subject.requests)]
+            with pytest.raises(ModelError, match="attention: true"):
+                adapter.answer(subject.requests[:1], mean)
+        with replace(subject, options={**subject.options, "attention": True}).adapter() as made:
+            adapter = cast(MaskAdapter[Any, Any], made)
+            assert adapter.capabilities == {"text", "attention"}
+            plain = adapter.answer(subject.requests)
+            together = adapter.answer(subject.requests, mean)
+            assert [response.text for response in plain] == [response.text for response in together] == said
+            assert all(response.mask is None and response.maps is None for response in plain)
+            for request, response in zip(subject.requests, together, strict=True):
+                (alone,) = adapter.answer([request], mean)
+                assert alone.maps is not None
+                assert response.maps is not None
+                np.testing.assert_allclose(response.maps, alone.maps, rtol=0, atol=subject.tolerance)
+                np.testing.assert_allclose(alone.maps, self.eager(adapter, request, alone), rtol=0, atol=1e-5)
+            (emitted,) = adapter.answer([request], Mean(MeanConfig.model_validate({"query": "emitted"})))
+            assert emitted.maps is not None
+            assert alone.maps is not None
+            np.testing.assert_allclose(emitted.maps[:-1], alone.maps[1:], rtol=0, atol=1e-6)
+            assert emitted.maps[-1].sum() > 0
+            (relative,) = adapter.answer([request], Relative(RelativeConfig.model_validate({"layers": [0]})))
+            assert relative.reference is not None
+            assert relative.reference.sum() > 0
+
+    @staticmethod
+    def eager(adapter: MaskAdapter[Any, Any], request: Request, response: Response) -> NDArray[np.float32]:
+        """What transformers' own eager attention has at the visual tokens, whose embeddings are the image's."""
+        (shown,) = adapter.show([request])
+        cells = slice(shown.start, shown.start + shown.layout.tokens)
+        np.testing.assert_allclose(
+            shown.embedded[cells].float().numpy(), adapter.visual_embeddings(request.image), rtol=0, atol=1e-5
+        )
+        language = adapter.language
+        tapped = language.config._attn_implementation
+        try:
+            language.set_attn_implementation("eager")
+            with torch.no_grad():
+                ids = torch.tensor([token.id for token in response.tokens])
+                whole = torch.cat([shown.embedded.clone(), language.model.embed_tokens(ids)])
+                attentions = language(inputs_embeds=whole[None], output_attentions=True).attentions
+        finally:
+            language.set_attn_implementation(tapped)
+        last = len(shown.embedded) - 1
+        rows = torch.stack(attentions)[:, 0, :, last : last + len(ids), cells]
+        found: NDArray[np.float32] = rows.mean(dim=(0, 1)).numpy()
+        return found
 
 
 class MaskAdapterSuite(AdapterSuite):

@@ -23,6 +23,7 @@ from tests.adapters import (
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
+    SegmentingAttentionSuite,
     Subject,
     VisualTokensSuite,
     requests_of,
@@ -52,7 +53,9 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
     return Subject(request.param, dict(glamm_options), requests())
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
+class TestAdapter(
+    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+):
     """What every adapter of its kind must do."""
 
 

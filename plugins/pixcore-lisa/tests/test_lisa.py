@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from tests.adapters import (
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
+    SegmentingAttentionSuite,
     Subject,
     VisualTokensSuite,
     requests_of,
+    run_on_mini_world,
 )
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
@@ -58,7 +61,9 @@ def subject(lisa_options: dict[str, object]) -> Subject:
     return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
+class TestAdapter(
+    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+):
     """What every adapter of its kind must do."""
 
 
@@ -159,3 +164,14 @@ def test_another_systems_checkpoint_is_refused(lisa_options: dict[str, object]) 
     wrong = TINY_SAM.model_dump() | {"prompt_dim": 64}
     with pytest.raises(CheckpointError, match="of another shape"):
         adapter(lisa_options, sam=wrong).answer(requests()[:1])
+
+
+def test_masks_are_mined_from_what_it_looks_at(lisa_options: dict[str, object], tmp_path: Path) -> None:
+    """The oracle and its matched control on LISA's attention, as on any other model's."""
+    mined = {"extractor": "mean", "grouper": "words", "points": "peak", "masks": "regions", "selections": ["oracle"]}
+    model = {"name": "lisa", "attention": True, **lisa_options}
+    control = {"points": "random", "selection": "oracle"}
+    folder = run_on_mini_world(model, tmp_path, **mined, control=control, protocols=["segment"])
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["key"] for row in rows] == ["oracle", "random points, oracle pick"]
+    assert all("M" in row["figures"] for row in rows)

@@ -23,6 +23,7 @@ from tests.adapters import (
     MaskAdapterSuite,
     PlacingSuite,
     RestSuite,
+    SegmentingAttentionSuite,
     Subject,
     VisualTokensSuite,
     requests_of,
@@ -61,7 +62,9 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
+class TestAdapter(
+    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+):
     """What every adapter of its kind must do."""
 
 

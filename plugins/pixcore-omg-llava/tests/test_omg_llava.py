@@ -24,6 +24,7 @@ from tests.adapters import (
     HubSuite,
     MaskAdapterSuite,
     PlacingSuite,
+    SegmentingAttentionSuite,
     Subject,
     VisualTokensSuite,
     requests_of,
@@ -55,7 +56,7 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2, folder="language")
 
 
-class TestAdapter(MaskAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
+class TestAdapter(MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
     """What every adapter of its kind must do."""
 
 

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.clip import centre_crop
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans, spoken
+from pixcore_segtoken.tokenizer import IMAGE_ID
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
 from pixcore import masks
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response
+from pixcore.records import Image, Request, Response, Token
 from pixcore_llava_grounding.checkpoint import Loaded, load
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_llava_grounding.masks import Mask, smooth_to_image, to_image
@@ -42,19 +45,35 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     @torch.inference_mode()
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        speaker, tokenizer = self.loaded.speaker, self.loaded.tokenizer
-        if not self.context.published:
-            check_questions(tokenizer.marks, requests)
-        pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
-        images = speaker.project(pixels.to(speaker.device))
-        prompts = [
-            splice(speaker.language.model.embed_tokens, tokenizer.encode_with_image(chat(request.prompt)), [tokens])
-            for request, tokens in zip(requests, images, strict=True)
-        ]
-        answers = generate(
-            speaker.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=[tokenizer.eos]
-        )
+        prompts = [one.embedded for one in self.show(requests)]
+        answers = generate(self.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=self.ends)
         return [self._respond(request.image, answer) for request, answer in zip(requests, answers, strict=True)]
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The Llama that speaks."""
+        return self.loaded.speaker.language
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The end token."""
+        return [self.loaded.tokenizer.eos]
+
+    @torch.inference_mode()
+    def show(self, requests: Sequence[Request]) -> list[Shown]:
+        """Put CLIP's tokens into the prompts; OpenSeeD sees nothing."""
+        speaker = self.loaded.speaker
+        pixels = torch.stack([centre_crop(request.image.pil(), self._clip_size) for request in requests])
+        found = []
+        for request, tokens in zip(requests, speaker.project(pixels.to(speaker.device)), strict=True):
+            ids = self.loaded.tokenizer.encode_with_image(chat(request.prompt))
+            embedded = splice(self.language.model.embed_tokens, ids, [tokens])
+            found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image)))
+        return found
+
+    def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write what was said without any marker, under every fidelity."""
+        return spoken(self.loaded.tokenizer, token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""

@@ -57,12 +57,12 @@ def load(config: LlavaGroundingConfig) -> Loaded:
     """
     check_placing(config, cache=config.cache)
     make_speaker, tower, dtype = _speaker(config)
-    check_room(config.checkpoint, speaker_weights(make_speaker), config, dtype)  # before the rest is downloaded
+    weights = speaker_weights(make_speaker)
+    check_room(config.checkpoint, weights, config, dtype)  # before the rest is downloaded
     folder = resolve(place(config.checkpoint, config.revision, offline=config.offline))
     shapes = shapes_of(folder)
     make_segmenter = _segmenter(config, shapes)
-    weights = speaker_weights(make_speaker) + segmenter_weights(make_segmenter)
-    check_room(config.checkpoint, weights, config, dtype)
+    check_room(config.checkpoint, weights + segmenter_weights(make_segmenter), config, dtype)
     with parameters_on_meta():
         speaker, segmenter = make_speaker().eval(), make_segmenter().eval()
     tokenizer = PublishedTokenizer.from_folder(folder)

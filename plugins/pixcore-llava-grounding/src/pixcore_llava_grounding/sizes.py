@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pixcore_segtoken.checkpoint import counted
+
 from pixcore.errors import ModelError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -62,8 +64,8 @@ class OpenSeedSizes:
             return shapes[name][axis]
 
         blocks = [
-            _count(shapes, rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.")
-            for stage in range(_count(shapes, r"backbone\.layers\.(\d+)\."))
+            counted(shapes, rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.")
+            for stage in range(counted(shapes, r"backbone\.layers\.(\d+)\."))
         ]
         table = "attn.relative_position_bias_table"
         embed_dim = size("backbone.patch_embed.proj.weight")
@@ -79,17 +81,11 @@ class OpenSeedSizes:
             mask_dim=size(pixel + "mask_features.weight"),
             text_dim=size(predictor + "class_embed", 1),
             levels=levels,
-            encoder_layers=_count(shapes, re.escape(encoder) + r"\.(\d+)\."),
+            encoder_layers=counted(shapes, re.escape(encoder) + r"\.(\d+)\."),
             encoder_heads=size(f"{encoder}.0.self_attn.attention_weights.weight") // (levels * POINTS),
             encoder_hidden=size(f"{encoder}.0.linear1.weight"),
-            decoder_layers=_count(shapes, re.escape(decoder) + r"\.(\d+)\."),
+            decoder_layers=counted(shapes, re.escape(decoder) + r"\.(\d+)\."),
             decoder_heads=size(f"{decoder}.0.cross_attn.attention_weights.weight") // (levels * POINTS),
             decoder_hidden=size(f"{decoder}.0.linear1.weight"),
             queries=queries,
         )
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    """How many different indices `pattern` captures, counted from 0 to the largest."""
-    found = (re.match(pattern, name) for name in shapes)
-    return max((int(match[1]) for match in found if match), default=-1) + 1

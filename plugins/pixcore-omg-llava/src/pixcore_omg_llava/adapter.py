@@ -7,17 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.language import Generation, generate, splice
-from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
-from pixcore_segtoken.tokenizer import IMAGE
+from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID
 from pixcore_transformers.placing import working_device
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
-from pixcore.records import Image, Request, Response
+from pixcore.records import Image, Request, Response, Token
 from pixcore_omg_llava.checkpoint import Loaded, load
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_omg_llava.masks import content_crop, corner_crop, cut, square_logits
@@ -44,30 +46,42 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     @torch.inference_mode()
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        language, tokenizer = self.loaded.language, self.loaded.tokenizer
-        if not self.context.published:
-            check_questions(tokenizer.marks, requests)
         # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
         seen = [self._look(request.image) for request in requests]
-        prompts = [
-            splice(
-                language.model.embed_tokens,
-                # A question that spells the placeholder would ask for a second image.
-                tokenizer.encode_with_image(chat(request.prompt.replace(IMAGE, ""))),
-                self.loaded.eye.projector(tokens),
-            )
-            for request, (tokens, _) in zip(requests, seen, strict=True)
-        ]
-        answers = generate(
-            language,
-            prompts,
-            max_new_tokens=self.config.max_new_tokens,
-            stop_ids=tokenizer.ends,
-        )
+        prompts = [one.embedded for one in self._shown(requests, [tokens for tokens, _ in seen])]
+        answers = generate(self.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=self.ends)
         return [
             self._respond(request.image, memory, answer)
             for request, (_, memory), answer in zip(requests, seen, answers, strict=True)
         ]
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """InternLM2, as a Llama."""
+        return self.loaded.language
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The end token, and that of a turn."""
+        return list(self.loaded.tokenizer.ends)
+
+    @torch.inference_mode()
+    def show(self, requests: Sequence[Request]) -> list[Shown]:
+        """Put pixel and query tokens into the prompts; attention is read to the pixel tokens."""
+        return self._shown(requests, [self._look(request.image)[0] for request in requests])
+
+    def _shown(self, requests: Sequence[Request], seen: Sequence[VisualTokens]) -> list[Shown]:
+        found = []
+        for request, tokens in zip(requests, seen, strict=True):
+            # A question that spells the placeholder would ask for a second image.
+            ids = self.loaded.tokenizer.encode_with_image(chat(request.prompt.replace(IMAGE, "")))
+            embedded = splice(self.language.model.embed_tokens, ids, self.loaded.eye.projector(tokens))
+            found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image)))
+        return found
+
+    def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write an answer as the fidelity asks for."""
+        return exact_tokens(AnswerText(self.loaded.tokenizer, published=self.context.published), token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay the pixel tokens' grid over the padded square; the query tokens that follow lie nowhere."""
@@ -93,7 +107,7 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     def _respond(self, image: Image, memory: ImageMemory, answer: Generation) -> Response:
         tokenizer = self.loaded.tokenizer
         published = self.context.published
-        text, tokens = exact_tokens(AnswerText(tokenizer, published=published), answer.token_ids)
+        text, tokens = self.spoken(answer.token_ids)
         places = seg_places(answer.token_ids, tokenizer.added[SEG])
         found = masks.encode_many(self._masks(image.size, memory, states_at(places, answer.states)))
         # The released script saves the first mask only.

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pixcore_transformers.config import PlacingConfig, place
+from pixcore_segtoken.config import SegmentingConfig
+from pixcore_transformers.config import place
 from pydantic import Field
 
 from pixcore.records import Protocol
 
 
-class OmgLlavaConfig(PlacingConfig):
+class OmgLlavaConfig(SegmentingConfig):
     """Options of `omg-llava`: three files of the release, the language model it was tuned from, how to generate.
 
     Attributes:

@@ -6,9 +6,10 @@ the shapes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pixcore_segtoken.checkpoint import counted
 
 from pixcore.errors import ModelError
 
@@ -58,18 +59,18 @@ class PerceptionSizes:
                 )
             return shapes[name][axis]
 
-        stages = range(1, _count(shapes, r"backbone\.layer(\d+)\.") + 1)
+        stages = range(1, counted(shapes, r"backbone\.layer(\d+)\."))
         dim = size(head + "query_feat.weight", 1)
         levels = size(decoder + "level_encoding.weight")
         return cls(
             backbone_widths=tuple(size(f"backbone.layer{i}.blocks.0.norm.weight") for i in stages),
-            backbone_depths=tuple(_count(shapes, rf"backbone\.layer{i}\.blocks\.(\d+)\.") + 1 for i in stages),
+            backbone_depths=tuple(counted(shapes, rf"backbone\.layer{i}\.blocks\.(\d+)\.") for i in stages),
             dim=dim,
             # The release gives both transformers as many heads; the query decoder's own weights do not tell.
             heads=size(decoder + "encoder.layers.0.self_attn.attention_weights.weight") // (levels * POINTS),
-            encoder_layers=_count(shapes, r"panoptic_head\.pixel_decoder\.encoder\.layers\.(\d+)\.") + 1,
+            encoder_layers=counted(shapes, r"panoptic_head\.pixel_decoder\.encoder\.layers\.(\d+)\."),
             encoder_hidden=size(decoder + "encoder.layers.0.ffn.layers.0.0.weight"),
-            decoder_layers=_count(shapes, r"panoptic_head\.transformer_decoder\.layers\.(\d+)\.") + 1,
+            decoder_layers=counted(shapes, r"panoptic_head\.transformer_decoder\.layers\.(\d+)\."),
             decoder_hidden=size(head + "transformer_decoder.layers.0.ffn.layers.0.0.weight"),
             queries=size(head + "query_feat.weight"),
             mask_dim=size(decoder + "mask_feature.weight"),
@@ -81,9 +82,3 @@ class PerceptionSizes:
     def token_channels(self) -> int:
         """Channels of one pixel token before the query prior: the coarsest map, shuffled 2 x 2."""
         return 4 * self.backbone_widths[-1]
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    """The largest index that `pattern` captures in any name, -1 where none does."""
-    found = (re.match(pattern, name) for name in shapes)
-    return max((int(match[1]) for match in found if match), default=-1)

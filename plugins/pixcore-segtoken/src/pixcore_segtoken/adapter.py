@@ -15,18 +15,19 @@ from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, dtype_of, quantize
-from transformers import CLIPVisionConfig
+from transformers import CLIPVisionConfig, LlamaForCausalLM
 
 from pixcore import masks
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response
+from pixcore.records import Image, Request, Response, Token
+from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.clip import centre_crop, tower_rules
 from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import TOWERS, Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
-from pixcore_segtoken.mask_adapter import MaskAdapter, check_questions, finite
+from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.sam import longest_side
 from pixcore_segtoken.sizes import llama_config, named_tower
 from pixcore_segtoken.text import mask_spans, spoken
@@ -135,8 +136,6 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
 
     def respond(self, requests: Sequence[Request]) -> list[Response]:
         """Answer a batch greedily; see the class for what the fidelity changes."""
-        if not self.context.published:
-            check_questions(self.loaded.tokenizer.marks, requests)
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
         answers = self.loaded.model.answer(
             prompts,
@@ -151,6 +150,28 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             respond(prompt, answer, request.image.size)
             for prompt, answer, request in zip(prompts, answers, requests, strict=True)
         ]
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The Llama that speaks."""
+        return self.loaded.model.language
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The end token."""
+        return [self.loaded.tokenizer.eos]
+
+    def show(self, requests: Sequence[Request]) -> list[Shown]:
+        """Put CLIP's tokens into the prompts; SAM sees nothing."""
+        prompts = [self._prompt(request.image, request.prompt) for request in requests]
+        return [
+            Shown(embedded, list(prompt.token_ids).index(IMAGE_ID), self.layout(request.image))
+            for prompt, embedded, request in zip(prompts, self.loaded.model.embed(prompts), requests, strict=True)
+        ]
+
+    def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write what was said without any special token, under every fidelity."""
+        return spoken(self.loaded.tokenizer, token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""

@@ -7,6 +7,7 @@ that its index names. Pickles are read with `weights_only`; nothing in them is e
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,16 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
             content = _unwrap(_unpickle(file, {"map_location": "meta"}))
             shapes |= {name: tuple(value.shape) for name, value in content.items() if isinstance(value, Tensor)}
     return shapes
+
+
+def counted(shapes: Mapping[str, tuple[int, ...]], pattern: str) -> int:
+    r"""Count the indices that a pattern captures in names of weights, from 0 to the largest.
+
+    >>> counted({"layers.0.weight": (1,), "layers.2.weight": (1,)}, r"layers\.(\d+)\.")
+    3
+    """
+    found = (re.match(pattern, name) for name in shapes)
+    return max((int(match[1]) for match in found if match), default=-1) + 1
 
 
 def _header(path: Path) -> dict[str, tuple[int, ...]]:

@@ -33,7 +33,20 @@ class SamSizes(Config):
     iou_head_hidden: int = 256
 
 
-class GroundedConfig(PlacingConfig):
+class SegmentingConfig(PlacingConfig):
+    """What every system that segments by itself has.
+
+    Attributes:
+        attention: Show the language model's attention and give no masks, so that masks are mined from it as from any
+            other model's; false: its own masks, and no attention.
+        max_new_tokens: The longest answer.
+    """
+
+    attention: bool = False
+    max_new_tokens: int = Field(default=512, ge=1)
+
+
+class GroundedConfig(SegmentingConfig):
     """Options of LISA and GLaMM: what to load and how to generate.
 
     Attributes:

@@ -113,6 +113,15 @@ class GroundedLlava(nn.Module):
         return tokens
 
     @torch.no_grad()
+    def embed(self, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Make what the language model is given of each prompt, (L, D): the image's tokens stand in their place."""
+        image_tokens = self.project(torch.stack([prompt.clip_pixels for prompt in prompts]).to(self.device))
+        return [
+            splice(self.language.model.embed_tokens, prompt.token_ids, [tokens])
+            for prompt, tokens in zip(prompts, image_tokens, strict=True)
+        ]
+
+    @torch.no_grad()
     def answer(
         self,
         prompts: Sequence[Prompt],
@@ -138,14 +147,9 @@ class GroundedLlava(nn.Module):
             forced: See `language.generate`.
             keep_logits: See `language.generate`.
         """
-        image_tokens = self.project(torch.stack([prompt.clip_pixels for prompt in prompts]).to(self.device))
-        embedded = [
-            splice(self.language.model.embed_tokens, prompt.token_ids, [tokens])
-            for prompt, tokens in zip(prompts, image_tokens, strict=True)
-        ]
         generations = generate(
             self.language,
-            embedded,
+            self.embed(prompts),
             max_new_tokens=max_new_tokens,
             stop_ids=stop_ids,
             forced=forced,

@@ -87,6 +87,7 @@ def generate(
     forced: Sequence[Sequence[int]] | None = None,
     use_cache: bool = True,
     keep_logits: bool = False,
+    extra_step: bool = False,
     on_forward: Callable[[int, Tensor], None] | None = None,
 ) -> list[Generation]:
     """Decode a batch of prompts, given as embeddings, greedily.
@@ -101,6 +102,7 @@ def generate(
             ends, decoding goes on by itself.
         use_cache: False recomputes the whole sequence for every token, as LISA and GLaMM are published.
         keep_logits: Keep every step's logits (V floats a token).
+        extra_step: Run the model once more after the last token, so that a tap sees that token's own row.
         on_forward: Called after each forward with the step number and the padding mask (B, S) of what
             that forward attended to; how an attention tap learns which step it saw.
 
@@ -126,16 +128,20 @@ def generate(
     prompt_states: Tensor | None = None
     inputs = embeds
     broken = torch.zeros((), dtype=torch.bool, device=device)
-    for step in range(max_new_tokens):
-        positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-        hidden = language.model(
+
+    def forward() -> Tensor:
+        states: Tensor = language.model(
             inputs_embeds=inputs,
             # Without padding the model may use its faster kernels for a plain causal mask.
             attention_mask=mask if padded else None,
-            position_ids=positions,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :],
             past_key_values=cache,
             use_cache=use_cache,
         ).last_hidden_state
+        return states
+
+    for step in range(max_new_tokens):
+        hidden = forward()
         if on_forward is not None:
             on_forward(step, mask)
         if prompt_states is None:
@@ -154,11 +160,15 @@ def generate(
                 token = chosen[index] = forced[index][step]
             tokens[index].append(token)
             finished[index] = token in stop_ids or (stop is not None and stop(tokens[index]))
-        if all(finished):
+        ended = all(finished) or step + 1 == max_new_tokens
+        if ended and not extra_step:
             break
         new = language.model.embed_tokens(torch.tensor(chosen, device=device))[:, None]
         inputs = new if use_cache else torch.cat([inputs, new], dim=1)
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        if ended:
+            forward()
+            break
     if prompt_states is None:
         raise ValueError("max_new_tokens must be at least 1")
     if bool(broken):

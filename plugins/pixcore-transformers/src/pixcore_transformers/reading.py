@@ -68,6 +68,22 @@ class Reader:
             tokens = generate(self.model, batch.inputs, settings, seeds)
         return tokens, self._finish(batch, [len(answer) for answer in tokens])
 
+    def during(
+        self, batch: Batch, write: Callable[[], Sequence[Sequence[int]]], *, first: int | None = None
+    ) -> list[Maps]:
+        """Read while something else generates with the same model, from embeddings say.
+
+        Args:
+            batch: Where its prompts' visual tokens lie.
+            write: Generates, one more step than it has tokens where `own_row`; gives each sample's tokens.
+            first: Which row of the prompts is read, from their end; None: as the extractor needs it.
+        """
+        self._begin(len(batch.layouts), batch.cells)
+        place = first if first is not None else 0 if self.own_row else self.needs.prefill_row
+        with Tap(self.model, batch.watch(place, self.layers, self.heads), self.extractor):
+            tokens = write()
+        return self._finish(batch, [len(answer) for answer in tokens])
+
     def replay(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> list[Maps]:
         """Give the maps of given tokens: those that generating them would have shown."""
         if self.needs.gradients:
