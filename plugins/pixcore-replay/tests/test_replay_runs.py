@@ -22,7 +22,9 @@ from pixcore.cli import main
 from pixcore.plugins import registry
 from pixcore.records import Image
 
-PLUGINS = "replay,openai,services,statistics,mini,mini-world,attention,points,regions,selection,groupers,judges,scoring"
+PLUGINS = (
+    "replay,table,openai,services,statistics,mini,mini-world,attention,points,regions,selection,groupers,judges,scoring"
+)
 
 
 class Done(NamedTuple):
