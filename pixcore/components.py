@@ -88,6 +88,11 @@ class ModelConfig(Config):
     prompts: ClassVar[Mapping[Protocol, str]] = {}
     asks_service: ClassVar[bool] = False
 
+    @property
+    def family(self) -> str:
+        """Name the architecture as its checkpoints do (`model_type`), or the model itself: how it writes places."""
+        return ""
+
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -101,6 +106,7 @@ class Context:
             `paper`.
         seed: The run's seed.
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
+        model_config: The config of the run's model adapter.
         recall: Answers from the store what was kept under a key before, or None.
         remember: Keeps under a key what was dear to find out, such as what a paid service said, at once.
         allowance: What the run may spend on services; None: no limit, and nothing is counted.
@@ -109,6 +115,7 @@ class Context:
     fidelity: Fidelity = Fidelity.CORRECTED
     seed: int = 0
     model: Callable[[], ModelAdapter[Any]] | None = field(default=None, repr=False)
+    model_config: Config | None = None
     recall: Callable[[str], Any] | None = field(default=None, repr=False)
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
     allowance: Allowance | None = field(default=None, repr=False)
@@ -306,7 +313,13 @@ class ModelAdapter(Component[ConfigT]):
 
 
 class TokenGrouper(Component[ConfigT]):
-    """Says which output tokens belong together."""
+    """Says which output tokens belong together.
+
+    Attributes:
+        gives_prompts: Its groups may carry prompts of their own, so that answers without maps are grouped as well.
+    """
+
+    gives_prompts: ClassVar[bool] = False
 
     @abstractmethod
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
@@ -317,12 +330,16 @@ class TokenGrouper(Component[ConfigT]):
             tokens: All its tokens; those that add no text (start == end) belong to no group.
 
         Returns:
-            Groups in the order of the text, none of them empty. A token may be in several or none.
+            Groups in the order of the text, none empty but those with a prompt. A token may be in several or none.
         """
 
     def group_many(self, responses: Sequence[tuple[str, Sequence[Token]]]) -> list[list[TokenGroup]]:
         """Group several responses; override where a batch is cheaper."""
         return [self.group(text, tokens) for text, tokens in responses]
+
+    def group_asked(self, asked: Sequence[tuple[Request, Response]]) -> list[list[TokenGroup]]:
+        """Group several responses, knowing what they answer; override where groups depend on image or expression."""
+        return self.group_many([(response.text, response.tokens) for _, response in asked])
 
 
 Lent = tuple[tuple[int, int], Sequence[PointPrompt]]
@@ -363,7 +380,15 @@ class PointSelector(Component[ConfigT]):
 
 
 class MaskGenerator(Component[ConfigT]):
-    """Turns point prompts on one image into candidate masks with scores."""
+    """Turns point prompts on one image into candidate masks with scores.
+
+    Attributes:
+        text_prompts: Whether a prompt may be a text.
+        several_places: Whether a prompt may have others beside it that stand for the same thing.
+    """
+
+    text_prompts: ClassVar[bool] = False
+    several_places: ClassVar[bool] = False
 
     @abstractmethod
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:

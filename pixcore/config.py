@@ -242,6 +242,10 @@ class ChosenComponent:
             "fingerprint": self.config.fingerprint(),
         }
 
+    def says(self, *marks: str) -> bool:
+        """Say whether its class has one of some marks, such as `uses_ground_truth` or `asks_service`."""
+        return any(getattr(self.registration.component_class, mark, False) for mark in marks)
+
     def create(self, context: Context) -> Any:
         """Make the component."""
         return self.registration.create(self.config, context)
@@ -450,6 +454,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         raise ConfigError(f"{unknown[0]}: no such key", hint=nearest(str(unknown[0]), allowed))
     filled = _with_defaults(document, registry)
     sections = {key: filled.pop(key) for key in SECTIONS}
+    _spell_probings(filled, registry, sections["model"])
     config = _validated(RunConfig, filled, "")
     chosen = ChosenComponents({key: _chosen(registry, kind, sections[key], key) for key, kind in SECTIONS.items()})
     lacking = [key for key in _MINING if chosen[key] is None]
@@ -458,7 +463,8 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         chosen["masks"] = None
     if chosen["judge"] is None and "judge" not in document:
         notice("answers are not graded, as no judge is installed")
-    controls = config.control if chosen["masks"] is not None and chosen["extractor"] is not None else ()
+    points_itself = chosen["masks"] is not None and chosen.one("grouper").says("gives_prompts")
+    controls = config.control if chosen["masks"] is not None and (chosen["extractor"] or points_itself) else ()
     for key in Control.model_fields:
         place = f"control.{key}"
         chosen[place] = tuple(_part(registry, PLACES[place], getattr(one, key), place) for one in controls)
@@ -466,6 +472,18 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
     if len(run.controls) < len(controls):
         raise ConfigError("control: two of them have the same points", hint="give one a label")
     return run
+
+
+def _spell_probings(filled: dict[str, Any], registry: Registry, model: Any) -> None:
+    """Put the template where a config names a plugin's probing alone; it may depend on the model and the fidelity."""
+    offered = {guest.name: guest for guest in registry.guests(GuestKind.PROBING)}
+    listed = filled.get("protocols")
+    for at, one in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        section = {"name": one} if isinstance(one, str) else one
+        if isinstance(section, Mapping) and section.get("name") in offered and "template" not in section:
+            asked = _part(registry, Kind.MODEL, model, "model").config, filled.get("fidelity", Fidelity.CORRECTED)
+            spelt = {**section, "template": offered[section["name"]].loaded(*asked)}
+            filled["protocols"] = [*filled["protocols"][:at], spelt, *filled["protocols"][at + 1 :]]
 
 
 _MINING = ("grouper", "points")

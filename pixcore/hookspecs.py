@@ -50,15 +50,16 @@ class Register(Protocol):
 
 
 class RegisterCommand(Protocol):
-    """The function that `register_commands` is handed."""
+    """The function that `register_commands` is handed, and `register_probings`."""
 
     def __call__(self, name: str, target: str, *, summary: str = "") -> None:
-        """Add a command.
+        """Add a command, or a probing.
 
         Args:
             name: What a person types after `pixcore`: one word, or a group and a word, such as "benchmarks fetch". A
                 group is there as soon as a command stands under it, and several plugins may add to one.
-            target: "package.module:command", a `click.Command`, imported when it is called and not for its help line.
+            target: "package.module:command", a `click.Command`, imported when it is called and not for its help line;
+                of a probing a function that gives the template for the config of a model's adapter and a fidelity.
             summary: One line for `pixcore --help`.
         """
 
@@ -137,6 +138,11 @@ def register_run_writers(register: RegisterWriter) -> None:
     """Offer writers of what a finished run leaves in its folder (`pixcore.runs.writers.RunWriter`)."""
 
 
+@hookspec
+def register_probings(register: RegisterCommand) -> None:
+    """Offer probings whose template depends on the model."""
+
+
 @hookspec(firstresult=True)
 def give_intervals(
     rows: Sequence[Mapping[str, Any]], own: Any, seed: int, specs: Sequence[Any]
@@ -155,7 +161,7 @@ def give_intervals(
     """
 
 
-@hookspec(firstresult=True)
+@hookspec
 def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
     """Count, beside the figures, what they leave out and what was bound to be wrong.
 

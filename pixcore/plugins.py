@@ -154,6 +154,7 @@ class GuestKind(StrEnum):
 
     COMMAND = "command"
     WRITER = "run writer"
+    PROBING = "probing"
 
     @property
     def hook(self) -> str:

@@ -279,11 +279,12 @@ class TokenGroup:
     """Output tokens that belong together: a noun phrase, a word, a token.
 
     Attributes:
-        tokens: Indices into the response's tokens; at least one.
+        tokens: Indices into the response's tokens; none where a group with a prompt stands for no text.
         phrase: Their text.
         start: First character of the phrase in the response's text.
         end: One past its last character.
         root: The phrase's root word, if the grouper knows it.
+        prompt: Where to look for it, in place of its map's points: a place that its text states.
     """
 
     tokens: tuple[int, ...]
@@ -291,6 +292,7 @@ class TokenGroup:
     start: int
     end: int
     root: str | None = None
+    prompt: PointPrompt | None = None
 
     def place(self, text: str) -> float:
         """Say where the phrase begins in the response's text, in percent (the published analysis of when)."""
@@ -305,18 +307,22 @@ class PointPrompt:
         points: (k, 2) float32, (x, y) in original image pixels.
         labels: (k,) int8; 1 inside, 0 outside.
         box: (x0, y0, x1, y1), in place of points or beside them.
+        text: What to look for, in words, for a generator that takes `text_prompts`.
+        also: Further places of the same thing, for a generator that takes `several_places`.
     """
 
     points: NDArray[np.float32]
     labels: NDArray[np.int8]
     box: Box | None = None
+    text: str | None = None
+    also: tuple[PointPrompt, ...] = ()
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 2 or self.labels.shape != (len(self.points),):
             shapes = f"points {self.points.shape} and labels {self.labels.shape}"
             raise ValueError(f"a point prompt needs points (k, 2) and labels (k,), got {shapes}")
-        if not len(self.points) and self.box is None:
-            raise ValueError("a point prompt needs a point or a box")
+        if not len(self.points) and self.box is None and not self.text:
+            raise ValueError("a point prompt needs a point, a box or a text")
 
     @classmethod
     def at(cls, *points: tuple[float, float]) -> PointPrompt:

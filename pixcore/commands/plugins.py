@@ -14,8 +14,9 @@ from pixcore.errors import ConfigError, nearest
 from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
 from pixcore.terminal import Console
 
-_COMMANDS, _WRITERS, _OBSERVERS = "commands", "writers", "observers"
-_SECTIONS = [*(kind.value for kind in Kind), _COMMANDS, _WRITERS, _OBSERVERS]
+_GUESTS = {"commands": GuestKind.COMMAND, "writers": GuestKind.WRITER, "probings": GuestKind.PROBING}
+_OBSERVERS = "observers"
+_SECTIONS = [*(kind.value for kind in Kind), *_GUESTS, _OBSERVERS]
 
 
 @click.command()
@@ -64,15 +65,14 @@ def _offered(found: Registry) -> dict[str, list[Guest]]:
     """What plugins offer by what `pixcore plugins` calls it."""
     return {
         **{kind.value: [*found.all(kind)] for kind in Kind},
-        _COMMANDS: found.guests(GuestKind.COMMAND),
-        _WRITERS: found.guests(GuestKind.WRITER),
+        **{name: found.guests(kind) for name, kind in _GUESTS.items()},
     }
 
 
 def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], found: Registry) -> dict[str, Any]:
     told = {name: [_told(one) for one in offered] for name, offered in offers.items()}
-    components = [one for name, listed in told.items() if name not in (_COMMANDS, _WRITERS) for one in listed]
-    others = {name: told[name] for name in (_COMMANDS, _WRITERS) if name in told}
+    components = [one for name, listed in told.items() if name not in _GUESTS for one in listed]
+    others = {name: told[name] for name in _GUESTS if name in told}
     failures = [vars(failure) for failure in found.failures]
     return {"components": components, **others, _OBSERVERS: observers, "failures": failures}
 

@@ -8,6 +8,7 @@ What each figure counts is said in `pixcore.figures.columns`; its interval, by w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Tally:
         self.failed = 0
         self._seed, self._s_of = seed, s_of
         self._kept = KeptSamples()
-        self._accounts: Any = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
+        self._accounts: list[Any] = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
         self._paired = False
         self._own: dict[str, None] = {}  # a config's own probings that have masks, in order
         self._own_graded: dict[str, None] = {}
@@ -76,8 +77,8 @@ class Tally:
         self._paired = self._paired or sample.pair is not None
         categories = [(str(key), str(value)) for key, value in sample.categories.items()]
         self._kept.add(cluster_of(sample), categories, correct, scored)
-        if self._accounts is not None:
-            self._accounts.add(result)
+        for accounts in self._accounts:
+            accounts.add(result)
 
     @property
     def own(self) -> table.Own:
@@ -100,7 +101,7 @@ class Tally:
             s_of=self._s_of,
             clusters={"pair": pairs, "image": len(whole.clusters) - pairs},
         )
-        return summary if self._accounts is None else self._accounts.closed(summary)
+        return reduce(lambda told, accounts: accounts.closed(told), self._accounts, summary)
 
     def sums(self, row: str, samples: Ints | None = None) -> tuple[Sequence[Cluster], dict[str, Sums]]:
         """Give what one row's figures are made of: the clusters, and each figure's terms summed over each.

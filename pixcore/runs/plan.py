@@ -89,7 +89,7 @@ class Run:
         allowance = Allowance(config.prices, config.budget, config.output / LEDGER)
         alone = Context(fidelity, config.seed, allowance=allowance)
         self.loader = Loader(model, with_memory(alone, config.store, model))
-        self.context = replace(alone, model=self.loader)
+        self.context = replace(alone, model=self.loader, model_config=model.config)
         self._on_record = on_record
         self._given = samples
         self._segmented = False  # whether any item is, once they are known
@@ -217,7 +217,7 @@ class Run:
             matched = {next(same, None) or self._unlisted(own): own}
             if not found:
                 others = {row: part for row, part in self._strategies.items() if row not in matched}
-                matched |= {row: part for row, part in others.items() if not says(part, "asks_service", "needs_model")}
+                matched |= {row: part for row, part in others.items() if not part.says("asks_service", "needs_model")}
             found |= {control_spec(row, name): part for row, part in matched.items()}
         return found
 
@@ -266,7 +266,7 @@ class Run:
 
     def _hears(self, component: ChosenComponent) -> OnRecord | None:
         """Who hears of a component's records; its class is imported only where somebody does."""
-        return self._on_record if self._on_record is not None and says(component, "asks_service") else None
+        return self._on_record if self._on_record is not None and component.says("asks_service") else None
 
     def work(self) -> Work:
         """List every stage, in order, with the items whose records are missing, and how many other records are there.
@@ -383,7 +383,7 @@ class Run:
         if first is not None and first.body["mask"] is not None:
             return [RowSpec(OWN_MASKS, own_masks=True)]
         blind = first is not None and "maps" not in first.arrays
-        if not self.proposals or (blind and not says(self.resolved.components.one("grouper"), "gives_prompts")):
+        if not self.proposals or (blind and not self.resolved.components.one("grouper").says("gives_prompts")):
             return [RowSpec(ANSWERS_ALONE)]
         return [*self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
 
@@ -441,9 +441,4 @@ def is_gradable(sample: Sample) -> bool:
 
 
 def _row(key: str, strategy: ChosenComponent) -> RowSpec:
-    return RowSpec(key, uses_ground_truth=says(strategy, "uses_ground_truth"))
-
-
-def says(part: ChosenComponent, *marks: str) -> bool:
-    """Say whether a component's class has one of some marks, such as `uses_ground_truth` or `asks_service`."""
-    return any(getattr(part.registration.component_class, mark, False) for mark in marks)
+    return RowSpec(key, uses_ground_truth=strategy.says("uses_ground_truth"))

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.components import MapTransform, MaskGenerator, PointSelector, TokenGrouper
-from pixcore.errors import DataError, SampleError
+from pixcore.errors import ConfigError, DataError, SampleError
 from pixcore.masks import encode_many, size_of
 from pixcore.plugins import Kind
-from pixcore.records import Candidate, MaskProposal, PointPrompt, Response, TokenGroup
+from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, TokenGroup
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
@@ -93,17 +93,20 @@ class Propose(CandidateStage):
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
 
-        The parts are made at the first response with maps: a model that segments by itself needs none of them.
+        The parts are made at the first response with maps, unless groups bring their own prompts: a model that segments
+        by itself needs none of them.
         """
+        grouper = self.components.one("grouper")
         for start in range(0, len(items), _CHUNK):
             chunk = items[start : start + _CHUNK]
             responses = [self._response(item) for item in chunk]
-            if all(response.maps is None for response in responses):
+            if all(response.maps is None for response in responses) and not grouper.says("gives_prompts"):
                 yield from ((item, _NO_CANDIDATES) for item in chunk)
                 continue
             parts: dict[str, Any] = {name: self.parts(name) for name in self.uses}  # what can't be made fails for all
             parts |= {name: parts[name][0] for name, kind in self.uses.items() if not kind.listed and parts[name]}
-            for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], responses), strict=True):
+            asked = [(item.request, response) for item, response in zip(chunk, responses, strict=True)]
+            for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], asked), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
                     continue
@@ -121,7 +124,9 @@ class Propose(CandidateStage):
         return response
 
     def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: dict[str, Any]) -> Entry:
-        if response.maps is None or response.layout is None:
+        layout: Any = response.layout if response.maps is not None and all(group.tokens for group in groups) else None
+        groups = [group for group in groups if layout or group.prompt]
+        if not groups and not layout:
             return _NO_CANDIDATES
         image, truth = item.request.image, item.sample.mask
         if truth is not None and size_of(truth) != image.size:
@@ -130,23 +135,37 @@ class Propose(CandidateStage):
                 hint="is it the mask of another image?",
             )
         parts["points"].reseed(item.entropy)
-        maps = group_maps(response, groups, parts["transforms"])
-        if not all(np.isfinite(values).all() for values in maps):
+        maps: Any = group_maps(response, groups, parts["transforms"]) if layout else [None] * len(groups)
+        if layout and not all(np.isfinite(values).all() for values in maps):
             raise SampleError("a group's map holds values that are not finite numbers")
-        prompts = [parts["points"].select(response.layout.to_image(values, image.size)) for values in maps]
+        prompts: list[PointPrompt] = [
+            group.prompt or parts["points"].select(layout.to_image(values, image.size))
+            for group, values in zip(groups, maps, strict=True)
+        ]
+        _check_taken(prompts, parts["masks"])
         proposals = parts["masks"].segment(image, prompts) if prompts else []
         found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
         return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
 
 
-def _grouped(grouper: TokenGrouper[Any], responses: Sequence[Response]) -> Sequence[list[TokenGroup] | Exception]:
+def _grouped(
+    grouper: TokenGrouper[Any], asked: Sequence[tuple[Request, Response]]
+) -> Sequence[list[TokenGroup] | Exception]:
     """Group several responses; where that fails, one by one, so that one sample costs no other."""
     try:
-        return grouper.group_many([(response.text, response.tokens) for response in responses])
+        return grouper.group_asked(asked)
     except Exception as error:  # recorded with its sample
-        if len(responses) == 1:
+        if len(asked) == 1:
             return [error]
-    return [outcome for response in responses for outcome in _grouped(grouper, [response])]
+    return [outcome for one in asked for outcome in _grouped(grouper, [one])]
+
+
+def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) -> None:
+    """See that the generator takes prompts of their kind."""
+    for ability, held in (("text_prompts", "text"), ("several_places", "also")):
+        if not getattr(generator, ability) and any(getattr(prompt, held) for prompt in prompts):
+            lacking = f"masks: {type(generator).__name__} takes no {ability.replace('_', ' ')}"
+            raise ConfigError(lacking, hint="name a generator that does, or another grouper")
 
 
 def _candidate(
@@ -307,10 +326,9 @@ def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candid
     return list(kept.values())
 
 
-def _prompt(candidate: Candidate) -> Any:
+def _prompt(candidate: Candidate) -> str | None:
     """What two candidates of the same prompt have in common."""
-    prompt = candidate.point
-    return prompt and (prompt.box, tuple(map(tuple, prompt.points.tolist())), tuple(prompt.labels.tolist()))
+    return candidate.point and repr(serialise.point_to_json(candidate.point))
 
 
 def _with_same_masks(

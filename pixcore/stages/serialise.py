@@ -93,7 +93,7 @@ def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
         "root": group.root if group else None,
         "tokens": list(group.tokens) if group else None,
         "similarity": candidate.similarity,
-        "point": _point_to_json(point) if point else None,
+        "point": point_to_json(point) if point else None,
         "masks": list(candidate.masks),
         "scores": list(candidate.scores),
         "stability": list(candidate.stability),
@@ -124,12 +124,14 @@ def candidate_from_json(data: Mapping[str, Any], values: NDArray[np.float32] | N
     )
 
 
-def _point_to_json(point: PointPrompt) -> Any:
+def point_to_json(point: PointPrompt) -> Any:
     """A single positive point is [x, y], as in predictions made elsewhere; anything more is spelt out."""
     coordinates = [[float(x), float(y)] for x, y in point.points]
-    if point.box is None and len(coordinates) == 1 and point.labels[0] == 1:
+    more = {"text": point.text, "also": [point_to_json(one) for one in point.also]}
+    more = {key: value for key, value in more.items() if value}
+    if point.box is None and len(coordinates) == 1 and point.labels[0] == 1 and not more:
         return coordinates[0]
-    return {
+    return more | {
         "points": coordinates,
         "labels": [int(label) for label in point.labels],
         "box": list(point.box) if point.box is not None else None,
@@ -141,7 +143,8 @@ def _point_from_json(data: Any) -> PointPrompt:
         return PointPrompt.at((float(data[0]), float(data[1])))
     box = data.get("box")
     points = np.asarray(data["points"], np.float32).reshape(-1, 2)
-    return PointPrompt(points, np.asarray(data["labels"], np.int8), tuple(box) if box is not None else None)
+    labels, also = np.asarray(data["labels"], np.int8), tuple(map(_point_from_json, data.get("also", ())))
+    return PointPrompt(points, labels, tuple(box) if box is not None else None, data.get("text"), also)
 
 
 def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:

@@ -14,7 +14,7 @@ from pixcore.masks import area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, Selection
 from pixcore.runs.execute import execute
-from pixcore.runs.plan import Run, says
+from pixcore.runs.plan import Run
 from pixcore.stages.answer import Loader
 from pixcore.stages.base import Monitor
 
@@ -102,7 +102,7 @@ def ground(
 def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
     """Keep the config's first strategy that works without ground truth: here there is none."""
     strategies = resolved.components.several("selections")
-    usable = tuple(one for one in strategies if not says(one, "uses_ground_truth"))
+    usable = tuple(one for one in strategies if not one.says("uses_ground_truth"))
     if strategies and not usable:
         raise ConfigError(
             "every selection strategy of the config needs the ground truth, and an image of yours has none",

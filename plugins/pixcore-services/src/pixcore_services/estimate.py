@@ -14,7 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from pixcore.components import Judge, ModelAdapter, SelectionStrategy
-from pixcore.runs.plan import Run, says
+from pixcore.runs.plan import Run
 from pixcore.services import Expense
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
@@ -58,7 +58,7 @@ def _asks(stage: Stage) -> bool:
     """Whether a stage's component asks a service; a model's config says so, as importing an adapter takes its time."""
     if isinstance(stage, Answer):
         return bool(getattr(stage.components.one("model").config, "asks_service", False))
-    return any(says(one, "asks_service") for one in stage.components.every)
+    return any(one.says("asks_service") for one in stage.components.every)
 
 
 def _line(stage: Answer | Select | JudgeStage, items: Sequence[Item]) -> Line:

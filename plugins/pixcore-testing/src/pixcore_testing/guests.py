@@ -1,4 +1,4 @@
-"""Hold commands and run writers to their contract."""
+"""Hold commands, run writers and probings to their contract."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import Any
 import click
 from click.testing import CliRunner
 
-from pixcore.components import Context
+from pixcore.components import Context, ModelConfig
+from pixcore.config import ProbingSection
 from pixcore.errors import PixcoreError
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.plugins import Guest, GuestKind
-from pixcore.records import ProtocolResult, SampleResult, Score, Selection, Verdict
+from pixcore.records import Fidelity, ProtocolResult, SampleResult, Score, Selection, Verdict
 from pixcore.runs.writers import RunWriter
 from pixcore_testing import inputs
 from pixcore_testing.findings import Finding, Report, described, page_of
@@ -29,11 +30,28 @@ _RUN: Mapping[str, Any] = {"config": {"benchmark": {"name": "toy"}, "seed": 0, "
 
 
 def check_guest(guest: Guest) -> list[Finding]:
-    """Check a command or a run writer as a plugin registered it."""
+    """Check a command, a run writer or a probing as a plugin registered it."""
     found = check_guest_offer(guest)
-    if not found:
+    if not found and guest.kind is GuestKind.PROBING:
+        found += check_probing(guest.name, guest.loaded)
+    elif not found:
         found += (check_command if guest.kind is GuestKind.COMMAND else check_run_writer)(guest.loaded)
     return found
+
+
+def check_probing(name: str, template: Any) -> list[Finding]:
+    """Hold a probing to its contract: a template for every model, under every fidelity, in the fields that there are.
+
+    Args:
+        name: The probing's.
+        template: The function that makes its template of a model's config and a fidelity.
+    """
+    report = Report(page_of("probing"))
+    for fidelity in Fidelity:
+        with report.step(f"template ({fidelity})"):
+            section = ProbingSection(name=name, template=template(ModelConfig(), fidelity))
+            report.expect(bool(section.probing.asks), "the template asks for something of a sample", section.template)
+    return report.findings
 
 
 def check_guest_offer(guest: Guest) -> list[Finding]:

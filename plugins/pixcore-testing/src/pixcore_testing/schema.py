@@ -60,7 +60,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
         properties[key] = {"description": kind.sections[key], **reference}
     properties.update(base["properties"])
     definitions["ProbingSection"] = described(ProbingSection) | {"required": ["name", "template"]}
-    properties["protocols"]["items"] = {"anyOf": [{"enum": list(PROBINGS)}, {"$ref": "#/$defs/ProbingSection"}]}
+    offered = [guest.name for guest in registry.guests(GuestKind.PROBING)]
+    properties["protocols"]["items"] = {"anyOf": [{"enum": [*PROBINGS, *offered]}, {"$ref": "#/$defs/ProbingSection"}]}
     writers = [guest.name for guest in registry.guests(GuestKind.WRITER)]
     properties["writers"]["anyOf"][0]["items"] = {"enum": writers}
     properties["budget"]["anyOf"].insert(0, {"type": "number", "exclusiveMinimum": 0})  # US dollars
