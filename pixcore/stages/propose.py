@@ -328,7 +328,7 @@ def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candid
 
 def _prompt(candidate: Candidate) -> str | None:
     """What two candidates of the same prompt have in common."""
-    return candidate.point and repr(serialise.point_to_json(candidate.point))
+    return repr(serialise.point_to_json(candidate.point)) if candidate.point else None
 
 
 def _with_same_masks(

@@ -24,6 +24,7 @@ _HOOKS = "reference/hooks/#pixcore.hookspecs."
 _PAGES = {
     "command": f"{_HOOKS}register_commands",
     "run writer": f"{_HOOKS}register_run_writers",
+    "probing": f"{_HOOKS}register_probings",
     "observer": f"{_HOOKS}run_started",
     "plugin": "howto/debug-a-plugin/",
 }
@@ -33,7 +34,7 @@ def page_of(kind: str) -> str:
     """Name the page on what a kind of thing promises.
 
     Args:
-        kind: A component's kind ("points", ...), "command", "run writer", "observer" or "plugin".
+        kind: A component's kind ("points", ...), "command", "run writer", "probing", "observer" or "plugin".
     """
     return DOCS + _PAGES.get(kind, f"reference/kinds/{kind}/")
 
