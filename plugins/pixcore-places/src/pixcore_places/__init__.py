@@ -1,0 +1,1 @@
+"""Places that models write in their answers, as prompts for a mask generator."""

@@ -1,0 +1,106 @@
+"""The options of what this package offers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from pixcore.components import Config, ModelConfig
+from pixcore.config import ChosenComponent, Section, component_config
+from pixcore.plugins import Kind, registry
+from pixcore_places.conventions import CONVENTIONS
+
+
+def inner(kind: Kind, section: dict[str, Any]) -> ChosenComponent:
+    """Look up a component that stands inside another's options."""
+    named = Section.model_validate(section)
+    found = registry().get(kind, named.name)
+    return ChosenComponent(found, component_config(found, named.options, f"{kind.value}.of"))
+
+
+class WrittenPlacesConfig(Config):
+    """Options of `written-places`.
+
+    Attributes:
+        convention: What numbers mean: that of a family, or "auto" for the model's own.
+        objects: each: every place is an object of its own. together: points of one label, or of one of Molmo's tags, go
+            to the generator in one prompt. united: places of one label are segmented one by one and united, by a
+            generator that takes several places (`united`).
+        least_pixels: Of the image as Qwen2.5-VL resizes it; the checkpoint's own where attention was read.
+        most_pixels: Likewise.
+    """
+
+    convention: str = "auto"
+    objects: Literal["each", "together", "united"] = "together"
+    least_pixels: int = Field(default=56 * 56, ge=1)
+    most_pixels: int = Field(default=12_845_056, ge=784)
+
+    @field_validator("convention")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value != "auto" and value not in CONVENTIONS:
+            raise ValueError(f"allowed: auto, {', '.join(CONVENTIONS)}")
+        return value
+
+
+class SaidPhrasesConfig(Config):
+    """Options of `said-phrases`.
+
+    Attributes:
+        of: The grouper whose phrases become texts.
+    """
+
+    of: dict[str, Any] = Field(default={"name": "words"})
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def fingerprint(self) -> str:
+        """Everything of the grouper inside that can change its groups."""
+        return repr(inner(Kind.GROUPER, self.of).ingredients())
+
+
+class UnitedConfig(Config):
+    """Options of `united`.
+
+    Attributes:
+        of: The generator that segments each place.
+        how: union: one mask for each of its masks, over all places the one of its number. combinations: every choice
+            of one mask a place, as PixFoundation's Qwen2.5-VL script has them: of up to 5 places all three masks, of up
+            to 10 the first two, of more the first.
+        mask: Of the generator's masks: all of them, or the last one or the best-scored alone.
+    """
+
+    of: dict[str, Any]
+    how: Literal["union", "combinations"] = "union"
+    mask: Literal["all", "last", "best"] = "all"
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    def fingerprint(self) -> str:
+        """Everything of the generator inside that can change its masks."""
+        return repr(inner(Kind.MASKS, self.of).ingredients())
+
+    def check_ready(self) -> None:
+        """Ask the generator inside."""
+        inner(Kind.MASKS, self.of).config.check_ready()
+
+
+class AsWrittenConfig(Config):
+    """Options of `as-written`.
+
+    Attributes:
+        mask: Which mask of a candidate: the best-scored, the first or the last.
+    """
+
+    mask: Literal["best", "first", "last"] = "best"
+
+
+class SilentConfig(ModelConfig):
+    """Options of `silent`: none."""

@@ -1,0 +1,142 @@
+"""Groups that bring their own prompts: places that a text states, and texts for generators that take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pixcore.components import Context, ModelConfig, NoConfig, TokenGrouper
+from pixcore.plugins import Kind
+from pixcore.records import PointPrompt, Request, Response, Token, TokenGroup
+from pixcore_places.config import SaidPhrasesConfig, WrittenPlacesConfig, inner
+from pixcore_places.conventions import chosen
+from pixcore_places.reading import Place, Reading, Resizing, read
+
+
+class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
+    """Makes a group of each object that the text says a place of, with that place as its prompt."""
+
+    gives_prompts = True
+
+    def __init__(self, config: WrittenPlacesConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        model = self.context.model_config
+        self._family = model.family if isinstance(model, ModelConfig) else ""
+        self._resizing = Resizing(least=config.least_pixels, most=config.most_pixels)
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """Make no group: without the image nobody knows where a place is."""
+        return []
+
+    def group_asked(self, asked: Sequence[tuple[Request, Response]]) -> list[list[TokenGroup]]:
+        """Make the groups of several responses."""
+        return [self._groups(response, self.reading(request, response)) for request, response in asked]
+
+    def reading(self, request: Request, response: Response) -> Reading:
+        """Read what a response says of places in its image."""
+        size = request.image.size
+        convention = chosen(self.config.convention, self._family)
+        resized = self._seen(response, size) if convention.unit == "resized" else None
+        return read(response.text, size, convention, resized, whole_pixels=self.context.published)
+
+    def _seen(self, response: Response, size: tuple[int, int]) -> tuple[int, int]:
+        """The size that the model saw: what its visual tokens say, or else as it resizes by its own rule."""
+        if response.layout is not None and len(response.layout.grids) == 1:
+            grid = response.layout.grids[0]
+            return grid.cols * self._resizing.multiple, grid.rows * self._resizing.multiple
+        return self._resizing.resized(size)
+
+    def _groups(self, response: Response, reading: Reading) -> list[TokenGroup]:
+        return [_group(response, places, self.config.objects) for places in _objects(reading, self.config.objects)]
+
+
+def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:
+    """Places of one object; boxes go into one prompt alone, so that `together` leaves each on its own."""
+    objects: dict[object, list[Place]] = {}
+    for number, place in enumerate(reading.places):
+        tag, label = place.stated.tag, place.stated.label.casefold()
+        one = label or (tag if tag >= 0 else number)
+        apart = how == "each" or (how == "together" and place.box is not None)
+        objects.setdefault(("place", number) if apart else one, []).append(place)
+    return objects.values()
+
+
+def _group(response: Response, places: Sequence[Place], how: str) -> TokenGroup:
+    first, last = places[0].stated, places[-1].stated
+    prompts = [_prompt([place]) for place in places]
+    prompt = replace(prompts[0], also=tuple(prompts[1:])) if how == "united" else _prompt(places)
+    spoken = [place.stated for place in places]
+    inside = tuple(
+        index
+        for index, token in enumerate(response.tokens)
+        if token.start < token.end and any(token.start < one.end and token.end > one.start for one in spoken)
+    )
+    start, end = first.start, max(first.end, last.end)
+    return TokenGroup(inside, response.text[start:end], start, end, first.label or None, prompt)
+
+
+def _prompt(places: Sequence[Place]) -> PointPrompt:
+    (first, *_) = places
+    if first.box is not None:
+        return PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), first.box)
+    return PointPrompt.at(*(place.point for place in places if place.point is not None))
+
+
+@lru_cache(maxsize=4096)
+def text_prompt(text: str) -> PointPrompt:
+    """Make a prompt of words alone; of the same words the same, so that equal groups are equal."""
+    return PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), text=text)
+
+
+class AskedExpression(TokenGrouper[NoConfig]):
+    """Makes one group of the expression that was asked for, whatever the model said: the specialist's baseline."""
+
+    gives_prompts = True
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """Make no group: the text does not say what was asked for."""
+        return []
+
+    def group_asked(self, asked: Sequence[tuple[Request, Response]]) -> list[list[TokenGroup]]:
+        """Make one group for each request that refers to something."""
+        said = [(request.expression or "").strip() for request, _ in asked]
+        return [[TokenGroup((), one, 0, 0, prompt=text_prompt(one))] if one else [] for one in said]
+
+
+class SaidPhrases(TokenGrouper[SaidPhrasesConfig]):
+    """Gives each phrase of the answer to the generator as a text."""
+
+    gives_prompts = True
+
+    def __init__(self, config: SaidPhrasesConfig, context: Context | None = None) -> None:
+        super().__init__(config, context)
+        self._inner: TokenGrouper[Any] = inner(Kind.GROUPER, config.of).create(self.context)
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        """Make the groups of one response."""
+        return self.group_many([(text, tokens)])[0]
+
+    def group_many(self, responses: Sequence[tuple[str, Sequence[Token]]]) -> list[list[TokenGroup]]:
+        """Group several responses; a response without tokens is taken as a single one."""
+        whole = [(text, tokens or _one_token(text)) for text, tokens in responses]
+        found = self._inner.group_many(whole)
+        return [
+            [_worded(group, bool(tokens)) for group in groups if group.phrase.strip()]
+            for groups, (_, tokens) in zip(found, responses, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close the grouper inside."""
+        self._inner.close()
+
+
+def _one_token(text: str) -> tuple[Token, ...]:
+    return (Token(0, text, 0, len(text)),) if text else ()
+
+
+def _worded(group: TokenGroup, tokens: bool) -> TokenGroup:
+    return replace(group, tokens=group.tokens if tokens else (), prompt=text_prompt(group.phrase.strip()))

@@ -1,0 +1,91 @@
+"""Registers what this package offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pixcore import hookimpl
+from pixcore.hookspecs import Register, RegisterCommand
+
+if TYPE_CHECKING:
+    from pixcore_places.accounts import PlaceAccounts
+
+
+@hookimpl
+def register_token_groupers(register: Register) -> None:
+    """Offer the groupers."""
+    register(
+        "written-places",
+        "pixcore_places.groupers:WrittenPlaces",
+        config="pixcore_places.config:WrittenPlacesConfig",
+        summary="points and boxes that the answer states, as prompts",
+    )
+    register(
+        "asked-expression",
+        "pixcore_places.groupers:AskedExpression",
+        summary="the expression itself, as a text for a generator that takes texts",
+    )
+    register(
+        "said-phrases",
+        "pixcore_places.groupers:SaidPhrases",
+        config="pixcore_places.config:SaidPhrasesConfig",
+        summary="each phrase of the answer, as a text for a generator that takes texts",
+    )
+
+
+@hookimpl
+def register_mask_generators(register: Register) -> None:
+    """Offer the generator."""
+    register(
+        "united",
+        "pixcore_places.united:United",
+        config="pixcore_places.config:UnitedConfig",
+        summary="several places of one object, each by another generator, united",
+    )
+
+
+@hookimpl
+def register_selection_strategies(register: Register) -> None:
+    """Offer the strategy."""
+    register(
+        "as-written",
+        "pixcore_places.strategies:AsWritten",
+        config="pixcore_places.config:AsWrittenConfig",
+        summary="the first place that the answer states; absent where it states none",
+    )
+
+
+@hookimpl
+def register_point_selectors(register: Register) -> None:
+    """Offer the control's points."""
+    register(
+        "random-places",
+        "pixcore_places.controls:RandomPlaces",
+        summary="as a control's: points and boxes of the run's own kind, anywhere",
+    )
+
+
+@hookimpl
+def register_model_adapters(register: Register) -> None:
+    """Offer the model that says nothing."""
+    register(
+        "silent",
+        "pixcore_places.silent:Silent",
+        config="pixcore_places.config:SilentConfig",
+        summary="says nothing: for runs of a generator on the expression alone",
+    )
+
+
+@hookimpl
+def register_probings(register: RegisterCommand) -> None:
+    """Offer the probings."""
+    register("point", "pixcore_places.probings:point", summary="asks for a point, as the model's family is asked")
+    register("box", "pixcore_places.probings:box", summary="asks for a box, as the model's family is asked")
+
+
+@hookimpl
+def keep_accounts(rows: Any, fidelity: Any) -> PlaceAccounts:
+    """Count the places that answers state."""
+    from pixcore_places.accounts import PlaceAccounts
+
+    return PlaceAccounts()

@@ -1,0 +1,19 @@
+"""Everything that this plugin offers keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pixcore_testing import PluginContract
+
+from pixcore.plugins import Guest
+
+
+class TestPlugin(PluginContract):
+    name = "places"
+
+    @pytest.fixture
+    def options(self, offer: Guest) -> Mapping[str, Any]:
+        return {"of": "regions"} if offer.name == "united" else {}
