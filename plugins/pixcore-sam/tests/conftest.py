@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PILImage
-from pixcore_sam.testing import as_transformers, save_small_sam, segment_anything, small_sam
+from pixcore_sam.testing import as_transformers, save_small_concept, save_small_sam, segment_anything, small_sam
 
 from pixcore.records import Image
 
@@ -43,6 +43,13 @@ def converted(make_official: Callable[..., Any], tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("converted")
     as_transformers(make_official()).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def concept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SAM 3's detector with random weights, and a tokenizer of a few words."""
+    pytest.importorskip("transformers")
+    return save_small_concept(tmp_path_factory.mktemp("concept"))
 
 
 @pytest.fixture(scope="session")

@@ -17,5 +17,5 @@ class TestPlugin(PluginContract):
     @pytest.fixture
     def options(self, offer: Guest, request: pytest.FixtureRequest) -> Mapping[str, Any]:
         """Small models with random weights."""
-        name = {"sam": "checkpoint", "sam-transformers": "converted"}[offer.name]
+        name = {"sam": "checkpoint", "sam-transformers": "converted", "sam3-concept": "concept"}[offer.name]
         return {"checkpoint": str(request.getfixturevalue(name)), "device": "cpu"}

@@ -18,6 +18,7 @@ from PIL import Image as PILImage
 from pixcore_sam.config import SamConfig, SamTransformersConfig
 from pixcore_sam.hub import SamTransformers
 from pixcore_sam.official import Sam
+from pixcore_sam.testing import small_detector, small_vision
 from torch.nn.functional import interpolate
 
 from pixcore.errors import ModelError, PluginError
@@ -149,52 +150,16 @@ def edgetam() -> Any:
     return transformers.EdgeTamModel(config)
 
 
-def _sam3_vision() -> dict[str, Any]:
-    backbone = {
-        "model_type": "sam3_vit_model",
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": 112,
-        "pretrain_image_size": 56,
-        "patch_size": 14,
-        "window_size": 4,
-        "global_attn_indexes": [1],
-    }
-    return {
-        "model_type": "sam3_vision_model",
-        "backbone_config": backbone,
-        "fpn_hidden_size": 32,
-        "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
-    }
-
-
 def sam3_tracker() -> Any:
     return transformers.Sam3TrackerModel(
-        transformers.Sam3TrackerConfig(vision_config=_sam3_vision(), **_prompts_and_decoder(112, patch=14))
+        transformers.Sam3TrackerConfig(vision_config=small_vision(), **_prompts_and_decoder(112, patch=14))
     )
-
-
-def sam3_detector() -> Any:
-    layers = {"hidden_size": 32, "num_attention_heads": 2}
-    detr = {**layers, "num_layers": 1, "intermediate_size": 32}
-    text = {**layers, "num_hidden_layers": 1, "intermediate_size": 64, "vocab_size": 100, "projection_dim": 32}
-    config = transformers.Sam3Config(
-        vision_config=_sam3_vision(),
-        text_config={**text, "max_position_embeddings": 16},
-        geometry_encoder_config=detr,
-        detr_encoder_config=detr,
-        detr_decoder_config={**detr, "num_queries": 5},
-        mask_decoder_config=layers,
-    )
-    return transformers.Sam3Model(config)
 
 
 def sam3_video() -> Any:
-    tracker = {"model_type": "sam3_tracker_video", "vision_config": _sam3_vision(), "image_size": 112}
+    tracker = {"model_type": "sam3_tracker_video", "vision_config": small_vision(), "image_size": 112}
     config = transformers.Sam3VideoConfig(
-        detector_config=sam3_detector().config.to_dict(),
+        detector_config=small_detector().config.to_dict(),
         tracker_config={**tracker, **_prompts_and_decoder(112, patch=14), **_MEMORY},
     )
     return transformers.Sam3VideoModel(config)
@@ -374,7 +339,7 @@ def test_a_shared_embedding_may_stand_in_either_place_or_both(converted, tmp_pat
 
 
 def test_sam_3_without_its_tracker_is_refused(tmp_path):
-    sam3_detector().save_pretrained(tmp_path)
+    small_detector().save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"lacks \d+ of Sam3TrackerModel's weights.*facebook/sam3 has its tracker"):
         SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
 

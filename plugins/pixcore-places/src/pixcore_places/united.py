@@ -37,9 +37,6 @@ class United(MaskGenerator[UnitedConfig]):
     def _united(self, proposals: Sequence[MaskProposal]) -> MaskProposal:
         kept = [self._kept(proposal) for proposal in proposals]
         fewest = min(len(scores) for _, scores in kept)
-        if not fewest:
-            shape = proposals[0].masks.shape[1:]
-            return MaskProposal(np.zeros((0, *shape), np.bool_), np.zeros(0, np.float32))
         if self.config.how == "union":
             choices = [(number,) * len(kept) for number in range(fewest)]
         else:
@@ -50,7 +47,7 @@ class United(MaskGenerator[UnitedConfig]):
             for choice in choices
         ]
         scores = [np.mean([each[number] for (_, each), number in zip(kept, choice, strict=True)]) for choice in choices]
-        return MaskProposal(np.stack(masks), np.asarray(scores, np.float32))
+        return MaskProposal(np.stack(masks), np.asarray(scores, np.float32), size=proposals[0].size)
 
     def _kept(self, proposal: MaskProposal) -> tuple[Any, Any]:
         masks, scores = proposal.masks, proposal.scores

@@ -81,6 +81,28 @@ class SamConfig(GeneratorConfig):
         return fingerprint_of(self.checkpoint)
 
 
+class SamConceptConfig(Config):
+    """Options of `sam3-concept`.
+
+    Attributes:
+        checkpoint: A folder, or a name on the hub.
+        revision: Of a name on the hub: a commit, branch or tag.
+        device: Where the model runs; `auto` takes a GPU if there is one.
+        threshold: An instance is found where its score, times the concept's own of being there, is above it.
+        most: Instances at most that are given one by one, after the union of all.
+    """
+
+    checkpoint: str = "facebook/sam3"
+    revision: str | None = None
+    device: str = "auto"
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    most: int = Field(default=8, ge=0)
+
+    def fingerprint(self) -> str:
+        """Hash a folder's files; of a name on the hub give the commit that is on this machine."""
+        return fingerprint_of(self.checkpoint, self.revision)
+
+
 class SamTransformersConfig(GeneratorConfig):
     """Options of `sam-transformers`.
 

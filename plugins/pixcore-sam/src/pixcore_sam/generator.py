@@ -79,7 +79,7 @@ class Promptable(MaskGenerator[ConfigT]):
 
     def __init__(self, config: ConfigT, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self.device = _device(config.device)
+        self.device = device_named(config.device)
         self.precision: torch.dtype = getattr(torch, config.resolved_precision())
         # the precision that `auto` came to is in the fingerprint
         which = config.model_dump_json(exclude={"device", "precision", "memory_mb", "cache_mb"})
@@ -244,7 +244,12 @@ def _threshold(logits: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[
     return logits > 0, stability.astype(np.float32)
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """Give the device that a config names; "auto" takes a GPU if there is one.
+
+    Raises:
+        ModelError: torch knows none of that name.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -110,7 +110,7 @@ class SamTransformers(SharedWork[SamTransformersConfig]):
 
 
 def load(
-    checkpoint: str, revision: str | None, device: torch.device
+    checkpoint: str, revision: str | None, device: torch.device, classes: Mapping[str, str] = _CLASSES
 ) -> tuple[Any, str, tuple[Sequence[float], Sequence[float]]]:
     """Load a checkpoint, once its config.json says that it fits.
 
@@ -118,6 +118,7 @@ def load(
         checkpoint: A folder, or a name on the hub.
         revision: Of a name on the hub.
         device: Where the model is to be; it stays on the CPU here.
+        classes: transformers' class by a checkpoint's `model_type`.
 
     Returns:
         The model, its `model_type`, and the mean and standard deviation of its pixels.
@@ -132,11 +133,11 @@ def load(
     try:
         import transformers
 
-        kind = _kind(transformers, source, revision)
-        model_class = getattr(transformers, _CLASSES[kind], None)
+        kind = _kind(transformers, source, revision, classes)
+        model_class = getattr(transformers, classes[kind], None)
         if model_class is None:
             raise PluginError(
-                f"transformers {transformers.__version__} has no {_CLASSES[kind]}", hint="pip install -U transformers"
+                f"transformers {transformers.__version__} has no {classes[kind]}", hint="pip install -U transformers"
             )
         with _quiet(transformers), without_bars():
             config = _own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
@@ -165,9 +166,9 @@ def load(
     if missing:
         listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise ModelError(
-            f"the checkpoint {checkpoint!r} lacks {len(missing)} of {_CLASSES[kind]}'s weights: {listing}",
+            f"the checkpoint {checkpoint!r} lacks {len(missing)} of {classes[kind]}'s weights: {listing}",
             hint="facebook/sam3 has its tracker; a detector, or a Sam3VideoModel as transformers saves it, won't do"
-            if kind.startswith("sam3")
+            if classes[kind] == "Sam3TrackerModel"
             else "is it complete?",
         )
     default = _HALF if kind.startswith("sam3") else _IMAGENET
@@ -205,7 +206,7 @@ def _parts(config: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
-def _kind(transformers: Any, source: str, revision: str | None) -> str:
+def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping[str, str]) -> str:
     """A checkpoint's `model_type`.
 
     Raises:
@@ -219,8 +220,8 @@ def _kind(transformers: Any, source: str, revision: str | None) -> str:
             hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
         ) from error
     kind = str(config.get("model_type"))
-    if kind not in _CLASSES:
-        raise ModelError(f"the checkpoint {source!r} is a {kind!r}, no SAM", hint=nearest(kind, _CLASSES))
+    if kind not in classes:
+        raise ModelError(f"the checkpoint {source!r} is a {kind!r}, no SAM", hint=nearest(kind, classes))
     return kind
 
 

@@ -23,3 +23,10 @@ def register_mask_generators(register: Register) -> None:
         summary="SAM, SAM-HQ, SAM 2, EdgeTAM and SAM 3's tracker from transformers",
         extra="edgetam",
     )
+    register(
+        "sam3-concept",
+        "pixcore_sam.concept:SamConcept",
+        config="pixcore_sam.config:SamConceptConfig",
+        summary="SAM 3 told in words what to find: needs no point",
+        extra="transformers",
+    )

@@ -20,6 +20,9 @@ from pixcore_sam.official import modeling
 WIDTH, DEPTH, HEADS, CHANNELS, WINDOW = 32, 3, 2, 32, 3
 """Sizes of the small models: the encoder's width, blocks and heads, the decoder's width, the window of attention."""
 
+WORDS = "<pad> <unk> <start> <end> a the on in cat dog sky car box ball red blue"
+"""What the small detector's tokenizer knows."""
+
 _schemas: list[Any] = []
 
 
@@ -186,6 +189,65 @@ def as_transformers(official: Any) -> Any:
     model = transformers.SamModel(config)
     model.load_state_dict(state)
     return model.eval()
+
+
+def small_vision() -> dict[str, Any]:
+    """Configure a small vision tower of SAM 3's, for images of 112 pixels."""
+    backbone = {
+        "model_type": "sam3_vit_model",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 112,
+        "pretrain_image_size": 56,
+        "patch_size": 14,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+    }
+    return {
+        "model_type": "sam3_vision_model",
+        "backbone_config": backbone,
+        "fpn_hidden_size": 32,
+        "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+    }
+
+
+def small_detector() -> Any:
+    """Build a small detector of SAM 3's, with random weights."""
+    transformers = importlib.import_module("transformers")
+    layers = {"hidden_size": 32, "num_attention_heads": 2}
+    detr = {**layers, "num_layers": 1, "intermediate_size": 32}
+    text = {**layers, "num_hidden_layers": 1, "intermediate_size": 64, "vocab_size": 100, "projection_dim": 32}
+    config = transformers.Sam3Config(
+        vision_config=small_vision(),
+        text_config={**text, "max_position_embeddings": 16},
+        geometry_encoder_config=detr,
+        detr_encoder_config=detr,
+        detr_decoder_config={**detr, "num_queries": 5},
+        mask_decoder_config=layers,
+    )
+    return transformers.Sam3Model(config)
+
+
+def save_small_concept(folder: Path) -> Path:
+    """Write a small detector's checkpoint, with a tokenizer that knows a few words and each letter."""
+    tokenizers, transformers = importlib.import_module("tokenizers"), importlib.import_module("transformers")
+    torch.manual_seed(0)
+    small_detector().save_pretrained(folder)
+    words = WORDS.split()
+    own = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>")
+    )
+    own.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    own.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 2), ("<end>", 3)]
+    )
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=own, pad_token="<pad>", unk_token="<unk>", bos_token="<start>", eos_token="<end>"
+    )
+    fast.save_pretrained(folder)
+    return folder
 
 
 def _randomised(model: Any, seed: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def _check_group(report: Report, group: Any, text: str, tokens: Sequence[Token],
     """Whether a group holds; the first promise that it breaks is reported."""
     if not report.instance(group, "a group", TokenGroup):
         return False
-    if not report.expect(bool(group.tokens), "a group has a token", f"{group.phrase!r} has none"):
+    alone = bool(group.tokens) or group.prompt is not None
+    if not report.expect(alone, "a group has a token, or a prompt of its own", f"{group.phrase!r} has none"):
         return False
     if not all(report.index(index, "a group's token", len(tokens), "the response's tokens") for index in group.tokens):
         return False
@@ -124,7 +126,7 @@ def check_mask_generator(generator: MaskGenerator[Any]) -> list[Finding]:
     """Hold a generator to its contract: masks at image size for every prompt, a batch as one by one."""
     report = Report(page_of("masks"))
     for size in (inputs.WIDE, inputs.TALL):
-        prompts = _prompts(size)
+        prompts = _prompts(size, generator)
         image = inputs.picture(size)
         with report.step(f"segment, {size[0]}x{size[1]}"):
             proposals = generator.segment(image, prompts)
@@ -140,14 +142,17 @@ def check_mask_generator(generator: MaskGenerator[Any]) -> list[Finding]:
     return report.findings
 
 
-def _prompts(size: tuple[int, int]) -> list[PointPrompt]:
+def _prompts(size: tuple[int, int], generator: MaskGenerator[Any]) -> list[PointPrompt]:
+    """Prompts of points; one that takes texts is told in words as well, as it may take nothing else."""
     width, height = size
-    return [
+    prompts = [
         PointPrompt.at((width / 3, height / 3)),
         PointPrompt(np.array([[width / 3, height / 3], [1, 1]], np.float32), np.array([1, 0], np.int8)),
         PointPrompt.at((0, 0)),
         PointPrompt.at((width - 1, height - 1)),
     ]
+    words = ("a cat", "a cat", "the sky", "a dog") if generator.text_prompts else (None,) * len(prompts)
+    return [replace(prompt, text=text) for prompt, text in zip(prompts, words, strict=True)]
 
 
 def _check_consistency(
@@ -164,7 +169,7 @@ def _check_consistency(
         return
     pixels = np.ascontiguousarray(image.pixels()[::-1, ::-1])
     after = generator.segment(Image.from_pixels(pixels, name=image.name), prompts)
-    generator.segment(inputs.picture((24, 24)), [PointPrompt.at((8, 8))])
+    generator.segment(inputs.picture((24, 24)), [replace(prompts[0], points=np.full((1, 2), 8, np.float32))])
     fresh = generator.segment(Image.from_pixels(pixels, name="the same under another name"), prompts)
     kept = all(_alike(one, other) for one, other in zip(after, fresh, strict=True))
     report.expect(kept, "an image is known by its content (image.digest)", "masks of an image before it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pixcore_checkpoints.fingerprints import fingerprint_of
@@ -86,6 +88,15 @@ class TransformersConfig(PlacingConfig):
     def framed(self, prompt: str) -> str | None:
         """Put a prompt into the config's template, whose other braces stand for themselves; None without one."""
         return None if self.prompt_template is None else self.prompt_template.replace("{prompt}", prompt)
+
+    @property
+    def family(self) -> str:
+        """Name the architecture, as the config.json of a folder does; of a name on the hub, the name."""
+        folder = Path(self.checkpoint).expanduser()
+        try:
+            return str(json.loads((folder / "config.json").read_bytes())["model_type"])
+        except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong with it
+            return self.checkpoint
 
     def fingerprint(self) -> str:
         """Hash a folder's files; of a hub name give the commit."""
