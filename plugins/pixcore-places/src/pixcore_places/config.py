@@ -26,13 +26,13 @@ class WrittenPlacesConfig(Config):
         convention: What numbers mean: that of a family, or "auto" for the model's own.
         objects: each: every place is an object of its own. together: points of one label, or of one of Molmo's tags, go
             to the generator in one prompt. united: places of one label are segmented one by one and united, by a
-            generator that takes several places (`united`).
+            generator that takes several places (`united`). all: likewise, and all places of the answer are of one.
         least_pixels: Of the image as Qwen2.5-VL resizes it; the checkpoint's own where attention was read.
         most_pixels: Likewise.
     """
 
     convention: str = "auto"
-    objects: Literal["each", "together", "united"] = "together"
+    objects: Literal["each", "together", "united", "all"] = "together"
     least_pixels: int = Field(default=56 * 56, ge=1)
     most_pixels: int = Field(default=12_845_056, ge=784)
 

@@ -61,14 +61,14 @@ def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:
         tag, label = place.stated.tag, place.stated.label.casefold()
         one = label or (tag if tag >= 0 else number)
         apart = how == "each" or (how == "together" and place.box is not None)
-        objects.setdefault(("place", number) if apart else one, []).append(place)
+        objects.setdefault(("place", number) if apart else "all" if how == "all" else one, []).append(place)
     return objects.values()
 
 
 def _group(response: Response, places: Sequence[Place], how: str) -> TokenGroup:
     first, last = places[0].stated, places[-1].stated
     prompts = [_prompt([place]) for place in places]
-    prompt = replace(prompts[0], also=tuple(prompts[1:])) if how == "united" else _prompt(places)
+    prompt = replace(prompts[0], also=tuple(prompts[1:])) if how in ("united", "all") else _prompt(places)
     spoken = [place.stated for place in places]
     inside = tuple(
         index

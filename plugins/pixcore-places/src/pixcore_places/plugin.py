@@ -84,6 +84,12 @@ def register_probings(register: RegisterCommand) -> None:
 
 
 @hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Add the command."""
+    register("ways", "pixcore_places.ways:ways", summary="Attention, pointing, a specialist: rows of several runs.")
+
+
+@hookimpl
 def keep_accounts(rows: Any, fidelity: Any) -> PlaceAccounts:
     """Count the places that answers state."""
     from pixcore_places.accounts import PlaceAccounts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -45,7 +46,8 @@ def stretched(prompt: PointPrompt, size: tuple[int, int], other: tuple[int, int]
     scale = np.divide(other, size)
     points = np.clip(np.round((prompt.points + 0.5) * scale - 0.5), 0, np.subtract(other, 1))
     box = None if prompt.box is None else tuple((np.array(prompt.box) * [*scale, *scale]).tolist())
-    return PointPrompt(points.astype(np.float32), prompt.labels, box)
+    also = tuple(stretched(one, size, other) for one in prompt.also)
+    return replace(prompt, points=points.astype(np.float32), box=box, also=also)
 
 
 def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDArray[np.float32]]) -> PointPrompt:
@@ -56,13 +58,13 @@ def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDA
         size: (width, height) of the image.
         drawn: Draws so many pixels (n, 2) of it, (x, y) float32; a box lies about one.
     """
-    points = drawn(len(prompt.points))
+    points, also = drawn(len(prompt.points)), tuple(alike(one, size, drawn) for one in prompt.also)
     if prompt.box is None:
-        return PointPrompt(points, prompt.labels)
+        return replace(prompt, points=points, also=also)
     extent = np.subtract(prompt.box[2:], prompt.box[:2])
     low = np.clip(drawn(1)[0] - extent / 2, 0, np.maximum(np.subtract(size, extent), 0))
     x, y, x1, y1 = (float(value) for value in (*low, *(low + extent)))
-    return PointPrompt(points, prompt.labels, (x, y, x1, y1))
+    return replace(prompt, points=points, box=(x, y, x1, y1), also=also)
 
 
 class Centre(PointSelector[CentreConfig]):
