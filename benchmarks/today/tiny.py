@@ -108,7 +108,7 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
     for name in names:
         document: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
         architecture = ARCHITECTURES[name]
-        served = {"server": address, "model": name, "api_key_env": None}
+        served = {"server": address, "model": name}
         if architecture in testing.RECIPES:
             checkpoint = folder / architecture
             if not checkpoint.exists():
@@ -122,7 +122,7 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
         configs.append(folder / f"{name}.yaml")
         configs[-1].write_text(yaml.safe_dump(document), encoding="utf-8")
     ways = (HERE / "ways.yaml").read_text(encoding="utf-8").replace("noun-phrases", "words")
-    (folder / "ways.yaml").write_text(ways.replace("facebook/sam3", str(concept)), encoding="utf-8")
+    (folder / "ways.yaml").write_text(ways.replace("facebook/sam3", f"{concept}, threshold: 0.0"), encoding="utf-8")
     return configs
 
 

@@ -221,7 +221,7 @@ def small_detector() -> Any:
     text = {**layers, "num_hidden_layers": 1, "intermediate_size": 64, "vocab_size": 100, "projection_dim": 32}
     config = transformers.Sam3Config(
         vision_config=small_vision(),
-        text_config={**text, "max_position_embeddings": 16},
+        text_config={**text, "max_position_embeddings": 16, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
         geometry_encoder_config=detr,
         detr_encoder_config=detr,
         detr_decoder_config={**detr, "num_queries": 5},
