@@ -54,7 +54,7 @@ class Answers(BaseHTTPRequestHandler):
         """Answer one request."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         parts = asked["messages"][-1]["content"]
-        prompt = parts if isinstance(parts, str) else " ".join(part.get("text", "") for part in parts)
+        prompt = parts if isinstance(parts, str) else " ".join(part.get("text", "") for part in parts).strip()
         point, box = SAYS[asked["model"]]
         text = point if prompt.startswith("Point") else box if _asks_for_a_box(prompt) else SENTENCE
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

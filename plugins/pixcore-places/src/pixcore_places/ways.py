@@ -91,15 +91,15 @@ def ways(configs: Sequence[Path], file: Path, out: Path, settings: tuple[str, ..
                 raise ConfigError(f"{file}: {way} is no part of a config", hint="such as {protocols: [point]}")
             output = out / config.stem / str(way)
             document = apply_settings({**read_yaml(config), **part}, settings)
+            messages.print(f"{config.stem}, {way}", style="bold", highlight=False)
             try:
                 resolved = resolve({**document, "output": str(output)}, registry())
+                prepare(resolved.config.output)
+                status |= carry_out(Run(resolved, Scope(limit)), messages, Console(stderr=True))
             except ConfigError as error:
                 left_out.append(f"{config.stem}, {way}: {error.message}")
-                messages.print(f"left out: {left_out[-1]}", style="yellow", highlight=False)
+                messages.print(f"left out: {error.message}", style="yellow", highlight=False)
                 continue
-            messages.print(f"{config.stem}, {way}", style="bold", highlight=False)
-            prepare(resolved.config.output)
-            status |= carry_out(Run(resolved, Scope(limit)), messages, Console(stderr=True))
             summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
             found += lines_of(summary, config.stem, str(way))
     write(out, found, left_out)

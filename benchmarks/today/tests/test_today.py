@@ -1,0 +1,75 @@
+"""The configs of today's models: each resolves in each way, and one of them runs end to end on tiny checkpoints."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pixcore.config import ResolvedRun, read_yaml, resolve
+from pixcore.errors import ConfigError
+from pixcore.plugins import registry
+
+TODAY = Path(__file__).parents[1]
+MODELS = sorted(path for path in TODAY.glob("*.yaml") if path.stem != "ways")
+WAYS = read_yaml(TODAY / "ways.yaml")
+LACKING = {("molmo2", "boxes"), ("internvl3", "points"), ("paligemma2", "points")}
+
+
+def resolved(document: dict[str, Any]) -> ResolvedRun:
+    return resolve({**document, "output": "runs/none"}, registry())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("config", MODELS, ids=lambda path: path.stem)
+def test_each_config_is_whole_in_each_way(config: Path, way: str) -> None:
+    document = {**read_yaml(config), **WAYS[way]}
+    if (config.stem, way) in LACKING:
+        with pytest.raises(ConfigError, match=r"write no (points|boxes)"):
+            resolved(document)
+        return
+    run = resolved(document)
+    assert "{expression}" in next(iter(run.config.probings.values())).template
+    assert bool(run.controls) == (way != "sam3")
+
+
+@pytest.mark.parametrize("config", sorted((TODAY / "published").glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_published_baseline_is_whole(config: Path) -> None:
+    run = resolved(read_yaml(config))
+    assert run.config.fidelity == "published"
+    asked = [one.template for one in run.config.probings.values()]
+    if config.stem == "qwen2.5-vl-points":
+        assert "Point to the {expression}, output its coordinates in point-format as JSON" in asked
+    if config.stem in ("llava-1.5-boxes", "cambrian-boxes"):
+        assert asked == ["Output bounding box for the {expression}."]
+    if config.stem == "prompts":
+        assert len(asked) == 7
+        assert asked[2] == asked[4]
+        assert asked[5].endswith("dont generate any masks.")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("today_tiny", TODAY / "tiny.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_model_is_run_here_in_every_way(tiny: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("segment_anything")
+    assert tiny.main([str(tmp_path), "--pairs", "1", "--only", "paligemma2"]) == 0
+    found = json.loads((tmp_path / "runs" / "ways.json").read_text())
+    assert list(dict.fromkeys(row["way"] for row in found["rows"])) == ["attention", "boxes", "sam3", "sam3-phrases"]
+    assert found["left_out"] == ["paligemma2, points: protocols: models of the family paligemma write no points"]
+    boxes = (tmp_path / "runs" / "paligemma2" / "boxes" / "predictions.jsonl").read_text().splitlines()
+    width, height = json.loads(boxes[0])["candidates"][0]["masks"][0]["size"][::-1]
+    place = json.loads(boxes[0])["candidates"][0]["point"]["box"]
+    assert place == [width / 4, height / 4, width * 3 / 4, height * 3 / 4]

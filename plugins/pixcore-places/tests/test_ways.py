@@ -1,0 +1,47 @@
+"""Several runs on one page: what is listed, what is left out, and that names stay text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+SAYS = '{"point_2d": [250, 400], "label": "the box"}'
+
+WAYS = {
+    "attention": {"protocols": ["segment"], "control": {"points": "toy-anywhere", "selection": "toy-best"}},
+    "points": {
+        "protocols": ["point"],
+        "grouper": {"name": "written-places", "convention": "qwen3-vl"},
+        "control": None,
+    },
+    "guessed": {"protocols": ["point"], "grouper": "written-places", "control": None},
+}
+
+
+def test_every_row_of_every_way_stands_on_one_page(workplace: Any) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",places"
+    one = {"benchmark": {"name": "toy-boxes", "pairs": 1}, "model": {"name": "toy", "says": SAYS}}
+    config = workplace.config(**one, selections=["toy-best", {"name": "toy-first", "label": "<b>first"}])
+    ways = workplace.folder / "ways.yaml"
+    ways.write_text(yaml.safe_dump(WAYS))
+    done = workplace("ways", str(config), "--ways", str(ways), "--out", "page")
+    found = json.loads((workplace.folder / "page" / "ways.json").read_text())
+    assert [(row["way"], row["probing"], row["control"]) for row in found["rows"]] == [
+        *[("attention", "M", False)] * 2,
+        *[("attention", "M", True)] * 2,
+        *[("points", "M point", False)] * 2,
+    ]
+    (left_out,) = found["left_out"]
+    assert left_out == "run, guessed: nobody knows how this model writes places"
+    summary = workplace.summary("page/run/points")
+    assert found["rows"][-2]["value"] == summary["rows"][0]["figures"]["M point"]["value"]
+    page = (workplace.folder / "page" / "ways.html").read_text()
+    assert "&lt;b&gt;first" in page
+    assert "<b>first" not in page
+    assert left_out in page
+    assert "toy-best (upper bound)" in done.stdout
+    wrong = workplace("ways", str(config), "--ways", str(config), "--out", "page", status=None)
+    assert wrong.returncode
+    assert "is no part of a config" in wrong.stderr
