@@ -100,7 +100,7 @@ def hook_names() -> list[str]:
 
 def hooks() -> str:
     """A section for each hook, and for what a registering hook is handed."""
-    handed = ("Register", "RegisterCommand", "RegisterWriter")
+    handed = ("Register", "RegisterCommand")
     names = [*hook_names(), *handed]
     parts = ["# Hooks\n\n" + inspect.cleandoc(hookspecs.__doc__ or "").partition("\n\n")[2]]
     parts += [_documented(f"pixcore.hookspecs.{name}", level=2) for name in names]

@@ -82,16 +82,13 @@ class ModelConfig(Config):
         prompts: How this model is asked under a protocol, where that differs from `pixcore.protocols`; fields:
             {question}, {options}, {expression}. It stands here and not on the adapter so that requests, and with them
             the keys of records, are known without importing what the adapter needs.
+        family: The architecture's name (`model_type`), or the model's, which says how it writes places.
         asks_service: Whether it asks a service that may cost money, as of a selection strategy.
     """
 
     prompts: ClassVar[Mapping[Protocol, str]] = {}
+    family: ClassVar[str] = ""
     asks_service: ClassVar[bool] = False
-
-    @property
-    def family(self) -> str:
-        """Name the architecture as its checkpoints do (`model_type`), or the model itself: how it writes places."""
-        return ""
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -313,13 +310,10 @@ class ModelAdapter(Component[ConfigT]):
 
 
 class TokenGrouper(Component[ConfigT]):
-    """Says which output tokens belong together.
-
-    Attributes:
-        gives_prompts: Its groups may carry prompts of their own, so that answers without maps are grouped as well.
-    """
+    """Says which output tokens belong together."""
 
     gives_prompts: ClassVar[bool] = False
+    """Its groups may carry prompts of their own, so that answers without maps are grouped as well."""
 
     @abstractmethod
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
@@ -380,15 +374,11 @@ class PointSelector(Component[ConfigT]):
 
 
 class MaskGenerator(Component[ConfigT]):
-    """Turns point prompts on one image into candidate masks with scores.
-
-    Attributes:
-        text_prompts: Whether a prompt may be a text.
-        several_places: Whether a prompt may have others beside it that stand for the same thing.
-    """
+    """Turns point prompts on one image into candidate masks with scores."""
 
     text_prompts: ClassVar[bool] = False
     several_places: ClassVar[bool] = False
+    """Whether a prompt may be a text, and may have others beside it that stand for the same thing."""
 
     @abstractmethod
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:

@@ -463,8 +463,8 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         chosen["masks"] = None
     if chosen["judge"] is None and "judge" not in document:
         notice("answers are not graded, as no judge is installed")
-    points_itself = chosen["masks"] is not None and chosen.one("grouper").says("gives_prompts")
-    controls = config.control if chosen["masks"] is not None and (chosen["extractor"] or points_itself) else ()
+    mined = chosen["masks"] is not None and (chosen["extractor"] or chosen.one("grouper").says("gives_prompts"))
+    controls = config.control if mined else ()
     for key in Control.model_fields:
         place = f"control.{key}"
         chosen[place] = tuple(_part(registry, PLACES[place], getattr(one, key), place) for one in controls)

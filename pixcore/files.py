@@ -102,15 +102,12 @@ def json_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
 
 
 def open_file(path: Path, what: str = "file", hint: str = "check the path") -> BinaryIO:
-    """Open a file of a user's; a named pipe or a device, which may never end, is refused.
+    """Open a file of a user's, or raise a DataError; a named pipe or a device, which may never end, is refused.
 
     Args:
         path: The file.
         what: What an error calls it.
         hint: What to do where it can't be read.
-
-    Raises:
-        DataError: It can't be read.
     """
     with can_be_read(path, what, hint):
         # not blocking: a pipe that nobody writes to would keep us here before we know what it is
@@ -156,11 +153,7 @@ def read_json(path: Path, hint: str = "is the file whole?") -> Any:
 def read_object(
     path: Path, hint: str = "is it a run's folder? run the config again: records are kept"
 ) -> dict[str, Any]:
-    """Read a JSON file that holds an object, such as a run's.
-
-    Raises:
-        DataError: As for `read_json`, or it holds something else.
-    """
+    """Read a JSON file that holds an object, such as a run's; a DataError as of `read_json` where it does not."""
     document = read_json(path, hint)
     if not isinstance(document, dict):
         raise DataError(f"{path} holds no JSON object", hint=hint)

@@ -50,32 +50,23 @@ class Register(Protocol):
 
 
 class RegisterCommand(Protocol):
-    """The function that `register_commands` is handed, and `register_probings`."""
-
-    def __call__(self, name: str, target: str, *, summary: str = "") -> None:
-        """Add a command, or a probing.
-
-        Args:
-            name: What a person types after `pixcore`: one word, or a group and a word, such as "benchmarks fetch". A
-                group is there as soon as a command stands under it, and several plugins may add to one.
-            target: "package.module:command", a `click.Command`, imported when it is called and not for its help line;
-                of a probing a function that gives the template for the config of a model's adapter and a fidelity.
-            summary: One line for `pixcore --help`.
-        """
-
-
-class RegisterWriter(Protocol):
-    """The function that `register_run_writers` is handed."""
+    """The function that `register_commands`, `register_run_writers` and `register_probings` are handed."""
 
     def __call__(self, name: str, target: str, *, summary: str = "", default: bool = False) -> None:
-        """Offer a run writer.
+        """Add a command, or offer a run writer or a probing.
 
         Args:
-            name: What `writers:` in a config calls it.
-            target: "package.module:Class", a `pixcore.runs.writers.RunWriter`, imported when a run is written.
+            name: What a person types after `pixcore`: one word, or a group and a word, such as "benchmarks fetch" (a
+                group is there as soon as a command stands under it); what `writers:` or `protocols:` calls it.
+            target: "package.module:attribute", imported when it is used: a `click.Command`; a
+                `pixcore.runs.writers.RunWriter`; a function that gives a probing's template for the config of a model's
+                adapter and a fidelity.
             summary: One line.
-            default: Write where a config does not say who writes.
+            default: Of a run writer: write where a config does not say who writes.
         """
+
+
+RegisterWriter = RegisterCommand
 
 
 @hookspec
@@ -159,6 +150,11 @@ def give_intervals(
         For each row by the figure's name, made ones among them, both ends as its terms give them (None where none would
         be honest) and how they were made; what takes two rows, such as "M less control", as a whole `Figure`.
     """
+
+
+@hookspec(firstresult=True)
+def merge_candidates(candidates: Sequence[Any], iou: float) -> list[Any] | None:
+    """Merge candidates that ask or say the same, as a config's `merge_iou` asks for; those that stay, in order."""
 
 
 @hookspec

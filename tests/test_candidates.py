@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_groupers.merging import merge_duplicates
 from pixcore_selection.pick import pick_mask
 
 from pixcore.masks import encode
 from pixcore.records import Candidate, PointPrompt, TokenGroup
-from pixcore.stages.propose import merge_duplicates
 
 
 def candidate(phrase: str, point: tuple[float, float], *widths: int, scores: tuple[float, ...] = ()) -> Candidate:

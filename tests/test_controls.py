@@ -81,7 +81,7 @@ def test_two_controls_of_one_name_are_refused(workplace):
 
 def test_where_own_candidates_are_merged_a_control_draws_as_many_prompts(workplace):
     """Merging changes nothing of attention, so it favours neither side: both draw all prompts, both merge."""
-    workplace.environment["PIXCORE_PLUGINS"] += ",points"
+    workplace.environment["PIXCORE_PLUGINS"] += ",points,groupers"
     alike = {"name": "centre", "spread": 0.01}  # all about one place, so that some are merged
     workplace("run", str(workplace.config(points=alike)))
     before = [line for line in workplace.predictions() if line["protocol"] == "segment"]

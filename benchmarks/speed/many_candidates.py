@@ -12,6 +12,7 @@ import argparse
 
 import numpy as np
 from _measure import in_turn, write
+from pixcore_groupers.merging import merge_duplicates
 from pixcore_selection.attention import AttentionInside
 from pixcore_selection.config import AttentionInsideConfig, ConsensusConfig
 from pixcore_selection.consensus import Consensus
@@ -20,7 +21,6 @@ from pycocotools import mask as coco
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Candidate, Image, PointPrompt, Response, Sample, TokenGroup
-from pixcore.stages.propose import merge_duplicates
 
 SIZE = (640, 480)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore import masks
 from pixcore.components import MapTransform, MaskGenerator, PointSelector, TokenGrouper
 from pixcore.errors import ConfigError, DataError, SampleError
 from pixcore.masks import encode_many, size_of
-from pixcore.plugins import Kind
+from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate, MaskProposal, PointPrompt, Request, Response, TokenGroup
 from pixcore.stages import serialise
 from pixcore.stages.answer import Answer
@@ -93,8 +92,7 @@ class Propose(CandidateStage):
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
 
-        The parts are made at the first response with maps, unless groups bring their own prompts: a model that segments
-        by itself needs none of them.
+        The parts are made at the first response with maps, or for groups that bring prompts: others need none of them.
         """
         grouper = self.components.one("grouper")
         for start in range(0, len(items), _CHUNK):
@@ -145,7 +143,7 @@ class Propose(CandidateStage):
         _check_taken(prompts, parts["masks"])
         proposals = parts["masks"].segment(image, prompts) if prompts else []
         found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
-        return serialise.candidates_to_entry(merge_duplicates(found, self.merge_iou) if self.merge_iou else found)
+        return serialise.candidates_to_entry(_merged(found, self.merge_iou))
 
 
 def _grouped(
@@ -164,8 +162,8 @@ def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) 
     """See that the generator takes prompts of their kind."""
     for ability, held in (("text_prompts", "text"), ("several_places", "also")):
         if not getattr(generator, ability) and any(getattr(prompt, held) for prompt in prompts):
-            lacking = f"masks: {type(generator).__name__} takes no {ability.replace('_', ' ')}"
-            raise ConfigError(lacking, hint="name a generator that does, or another grouper")
+            said = f"masks: {type(generator).__name__} takes no {ability.replace('_', ' ')}"
+            raise ConfigError(said, hint="name a generator that does, or another grouper")
 
 
 def _candidate(
@@ -263,14 +261,14 @@ class Control(CandidateStage):
         own = [one for one in self._matched(item) for _ in range(1 + len(one.merged))]
         if generator is None or not own:
             return _NO_CANDIDATES
-        image, merge_iou = item.request.image, self.proposals.merge_iou
+        image = item.request.image
         selector: PointSelector[Any] = self.part("points")
         selector.reseed(item.entropy)
         lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self.lenders(item)]
         prompts = selector.control(image.size, _prompts(own), lent)
         matched = zip(own, prompts, generator.segment(image, prompts), strict=True)
         drawn = [_candidate(match.group, match.map, prompt, proposal) for match, prompt, proposal in matched]
-        return serialise.candidates_to_entry(merge_duplicates(drawn, merge_iou) if merge_iou else drawn)
+        return serialise.candidates_to_entry(_merged(drawn, self.proposals.merge_iou))
 
     @cached_property
     def _able(self) -> dict[str, NDArray[np.uint64]]:
@@ -294,49 +292,9 @@ def _prompts(candidates: Iterable[Candidate]) -> list[PointPrompt]:
     return [one.point for one in candidates if one.point is not None]
 
 
-def merge_duplicates(candidates: Sequence[Candidate], iou: float) -> list[Candidate]:
-    """Merge candidates that ask or say the same.
-
-    A candidate is a duplicate of an earlier one with the same prompt, or whose masks, each against the one in the same
-    place, all overlap at least `iou`. The earlier one stays and notes the other's phrase in `merged`.
-
-    Args:
-        candidates: In the order of the text.
-        iou: Intersection over union, above 0 and at most 1.
-
-    Returns:
-        The candidates that stay, in order.
-    """
-    drawn = np.array([place for place, one in enumerate(candidates) if one.masks], np.int64)
-    firsts = [candidates[place].masks[0] for place in drawn]  # most differ in their first mask already
-    alike = {int(place): drawn[row] for place, row in zip(drawn, masks.iou(firsts, firsts) >= iou, strict=True)}
-    kept: dict[int, Candidate] = {}
-    asked: dict[Any, int] = {}  # of each prompt the first candidate that stays
-    for place, candidate in enumerate(candidates):
-        near = [earlier for earlier in alike.get(place, ()) if earlier < place and earlier in kept]
-        same, found = asked.get(_prompt(candidate)), _with_same_masks(kept, near, candidate, iou)
-        merging = min((earlier for earlier in (same, found) if earlier is not None), default=None)
-        if merging is None:
-            kept[place] = candidate
-            if candidate.point is not None:
-                asked[_prompt(candidate)] = place
-        else:
-            phrase = (candidate.group.phrase,) if candidate.group is not None else ()
-            kept[merging] = replace(kept[merging], merged=(*kept[merging].merged, *phrase, *candidate.merged))
-    return list(kept.values())
-
-
-def _prompt(candidate: Candidate) -> str | None:
-    """What two candidates of the same prompt have in common."""
-    return repr(serialise.point_to_json(candidate.point)) if candidate.point else None
-
-
-def _with_same_masks(
-    kept: Mapping[int, Candidate], alike: Sequence[int], candidate: Candidate, iou: float
-) -> int | None:
-    """The first of those kept whose other masks all overlap with the candidate's as well."""
-    alike = [place for place in alike if len(kept[place].masks) == len(candidate.masks)]
-    for number, mask in enumerate(candidate.masks[1:], 1):
-        overlaps = masks.iou([kept[place].masks[number] for place in alike], [mask])
-        alike = [place for place, (overlap,) in zip(alike, overlaps, strict=True) if overlap >= iou]
-    return alike[0] if alike else None
+def _merged(candidates: list[Candidate], iou: float | None) -> list[Candidate]:
+    """Those that stay where a config merges candidates that ask or say the same."""
+    merged = candidates if iou is None else registry().ask("merge_candidates", candidates=candidates, iou=iou)
+    if merged is None:
+        raise ConfigError("merge_iou: no installed plugin merges candidates", hint="install one, or leave it out")
+    return list(merged)

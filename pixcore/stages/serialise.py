@@ -127,8 +127,8 @@ def candidate_from_json(data: Mapping[str, Any], values: NDArray[np.float32] | N
 def point_to_json(point: PointPrompt) -> Any:
     """A single positive point is [x, y], as in predictions made elsewhere; anything more is spelt out."""
     coordinates = [[float(x), float(y)] for x, y in point.points]
-    more = {"text": point.text, "also": [point_to_json(one) for one in point.also]}
-    more = {key: value for key, value in more.items() if value}
+    also = [point_to_json(one) for one in point.also]
+    more = {key: value for key, value in (("text", point.text), ("also", also)) if value}
     if point.box is None and len(coordinates) == 1 and point.labels[0] == 1 and not more:
         return coordinates[0]
     return more | {

@@ -39,7 +39,7 @@ REQUEST = Request("one", "point", IMAGE, "Point to the dog.", "the dog")
 
 class Qwen(ModelConfig):
     @property
-    def family(self) -> str:
+    def family(self) -> str:  # type: ignore[override]
         return "qwen3_vl"
 
 
@@ -224,7 +224,7 @@ def test_each_family_is_asked_in_its_own_words() -> None:
         name: str
 
         @property
-        def family(self) -> str:
+        def family(self) -> str:  # type: ignore[override]
             return self.name
 
     assert point(Named(name="qwen2_5_vl"), "published").endswith("point-format as JSON")

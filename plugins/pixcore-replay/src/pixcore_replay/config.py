@@ -44,6 +44,11 @@ class ServedConfig(ServerConfig, ModelConfig):
     max_tokens: Annotated[int, Field(ge=1)] | None = 1024
     expected_tokens: Annotated[int, Field(ge=1)] = 150
 
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        """The model's name, which says how it writes places."""
+        return self.model
+
     @model_validator(mode="before")
     @classmethod
     def _server_is_an_address(cls, given: Any) -> Any:
@@ -133,6 +138,11 @@ class ReplayedConfig(ModelConfig):
         """The local model's own: both are asked alike."""
         own = self.local.config
         return own.prompts if isinstance(own, ModelConfig) else {}
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        """The local model's."""
+        return getattr(self.local.config, "family", "")
 
     @property
     def asks_service(self) -> bool:  # type: ignore[override]

@@ -90,7 +90,7 @@ class TransformersConfig(PlacingConfig):
         return None if self.prompt_template is None else self.prompt_template.replace("{prompt}", prompt)
 
     @property
-    def family(self) -> str:
+    def family(self) -> str:  # type: ignore[override]
         """Name the architecture, as the config.json of a folder does; of a name on the hub, the name."""
         folder = Path(self.checkpoint).expanduser()
         try:
