@@ -88,7 +88,7 @@ def _fitting(crew: Crew, cpus: float) -> Crew:
 
 
 def _asks_model(stage: Stage) -> bool:
-    return stage.name == "answer" or any(says(one, "needs_model") for one in stage.components.every)
+    return stage.name == "answer" or any(one.says("needs_model") for one in stage.components.every)
 
 
 def _on_device(stage: Stage) -> bool:
@@ -102,5 +102,5 @@ def _on_device(stage: Stage) -> bool:
 
 def by_service(stage: Stage) -> bool:
     """Tell whether a stage asks a service, which the driver does itself: the budget is counted in one place."""
-    asked = (says(one, "asks_service") or getattr(one.config, "asks_service", False) for one in stage.components.every)
+    asked = (one.says("asks_service") or getattr(one.config, "asks_service", False) for one in stage.components.every)
     return stage.on_record is not None or any(asked)
