@@ -68,7 +68,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Give an empty text to each request."""
 
 
 def _asks_for_a_box(prompt: str) -> bool:

@@ -19,5 +19,5 @@ class Silent(ModelAdapter[SilentConfig]):
         return frozenset({"text"})
 
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
-        """Say nothing."""
+        """Give an empty text to each request."""
         return [Response("") for _ in requests]

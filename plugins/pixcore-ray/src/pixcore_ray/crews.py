@@ -8,7 +8,6 @@ from typing import Any
 
 from pixcore.config import ChosenComponent
 from pixcore.errors import ConfigError
-from pixcore.runs.plan import says
 from pixcore.stages.base import Stage
 from pixcore_ray.config import Resources
 
