@@ -33,7 +33,7 @@ def test_a_model_without_attention_is_segmented_where_it_points(workplace: Any) 
     assert lines[0]["prompt"].startswith("Point to the box, output its coordinates")
     assert lines[0]["candidates"][0]["point"] == [9.5, 9.100000381469727]
     assert lines[0]["control"]["candidates"][0]["point"] != lines[0]["candidates"][0]["point"]
-    told = [note for note in summary["notes"] if "places" in note]
+    told = [note for note in summary["notes"] if " state " in note]
     assert told == ["4 answers state 8 places, of which 4 were not read (4: it breaks off)."]
 
 
