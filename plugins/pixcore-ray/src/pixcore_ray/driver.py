@@ -11,14 +11,15 @@ import pickle
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from pixcore.errors import SampleError, describe
+from pixcore.errors import ConfigError, SampleError, describe
 from pixcore.records import Image
 from pixcore.runs.plan import Run, Work
 from pixcore.stages.answer import Answer
@@ -32,6 +33,7 @@ from pixcore_ray.worker import Maker
 
 _LONGEST = 512  # items of a batch
 _IMAGES = 4096  # references to images in the object store that are kept
+_COUNTS = 5.0  # seconds between two looks at what the cluster has
 _LOOKS = 2.0  # seconds between two looks for room
 _PATIENCE = 30.0  # seconds without an actor before somebody is told
 
@@ -106,11 +108,9 @@ class Driver:
         self._size = job.resolved.config.batch_size
         self._spent = dict.fromkeys(shared, 0.0)
         self._there = sum(work[self._stages[number]][1] for number in shared)
-        found = crews([self._stages[one] for one in shared], options.resources, ray.cluster_resources())
-        self._lines = [
-            _Line(Crew(one.name, frozenset(shared[at] for at in one.stages), one.gpus, one.options, one.most))
-            for one in found
-        ]
+        self._shared = [self._stages[number] for number in shared]
+        self._lines = [_Line(replace(one, stages=frozenset(shared[at] for at in one.stages))) for one in self._crews()]
+        self._counted = time.monotonic()
         self._number = {stage: number for number, stage in enumerate(self._stages)}
         self._images: OrderedDict[str, Any] = OrderedDict()
         self._names: dict[str, str] = {}
@@ -147,6 +147,18 @@ class Driver:
         path = path_of(self._job.items.thing(0).request.image)
         self._seen = None if path is None else str(path.absolute())
         self._remote: Any = ray.remote(Maker)
+
+    def _crews(self) -> list[Crew]:
+        return crews(self._shared, self._options.resources, ray.cluster_resources())
+
+    def _count(self) -> None:
+        """Look now and then what the cluster has by now: machines come and go."""
+        if time.monotonic() - self._counted > _COUNTS:
+            self._counted = time.monotonic()
+            with suppress(ConfigError):  # what the last machine took along may come back with the next
+                for line, now in zip(self._lines, self._crews(), strict=False):
+                    if (now.name, now.gpus) == (line.crew.name, line.crew.gpus):
+                        line.crew = replace(line.crew, most=max(now.most, len(line.actors)))
 
     # what goes next
 
@@ -238,6 +250,7 @@ class Driver:
 
     def _turn(self) -> None:
         """Send batches to whoever is free, and take in what comes back."""
+        self._count()
         for line in self._lines:
             self._hire(line)
             self._send(line)
@@ -378,7 +391,7 @@ class Driver:
             self._telling.heard(actor.node, said)
         if reply.ended is not None:
             raise reply.ended.ending
-        line = next(line for line in self._lines if line.crew is actor.crew)
+        line = self._line_of(actor)
         spent = sum(reply.seconds.values()) / max(len(task.places), 1)
         line.pace = spent if line.pace is None else 0.7 * line.pace + 0.3 * spent
         by_stage: dict[int, list[Made]] = {}
@@ -395,7 +408,7 @@ class Driver:
 
     def _lost(self, actor: _Actor, error: Exception) -> None:
         """Give a dead actor's batches to others; the one that it was working on has been tried once more."""
-        line = next(line for line in self._lines if line.crew is actor.crew)
+        line = self._line_of(actor)
         line.actors.remove(actor)
         ray.kill(actor.handle)
         gone = "node has died" in str(error) or not self._alive(actor.node_id)
@@ -418,6 +431,9 @@ class Driver:
         failed = SampleError(f"every actor that worked on it ended, the last of {self._options.tries}: {said}")
         self._todo[number][place] = 0
         self._stages[number].take([(self._job.items.thing(place), failed)], self._monitor)
+
+    def _line_of(self, actor: _Actor) -> _Line:
+        return next(line for line in self._lines if actor in line.actors)
 
     def _alive(self, node: str) -> bool:
         return not node or any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
