@@ -18,11 +18,14 @@ from pixcore_ray.config import ClusterConfig, Options, ProcessesConfig
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
+_ATTEMPTS = 3  # to start Ray
 _STORE = 512 * 2**20  # bytes of the object store of `processes`
 
 
 class OnRay(Executor[OptionsT]):
     """Makes records in actors; what asks a paid service is asked here, at the end, where the budget is counted."""
+
+    _hint = "is the machine busy? the same command again"
 
     def execute(self, job: Run, work: Work, monitor: Monitor) -> None:
         """Take the run through the actors, then through what is left for this process."""
@@ -49,12 +52,14 @@ class OnRay(Executor[OptionsT]):
         import ray
 
         ours = not ray.is_initialized()
-        if ours:
+        for attempt in range(_ATTEMPTS if ours else 0):
             try:
                 self._start(ray)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                hint = "ray start --head starts one; executor: processes needs none"
-                raise ConfigError(f"no Ray cluster: {one_line(str(error))}", hint=hint) from error
+                break
+            except Exception as error:  # Ray raises anything; on a busy machine it gives up after 30 seconds
+                ray.shutdown()
+                if attempt == _ATTEMPTS - 1 or isinstance(error, ConnectionError):
+                    raise ConfigError(f"Ray can't be used: {one_line(str(error))}", hint=self._hint) from error
         hush()
         try:
             yield
@@ -91,6 +96,8 @@ class Processes(OnRay[ProcessesConfig]):
 
 class Cluster(OnRay[ClusterConfig]):
     """A cluster that is there already."""
+
+    _hint = "ray start --head starts a cluster; executor: processes needs none"
 
     def _start(self, ray: Any) -> None:
         own = {"include_dashboard": self.config.dashboard} if self.config.address == "local" else {}
