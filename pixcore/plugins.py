@@ -97,7 +97,7 @@ class Kind(StrEnum):
         },
         nullable=True,
     )
-    EXECUTOR = _Row("Executor", {"executor": "Where records are made; it changes none of them."})
+    EXECUTOR = _Row("Executor", {"executor": "Where records are made; null: in this process."}, nullable=True)
 
     interface_name: str
     sections: Mapping[str, str]
