@@ -66,7 +66,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     first = pixcore.run(config, output=root / "first")
     pixcore.run(config, output=root / "second", points={"name": "peak", "rank": 2})
     hostile = _make_hostile(first)
-    _begin_a_run(root / "going", first, config)
+    _begin_a_run(root / "going", first)
     explorer = Explorer([root])
     explorer.runs()
     server = serve(explorer)
@@ -106,21 +106,9 @@ def _make_hostile(run: pixcore.Run) -> str:
     return name
 
 
-def _begin_a_run(folder: Path, other: pixcore.Run, config: dict[str, Any]) -> None:
+def _begin_a_run(folder: Path, other: pixcore.Run) -> None:
     """Leave what a run that goes on leaves, by the functions that observers call."""
     folder.mkdir()
     going.begin(str(folder), other.config | {"output": str(folder)})
     going.advance(str(folder), "answer", 2, 8, 1.0)
     going.advance(str(folder), "answer", 6, 8, 3.0)
-    result, rows = other._job.result(other.samples()[0].id)
-    probings = {
-        name: {
-            "prompt": one.prompt,
-            "text": one.response.text if one.response else "",
-            "correct": None,
-            "iou": {row.key: 0.5 for row in rows},
-        }
-        for name, one in result.by_probing.items()
-    }
-    record = {"sample_id": result.sample.id, "pair": result.sample.pair, "categories": dict(result.sample.categories)}
-    going.add(str(folder), record | {"probings": probings})

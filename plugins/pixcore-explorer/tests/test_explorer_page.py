@@ -281,7 +281,7 @@ def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_s
     page = tab.go(f"#/run/{shown.key('first')}?view=table&filter=onerror")
     count_of(page, "1 of 8")
     page = tab.go(f"#/run/{shown.key('going')}")
-    until(page, "document.getElementById('count')?.textContent.startsWith('1 of 1')")
+    until(page, "document.getElementById('count')?.textContent.startsWith('8 of 8, reading 8 of 8')")
     # a sample that is not there is told, in the page
     page = tab.go(f"#/run/{shown.key('first')}/sample/nobody")
     page.wait_for_selector("text=the run has no sample 'nobody'")

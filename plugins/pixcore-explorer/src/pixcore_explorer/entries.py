@@ -34,30 +34,6 @@ def entry(result: SampleResult, rows: Sequence[RowSpec]) -> dict[str, Any]:
     return line
 
 
-def going_entry(noted: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Make the line of a sample of a run that still goes on, of what was noted of it."""
-    states, texts = {}, [noted["id"]]
-    for name, one in noted["probings"].items():
-        texts += [one["prompt"], one["error"] or "", one["text"]]
-        states[name] = {
-            "answer": {True: "right", False: "wrong"}.get(one["correct"]),
-            "failed": one["error"] is not None,
-            "iou": [one["iou"].get(row["key"]) for row in rows],
-            "said": (one["error"] or one["text"])[:160],
-            "best": None,
-            "candidates": None,
-        }
-    first = next(iter(noted["probings"].values()), {"prompt": ""})
-    about = {"question": first["prompt"], "expression": None, "pair": noted["pair"], "absent": False}
-    return {
-        "id": noted["id"],
-        "categories": dict(noted["categories"]),
-        **about,
-        "text": "\n".join(text for text in texts if text),
-        "protocols": states,
-    }
-
-
 def rows_data(rows: Sequence[RowSpec]) -> list[dict[str, Any]]:
     """Say which rows a line's IoUs belong to."""
     return [

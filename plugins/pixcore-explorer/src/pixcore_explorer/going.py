@@ -1,24 +1,23 @@
-"""What a run that goes on leaves in its folder for whoever looks at it: where it is, and each sample's scores.
+"""What a run that goes on leaves in its folder for whoever looks at it: its config, and where it is.
 
-Two files that are gone when the run is finished. A run whose process is no more left them behind: it failed.
+The file is gone when the run is finished; a run whose process is no more left it behind: it failed. Its samples are
+read from the store by who looks, so that a run pays nothing for being looked at.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixcore.files import can_be_written, read_object, write_json
+from pixcore.files import SUMMARY, read_object, write_json
 
-STATE, SAMPLES = ".going.json", ".going-samples.jsonl"
+STATE = ".going.json"
 
 _QUIET = 120.0  # seconds without a word after which a run on another machine counts as stopped
-_TEXT = 300
 
 
 def begin(run: str, config: Mapping[str, Any]) -> None:
@@ -38,28 +37,9 @@ def advance(run: str, stage: str, done: int, total: int, seconds: float) -> None
         write_json(path, {**state, "told": time.time(), "stage": told})
 
 
-def add(run: str, record: Mapping[str, Any]) -> None:
-    """Note what a sample scored."""
-    probings = {
-        name: {
-            "prompt": line.get("prompt", "")[:_TEXT],
-            "text": line.get("text", "")[:_TEXT],
-            "correct": line.get("correct"),
-            "error": line.get("error"),
-            "iou": line.get("iou", {}),
-        }
-        for name, line in record["probings"].items()
-    }
-    line = {"id": record["sample_id"], "pair": record["pair"], "categories": record["categories"], "probings": probings}
-    path = Path(run) / SAMPLES
-    with can_be_written(path), path.open("a", encoding="ascii") as file:
-        file.write(json.dumps(line) + "\n")
-
-
 def end(run: str) -> None:
     """Remove what was noted."""
-    for name in (STATE, SAMPLES):
-        (Path(run) / name).unlink(missing_ok=True)
+    (Path(run) / STATE).unlink(missing_ok=True)
 
 
 def state_of(folder: Path) -> dict[str, Any] | None:
@@ -76,18 +56,9 @@ def state_of(folder: Path) -> dict[str, Any] | None:
         alive = _is_alive(state["process"])
     else:
         alive = time.time() - state["told"] < _QUIET
+    if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
+        return None  # somebody wrote the results since
     return {**state, "alive": alive}
-
-
-def samples_of(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read the samples that were noted; a line that is just being written is left for the next time."""
-    path = folder / SAMPLES
-    if path.is_file():
-        for line in path.read_text(encoding="ascii").split("\n")[:-1]:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
 
 
 def _is_alive(process: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,13 +27,14 @@ from pixcore.records import Sample, SampleResult
 from pixcore.runs.plan import Run
 from pixcore_explorer import going
 from pixcore_explorer.atlas import Atlas
-from pixcore_explorer.entries import entry, figures_data, going_entry, rows_data
+from pixcore_explorer.entries import entry, figures_data, rows_data
 
 INDEX = ".view-index.json"
 """In a run's folder: its lines and its atlas, made once of its records."""
 
 _FORMAT = 1
 _IMAGE, _THUMB = 1280, 176
+_MOMENT = 0.5  # seconds that one question about a run that goes on may take
 
 
 @dataclass
@@ -69,6 +71,7 @@ class OpenedRun:
         self._lines = Lines()
         self._maker: threading.Thread | None = None
         self._of: Any = None
+        self._seen: set[str] = set()
 
     @cached_property
     def job(self) -> Run:
@@ -86,10 +89,10 @@ class OpenedRun:
         """Give the run's lines as far as they are made; the first call starts making them."""
         with self.lock:
             if self._of != (stamp := self.stamp()):
-                self._of, self._lines, self._maker = stamp, Lines(), None
+                self._of, self._lines, self._maker, self._seen = stamp, Lines(), None, set()
                 self.__dict__.pop("job", None)
-            if going.state_of(self.folder) is not None:
-                return self._going()
+            if (state := going.state_of(self.folder)) is not None:
+                return self._going(state["alive"])
             if self._maker is None:
                 self._maker = threading.Thread(target=self._make, args=(self._lines,), daemon=True)
                 self._maker.start()
@@ -112,13 +115,24 @@ class OpenedRun:
         """Say what the lines are made of: another `run.json` has other ones."""
         path = self.folder / RUN
         written = path.stat().st_mtime_ns if path.is_file() else 0
-        return [_FORMAT, __version__, written, (self.folder / going.STATE).exists()]
+        return [_FORMAT, __version__, written, going.state_of(self.folder) is not None]
 
-    def _going(self) -> Lines:
-        state, noted = going.state_of(self.folder) or {}, list(going.samples_of(self.folder))
-        rows = rows_data(self.result(noted[0]["id"])[1]) if noted else []
-        done = not state.get("alive", False)
-        return Lines([going_entry(line, rows) for line in noted], len(noted) if done else None, done, rows)
+    def _going(self, alive: bool) -> Lines:
+        """Take in the samples of which all records are there by now, for a moment at a time."""
+        lines, job, until = self._lines, self.job, time.monotonic() + _MOMENT
+        lines.total = lines.total or sum(1 for _ in job.ids())
+        for name in job.ids():
+            if time.monotonic() > until:
+                break
+            if name in self._seen or not all(stage.store.has(key) for stage, key in job.records(name)):
+                continue
+            result, specs = job.result(name)
+            lines.rows = lines.rows or rows_data(specs)
+            lines.entries.append(entry(result, specs))
+            self._seen.add(name)
+        else:
+            lines.done = not alive
+        return lines
 
     def _make(self, lines: Lines) -> None:
         try:

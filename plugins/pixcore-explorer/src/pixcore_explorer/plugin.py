@@ -32,14 +32,6 @@ def stage_advanced(run: str, stage: str, done: int, total: int, seconds: float) 
 
 
 @hookimpl
-def sample_finished(run: str, record: Mapping[str, Any]) -> None:
-    """Note what a sample scored."""
-    from pixcore_explorer import going
-
-    going.add(run, record)
-
-
-@hookimpl
 def run_finished(run: str) -> None:
     """Forget what was noted: the run's own files say it now."""
     from pixcore_explorer import going
