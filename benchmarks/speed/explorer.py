@@ -2,10 +2,11 @@
 
     python benchmarks/speed/explorer.py [--samples N]
 
-N samples made by repeating 20 scenes of mini-world under other ids; `pixcore view` serves them, headless Chromium looks at
-them. Script time until pictures are there; while the whole list is scrolled by, the most processor time that the
-page takes for one of 60 steps, and tasks over 50 ms by the clock, which other work on the machine makes longer; the page's memory before and
-after; how many of the store's records are read for one sample. Needs playwright and Chromium. Writes `explorer.json`.
+N samples made by repeating 20 scenes of mini-world under other ids; `pixcore view` serves them, headless Chromium looks
+at them. Script time until pictures are there; while the whole list is scrolled by, the most processor time that the
+page takes for one of 60 steps, and tasks over 50 ms by the clock, which other work on the machine makes longer; the
+page's memory before and after; how many of the store's records are read for one sample. Needs playwright and Chromium.
+Writes `explorer.json` beside itself.
 """
 
 from __future__ import annotations

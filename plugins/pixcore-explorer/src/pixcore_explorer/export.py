@@ -79,7 +79,7 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
     probings = run.job.resolved.config.probings
     shown = next((name for name in ("segment", *probings) if name in probings and probings[name].masks), "")
     row = next((one["key"] for one in lines.rows if not one["bound"] and not one["control"]), "")
-    head = {"since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
+    head = {"of": "", "since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
     choices = looking.choices()
     data = {"entries": lines.entries, "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
     _write(folder, f"{key}-lines", head | data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import threading
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ class Explorer:
         done, entries = lines.done, lines.entries[since:]  # in this order: a line may come between the two
         ready = lines.error is None and (done or bool(lines.rows))
         return {
+            "of": json.dumps(run.stamp()),
             "entries": entries,
             "since": since,
             "total": lines.total,

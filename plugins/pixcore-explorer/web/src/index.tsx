@@ -2,7 +2,7 @@
 import { createTable, getCoreRowModel, getFilteredRowModel, getSortedRowModel, type ColumnDef } from "@tanstack/table-core";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { FigureCell, Notice, Said, duration, number, tell, useKeys } from "./parts";
-import { go, link, set, useRoute } from "./route";
+import { link, set, useRoute } from "./route";
 import { source } from "./source";
 import type { Run, TableRow } from "./types";
 
@@ -173,5 +173,3 @@ function Notes({ run, done }: { run: Run; done: () => void }) {
     </form>
   );
 }
-
-export const openRun = (key: string) => go(link(["run", key]));

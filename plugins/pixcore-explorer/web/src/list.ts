@@ -17,13 +17,14 @@ export function useLines(run: string): Lines | null {
       const had = kept.get(run);
       try {
         let got = await source.lines(run, had?.entries.length ?? 0);
+        if (had && got.since > 0 && got.of !== had.of) got = await source.lines(run, 0); // the run was finished since
         if (had && got.since > 0) got = { ...got, entries: [...had.entries, ...got.entries], rows: got.rows.length ? got.rows : had.rows };
         if (over) return;
         kept.set(run, got);
         change(got);
         if (!got.done && !got.error) timer = window.setTimeout(ask, WAIT);
       } catch (error) {
-        if (!over) change({ entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
+        if (!over) change({ of: "", entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
       }
     };
     if (!kept.get(run)?.done) void ask();

@@ -18,7 +18,7 @@ export function Samples({ run }: { run: string }) {
   const box = useRef<HTMLInputElement>(null), scroller = useRef<HTMLDivElement>(null);
   const width = useWidth(scroller);
   const grid = words.get("view") !== "table";
-  const across = grid ? Math.max(1, Math.floor(width / TILE)) : 1;
+  const across = grid ? Math.max(width && width < 2 * TILE ? 2 : 1, Math.floor(width / TILE)) : 1;
   const shown = list?.shown ?? [];
   const [at, move] = useState(0);
   const virtual = useVirtual(Math.ceil(shown.length / across), grid ? TILE_HEIGHT : ROW_HEIGHT, scroller);

@@ -31,7 +31,7 @@ export interface RowSpec { key: string; label: string; bound: boolean; control: 
 export interface FigureSpec { name: string; probing: string; kind: "answer" | "iou" }
 
 export interface Lines {
-  entries: Line[]; since: number; total: number | null; done: boolean; error: string | null;
+  of: string; entries: Line[]; since: number; total: number | null; done: boolean; error: string | null;
   rows: RowSpec[]; figures: FigureSpec[]; choices: { transforms: string[]; own: string[] };
 }
 
