@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,16 @@ def _described(folder: Path) -> dict[str, Any]:
 
 
 def _object(path: Path) -> dict[str, Any] | None:
-    return read_object(path) if path.is_file() else None
+    """A file's object, read again only where it has changed: a page asks for all runs every few seconds."""
+    if not path.is_file():
+        return None
+    known = path.stat()
+    return _read(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, *_: int) -> dict[str, Any]:
+    return read_object(path)
 
 
 def _named(section: Any) -> str:

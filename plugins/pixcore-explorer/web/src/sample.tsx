@@ -200,7 +200,7 @@ function Chips({ probed, shown, pinned, readable, whole, hover }: ChipProps) {
       {probed.tokens.map((text, i) => (
         <button key={i} class={`chip ${shown.includes(i) ? "on" : ""} ${pinned.includes(i) ? "pinned" : ""} ${begins.has(i) ? "grouped" : ""}`} data-token={i}
           title={begins.has(i) ? begins.get(i)!.map((one) => probed.candidates[one]?.phrase).join(" · ") : undefined}
-          onPointerEnter={() => over(i)} onFocus={() => hover([])}
+          onPointerEnter={() => over(i)} onFocus={() => hover([i])} onBlur={() => hover([])}
           onPointerDown={(event) => { event.preventDefault(); from.current = i; hover([i]); }}
           onPointerUp={() => { const start = from.current ?? i; from.current = null; hover([]); pin(span(start, i)); }}
           onKeyDown={(event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); event.stopPropagation(); pin([i]); } }}>

@@ -1,0 +1,105 @@
+"""What the server says of runs, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pixcore_explorer import going
+from pixcore_explorer.command import view
+from pixcore_explorer.runs import about, keep_notes, runs_below
+
+from pixcore.errors import DataError
+from pixcore.files import RUN
+
+
+def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "deep/run"
+    folder.mkdir(parents=True)
+    going.begin(str(folder), {"model": {"name": "mini"}, "benchmark": {"name": "mini-world"}, "fidelity": "corrected"})
+    ((key, found),) = runs_below([tmp_path]).items()
+    told = about(key, found, [tmp_path])
+    assert (told["name"], told["state"], told["model"], told["benchmark"]) == (
+        "deep/run",
+        "running",
+        "mini",
+        "mini-world",
+    )
+    state = json.loads((folder / going.STATE).read_text())
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    (folder / going.STATE).write_text(json.dumps({**state, "process": child}))
+    assert about(key, found, [tmp_path])["state"] == "failed"
+    going.end(str(folder))
+    (folder / RUN).write_text("{")
+    assert "run.json is not JSON" in about(key, found, [tmp_path])["error"]
+    (folder / RUN).write_text("[]")
+    assert "holds no JSON object" in about(key, found, [tmp_path])["error"]
+
+
+def test_notes_that_are_none_are_refused(tmp_path: Path) -> None:
+    for wrong in (
+        None,
+        [],
+        {"tags": "a", "note": ""},
+        {"tags": ["a" * 61], "note": ""},
+        {"tags": [], "note": "x" * 20_001},
+    ):
+        with pytest.raises(DataError):
+            keep_notes(tmp_path, wrong)
+    assert keep_notes(tmp_path, {"tags": [" a ", "a", ""], "note": "n"}) == {"tags": ["a"], "note": "n"}
+
+
+def test_a_folder_without_runs_is_told_in_one_line(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        found = CliRunner().invoke(view, [str(place)])
+        assert isinstance(found.exception, DataError)
+        assert "\n" not in str(found.exception)
+
+
+def _status(address: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, data, headers), timeout=60) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        text = error.read()
+        return error.code, json.loads(text) if text.startswith(b"{") else text
+
+
+def test_what_the_server_refuses(shown: Any) -> None:
+    root, key = shown.address.rsplit("/", 2)[0] + "/", shown.key("first")
+    assert _status(root)[0] == 404
+    assert _status(root + "wrong-token/runs")[0] == 404
+    assert _status(shown.address + "runs", Host="evil.example")[0] == 400
+    assert _status(shown.address + "runs", Origin="https://evil.example")[0] == 403
+    for place in ("server.py", "runs/unknown/lines", "..%2fserver.py"):
+        assert _status(shown.address + place)[0] == 404
+    name = shown.ask(f"runs/{key}/lines")["entries"][0]["id"]
+    masks = f"{shown.address}runs/{key}/masks?id={name}"
+    for wrong in (
+        {},
+        {"probing": "segment"},
+        {"probing": "segment", "points": [[-1, 5, 1]]},
+        {"probing": "segment", "points": [[1e9, 5, 1]]},
+        {"probing": "segment", "points": [[1, 1, 1]] * 33},
+        {"probing": "segment", "points": "x"},
+        {"probing": "segment", "tokens": [10_000]},
+        {"probing": "segment", "tokens": [0], "layer": 99},
+        {"probing": "segment", "tokens": [0], "transforms": ["nobody"]},
+        {"probing": "nobody", "points": [[1, 1, 1]]},
+    ):
+        status, said = _status(masks, wrong)
+        assert status == 400, wrong
+        assert said["error"]
+        assert "\n" not in said["error"]
+    assert _status(f"{shown.address}runs/{key}/sample?id=nobody")[0] == 400
+    assert _status(f"{shown.address}runs/{key}/sample")[0] == 400
