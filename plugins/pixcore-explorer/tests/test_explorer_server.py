@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -32,11 +33,9 @@ def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
         "mini-world",
     )
     state = json.loads((folder / going.STATE).read_text())
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    (folder / going.STATE).write_text(json.dumps({**state, "process": child}))
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    (folder / going.STATE).write_text(json.dumps({**state, "process": ended.pid}))
     assert about(key, found, [tmp_path])["state"] == "failed"
     going.end(str(folder))
     (folder / RUN).write_text("{")
