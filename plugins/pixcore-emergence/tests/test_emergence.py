@@ -9,10 +9,11 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
-from pixcore_emergence.curves import Curves, expected_best
+from pixcore_emergence.curves import Curves
 from pixcore_emergence.emergence import Emergence, EmergenceTally
 from pixcore_emergence.looks import CONCEPTS, shares_word
 from pixcore_emergence.regression import regress
+from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
 
 from pixcore import masks

@@ -115,6 +115,25 @@ def test_the_table_says_what_a_comparison_of_both_rows_says() -> None:
     assert (figure.value, figure.low, figure.high) == pytest.approx((compared.difference, compared.low, compared.high))
 
 
+def test_what_two_runs_differ_by_beyond_their_controls_is_scipys_test() -> None:
+    """The second run fails at three of the images."""
+    world = World(pairs=False)
+    worlds = [world, World(pairs=False, failed=(5, 6, 7))]
+    sides = [
+        Side(f"{n}", ORACLE, Fidelity.CORRECTED, control=ROWS[2]).take(one.results) for n, one in enumerate(worlds)
+    ]
+    found = {one.name: one for one in compare(*sides).differences}
+    less = [one.best(None) - one.best(RANDOM) for one in worlds]
+    expected = stats.ttest_rel(less[1], less[0])
+    one = found["M less control"]
+    assert (one.left, one.right) == pytest.approx((100 * less[0].mean(), 100 * less[1].mean()))
+    assert one.difference == pytest.approx(100 * float(np.mean(less[1] - less[0])))
+    assert (one.low, one.high) == pytest.approx(tuple(100 * end for end in expected.confidence_interval(0.95)))
+    assert one.p == pytest.approx(expected.pvalue)
+    bare = [Side(one.name, ORACLE, Fidelity.CORRECTED).take(world.results) for one in sides]
+    assert "M less control" not in {one.name for one in compare(*bare).differences}
+
+
 def test_without_a_control_nothing_is_set_beside() -> None:
     alone = evaluate(
         World(pairs=False).results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED

@@ -69,7 +69,7 @@ def compare_command(
     chosen = rows_of(sources, rows)
     names = _names(runs)
     sides = [
-        Side(name, row, source.fidelity, source.origin.s_of).take(source.file)
+        Side(name, row, source.fidelity, source.origin.s_of, _control(source, row)).take(source.file)
         for name, row, source in zip(names, chosen, sources, strict=True)
     ]
     console = Console()
@@ -99,6 +99,10 @@ def rows_of(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
     if shared:
         return [table[shared[0]] for table in tables]
     return [next(iter(table.values())) for table in tables]
+
+
+def _control(source: Source, row: RowSpec) -> RowSpec | None:
+    return next((one for one in source.file.rows if one.control_of == row.key), None)
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

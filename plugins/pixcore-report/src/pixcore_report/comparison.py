@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pixcore_scoring.streaming import accumulate
 from pixcore_statistics import holm, mcnemar
 from pixcore_statistics.agreement import Agreement, Components, agreement, components
-from pixcore_statistics.paired import Paired, paired, paired_made
+from pixcore_statistics.paired import Paired, paired, paired_less, paired_made
 
 from pixcore.errors import ConfigError, nearest
 from pixcore.figures import columns as table
@@ -161,19 +161,22 @@ class Side:
         row: The row of its table that is compared.
         fidelity: Whose rules.
         s_of: The accuracy and the mean IoU that its S is made of; empty: the better of each.
+        control: The row of its matched control, if it has one.
     """
 
     name: str
     row: RowSpec
     fidelity: Fidelity
     s_of: tuple[str, ...] = ()
+    control: RowSpec | None = None
     correct: dict[str, dict[str, bool]] = field(default_factory=dict)
     ious: dict[str, dict[str, float]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.tally = Tally([self.row], self.fidelity, s_of=self.s_of)
+        rows = [self.row] if self.control is None else [self.row, self.control]
+        self.tally = Tally(rows, self.fidelity, s_of=self.s_of)
 
     def take(self, results: Iterable[SampleResult]) -> Side:
         """Take in a run's results; only numbers are kept."""
@@ -346,6 +349,13 @@ def _differences(left: Side, right: Side, seed: int) -> Iterator[Difference]:
     found |= paired_made(*sides, own, seed=seed)
     for side in values:
         side |= {entry.name: value for entry, value in table.made(side, own)}
+    for name, of in ((one.name, one.less_control or "") for one in table.with_own(own).values()):
+        if of in found and found[of].clusters and left.control is not None and right.control is not None:
+            less = _with_control(left, right, own, of)
+            found[name] = paired_less(*less)
+            for side, terms in zip(values, less, strict=True):
+                strategy, control = (ratios(one.numerators.sum(), one.denominators.sum()) for one in terms)
+                side[name] = strategy - control
     for name in table.in_order(found, own):
         yield _difference(name, float(values[0][name]), float(values[1][name]), found[name])
 
@@ -369,6 +379,27 @@ def _shared_sums(left: Side, right: Side, own: Own) -> tuple[dict[str, Sums], di
             sums[name] = Sums(one.kind, *terms)
     both = [name for name in found[0] if name in found[1]]
     return {name: found[0][name] for name in both}, {name: found[1][name] for name in both}
+
+
+def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sums, Sums], tuple[Sums, Sums]]:
+    """The terms of a figure of each side's strategy and of its control, over the samples that both sides have."""
+    (shared,) = [names for entries, names in _fed_alike(left, right, own) if of in {entry.name for entry in entries}]
+    sides = []
+    places: dict[Cluster, int] = {}
+    for side in (left, right):
+        numbers = np.array(sorted(side.numbers[name] for name in shared), np.int64)
+        both = [side.tally.sums(row.key, numbers) for row in (side.row, side.control) if row is not None]
+        at = [places.setdefault(cluster, len(places)) for cluster in both[0][0]]
+        sides.append([(sums[of], at) for _, sums in both])
+    found = []
+    for terms in sides:
+        spread = []
+        for one, at in terms:
+            placed = np.zeros((2, len(places)))
+            placed[:, at] = one.numerators, one.denominators
+            spread.append(Sums(one.kind, *placed))
+        found.append((spread[0], spread[1]))
+    return found[0], found[1]
 
 
 def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], Collection[str]]]:

@@ -6,6 +6,8 @@ as cIoU, is skewed: its t interval is made where it is less so, on the logit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats takes four times as long to import, and every run would wait for it
@@ -33,19 +35,27 @@ def t_interval(value: float, error: float, clusters: int, *, level: float = LEVE
     return value - reach, value + reach
 
 
-def difference(left: Sums, right: Sums) -> tuple[float, float, int]:
-    """Give right minus left over the same clusters, its standard error, and how many clusters count on either side.
+def contrast(terms: Sequence[tuple[float, Sums]]) -> tuple[float, float, int]:
+    """Give a weighted sum of ratios over the same clusters, its standard error, and how many clusters count in any.
 
-    The error is NaN where fewer than ten count, or all of them differ alike: none says how they differ.
+    The error is NaN where fewer than ten count, or leaving out any of them changes it alike: none says how they differ.
+
+    Args:
+        terms: Each weight with what its ratio is made of.
     """
-    counted = (left.denominators > 0) | (right.denominators > 0)
+    counted = np.any([sums.denominators > 0 for _, sums in terms], axis=0)
     clusters = int(counted.sum())
-    value = float(right.numerators.sum() / right.denominators.sum() - left.numerators.sum() / left.denominators.sum())
+    value = sum(weight * float(sums.numerators.sum() / sums.denominators.sum()) for weight, sums in terms)
     if clusters < FEW:
         return value, float("nan"), clusters
-    without = [left_out(side.numerators[counted], side.denominators[counted]) for side in (left, right)]
-    error = standard_error(without[1] - without[0])
+    without = [weight * left_out(sums.numerators[counted], sums.denominators[counted]) for weight, sums in terms]
+    error = standard_error(np.sum(without, axis=0))
     return value, error if error >= 1e-12 else float("nan"), clusters
+
+
+def difference(left: Sums, right: Sums) -> tuple[float, float, int]:
+    """Give right minus left, as `contrast` does."""
+    return contrast([(1, right), (-1, left)])
 
 
 def mean_interval(

@@ -8,7 +8,7 @@ changes; what is made of figures: bootstrap with the same draws on both sides.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from pixcore.figures.columns import NO_OWN, Own
 from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics import bootstrap, mcnemar
 from pixcore_statistics.intervals import made_draws
-from pixcore_statistics.means import difference, t_interval
+from pixcore_statistics.means import contrast, difference, t_interval
 from pixcore_statistics.power import least_mean_difference, least_share_difference
 
 Floats = NDArray[np.float64]
@@ -59,14 +59,16 @@ def paired(left: Sums, right: Sums) -> Paired:
         return _shares(left.numerators[counted], right.numerators[counted])
     if clusters < FEW or min(left.denominators.sum(), right.denominators.sum()) < FEW * (left.kind == "proportion"):
         return Paired(clusters=clusters)
-    value, error, _ = difference(left, right)
-    if not np.isfinite(error):
-        return Paired(clusters=clusters)
-    ends = [t_interval(value, error, clusters, level=level) for level in (bootstrap.LEVEL, NINETY)]
-    p, method = float(2 * stats.t.sf(abs(value) / error, clusters - 1)), "t"
-    if left.kind == "proportion" and same:
-        p, method = mcnemar.clustered(left.numerators, right.numerators, left.denominators), "t, Durkalski"
-    return _found(ends, p, least_mean_difference(error, clusters), clusters, method)
+    found = _of_t(*difference(left, right), "t")
+    if found.p is None or left.kind != "proportion" or not same:
+        return found
+    p = mcnemar.clustered(left.numerators, right.numerators, left.denominators)
+    return replace(found, p=p, method="t, Durkalski")
+
+
+def paired_less(left: tuple[Sums, Sums], right: tuple[Sums, Sums]) -> Paired:
+    """Compare what a strategy has less what its control has, each side's (strategy, control) over the same clusters."""
+    return _of_t(*contrast([(1, right[0]), (-1, right[1]), (-1, left[0]), (1, left[1])]), "t")
 
 
 def paired_made(
@@ -95,6 +97,14 @@ def _shares(left: Floats, right: Floats) -> Paired:
     ends = [mcnemar.difference_interval(only_left, only_right, n, level=level) for level in (bootstrap.LEVEL, NINETY)]
     least = least_share_difference(n, (only_left + only_right) / n)
     return _found(ends, mcnemar.exact(only_left, only_right), least, n, "Bonett-Price, McNemar")
+
+
+def _of_t(value: float, error: float, clusters: int, method: str) -> Paired:
+    if not np.isfinite(error):
+        return Paired(clusters=clusters)
+    ends = [t_interval(value, error, clusters, level=level) for level in (bootstrap.LEVEL, NINETY)]
+    p = float(2 * stats.t.sf(abs(value) / error, clusters - 1))
+    return _found(ends, p, least_mean_difference(error, clusters), clusters, method)
 
 
 def _found(ends: list[tuple[float, float]], p: float, detectable: float | None, clusters: int, method: str) -> Paired:
