@@ -237,7 +237,7 @@ def test_a_strategy_that_fails_fails_its_own_row_alone(workplace):
     assert "toy strategy failed" in failed["s1"]
     assert "chose a NoneType" in failed["s2"]
     assert "a ndarray is not JSON data" in failed["s3"]
-    assert "toy strategy failed" in (workplace.folder / "out" / "report.html").read_text()
+    assert "toy strategy failed" in json.dumps(workplace.cards())
     workplace("score", "out/predictions.jsonl", "--json", "score.json")
     scored = json.loads((workplace.folder / "score.json").read_text())
     assert scored["failed"] == 12

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import venv
+import zlib
 from pathlib import Path
 
 import yaml
@@ -92,6 +95,12 @@ class Workplace:
     def summary(self, folder: str = "out") -> dict:
         """A run's figures."""
         return json.loads((self.folder / folder / "summary.json").read_text())
+
+    def cards(self, folder: str = "out") -> list[dict]:
+        """What a run's report says of each sample."""
+        page = (self.folder / folder / "report.html").read_text()
+        packed = re.findall(r'<script type="application/zlib"[^>]*>(.*?)</script>', page)
+        return [json.loads(zlib.decompress(base64.b64decode(one))) for one in packed]
 
     def predictions(self, folder: str = "out") -> list[dict]:
         """A run's predictions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PILImage
 from pixcore_datasets.polygons import from_polygons
-from pixcore_report.page import embed_json
+from pixcore_report.page import embed_json, packed_json
 from pixcore_report.payload import Display, answer_state, quantise, sample_index, sample_payload, text_pieces
+from pixcore_report.report import LEVELS, coarse
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -76,6 +78,18 @@ def test_json_in_a_script_holds_nothing_that_ends_it(data: object) -> None:
     assert "<" not in text
     assert text.isascii()
     json.loads(text)
+
+
+def test_packed_json_brings_back_what_went_in() -> None:
+    data = {"a": "</script>", "b": [0.1, None]}
+    assert json.loads(zlib.decompress(base64.b64decode(packed_json(data)))) == data
+
+
+def test_a_map_in_the_page_is_within_half_a_level() -> None:
+    values = np.arange(256, dtype=np.float32)
+    levels = np.array([LEVELS.index(one) for one in coarse(quantise(values))])
+    assert (levels[0], levels[-1]) == (0, 63)
+    np.testing.assert_allclose(levels * 255 / 63, values, atol=255 / 126 + 0.01)
 
 
 def test_json_brings_back_what_went_in() -> None:

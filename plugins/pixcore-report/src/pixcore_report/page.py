@@ -2,7 +2,8 @@
 
 Templates live in `templates/`: `base.html` is the frame, `macros.html` has the table and the run's particulars, the
 `.css` and `.js` files are put into the page. Model output reaches the page in two ways only: through Jinja2 with
-autoescape, or as JSON in a `<script type="application/json">` whose text scripts put on the page with `textContent`.
+autoescape, or as JSON in a `<script>` of a type that no browser runs, plain or packed, whose texts scripts put on the
+page with `textContent`.
 The page's Content-Security-Policy allows no script and no style but those whose hashes it names.
 """
 
@@ -12,6 +13,7 @@ import base64
 import hashlib
 import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +36,11 @@ from pixcore.files import replacing
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
+
+
+def packed_json(data: Any) -> str:
+    """Write JSON that a page's script unpacks (`unpack` in `report.js`): deflated, in base64."""
+    return base64.b64encode(zlib.compress(embed_json(data).encode("ascii"))).decode("ascii")
 
 
 def embed_json(data: Any) -> Markup:

@@ -169,8 +169,6 @@ def image_uri(image: Image, longest: int) -> str:
     """Turn an image into a data URI, no side longer than `longest` pixels."""
     pixels = image.pil()
     pixels = pixels.resize(fitted(pixels.size, longest), PILImage.Resampling.LANCZOS)
-    if max(pixels.size) <= 128:  # a WebP of so few pixels takes ten times as long and saves two kilobytes
-        return data_uri(pixels, "jpeg", quality=92, subsampling="4:4:4")
     return data_uri(pixels, "webp", quality=82, method=1)  # a slower search saves a hundredth
 
 
@@ -240,9 +238,9 @@ def _candidate_data(
         "merged": list(candidate.merged),
         "point": _point_data(candidate.point),
         "masks": [pool.add(rle) for rle in candidate.masks],
-        "scores": list(candidate.scores),
+        "scores": [round(score, 4) for score in candidate.scores],
         "ious": None if ious is None else np.round(ious, 4).tolist(),
-        "similarity": candidate.similarity,
+        "similarity": None if candidate.similarity is None else round(candidate.similarity, 4),
     }
 
 
@@ -280,7 +278,7 @@ def _picks(
             "mask": None,
             "iou": None if score is None else score.iou,
             "reason": selection.reason,
-            "score": selection.score,
+            "score": None if selection.score is None else round(selection.score, 4),
             "details": plain(selection.details),
         } | _chosen(selection, candidates if control is None else result.pool(control), pool)
     response = result.response

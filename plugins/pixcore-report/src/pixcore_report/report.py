@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from markupsafe import Markup
 from pixcore_plots.plots import Plots
 from pixcore_table import table
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.records import ProtocolResult, SampleResult
-from pixcore_report.page import embed_json, plain, write_page
+from pixcore_report.page import packed_json, plain, write_page
 from pixcore_report.payload import Display, sample_index, sample_payload
 
 GROUNDED = 0.5
@@ -89,7 +89,10 @@ class Report:
         outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.by_probing.items()}
         result = SampleResult(result.sample, outcomes)
         payload = sample_payload(result, controls=self._controls, display=display)
-        text = embed_json(payload)
+        for one in payload["protocols"].values():
+            for candidate in one["candidates"]:
+                candidate["map"] = candidate["map"] and coarse(candidate["map"])
+        text = packed_json(payload)
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
@@ -133,7 +136,7 @@ class Report:
                 "footnotes": table.footnotes(summary),
                 "failures": _failures(summary),
                 "particulars": particulars(run),
-                "samples": (Markup(line.rstrip("\n")) for line in self._spool),
+                "samples": (line.rstrip("\n") for line in self._spool),
                 "index": {
                     "rows": self._rows,
                     "samples": self._entries,
@@ -154,6 +157,15 @@ def _drawn(plots: Plots | None) -> tuple[list[dict[str, Any]], str]:
     from pixcore_report.plots import sections
 
     return list(sections(plots)), page_rules()
+
+
+LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+"""A map's levels in the page, a character each: more than the eye tells apart where colours run into each other."""
+
+
+def coarse(quantised: str) -> str:
+    """Write a map of a byte a cell (`pixcore_report.payload.quantise`) as one of `LEVELS` a cell."""
+    return "".join(LEVELS[(63 * value + 127) // 255] for value in base64.b64decode(quantised))
 
 
 def particulars(run: Mapping[str, Any]) -> dict[str, Any]:

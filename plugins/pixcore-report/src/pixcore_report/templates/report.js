@@ -2,6 +2,17 @@
 // The list of samples: filters, search, and cards that are drawn when they come near the screen.
 (() => {
   const { el, segments } = pixcore;
+  // what `packed_json` packed; maps are a byte a cell again
+  const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const bytes = (levels) => [...levels].map((one) => String.fromCharCode(Math.round((LEVELS.indexOf(one) * 255) / 63)));
+  const unpack = async (text) => {
+    const packed = new Blob([pixcore.fromBase64(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const data = await new Response(packed).json();
+    for (const { candidates } of Object.values(data.protocols)) {
+      for (const one of candidates) one.map = one.map && btoa(bytes(one.map).join(""));
+    }
+    return data;
+  };
   const read = (node) => JSON.parse(node.textContent);
   const { rows, samples, reduced, grounded } = read(document.getElementById("index"));
   const blocks = document.querySelectorAll("script[data-sample]");
@@ -20,7 +31,7 @@
   samples.forEach((sample, i) => Object.assign(sample, { i, low: sample.text.toLowerCase(), memory: {} }));
 
   // cards
-  const live = new Map(), wanted = new Set();
+  const live = new Map(), wanted = new Set(), unpacking = new Set();
   const observer = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       const sample = samples[Number(target.dataset.i)];
@@ -50,9 +61,11 @@
     schedule();
   };
 
-  const fill = (sample) => {
-    if (live.has(sample)) return;
-    const data = read(blocks[sample.i]);
+  const fill = async (sample) => {
+    if (live.has(sample) || unpacking.has(sample)) return;
+    unpacking.add(sample);
+    const data = await unpack(blocks[sample.i].textContent);
+    if (!unpacking.delete(sample)) return; // it has left the screen meanwhile
     const card = new pixcore.Card(data, settings, sample.memory);
     live.set(sample, card);
     sample.node.replaceChildren(heading(sample, data), card.element);
@@ -60,7 +73,7 @@
     card.draw(); // its width is known now
   };
   const clear = (sample) => {
-    if (!live.delete(sample)) return;
+    if (unpacking.delete(sample) || !live.delete(sample)) return;
     sample.node.style.minHeight = `${sample.node.offsetHeight}px`;
     sample.node.replaceChildren();
   };
