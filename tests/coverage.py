@@ -12,13 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_plots.outcomes import association
+from pixcore_statistics.estimates import Estimate
 from pixcore_statistics.intervals import intervals
+from pixcore_statistics.orderings import Ordered, risk_area, roc_area
+from scipy import stats
 
 from pixcore.figures.columns import harmonic_score
 from pixcore.figures.intervals import Sums
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Mapping[str, Sums]]
+
+Ends = tuple[float | None, float | None]
 
 SIZES = (20, 50, 150)
 
@@ -38,6 +44,30 @@ class World:
     figure: str
     truth: float
     draw: Draw
+
+    def ends(self, rng: np.random.Generator, clusters: int) -> Ends:
+        """Draw data, and give the ends of the figure's interval."""
+        one = intervals([self.draw(rng, clusters)])[0][self.figure]
+        return one.low, one.high
+
+
+@dataclass(frozen=True)
+class PlotWorld:
+    """Data whose truth is known, of which a plot gives a number.
+
+    Attributes:
+        name: What it is like.
+        truth: What the number is in the whole population.
+        measure: Draws so many clusters of it, and gives the number.
+    """
+
+    name: str
+    truth: float
+    measure: Callable[[np.random.Generator, int], Estimate]
+
+    def ends(self, rng: np.random.Generator, clusters: int) -> Ends:
+        """Draw data, and give the ends of the number's interval."""
+        return self.measure(rng, clusters)[1:]
 
 
 @dataclass(frozen=True)
@@ -134,7 +164,52 @@ def harmonic(name: str, accuracies: tuple[float, float], means: tuple[float, flo
     return World(name, "S", float(harmonic_score(*parts)), draw)
 
 
-WORLDS = (
+def detection(share: float, distance: float) -> PlotWorld:
+    """Area under the ROC curve of absence, over pairs whose scores are alike."""
+
+    def measure(rng: np.random.Generator, clusters: int) -> Estimate:
+        absent = rng.random(2 * clusters) < share
+        shared = np.repeat(rng.normal(size=clusters), 2)
+        scores = np.sqrt(0.5) * (shared + rng.normal(size=2 * clusters)) + distance * absent
+        return roc_area(Ordered(scores, np.arange(2 * clusters) // 2), absent) if 0 < absent.mean() < 1 else Estimate(0)
+
+    truth = float(stats.norm.cdf(distance / np.sqrt(2)))
+    return PlotWorld(f"ROC area {truth:.2f}, one object of {1 / share:.0f} absent", truth, measure)
+
+
+def trusted() -> PlotWorld:
+    """AURC of a score that knows something, over pairs of which half say the same twice."""
+
+    def measure(rng: np.random.Generator, clusters: int) -> Estimate:
+        scores = _doubled(rng, rng.random((clusters, 2)), 0.5)
+        mean = 0.8 - 0.6 * scores
+        return risk_area(Ordered(scores, np.arange(2 * clusters) // 2), rng.beta(mean, 1 - mean))
+
+    return PlotWorld("AURC, half of the pairs the same twice", 0.35, measure)
+
+
+def together(ratio: float) -> PlotWorld:
+    """Odds ratio of answer and grounding, over pairs of which half say the same twice."""
+    odds = 0.25 * ratio
+
+    def measure(rng: np.random.Generator, clusters: int) -> Estimate:
+        ways = _doubled(rng, rng.random((clusters, 2)), 0.5)  # one number tells both, so that both are alike in a pair
+        right = ways < 0.7
+        within = np.where(right, ways / 0.7, (ways - 0.7) / 0.3)
+        found = within < np.where(right, odds / (1 + odds), 0.2)
+        one = association((np.arange(2 * clusters) // 2).tolist(), right.astype(np.int64), found.astype(np.int64))
+        return Estimate(float("nan")) if one is None else one.odds_ratio
+
+    return PlotWorld(f"odds ratio {ratio:.0f}, half of the pairs the same twice", ratio, measure)
+
+
+def _doubled(rng: np.random.Generator, values: Floats, alike: float) -> Floats:
+    """Let the second of a share of the pairs (clusters, 2) say what the first says."""
+    same = rng.random(len(values)) < alike
+    return np.where(same[:, None], values[:, :1], values).ravel()
+
+
+WORLDS: tuple[World | PlotWorld, ...] = (
     *(pairs(mean) for mean in (0.5, 0.82, 0.95, 0.99)),
     samples(0.82, 0.6),
     samples(0.95, 0.6),
@@ -145,14 +220,19 @@ WORLDS = (
     absence(),
     harmonic("S, probings far apart", (0.5, 0.8), (0.2, 0.4)),
     harmonic("S, both probings alike", (0.6, 0.6), (0.3, 0.3)),
+    detection(1 / 3, 0.0),
+    detection(1 / 12, 1.2),
+    trusted(),
+    together(1),
+    together(4),
 )
 
 
-def coverage(world: World, clusters: int, draws: int, seed: int = 0) -> Coverage:
+def coverage(world: World | PlotWorld, clusters: int, draws: int, seed: int = 0) -> Coverage:
     """Draw data again and again, and count how often the figure's interval holds the truth."""
     rng = np.random.default_rng([seed, clusters])
-    ends = [intervals([world.draw(rng, clusters)])[0][world.figure] for _ in range(draws)]
-    known = [(one.low, one.high) for one in ends if one.low is not None and one.high is not None]
+    ends = [world.ends(rng, clusters) for _ in range(draws)]
+    known = [(low, high) for low, high in ends if low is not None and high is not None]
     if not known:
         return Coverage(float("nan"), float("nan"), float("nan"), 1.0)
     low, high = np.array(known).T

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.coverage import World, coverage, cumulative, harmonic, ious, pairs, samples
+from tests.coverage import (
+    PlotWorld,
+    World,
+    coverage,
+    cumulative,
+    detection,
+    harmonic,
+    ious,
+    pairs,
+    samples,
+    together,
+    trusted,
+)
 
 DRAWS = 400
 
@@ -24,6 +36,13 @@ def test_an_interval_holds_the_truth(world: World, clusters: int) -> None:
     found = coverage(world, clusters, DRAWS)
     assert found.held > 0.95 - 2.6 * 0.0109  # 400 draws of a share of .95
     assert found.none == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("world", [detection(1 / 3, 0.0), trusted(), together(4)], ids=lambda world: world.name)
+def test_what_sums_up_a_plot_holds_the_truth(world: PlotWorld) -> None:
+    found = coverage(world, 50, DRAWS // 2)
+    assert found.held > 0.95 - 2.6 * 0.0154  # 200 draws
+    assert found.none < 0.02
 
 
 def test_a_ratio_that_a_few_objects_decide_is_nearly_held() -> None:

@@ -214,7 +214,8 @@ def test_all_that_is_shown_is_json_and_lines_of_a_table() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_pictures_keep_to_a_strict_page_and_are_told_in_words(count: int) -> None:
-    for plot in made(*some(count)).plots:
+    plots = made(*some(count))
+    for plot in plots.plots:
         for panel in plot.panels:
             picture = small(plot, panel)
             root = ElementTree.fromstring(picture)
@@ -225,7 +226,7 @@ def test_pictures_keep_to_a_strict_page_and_are_told_in_words(count: int) -> Non
             assert not re.search(r"<style|<script|style=|\shttp|nan", picture)
             assert len(picture) < 9000
         if plot.panels and count == 40:
-            file = ElementTree.fromstring(whole(plot))
+            file = ElementTree.fromstring(whole(plots, plot))
             assert "prefers-color-scheme: dark" in (file.find("{http://www.w3.org/2000/svg}style").text or "")  # type: ignore[union-attr]
 
 

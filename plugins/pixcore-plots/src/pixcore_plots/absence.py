@@ -36,8 +36,8 @@ def absence(kept: Kept) -> Plot:
         "often an absent object scores lower than one that is there; .5 (the dotted line) is chance. The cross is what "
         "the run itself decided. A choice of nothing, without a score, is never called absent. Band: 1,000 draws of "
         "clusters; the area's interval: t on the logit over clusters, by those of the rarer kind.",
-        "Which threshold is right is not to be read from the samples on which it is used. With ten absent objects or "
-        "fewer there is no interval.",
+        "Which threshold is right is not to be read from the samples on which it is used. With fewer than ten "
+        "clusters of absent objects, or of others, there is no interval.",
         "curve",
         "objects that are there called absent, %",
         "absent objects found, %",

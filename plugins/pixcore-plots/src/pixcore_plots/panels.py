@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from pixcore_statistics.estimates import Estimate
 
 from pixcore_plots.drawing import shade, styled, svg_of
-from pixcore_plots.plots import Panel, Plot, Series
+from pixcore_plots.plots import Panel, Plot, Plots, Series
 from pixcore_plots.svg import COLOURS, INK, PAPER, SOFT, compact, standing_alone
 
 DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)))
@@ -36,8 +36,8 @@ def small(plot: Plot, panel: Panel) -> str:
     return compact(svg_of(figure), f"{plot.title}: {panel.label}", described(plot, panel))
 
 
-def whole(plot: Plot) -> str:
-    """Draw all rows of a plot as one SVG file, with a legend."""
+def whole(plots: Plots, plot: Plot) -> str:
+    """Draw all rows of a plot as one SVG file, with a legend and what stands behind it."""
     columns = min(_COLUMNS, len(plot.panels))
     rows = -(-len(plot.panels) // columns)
     with styled():
@@ -48,9 +48,24 @@ def whole(plot: Plot) -> str:
             axes.set_title(textwrap.shorten(panel.label, 40, placeholder="…"), fontsize=9)
         for axes in every[len(plot.panels) :]:
             axes.set_visible(False)
-        figure.legend(handles=_handles(plot), loc="outside lower left", ncols=min(3, columns), fontsize=8)
+        figure.legend(
+            handles=_handles(plot),
+            title=_standing(plots, plot),
+            loc="outside lower left",
+            ncols=min(3, columns),
+            fontsize=8,
+            title_fontsize=8,
+            alignment="left",
+        )
     said = " ".join(f"{panel.label}: {described(plot, panel)}" for panel in plot.panels)
     return standing_alone(svg_of(figure), plot.title, said)
+
+
+def _standing(plots: Plots, plot: Plot) -> str:
+    """Say what stands behind a plot, or behind each row of it."""
+    if said := plots.common(plot):
+        return said
+    return "\n".join(f"{panel.label}: {plots.standing(panel.series[0])}" for panel in plot.panels)
 
 
 def key(plot: Plot) -> Iterator[tuple[str, int]]:
@@ -115,7 +130,9 @@ def _bins(axes: Any, plot: Plot, panel: Panel) -> None:
     count = len(plot.categories)
     axes.set(xlim=(-0.5, count - 0.5), ylim=(0, 100))
     axes.set_yticks(_PERCENT)
-    axes.set_xticks(range(count), [name.replace(" %", "\n%") for name in plot.categories], fontsize=7)
+    known = dict(zip(panel.series[0].x, panel.series[0].counts, strict=True))
+    labels = [f"{name}\nn = {known.get(place, 0)}" for place, name in enumerate(plot.categories)]
+    axes.set_xticks(range(count), labels, fontsize=7)
     for place, one in enumerate(panel.series):
         at = [x + _beside(place, len(panel.series)) for x in one.x]
         colour = COLOURS[place % len(COLOURS)]
@@ -139,6 +156,8 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
         axes.set_xticklabels([f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.plot((1, 1), (-0.5, count - 0.5), color=SOFT, linewidth=0.9, linestyle=":")
+        if not any(one.points for one in panel.series):
+            axes.text(1.5, (count - 1) / 2, "none: all came out alike", color=SOFT, fontsize=8, va="center")
     else:
         low, high = 0.0, 100.0
         axes.set_xlim(low, high)
@@ -151,7 +170,7 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
                 axes.plot((max(start, low), min(end, high)), (y, y), color=colour, linewidth=1.5)
         for mark in one.marks:
             y = mark.y + _beside(place, len(panel.series))
-            axes.plot(mark.x, y, _SIGNS[mark.what], color=INK, ms=7 if "ind" in mark.what else 5, mew=1.2, zorder=4)
+            axes.plot(mark.x, y, _SIGNS[mark.what], color=INK, ms=10 if "ind" in mark.what else 5, mew=1.2, zorder=4)
         _points(axes, [min(max(point.value, low), high) for point in one.points], at, place)
 
 
@@ -170,7 +189,7 @@ def _reach(plot: Plot) -> tuple[float, float]:
     ends = [
         end for panel in plot.panels for one in panel.series for point in one.points for end in point if end is not None
     ]
-    low, high = min([*ends, 0.5]), max([*ends, 2.0])
+    low, high = min([*ends, 0.1]), max([*ends, 10.0])
     return max(0.8 * low, 1 / _FURTHEST), min(1.25 * high, _FURTHEST)
 
 
@@ -181,7 +200,18 @@ def _handles(plot: Plot) -> list[Line2D]:
         colour = COLOURS[place % len(COLOURS)]
         filled = PAPER if place else colour
         style: Any = DASHES[place % 3] if plot.kind == "curve" else "-"
-        handles.append(Line2D([], [], color=colour, marker=marker, mfc=filled, ms=5, linestyle=style, label=name))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=colour,
+                marker=marker,
+                mfc=filled,
+                ms=5,
+                linestyle=style,
+                label=f"{name} (control)" if place else name,
+            )
+        )
     marks = dict.fromkeys(mark.what for panel in plot.panels for one in panel.series for mark in one.marks)
     handles += [Line2D([], [], color=INK, marker=_SIGNS[what], linestyle="", ms=6, label=what) for what in marks]
     return handles

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pixcore_statistics.estimates import Estimate
+from pixcore_statistics.wording import joined, plural
 
 OWN = "own candidates"
 
@@ -133,6 +134,20 @@ class Plots:
     samples: int
     clusters: Mapping[str, int]
     plots: tuple[Plot, ...]
+
+    def standing(self, one: Series) -> str:
+        """Say what stands behind a series: how many samples, of how many, and what was left out."""
+        kinds = [kind for kind, count in self.clusters.items() if count]
+        clusters = plural(one.clusters, kinds[0] if len(kinds) == 1 else "cluster")
+        words = f"n = {one.samples:,} of {plural(self.samples, 'sample')}, in {clusters}"
+        if one.left_out:
+            words += "; left out: " + joined(f"{count} {why}" for why, count in one.left_out.items())
+        return words
+
+    def common(self, plot: Plot) -> str:
+        """Say what stands behind every series of a plot; empty where they differ in that."""
+        said = {self.standing(one) for panel in plot.panels for one in panel.series}
+        return said.pop() if len(said) == 1 else ""
 
     def document(self) -> dict[str, Any]:
         """Give everything as JSON data."""

@@ -29,9 +29,9 @@ def by_size(kept: Kept) -> Plot:
         f"Mean IoU of objects that cover so much of their image. {_SAYS}",
         "Small objects also score lower because one pixel of border weighs more. Objects of one size may differ from "
         "others in what they are: this is no effect of size alone.",
-        "share of the image that the object covers",
+        "share of the image that the object covers, %",
         lambda line: kept.sizes,
-        lambda low, high: f"{100 * low:.2g}–{100 * high:.2g} %",
+        lambda low, high: f"{100 * low:.2g}–{100 * high:.2g}",
     )
 
 

@@ -87,7 +87,7 @@ def _write(out: Path, source: Source, plots: Plots) -> Path:
             path.unlink(missing_ok=True)  # of an earlier run that had more to show
         if plot.panels:
             with replacing(out / f"{plot.name}.svg") as file:
-                file.write(whole(plot))
+                file.write(whole(plots, plot))
             with replacing(out / f"{plot.name}.csv") as file:
                 lines = csv.writer(file, lineterminator="\n")
                 lines.writerow(HEADER)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from markupsafe import Markup
 from pixcore_plots.panels import estimate, key, small
 from pixcore_plots.plots import Panel, Plot, Plots, Series
-from pixcore_statistics.wording import joined, plural
+from pixcore_statistics.wording import joined
 
 
 def sections(plots: Plots) -> Iterator[dict[str, Any]]:
     """Give what `templates/plots.html` shows of each plot."""
-    noun = _noun(plots.clusters)
     for plot in plots.plots:
-        standing = {_standing(one, plots.samples, noun) for panel in plot.panels for one in panel.series}
+        common = plots.common(plot)
         yield {
             "plot": plot,
             "key": list(key(plot)),
             "marks": list(dict.fromkeys(mark.what for one in _series(plot) for mark in one.marks)),
-            "standing": standing.pop() if len(standing) == 1 else "",
+            "standing": common,
             "panels": [
                 {
                     "panel": panel,
                     "svg": Markup(small(plot, panel)),
-                    "standing": list(_each(panel, plots.samples, noun)) if standing else [],
+                    "standing": [] if common else list(_each(plots, panel)),
                 }
                 for panel in plot.panels
             ],
@@ -49,23 +48,10 @@ def _numbers(plot: Plot) -> Iterator[tuple[str, str, Sequence[str]]]:
                 yield panel.label, one.name, [estimate(one.numbers[n]) if n in one.numbers else "–" for n in names]
 
 
-def _each(panel: Panel, samples: int, noun: str) -> Iterator[str]:
+def _each(plots: Plots, panel: Panel) -> Iterator[str]:
     """Say what stands behind each series of a panel, or once what stands behind all of them."""
-    said = [_standing(one, samples, noun) for one in panel.series]
+    said = [plots.standing(one) for one in panel.series]
     if len(set(said)) == 1:
         yield said[0]
     else:
         yield from (f"{one.name}: {words}" for one, words in zip(panel.series, said, strict=True))
-
-
-def _standing(one: Series, samples: int, noun: str) -> str:
-    clusters = plural(one.clusters, noun)
-    words = f"n = {one.samples} of {plural(samples, 'sample')}, in {clusters}"
-    if one.left_out:
-        words += "; left out: " + joined(f"{count} {why}" for why, count in one.left_out.items())
-    return words
-
-
-def _noun(clusters: Mapping[str, int]) -> str:
-    kinds = [kind for kind, count in clusters.items() if count]
-    return kinds[0] if len(kinds) == 1 else "cluster"
