@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +14,7 @@ from pixcore_plots.outcomes import OutcomeTally, association
 from pixcore_plots.panels import small, whole
 from pixcore_plots.plots import HEADER, OWN, Plot, Plots, Series, table
 from pixcore_plots.strata import groups
-from pixcore_plots.svg import dark_rules
+from pixcore_plots.svg import dark_rules, legible
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import Table2x2
 from statsmodels.stats.proportion import proportion_confint
@@ -228,6 +229,31 @@ def test_pictures_keep_to_a_strict_page_and_are_told_in_words(count: int) -> Non
         if plot.panels and count == 40:
             file = ElementTree.fromstring(whole(plots, plot))
             assert "prefers-color-scheme: dark" in (file.find("{http://www.w3.org/2000/svg}style").text or "")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "name", ["a $x$ and $\\frac$", "中文 🙂", "\x07bell \ud83d half", "_hidden", '"</desc><script>']
+)
+def test_names_of_others_are_shown_as_they_are(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    rows = (RowSpec("scored", name), RowSpec("random points, scored pick", control_of="scored", pool=name))
+    results = [
+        replace(
+            result,
+            by_probing={
+                key: replace(one, controls={name: one.controls["random points"]} if one.controls else {})
+                for key, one in result.by_probing.items()
+            },
+        )
+        for result in some(12)
+    ]
+    plots = made(*results, rows=rows)
+    plot = plots.plots[0]
+    for picture in (small(plot, plot.panels[0]), whole(plots, plot)):
+        root = ElementTree.fromstring(picture)
+        assert legible(name) in " ".join(root.itertext())
+        assert "<script" not in picture
+    assert f"{legible(name)} (control)" in " ".join(root.itertext())
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
 
 
 def test_every_colour_of_a_picture_has_one_for_the_dark() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ _STYLE: Any = {
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # a name may have dollars
     "svg.hashsalt": "pixcore",  # the same figure is the same file
     "svg.fonttype": "none",  # text stays text: small, and to be read aloud
 }
@@ -191,5 +193,6 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw in the one style of all plots."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # whoever shows the text has fonts of their own
         yield

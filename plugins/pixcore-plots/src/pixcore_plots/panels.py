@@ -13,7 +13,7 @@ from pixcore_statistics.estimates import Estimate
 
 from pixcore_plots.drawing import shade, styled, svg_of
 from pixcore_plots.plots import Panel, Plot, Plots, Series
-from pixcore_plots.svg import COLOURS, INK, PAPER, SOFT, compact, standing_alone
+from pixcore_plots.svg import COLOURS, INK, PAPER, SOFT, compact, legible, standing_alone
 
 DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)))
 MARKERS = "os^"
@@ -45,12 +45,12 @@ def whole(plots: Plots, plot: Plot) -> str:
         every = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, panel in zip(every, plot.panels, strict=False):
             _draw(axes, plot, panel)
-            axes.set_title(textwrap.shorten(panel.label, 40, placeholder="…"), fontsize=9)
+            axes.set_title(textwrap.shorten(legible(panel.label), 40, placeholder="…"), fontsize=9)
         for axes in every[len(plot.panels) :]:
             axes.set_visible(False)
         figure.legend(
             handles=_handles(plot),
-            title=_standing(plots, plot),
+            title=legible(_standing(plots, plot)),
             loc="outside lower left",
             ncols=min(3, columns),
             fontsize=8,
@@ -147,7 +147,7 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x")
     axes.set_ylim(count - 0.5, -0.5)
-    axes.set_yticks(range(count), [textwrap.shorten(name, 12, placeholder="…") for name in plot.categories])
+    axes.set_yticks(range(count), [textwrap.shorten(legible(name), 12, placeholder="…") for name in plot.categories])
     if plot.name == "odds":
         low, high = _reach(plot)
         axes.set_xscale("log")
@@ -209,7 +209,7 @@ def _handles(plot: Plot) -> list[Line2D]:
                 mfc=filled,
                 ms=5,
                 linestyle=style,
-                label=f"{name} (control)" if place else name,
+                label=f"{legible(name)} (control)" if place else legible(name),
             )
         )
     marks = dict.fromkeys(mark.what for panel in plot.panels for one in panel.series for mark in one.marks)

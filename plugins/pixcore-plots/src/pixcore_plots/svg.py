@@ -37,6 +37,7 @@ _CLASSES = {colour: f"k{number}" for number, colour in enumerate(IN_THE_DARK)}
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_ILLEGIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ROTATED = re.compile(r"rotate\(-?0 [^)]*\) ?")
 _KEPT = frozenset(
     [
@@ -50,6 +51,11 @@ _KEPT = frozenset(
         "stroke-opacity",
     ]
 )
+
+
+def legible(text: str) -> str:
+    """Replace what no XML can hold, such as control characters and halves of surrogate pairs, in names of others."""
+    return _ILLEGIBLE.sub("\ufffd", text)
 
 
 def dark_rules(prefix: str = "") -> str:
@@ -98,7 +104,7 @@ def _cleaned(source: str, title: str, description: str) -> Element:
         {
             "viewBox": root.attrib["viewBox"],
             "role": "img",
-            "aria-label": title,
+            "aria-label": legible(title),
             "font-family": "DejaVu Sans, Verdana, sans-serif",
             "stroke-linejoin": "round",
             "fill": INK,
@@ -107,7 +113,7 @@ def _cleaned(source: str, title: str, description: str) -> Element:
     )
     for name, text in (("title", title), ("desc", description)):
         said = Element(name)
-        said.text = text
+        said.text = legible(text)
         clean.append(said)
     for child in root:
         clean.extend(_parts(child, used))
