@@ -148,7 +148,7 @@ def _expected(lines: dict[str, dict[str, Any]], row: dict[str, Any]) -> float | 
             if "mask" in line or row["key"] not in choices:
                 return None  # nobody says what was chosen: a strategy chooses anew
             choice = choices[row["key"]]
-            chosen = isinstance(choice, dict) and "failed" not in choice
+            chosen = isinstance(choice, dict) and "candidate" in choice
             mask = pool["candidates"][choice["candidate"]]["masks"][choice.get("mask", 0)] if chosen else None
         if mask is None:
             continue
@@ -181,6 +181,7 @@ _ACTS = (
     Act(("score", FILE, "--missing", "skip", "--fidelity", "published", "--json", "-")),
     Act(("compare", "made", "sound")),
     Act(("compare", "made", "sound", "--output", "page"), _a_safe_page("page")),
+    Act(("figures", "made", "--out", "page"), _a_safe_page("page")),
 )
 _EMERGENCE = Act(("emergence", "made", "--output", "page"), _a_safe_page("page"))
 """Of a model that segments by itself there are no phrases to look at."""

@@ -25,7 +25,7 @@ Bools = NDArray[np.bool_]
 BAND_DRAWS = 1000
 """A band is drawn, not read: its ends need fewer draws than a number's."""
 
-MOST_LEFT_OUT = 500
+MOST_LEFT_OUT = 200
 """More clusters are left out in as many random groups: the work has a bound."""
 
 _CELLS = 4_000_000  # of all draws of one band, at most: bounds work and memory
@@ -102,7 +102,7 @@ def roc_area(ordered: Ordered, positive: Bools) -> Estimate:
     error = standard_error(np.log(without / (1 - without)))
     if error < 1e-12:
         return Estimate(value)
-    low, high = t_interval(float(np.log(value / (1 - value))), error, clusters)
+    low, high = t_interval(float(np.log(value / (1 - value))), error, min(clusters, len(without)))
     return Estimate(value, float(1 / (1 + np.exp(-low))), float(1 / (1 + np.exp(-high))))
 
 
@@ -140,10 +140,11 @@ def risk_area(ordered: Ordered, losses: Floats) -> Estimate:
     clusters = len(np.unique(ordered.clusters))
     if clusters < FEW:
         return Estimate(value)
-    error = standard_error(np.array([_risk_area(ordered.scores[kept], losses[kept]) for kept in ordered.without()]))
+    without = np.array([_risk_area(ordered.scores[kept], losses[kept]) for kept in ordered.without()])
+    error = standard_error(without)
     if error < 1e-12:
         return Estimate(value)
-    low, high = t_interval(value, error, clusters)
+    low, high = t_interval(value, error, len(without))
     return Estimate(value, max(low, 0.0), min(high, 1.0))
 
 
