@@ -25,10 +25,10 @@ Bools = NDArray[np.bool_]
 BAND_DRAWS = 1000
 """A band is drawn, not read: its ends need fewer draws than a number's."""
 
-MOST_LEFT_OUT = 200
-"""More clusters are left out in as many random groups: the work has a bound."""
+FEWEST_GROUPS = 100
+"""Many clusters of many samples are left out in random groups, never fewer than these: the work has a bound."""
 
-_CELLS = 4_000_000  # of all draws of one band, at most: bounds work and memory
+_CELLS = 4_000_000  # samples looked at for one interval or band, all in all: bounds work and memory
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Ordered:
         """Leave out one cluster after the other, or a random group of them where there are many: (n,) what is left."""
         codes = np.unique(self.clusters, return_inverse=True)[1]
         count = int(codes.max(initial=-1)) + 1
-        if count > MOST_LEFT_OUT:
-            codes = (np.random.default_rng(0).permutation(count) % MOST_LEFT_OUT)[codes]
-            count = MOST_LEFT_OUT
+        most = max(FEWEST_GROUPS, _CELLS // max(len(codes), 1))
+        if count > most:
+            codes = (np.random.default_rng(0).permutation(count) % most)[codes]
+            count = most
         return (codes != left for left in range(count))
 
 
