@@ -71,9 +71,9 @@ def test_the_index_sorts_searches_notes_and_follows_a_run(tab: Tab, shown: Any) 
     page.wait_for_selector("#runs tbody tr >> nth=2")
     names = lambda: [one.split("\n")[0] for one in page.locator("#runs tbody th a").all_inner_texts()]  # noqa: E731
     assert set(names()) == {"first", "second", "going"}
-    # a run that goes on tells its stage, its rate and what is left: 4 records in 3 seconds, 2 to go
+    # a run that goes on tells its stage, its rate and what is left: 4 records in 2 seconds, 2 to go
     state = page.locator(f"tr[data-run='{shown.key('going')}'] .state").inner_text()
-    for said in ("running", "answer: 6 of 8", "1.3/s, 2 s left"):
+    for said in ("running", "answer: 6 of 8", "2.0/s, 1 s left"):
         assert said in state
     # figures with their intervals, as summary.json has them
     row = json.loads((shown.root / "first/summary.json").read_text())["rows"][1]

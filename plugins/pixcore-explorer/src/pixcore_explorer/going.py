@@ -32,7 +32,7 @@ def advance(run: str, stage: str, done: int, total: int, seconds: float) -> None
     if path.exists():
         state = read_object(path)
         before = state["stage"] or {}
-        first = before.get("first", done) if before.get("name") == stage else done
+        first = before["first"] if before.get("name") == stage else [done, seconds]  # until then a model was loaded
         told = {"name": stage, "done": done, "total": total, "seconds": seconds, "first": first}
         write_json(path, {**state, "told": time.time(), "stage": told})
 

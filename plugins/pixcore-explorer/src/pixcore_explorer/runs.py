@@ -142,8 +142,8 @@ def _progress(state: dict[str, Any] | None) -> dict[str, Any] | None:
     told = {"began": state["began"], "told": state["told"], "now": time.time(), "stage": None}
     if stage is None:
         return told
-    made = stage["done"] - stage["first"]
-    rate = made / stage["seconds"] if stage["seconds"] and made > 0 else None
+    made, seconds = stage["done"] - stage["first"][0], stage["seconds"] - stage["first"][1]
+    rate = made / seconds if seconds > 0 and made > 0 else None
     left = (stage["total"] - stage["done"]) / rate if rate else None
     return told | {"stage": stage["name"], "done": stage["done"], "total": stage["total"], "rate": rate, "left": left}
 
