@@ -199,7 +199,6 @@ def simulated(
     todo = left
     events: list[tuple[float, int]] = []  # when a batch is done, and by whom
     free = 0.0  # when the driver has time
-    queued = [0] * own  # batches that wait at an actor
     until = [0.0] * own  # when an actor is done with what it has begun
     last = busy = 0.0
 
@@ -222,7 +221,6 @@ def simulated(
         if todo:
             todo -= 1
             send(free, actor)
-    del queued
     return {
         "hours": last / 3600,
         "actors at work": left * batch * seconds / (own * last),
