@@ -3,6 +3,7 @@
     python -m tools.architectures                 # all that have no result yet
     python -m tools.architectures qwen3_vl llama4 # these anew
     python -m tools.architectures --table         # what is known, as a table
+    python -m tools.architectures --page          # write docs/reference/architectures.md from it
 
 A tiny random checkpoint of each is built, saved and loaded as a published one would be. Results are kept in
 `plugins/pixcore-transformers/src/pixcore_transformers/testing/verified.json`, one architecture at a time, so that what
@@ -14,18 +15,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from pixcore_transformers.layouts import FAMILIES, REFUSED
 from pixcore_transformers.testing import ARCHITECTURES, save_checkpoint
 from pixcore_transformers.testing.checks import CHECKS
 from transformers.utils import logging
 
 RESULTS = Path("plugins/pixcore-transformers/src/pixcore_transformers/testing/verified.json")
+PAGE = Path("docs/reference/architectures.md")
 HOLDS = "holds"
 
 
@@ -33,23 +39,28 @@ class _TooLong(Exception):
     """A check took longer than it may."""
 
 
-def verify(name: str, seconds: int) -> dict[str, str]:
+def verify(name: str, seconds: int, done: dict[str, str], checks: Collection[str]) -> dict[str, str]:
     """Check one architecture.
 
     Args:
         name: One of `ARCHITECTURES`.
         seconds: How long one check may take.
+        done: What is known of it: these checks are not made again.
+        checks: Which to make.
 
     Returns:
         By the check's name `holds`, or what does not.
     """
-    found: dict[str, str] = {}
+    found = {check: said for check, said in done.items() if check in CHECKS}
     with tempfile.TemporaryDirectory() as scratch:
+        os.environ["XDG_CACHE_HOME"] = scratch  # what was found before is found anew
         try:
             folder = save_checkpoint(name, Path(scratch) / name)
         except Exception as error:  # whatever transformers has against it is the result
             return {"checkpoint": _words(error)}
         for check, hold in CHECKS.items():
+            if check in found or check not in checks:
+                continue
             signal.alarm(seconds)
             try:
                 wrong = hold(folder)
@@ -80,11 +91,73 @@ def table(results: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def page(results: dict[str, dict[str, str]]) -> str:
+    """Write the documentation's page: which architectures are served, what was verified, which are refused and why."""
+    lines = [
+        "# Architectures",
+        "",
+        "<!-- python -m tools.architectures --page -->",
+        "",
+        f"Of the {len(FAMILIES) + len(REFUSED)} image-text-to-text architectures of transformers {release()}, "
+        f"{len(FAMILIES)} are served by the adapter `transformers` and {len(REFUSED)} refused from config.json alone.",
+        "",
+        "Each served one is checked on a tiny randomly initialised checkpoint in the published folder layout, with "
+        "its own processor, loaded as any other:",
+        "",
+        "- **geometry**: cover a part of an image, and the token that the layout names there changes: wide, tall, "
+        "square, tiny and large images",
+        "- **rows**: each layer's and head's rows are eager attention's, within 1e-5; of a decoder that also convolves "
+        "or scans, those of the layers that have attention, and the record says which",
+        "- **text**: the same is written with the tap and without",
+        "- **batches**: a batch is its samples one by one",
+        "- **replay**: maps of one pass over prompt and text are those that were read live",
+        "- **probe**: `layout: probe` finds the same layout without being told",
+        "",
+        "Trained weights were not checked. `python -m tools.architectures` makes these checks (some need torchvision "
+        "or timm), and `python -m tools.architectures --page` writes this page.",
+        "",
+        f"| `model_type` | layout | {' | '.join(CHECKS)} |",
+        f"|---|---|{'---|' * len(CHECKS)}",
+    ]
+    for name in sorted(FAMILIES):
+        said = results.get(name, {})
+        cells = ["yes" if said.get(check) == HOLDS else "no" if check in said else "not checked" for check in CHECKS]
+        lines.append(f"| `{name}` | `{FAMILIES[name].rpartition('.')[2]}` | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Another architecture",
+        "",
+        "```yaml",
+        "model: {name: transformers, checkpoint: lab/new-model, layout: probe}",
+        "```",
+        "",
+        "tries every layout above, and one that fits any grid, on a few images with parts of them covered. It keeps "
+        "the one whose tokens change where it says they see, by the checkpoint's fingerprint in "
+        "`~/.cache/pixcore/layouts`; each record says that its layout was found. Where none fits, or two that no "
+        "covered place decides between, the checkpoint is refused. It needs "
+        "`pip install 'pixcore-transformers[probe]'`.",
+        "",
+        "## Refused",
+        "",
+        "| `model_type` | why, and what would be needed |",
+        "|---|---|",
+        *(f"| `{name}` | {REFUSED[name]} |" for name in sorted(REFUSED)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def release() -> str:
+    """Name the release of transformers that is installed, by its first two numbers."""
+    return ".".join(transformers.__version__.split(".")[:2])
+
+
 def main(arguments: list[str]) -> int:
     """Run the checks that were asked for; 1 if one does not hold."""
     parser = argparse.ArgumentParser(prog="python -m tools.architectures", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("architecture", nargs="*", help="check these anew; none: all that have no result yet")
     parser.add_argument("--table", action="store_true", help="only show what is known")
+    parser.add_argument("--check", action="append", choices=list(CHECKS), help="make this one alone; repeatable")
+    parser.add_argument("--page", action="store_true", help="write the documentation's page from what is known")
     parser.add_argument("--seconds", type=int, default=120, help="how long one check may take")
     asked: Any = parser.parse_args(arguments)
     unknown = sorted(set(asked.architecture) - set(ARCHITECTURES))
@@ -94,11 +167,18 @@ def main(arguments: list[str]) -> int:
     logging.set_verbosity_error()
     torch.set_num_threads(1)
     signal.signal(signal.SIGALRM, _stop)
-    results = known()
-    for name in [] if asked.table else asked.architecture or [one for one in ARCHITECTURES if one not in results]:
+    results, checks = known(), asked.check or list(CHECKS)
+    if asked.page:
+        PAGE.write_text(page(results), encoding="utf-8")
+        return 0
+    for name in (
+        []
+        if asked.table
+        else asked.architecture or [one for one in ARCHITECTURES if set(results.get(one, ())) != set(CHECKS)]
+    ):
         if name == "mllama":
             continue
-        results[name] = verify(name, asked.seconds)
+        results[name] = verify(name, asked.seconds, {} if asked.architecture else results.get(name, {}), checks)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
         print(name, "holds" if set(results[name].values()) == {HOLDS} else results[name], flush=True)
     print(table(results))

@@ -25,10 +25,11 @@ from pixcore_transformers.batch import Batch
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.generation import Settings, end_tokens, generate
-from pixcore_transformers.layouts import family_for
+from pixcore_transformers.layouts import check_served, family_for
 from pixcore_transformers.loading import Loaded, load, model_type, read_config, resolve
 from pixcore_transformers.marks import check_marks, check_text
 from pixcore_transformers.placing import working_device
+from pixcore_transformers.probing import Found, find
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 from pixcore_transformers.tap import untapped
@@ -125,11 +126,17 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     @cached_property
     def family(self) -> VisualFamily:
-        """The architecture's visual tokens.
+        """The architecture's visual tokens, as they are known, or found by covering parts of images.
 
         Raises:
-            ModelError: The architecture is unknown or refused.
+            ModelError: The architecture is unknown or refused, or it is not sure where they lie.
         """
+        if self.config.layout == "probe":
+            try:
+                return find(self)
+            except BaseException:
+                self.__dict__.pop("family", None)  # a candidate
+                raise
         return family_for(self.loaded.model.config.model_type)
 
     @cached_property
@@ -281,7 +288,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         with loading(self.config.checkpoint):
             # an adapter of a lab's own that has its own family serves what ours refuse
             if type(self).family is Adapter.family:
-                family_for(model_type(self.config))
+                check_served(model_type(self.config), probed=self.config.layout == "probe")
             if extractor is not None and not self.config.trust_remote_code:  # a config of its own would need its code
                 config = read_config(resolve(self.config, only=("config.json",)), self.config)
                 layers_read(extractor.needs, text_config(config))
@@ -351,8 +358,10 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         spans = prefix_tokens if self.context.published else exact_tokens
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.end[0]
         text, found = spans(self.decoder, [start, *tokens] if shifted else tokens)
-        finish = "stop" if tokens and tokens[-1] in self.end else "length"
-        return Response(text, found[:-1] if shifted else found, extra={"finish": finish, **(extra or {})}, **fields)
+        said: dict[str, Any] = {"finish": "stop" if tokens and tokens[-1] in self.end else "length", **(extra or {})}
+        if isinstance(self.family, Found):
+            said["notice"] = f"where its visual tokens lie was found by covering parts of images: {self.family.name}"
+        return Response(text, found[:-1] if shifted else found, extra=said, **fields)
 
 
 def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

@@ -14,7 +14,7 @@ from pixcore.geometry import VisualLayout
 from pixcore_transformers.tap import Watch
 
 Tensor = torch.Tensor
-_ALONG_SEQUENCE = ("token_type_ids", "mm_token_type_ids")
+_ALONG_SEQUENCE = ("token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class TransformersConfig(PlacingConfig):
         dtype: auto: what the checkpoint says on a GPU, float32 on a CPU.
         device_map: A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one.
         lora_adapter: A folder or a name on the hub: a LoRA adapter of the checkpoint, added into its weights by peft.
+        layout: auto: the architecture's own; probe: found by covering parts of images, for an architecture that has
+            none.
         kernel: The attention kernel; auto is sdpa where the architecture has it.
         image_options: In place of the checkpoint's preprocessor_config.json, such as {do_pan_and_scan: true} for Gemma
             3 or {max_patches: 4} for InternVL.
@@ -61,6 +63,8 @@ class TransformersConfig(PlacingConfig):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device_map: str | dict[str, int | str] | None = None
     lora_adapter: str | None = None
+    # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
+    layout: Literal["auto", "probe"] = Field(default="auto", exclude_if=lambda value: value == "auto")
     kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "auto"
     image_options: dict[str, Any] = Field(default={})
     prompt_template: str | None = None
@@ -112,7 +116,7 @@ class Llava15Config(TransformersConfig):
         vision_tower: For an original liuhaotian checkpoint: where its CLIP tower is; left out, the one that it names.
     """
 
-    without_effect = frozenset({"image_options"})
+    without_effect = frozenset({"image_options", "layout"})
 
     checkpoint: str = "llava-hf/llava-1.5-7b-hf"
     vision_tower: str | None = None

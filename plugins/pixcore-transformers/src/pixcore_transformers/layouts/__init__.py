@@ -139,14 +139,29 @@ def family_for(model_type: str) -> VisualFamily:
     Raises:
         ModelError: The architecture is not known, or refused on purpose; pixcore does not guess where tokens lie.
     """
+    check_served(model_type)
+    return layout_named(FAMILIES[model_type])
+
+
+def check_served(model_type: str, *, probed: bool = False) -> None:
+    """Refuse an architecture whose visual tokens have no place, or, unless it is `probed`, no known one.
+
+    Raises:
+        ModelError: It is not served.
+    """
     if model_type in REFUSED:
         raise ModelError(f"models of type {model_type!r} are not supported", hint=REFUSED[model_type])
-    if model_type not in FAMILIES:
+    if model_type not in FAMILIES and not probed:
         raise ModelError(
             f"where the visual tokens of a {model_type!r} model lie is not known",
-            hint="implement pixcore_transformers.families.VisualFamily (layout, and visual if the placeholder is not "
+            hint="set layout: probe to find it by covering parts of images, or implement "
+            "pixcore_transformers.families.VisualFamily (layout, and visual if the placeholder is not "
             f"config.image_token_id) and name it in an adapter of your own; known: {', '.join(sorted(FAMILIES))}",
         )
-    module, _, name = FAMILIES[model_type].partition(":")
-    family: VisualFamily = getattr(import_module(module), name)()
+
+
+def layout_named(name: str) -> VisualFamily:
+    """Make a layout by its "module:Class"."""
+    module, _, kind = name.partition(":")
+    family: VisualFamily = getattr(import_module(module), kind)()
     return family

@@ -70,10 +70,10 @@ def requests() -> list[Request]:
     return [Request(str(index), Protocol.QUESTION, *each) for index, each in enumerate(asked)]
 
 
-def geometry(folder: Path) -> list[str]:
+def geometry(folder: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> list[str]:
     """Check each token's place by covering the image there; the folder has its recipe's name."""
     slack = ARCHITECTURES[folder.name].slack
-    return [str(finding) for finding in check_geometry(adapter_of(folder), SIZES, draws=3, slack=slack)]
+    return [str(finding) for finding in check_geometry(adapter_of(folder), sizes, draws=3, slack=slack)]
 
 
 def rows(folder: Path) -> list[str]:
@@ -134,12 +134,31 @@ def replay(folder: Path) -> list[str]:
     return _same(again, live, "replayed", "live")
 
 
+def probe(folder: Path) -> list[str]:
+    """Check the layout that is found by covering parts of images against the architecture's own."""
+    own, found = adapter_of(folder), adapter_of(folder, layout="probe")
+    wrong = []
+    for width, height in SIZES:
+        image = Image.from_pixels(np.zeros((height, width, 3), np.uint8))
+        one, other = own.layout(image), found.layout(image)
+        same = (
+            np.array_equal(one.grid_of, other.grid_of)
+            and np.array_equal(one.cell_of, other.cell_of)
+            and [(grid.rows, grid.cols) for grid in one.grids] == [(grid.rows, grid.cols) for grid in other.grids]
+            and np.allclose([grid.box for grid in one.grids], [grid.box for grid in other.grids])
+        )
+        if not same:
+            wrong.append(f"{width}x{height}: {other.grids} was found, and {one.grids} is right")
+    return wrong
+
+
 CHECKS: Mapping[str, Callable[[Path], list[str]]] = {
     "geometry": geometry,
     "rows": rows,
     "text": text,
     "batches": batches,
     "replay": replay,
+    "probe": probe,
 }
 """What an architecture is held to, by name."""
 

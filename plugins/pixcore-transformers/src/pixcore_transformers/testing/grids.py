@@ -165,7 +165,7 @@ GRIDS: Mapping[str, Recipe] = {
     "hyperclovax_vision_v2": _qwen(
         "hyperclovax_vision_v2", {"vision_config": _WINDOWS}, "HyperCLOVAXVisionV2Processor"
     ),
-    "lfm3_vl": _qwen("lfm3_vl", {}, "Lfm3VlProcessor"),
+    "lfm3_vl": _qwen("lfm3_vl", {"text_config": {"layer_types": ["conv", "full_attention"]}}, "Lfm3VlProcessor"),
     "glm4v": _glm("glm4v", "Glm4vImageProcessor", "Glm4vProcessor", _PARTIAL),
     "glm4v_moe": _glm("glm4v_moe", "Glm4vImageProcessor", "Glm4vProcessor", _PARTIAL),
     "glm46v": _glm("glm46v", "Glm46VImageProcessor", "Glm46VProcessor", _PARTIAL),
@@ -184,6 +184,8 @@ GRIDS: Mapping[str, Recipe] = {
             "index_head_dim": 8,
             "index_n_heads": 2,
             "hc_mult": 2,
+            "layer_types": ["linear_attention", "indexed_attention"],
+            "indexer_types": ["full", "full"],
         },
     ),
     "qwen2_5_omni_thinker": _omni(
@@ -292,7 +294,7 @@ GRIDS: Mapping[str, Recipe] = {
     "kimi_k25": _qwen(
         "kimi_k25",
         {
-            "text_config": {"first_k_dense_replace": 1},
+            "text_config": {"first_k_dense_replace": 1, "num_key_value_heads": 4},
             "vision_config": {"pos_emb_height": 8, "pos_emb_width": 8},
             **dict.fromkeys(_QWEN_IDS, "<|media_pad|>"),
             "video_token_id": "<|kimi_k25_video_placeholder|>",
