@@ -88,7 +88,7 @@ function Bars({ title, unit, found, names, to, tilted }: { title: string; unit: 
   const bars = useMemo(() => found.flatMap((one) => one.values.map(([value, low, high], i) => ({ name: names[i]!, of: one.name, value, low, high, i }))).filter((one) => one.value != null), [found]);
   const series = found.map((one) => one.name);
   const options = useMemo(() => (): Plot.PlotOptions => ({
-    height: tilted ? 300 : 250, marginBottom: tilted ? 92 : 34, marginTop: 28, fx: { domain: names, label: tilted ? null : "place in the text, %", tickRotate: tilted ? -28 : 0, padding: 0.15 },
+    height: tilted ? 300 : 250, marginBottom: tilted ? 92 : 34, marginLeft: tilted ? 84 : 40, marginTop: 28, fx: { domain: names, label: tilted ? null : "place in the text, %", tickRotate: tilted ? -28 : 0, padding: 0.15 },
     x: { domain: series, axis: null }, y: { label: unit, grid: true, zero: true }, color: { domain: series, range: ["#0072b2", "#e69f00", "#8a8a8a"], legend: false },
     marks: [
       Plot.barY(bars, { fx: "name", x: "of", y: "value", fill: "of", href: (one) => to(one.i), title: (one) => `${one.of}: ${one.value!.toFixed(1)}${one.low != null ? ` (${one.low.toFixed(1)} to ${one.high!.toFixed(1)})` : ""}` }),
