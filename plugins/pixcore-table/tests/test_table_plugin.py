@@ -31,4 +31,8 @@ def test_figures_are_shown_as_a_table() -> None:
 
 def test_without_it_they_stand_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "registry", lambda: Registry(()))
-    assert shown().splitlines() == ["first: M 12.3", "no table: pip install pixcore-table"]
+    assert shown().splitlines() == [
+        "toy on boxes, 3 samples, corrected",
+        "first: M 12.3",
+        "no table: pip install pixcore-table",
+    ]

@@ -45,6 +45,7 @@ class _Task:
     places: list[int]
     stages: list[list[int]]
     tries: int = 0
+    alone: bool = False  # an actor has nothing beside it, so that it is known what an actor dies of
 
 
 @dataclass(eq=False)
@@ -58,6 +59,11 @@ class _Actor:
     node_id: str = ""
     sees: bool = True
     tasks: OrderedDict[Any, _Task] = field(default_factory=OrderedDict)
+
+    @property
+    def watched(self) -> bool:
+        """Whether it works on what another has died of."""
+        return any(task.alone for task in self.tasks.values())
 
 
 @dataclass(eq=False)
@@ -261,7 +267,8 @@ class Driver:
         ready, _ = ray.wait(list(references), num_returns=1, timeout=1.0)
         if ready:
             ready, _ = ray.wait(list(references), num_returns=len(references), timeout=0)
-        for reference in ready:
+        arrived = set(ready)
+        for reference in [one for one in references if one in arrived]:  # an actor's in its order: what came, came
             actor = references[reference]
             if reference is actor.hello:
                 self._welcome(actor)
@@ -313,7 +320,8 @@ class Driver:
     def _send(self, line: _Line) -> None:
         """Fill every actor's queue, the emptiest first."""
         while line.length():
-            able = [one for one in line.actors if one.hello is None and len(one.tasks) < self._options.in_flight]
+            room = 1 if line.tasks and line.tasks[0].alone else self._options.in_flight
+            able = [one for one in line.actors if one.hello is None and len(one.tasks) < room and not one.watched]
             if not able:
                 return
             actor = min(able, key=lambda one: len(one.tasks))
@@ -325,7 +333,7 @@ class Driver:
             those = [line.places.popleft() for _ in range(min(self._batch(line), len(line.places)))]
             return _Task([place for place, _ in those], [stages for _, stages in those])
         size, task = self._batch(line), line.tasks.popleft()
-        while line.tasks and not task.tries and not line.tasks[0].tries and not len(task.places) % self._size:
+        while line.tasks and not task.alone and not line.tasks[0].alone and not len(task.places) % self._size:
             if len(task.places) + len(line.tasks[0].places) > size or not self._alike(task, line.tasks[0]):
                 break
             other = line.tasks.popleft()
@@ -418,11 +426,12 @@ class Driver:
         actor.tasks.clear()
         for at, task in enumerate(lost):
             task.tries += int(at == 0 and not gone)
+            task.alone |= task.tries > 0
             if task.tries < self._options.tries:
                 line.tasks.appendleft(task)
             elif len(task.places) > 1:  # one of them does it; each has one more try of its own
                 alone = zip(task.places, task.stages, strict=True)
-                line.tasks.extend(_Task([place], [own], self._options.tries - 1) for place, own in alone)
+                line.tasks.extend(_Task([place], [own], self._options.tries - 1, alone=True) for place, own in alone)
             else:
                 self._given_up(task, said)
 
