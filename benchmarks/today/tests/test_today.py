@@ -63,8 +63,8 @@ def tiny() -> ModuleType:
 
 
 def test_a_model_is_run_here_in_every_way(tiny: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("transformers")
-    pytest.importorskip("segment_anything")
+    if not all(map(importlib.util.find_spec, ("transformers", "segment_anything"))):
+        pytest.skip("transformers or segment-anything absent")
     assert tiny.main([str(tmp_path), "--pairs", "1", "--only", "paligemma2"]) == 0
     found = json.loads((tmp_path / "runs" / "ways.json").read_text())
     assert list(dict.fromkeys(row["way"] for row in found["rows"])) == ["attention", "boxes", "sam3", "sam3-phrases"]
