@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,13 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
         document: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
         architecture = ARCHITECTURES[name]
         served = {"server": address, "model": name}
-        if architecture in testing.RECIPES:
+        # Molmo 2's processor needs torchvision: without it the model only answers, and is pointed from
+        if architecture in testing.ARCHITECTURES and (architecture != "molmo2" or find_spec("torchvision")):
             checkpoint = folder / architecture
             if not checkpoint.exists():
                 testing.save_checkpoint(architecture, checkpoint)
             document["model"] = {**document["model"], "checkpoint": str(checkpoint), "text": served}
-        else:  # nobody here knows where its visual tokens lie: it answers, and is pointed from
+        else:
             document["model"] = {"name": "served", **served}
         document["masks"]["checkpoint"] = str(sam)
         document["benchmark"] = {"name": "mini-world", "pairs": pairs}
