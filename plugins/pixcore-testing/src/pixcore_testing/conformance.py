@@ -18,6 +18,7 @@ from pixcore.components import Component, Config, Context
 from pixcore.plugins import Kind, Registration
 from pixcore_testing.adapters import check_model_adapter
 from pixcore_testing.attention import check_attention_extractor, check_map_transform
+from pixcore_testing.executing import check_executor
 from pixcore_testing.findings import Finding, Report, page_of
 from pixcore_testing.mining import check_mask_generator, check_point_selector, check_token_grouper
 from pixcore_testing.modules import check_light, check_module
@@ -29,6 +30,7 @@ __all__ = [
     "check_attention_extractor",
     "check_benchmark",
     "check_component",
+    "check_executor",
     "check_judge",
     "check_map_transform",
     "check_mask_generator",

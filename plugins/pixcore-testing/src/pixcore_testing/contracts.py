@@ -172,6 +172,12 @@ class JudgeContract(ComponentContract):
     kind = Kind.JUDGE
 
 
+class ExecutorContract(ComponentContract):
+    """What an executor promises."""
+
+    kind = Kind.EXECUTOR
+
+
 class PluginContract:
     """What a plugin promises with all that it offers.
 

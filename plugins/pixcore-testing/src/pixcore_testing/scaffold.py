@@ -15,7 +15,7 @@ from pixcore.plugins import GuestKind, Kind, entry_points, registry
 TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".tmpl"
 _OTHERS = {"command": "command", "writer": "run writer", "observer": "observer"}
-KINDS: Mapping[str, str] = {**{kind.value: kind.noun for kind in Kind}, **_OTHERS}
+KINDS: Mapping[str, str] = {**{kind.value: kind.noun for kind in Kind if kind is not Kind.EXECUTOR}, **_OTHERS}
 """What can be made, and what a person calls one."""
 
 _LONGEST = 24
