@@ -19,6 +19,7 @@ from pixcore_transformers import loading
 from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.generation import Sampler, Settings, Unrepeated
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError
@@ -280,3 +281,22 @@ def test_a_pipe_in_a_checkpoints_folder_is_refused_before_anything_reads_it(tmp_
         fingerprint_of(tmp_path)
     with pytest.raises(DataError, match="is a pipe or a device"):
         fingerprint_of(path)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "value"),
+    [
+        ("pretrained", "checkpoint", "a/b"),
+        ("torch_dtype", "dtype", "float16"),
+        ("attn_implementation", "kernel", "sdpa"),
+    ],
+)
+def test_the_names_that_hugging_face_has_are_understood_and_named_in_errors(alias: str, name: str, value: str) -> None:
+    whole = {"checkpoint": "a/b", name: value}
+    own = TransformersConfig.model_validate(whole)
+    del whole[name]
+    assert TransformersConfig.model_validate({**whole, alias: value}) == own
+    assert alias not in own.model_dump()
+    with pytest.raises(ValidationError) as refused:
+        TransformersConfig.model_validate({**whole, alias: 3})
+    assert refused.value.errors()[0]["loc"][0] == alias

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pixcore_checkpoints.fingerprints import fingerprint_of
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
 
@@ -31,6 +31,8 @@ class PlacingConfig(ModelConfig):
 
 class TransformersConfig(PlacingConfig):
     """Options of `transformers`: what to load and how to generate.
+
+    `pretrained`, `torch_dtype` and `attn_implementation`, as Hugging Face's own scripts call them, are understood too.
 
     Attributes:
         checkpoint: A folder, or a name on the hub.
@@ -56,16 +58,20 @@ class TransformersConfig(PlacingConfig):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Options that an adapter inherits and does not follow; to set one is refused."""
 
-    checkpoint: str
+    checkpoint: str = Field(validation_alias=AliasChoices("checkpoint", "pretrained"))
     revision: str | None = None
     offline: bool = False
     trust_remote_code: bool = False
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", validation_alias=AliasChoices("dtype", "torch_dtype")
+    )
     device_map: str | dict[str, int | str] | None = None
     lora_adapter: str | None = None
     # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
     layout: Literal["auto", "probe"] = Field(default="auto", exclude_if=lambda value: value == "auto")
-    kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "auto"
+    kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
+        default="auto", validation_alias=AliasChoices("kernel", "attn_implementation")
+    )
     image_options: dict[str, Any] = Field(default={})
     prompt_template: str | None = None
     max_new_tokens: int = Field(default=1024, ge=1)
@@ -118,7 +124,9 @@ class Llava15Config(TransformersConfig):
 
     without_effect = frozenset({"image_options", "layout"})
 
-    checkpoint: str = "llava-hf/llava-1.5-7b-hf"
+    checkpoint: str = Field(
+        default="llava-hf/llava-1.5-7b-hf", validation_alias=AliasChoices("checkpoint", "pretrained")
+    )
     vision_tower: str | None = None
 
     @field_validator("prompt_template")

@@ -90,8 +90,10 @@ def check_first(config: TransformersConfig) -> None:
     """Refuse what a checkpoint's config.json alone can refuse, before anything else is downloaded.
 
     Raises:
-        ModelError: It describes no image-text-to-text model, or one that does not fit in memory.
+        ModelError: It describes no image-text-to-text model, or one that does not fit in memory; or there is no
+            such LoRA adapter, or it is no adapter of such a model.
     """
+    adapter_folder(config)
     code = _SMALL_FILES if config.trust_remote_code else ("config.json",)
     model_config = read_config(resolve(config, code), config)
     build = partial(AutoModelForImageTextToText.from_config, trust_remote_code=config.trust_remote_code)
@@ -336,7 +338,6 @@ def model_arguments(config: TransformersConfig, model_config: PreTrainedConfig) 
         ModelError: accelerate or bitsandbytes is needed and missing.
     """
     check_placing(config)
-    adapter_folder(config)
     arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
     if config.kernel != "auto":
         arguments["attn_implementation"] = config.kernel
