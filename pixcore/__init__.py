@@ -14,8 +14,9 @@ __version__ = "0.1.0"
 _FACE = {
     "pixcore_notebook": "ground run open_run Grounding Run",
     "pixcore.hookspecs": "Register RegisterCommand RegisterWriter hookimpl",
-    "pixcore.components": """AttentionExtractor Benchmark Capability Component Config Context Judge MapTransform
-        MaskGenerator ModelAdapter ModelConfig Needs NoConfig PointSelector SelectionStrategy TokenGrouper""",
+    "pixcore.components": """AttentionExtractor Benchmark Capability Component Config Context Executor Judge
+        MapTransform MaskGenerator ModelAdapter ModelConfig Needs NoConfig PointSelector SelectionStrategy
+        TokenGrouper""",
     "pixcore.records": """Candidate Fidelity Image MaskProposal PointPrompt Protocol ProtocolResult Request Response
         Sample SampleResult Score Selection Token TokenGroup Verdict""",
     "pixcore.errors": """ConfigError DataError ModelError NotFiniteError PixcoreError PluginError SampleError StoreError

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pixcore_annotate.project import Journal, read_tasks
-from pixcore_annotate.server import HOST, Server
+from pixcore_annotate.server import Server
+from pixcore_loopback.application import HOST
 
 from tests.fuzz.forms import JOURNAL, Form, json_form
 from tests.fuzz.kinds import Act, Kind
