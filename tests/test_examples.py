@@ -19,7 +19,7 @@ MODULES = sorted(
 
 
 def test_there_are_examples_of_what_is_measured() -> None:
-    assert {"pixcore.geometry", "pixcore.masks", "pixcore_emergence.curves"} <= set(MODULES)
+    assert {"pixcore.geometry", "pixcore.masks", "pixcore_statistics.best_of"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _BENCHMARKS = "coco-referring,folder,pixcvbench,pixmmvp"
-PLUGINS = f"toy,scoring,services,ground,report,datasets,{_BENCHMARKS},annotate,selection,transformers,emergence,openai"
+_GUESTS = "scoring,services,ground,report,datasets,annotate,selection,transformers,emergence,openai,groupers"
+PLUGINS = f"toy,{_BENCHMARKS},{_GUESTS}"
 MOST_MEMORY = 8 << 30  # bytes of address space; beyond it an input ends as a MemoryError
 
 

@@ -35,9 +35,12 @@ def called(command: Any, *arguments: object) -> Result:
 
 
 def test_stores_are_merged_and_none_is_changed(tmp_path: Path) -> None:
-    store_of(tmp_path / "a", {"1": "one", "2": "two"}).put_failure("9", "sample 9", "broke")
+    first = store_of(tmp_path / "a", {"1": "one", "2": "two"})
+    first.put_failure("9", "sample 9", "broke")
     second = store_of(tmp_path / "b", {"2": "two", "3": "three", "9": "nine"})
     second.remember("paid", {"said": "yes"})
+    for store in (first, second):
+        store.close()
     before = {path: path.read_bytes() for path in tmp_path.glob("*/*.sqlite")}
     found = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c", lambda line: None)
     assert (found.records, found.same, found.failures, found.exchanges, found.conflicts) == (4, 1, 1, 1, [])

@@ -59,7 +59,7 @@ def groups(values: Floats) -> Ints:
     Returns:
         (n,) numbers from 0, in the order of the values.
 
-    >>> groups(np.array([1.0] * 30 + [2.0] * 10 + [3.0] * 10)).tolist() == [0] * 30 + [1] * 10 + [2] * 10
+    >>> groups(np.array([1.0] * 30 + [2.0] * 20 + [3.0] * 20)).tolist() == [0] * 30 + [1] * 20 + [2] * 20
     True
     """
     if not len(values):

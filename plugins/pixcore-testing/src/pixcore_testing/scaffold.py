@@ -15,11 +15,11 @@ from pixcore.plugins import GuestKind, Kind, entry_points, registry
 TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".tmpl"
 _OTHERS = {"command": "command", "writer": "run writer", "observer": "observer"}
-KINDS: Mapping[str, str] = {**{kind.value: kind.noun for kind in Kind if kind is not Kind.EXECUTOR}, **_OTHERS}
+KINDS: Mapping[str, str] = {**{kind.value: kind.noun for kind in Kind}, **_OTHERS}
 """What can be made, and what a person calls one."""
 
 _LONGEST = 24
-_REQUIRED = {"PIL": "pillow>=10.1", "click": "click>=8.1", "numpy": "numpy>=1.26", "pydantic": "pydantic>=2.7"}
+_REQUIRED = {"PIL": "pillow>=10.1", "click": "click>=8.1", "numpy": "numpy>=1.26", "pydantic": "pydantic>=2.12"}
 """What a template's imports require besides pixcore."""
 
 
