@@ -1,0 +1,129 @@
+"""Read ReasonSeg: an image, and beside it a JSON file with outlines and texts that take reasoning to understand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pixcore_datasets.data_files import DataFile, require
+from pixcore_datasets.pictures import measured_of
+
+from pixcore import masks
+from pixcore.components import Benchmark
+from pixcore.errors import DataError
+from pixcore.files import read_file
+from pixcore.records import Image, Sample
+from pixcore_referring.config import ReasonSegConfig
+from pixcore_referring.outlines import corners_of, drawn
+
+IGNORED = "ignored_region"
+"""Where a sample keeps the run lengths of what its evaluation ignores; None where that is nothing."""
+
+_SOURCE = "links in the README of github.com/dvlab-research/LISA (dataset, ReasonSeg)"
+
+
+class ReasonSeg(Benchmark[ReasonSegConfig]):
+    """Reads one split of ReasonSeg as LISA's release reads it.
+
+    A sample's id is the image's name, with ".0", ".1", … where all of several texts are asked. Its question is the
+    release's instruction; its expression is the text. `flag` shapes are left out; the others are drawn from the largest
+    to the smallest, so that a small one stands where two overlap: those with "ignore" in their label are ignored, all
+    others are the target.
+    """
+
+    @classmethod
+    def data_files(cls) -> Sequence[DataFile]:
+        """The folders that it consists of."""
+        return tuple(DataFile(f"{split}/", _SOURCE, optional=split != "val") for split in ("train", "val", "test"))
+
+    def samples(self) -> Iterator[Sample]:
+        """Give the split's samples, by name.
+
+        Raises:
+            DataError: A file is missing or damaged.
+        """
+        folder = self.config.root / self.config.split
+        require(self.config.root, [DataFile(f"{self.config.split}/", _SOURCE)], benchmark="reasonseg")
+        pictures = sorted(folder.glob("*.jpg"))
+        if not pictures:
+            raise DataError(f"{folder} holds no .jpg", hint=_SOURCE)
+        for picture in pictures:
+            yield from self._of(picture)
+
+    def _of(self, picture: Path) -> Iterator[Sample]:
+        path = picture.with_suffix(".json")
+        document = _read(path)
+        texts, long = _texts(document, path)
+        image = measured_of(path, picture)
+        assert image.known_size is not None  # what measuring is for
+        target, ignored = _regions(document, path, image.known_size)
+        asked = texts[:1] if self.config.texts == "first" else texts
+        for number, text in enumerate(asked):
+            yield Sample(
+                id=picture.stem if len(asked) == 1 else f"{picture.stem}.{number}",
+                image=Image.from_path(picture, known_size=image.known_size),
+                question=_instruction(text, long=long),
+                expression=text,
+                mask=masks.encode(target),
+                categories={"query": "long" if long else "short"},
+                extra={IGNORED: dict(masks.encode(ignored)) if ignored.any() else None},
+            )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read an annotation; some of the released ones are in Windows' encoding."""
+    content = read_file(path, "annotation", f"every image has a JSON file beside it; {_SOURCE}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON: {error}", hint="is the file whole?") from error
+    if not isinstance(document, Mapping):
+        raise DataError(f"{path} holds no object", hint="expected shapes, text and is_sentence")
+    return document
+
+
+def _texts(document: Mapping[str, Any], path: Path) -> tuple[list[str], bool]:
+    texts, long = document.get("text"), document.get("is_sentence")
+    usable = isinstance(texts, list) and texts and all(isinstance(text, str) and text.strip() for text in texts)
+    if not isinstance(texts, list) or not usable:
+        raise DataError(f"{path}: text is no list of texts", hint='expected ["..."]')
+    if not isinstance(long, bool):
+        raise DataError(f"{path}: is_sentence is neither true nor false", hint="is it damaged?")
+    return [text.strip() for text in texts], long
+
+
+def _instruction(text: str, *, long: bool) -> str:
+    """Ask as the released evaluation does."""
+    return f"{text if long else f'What is {text} in this image?'} Please output segmentation mask."
+
+
+def _regions(
+    document: Mapping[str, Any], path: Path, size: tuple[int, int]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Draw the target and what is ignored, (height, width) each; no pixel is both."""
+    masks.check_size(size, str(path))
+    shapes = document.get("shapes")
+    if not isinstance(shapes, list):
+        raise DataError(f"{path} has no list of shapes", hint="is it damaged?")
+    regions = []
+    for number, shape in enumerate(shapes):
+        where = f"{path}: shape {number}"
+        if not isinstance(shape, Mapping) or not isinstance(shape.get("label"), str):
+            raise DataError(f"{where} has no label", hint='expected "target", "ignore" or "flag"')
+        label = shape["label"].lower()
+        if label != "flag":
+            regions.append(("ignore" in label, drawn(corners_of(shape.get("points"), where), size)))
+    target, ignored = np.zeros(size[::-1], bool), np.zeros(size[::-1], bool)
+    regions.sort(key=lambda one: int(one[1].sum()))
+    for ignore, region in reversed(regions):  # among equals the last comes first, as in the release
+        target = target & ~region if ignore else target | region
+        ignored = ignored | region if ignore else ignored & ~region
+    return target, ignored
