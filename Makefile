@@ -1,5 +1,8 @@
 # The two commands of the README are `make demo` and `make test`; everything is installed into .venv.
 
+# what is imported is compiled once, whatever the shell says: tests start hundreds of processes
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 # PIP_FLAGS is for what pip must be told on this machine, such as an index that has CPU builds of torch
