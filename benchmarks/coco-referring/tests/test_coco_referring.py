@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,55 @@ def test_refcocos_layout(tmp_path: Path) -> None:
     (root / "refs.json").write_text(json.dumps([{**references[0], "ann_id": 99}]))
     with pytest.raises(DataError, match="reference 5 lacks or misses 99"):
         load(root, **options)
+
+
+REFERENCE = {"ref_id": 5, "ann_id": 7, "image_id": 1, "split": "val", "sentences": [{"sent": "left"}]}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_released_pickle_equals_its_json(tmp_path: Path, protocol: int) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "refs(unc).p").write_bytes(pickle.dumps([REFERENCE], protocol))
+    (root / "refs.json").write_text(json.dumps([REFERENCE]))
+    read, expected = (load(root, refs=name)["5"] for name in ("refs(unc).p", "refs.json"))
+    assert (read.expression, read.mask) == (expected.expression, expected.mask)
+
+
+def python_2(text: bytes) -> bytes:
+    """Write references as Python 2's protocol 0 does: texts are bytes."""
+    numbers = b"".join(b"S'%s'\nI%d\ns" % pair for pair in ((b"ref_id", 5), (b"ann_id", 7), (b"image_id", 1)))
+    sentence = b"(dS'sent'\nS'" + text + b"'\ns"
+    return b"(l(d" + numbers + b"S'split'\nS'val'\nsS'sentences'\n(l" + sentence + b"asa."
+
+
+@pytest.mark.parametrize(("text", "notes"), [(b"caf\\xc3\\xa9", 0), (b"caf\\xe9", 1)])
+def test_python_2s_texts_are_utf_8_or_else_latin_1_which_is_said(tmp_path: Path, text: bytes, notes: int) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "refs.p").write_bytes(python_2(text))
+    benchmark = CocoReferring(CocoReferringConfig(root=root, refs="refs.p"))
+    (sample,) = benchmark.samples()
+    assert (sample.id, sample.expression) == ("5", "café")
+    assert len(benchmark.notes) == notes
+    assert all("refs.p: texts that are not UTF-8 were read as latin1" in note for note in benchmark.notes)
+
+
+PICKLES: dict[str, tuple[bytes, str]] = {
+    "code": (b"cos\nsystem\n(S'touch ran'\ntR.", "it names os.system"),
+    "a class": (pickle.dumps([Path("a")]), "which is more than data"),
+    "an array": (pickle.dumps([np.zeros(2)]), "which is more than data"),
+    "something outside": (b"Pabc\n.", "outside itself"),
+    "half of it": (pickle.dumps([REFERENCE])[:-20], "is no pickle of plain data"),
+    "no pickle": (b"[]", "is no pickle of plain data"),
+    "no references": (pickle.dumps({"a": 1}), "holds no list of references"),
+}
+
+
+@pytest.mark.parametrize("case", PICKLES)
+def test_a_pickle_of_more_than_data_is_refused(case: str, tmp_path: Path) -> None:
+    content, message = PICKLES[case]
+    root = write(tmp_path / "d", document())
+    (root / "refs.p").write_bytes(content)
+    assert_told(lambda: load(root, refs="refs.p"), message)
 
 
 def test_images_and_annotations_count_apart(tmp_path: Path) -> None:

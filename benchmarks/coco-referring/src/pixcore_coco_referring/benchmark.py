@@ -2,9 +2,8 @@
 
 An expression at an annotation refers to that annotation, one at an image to all annotations of the image; an image
 with an expression and no annotation is a sample whose object is absent. RefCOCO/+/g come as `instances.json` and a file
-of references with `ref_id`, `ann_id`, `image_id`, `split` and `sentences`; that file is released as a pickle, which is
-not read: `python -c "import json, pickle; json.dump(pickle.load(open('refs(unc).p', 'rb')), open('refs.json', 'w'))"`
-turns one that you trust into JSON.
+of references with `ref_id`, `ann_id`, `image_id`, `split` and `sentences`: the released pickle, of which plain data
+is read, or the same as JSON.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from pixcore.errors import DataError
 from pixcore.files import read_json
 from pixcore.records import Image, Sample
 from pixcore_coco_referring.config import CocoReferringConfig
+from pixcore_coco_referring.pickles import read_refs
 
 
 class CocoReferring(Benchmark[CocoReferringConfig]):
@@ -67,8 +67,12 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Annotations that were left out because they cover no pixel."""
-        return self._truth.notes
+        """Annotations that were left out because they cover no pixel; the encoding of a pickle that is not UTF-8."""
+        return (*self._truth.notes, *self._encoded)
+
+    @cached_property
+    def _encoded(self) -> list[str]:
+        return []
 
     @cached_property
     def _truth(self) -> GroundTruth:
@@ -107,11 +111,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
 
     def _from_refs(self) -> Iterator[Sample]:
         path = self.config.root / str(self.config.refs)
-        references = read_json(path)
-        if not isinstance(references, list):
-            raise DataError(f"{path} holds no list of references", hint="RefCOCO's refs as JSON")
-        if not all(isinstance(reference, Mapping) for reference in references):
-            raise DataError(f"{path} holds a reference that is not an object", hint="RefCOCO's refs as JSON")
+        references = self._references(path)
         annotations = {
             str(annotation.get("id")): annotation for image in self._images.values() for annotation in image.annotations
         }
@@ -137,6 +137,21 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
                 raise DataError(f"{where} is about annotation {ambiguous}, of which there are several", hint="mend it")
             self._check(reference, wanted, meant, image, said, where)
             yield from self._each(str(name), said, image, meant, {"split": str(reference.get("split"))})
+
+    def _references(self, path: Path) -> list[Mapping[str, Any]]:
+        """Read JSON, or the released pickle."""
+        if path.suffix in (".p", ".pkl", ".pickle"):
+            references, encoding = read_refs(path)
+            self._encoded[:] = [f"{path.name}: texts that are not UTF-8 were read as {encoding}"] * (
+                encoding != "utf-8"
+            )
+        else:
+            references = read_json(path)
+        if not isinstance(references, list):
+            raise DataError(f"{path} holds no list of references", hint="RefCOCO's refs, a pickle or JSON")
+        if not all(isinstance(reference, Mapping) for reference in references):
+            raise DataError(f"{path} holds a reference that is not an object", hint="RefCOCO's refs, a pickle or JSON")
+        return references
 
     def _check(
         self,

@@ -15,7 +15,7 @@ class CocoReferringConfig(Config):
         annotations: COCO's file below it; RefCOCO's `instances.json`.
         expressions: CSV below it with `image` or `annotation_id`, and `expression`; without it, expressions stand in
             the annotation file, as `expression` or `expressions` of an annotation or an image.
-        refs: RefCOCO's references as JSON below it (`refs(unc).json`), which then name the samples.
+        refs: RefCOCO's references below it, released (`refs(unc).p`) or as JSON, which then name the samples.
         split: RefCOCO's split, such as val or testA; None for all.
         images: The folder of images, from root.
     """
