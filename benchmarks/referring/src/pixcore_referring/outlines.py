@@ -43,7 +43,7 @@ def drawn(corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> NDArray[
 
     Returns:
         (height, width) bool. It equals OpenCV's `polylines` and `fillPoly` but for pixels where a line passes halfway
-        between two.
+        between two, or comes from outside the image.
     """
     width, height = size
     near = clipped([float(value) for corner in corners for value in corner], size)
