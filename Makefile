@@ -10,7 +10,7 @@ PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check --con
 
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
 DEMO := . $(addprefix benchmarks/,mini-world folder) $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
-	transformers mini spacy datasets checkpoints pictures plots scoring ground notebook report services progress statistics store table emergence testing)
+	transformers mini spacy datasets checkpoints pictures plots scoring ground notebook export report services progress statistics store table emergence testing)
 # what goes on, in a line a step, with the seconds since make began
 comma := ,
 BEGAN := $(shell date +%s)

@@ -6,11 +6,10 @@ What it writes is what the benchmark `folder` reads, so that it is an example to
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping
-from itertools import chain, count, islice
+from itertools import islice
 from pathlib import Path
 from string import ascii_uppercase
 
@@ -25,8 +24,7 @@ from pixcore.files import replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
 from pixcore_folder.columns import answers_meant, meaning
-
-_KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # formats whose files are copied as they are
+from pixcore_folder.pictures import free_stem, stem_of, write_picture
 
 _COLUMNS = ("id", "image", "expression", "question", "options", "answer", "pair")
 
@@ -70,8 +68,8 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     categories: dict[str, None] = {}
     taken: set[str] = set()
     for sample in samples:
-        stem = _free(re.sub(r"[^\w.()-]+", "-", sample.id).strip(".-") or "sample", taken)
-        picture = _write_picture(sample, folder / "images", stem)
+        stem = free_stem(stem_of(sample.id), taken)
+        picture = write_picture(sample.image, folder / "images", stem, "FOLDER")
         if sample.mask is not None:
             _write_mask(masks.decode(sample.mask), folder / "masks" / f"{stem}.png")
         own = {_column(name): str(value) for name, value in sample.categories.items()}
@@ -116,27 +114,6 @@ def _row(sample: Sample, stem: str, picture: str, categories: Mapping[str, str])
         "answer": next((one for one in said if answers_meant(one, sample.options) == {answer}), said[-1]),
         "pair": sample.pair or "",
     }
-
-
-def _free(stem: str, taken: set[str]) -> str:
-    """A file's name that none has yet, on a disk that knows no capitals either."""
-    name = next(one for one in chain([stem], (f"{stem}-{n}" for n in count(2))) if one.lower() not in taken)
-    taken.add(name.lower())
-    return name
-
-
-def _write_picture(sample: Sample, folder: Path, stem: str) -> str:
-    """Write a sample's picture, as it is where its format is a common one; the file's name comes back."""
-    encoded = sample.image.read()
-    with PILImage.open(io.BytesIO(encoded)) as opened:
-        extension = _KEPT.get(opened.format or "")
-    path = folder / f"{stem}.{extension or 'png'}"
-    with written_beside(path, "FOLDER") as beside:
-        if extension:
-            beside.write_bytes(encoded)
-        else:
-            sample.image.pil().save(beside, "PNG")
-    return path.name
 
 
 def _write_mask(mask: masks.Mask, path: Path) -> None:

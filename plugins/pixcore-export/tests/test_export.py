@@ -1,0 +1,212 @@
+"""What `pixcore export` writes is what the run found, as each format's own library reads it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PILImage
+from pixcore_export.command import export
+from pixcore_export.spool import Spool
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+
+from pixcore.errors import DataError
+
+Exported = Callable[[str], Path]
+Predictions = list[dict[str, Any]]
+
+OTHER = "=phrase, overlap/x"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_tables_are_the_run(exported: Exported, predictions: Predictions) -> None:
+    folder = exported("csv")
+    samples = table(folder / "samples.csv")
+    assert [(one["sample_id"], one["probing"], one["text"]) for one in samples] == [
+        (line["sample_id"], line["protocol"], line["text"]) for line in predictions
+    ]
+    own = [one for one in table(folder / "candidates.csv") if not one["pool"]]
+    assert [(one["counts"], int(one["mask"]), float(one["score"])) for one in own] == [
+        (mask["counts"], place, score)
+        for line in predictions
+        for candidate in line.get("candidates", ())
+        for place, (mask, score) in enumerate(zip(candidate["masks"], candidate["scores"], strict=True))
+    ]
+    for one in own:
+        mask = rle.decode({"size": [int(one["height"]), int(one["width"])], "counts": one["counts"].encode()})
+        assert int(one["pixels"]) == mask.sum()
+    choices = {(one["sample_id"], one["row"]): one for one in table(folder / "choices.csv")}
+    for line in predictions:
+        for row, choice in line.get("choices", {}).items():
+            told = choices[line["sample_id"], row]
+            if isinstance(choice, dict) and "candidate" in choice:
+                assert (int(told["candidate"]), int(told["mask"])) == (choice["candidate"], choice["mask"])
+    tokens = table(folder / "tokens.csv")
+    for line in predictions:
+        said = [one for one in tokens if (one["sample_id"], one["probing"]) == (line["sample_id"], line["protocol"])]
+        assert "".join(one["text"] for one in said).strip() == line["text"].strip()
+        assert all(line["text"][int(one["start"]) : int(one["end"])] in one["text"] for one in said)
+
+
+def test_a_controls_choice_is_among_its_own_candidates(exported: Exported) -> None:
+    folder = exported("csv")
+    candidates = table(folder / "candidates.csv")
+    ious = {
+        (one["sample_id"], one["pool"], one["candidate"], one["mask"]): one["iou"] for one in candidates if one["iou"]
+    }
+    chosen = [one for one in table(folder / "choices.csv") if one["outcome"] == "chosen"]
+    assert {bool(one["control_of"]) for one in chosen} == {True, False}
+    for one in chosen:
+        assert one["iou"] == ious[one["sample_id"], one["pool"], one["candidate"], one["mask"]]
+
+
+def test_parquet_holds_what_csv_does_with_types(exported: Exported) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts, typed = exported("csv"), exported("parquet")
+    for path in texts.iterdir():
+        found = parquet.read_table(typed / f"{path.stem}.parquet").to_pylist()
+        told = [{name: "" if value is None else str(value) for name, value in line.items()} for line in found]
+        assert told == table(path)
+    kinds = parquet.read_schema(typed / "choices.parquet")
+    assert {name: str(kinds.field(name).type) for name in ("row", "candidate", "iou")} == {
+        **{"row": "string", "candidate": "int64", "iou": "double"}
+    }
+
+
+def test_pycocotools_reads_the_truth_and_each_rows_masks(
+    exported: Exported, predictions: Predictions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = exported("coco")
+    truth = COCO(str(folder / "annotations.json"))
+    ids = {image["sample_id"]: number for number, image in truth.imgs.items()}
+    for image in truth.imgs.values():
+        with PILImage.open(folder / "images" / image["file_name"]) as picture:
+            assert picture.size == (image["width"], image["height"])
+    files = {"oracle": "oracle.json", OTHER: "phrase-overlap-x.json"}
+    asked = [line for line in predictions if line["protocol"] == "segment"]
+    assert len(ids) == len(asked)
+    for row, name in files.items():
+        found = truth.loadRes(str(folder / "results" / "segment" / name))
+        for line in asked:
+            choice = line["choices"].get(row)
+            mine = found.loadAnns(found.getAnnIds(imgIds=[ids[line["sample_id"]]]))
+            if not isinstance(choice, dict) or "candidate" not in choice:
+                assert not mine
+                continue
+            expected = line["candidates"][choice["candidate"]]["masks"][choice["mask"]]
+            assert np.array_equal(found.annToMask(mine[0]), rle.decode(expected))
+            assert math.isfinite(mine[0]["score"])
+    overlaps = {}
+    best = truth.loadRes(str(folder / "results" / "segment" / "oracle.json"))
+    for sample, number in ids.items():
+        pair = [one.loadAnns(one.getAnnIds(imgIds=[number])) for one in (best, truth)]
+        if all(pair):
+            segments = [[one["segmentation"] for one in ones] for ones in pair]
+            overlaps[sample] = float(rle.iou(*segments, [0])[0, 0])
+    samples = {one["sample_id"]: one for one in table(exported("csv") / "samples.csv") if one["probing"] == "segment"}
+    assert overlaps == {name: pytest.approx(float(samples[name]["iou: oracle"])) for name in overlaps}
+    assert overlaps
+
+
+def chosen(line: dict[str, Any], row: str) -> np.ndarray | None:
+    """The mask that a row chose, as the core's predictions have it."""
+    choice = line["choices"].get(row)
+    if not isinstance(choice, dict) or "candidate" not in choice:
+        return None
+    found: np.ndarray = rle.decode(line["candidates"][choice["candidate"]]["masks"][choice["mask"]])
+    return found
+
+
+def test_a_data_set_of_hugging_face_has_pictures_masks_and_texts(
+    exported: Exported, predictions: Predictions, tmp_path: Path
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    folder = exported("datasets")
+    found = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"), split="test")
+    assert isinstance(found.features["segment: oracle: mask"], datasets.Image)
+    lines = {(line["sample_id"], line["protocol"]): line for line in predictions}
+    assert len(found) == len({name for name, _ in lines})
+    for one in found:
+        line = lines[one["sample_id"], "segment"]
+        assert one["segment: text"] == line["text"]
+        assert one["letter: text"] == lines[one["sample_id"], "letter"]["text"]
+        assert one["image"].size == one["mask"].size
+        mask, drawn = chosen(line, OTHER), one[f"segment: {OTHER}: mask"]
+        if mask is not None:
+            assert np.array_equal(np.asarray(drawn) > 127, mask.astype(bool))
+
+
+def test_labelme_files_have_masks_and_points(exported: Exported, predictions: Predictions) -> None:
+    folder = exported("labelme") / "images"
+    asked = [line for line in predictions if line["protocol"] == "segment"]
+    files = sorted(folder.glob("*.json"))
+    assert len(files) == len(asked)
+    for path, line in zip(files, asked, strict=True):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        with PILImage.open(folder / document["imagePath"]) as picture:
+            assert picture.size == (document["imageWidth"], document["imageHeight"])
+        for row in ("oracle", OTHER):
+            shapes = [one for one in document["shapes"] if one["label"] == f"segment: {row}"]
+            expected = chosen(line, row)
+            if expected is None:
+                assert not shapes
+                continue
+            drawn = next(one for one in shapes if one["shape_type"] == "mask")
+            (left, top), (right, bottom) = drawn["points"]
+            mask = np.zeros_like(expected, dtype=bool)
+            with PILImage.open(io.BytesIO(base64.b64decode(drawn["mask"]))) as crop:
+                mask[top : bottom + 1, left : right + 1] = np.asarray(crop)
+            assert np.array_equal(mask, expected.astype(bool))
+            assert [one["points"] for one in shapes if one["shape_type"] == "point"]
+
+
+def test_labelme_reads_its_files(exported: Exported) -> None:
+    reader = pytest.importorskip(
+        "labelme._label_file", reason="LabelMe brings Qt: pip install labelme", exc_type=ImportError
+    )
+    for path in (exported("labelme") / "images").glob("*.json"):
+        found = reader.read_label_file(str(path))
+        for shape in found.shapes:
+            (left, top), *rest = shape["points"]
+            if shape["shape_type"] == "mask":
+                ((right, bottom),) = rest
+                assert shape["mask"].shape == (bottom - top + 1, right - left + 1)
+
+
+def test_columns_that_come_late_and_odd_values_are_kept(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, ["first"])
+    spool.add({"first": 1, "text": "half \ud800"})
+    spool.add({"first": 0.5, "late": True, "text": '=1,"\n'})
+    assert spool.columns == {"first": float, "text": str, "late": bool}
+    assert list(spool) == [
+        {"first": 1.0, "text": "half \\ud800", "late": None},
+        {"first": 0.5, "text": '=1,"\n', "late": True},
+    ]
+    spool.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_something_is_left_alone(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DataError, match="is there and not empty"):
+        export.main([str(run), "--to", "csv", "--out", str(tmp_path)], standalone_mode=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_run_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=json.dumps(str(tmp_path / "run.json"))[1:-1]):
+        export.main([str(tmp_path), "--to", "csv", "--out", str(tmp_path / "out")], standalone_mode=False)
