@@ -20,7 +20,7 @@ from pixcore.runs.plan import Run
 from pixcore_export.base import GIVEN, Tell, chosen_masks, lacks, masked_probings
 
 try:
-    import datasets  # type: ignore[import-untyped]
+    import datasets
     from pyarrow import RecordBatch, parquet
 except ImportError:
     raise lacks("datasets", "datasets") from None
