@@ -23,6 +23,9 @@ HOSTILE = (
 ) + "long " * 400
 
 
+HOSTILE_LABEL = '<img src=x onerror="window.pwned=3"> \x1b[31mred \u202eevil \u05e9\u05dc\u05d5\u05dd'
+
+
 @dataclass
 class Shown:
     """What is served.
@@ -64,7 +67,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         "store": str(work / "store"),
     }
     first = pixcore.run(config, output=root / "first")
-    pixcore.run(config, output=root / "second", points={"name": "peak", "rank": 2})
+    labelled = ["oracle", "mask-score", {"name": "phrase-overlap", "label": HOSTILE_LABEL}]
+    pixcore.run(config, output=root / "second", points={"name": "peak", "rank": 2}, selections=labelled)
     hostile = _make_hostile(first)
     _begin_a_run(root / "going", first)
     explorer = Explorer([root])

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pixcore_explorer.export import export
+from pixcore_report.figures import figures
 
 import pixcore
 from pixcore import masks
@@ -297,6 +299,40 @@ def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_s
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), place
 
 
+def test_figures_are_those_of_the_command_whatever_a_row_is_called(tab: Tab, shown: Any, tmp_path: Path) -> None:
+    written = CliRunner().invoke(figures, [str(shown.root / "second"), "--out", str(tmp_path)])
+    assert written.exit_code == 0, written.output
+    page = tab.go(f"#/run/{shown.key('second')}")
+    page.wait_for_selector(".tile img")
+    page.keyboard.press("f")
+    page.wait_for_selector(".plot figure svg")
+    numbers = json.loads((tmp_path / "figures.json").read_text())
+    drawn = {one["name"]: one for one in numbers["plots"]}
+    panels = page.locator(".plot").evaluate_all(
+        "all => all.map(one => [one.id.slice(5), one.querySelectorAll('figure > svg').length])"
+    )
+    assert panels == [[name, len(one["panels"])] for name, one in drawn.items()]
+    assert drawn["success"]["cannot"] in page.inner_text("#plot-success")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="success.csv").click()
+    assert saved.value.path().read_bytes() == (tmp_path / "success.csv").read_bytes()
+    # a row's name is text, and turns nothing but itself
+    assert "<img src=x" in page.inner_text("#plot-success")
+    assert page.evaluate("window.pwned === undefined && document.querySelectorAll('main img').length === 0")
+    assert page.locator("#plot-success figcaption > bdi").count() == len(drawn["success"]["panels"])
+    colour = "getComputedStyle(document.querySelector('.plot figure > svg')).fill"
+    until(page, f"{colour} === 'rgb(31, 35, 40)'")
+    page.locator("#theme").click()
+    until(page, f"{colour} === 'rgb(228, 230, 233)'")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    page.get_by_label("protocol").select_option("question")
+    until(page, "location.hash.includes('probing=question')")
+    page.wait_for_selector(".plot figure svg")
+    page = tab.go(f"#/run/{shown.key('going')}/figures")
+    page.wait_for_selector("text=the run has no figures yet")
+
+
 def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path) -> None:
     path = export(shown.explorer, tmp_path / "site", Console(quiet=True))
     assert not [one for one in path.parent.rglob("*") if one.is_file() and str(shown.root) in one.read_text("latin-1")]
@@ -313,6 +349,11 @@ def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path)
     assert page.get_by_role("button", name="move the point").count() == 0
     page = tab.go(f"#/run/{shown.key('first')}/atlas")
     page.wait_for_selector(".chart svg")
+    page = tab.go(f"#/run/{shown.key('first')}/figures")
+    page.wait_for_selector(".plot figure svg")
+    files = page.locator(".plot .notes a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert files
+    assert all((path.parent / name).stat().st_size for name in files)
     tab.close()
     assert not tab.complaints
     assert all(url.startswith(("file:", "data:", "about:", "blob:")) for url in tab.requests)

@@ -18,6 +18,7 @@ from pixcore.errors import DataError, PixcoreError
 from pixcore.files import prepare, replacing
 from pixcore.terminal import Console
 from pixcore_explorer.entries import figures_data
+from pixcore_explorer.figures import Figures
 from pixcore_explorer.maps import Looking, Reading
 from pixcore_explorer.opened import OpenedRun
 from pixcore_explorer.server import KINDS, PAGE, PLOT_STYLE, Explorer, command_for
@@ -57,6 +58,10 @@ def export(explorer: Explorer, target: Path, console: Console) -> Path:
     for run in done:
         opened, looking = explorer.opened(run["key"])
         _write_run(target / "data", run, opened, looking)
+    from pixcore_plots.svg import page_rules
+
+    with replacing(target / "figures.css", "--export") as file:
+        file.write(page_rules())
     told = [run | {"path": "", "going": None} for run in done]
     _write(target / "data", "runs", {"runs": told})
     for name in KINDS:
@@ -84,12 +89,29 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
     data = {"entries": lines.entries, "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
     _write(folder, f"{key}-lines", head | data)
     _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas})
+    _write_figures(folder, key, Figures(run, f"data/{key}-"))
     ids = [line["id"] for line in lines.entries]
     for number, start in enumerate(range(0, len(ids), CHUNK)):
         own = ids[start : start + CHUNK]
         samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]
         _write(folder, f"{key}-{number}-samples", {"samples": samples})
         _write(folder, f"{key}-{number}-thumbnails", {"thumbnails": [_thumbnail(run, one, shown, row) for one in own]})
+
+
+def _write_figures(folder: Path, key: str, figures: Figures) -> None:
+    """Write a run's plots in one piece, and each as files beside it."""
+    from pixcore_report.plots import FILES, file_of
+
+    told = {}
+    for place, probing in enumerate(figures.probings()):
+        _, drawn = figures.drawn(probing, wait=True)
+        told[probing] = {"html": drawn.html, "error": drawn.error}
+        for plot in drawn.plots.plots if drawn.plots is not None else ():
+            for kind in FILES:
+                if drawn.plots is not None and plot.panels:
+                    with replacing(folder / f"{key}-{place}-{plot.name}.{kind}", "--export") as file:
+                        file.write(file_of(drawn.plots, plot, kind))
+    _write(folder, f"{key}-figures", {"drawn": told})
 
 
 def _sample(run: OpenedRun, looking: Looking, name: str, folder: str, probings: list[str]) -> dict[str, Any]:

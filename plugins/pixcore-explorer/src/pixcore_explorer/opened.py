@@ -88,15 +88,21 @@ class OpenedRun:
     def lines(self) -> Lines:
         """Give the run's lines as far as they are made; the first call starts making them."""
         with self.lock:
-            if self._of != (stamp := self.stamp()):
-                self._of, self._lines, self._maker, self._seen = stamp, Lines(), None, set()
-                self.__dict__.pop("job", None)
+            self.renew()
             if (state := going.state_of(self.folder)) is not None:
                 return self._going(state["alive"])
             if self._maker is None:
                 self._maker = threading.Thread(target=self._make, args=(self._lines,), daemon=True)
                 self._maker.start()
             return self._lines
+
+    def renew(self) -> list[Any]:
+        """Forget what was read of a run that has changed since, and say what is read now (`stamp`)."""
+        with self.lock:
+            if self._of != (stamp := self.stamp()):
+                self._of, self._lines, self._maker, self._seen = stamp, Lines(), None, set()
+                self.__dict__.pop("job", None)
+            return stamp
 
     def wait(self) -> Lines:
         """Give the run's lines when they are all made.
@@ -153,7 +159,7 @@ class OpenedRun:
             looked_at = [name for name, one in config.probings.items() if one.masks]
         lines.rows = rows_data(specs)
         atlas = Atlas(job.loader.component.name, looked_at, config.seed)
-        for result in self._results(job):
+        for result in self.results(job):
             lines.entries.append(entry(result, specs))
             atlas.add(result)
         shown, best = atlas.finish()
@@ -165,7 +171,8 @@ class OpenedRun:
         lines.atlas = shown
         lines.done = True
 
-    def _results(self, job: Run) -> Iterator[SampleResult]:
+    def results(self, job: Run) -> Iterator[SampleResult]:
+        """Read all samples, one after the other, while others may read between them."""
         results = job.results()
         while True:
             with self.lock:  # let go of between samples: somebody may be waiting for one

@@ -19,12 +19,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pixcore.errors import DataError
+from pixcore_explorer.figures import Figures
 from pixcore_explorer.maps import Looking, Reading
 from pixcore_explorer.opened import OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
 
 PAGE = Path(__file__).parent / "page"
 KINDS = {"index.html": "text/html", "app.js": "text/javascript", "app.css": "text/css"}
+FILE_KINDS = {"svg": "image/svg+xml", "csv": "text/csv; charset=utf-8"}
 
 PLOT_STYLE = "sha256-+TfQir1nvDucAdvE6XUQBt4ayUjpAWkbw2kCdSfekHM="
 """The hash of the style element that Observable Plot puts into each chart, under the class name that the page gives."""
@@ -42,6 +45,7 @@ class Explorer:
         self._lock = threading.Lock()
         self._known = runs_below(places)
         self._opened: dict[str, tuple[OpenedRun, Looking]] = {}
+        self._figures: dict[str, Figures] = {}
 
     def runs(self) -> list[dict[str, Any]]:
         """Describe all runs, those among them that have begun since."""
@@ -83,6 +87,22 @@ class Explorer:
             "figures": run.figures() if ready else [],
             "choices": looking.choices() if ready else {"transforms": [], "own": []},
         }
+
+    def figures(self, key: str) -> Figures:
+        """Give what makes a run's plots."""
+        run, _ = self.opened(key)
+        with self._lock:
+            return self._figures.setdefault(key, Figures(run, f"runs/{key}/figures/"))
+
+    def drawn(self, key: str, probing: str) -> dict[str, Any]:
+        """Give a run's plots as far as they are made, or say why there are none."""
+        figures = self.figures(key)
+        try:
+            name, found = figures.drawn(probing)
+        except DataError as error:
+            return {"probings": [], "probing": "", "html": None, "error": error.message}
+        told = {"read": found.read, "total": found.total, "html": found.html, "error": found.error}
+        return {"probings": figures.probings(), "probing": name, **told}
 
     def sample(self, key: str, name: str) -> dict[str, Any]:
         """Give everything that the page of one sample shows, but for maps."""
@@ -129,6 +149,19 @@ def pages(explorer: Explorer, token: str) -> Starlette:
         found = explorer.opened(request.path_params["run"])[0].lines()
         return answer({"done": found.done, "error": found.error, "atlas": found.atlas})
 
+    def figures(request: Request) -> Response:
+        return answer(explorer.drawn(request.path_params["run"], request.query_params.get("probing", "")))
+
+    def figure_file(request: Request) -> Response:
+        name = request.path_params["name"]
+        text = explorer.figures(request.path_params["run"]).file(name)
+        return Response(text, media_type=FILE_KINDS[name.rpartition(".")[2]])
+
+    def figures_style(_: Request) -> Response:
+        from pixcore_plots.svg import page_rules
+
+        return Response(page_rules(), media_type="text/css")
+
     def config(request: Request) -> Response:
         text = yaml.safe_dump(explorer.opened(request.path_params["run"])[0].config(), sort_keys=False)
         return Response(text, media_type="text/plain; charset=utf-8")
@@ -168,9 +201,12 @@ def pages(explorer: Explorer, token: str) -> Starlette:
         Route("/runs/{run}/sample", sample),
         Route("/runs/{run}/thumbnail", small),
         Route("/runs/{run}/atlas", atlas),
+        Route("/runs/{run}/figures", figures),
+        Route("/runs/{run}/figures/{name}", figure_file),
         Route("/runs/{run}/config", config),
         Route("/runs/{run}/notes", notes, methods=["POST"]),
         Route("/runs/{run}/{what}", maps, methods=["POST"]),
+        Route("/figures.css", figures_style),
         Route("/{name}", page),
     ]
     return application(token, inside, styles=[PLOT_STYLE])

@@ -3,6 +3,7 @@ import "./app.css";
 import { render } from "preact";
 import { useState } from "preact/hooks";
 import { AtlasPage } from "./atlas";
+import { FiguresPage } from "./figures";
 import { Flips } from "./flips";
 import { Index } from "./index";
 import { useKeys } from "./parts";
@@ -12,7 +13,7 @@ import { Samples } from "./samples";
 import { source } from "./source";
 
 const KEYS: [string, string][] = [
-  ["j / k", "next, previous sample"], ["Enter", "open the sample"], ["/", "filter"], ["g", "grid or table"], ["a", "atlas of the run"],
+  ["j / k", "next, previous sample"], ["Enter", "open the sample"], ["/", "filter"], ["g", "grid or table"], ["a", "atlas of the run"], ["f", "figures of the run"],
   ["Esc", "clear, or back"], ["p", "move the point (one sample)"], ["m / t", "map, ground truth on or off (one sample)"], ["?", "this list"],
 ];
 
@@ -32,6 +33,7 @@ function App() {
     page === "flips" ? <Flips />
     : page === "run" && run && what === "sample" && id !== undefined ? <One run={run} id={id} />
     : page === "run" && run && what === "atlas" ? <AtlasPage run={run} key={run} />
+    : page === "run" && run && what === "figures" ? <FiguresPage run={run} key={run} />
     : page === "run" && run ? <Samples run={run} key={run} />
     : <Index />;
   return (

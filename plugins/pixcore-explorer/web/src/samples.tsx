@@ -31,7 +31,7 @@ export function Samples({ run }: { run: string }) {
   useKeys({
     "/": () => box.current?.focus(), j: () => step(1), k: () => step(-1), ArrowDown: () => step(across), ArrowUp: () => step(-across),
     ArrowRight: () => step(1), ArrowLeft: () => step(-1), Enter: () => open(at), g: () => set({ view: grid ? "table" : null }),
-    a: () => go(link(["run", run, "atlas"])),
+    a: () => go(link(["run", run, "atlas"])), f: () => go(link(["run", run, "figures"])),
     Escape: () => document.activeElement === box.current ? box.current?.blur() : words.get("filter") ? set({ filter: null }) : go("#/"),
   });
   useEffect(() => move(0), [words.get("filter"), words.get("sort")]);
@@ -44,7 +44,7 @@ export function Samples({ run }: { run: string }) {
     <main class="wide full">
       <div class="heading">
         <h1><Said>{about?.name ?? run}</Said> <small>{about && <>{about.model} on {about.benchmark}</>}</small></h1>
-        <nav class="inline"><a href={link(["run", run, "atlas"])}>atlas</a>{about?.state !== "done" && about && <State run={about} />}</nav>
+        <nav class="inline"><a href={link(["run", run, "atlas"])}>atlas</a><a href={link(["run", run, "figures"])}>figures</a>{about?.state !== "done" && about && <State run={about} />}</nav>
       </div>
       <div class="toolbar" role="search">
         <input id="filter" ref={box} type="search" spellcheck={false} class={list?.error ? "wrong" : ""} aria-label="filter samples" aria-invalid={!!list?.error}

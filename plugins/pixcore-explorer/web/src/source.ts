@@ -1,6 +1,6 @@
 // Where data comes from: the server on this machine, or the chunks of an exported folder, each a script that hands
 // itself over, because a page that was opened from disk may load scripts and fetch nothing.
-import type { Atlas, Lines, MadeMasks, Maps, Matrix, Reading, Run, Sample } from "./types";
+import type { Atlas, Drawn, Lines, MadeMasks, Maps, Matrix, Reading, Run, Sample } from "./types";
 
 interface Source {
   live: boolean;
@@ -8,6 +8,7 @@ interface Source {
   lines(run: string, since: number): Promise<Lines>;
   sample(run: string, id: string): Promise<Sample>;
   atlas(run: string): Promise<{ done: boolean; error: string | null; atlas: Atlas | null }>;
+  figures(run: string, probing: string): Promise<Drawn>;
   thumbnail(run: string, id: string, probing: string, row: string): Promise<string>;
   maps(run: string, id: string, reading: Reading): Promise<Maps>;
   matrix(run: string, id: string, reading: Reading, tokens: number[]): Promise<Matrix>;
@@ -31,6 +32,7 @@ const server: Source = {
   lines: (run, since) => asked(`${at(run, "lines")}?since=${since}`),
   sample: (run, id) => asked(at(run, "sample", id)),
   atlas: (run) => asked(at(run, "atlas")),
+  figures: (run, probing) => asked(`${at(run, "figures")}?probing=${encodeURIComponent(probing)}`),
   thumbnail: async (run, id, probing, row) =>
     `${at(run, "thumbnail", id)}&probing=${encodeURIComponent(probing)}&row=${encodeURIComponent(row)}`,
   maps: (run, id, reading) => asked(at(run, "maps", id), reading),
@@ -82,6 +84,11 @@ const folder: Source = {
     return (await chunk<{ samples: Sample[] }>(`${name}-samples`)).samples[place]!;
   },
   atlas: (run) => chunk(`${run}-atlas`),
+  figures: async (run, probing) => {
+    const { drawn } = await chunk<{ drawn: Record<string, Pick<Drawn, "html" | "error">> }>(`${run}-figures`);
+    const probings = Object.keys(drawn), name = probings.includes(probing) ? probing : probings[0] ?? "";
+    return { probings, probing: name, ...(drawn[name] ?? { html: null, error: "the run has no masks" }) };
+  },
   thumbnail: async (run, id) => {
     const [name, place] = await exported(run, id);
     return (await chunk<{ thumbnails: string[] }>(`${name}-thumbnails`)).thumbnails[place]!;

@@ -1,4 +1,4 @@
-// What the server says; see server.py, entries.py, atlas.py, and payload.py of pixcore-report.
+// What the server says; see server.py, entries.py, atlas.py, figures.py, and payload.py of pixcore-report.
 
 export type Figure = [value: number, low: number | null, high: number | null, n: number];
 
@@ -78,5 +78,8 @@ export interface AtlasOf {
   dots: [sample: number, place: number, iou: number, concept: number, phrase: string][];
   places: Shares[]; concepts: Shares[]; iou_by_place: Shares[]; iou_by_concept: Shares[];
   curves: { name: string; n: number[]; points: Estimate[] }[]; found: number; samples: number;
+}
+export interface Drawn {
+  probings: string[]; probing: string; read?: number; total?: number | null; html: string | null; error: string | null;
 }
 export interface Atlas { concepts: string[]; probings: Record<string, AtlasOf> }

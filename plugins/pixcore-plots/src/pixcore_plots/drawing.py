@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -190,9 +191,12 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
+_DRAWS = threading.Lock()
+
+
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the one style of all plots."""
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    """Draw in the one style of all plots. One thread draws at a time: matplotlib's style is the whole process's."""
+    with _DRAWS, matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # whoever shows the text has fonts of their own
         yield

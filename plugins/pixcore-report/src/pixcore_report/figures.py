@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import click
 from pixcore_plots.every import PlotTally, looked_at
-from pixcore_plots.plots import HEADER, Plots, table
+from pixcore_plots.plots import Plots
 from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
 from pixcore_table.table import bare_table
@@ -76,22 +75,18 @@ def _document(source: Source, plots: Plots) -> dict[str, Any]:
 
 
 def _write(out: Path, source: Source, plots: Plots) -> Path:
-    from pixcore_plots.panels import whole  # matplotlib is slow to import
-    from pixcore_plots.svg import page_rules
+    from pixcore_plots.svg import page_rules  # matplotlib is slow to import
 
     from pixcore_report.page import write_page
-    from pixcore_report.plots import sections
+    from pixcore_report.plots import FILES, file_of, sections
 
     for plot in plots.plots:
-        for path in (out / f"{plot.name}.svg", out / f"{plot.name}.csv"):
+        for kind in FILES:
+            path = out / f"{plot.name}.{kind}"
             path.unlink(missing_ok=True)  # of an earlier run that had more to show
-        if plot.panels:
-            with replacing(out / f"{plot.name}.svg") as file:
-                file.write(whole(plots, plot))
-            with replacing(out / f"{plot.name}.csv") as file:
-                lines = csv.writer(file, lineterminator="\n")
-                lines.writerow(HEADER)
-                lines.writerows(table(plot))
+            if plot.panels:
+                with replacing(path) as file:
+                    file.write(file_of(plots, plot, kind))
     write_json(out / "figures.json", _document(source, plots))
     page = out / "figures.html"
     context = {
@@ -101,7 +96,7 @@ def _write(out: Path, source: Source, plots: Plots) -> Path:
         "fidelity": str(source.fidelity),
         "plots": plots,
         "sections": list(sections(plots)),
-        "files": True,
+        "files": "",
     }
     write_page(page, "figures.html", styles=("plots.css",), rules=page_rules(), context=context)
     return page

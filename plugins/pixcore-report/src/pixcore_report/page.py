@@ -86,10 +86,15 @@ def write_page(
     css = "\n".join((*(_source(name) for name in (*_BASE_STYLES, *styles)), rules))
     code = "\n".join(_source(name) for name in (*_BASE_SCRIPTS, *scripts))
     frame = {"css": Markup(css), "code": Markup(code), "css_hash": _hash(css), "code_hash": _hash(code)}
-    rendered = _environment().get_template(template).generate(**context, **frame)
+    pieces = _environment().get_template(template).generate(**context, **frame)
     # a lone surrogate in a model's output has no UTF-8; the reference that replaces it shows as U+FFFD
     with replacing(path, errors="xmlcharrefreplace", newline="\n") as file:
-        file.writelines(rendered)
+        file.writelines(pieces)
+
+
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """Render a part of a page: whatever is put into it is escaped."""
+    return _environment().get_template(template).render(**context)
 
 
 @lru_cache(maxsize=1)

@@ -1,14 +1,23 @@
-"""Set plots into a page: each row's picture, what stands behind it, and what sums it up as a table."""
+"""Set plots into a page, each row's picture with what stands behind it and what sums it up, or write them as files."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
-from pixcore_plots.panels import estimate, key, small
-from pixcore_plots.plots import Panel, Plot, Plots, Series
+from pixcore_plots.panels import estimate, key, small, whole
+from pixcore_plots.plots import HEADER, Panel, Plot, Plots, Series, table
 from pixcore_statistics.wording import joined
+
+from pixcore_report.page import rendered
+
+FileKind = Literal["svg", "csv"]
+
+FILES: tuple[FileKind, ...] = ("svg", "csv")
+"""As what a plot is written beside its page."""
 
 
 def sections(plots: Plots) -> Iterator[dict[str, Any]]:
@@ -32,6 +41,27 @@ def sections(plots: Plots) -> Iterator[dict[str, Any]]:
             "numbers": list(_numbers(plot)),
             "missing": joined(f"{label} ({why})" for label, why in plot.missing.items()) if plot.missing else "",
         }
+
+
+def fragment(plots: Plots, files: str) -> str:
+    """Write all plots as HTML for the inside of a page that has `plots.css` and the plots' own rules of style.
+
+    Args:
+        plots: The plots.
+        files: What the addresses of a plot's files begin with.
+    """
+    return rendered("drawn.html", {"plots": plots, "sections": list(sections(plots)), "files": files})
+
+
+def file_of(plots: Plots, plot: Plot, kind: FileKind) -> str:
+    """Write a plot that has panels as a file: a picture of all its rows, or its numbers as CSV."""
+    if kind == "svg":
+        return whole(plots, plot)
+    text = io.StringIO(newline="")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(HEADER)
+    lines.writerows(table(plot))
+    return text.getvalue()
 
 
 def _series(plot: Plot) -> Iterator[Series]:
