@@ -82,7 +82,7 @@ def test_what_the_server_refuses(shown: Any) -> None:
     assert _status(shown.address + "runs", Origin="https://evil.example")[0] == 403
     for place in ("server.py", "runs/unknown/lines", "..%2fserver.py"):
         assert _status(shown.address + place)[0] == 404
-    name = shown.ask(f"runs/{key}/lines")["entries"][0]["id"]
+    name = shown.explorer.opened(key)[0].wait().entries[0]["id"]
     masks = f"{shown.address}runs/{key}/masks?id={name}"
     for wrong in (
         {},
@@ -102,3 +102,6 @@ def test_what_the_server_refuses(shown: Any) -> None:
         assert "\n" not in said["error"]
     assert _status(f"{shown.address}runs/{key}/sample?id=nobody")[0] == 400
     assert _status(f"{shown.address}runs/{key}/sample")[0] == 400
+    for wrong in ("0-nothing.csv", "9-success.csv", "0-success.png", "success.csv", "..%2f0-success.csv"):
+        assert _status(f"{shown.address}runs/{key}/figures/{wrong}")[0] in (400, 404), wrong
+    assert "no masks under 'nobody'" in shown.ask(f"runs/{key}/figures?probing=nobody")["error"]
