@@ -21,7 +21,7 @@ from pixcore.runs.plan import Run
 from tests import soak
 from tests.workplace import TOY
 
-MOST_A_LINE = 250
+MOST_A_LINE = 400
 """Bytes, while caches of a bounded size fill up; a few tens at full length."""
 
 MOST_A_SAMPLE = 6_000

@@ -119,6 +119,7 @@ def test_ctrl_c_says_how_to_go_on(workplace):
 
 
 def test_ctrl_c_gives_a_terminal_its_cursor_back(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] += ",progress"
     config = workplace.config(model={"name": "toy", "pause": 0.2})
     leader, follower = pty.openpty()
     process = subprocess.Popen(

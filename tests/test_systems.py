@@ -26,8 +26,8 @@ for module, names in ((os, lost), (socket, "AF_UNIX socketpair"), (signal, signa
             delattr(module, name)
 """
 
-LIBRARIES = """filelock huggingface_hub jinja2 matplotlib.figure openai pyarrow pytest scipy.ndimage scipy.stats
-skimage.measure skimage.segmentation spacy starlette uvicorn"""
+LIBRARIES = """datasets filelock huggingface_hub jinja2 matplotlib.figure openai pyarrow pytest ray scipy.ndimage
+scipy.stats skimage.measure skimage.segmentation spacy starlette uvicorn"""
 
 IMPORT_ALL = """
 for name in {names}:

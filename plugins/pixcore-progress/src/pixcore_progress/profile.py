@@ -6,7 +6,6 @@ the innermost part that is at work, so that all rows add up to the whole run.
 
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 import time
@@ -136,8 +135,16 @@ class Profile:
 
 
 def _now() -> tuple[float, float, float]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MIB
-    return time.perf_counter(), time.process_time(), peak
+    return time.perf_counter(), time.process_time(), _peak()
+
+
+def _peak() -> float:
+    """The most memory that this process has had, in MiB; 0 where the system does not tell, as Windows."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _PER_MIB
 
 
 @dataclass(frozen=True)
