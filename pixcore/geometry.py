@@ -61,16 +61,14 @@ class VisualGrid:
 
         The offset is floored to a whole pixel, as LLaVA's `expand2square` does.
         """
-        width, height = size
-        side = max(width, height)
+        (width, height), side = size, max(size)
         x0, y0 = -float((side - width) // 2), -float((side - height) // 2)
         return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
 
     @classmethod
     def centre_cropped(cls, rows: int, cols: int, size: tuple[int, int]) -> VisualGrid:
         """Make the grid of a model that resizes the shortest edge and crops the central square."""
-        width, height = size
-        side = float(min(width, height))
+        (width, height), side = size, float(min(size))
         x0, y0 = (width - side) / 2, (height - side) / 2
         return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
 
@@ -79,6 +77,14 @@ class VisualGrid:
         x0, y0, x1, y1 = self.box
         width, height = (x1 - x0) / self.cols, (y1 - y0) / self.rows
         return (x0 + col * width, y0 + row * height, x0 + (col + 1) * width, y0 + (row + 1) * height)
+
+    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
+        """Find the (row, col) of the cell that covers a point, or None outside the box."""
+        x0, y0, x1, y1 = self.box
+        if not (x0 <= x < x1 and y0 <= y < y1):
+            return None
+        row, col = (y - y0) / (y1 - y0) * self.rows, (x - x0) / (x1 - x0) * self.cols
+        return min(int(row), self.rows - 1), min(int(col), self.cols - 1)
 
     def upsample(self, values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
         """Upsample one value per cell bicubically over the box and cut it to the image.
@@ -101,8 +107,7 @@ class VisualGrid:
         """
         if values.shape != (self.rows, self.cols):
             raise ValueError(f"expected values of shape {(self.rows, self.cols)}, got {values.shape}")
-        width, height = size
-        x0, y0, x1, y1 = self.box
+        (width, height), (x0, y0, x1, y1) = size, self.box
         down = _cubic_matrix(self.rows, height, y0, y1)
         across = _cubic_matrix(self.cols, width, x0, x1)
         tall, image = down @ values.astype(np.float64), np.empty((height, width), np.float32)
@@ -113,8 +118,7 @@ class VisualGrid:
 
     def covers(self, size: tuple[int, int]) -> NDArray[np.bool_]:
         """Mark the pixels of a (width, height) image that have their centre inside the box: (height, width) bool."""
-        width, height = size
-        x0, y0, x1, y1 = self.box
+        (width, height), (x0, y0, x1, y1) = size, self.box
         xs, ys = np.arange(width) + 0.5, np.arange(height) + 0.5
         return ((ys >= y0) & (ys < y1))[:, None] & ((xs >= x0) & (xs < x1))[None, :]
 
@@ -126,8 +130,7 @@ def _cubic_matrix(cells: int, pixels: int, start: float, stop: float) -> NDArray
     position = (np.arange(pixels) + 0.5 - start) * scale - 0.5
     first = np.floor(position)
     t = position - first
-    a = _CUBIC
-    far, near = 1.0 + t, t
+    a, far, near = _CUBIC, 1.0 + t, t
     weights = np.stack(
         [
             ((a * far - 5 * a) * far + 8 * a) * far - 4 * a,
@@ -190,8 +193,7 @@ class VisualLayout:
             shifted = np.where(layout.grid_of >= 0, layout.grid_of + len(grids), -1).astype(np.int32)
             grid_of.append(shifted)
             grids.extend(layout.grids)
-        cell_of = [layout.cell_of for layout in layouts]
-        return cls(tuple(grids), np.concatenate(grid_of), np.concatenate(cell_of))
+        return cls(tuple(grids), np.concatenate(grid_of), np.concatenate([layout.cell_of for layout in layouts]))
 
     @classmethod
     def separators(cls, count: int) -> VisualLayout:
