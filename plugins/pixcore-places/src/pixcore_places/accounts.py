@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from pixcore.figures.rows import Summary
-from pixcore.records import Candidate, SampleResult
+from pixcore.records import SampleResult
 from pixcore_places.scanning import scan
 
 
@@ -26,13 +26,13 @@ class PlaceAccounts:
             stated = scan(outcome.response.text)
             self._answers += bool(stated)
             self._stated += len(stated)
-            spans = [span for candidate in outcome.candidates for span in _spans(candidate)]
+            groups = [one.group for one in outcome.candidates if one.group is not None]
             seen = set[object]()
             for one in stated:
                 said = (one.form, one.numbers, one.label)
                 if not one.wrong and said in seen:
                     self._repeated += 1
-                elif one.wrong or not any(start <= one.start and one.end <= end for start, end in spans):
+                elif one.wrong or not any(group.start <= one.start and one.end <= group.end for group in groups):
                     self._unread += 1
                     self._why[one.wrong or "outside of the image, or not looked for"] += 1
                 seen.add(said)
@@ -46,7 +46,3 @@ class PlaceAccounts:
         why = "; ".join(f"{count}: {reason}" for reason, count in self._why.most_common())
         unread = f", of which {self._unread} were not read ({why})" if self._unread else ", and all were read"
         return replace(summary, notes=(*summary.notes, f"{told}{again}{unread}."))
-
-
-def _spans(candidate: Candidate) -> list[tuple[int, int]]:
-    return [(candidate.group.start, candidate.group.end)] if candidate.group is not None else []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pixcore.components import Config, ModelConfig
 from pixcore.config import ChosenComponent, Section, component_config
@@ -17,6 +17,14 @@ def inner(kind: Kind, section: dict[str, Any]) -> ChosenComponent:
     named = Section.model_validate(section)
     found = registry().get(kind, named.name)
     return ChosenComponent(found, component_config(found, named.options, f"{kind.value}.of"))
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Inner = Annotated[dict[str, Any], BeforeValidator(_named)]
+"""A component inside another's options: its name alone, or its name and its own options."""
 
 
 class WrittenPlacesConfig(Config):
@@ -51,12 +59,7 @@ class SaidPhrasesConfig(Config):
         of: The grouper whose phrases become texts.
     """
 
-    of: dict[str, Any] = Field(default={"name": "words"})
-
-    @field_validator("of", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    of: Inner = Field(default={"name": "words"})
 
     def fingerprint(self) -> str:
         """Everything of the grouper inside that can change its groups."""
@@ -74,14 +77,9 @@ class UnitedConfig(Config):
         mask: Of the generator's masks: all of them, or the last one or the best-scored alone.
     """
 
-    of: dict[str, Any]
+    of: Inner
     how: Literal["union", "combinations"] = "union"
     mask: Literal["all", "last", "best"] = "all"
-
-    @field_validator("of", mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
 
     def fingerprint(self) -> str:
         """Everything of the generator inside that can change its masks."""

@@ -21,7 +21,6 @@ _TAG = re.compile(r"<(points?|tracks)\b([^<>]*)(/?>|\Z|(?=<))(?:([^<>]{0,200})</
 _PAIR = re.compile(rf"""\bx(\d*)\s*=\s*["']?\s*({_NUMBER})\s*["']?\s*,?\s*y\1\s*=\s*["']?\s*({_NUMBER})""")
 _ALONE = re.compile(r"""\b[xy]\d*\s*=""")
 _COORDS = re.compile(r"""\bcoords\s*=\s*["']([^"'<>]*)""")
-_TRIPLE = re.compile(rf"({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})")
 _ALT = re.compile(r"""\balt\s*=\s*["']([^"']*)["']""")
 _LOCS = re.compile(r"(?:<loc\d{4}>)+(?:\s*(?:<seg\d{3}>)+)?(?:[ \t]*([^;<\n]{1,200}))?")
 _FLORENCE = re.compile(r"([^<>;\n]{0,200})((?:<loc_\d{1,4}>)+)")
