@@ -79,6 +79,13 @@ def test_two_controls_of_one_name_are_refused(workplace):
     assert "control: two of them have the same points" in failed.stderr
 
 
+def test_merging_without_a_plugin_that_does_is_refused_before_anything_is_asked(workplace):
+    failed = workplace("run", str(workplace.config(merge_iou=0.9)), status=2)
+    assert "merge_iou: no installed plugin merges candidates" in failed.stderr
+    assert "answer" not in failed.stderr
+    assert not (workplace.folder / "out").exists()
+
+
 def test_where_own_candidates_are_merged_a_control_draws_as_many_prompts(workplace):
     """Merging changes nothing of attention, so it favours neither side: both draw all prompts, both merge."""
     workplace.environment["PIXCORE_PLUGINS"] += ",points,groupers"

@@ -294,7 +294,4 @@ def _prompts(candidates: Iterable[Candidate]) -> list[PointPrompt]:
 
 def _merged(candidates: list[Candidate], iou: float | None) -> list[Candidate]:
     """Those that stay where a config merges candidates that ask or say the same."""
-    merged = candidates if iou is None else registry().ask("merge_candidates", candidates=candidates, iou=iou)
-    if merged is None:
-        raise ConfigError("merge_iou: no installed plugin merges candidates", hint="install one, or leave it out")
-    return list(merged)
+    return candidates if iou is None else list(registry().ask("merge_candidates", candidates=candidates, iou=iou))
