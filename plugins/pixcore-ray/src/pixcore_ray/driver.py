@@ -29,7 +29,7 @@ from pixcore_ray.config import Options
 from pixcore_ray.crews import Crew, by_service, crews
 from pixcore_ray.parcels import Batch, Packed, Reply, path_of, sent
 from pixcore_ray.told import Telling
-from pixcore_ray.worker import Maker
+from pixcore_ray.worker import Maker, controls
 
 _LONGEST = 512  # items of a batch
 _IMAGES = 4096  # references to images in the object store that are kept
@@ -53,7 +53,7 @@ class _Actor:
     """One actor, and what it has to do, the oldest first."""
 
     handle: Any
-    crew: Crew
+    line: _Line
     hello: Any
     node: str = ""
     node_id: str = ""
@@ -287,7 +287,7 @@ class Driver:
         wanted = min(line.crew.most, -(-line.length() // self._batch(line)))
         while len(line.actors) < max(wanted, 1):
             handle = self._remote.options(max_restarts=0, **line.crew.options).remote(*self._arguments)
-            line.actors.append(_Actor(handle, line.crew, handle.hello.remote(self._seen)))
+            line.actors.append(_Actor(handle, line, handle.hello.remote(self._seen)))
         now = time.monotonic()
         if line.alive:
             line.since = None
@@ -354,7 +354,7 @@ class Driver:
                 for stage, read in self._stages[number].reads(item):
                     if read is not item or self._number[stage] not in stages:
                         keys.setdefault(self._number[stage], {})[stage.key_of(read)] = None
-                for control in _controls(self._stages[number]):
+                for control in controls(self._stages[number]):
                     lent = control.lenders(item)
                     if lent:
                         ring |= {f"{one.request.protocol} {one.sample.id}": one for one in (*lent, item)}
@@ -399,7 +399,7 @@ class Driver:
             self._telling.heard(actor.node, said)
         if reply.ended is not None:
             raise reply.ended.ending
-        line = self._line_of(actor)
+        line = actor.line
         spent = sum(reply.seconds.values()) / max(len(task.places), 1)
         line.pace = spent if line.pace is None else 0.7 * line.pace + 0.3 * spent
         by_stage: dict[int, list[Made]] = {}
@@ -416,12 +416,12 @@ class Driver:
 
     def _lost(self, actor: _Actor, error: Exception) -> None:
         """Give a dead actor's batches to others; the one that it was working on has been tried once more."""
-        line = self._line_of(actor)
+        line = actor.line
         line.actors.remove(actor)
         ray.kill(actor.handle)
         gone = "node has died" in str(error) or not self._alive(actor.node_id)
         said = "its machine is gone" if gone else describe(error)
-        self._telling.heard(actor.node or "cluster", f"an actor of {actor.crew.name} ended: {said}")
+        self._telling.heard(actor.node or "cluster", f"an actor of {line.crew.name} ended: {said}")
         lost = list(actor.tasks.values())
         actor.tasks.clear()
         for at, task in enumerate(lost):
@@ -441,16 +441,5 @@ class Driver:
         self._todo[number][place] = 0
         self._stages[number].take([(self._job.items.thing(place), failed)], self._monitor)
 
-    def _line_of(self, actor: _Actor) -> _Line:
-        return next(line for line in self._lines if actor in line.actors)
-
     def _alive(self, node: str) -> bool:
         return not node or any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
-
-
-def _controls(stage: Stage) -> Iterator[Control]:
-    following: Stage | None = stage
-    while following is not None:
-        if isinstance(following, Control):
-            yield following
-        following = following.before

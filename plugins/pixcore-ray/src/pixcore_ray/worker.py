@@ -8,7 +8,7 @@ import pickle
 import socket
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -91,27 +91,26 @@ class Maker:
             for number, row in batch.rows:
                 stages[number].store.put_rows([row])
             wanted = sorted(set(chain.from_iterable(batch.stages)))
-            for number in wanted:
-                _turn(stages[number], batch.ring)
-            asked = {id(stages[number]) for number in wanted}
+            for control in chain.from_iterable(controls(stages[number]) for number in wanted):
+                control.turn(batch.ring)
+            asked = [one for number in wanted if isinstance(one := stages[number], Control)]
             for number in wanted:
                 stage = stages[number]
                 if isinstance(stage, Propose):
-                    stage.alongside = [one for one in stages if isinstance(one, Control) and id(one) in asked]
-                    stage.alongside = [one for one in stage.alongside if one.proposals is stage]
+                    stage.alongside = [one for one in asked if one.proposals is stage]
                 places = {
-                    id(item): at
+                    item: at
                     for at, item in enumerate(batch.items)
                     if number in batch.stages[at] and (stage.before is None or stage.before.has(item))
                 }
                 started = time.perf_counter()
                 items = []
-                for item in (item for item in batch.items if id(item) in places):
+                for item, at in places.items():
                     made_already = stage.store.rows([stage.key_of(item)])
-                    reply.outcomes += [Outcome(number, places[id(item)], row) for row in made_already]
+                    reply.outcomes += [Outcome(number, at, row) for row in made_already]
                     items += [] if made_already else [item]
                 for item, made in stage.compute(items) if items else ():
-                    reply.outcomes.append(Outcome(number, places[id(item)], _packed(stage, item, made)))
+                    reply.outcomes.append(Outcome(number, places[item], _packed(stage, item, made)))
                 reply.seconds[number] = time.perf_counter() - started
         finally:
             for stage in stages:
@@ -131,12 +130,12 @@ def _packed(stage: Stage, item: Item, made: Any) -> Row | Packed:
     return Packed.of(made)
 
 
-def _turn(stage: Stage, ring: Sequence[Item]) -> None:
-    """Let the control that a stage is, or reads, lend among a batch's items."""
+def controls(stage: Stage) -> Iterator[Control]:
+    """Give the controls that lend prompts to what a stage makes: itself, or those whose records it reads."""
     following: Stage | None = stage
     while following is not None:
         if isinstance(following, Control):
-            following.turn(ring)
+            yield following
         following = following.before
 
 
