@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -71,13 +72,12 @@ def check(store: Path) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def ls(store: Path, as_json: bool) -> None:
     """List what lies in the folder STORE: each stage's file, its components, records, failures, size and hours."""
-    listed = []
+    listed: list[dict[str, Any]] = []
     for path in stores_in(store):
         file = StoreFile.read(path)
         with reading(path) as database:
             records, failures = database.execute("SELECT count(body), count(*) - count(body) FROM records").fetchone()
             exchanges = database.execute("SELECT count(*) FROM exchanges").fetchone()[0]
-            seconds = database.execute("SELECT total(seconds) FROM spent").fetchone()[0]
         listed.append(
             {
                 "file": path.name,
@@ -86,7 +86,7 @@ def ls(store: Path, as_json: bool) -> None:
                 "records": exchanges if file.stage == EXCHANGES else records,
                 "failures": failures,
                 "bytes": path.stat().st_size,
-                "seconds": round(seconds, 1),
+                "seconds": round(file.seconds(), 1),
             }
         )
     if as_json:
@@ -99,10 +99,9 @@ def ls(store: Path, as_json: bool) -> None:
         table.add_column(heading, justify="right")
     table.add_column("file", no_wrap=True, style="dim")
     for one in listed:
-        size, hours = f"{int(str(one['bytes'])) / 2**20:.1f}", f"{float(str(one['seconds'])) / 3600:.2f}"
-        table.add_row(
-            *(str(one[key]) for key in ("stage", "made from", "records", "failures")), size, hours, str(one["file"])
-        )
+        size, hours = f"{one['bytes'] / 2**20:.1f}", f"{one['seconds'] / 3600:.2f}"
+        counts = str(one["records"]), str(one["failures"])
+        table.add_row(one["stage"], one["made from"], *counts, size, hours, one["file"])
     Console().print(table)
 
 
