@@ -162,9 +162,7 @@ def disturb(nodes: Nodes, rng: random.Random, most: int, run: threading.Thread, 
     return told
 
 
-def trials(
-    folder: Path, sizes: list[int], times: int, seed: int, pairs: int, pause: float
-) -> Iterator[dict[str, object]]:
+def trials(folder: Path, sizes: list[int], times: int, seed: int, pairs: int, pause: float) -> Iterator[dict[str, Any]]:
     """Run undisturbed in one process, on each number of nodes, and disturbed so many times; tell of each."""
     carried_out(config(folder, "calm", pairs, pause))
     calm = records(folder / "calm")
@@ -218,9 +216,8 @@ def main() -> int:
         for one in trials(Path(folder), sizes, asked.times, asked.seed, asked.pairs, asked.pause):
             print(json.dumps(one), flush=True)
             wrong += bool(one["wrong"] or one["failures"])
-            done = {
-                what: count + int(str(one.get(what, 0))) if "trial" in one else count for what, count in done.items()
-            }
+            if "trial" in one:
+                done = {what: count + one[what] for what, count in done.items()}
     print(json.dumps({"seed": asked.seed, "killed": done, "wrong": wrong}))
     return 1 if wrong else 0
 
