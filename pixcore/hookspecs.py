@@ -154,7 +154,7 @@ def give_intervals(
 
 @hookspec(firstresult=True)
 def merge_candidates(candidates: Sequence[Any], iou: float) -> list[Any] | None:
-    """Merge candidates that ask or say the same, as a config's `merge_iou` asks for; those that stay, in order."""
+    """Merge candidates that ask or say the same, as `merge_iou` asks for; those that stay, in order (of none, [])."""
 
 
 @hookspec
