@@ -461,8 +461,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
     if chosen["masks"] is not None and lacking:
         notice(f"no masks are mined, as there is no component for {' and '.join(lacking)}")
         chosen["masks"] = None
-    merges = chosen["masks"] and config.merge_iou
-    if merges and registry.ask("merge_candidates", candidates=[], iou=merges) is None:
+    if chosen["masks"] and config.merge_iou and registry.ask("merge_candidates", candidates=[], iou=1.0) is None:
         raise ConfigError("merge_iou: no installed plugin merges candidates", hint="install one, or leave it out")
     if chosen["judge"] is None and "judge" not in document:
         notice("answers are not graded, as no judge is installed")
