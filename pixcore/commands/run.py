@@ -57,8 +57,7 @@ def run(told: str | None, **about: Any) -> Any:
 
     Continues where it stopped, prints the table and writes the run's folder.
     """
-    job = planned(**about) if told is None else None
-    if job is not None and not job.resolved.config.seeds:
+    if told is None and not (job := planned(**about)).resolved.config.seeds:
         return carry_out(job)
     command: click.Command = registry().guest(GuestKind.COMMAND, told or "seeds").loaded
     return command.callback(**about) if command.callback is not None else None
@@ -97,7 +96,9 @@ def planned(
     return Run(resolved, Scope(limit, samples, shard), on_record=on_record)
 
 
-def carry_out(job: Run, messages: Console | None = None, output: Console | None = None) -> int:
+def carry_out(
+    job: Run, messages: Console | None = None, output: Console | None = None, write: Callable[..., Any] = results.write
+) -> int:
     """Execute a run, write its results and show them, on the terminal if nowhere else; the exit status comes back."""
     config = job.resolved.config
     guests = writers.chosen(registry(), config.writers or ())
@@ -107,7 +108,7 @@ def carry_out(job: Run, messages: Console | None = None, output: Console | None 
     failures = execute(job, observers)
     status = 0
     if job.scope.shard is None:
-        written = results.write(job, config.output, guests)
+        written = write(job, config.output, guests)
         status = written.show(messages, output or Console())
         if config.writers and all(one.plugin == CORE for one in registry().guests(GuestKind.WRITER) if one.default):
             messages.print("no report: pip install pixcore-report, then the same command writes one")
