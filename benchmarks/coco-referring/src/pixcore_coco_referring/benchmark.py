@@ -36,6 +36,9 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     `options`, `answer` (an index), `pair` and `categories`; its samples then ask that question.
     """
 
+    _encoded: Sequence[str] = ()
+    """A note on the encoding of the references, where there is something to say; known once they were read."""
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """What it consists of, by default names."""
@@ -69,10 +72,6 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     def notes(self) -> Sequence[str]:
         """Annotations that were left out because they cover no pixel; the encoding of a pickle that is not UTF-8."""
         return (*self._truth.notes, *self._encoded)
-
-    @cached_property
-    def _encoded(self) -> list[str]:
-        return []
 
     @cached_property
     def _truth(self) -> GroundTruth:
@@ -142,9 +141,8 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         """Read JSON, or the released pickle."""
         if path.suffix in (".p", ".pkl", ".pickle"):
             references, encoding = read_refs(path)
-            self._encoded[:] = [f"{path.name}: texts that are not UTF-8 were read as {encoding}"] * (
-                encoding != "utf-8"
-            )
+            if encoding != "utf-8":
+                self._encoded = (f"{path.name}: texts that are not UTF-8 were read as {encoding}",)
         else:
             references = read_json(path)
         if not isinstance(references, list):
