@@ -65,7 +65,7 @@ texts = st.text(
         st.characters(exclude_categories=("Cs",)),
     ),
     max_size=30,
-)
+).filter(lambda text: not any(special in text for special in SPECIAL))  # a special token is no text
 
 
 def check_tiling(text: str, tokens: tuple[Any, ...]) -> None:
