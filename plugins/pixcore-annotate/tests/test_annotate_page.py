@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,24 +19,15 @@ from pixcore_annotate.server import Server
 
 from pixcore import masks
 from pixcore.errors import DataError
+from tests.served import answering
 
 
 @pytest.fixture
 def served(folder: Path) -> Iterator[tuple[Server, Path]]:
     tasks = read_tasks(folder)
     server = Server(folder, tasks, Journal(folder, "ann", tasks))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(server.address, timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    yield server, folder
-    server.stop()
-    thread.join(10)
+    with answering(server):
+        yield server, folder
 
 
 @pytest.fixture

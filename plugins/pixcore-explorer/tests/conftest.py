@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pixcore_explorer import going
 from pixcore_explorer.server import Explorer, serve
 
 import pixcore
+from tests.served import answering
 
 HOSTILE = (
     '<img src=x onerror="window.pwned=1"><script>window.pwned=2</script> \x1b[31mred\x1b[0m \u202eevil '
@@ -74,18 +73,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     explorer = Explorer([root])
     explorer.runs()
     server = serve(explorer)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(server.address, timeout=5).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    yield Shown(root, server.address, explorer, hostile)
-    server.stop()
-    thread.join(10)
+    with answering(server):
+        yield Shown(root, server.address, explorer, hostile)
 
 
 def _make_hostile(run: pixcore.Run) -> str:

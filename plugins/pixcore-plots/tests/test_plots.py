@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixcore_plots.every import PlotTally, looked_at
+from pixcore_plots.every import every_plot, looked_at
+from pixcore_plots.kept import Kept
 from pixcore_plots.outcomes import OutcomeTally, association
 from pixcore_plots.panels import small, whole
 from pixcore_plots.plots import HEADER, OWN, Plot, Plots, Series, table
@@ -83,10 +84,10 @@ def plots_of(*results: SampleResult, rows: tuple[RowSpec, ...] = ROWS) -> dict[s
 
 
 def made(*results: SampleResult, rows: tuple[RowSpec, ...] = ROWS) -> Plots:
-    tally = PlotTally(rows, Fidelity.CORRECTED, Protocol.SEGMENT)
+    kept = Kept(rows, Fidelity.CORRECTED, Protocol.SEGMENT)
     for result in results:
-        tally.add(result)
-    return tally.plots()
+        kept.add(result)
+    return every_plot(kept)
 
 
 def some(count: int = 40) -> list[SampleResult]:

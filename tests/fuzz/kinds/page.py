@@ -6,8 +6,6 @@ import json
 import random
 import re
 import socket
-import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from tests.fuzz.forms import JOURNAL, Form, json_form
 from tests.fuzz.kinds import Act, Kind
 from tests.fuzz.kinds.annotations import _make_work
 from tests.fuzz.mutate import TEXTS, broken_json, mangled
+from tests.served import answering
 
 REQUEST = "request.http"
 TOKEN = b"TOKEN"
@@ -71,7 +70,8 @@ def _broken(content: bytes, rng: random.Random) -> bytes:
 def _sent(port: int, request: bytes, patience: float = 120) -> bytes:
     """What comes back until the server closes."""
     answer = b""
-    with _connected(port) as connection, suppress(OSError):  # it may be turned away before all of it was sent
+    connection = socket.create_connection((HOST, port), timeout=120)
+    with connection, suppress(OSError):  # it may be turned away before all of it was sent
         connection.sendall(request)
         connection.settimeout(patience)
         try:
@@ -85,28 +85,14 @@ def _sent(port: int, request: bytes, patience: float = 120) -> bytes:
     return answer
 
 
-def _connected(port: int) -> socket.socket:
-    """A connection to the server, which may be just starting."""
-    while True:
-        try:
-            return socket.create_connection((HOST, port), timeout=120)
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-
-
 def _served() -> list[str]:
     """Send the request; the server then still answers a sound one, and what it has written is a journal."""
     items = read_tasks(Path("."))
     server = Server(Path("."), items, Journal(Path("."), "ann", items))
     port, token = re.fullmatch(r"http://[0-9.]+:([0-9]+)/([^/]+)/", server.address).groups()  # type: ignore[union-attr]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
+    with answering(server):
         answer = _sent(int(port), Path(REQUEST).read_bytes().replace(TOKEN, token.encode()), patience=1)
         after = _sent(int(port), _http("items").replace(TOKEN, token.encode()))
-    finally:
-        server.stop()
-        thread.join(60)
     for one in (answer, after):
         if re.match(rb"HTTP/1.[01] 5", one):
             raise AssertionError(f"the page's server says {one[:60]!r}")

@@ -111,18 +111,19 @@ class Figures:
 
     def _make(self, probing: str, drawn: Drawn) -> None:
         try:
-            from pixcore_plots.every import PlotTally
+            from pixcore_plots.every import every_plot
+            from pixcore_plots.kept import Kept
             from pixcore_report.plots import fragment
 
             with self._run.lock:
                 job = self._run.job
                 config = job.resolved.config
-                tally = PlotTally(job.rows, config.fidelity, probing, seed=config.seed)
+                kept = Kept(job.rows, config.fidelity, probing, seed=config.seed)
                 drawn.total = sum(1 for _ in job.ids())
             for result in self._run.results(job):
-                tally.add(result)
+                kept.add(result)
                 drawn.read += 1
-            plots = tally.plots()
+            plots = every_plot(kept)
             place = self.probings().index(probing)
             drawn.html, drawn.plots = fragment(plots, f"{self._at}{place}-"), plots
         except PixcoreError as error:

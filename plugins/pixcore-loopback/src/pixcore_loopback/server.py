@@ -33,6 +33,7 @@ class Server:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
+            self._socket.listen()
         except OSError as error:
             raise DataError(f"can't listen on port {port}: {error.strerror}", hint="choose another --port") from error
         self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{token}/"

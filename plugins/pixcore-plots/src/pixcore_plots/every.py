@@ -1,12 +1,10 @@
-"""All plots of a run, from its results as they stream by."""
+"""All plots of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from pixcore.figures.rows import RowSpec
 from pixcore.protocols import LOOKED_AT
-from pixcore.records import Fidelity, SampleResult
 from pixcore_plots.absence import absence
 from pixcore_plots.kept import Kept
 from pixcore_plots.plots import Plots
@@ -16,31 +14,10 @@ from pixcore_plots.together import together
 from pixcore_plots.trust import trust
 
 
-class PlotTally:
-    """Takes in a run's results one sample at a time, and keeps a few numbers of each.
-
-    Args:
-        rows: The table's rows.
-        fidelity: Whose rules.
-        probing: Whose masks are looked at.
-        seed: Of what is drawn.
-    """
-
-    def __init__(self, rows: Sequence[RowSpec], fidelity: Fidelity, probing: str, *, seed: int = 0) -> None:
-        self._kept = Kept(rows, fidelity, probing, seed=seed)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def add(self, result: SampleResult) -> None:
-        """Take in one sample; its results must have been scored."""
-        self._kept.add(result)
-
-    def plots(self) -> Plots:
-        """Make every plot; one that has nothing to show says why."""
-        kept = self._kept
-        plots = (success(kept), by_size(kept), by_candidates(kept), absence(kept), *together(kept), trust(kept))
-        return Plots(kept.probing, len(kept), kept.kinds(), plots)
+def every_plot(kept: Kept) -> Plots:
+    """Make every plot of the samples kept; one that has nothing to show says why."""
+    plots = (success(kept), by_size(kept), by_candidates(kept), absence(kept), *together(kept), trust(kept))
+    return Plots(kept.probing, len(kept), kept.kinds(), plots)
 
 
 def looked_at(probings: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pixcore_plots.every import PlotTally, looked_at
+from pixcore_plots.every import every_plot, looked_at
+from pixcore_plots.kept import Kept
 from pixcore_plots.plots import Plots
 from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
@@ -64,9 +65,9 @@ def _plots(source: Source, protocol: str | None) -> Plots:
     if protocol is not None and protocol not in masked:
         raise ConfigError(f"{source.name} has no masks under {protocol!r}", hint=nearest(protocol, masked))
     probing = protocol or looked_at(masked)
-    tally = PlotTally(source.file.rows, source.fidelity, probing, seed=source.origin.seed)
-    accumulate(source.file, tally)
-    return tally.plots()
+    kept = Kept(source.file.rows, source.fidelity, probing, seed=source.origin.seed)
+    accumulate(source.file, kept)
+    return every_plot(kept)
 
 
 def _document(source: Source, plots: Plots) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pixcore_plots.every import PlotTally, looked_at
+from pixcore_plots.every import every_plot, looked_at
+from pixcore_plots.kept import Kept
 
 from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import RowSpec, Summary
@@ -26,7 +27,7 @@ class ReportWriter(RunWriter):
         """Begin the page's samples."""
         self._path, self._run = folder / "report.html", run
         self._report = self._open.enter_context(Report(rows))
-        self._plots = _plots_of(run, rows)
+        self._plots = _kept_for(run, rows)
 
     def add(self, result: SampleResult) -> None:
         """Take in a sample's card, and what plots keep of it."""
@@ -35,7 +36,7 @@ class ReportWriter(RunWriter):
 
     def finish(self, summary: Summary) -> Path:
         """Write the page; a handful of samples makes no plot."""
-        plots = self._plots.plots() if len(self._plots) >= FEW else None
+        plots = every_plot(self._plots) if len(self._plots) >= FEW else None
         return self._report.write(self._path, summary=summary, run=self._run, plots=plots)
 
     def close(self) -> None:
@@ -43,8 +44,8 @@ class ReportWriter(RunWriter):
         self._open.close()
 
 
-def _plots_of(run: Mapping[str, Any], rows: Sequence[RowSpec]) -> PlotTally:
+def _kept_for(run: Mapping[str, Any], rows: Sequence[RowSpec]) -> Kept:
     config: Mapping[str, Any] = run.get("config") or {}
     asked = [one if isinstance(one, str) else one["name"] for one in config.get("protocols") or ()]
     fidelity = Fidelity(config.get("fidelity", Fidelity.CORRECTED))
-    return PlotTally(rows, fidelity, looked_at(asked), seed=int(config.get("seed", 0)))
+    return Kept(rows, fidelity, looked_at(asked), seed=int(config.get("seed", 0)))
