@@ -14,7 +14,7 @@ from pixcore.errors import DataError
 Damage = Callable[[Path], Any]
 
 
-def edited(file: str, change: Callable[[dict[str, Any]], Any]) -> Damage:
+def edited(file: str, change: Callable[[Any], Any]) -> Damage:
     """Change a JSON file of a folder in place."""
 
     def damage(root: Path) -> None:

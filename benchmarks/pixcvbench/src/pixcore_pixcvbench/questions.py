@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pixcore_datasets.parquet import Pictures, read_rows
+
 from pixcore.errors import DataError
 
 _FILE_COLUMNS = ("source_filename", "filename", "file", "file_name")
@@ -36,32 +38,6 @@ class Question:
     image: Callable[[], bytes] | None
 
 
-class _Pictures:
-    """The pictures in a parquet file, one row group in memory at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._group: tuple[int, list[Any]] | None = None
-
-    def read(self, row: int) -> bytes:
-        from pyarrow import parquet
-
-        first = 0
-        with parquet.ParquetFile(self._path) as file:
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if row < first + rows:
-                    break
-                first += rows
-            if self._group is None or self._group[0] != group:
-                self._group = (group, file.read_row_group(group, columns=["image"])["image"].to_pylist())
-        picture = self._group[1][row - first]
-        content = picture.get("bytes") if isinstance(picture, Mapping) else picture
-        if not isinstance(content, bytes):
-            raise DataError(f"{self._path} row {row} holds no picture", hint="fetch CV-Bench again")
-        return content
-
-
 def read_questions(path: Path) -> dict[str, Question]:
     """Read CV-Bench's 2D questions.
 
@@ -74,15 +50,8 @@ def read_questions(path: Path) -> dict[str, Question]:
     Raises:
         DataError: The file can't be read, has no column to join by, or two questions are about one image.
     """
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    try:
-        every = parquet.read_schema(path).names
-        table = parquet.read_table(path, columns=[name for name in every if name != "image"])
-    except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"can't read {path}: {error}".splitlines()[0], hint="fetch CV-Bench again") from error
-    names = set(table.column_names)
+    columns, rows = read_rows(path, hint="fetch CV-Bench again")
+    names = set(columns)
     key = next((column for column in _FILE_COLUMNS if column in names), None)
     if key is None:
         raise DataError(
@@ -93,10 +62,10 @@ def read_questions(path: Path) -> dict[str, Question]:
         [] if names & {"question", "prompt"} else ["question"]
     )
     if lacking:
-        raise DataError(f"{path} has no column {lacking[0]!r}", hint=f"its columns: {', '.join(table.column_names)}")
+        raise DataError(f"{path} has no column {lacking[0]!r}", hint=f"its columns: {', '.join(columns)}")
     found: dict[str, Question] = {}
-    pictures = _Pictures(path) if "image" in every else None
-    for number, row in enumerate(table.to_pylist()):
+    pictures = Pictures(path) if "image" in columns else None
+    for number, row in enumerate(rows):
         if row.get("type") not in (None, "2D"):
             continue
         name = PurePosixPath(str(row[key])).name
@@ -106,7 +75,7 @@ def read_questions(path: Path) -> dict[str, Question]:
     return found
 
 
-def _question(row: Mapping[str, Any], number: int, path: Path, pictures: _Pictures | None) -> Question:
+def _question(row: Mapping[str, Any], number: int, path: Path, pictures: Pictures | None) -> Question:
     options = tuple(str(choice) for choice in row["choices"])
     match = re.fullmatch(r"\(?([A-Za-z])\)?", str(row["answer"]).strip())
     answer = ord(match.group(1).lower()) - ord("a") if match else -1

@@ -1,1 +1,1 @@
-"""Public benchmarks of referring and reasoning segmentation, each read from the layout that it is released in."""
+"""Public benchmarks of grounding, each read from the layout that it is released in."""

@@ -1,15 +1,18 @@
-"""Evaluate gIoU and cIoU as ReasonSeg's release does: what is to be ignored counts neither for nor against."""
+"""Evaluate each benchmark as its field does; ReasonSeg without what is to be ignored, neither for nor against."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from pixcore import masks
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.figures.scores import predicted_mask
 from pixcore.masks import RLE
 from pixcore.records import ProtocolResult, Sample, SampleResult
+from pixcore_referring.conversation_figures import ConversationFigures
+from pixcore_referring.narrative_figures import NarrativeFigures
 from pixcore_referring.reasonseg import IGNORED
 
 
@@ -33,6 +36,26 @@ class _Sums:
         self.intersection += intersection
         self.union += union
         self.ious += (intersection / union if union else 1.0) if found is not None else 0.0
+
+
+class FieldFigures:
+    """Hands each result to the accounts of all benchmarks here; each knows its own samples."""
+
+    def __init__(self, rows: Sequence[RowSpec]) -> None:
+        self._kept: tuple[IgnoredRegions | NarrativeFigures | ConversationFigures, ...] = (
+            IgnoredRegions(rows),
+            NarrativeFigures(rows),
+            ConversationFigures(rows),
+        )
+
+    def add(self, result: SampleResult) -> None:
+        """Take in one scored sample."""
+        for one in self._kept:
+            one.add(result)
+
+    def closed(self, summary: Summary) -> Summary:
+        """Give the summary with what each adds."""
+        return reduce(lambda told, one: one.closed(told), self._kept, summary)
 
 
 class IgnoredRegions:

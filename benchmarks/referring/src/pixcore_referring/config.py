@@ -20,3 +20,54 @@ class ReasonSegConfig(Config):
     root: Path
     split: Literal["train", "val", "test"] = "val"
     texts: Literal["first", "all"] = "first"
+
+
+class RefCocoMConfig(Config):
+    """Options of refcoco-m.
+
+    Attributes:
+        root: The folder that holds data/, with the parquet files of the hub's moondream/refcoco-m.
+        split: Which files: "validation", of which alone there are any today.
+    """
+
+    root: Path
+    split: str = "validation"
+
+
+class NarrativesConfig(Config):
+    """Options of panoptic-narratives.
+
+    Attributes:
+        root: The folder with annotations/ and images/.
+        split: Which of COCO's splits.
+        images: The folder of pictures, from root; "images/" and the split if left out.
+        question: What the probing `question` asks of each image, such as "Describe this image in detail."; None: it
+            asks nothing.
+    """
+
+    root: Path
+    split: Literal["train2017", "val2017"] = "val2017"
+    images: str | None = None
+    question: str | None = None
+
+
+class ConversationsConfig(Config):
+    """Options of grounded-conversations.
+
+    Attributes:
+        root: The folder GranDf, with annotations/.
+        split: Which of the two evaluated splits.
+        groundings: A training file in place of them, from root, such as "annotations/train/GranDf_HA_GCG_train.json".
+        images: The folder of pictures, from root; "GranDf_HA_images/val_test" (of a training file, ".../train") if left
+            out.
+        each: What is a sample: an "image", whose answer is to be a caption with masks, or a "phrase".
+        bert: The folder of bert-base-uncased, by which the release compares phrases in its recall; without it, the
+            recall of masks alone is told.
+    """
+
+    root: Path
+    split: Literal["val", "test"] = "val"
+    groundings: str | None = None
+    images: str | None = None
+    each: Literal["image", "phrase"] = "image"
+    bert: Path | None = None

@@ -1,4 +1,4 @@
-"""Registers the benchmarks, and the accounts of what ReasonSeg's ignored regions change."""
+"""Registers the benchmarks, and what evaluates each as its field does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixcore.hookspecs import Register
 if TYPE_CHECKING:
     from pixcore.figures.rows import RowSpec
     from pixcore.records import Fidelity
-    from pixcore_referring.accounts import IgnoredRegions
+    from pixcore_referring.accounts import FieldFigures
 
 
 @hookimpl
@@ -23,11 +23,29 @@ def register_benchmarks(register: Register) -> None:
         config="pixcore_referring.config:ReasonSegConfig",
         summary="ReasonSeg: texts that take reasoning, polygons of target and ignored regions; gIoU and cIoU",
     )
+    register(
+        "refcoco-m",
+        "pixcore_referring.refcoco_m:RefCocoM",
+        config="pixcore_referring.config:RefCocoMConfig",
+        summary="RefCOCO-M: RefCOCO's validation expressions with masks drawn anew; mIoU and oIoU",
+    )
+    register(
+        "panoptic-narratives",
+        "pixcore_referring.narratives:PanopticNarratives",
+        config="pixcore_referring.config:NarrativesConfig",
+        summary="Panoptic Narrative Grounding: every noun phrase of a narrative has a mask; average recall",
+    )
+    register(
+        "grounded-conversations",
+        "pixcore_referring.conversations:Conversations",
+        config="pixcore_referring.config:ConversationsConfig",
+        summary="GranD-f (GCG): captions whose phrases have masks; AP50, mIoU and recall as GLaMM has them",
+    )
 
 
 @hookimpl
-def keep_accounts(rows: Sequence[RowSpec], fidelity: Fidelity) -> IgnoredRegions:
-    """Evaluate without the regions that a benchmark tells to ignore."""
-    from pixcore_referring.accounts import IgnoredRegions
+def keep_accounts(rows: Sequence[RowSpec], fidelity: Fidelity) -> FieldFigures:
+    """Work out the figures that the benchmarks' own fields use."""
+    from pixcore_referring.accounts import FieldFigures
 
-    return IgnoredRegions(rows)
+    return FieldFigures(rows)

@@ -1,0 +1,218 @@
+"""GranD-f's grounded conversations: both layouts, and GLaMM's figures against pycocotools on whole masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pixcore_referring.config import ConversationsConfig
+from pixcore_referring.conversation_figures import average_precision, mean_paired_iou, recalled
+from pixcore_referring.conversations import TRUTH, Conversations
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pixcore import cli, masks
+from pixcore.components import Context
+from pixcore.records import Fidelity, Sample
+from tests.damages import Damage, assert_told, edited
+
+from .layouts import conversations, groundings, rectangle
+
+CAPTIONS, MASKS = (f"annotations/val_test/val_gcg_coco_{kind}_gt.json" for kind in ("caption", "mask"))
+TRAIN = "annotations/train/GranDf_HA_GCG_train.json"
+
+
+def load(root: Path, fidelity: Fidelity = Fidelity.CORRECTED, **options: Any) -> dict[str, Sample]:
+    benchmark = Conversations(ConversationsConfig(root=root, **options), Context(fidelity))
+    return {one.id: one for one in benchmark.samples()}
+
+
+def test_an_image_is_a_sample_with_its_phrases_and_masks(tmp_path: Path) -> None:
+    samples = load(conversations(tmp_path))
+    assert list(samples) == ["sa_1", "sa_2"]
+    one = samples["sa_1"]
+    assert one.extra[TRUTH]["phrases"] == ["a dog", "green grass"]
+    assert one.extra[TRUTH]["caption"] == "a dog and green grass"
+    assert one.mask is not None
+    assert masks.area(one.mask) == 100 + 800
+    assert one.expression is None
+    assert one.question is not None
+    assert "interleaved segmentation" in one.question
+    assert one.image.pil().size == one.image.size
+
+
+def test_the_released_question_has_its_accidental_spaces(tmp_path: Path) -> None:
+    question = load(conversations(tmp_path), Fidelity.PUBLISHED)["sa_1"].question
+    assert question is not None
+    assert "interleaved     segmentation" in question
+
+
+def test_each_phrase_can_be_a_sample(tmp_path: Path) -> None:
+    samples = load(conversations(tmp_path), each="phrase")
+    assert {name: one.expression for name, one in samples.items()} == {
+        "sa_1.0": "a dog",
+        "sa_1.1": "green grass",
+        "sa_2.0": "two cats",
+    }
+
+
+def test_training_files_have_places_in_the_caption(tmp_path: Path) -> None:
+    (one,) = load(groundings(tmp_path), groundings=TRAIN).values()
+    truth = one.extra[TRUTH]
+    assert (one.id, truth["caption"], truth["phrases"]) == ("sa_3", "A dog on grass.", ["A dog", "grass"])
+    assert [truth["caption"][start:end] for start, end in truth["spans"]] == truth["phrases"]
+    assert masks.area(truth["masks"][0]) == 45  # two masks that overlap
+    assert one.image.name.endswith("GranDf_HA_images/train/sa_3.jpg")
+
+
+def test_phrases_and_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
+    edited(CAPTIONS, lambda told: told["annotations"][0]["labels"].pop())(conversations(tmp_path))
+    benchmark = Conversations(ConversationsConfig(root=tmp_path))
+    one = next(iter(benchmark.samples()))
+    assert one.extra[TRUTH]["phrases"] == ["a dog", ""]
+    assert "1 image(s) have another number of phrases" in benchmark.notes[0]
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "no images": (edited(CAPTIONS, lambda told: told.pop("images")), "has no list of images"),
+    "an image without id": (edited(CAPTIONS, lambda told: told["images"][0].pop("id")), "image 0 has no id"),
+    "no labels": (edited(CAPTIONS, lambda told: told["annotations"][0].pop("labels")), "has no list of labels"),
+    "a mask of no image": (edited(MASKS, lambda told: told["annotations"][0].update(image_id="x")), "to image 'x'"),
+    "no mask": (edited(MASKS, lambda told: told["annotations"][0].pop("segmentation")), "is not COCO RLE"),
+    "two sizes": (
+        edited(MASKS, lambda told: told["annotations"][0].update(segmentation={"size": [1, 1], "counts": [0, 1]})),
+        "two of its masks differ in size",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_every_damage_is_named(case: str, tmp_path: Path) -> None:
+    damage, message = DAMAGES[case]
+    damage(conversations(tmp_path))
+    assert_told(lambda: load(tmp_path), message)
+
+
+TRAINING: dict[str, tuple[Damage, str]] = {
+    "no list": (lambda root: (root / TRAIN).write_text("{}"), "holds no list of images"),
+    "no groundings": (edited(TRAIN, lambda told: told[0].pop("groundings")), "image 0 has no groundings"),
+    "no place": (edited(TRAIN, lambda told: told[0]["groundings"]["grass"].pop("token_positives")), "phrase 'grass'"),
+    "no masks": (edited(TRAIN, lambda told: told[0]["groundings"]["grass"].update(rle_masks=[])), "has no mask"),
+}
+
+
+@pytest.mark.parametrize("case", TRAINING)
+def test_every_damage_of_a_training_file_is_named(case: str, tmp_path: Path) -> None:
+    damage, message = TRAINING[case]
+    damage(groundings(tmp_path))
+    assert_told(lambda: load(tmp_path, groundings=TRAIN), message)
+
+
+FOUND: dict[str, list[tuple[str, tuple[int, int, int, int]]]] = {
+    "sa_1": [("the sky", (30, 0, 40, 10)), ("two green cats", (0, 0, 10, 8)), ("grass", (0, 12, 40, 30))],
+    "sa_2": [("cats", (5, 5, 25, 14))],  # an IoU of 0.45
+}
+
+
+def by_pycocotools(root: Path) -> float:
+    """AP50 as the release has it: pycocotools on the files and on masks."""
+    truth = COCO(str(root / MASKS))
+    told = [
+        {"image_id": name, "category_id": 1, "segmentation": masks.encode(rectangle(*corners)), "score": 1.0}
+        for name, phrases in FOUND.items()
+        for _, corners in phrases
+    ]
+    evaluation = COCOeval(truth, truth.loadRes(told), "segm")
+    evaluation.params.catIds = [1]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return float(evaluation.stats[1])
+
+
+def scored(root: Path, *more: str) -> dict[str, Any]:
+    lines = [
+        {
+            "sample_id": name,
+            "protocol": "question",
+            "text": "it",
+            "candidates": [
+                {
+                    "phrase": phrase,
+                    "masks": [masks.encode(rectangle(*at)), masks.encode(~rectangle(*at))],
+                    "scores": [2, 1],
+                }
+                for phrase, at in phrases
+            ],
+        }
+        for name, phrases in FOUND.items()
+    ]
+    path = root / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    command = ["score", str(path), "--benchmark", "grounded-conversations", "--root", str(root), *more]
+    with pytest.raises(SystemExit) as end:
+        cli.main([*command, "--select", "mask-score", "--json", str(root / "summary.json")])
+    assert not end.value.code
+    told: dict[str, Any] = json.loads((root / "summary.json").read_text())
+    return told
+
+
+def test_the_table_has_glamms_figures(tmp_path: Path) -> None:
+    told = scored(conversations(tmp_path))
+    figures = {name: figure["value"] for name, figure in told["rows"][0]["figures"].items()}
+    assert figures["AP50"] == pytest.approx(100 * by_pycocotools(tmp_path))
+    assert 0 < figures["AP50"] < 100
+    assert figures["mIoU"] == pytest.approx(100 * ((0.9 + 0.8) / 2 + 0.45) / 2)
+    assert figures["Recall"] == pytest.approx(100 * 2 / 3)
+    assert "of masks alone" in " ".join(told["notes"])
+
+
+def test_recall_compares_phrases_by_bert(tmp_path: Path) -> None:
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "dog", "green", "grass", "two", "cats"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    model = BertModel(BertConfig(vocab_size=len(words), **size)).eval()
+    with torch.no_grad():  # each word has a direction of its own
+        model.embeddings.word_embeddings.weight.copy_(torch.eye(len(words), 16) * 10)
+    model.save_pretrained(folder)
+
+    def state(phrase: str) -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = model(**tokenizer(phrase, return_tensors="pt")).last_hidden_state
+        return found[0].mean(dim=0)
+
+    def alike(one: str, other: str) -> float:
+        return float((state(one) @ state(other)) / (state(one).norm() * state(other).norm()))
+
+    told = scored(conversations(tmp_path / "d"), "--set", f"bert={folder}")
+    figures = {name: figure["value"] for name, figure in told["rows"][0]["figures"].items()}
+    assert alike("a dog", "two green cats") < 0.5 < alike("green grass", "grass")
+    assert figures["Recall"] == pytest.approx(100 / 3)  # the dog's mask is found under another's name
+    assert "compared by BERT" in " ".join(told["notes"])
+
+
+def test_pairs_are_made_one_to_one() -> None:
+    ious = np.array([[0.6, 0.5], [0.55, 0.0]])
+    assert mean_paired_iou(ious) == pytest.approx(0.6)  # the second pair touches nothing
+    assert mean_paired_iou(np.zeros((0, 2))) == 0
+    assert recalled(ious, lambda real, said: 1.0) == 1
+    assert recalled(ious, lambda real, said: 0.4) == 0
+    assert recalled(np.array([[0.9, 0.0], [0.0, 0.8]]), lambda real, said: 0.9 - 0.5 * real) == 1
+
+
+def test_an_image_of_which_nothing_is_said_lowers_precision_and_recall() -> None:
+    one = np.array([[1.0]])
+    assert average_precision([one]) == pytest.approx(1)
+    assert average_precision([one, np.zeros((0, 1))]) == pytest.approx(51 / 101)  # recall ends at one half
+    assert average_precision([np.zeros((0, 0))]) == 0
