@@ -226,20 +226,20 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def ranking(rows: tuple[Row, ...], column: str) -> tuple[str | None, str | None]:
-    """Find the best and second best row of a column, upper bounds and controls aside (Table 1, S).
+def ranking(rows: tuple[Row, ...], column: str) -> dict[str, tuple[int, bool]]:
+    """Find the best and second best rows of a column, upper bounds and controls aside (Table 1, S).
 
-    None where two rows share a place, and where fewer than two rows compete: being the best of one is no merit.
+    Returns:
+        By key: 1 or 2, and whether another reads the same. Nothing where all do: being the best of one is no merit.
     """
     values = {
-        row.key: figure.value
+        row.key: round(figure.value, 1)
         for row in rows
         if not (row.uses_ground_truth or row.control)
         and (figure := row.figures.get(column)) is not None
         and figure.value is not None
     }
-    order = sorted(set(values.values()), reverse=higher_is_better(column))
-    places = [[key for key, value in values.items() if value == wanted] for wanted in order[:2]]
-    if len(values) < 2 or len(places[0]) > 1:
-        return None, None
-    return places[0][0], places[1][0] if len(places[1]) == 1 else None
+    order = sorted(values.values(), reverse=higher_is_better(column))
+    if not order or order[0] == order[-1]:
+        return {}
+    return {key: (order.index(one) + 1, order.count(one) > 1) for key, one in values.items() if order.index(one) < 2}

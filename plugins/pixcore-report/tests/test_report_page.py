@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,16 @@ def test_a_run_without_samples_has_its_table(open_report: Callable[..., Page]) -
     page = open_report([])
     assert "phrase-overlap" in page.tab.locator("#results").text_content()
     assert page.complaints == []
+
+
+def test_the_best_is_told_in_words(open_report: Callable[..., Page], summary: Summary) -> None:
+    first, second, *rest = summary.rows
+    equal = replace(first, figures=first.figures | {"S": second.figures["S"]})
+    third = replace(second, key="third", label="third", figures=second.figures | {"S": first.figures["S"]})
+    page = open_report([], summary=replace(summary, rows=(*summary.rows, third)))
+    lines = "[...document.querySelector('#results table').tBodies[0].rows]"
+    column = f"i => {lines}.map(row => row.cells[i].innerText.split('\\n')[0].trim())"
+    assert page.tab.evaluate(column, 5) == ["=2nd 41.5", "1st 52.0", "▲71.5", "32.0", "=2nd 41.5"]
+    tied = open_report([], summary=replace(summary, rows=(equal, second, *rest, third)))
+    assert tied.tab.evaluate(column, 5) == ["=1st 52.0", "=1st 52.0", "▲71.5", "32.0", "41.5"]
+    assert tied.tab.evaluate(column, 1)[0] == "71.2*"  # all have the same: nobody is the best

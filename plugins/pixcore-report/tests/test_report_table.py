@@ -120,17 +120,18 @@ def test_nothing_measured_is_a_dash_and_no_column() -> None:
 
 
 def test_the_best_leaves_upper_bounds_and_controls_out(summary: Summary) -> None:
-    assert ranking(summary.rows, "S") == ("phrase-overlap", "mask-score")
-    assert ranking(summary.rows[1:], "S") == (None, None)
+    assert ranking(summary.rows, "S") == {"phrase-overlap": (1, False), "mask-score": (2, False)}
+    assert ranking(summary.rows[1:], "S") == {}
 
 
-def test_rows_that_share_a_place_are_not_ranked() -> None:
-    def ranked(*values: float) -> tuple[str | None, str | None]:
+def test_rows_that_read_the_same_share_a_place() -> None:
+    def ranked(*values: float | None) -> dict[str, tuple[int, bool]]:
         return ranking(tuple(Row(str(n), {"S": Figure(value)}) for n, value in enumerate(values)), "S")
 
-    assert ranked(0.0, 0.0) == (None, None)
-    assert ranked(3.0, 1.0, 1.0) == ("0", None)
-    assert ranked(1.0, 3.0, 2.0) == ("1", "2")
+    assert ranked() == ranked(None) == ranked(4.0) == ranked(0.0, 0.0) == {}
+    assert ranked(3.0, 1.0, 1.0) == {"0": (1, False), "1": (2, True), "2": (2, True)}
+    assert ranked(1.0, 3.02, 2.0, 2.98) == {"1": (1, True), "3": (1, True)}
+    assert ranked(1.0, None, 3.0, 2.0) == {"2": (1, False), "3": (2, False)}
 
 
 def test_a_breakdown_shows_accuracies_once(summary: Summary) -> None:

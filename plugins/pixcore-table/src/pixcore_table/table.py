@@ -173,12 +173,12 @@ def _column(rows: tuple[Row, ...], name: str, own: Own, *, whole: bool = False) 
     """A figure's column; with intervals where it is shown whole or is a difference, and counts where rows differ."""
     shared, entry = common_count(rows, name), with_own(own).get(name)
     ends = whole or (entry is not None and entry.less_control is not None)
-    places = dict(zip(ranking(rows, name), ("bold", "underline"), strict=True)) if name == "S" else {}
+    places = ranking(rows, name) if name == "S" else {}
     cells = []
     for row in rows:
         figure = row.figures.get(name, Figure(None))
         below = (interval(figure) if ends else "", "" if shared else count(figure))
-        style = "dim" if figure.value is None else places.get(row.key, "")
+        style = "dim" if figure.value is None else ("", "bold", "underline")[places.get(row.key, (0, False))[0]]
         told = (marked(row, name, own), style), *((f"\n{line}", "dim") for line in below if line)
         cells.append(Text.assemble(*told))
     return "\n".join((*name.rsplit(" ", 1), *([shared] if shared else []))), cells
