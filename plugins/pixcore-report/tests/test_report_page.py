@@ -13,7 +13,7 @@ import pytest
 from pixcore_report.report import Report
 
 from pixcore import masks
-from pixcore.figures.rows import Summary
+from pixcore.figures.rows import Row, Summary
 from pixcore.geometry import VisualGrid
 from pixcore.records import SampleResult
 
@@ -268,3 +268,36 @@ def test_the_best_is_told_in_words(open_report: Callable[..., Page], summary: Su
     tied = open_report([], summary=replace(summary, rows=(equal, second, *rest, third)))
     assert tied.tab.evaluate(column, 5) == ["=1st 52.0", "=1st 52.0", "▲71.5", "32.0", "41.5"]
     assert tied.tab.evaluate(column, 1)[0] == "71.2*"  # all have the same: nobody is the best
+
+
+def test_tables_sort_by_a_click_and_by_the_keyboard(open_report: Callable[..., Page], summary: Summary) -> None:
+    unmeasured = Row("nothing measured", {})
+    page = open_report([], summary=replace(summary, rows=(*summary.rows, unmeasured)))
+    table = page.tab.locator("#results table").first
+    names = "table => [...table.tBodies[0].rows].map(row => row.cells[0].innerText.split('\\n')[0].trim())"
+    as_run = table.evaluate(names)
+    head = table.get_by_role("columnheader", name="M n = 16", exact=True)
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    order = table.evaluate(names)
+    assert order == [as_run[2], as_run[1], as_run[0], as_run[3], "nothing measured"]
+    page.tab.keyboard.press("Enter")  # the focus is where it was clicked
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert table.evaluate(names) == [*order[3::-1], "nothing measured"]
+    page.tab.keyboard.press("Space")
+    assert head.get_attribute("aria-sort") is None
+    assert table.evaluate(names) == as_run
+    table.get_by_role("button", name="Selection").click()
+    assert table.evaluate(names) == sorted(as_run)
+    assert table.locator("[aria-sort]").count() == 1
+    assert page.complaints == []
+
+
+def test_on_a_phone_s_is_on_the_screen(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(0)], width=375)
+    ends = (
+        "[...document.querySelectorAll('#results tr > :nth-child(6)')].map(cell => cell.getBoundingClientRect().right)"
+    )
+    assert max(page.tab.evaluate(ends)) <= 375
+    assert page.tab.evaluate("document.querySelector('#results .scroll').scrollWidth") <= 375
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= 375

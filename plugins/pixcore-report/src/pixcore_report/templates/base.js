@@ -56,3 +56,62 @@ pixcore.segments = (label, choices, value, changed) => {
   for (const button of group.children) button.addEventListener("click", () => show(button.value));
   show("M");
 })();
+
+// tables sort by a click on a head: figures from the highest, names from A; a third click brings the order of the run back
+(() => {
+  const numberOf = (cell) => {
+    const text = cell.dataset.value ?? cell.textContent.match(/[-+]?\d+(\.\d+)?/)?.[0];
+    return text === undefined ? null : Number(text);
+  };
+  for (const table of document.querySelectorAll("table.results")) {
+    const body = table.tBodies[0], order = [...(body?.rows ?? [])], heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+    if (order.length < 2 || table.tHead.rows.length > 1 || order.some((row) => row.cells.length !== heads.length)) continue;
+    const sort = (head, place) => {
+      const figures = head.classList.contains("figure"), ways = figures ? ["descending", "ascending"] : ["ascending", "descending"];
+      const way = ways[ways.indexOf(head.getAttribute("aria-sort")) + 1];
+      for (const other of heads) other.removeAttribute("aria-sort");
+      const key = (row) => (figures ? numberOf(row.cells[place]) : row.cells[place].textContent.trim());
+      const keys = new Map(order.map((row) => [row, key(row)])), sign = way === "ascending" ? 1 : -1;
+      const compare = (a, b) => { // what was not measured stands last, whichever way
+        const [x, y] = [keys.get(a), keys.get(b)];
+        if (x === null || y === null) return (x === null) - (y === null);
+        return sign * (figures ? x - y : x.localeCompare(y, undefined, { numeric: true }));
+      };
+      if (way) head.setAttribute("aria-sort", way);
+      body.append(...(way ? [...order].sort(compare) : order));
+    };
+    heads.forEach((head, place) => {
+      if (!head.textContent.trim()) return;
+      const button = pixcore.el("button.sort", { type: "button", onclick: () => sort(head, place) }, ...head.childNodes);
+      head.append(button);
+    });
+  }
+  // what is laid out as a grid on a phone stays a table for who hears it
+  const roles = { "": "table", " thead": "rowgroup", " tbody": "rowgroup", " tr": "row", " td": "cell", " thead th": "columnheader", " tbody th": "rowheader" };
+  for (const [part, role] of Object.entries(roles)) {
+    for (const node of document.querySelectorAll(`table.main${part}`)) node.setAttribute("role", role);
+  }
+})();
+
+// what scrolls aside or down can be scrolled by the keyboard
+(() => {
+  const check = (node) => {
+    const scrolls = node.scrollWidth > node.clientWidth || node.scrollHeight > node.clientHeight;
+    if (!scrolls) { node.removeAttribute("tabindex"); node.removeAttribute("role"); node.removeAttribute("aria-label"); return; }
+    node.tabIndex = 0;
+    node.setAttribute("role", "region");
+    const names = [];
+    for (let around = node; (around = around.parentElement?.closest("section, details, article"));) {
+      names.unshift(around.querySelector(":scope > summary, :scope > h1, :scope > h2, :scope > header")?.textContent.trim());
+    }
+    node.setAttribute("aria-label", `${names.filter(Boolean).join(", ")} (scrolls)`);
+  };
+  const watch = new ResizeObserver((entries) => { for (const { target } of entries) check(target); });
+  document.querySelectorAll(".scroll, pre").forEach((node) => watch.observe(node));
+  /** Make a block of text that was written as a program writes it. */
+  pixcore.pre = (text) => {
+    const node = pixcore.el("pre", {}, text);
+    watch.observe(node);
+    return node;
+  };
+})();

@@ -122,7 +122,7 @@
         this.picks(),
         count ? this.lazy(count === 1 ? "The one candidate" : `All ${count} candidates`, () => this.candidates()) : null,
         Object.keys(this.data.extra).length
-          ? this.lazy("More about this sample", () => el("pre", {}, JSON.stringify(this.data.extra, null, 2))) : null);
+          ? this.lazy("More about this sample", () => pixcore.pre(JSON.stringify(this.data.extra, null, 2))) : null);
     }
 
     /** A section whose content is made when it is first opened. */
@@ -194,6 +194,7 @@
     }
 
     candidates() {
+      const similar = this.result.candidates.some((candidate) => candidate.similarity !== null);
       const rows = this.result.candidates.map((candidate, index) => {
         const top = candidate.ious ? argmax(candidate.ious) : -1;
         const masks = candidate.masks.map((_, i) => el(i === top ? "button.cell.top" : "button.cell", {
@@ -206,13 +207,12 @@
           el("td", {}, el("button.cell", { type: "button", onclick: () => this.pin({ candidate: index, mask: null }) },
             candidate.phrase.trim()), merged),
           el("td.cells", {}, masks),
-          el("td.figure", {}, candidate.similarity === null ? "" : number(candidate.similarity)));
+          similar ? el("td.figure", {}, candidate.similarity === null ? "" : number(candidate.similarity)) : null);
       });
-      const similar = this.result.candidates.some((candidate) => candidate.similarity !== null);
       const measured = this.result.candidates.some((candidate) => candidate.ious);
       return el("table.candidates", {},
         el("thead", {}, el("tr", {}, el("th", {}, "phrase"), el("th", {}, measured ? "IoU of its masks" : "scores of its masks"),
-          el("th.figure", {}, similar ? "similarity" : ""))),
+          similar ? el("th.figure", {}, "similarity") : null)),
         el("tbody", {}, rows));
     }
 
@@ -251,7 +251,7 @@
       this.stage.setAttribute("aria-label", `Image of ${this.data.id}: ${this.caption.textContent}`);
       if (!this.reason) return;
       const { pick } = view;
-      const details = pick && Object.keys(pick.details).length ? this.lazy("details", () => el("pre", {}, JSON.stringify(pick.details, null, 2))) : null;
+      const details = pick && Object.keys(pick.details).length ? this.lazy("details", () => pixcore.pre(JSON.stringify(pick.details, null, 2))) : null;
       this.reason.replaceChildren(...[pick?.reason || null, details].filter(Boolean));
     }
 
