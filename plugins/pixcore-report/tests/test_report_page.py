@@ -15,7 +15,7 @@ from pixcore_report.report import Report
 from pixcore import masks
 from pixcore.figures.rows import Row, Summary
 from pixcore.geometry import VisualGrid
-from pixcore.records import SampleResult
+from pixcore.records import Protocol, SampleResult
 
 Make = Callable[..., SampleResult]
 ATTACK = (
@@ -42,7 +42,8 @@ class Page:
         self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.tab.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.tab.on("request", lambda request: self.requests.append(request.url))
-        self.tab.goto(path.as_uri())
+        self.address = path.as_uri()
+        self.tab.goto(self.address)
 
     @property
     def shown(self) -> list[str]:
@@ -143,7 +144,8 @@ def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page],
     def order() -> list[int]:
         return [int(name.removeprefix("sample-")) for name in page.shown]
 
-    assert order() == [5, *range(5), *range(6, 12)]
+    first = max((5, 7, 8), key=lambda n: (_elsewhere(results[n]), n))
+    assert order() == [first, *(n for n in range(12) if n != first)]
     tab.get_by_label("Answer").select_option("letter:right")
     assert numbers() == [n for n in range(12) if n % 3]
     tab.get_by_label("category").select_option("state")
@@ -168,32 +170,96 @@ def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page],
     tab.get_by_label("Order").select_option("high")
     assert order()[0] == 9
     tab.get_by_label("Order").select_option("")
-    assert order()[0] == 5
+    assert order()[0] == first
     page.card(2).get_by_role("button", name="pair p001").click()
     assert numbers() == [2, 3]
     assert page.complaints == []
 
 
+def _elsewhere(result: SampleResult) -> int:
+    """Of several phrases those whose masks all miss the object."""
+    outcome, truth = result.by_probing[Protocol.SEGMENT], masks.decode(result.sample.mask)
+    found = []
+    for candidate in outcome.candidates:
+        own = [masks.decode(one) for one in candidate.masks]
+        found.append(max((one & truth).sum() / max((one | truth).sum(), 1) for one in own) >= 0.5)
+    return found.count(False) if len(found) > 1 else 0
+
+
 @pytest.mark.parametrize(
-    ("numbers", "failing", "first"),
+    ("numbers", "failing", "candidates"),
     [
-        ([1, 2, 4, 9, 7, 8], (), 7),  # of 4 and 9 the object is absent, 1 and 2 did not find it
-        ([1, 6, 5, 8], (), 5),  # found 6 as well, but its letter is wrong
-        ([1, 6, 9], (), 6),  # better than nothing
-        ([1, 5, 7], (5,), 7),
-        ([1, 2, 4], (), 1),
+        ([1, 2, 4, 9, 7, 8], (), (7, 8)),  # of 4 and 9 the object is absent, 1 and 2 did not find it
+        ([1, 6, 5, 8], (), (5, 8)),  # found 6 as well, but its letter is wrong
+        ([1, 6, 9], (), (6,)),  # better than nothing
+        ([1, 5, 7], (5,), (7,)),
+        ([1, 2, 4], (), (1,)),
+        ([1, 5, 8, 35, 37], (), (5, 8, 35, 37)),  # 8 says one word alone
     ],
 )
-def test_the_first_card_is_the_first_find(
+def test_the_first_card_is_a_find_with_phrases_that_look_elsewhere(
     numbers: list[int],
     failing: tuple[int, ...],
-    first: int,
+    candidates: tuple[int, ...],
     open_report: Callable[..., Page],
     make_result: Make,
 ) -> None:
-    page = open_report([make_result(n, error="no answer came" if n in failing else None) for n in numbers])
+    said = {8: "open"} if 35 in numbers else {}
+    results = [make_result(n, text=said.get(n), error="no answer" if n in failing else None) for n in numbers]
+    page = open_report(results)
     places = [int(name.removeprefix("sample-")) for name in page.shown]
+    by_number = dict(zip(numbers, results, strict=True))
+    first = max(candidates, key=lambda n: (_elsewhere(by_number[n]), n % 10))  # n % 10 / 10 is its IoU
     assert [numbers[place] for place in places] == [first, *(n for n in numbers if n != first)]
+    told = "look elsewhere" in page.tab.locator("#samples .lead").text_content()
+    assert told == (len(candidates) > 1 or first == 7)
+    assert page.complaints == []
+
+
+def test_a_link_shows_what_one_sees(open_report: Callable[..., Page], make_result: Make) -> None:
+    results = [make_result(n, error="no answer came" if n == 3 else None) for n in range(12)]
+    page = open_report(results)
+    tab, chosen = page.tab, page.tab.locator("#toolbar")
+    chosen.get_by_label("Answer").select_option("letter:right")
+    chosen.get_by_label("category").select_option("state")
+    chosen.get_by_label("Grounding").select_option("no")
+    chosen.get_by_label("Order").select_option("high")
+    chosen.get_by_role("button", name="letter").click()
+    chosen.get_by_label("Selection").select_option("oracle")
+    chosen.get_by_label("Search").fill("house")
+    seen, address = page.shown, tab.url
+    assert seen
+    assert address.count("=") == 7
+    tab.goto("about:blank")
+    tab.goto(address)
+    assert page.shown == seen
+    assert chosen.get_by_label("category").input_value() == "state"
+    assert chosen.get_by_label("Search").input_value() == "house"
+    assert chosen.get_by_role("button", name="letter").get_attribute("aria-pressed") == "true"
+    chosen.get_by_label("category").select_option("")
+    assert "state" not in tab.url
+    tab.goto("about:blank")
+    tab.goto(address.split("?")[0] + "?answer=nobody&row=%3Cscript%3E&of+category=nowhere")
+    assert len(page.shown) == 12
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_a_link_to_a_card_lands_below_the_toolbar(
+    open_report: Callable[..., Page], make_result: Make, width: int
+) -> None:
+    page = open_report([make_result(n) for n in range(20)], width=width)
+    for link in ("?answer=letter%3Aright#sample-13", "#sample-12"):
+        page.tab.goto("about:blank")
+        page.tab.goto(page.address + link)
+        card = page.tab.locator(link[link.index("#") :])
+        card.locator(".card-body").wait_for()
+        page.tab.wait_for_function("node => !node.querySelector('.card-body:empty')", arg=card.element_handle())
+        top = "document.querySelector(location.hash).getBoundingClientRect().top"
+        bar = "document.getElementById('toolbar')"
+        bottom = f"(getComputedStyle({bar}).position === 'sticky' ? {bar}.getBoundingClientRect().bottom : 0)"
+        page.tab.wait_for_function(f"Math.abs({top} - {bottom} - 10) < 2")
+        assert (page.tab.evaluate(bottom) > 0) == (width > 680)
     assert page.complaints == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -89,14 +89,16 @@ class Report:
         outcomes = {protocol: self._lines_alone(outcome) for protocol, outcome in result.by_probing.items()}
         result = SampleResult(result.sample, outcomes)
         payload = sample_payload(result, controls=self._controls, display=display)
-        for one in payload["protocols"].values():
+        entry = sample_index(result, self._keys)
+        for name, one in payload["protocols"].items():
+            entry["protocols"][name]["phrases"] = _phrases(one["candidates"])
             for candidate in one["candidates"]:
                 candidate["map"] = candidate["map"] and coarse(candidate["map"])
         text = packed_json(payload)
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
-        self._entries.append(sample_index(result, self._keys))
+        self._entries.append(entry)
 
     def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
         """A result without the choices of rows that the table has no line for."""
@@ -157,6 +159,12 @@ def _drawn(plots: Plots | None) -> tuple[list[dict[str, Any]], str]:
     from pixcore_report.plots import sections
 
     return list(sections(plots)), page_rules()
+
+
+def _phrases(candidates: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Count an answer's phrases, and those of which no mask fits: an answer with both shows what choosing is."""
+    fits = [max(one["ious"]) >= GROUNDED for one in candidates if one["ious"]]
+    return len(fits), fits.count(False)
 
 
 LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

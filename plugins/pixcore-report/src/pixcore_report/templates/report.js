@@ -20,14 +20,34 @@
   if (!samples.length) { toolbar.remove(); document.getElementById("nothing").hidden = false; return; }
 
   const protocols = [...new Set(samples.flatMap((sample) => Object.keys(sample.protocols)))];
-  const settings = {
-    rows,
+  const usual = {
     protocol: protocols.includes("segment") ? "segment" : protocols[0],
     strategy: rows.find((row) => !row.upper_bound && !row.control)?.key ?? rows[0]?.key,
+  };
+  // the address says what is shown: what is not as usual stands in it, and a link opens the same
+  const address = new URLSearchParams(location.search);
+  const asked = (name, choices, otherwise = "") => (choices.includes(address.get(name)) ? address.get(name) : otherwise);
+  const settings = {
+    rows,
+    protocol: asked("protocol", protocols, usual.protocol),
+    strategy: asked("row", rows.map((row) => row.key), usual.strategy),
     truth: true,
     points: true,
   };
-  const filter = { text: "", answer: "", grounding: "", status: "", sort: "", categories: {} };
+  const filter = { text: (address.get("q") ?? "").trim().toLowerCase(), categories: {} };
+  const remember = () => {
+    const state = new URLSearchParams(), { text, categories, ...chosen } = filter;
+    const parts = {
+      protocol: settings.protocol === usual.protocol ? "" : settings.protocol,
+      row: settings.strategy === usual.strategy ? "" : settings.strategy,
+      q: text, ...chosen,
+      ...Object.fromEntries(Object.entries(categories).map(([name, value]) => [`of ${name}`, value])),
+    };
+    for (const [name, value] of Object.entries(parts)) if (value) state.set(name, value);
+    const query = String(state) && `?${state}`;
+    if (query === location.search) return;
+    try { history.replaceState(null, "", `${location.pathname}${query}${location.hash}`); } catch { /* a browser that has no addresses for files */ }
+  };
   samples.forEach((sample, i) => Object.assign(sample, { i, low: sample.text.toLowerCase(), memory: {} }));
 
   // cards
@@ -93,9 +113,17 @@
   // the first card shows something: the first sample whose object is there and found, and nothing about it wrong
   const finds = samples.filter((sample) => !sample.absent && iouOf(sample) >= grounded);
   const flawless = (sample) => Object.values(sample.protocols).every(({ answer, failed }) => !failed && (answer ?? "right") === "right");
-  const first = finds.find(flawless) ?? finds[0] ?? samples[0];
+  const phrases = (sample) => sample.protocols[settings.protocol]?.phrases ?? [0, 0];
+  const elsewhere = (sample) => (phrases(sample)[0] > 1 ? phrases(sample)[1] : 0); // of several phrases those that find nothing
+  const good = finds.filter(flawless);
+  const telling = good.reduce((a, b) => (elsewhere(b) > elsewhere(a) || (elsewhere(b) === elsewhere(a) && iouOf(b) > iouOf(a)) ? b : a), good[0]);
+  const first = telling ?? finds[0] ?? samples[0];
   const inOrder = [first, ...samples.filter((sample) => sample !== first)];
-  if (first.i) document.querySelector("#samples .lead").append(" The first card is the first find; all others stand in the benchmark's order.");
+  if (telling) {
+    document.querySelector("#samples .lead").append(
+      " The first card is chosen to show what a card says: of the samples that were found, with nothing about them wrong, the one whose answer "
+      + `has most phrases that look elsewhere${elsewhere(telling) ? ` (${elsewhere(telling)} of ${phrases(telling)[0]})` : ""}, and of several such the best fit. All others stand in the benchmark's order.`);
+  }
   const passes = (sample) => {
     if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
     if (filter.answer) {
@@ -112,8 +140,8 @@
     return Object.entries(filter.categories).every(([name, value]) => !value || sample.categories[name] === value);
   };
   const apply = () => {
-    const order = [...inOrder], iou = (sample) => iouOf(sample) ?? (filter.sort === "low" ? Infinity : -Infinity);
-    if (filter.sort) order.sort((a, b) => (filter.sort === "low" ? iou(a) - iou(b) : iou(b) - iou(a)) || a.i - b.i);
+    const order = [...inOrder], iou = (sample) => iouOf(sample) ?? (filter.order === "low" ? Infinity : -Infinity);
+    if (filter.order) order.sort((a, b) => (filter.order === "low" ? iou(a) - iou(b) : iou(b) - iou(a)) || a.i - b.i);
     let shown = 0;
     for (const sample of order) {
       const visible = passes(sample);
@@ -123,6 +151,7 @@
     if (order.some((sample, place) => list.children[place] !== sample.node)) list.append(...order.map((sample) => sample.node));
     count.textContent = shown === samples.length ? `${shown} samples` : `${shown} of ${samples.length} samples`;
     document.getElementById("nothing").hidden = shown > 0;
+    remember();
   };
   const refresh = () => { for (const card of live.values()) card.render(); };
   const forget = () => { for (const sample of samples) for (const key of Object.keys(sample.memory)) delete sample.memory[key]; };
@@ -134,7 +163,11 @@
     node.value = value;
     return node;
   };
-  const set = (key) => (value) => { filter[key] = value; apply(); };
+  /** A filter by one of several values; `name` is its name in the address. */
+  const choice = (label, name, choices, kept = filter, key = name) => {
+    kept[key] = asked(name, choices.map(([value]) => value));
+    return select(label, choices, kept[key], (value) => { kept[key] = value; apply(); });
+  };
   for (const box of document.querySelectorAll("input[data-layer]")) {
     box.checked = true; // a reloaded page may remember otherwise
     box.addEventListener("change", () => {
@@ -142,17 +175,14 @@
       for (const card of live.values()) card.draw();
     });
   }
-  const asked = protocols.filter((name) => samples.some((sample) => sample.protocols[name]?.answer));
-  const answers = asked.flatMap((name) => [[`${name}:right`, `${name}: right`], [`${name}:wrong`, `${name}: wrong`]]);
+  const judged = protocols.filter((name) => samples.some((sample) => sample.protocols[name]?.answer));
+  const answers = judged.flatMap((name) => [[`${name}:right`, `${name}: right`], [`${name}:wrong`, `${name}: wrong`]]);
   const categories = [...new Set(samples.flatMap((sample) => Object.keys(sample.categories)))].map((name) => {
     const values = [...new Set(samples.map((sample) => sample.categories[name]).filter(Boolean))].sort();
-    return select(name, [["", `any ${name}`], ...values.map((value) => [value, value])], "", (value) => {
-      filter.categories[name] = value;
-      apply();
-    });
+    return choice(name, `of ${name}`, [["", `any ${name}`], ...values.map((value) => [value, value])], filter.categories, name);
   });
   const text = el("input.search", {
-    type: "search", placeholder: "Search questions, answers, ids", "aria-label": "Search",
+    type: "search", placeholder: "Search questions, answers, ids", "aria-label": "Search", value: address.get("q"),
     oninput: () => { filter.text = text.value.trim().toLowerCase(); apply(); },
   });
   const search = (words) => { text.value = words; text.dispatchEvent(new Event("input")); };
@@ -174,15 +204,37 @@
       })) : null,
       text),
     el("div.line", {},
-      answers.length ? select("Answer", [["", "any answer"], ...answers], "", set("answer")) : null,
-      select("Grounding", [["", "any grounding"], ["yes", `grounded, IoU ≥ ${grounded}`], ["no", `not grounded, IoU < ${grounded}`],
-        ["absent", "object absent"], ["none", "not measured"]], "", set("grounding")),
+      answers.length ? choice("Answer", "answer", [["", "any answer"], ...answers]) : null,
+      choice("Grounding", "grounding", [["", "any grounding"], ["yes", `grounded, IoU ≥ ${grounded}`], ["no", `not grounded, IoU < ${grounded}`],
+        ["absent", "object absent"], ["none", "not measured"]]),
       categories,
-      failures ? select("Status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]], "", set("status")) : null,
-      select("Order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]], "", set("sort")),
+      failures ? choice("Status", "status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]]) : null,
+      choice("Order", "order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]]),
       count));
   if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
   apply();
+
+  // a link to a card lands below the toolbar, also while cards above it are still being drawn
+  const root = document.documentElement;
+  new ResizeObserver(() => {
+    const sticks = getComputedStyle(toolbar).position === "sticky";
+    root.style.setProperty("--covered", `${sticks ? toolbar.offsetHeight : 0}px`);
+  }).observe(toolbar);
+  const land = () => {
+    const sample = samples.find(({ node }) => `#${node.id}` === location.hash);
+    if (!sample) return;
+    sample.node.hidden = false; // who links to a card means it, whatever the filters say
+    sample.node.scrollIntoView();
+  };
+  const arrive = () => {
+    land();
+    const late = new ResizeObserver(land), stop = () => late.disconnect();
+    late.observe(list);
+    for (const event of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(event, stop, { once: true, passive: true });
+    setTimeout(stop, 3000);
+  };
+  addEventListener("hashchange", arrive);
+  if (location.hash.startsWith("#sample-")) requestAnimationFrame(arrive);
   let resizing = 0;
   addEventListener("resize", () => {
     clearTimeout(resizing);
