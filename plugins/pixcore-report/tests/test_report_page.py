@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_what_a_model_says_is_shown_and_not_run(open_report: Callable[..., Page]
     assert page.tab.evaluate("window.pwned") is None
     assert page.complaints == []
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
-    assert page.tab.locator("img, svg[onload]").count() == 0
+    assert page.tab.locator("img:not(.picture), svg[onload]").count() == 0
 
 
 def test_the_policy_stops_what_would_slip_through(open_report: Callable[..., Page], make_result: Make) -> None:
@@ -289,6 +290,10 @@ def test_only_cards_near_the_screen_are_drawn(open_report: Callable[..., Page], 
 def test_scripts_decode_and_upsample_as_the_core_does(open_report: Callable[..., Page], make_result: Make) -> None:
     page = open_report([make_result(0)])
     rng = np.random.default_rng(3)
+    for plain in (b"", b"a" * 70_000, rng.integers(0, 8, 5000).astype(np.uint8).tobytes(), rng.bytes(300)):
+        packed = base64.b64encode(zlib.compress(plain)).decode()
+        inflated = page.tab.evaluate("text => [...pixcore.inflate(pixcore.fromBase64(text))]", packed)
+        assert bytes(inflated) == plain
     for shape in ((1, 1), (5, 9), (40, 31), (7, 300)):
         for density in (0.0, 0.02, 0.5, 1.0):
             mask = rng.random(shape) < density
@@ -367,3 +372,21 @@ def test_on_a_phone_s_is_on_the_screen(open_report: Callable[..., Page], make_re
     assert max(page.tab.evaluate(ends)) <= 375
     assert page.tab.evaluate("document.querySelector('#results .scroll').scrollWidth") <= 375
     assert page.tab.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_paper_shows_every_card_that_passes_the_filters(open_report: Callable[..., Page], make_result: Make) -> None:
+    pypdfium2 = pytest.importorskip("pypdfium2")
+    page = open_report([make_result(n) for n in range(24)], scheme="dark")
+    page.tab.get_by_label("category").select_option("state")
+    near = page.tab.locator(".card-body").count()
+    paper = pypdfium2.PdfDocument(page.tab.pdf(format="A4"))
+    texts = [sheet.get_textpage().get_text_range() for sheet in paper]
+    for number in range(24):
+        kept = number % 2 == 0
+        assert any(f"The red door of house {number} is open." in " ".join(text.split()) for text in texts) == kept
+        assert any(f"world/{number:03d}" in text for text in texts) == kept
+    last = np.asarray(paper[len(paper) - 1].render(scale=1).to_pil().convert("RGB"), np.int16)
+    assert (np.ptp(last, axis=2) > 40).sum() > 2000  # the picture of noise, and its mask
+    assert last[2:, 2:8].min() > 240  # a dark page is white on paper
+    assert page.tab.locator(".card-body").count() == near
+    assert page.complaints == []

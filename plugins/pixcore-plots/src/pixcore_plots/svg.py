@@ -69,7 +69,8 @@ def dark_rules(prefix: str = "") -> str:
 def page_rules() -> str:
     """Give the rules of a page whose theme follows the system's until its reader chooses one (`data-theme`)."""
     following, chosen = ':root:not([data-theme="light"]) .plot ', ':root[data-theme="dark"] .plot '
-    return f"@media (prefers-color-scheme: dark) {{\n{dark_rules(following)}\n}}\n{dark_rules(chosen)}"
+    on_screen = f"@media screen and (prefers-color-scheme: dark) {{\n{dark_rules(following)}\n}}"  # paper is white
+    return f"{on_screen}\n@media screen {{\n{dark_rules(chosen)}\n}}"
 
 
 def compact(source: str, title: str, description: str) -> str:

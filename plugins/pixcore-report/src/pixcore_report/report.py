@@ -128,7 +128,7 @@ class Report:
             target,
             "report.html",
             styles=("card.css", "report.css", *(["plots.css"] if drawn else [])),
-            scripts=("pixels.js", "card.js", "report.js"),
+            scripts=("inflate.js", "pixels.js", "card.js", "report.js"),
             rules=rules,
             context={
                 "title": f"{summary.model} on {summary.benchmark}",

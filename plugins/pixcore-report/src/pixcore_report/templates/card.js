@@ -17,14 +17,7 @@
     constructor(data, settings, memory) {
       Object.assign(this, { data, settings, memory, shapes: new Map(), heats: new Map() });
       this.element = el("div.card-body");
-      this.image = null;
-      this.waiting = Boolean(data.image);
-      if (data.image) {
-        const image = new Image();
-        image.onload = () => { Object.assign(this, { image, waiting: false }); this.draw(); };
-        image.onerror = () => { this.waiting = false; this.draw(); };
-        image.src = data.image;
-      }
+      this.picture = data.image ? el("img.picture", { src: data.image, alt: "", onload: () => this.draw() }) : null;
       this.render();
     }
 
@@ -35,7 +28,7 @@
     }
 
     /** CSS pixels for the image; the element has no width before it is on the page. */
-    get width() { return this.stage.parentElement?.clientWidth || 360; }
+    get width() { return this.element.querySelector(".look")?.clientWidth || 360; }
 
     get result() { return this.data.protocols[this.protocol]; }
 
@@ -76,7 +69,8 @@
       this.thumbs = el("div.thumbs");
       this.element.replaceChildren(
         el("div.look", {},
-          data.image_error ? el("p.trouble", {}, data.image_error) : null, this.stage, this.caption, this.thumbs),
+          data.image_error ? el("p.trouble", {}, data.image_error) : null,
+          el("div.frame", {}, this.picture, this.stage), this.caption, this.thumbs),
         el("div.read", {}, this.asked(), this.tabs(), this.answered()),
       );
       this.draw();
@@ -221,10 +215,9 @@
       this.draw();
     }
 
-    /** Draw what is in focus, or what the pointer is over; nothing before the card is on the page with its image. */
+    /** Draw what is in focus, or what the pointer is over; nothing before the card is on the page. */
     draw(preview = null) {
       if (!this.element.isConnected) return;
-      if (this.waiting) { this.fit(this.stage, this.width, 440, 24); return; }
       const focus = preview ?? this.focus, view = this.view(focus);
       this.paint(this.stage, view, this.width, 440, true);
       this.describe(focus, view);
@@ -301,9 +294,12 @@
     paint(canvas, view, width, height, large) {
       const { data, settings } = this, [w, h] = this.fit(canvas, width, height, large ? 24 : 6);
       const context = canvas.getContext("2d");
-      context.imageSmoothingEnabled = w / data.width < 16;
+      const smooth = w / data.width < 16, { picture } = this;
+      context.imageSmoothingEnabled = smooth;
       context.imageSmoothingQuality = "high";
-      if (this.image) context.drawImage(this.image, 0, 0, w, h);
+      if (large && picture) { // below the canvas, where a browser draws it on paper too
+        Object.assign(picture.style, { width: canvas.style.width, height: canvas.style.height, imageRendering: smooth ? "" : "pixelated" });
+      } else if (picture?.complete && picture.naturalWidth) context.drawImage(picture, 0, 0, w, h);
       else { context.fillStyle = "#8884"; context.fillRect(0, 0, w, h); }
       if (view.map) context.drawImage(this.heat(view.map), 0, 0, w, h);
       const [mw, mh] = data.mask_size;

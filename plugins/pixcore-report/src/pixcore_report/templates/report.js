@@ -5,9 +5,8 @@
   // what `packed_json` packed; maps are a byte a cell again
   const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const bytes = (levels) => [...levels].map((one) => String.fromCharCode(Math.round((LEVELS.indexOf(one) * 255) / 63)));
-  const unpack = async (text) => {
-    const packed = new Blob([pixcore.fromBase64(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const data = await new Response(packed).json();
+  const unpack = (text) => {
+    const data = JSON.parse(new TextDecoder().decode(pixcore.inflate(pixcore.fromBase64(text))));
     for (const { candidates } of Object.values(data.protocols)) {
       for (const one of candidates) one.map = one.map && btoa(bytes(one.map).join(""));
     }
@@ -51,7 +50,7 @@
   samples.forEach((sample, i) => Object.assign(sample, { i, low: sample.text.toLowerCase(), memory: {} }));
 
   // cards
-  const live = new Map(), wanted = new Set(), unpacking = new Set();
+  const live = new Map(), wanted = new Set();
   const observer = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       const sample = samples[Number(target.dataset.i)];
@@ -81,11 +80,9 @@
     schedule();
   };
 
-  const fill = async (sample) => {
-    if (live.has(sample) || unpacking.has(sample)) return;
-    unpacking.add(sample);
-    const data = await unpack(blocks[sample.i].textContent);
-    if (!unpacking.delete(sample)) return; // it has left the screen meanwhile
+  const fill = (sample) => {
+    if (live.has(sample)) return;
+    const data = unpack(blocks[sample.i].textContent);
     const card = new pixcore.Card(data, settings, sample.memory);
     live.set(sample, card);
     sample.node.replaceChildren(heading(sample, data), card.element);
@@ -93,7 +90,7 @@
     card.draw(); // its width is known now
   };
   const clear = (sample) => {
-    if (unpacking.delete(sample) || !live.delete(sample)) return;
+    if (!live.delete(sample)) return;
     sample.node.style.minHeight = `${sample.node.offsetHeight}px`;
     sample.node.replaceChildren();
   };
@@ -235,6 +232,25 @@
   };
   addEventListener("hashchange", arrive);
   if (location.hash.startsWith("#sample-")) requestAnimationFrame(arrive);
+
+  // on paper every card is whole, those that were never near the screen too: a browser asks once, and waits for nothing
+  const PAPER = 500, drawn = [], cut = el("p.notes");
+  addEventListener("beforeprint", () => {
+    const all = [...list.children].filter((node) => !node.hidden).map((node) => samples[Number(node.dataset.i)]);
+    drawn.push(...all.slice(0, PAPER).filter((sample) => !live.has(sample)));
+    drawn.forEach(fill);
+    for (const { node } of all.slice(PAPER)) node.dataset.unprinted = "";
+    cut.textContent = all.length > PAPER ? `The first ${PAPER} of ${all.length} cards are printed; filter for others.` : "";
+    list.before(cut);
+  });
+  addEventListener("afterprint", () => {
+    cut.remove();
+    for (const { node } of samples) delete node.dataset.unprinted;
+    for (const sample of drawn.splice(0)) {
+      const { top, bottom } = sample.node.getBoundingClientRect();
+      if (bottom < -900 || top > innerHeight + 900) clear(sample);
+    }
+  });
   let resizing = 0;
   addEventListener("resize", () => {
     clearTimeout(resizing);
