@@ -63,17 +63,15 @@ KINDS: dict[str, tuple[Callable[[Path, int], list[str]], int]] = {
 }
 
 
-def peak(command: list[str]) -> tuple[int, float]:
-    """Run a command; give its peak of resident memory in KiB, and the processor's seconds that it took."""
+def peak(command: list[str], plugins: str = "toy,scoring,statistics") -> tuple[int, float]:
+    """Run a command with some plugins; give its peak of resident memory in KiB, and the processor's seconds."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "PIXCORE_PLUGINS": "toy,scoring,statistics",
+        "PIXCORE_PLUGINS": plugins,
         "OMP_NUM_THREADS": "1",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pixcore", *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
@@ -95,7 +93,7 @@ def main() -> int:
     for part in (length // 10, length // 2, length):
         with tempfile.TemporaryDirectory() as name:
             start = time.monotonic()
-            memory, seconds = peak(make(Path(name), part))
+            memory, seconds = peak([sys.executable, "-m", "pixcore", *make(Path(name), part)])
         found.append((part, memory))
         print(f"{part:8} {memory / 1024:8.1f} MiB {seconds:8.1f} s of the processor, {time.monotonic() - start:.0f} s")
     grown = 1024 * (found[-1][1] - found[1][1]) / (found[-1][0] - found[1][0])
