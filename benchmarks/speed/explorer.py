@@ -145,7 +145,7 @@ def main() -> None:
         lines = run.wait()
         opened = time.process_time() - started
         started = time.process_time()
-        read = read_of_one(explorer, key, lines.entries[count // 2]["id"])
+        read = read_of_one(explorer, key, lines.entries.name(count // 2))
         one = time.process_time() - started
         server = serve(explorer)
         thread = threading.Thread(target=server.run, daemon=True)

@@ -12,11 +12,11 @@ this one out.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,8 @@ def steps(folder: Path, samples: int) -> dict[str, list[str]]:
     }
 
 
-def measured(folder: Path, samples: int) -> dict[str, Any]:
-    """Make a run, and measure every command on it."""
+def measured(folder: Path, samples: int) -> Iterator[dict[str, Any]]:
+    """Make a run, and measure every command on it; give what is known after each."""
     from tests.soak import peak
 
     path = config(folder, samples)
@@ -116,10 +116,11 @@ def measured(folder: Path, samples: int) -> dict[str, Any]:
         memory, seconds = peak(command, PLUGINS)
         found[name] = {"s a thousand": 1000 * seconds / samples, "s": seconds, "peak, MiB": memory / 1024}
         print(f"{samples:7} {name:24} {seconds:8.1f} s, {memory / 1024:7.1f} MiB", flush=True)
-    sizes = {one: folder / "out" / one for one in ("predictions.jsonl", "report.html", ".view-index.json")}
-    found["files, MiB"] = {name: one.stat().st_size / 2**20 for name, one in sizes.items() if one.exists()}
-    found["files, MiB"]["store"] = sum(one.stat().st_size for one in (folder / "store").iterdir()) / 2**20
-    return found
+        yield found
+    files = {one: folder / "out" / one for one in ("predictions.jsonl", "report.html", ".view-index.jsonl")}
+    sizes = {name: one.stat().st_size / 2**20 for name, one in files.items()}
+    store = sum(one.stat().st_size for one in (folder / "store").iterdir()) / 2**20
+    yield {**found, "files, MiB": {**sizes, "store": store}}
 
 
 def main() -> None:
@@ -133,12 +134,14 @@ def main() -> None:
     elif asked.lines:
         lines(asked.lines)
     else:
-        began, document = time.monotonic(), dict[str, Any]()
-        document["load before"] = os.getloadavg()[0]
+        began = time.monotonic()
+        document: dict[str, Any] = {"load before": os.getloadavg()[0]}
         for size in map(int, asked.sizes.split(",")):
             with tempfile.TemporaryDirectory() as folder:
-                document[str(size)] = measured(Path(folder), size)
-            write("scale", {**document, "minutes": (time.monotonic() - began) / 60})
+                for found in measured(Path(folder), size):
+                    minutes = (time.monotonic() - began) / 60
+                    document = {**document, str(size): found, "minutes": minutes}
+                    write("scale", document)
 
 
 if __name__ == "__main__":

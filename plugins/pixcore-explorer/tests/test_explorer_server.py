@@ -82,7 +82,7 @@ def test_what_the_server_refuses(shown: Any) -> None:
     assert _status(shown.address + "runs", Origin="https://evil.example")[0] == 403
     for place in ("server.py", "runs/unknown/lines", "..%2fserver.py"):
         assert _status(shown.address + place)[0] == 404
-    name = shown.explorer.opened(key)[0].wait().entries[0]["id"]
+    name = shown.explorer.opened(key)[0].wait().entries.name(0)
     masks = f"{shown.address}runs/{key}/masks?id={name}"
     for wrong in (
         {},

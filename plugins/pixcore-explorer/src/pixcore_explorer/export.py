@@ -86,11 +86,11 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
     row = next((one["key"] for one in lines.rows if not one["bound"] and not one["control"]), "")
     head = {"of": "", "since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
     choices = looking.choices()
-    data = {"entries": lines.entries, "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
+    data = {"entries": [*lines], "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
     _write(folder, f"{key}-lines", head | data)
     _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas})
     _write_figures(folder, key, Figures(run, f"data/{key}-"))
-    ids = [line["id"] for line in lines.entries]
+    ids = [line["id"] for line in lines]
     for number, start in enumerate(range(0, len(ids), CHUNK)):
         own = ids[start : start + CHUNK]
         samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]

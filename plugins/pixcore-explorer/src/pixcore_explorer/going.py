@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pixcore.errors import DataError
 from pixcore.files import SUMMARY, read_object, write_json
 
 STATE = ".going.json"
+NODES = ".nodes.json"
+"""Beside it while a cluster is at work: {"told": when, "nodes": what each node does, in words}."""
 
 _QUIET = 120.0  # seconds without a word after which a run on another machine counts as stopped
 
@@ -46,7 +49,8 @@ def state_of(folder: Path) -> dict[str, Any] | None:
     """Read where a run is; None where none goes on.
 
     Returns:
-        What `begin` and `advance` noted, with "alive": whether somebody still works on it.
+        What `begin` and `advance` noted, with "alive": whether somebody still works on it, and "nodes": what each node
+        of a cluster does, in words; "" without one.
     """
     path = folder / STATE
     if not path.is_file():
@@ -58,7 +62,16 @@ def state_of(folder: Path) -> dict[str, Any] | None:
         alive = time.time() - state["told"] < _QUIET
     if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
         return None  # somebody wrote the results since
-    return {**state, "alive": alive}
+    return {**state, "alive": alive, "nodes": _nodes(folder) if alive else ""}
+
+
+def _nodes(folder: Path) -> str:
+    path = folder / NODES
+    try:
+        said = read_object(path) if path.is_file() else {}
+    except DataError:  # it is removed just now
+        return ""
+    return str(said["nodes"]) if time.time() - said.get("told", 0) < _QUIET else ""
 
 
 def _is_alive(process: int) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +24,19 @@ from pixcore.config import resolve
 from pixcore.errors import DataError, PixcoreError, StoreError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
-from pixcore.files import RUN, read_object, write_json
+from pixcore.files import RUN, replacing
 from pixcore.plugins import registry
 from pixcore.records import Sample, SampleResult
 from pixcore.runs.plan import Run
+from pixcore.shelf import Shelf
 from pixcore_explorer import going
 from pixcore_explorer.atlas import Atlas
 from pixcore_explorer.entries import entry, figures_data, rows_data
 
-INDEX = ".view-index.json"
-"""In a run's folder: its lines and its atlas, made once of its records."""
+INDEX = ".view-index.jsonl"
+"""In a run's folder, made once of its records: its rows and its atlas, then a line for each sample."""
 
-_FORMAT = 1
+_FORMAT = 2
 _IMAGE, _THUMB = 1280, 176
 _MOMENT = 0.5  # seconds that one question about a run that goes on may take
 
@@ -42,7 +46,7 @@ class Lines:
     """A run's lines as they are made.
 
     Attributes:
-        entries: A line for each sample.
+        entries: A line for each sample, by its id, in a temporary file.
         total: How many there will be; None while nobody knows.
         done: Whether these are all.
         rows: The table's rows, in the order of the lines' IoUs.
@@ -50,12 +54,16 @@ class Lines:
         error: Why there are no more.
     """
 
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    entries: Shelf[dict[str, Any]] = field(default_factory=Shelf)
     total: int | None = None
     done: bool = False
     rows: list[dict[str, Any]] = field(default_factory=list)
     atlas: dict[str, Any] | None = None
     error: str | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Give the lines that are there by now."""
+        return map(self.entries.thing, range(len(self.entries)))
 
 
 class OpenedRun:
@@ -71,7 +79,8 @@ class OpenedRun:
         self._lines = Lines()
         self._maker: threading.Thread | None = None
         self._of: Any = None
-        self._seen: set[str] = set()
+        self._awaited: deque[str] | None = None
+        self._in_vain = 0
 
     @cached_property
     def job(self) -> Run:
@@ -100,7 +109,7 @@ class OpenedRun:
         """Forget what was read of a run that has changed since, and say what is read now (`stamp`)."""
         with self.lock:
             if self._of != (stamp := self.stamp()):
-                self._of, self._lines, self._maker, self._seen = stamp, Lines(), None, set()
+                self._of, self._lines, self._maker, self._awaited = stamp, Lines(), None, None
                 self.__dict__.pop("job", None)
             return stamp
 
@@ -124,20 +133,24 @@ class OpenedRun:
         return [_FORMAT, __version__, written, going.state_of(self.folder) is not None]
 
     def _going(self, alive: bool) -> Lines:
-        """Take in the samples of which all records are there by now, for a moment at a time."""
+        """Take in the samples of which all records are there by now, for a moment at a time, each in its turn."""
         lines, job, until = self._lines, self.job, time.monotonic() + _MOMENT
-        lines.total = lines.total or sum(1 for _ in job.ids())
-        for name in job.ids():
-            if time.monotonic() > until:
-                break
-            if name in self._seen or not all(stage.store.has(key) for stage, key in job.records(name)):
-                continue
-            result, specs = job.result(name)
-            lines.rows = lines.rows or rows_data(specs)
-            lines.entries.append(entry(result, specs))
-            self._seen.add(name)
-        else:
-            lines.done = not alive
+        if self._awaited is None:
+            self._awaited, self._in_vain = deque(job.ids()), 0
+            lines.total = len(self._awaited)
+        while self._in_vain < len(self._awaited) and time.monotonic() < until:
+            name = self._awaited.popleft()
+            if all(stage.store.has(key) for stage, key in reversed(job.records(name))):  # the last is made last
+                result, specs = job.result(name)
+                lines.rows = lines.rows or rows_data(specs)
+                lines.entries.add(name, entry(result, specs))
+                self._in_vain = 0
+            else:
+                self._awaited.append(name)
+                self._in_vain += 1
+        lines.done = not alive and self._in_vain >= len(self._awaited)
+        if alive:
+            self._in_vain = 0  # its records may be there by the next time
         return lines
 
     def _make(self, lines: Lines) -> None:
@@ -160,15 +173,17 @@ class OpenedRun:
         lines.rows = rows_data(specs)
         atlas = Atlas(job.loader.component.name, looked_at, config.seed)
         for result in self.results(job):
-            lines.entries.append(entry(result, specs))
+            lines.entries.add(result.sample.id, entry(result, specs))
             atlas.add(result)
         shown, best = atlas.finish()
-        for line in lines.entries:
+        whole: Shelf[dict[str, Any]] = Shelf()
+        for line in lines:
             for name, found in best.items():
                 if line["id"] in found and name in line["protocols"]:
                     place, concept = found[line["id"]]
                     line["protocols"][name] |= {"place": place, "concept": concept}
-        lines.atlas = shown
+            whole.add(line["id"], line)
+        lines.entries, lines.atlas = whole, shown
         lines.done = True
 
     def results(self, job: Run) -> Iterator[SampleResult]:
@@ -183,20 +198,26 @@ class OpenedRun:
 
     def _read_kept(self, lines: Lines) -> bool:
         path = self.folder / INDEX
+        if not path.is_file():
+            return False
+        entries: Shelf[dict[str, Any]] = Shelf()
         try:
-            kept = read_object(path) if path.is_file() else {}
-        except DataError:
+            with path.open(encoding="utf-8") as file:
+                head = json.loads(next(file, "null")) or {}
+                for text in file if head.get("of") == self._of else ():
+                    entries.add((line := json.loads(text))["id"], line)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
-        if kept.get("of") != self._of:
+        if head.get("of") != self._of or len(entries) != head.get("samples"):
             return False
-        lines.rows, lines.entries, lines.atlas = kept["rows"], kept["entries"], kept["atlas"]
-        lines.total, lines.done = len(lines.entries), True
+        lines.rows, lines.entries, lines.atlas = head["rows"], entries, head["atlas"]
+        lines.total, lines.done = len(entries), True
         return True
 
     def _keep(self, lines: Lines) -> None:
-        kept = {"of": self._of, "rows": lines.rows, "entries": lines.entries, "atlas": lines.atlas}
-        with suppress(StoreError):  # a folder that can't be written is read again the next time
-            write_json(self.folder / INDEX, kept, "folder", indent=None)
+        head = {"of": self._of, "samples": len(lines.entries), "rows": lines.rows, "atlas": lines.atlas}
+        with suppress(StoreError), replacing(self.folder / INDEX, "folder") as file:  # else it is read again
+            file.writelines(json.dumps(one) + "\n" for one in chain([head], lines))
 
     def figures(self) -> list[dict[str, Any]]:
         """Say which figures a line's answers and masks stand for."""

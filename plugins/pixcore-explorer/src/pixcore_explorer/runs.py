@@ -145,7 +145,8 @@ def _progress(state: dict[str, Any] | None) -> dict[str, Any] | None:
     made, seconds = stage["done"] - stage["first"][0], stage["seconds"] - stage["first"][1]
     rate = made / seconds if seconds > 0 and made > 0 else None
     left = (stage["total"] - stage["done"]) / rate if rate else None
-    return told | {"stage": stage["name"], "done": stage["done"], "total": stage["total"], "rate": rate, "left": left}
+    name = f"{stage['name']} ({state['nodes']})" if state["nodes"] else stage["name"]
+    return told | {"stage": name, "done": stage["done"], "total": stage["total"], "rate": rate, "left": left}
 
 
 def notes_of(folder: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pixcore_explorer.runs import about, keep_notes, runs_below
 
 PAGE = Path(__file__).parent / "page"
 KINDS = {"index.html": "text/html", "app.js": "text/javascript", "app.css": "text/css"}
+PAGE_LINES = 10_000
 FILE_KINDS = {"svg": "image/svg+xml", "csv": "text/csv; charset=utf-8"}
 
 PLOT_STYLE = "sha256-+TfQir1nvDucAdvE6XUQBt4ayUjpAWkbw2kCdSfekHM="
@@ -71,10 +72,12 @@ class Explorer:
         return about(key, self.opened(key)[0].folder, self.places)
 
     def lines(self, key: str, since: int = 0) -> dict[str, Any]:
-        """Give a run's lines from the one of a number on."""
+        """Give a run's lines from the one of a number on, so many that an answer does not grow with the run."""
         run, looking = self.opened(key)
         lines = run.lines()
-        done, entries = lines.done, lines.entries[since:]  # in this order: a line may come between the two
+        done, there = lines.done, len(lines.entries)  # in this order: a line may come between the two
+        entries = [lines.entries.thing(number) for number in range(since, min(there, since + PAGE_LINES))]
+        done = done and since + PAGE_LINES >= there
         ready = lines.error is None and (done or bool(lines.rows))
         return {
             "of": json.dumps(run.stamp()),

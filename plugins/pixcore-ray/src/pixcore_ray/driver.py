@@ -126,8 +126,8 @@ class Driver:
     def run(self) -> None:
         """Make all that can be made; whatever happens, no actor is left."""
         label = f"{sum(1 for todo in self._todo.values() if any(todo))} stages"
-        telling = self._telling = Telling(self._monitor)
-        left = sum(map(sum, self._todo.values()))
+        telling = self._telling = Telling(self._monitor, self._job.resolved.config.output, self._left)
+        left = self._left()
         self._monitor.begin(label, self._there + left, self._there)
         try:
             if left:
@@ -144,6 +144,10 @@ class Driver:
                 if seconds:
                     self._stages[number].store.spend(seconds)
             telling.end()
+
+    def _left(self) -> int:
+        """How many records are still to be made."""
+        return sum(map(sum, self._todo.values()))
 
     def _open(self) -> None:
         keys = [stage.store.key for stage in self._stages]
@@ -411,7 +415,7 @@ class Driver:
             self._stages[number].take(those, self._monitor)
         for number, seconds in reply.seconds.items():
             self._spent[number] += seconds
-        self._telling.came(actor.node, len(reply.outcomes), sum(reply.seconds.values()))
+        self._telling.came(actor.node, len(reply.outcomes))
         self._enqueue([place for place in task.places if any(todo[place] for todo in self._todo.values())])
 
     def _lost(self, actor: _Actor, error: Exception) -> None:

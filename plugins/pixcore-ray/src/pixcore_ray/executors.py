@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 _ATTEMPTS = 3  # to start Ray
 _STORE = 512 * 2**20  # bytes of the object store of `processes`
+_ANSWERS = 10.0  # seconds in which a cluster's port has to say something
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # as gRPC begins
+_SETTINGS = 4  # the kind of what a gRPC server says first
 
 
 class OnRay(Executor[OptionsT]):
@@ -97,8 +101,34 @@ class Processes(OnRay[ProcessesConfig]):
 class Cluster(OnRay[ClusterConfig]):
     """A cluster that is there already."""
 
-    _hint = "ray start --head starts a cluster; executor: processes needs none"
+    _hint = "ray start --head starts a cluster, and ray status there shows it; executor: processes needs none"
 
     def _start(self, ray: Any) -> None:
-        own = {"include_dashboard": self.config.dashboard} if self.config.address == "local" else {}
-        ray.init(address=self.config.address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        address = self.config.address
+        own = {"include_dashboard": self.config.dashboard} if address == "local" else {}
+        told = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+        if told not in ("", "auto", "local"):
+            _see(told)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+
+
+def _see(address: str) -> None:
+    """See that a cluster answers at host:port: Ray itself would wait for minutes for one that is not there.
+
+    Raises:
+        ConnectionError: It does not.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise ConnectionError(f"{address!r} is no address of a cluster: auto, local or host:port is")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _ANSWERS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                line.sendall(_PREFACE)
+                if line.recv(9)[3:4] != bytes((_SETTINGS,)):
+                    raise OSError("what answers there is no cluster's head")
+    except (OSError, OverflowError) as error:
+        said = (
+            "nothing answers in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or error
+        )
+        raise ConnectionError(f"no cluster at {address}: {said}") from error

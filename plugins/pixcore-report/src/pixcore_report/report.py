@@ -24,6 +24,7 @@ GROUNDED = 0.5
 """IoU from which the report's filter calls a sample grounded."""
 
 _BUDGET = 96 * 2**20
+_MOST = 5_000
 
 
 class Report:
@@ -39,6 +40,7 @@ class Report:
         *,
         display: Display | None = None,
         budget: int = _BUDGET,
+        most: int = _MOST,
     ) -> None:
         """An empty report.
 
@@ -47,6 +49,7 @@ class Report:
             display: How large images, masks and maps are kept.
             budget: Bytes; once the samples' data exceed it, the samples that follow keep their texts, images and chosen
                 masks but not all their candidates, and the report says so.
+            most: So many samples have a card; the page says where the others are: a browser can't hold them all.
         """
         lines = shown(tuple(rows))
         self._rows = [
@@ -55,9 +58,9 @@ class Report:
         ]
         self._keys = [row.key for row in lines]
         self._controls = {row.key: row.pool for row in lines if row.pool is not None}
-        self._display, self._budget = display or Display(), budget
+        self._display, self._budget, self._most = display or Display(), budget, most
         self._entries: list[dict[str, Any]] = []
-        self._reduced = self._spent = 0
+        self._reduced = self._spent = self._beyond = 0
         self._spool = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed with the report)
 
     def __enter__(self) -> Report:
@@ -83,6 +86,9 @@ class Report:
         Raises:
             DataError: The temporary file is full.
         """
+        if len(self._entries) >= self._most:
+            self._beyond += 1
+            return
         whole = self._spent < self._budget
         self._reduced += not whole
         display = self._display if whole else replace(self._display, candidates=False)
@@ -143,6 +149,8 @@ class Report:
                     "rows": self._rows,
                     "samples": self._entries,
                     "reduced": self._reduced,
+                    "beyond": self._beyond,
+                    "folder": str(target.parent),
                     "grounded": GROUNDED,
                 },
             },

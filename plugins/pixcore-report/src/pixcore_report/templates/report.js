@@ -13,7 +13,7 @@
     return data;
   };
   const read = (node) => JSON.parse(node.textContent);
-  const { rows, samples, reduced, grounded } = read(document.getElementById("index"));
+  const { rows, samples, reduced, beyond, folder, grounded } = read(document.getElementById("index"));
   const blocks = document.querySelectorAll("script[data-sample]");
   const list = document.getElementById("cards"), toolbar = document.getElementById("toolbar");
   if (!samples.length) { toolbar.remove(); document.getElementById("nothing").hidden = false; return; }
@@ -209,6 +209,11 @@
       choice("Order", "order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]]),
       count));
   if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
+  if (beyond) {
+    const [shown, every] = [samples.length, samples.length + beyond].map((one) => one.toLocaleString("en"));
+    toolbar.before(el("p.notes", { id: "beyond" }, `The first ${shown} of ${every} samples are here. All of them, with filters and sorting, are in `,
+      el("code", {}, `pixcore view ${folder}`), "; the tables and plots are of all."));
+  }
   apply();
 
   // a link to a card lands below the toolbar, also while cards above it are still being drawn
