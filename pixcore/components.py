@@ -500,6 +500,10 @@ class Executor(Component[ConfigT]):
             monitor: A `pixcore.stages.base.Monitor`: hears how it goes on; raises where a failed sample ends the run.
         """
 
+    def gpus_of(self, stage: Any) -> float | None:
+        """Say how many GPUs each holds who makes a stage's records; None where the machine decides."""
+        return None
+
 
 hold_to_kinds(
     "pixcore.components", [kind.interface_name for kind in Kind], [one.__name__ for one in Component.__subclasses__()]

@@ -1,8 +1,9 @@
 """Kill actors and remove nodes while a run is under way: `python -m tools.kill_cluster --times 50 --seed N`.
 
 A cluster of several nodes is started in this machine (`ray.cluster_utils`; its GPUs exist as resources alone). Runs on
-one, two and four nodes, and runs in which an actor is killed and a node removed at random instants, have to leave the
-records of an undisturbed run in one process, bit for bit: none missing, none failed, none other.
+one, two and four nodes and by one and sixteen actors, and runs in which an actor is killed and a node removed at random
+instants, have to leave the records of an undisturbed run in one process, bit for bit: none missing, none failed, none
+other.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Nodes:
 
     def __init__(self, count: int) -> None:
         import ray
-        from pixcore_ray.executors import hush
+        from pixcore_ray.executors import hush, see
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster(
@@ -110,6 +111,7 @@ class Nodes:
         )
         self.nodes: list[Any] = []
         self.grow(count)
+        see(self._cluster.address)  # as for an address that a config names
         ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
         hush()
 
@@ -122,6 +124,12 @@ class Nodes:
         """Let a node go without a word."""
         self.nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def actors(self) -> int:
+        """Count the actors that ever were there."""
+        from ray._private.state import actors
+
+        return len(actors())
 
     def kill_actor(self, rng: random.Random) -> bool:
         """Kill the process of a living actor, if there is one."""
@@ -162,8 +170,10 @@ def disturb(nodes: Nodes, rng: random.Random, most: int, run: threading.Thread, 
     return told
 
 
-def trials(folder: Path, sizes: list[int], times: int, seed: int, pairs: int, pause: float) -> Iterator[dict[str, Any]]:
-    """Run undisturbed in one process, on each number of nodes, and disturbed so many times; tell of each."""
+def trials(
+    folder: Path, sizes: list[int], crews: list[int], times: int, seed: int, pairs: int, pause: float
+) -> Iterator[dict[str, Any]]:
+    """Run undisturbed in one process, on each number of nodes and of actors, and disturbed; tell of each."""
     carried_out(config(folder, "calm", pairs, pause))
     calm = records(folder / "calm")
     assert all(len(stage) for stage in calm.values())
@@ -178,6 +188,15 @@ def trials(folder: Path, sizes: list[int], times: int, seed: int, pairs: int, pa
             took = round(time.monotonic() - began, 1)
             wrong = differs(records(folder / f"on-{size}"), calm)
             yield {"nodes": size, "seconds": took, "failures": failures, "wrong": wrong}
+        for crew in crews:
+            each = {"gpus": 0, "cpus": 1 / 64, "actors": crew}  # all stages alike, so that they share their actors
+            stages = ("answer", "propose", "control", "select", "judge")
+            executor = {"name": "ray", "resources": dict.fromkeys(stages, each), "seconds": 0.05}
+            before = nodes.actors()
+            document = config(folder, f"by-{crew}", pairs, pause, executor=executor, on_error="record")
+            failures, _ = carried_out(document)
+            wrong = differs(records(folder / f"by-{crew}"), calm)
+            yield {"actors": crew, "at work": nodes.actors() - before, "failures": failures, "wrong": wrong}
         nodes.grow(max(3 - len(nodes.nodes), 0))
         for number in range(times):
             document = config(folder, f"disturbed-{number}", pairs, pause, executor=on_ray, on_error="record")
@@ -204,16 +223,17 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nodes", default="1,2,4", help="sizes of undisturbed clusters")
+    parser.add_argument("--actors", default="1,16", help="numbers of actors of undisturbed runs")
     parser.add_argument("--pairs", type=int, default=12, help="pairs of samples of a run")
     parser.add_argument("--pause", type=float, default=0.03, help="seconds that an answer takes")
     asked = parser.parse_args()
     os.environ["PIXCORE_PLUGINS"] = "toy,points,ray"
     sys.path.insert(0, str(TOY))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(TOY), *filter(None, [os.environ.get("PYTHONPATH")])])
-    sizes = [int(size) for size in asked.nodes.split(",") if size]
+    sizes, crews = ([int(size) for size in given.split(",") if size] for given in (asked.nodes, asked.actors))
     wrong, done = 0, {"actors": 0, "nodes": 0}
     with tempfile.TemporaryDirectory() as folder:
-        for one in trials(Path(folder), sizes, asked.times, asked.seed, asked.pairs, asked.pause):
+        for one in trials(Path(folder), sizes, crews, asked.times, asked.seed, asked.pairs, asked.pause):
             print(json.dumps(one), flush=True)
             wrong += bool(one["wrong"] or one["failures"])
             if "trial" in one:

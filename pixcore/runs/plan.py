@@ -1,8 +1,4 @@
-"""Plan a run: its stages over a benchmark, here or on a cluster, and the folder that tells of it.
-
-A run on a cluster is the same command on every machine with `--shard i/n` and one store on a shared disk; the last
-command, without a shard, finds every record there and writes the tables. No process waits for another.
-"""
+"""Plan a run: its stages over a benchmark, here or on a cluster, and the folder that tells of it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from pixcore_explorer import going
 from pixcore_explorer.command import view
+from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
 
 from pixcore.errors import DataError
@@ -44,6 +46,18 @@ def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
     assert "holds no JSON object" in about(key, found, [tmp_path])["error"]
 
 
+def test_a_run_on_a_cluster_says_what_each_node_does(tmp_path: Path) -> None:
+    going.begin(str(tmp_path), {})
+    going.advance(str(tmp_path), "2 stages", 3, 8, 1.0)
+    told = {"told": time.time(), "nodes": "node-a 12.1/s, node-b 11.8/s; GPUs busy 7 of 8"}
+    (tmp_path / going.NODES).write_text(json.dumps(told))
+    ((key, found),) = runs_below([tmp_path]).items()
+    stage = "2 stages (node-a 12.1/s, node-b 11.8/s; GPUs busy 7 of 8)"
+    assert about(key, found, [tmp_path])["going"]["stage"] == stage
+    (tmp_path / going.NODES).write_text(json.dumps(told | {"told": 0}))  # a driver that was killed left it behind
+    assert about(key, found, [tmp_path])["going"]["stage"] == "2 stages"
+
+
 def test_notes_that_are_none_are_refused(tmp_path: Path) -> None:
     for wrong in (
         None,
@@ -72,6 +86,28 @@ def _status(address: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     except urllib.error.HTTPError as error:
         text = error.read()
         return error.code, json.loads(text) if text.startswith(b"{") else text
+
+
+def test_lines_come_in_parts_and_are_read_again_as_they_were(shown: Any) -> None:
+    key = shown.key("first")
+    run = shown.explorer.opened(key)[0]
+    every = [*run.wait()]
+    assert len(every) == 8
+    parts = [shown.explorer.lines(key, since, most=3) for since in (0, 3, 6)]
+    assert [line for part in parts for line in part["entries"]] == every
+    assert [part["done"] for part in parts] == [False, False, True]
+    again = OpenedRun(run.folder)
+    assert [*again.wait()] == every
+    assert again.wait().atlas == run.wait().atlas
+    (run.folder / INDEX).write_text((run.folder / INDEX).read_text()[:-40])
+    assert [*OpenedRun(run.folder).wait()] == every
+
+
+def test_every_sample_of_a_run_that_goes_on_has_its_turn(shown: Any) -> None:
+    """One a question: a long run is read a little at a time, and no part of it stays unread."""
+    run = OpenedRun(shown.root / "going", moment=0)
+    counts = [len(run.lines().entries) for _ in range(9)]
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 8]
 
 
 def test_what_the_server_refuses(shown: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from pixcore.plugins import registry
 from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import Control
+from pixcore.stages.serialise import Entry
 from tests.workplace import TOY_RUN, Workplace
 
 pytest.importorskip("ray")
 
 from pixcore_ray.config import Resources
 from pixcore_ray.crews import crews
+from pixcore_ray.executors import see
 from pixcore_ray.parcels import Packed, RemoteError, path_of, sent
 
 from tools.kill_cluster import differs, records
@@ -79,6 +83,8 @@ def test_a_cluster_that_loses_a_node_and_an_actor_ends_as_one_process() -> None:
         "1",
         "--nodes",
         "2",
+        "--actors",
+        "",
         "--pairs",
         "4",
         "--seed",
@@ -193,6 +199,55 @@ def test_a_model_with_a_device_has_a_gpu_where_there_is_one(job: Run) -> None:
     found = shared(job, {}, CLUSTER)
     wants = "device" in type(job.resolved.components.one("model").config).model_fields
     assert found["answer" if wants else "answer, propose, control, select"][0] == float(wants)
+
+
+def test_gpu_hours_are_hours_of_the_share_that_an_actor_holds(job: Run) -> None:
+    """14 samples, 4 answered in 8 s: 10 are left at 2 s each, by actors of half a GPU."""
+    pytest.importorskip("pixcore_services")
+    from pixcore_services.estimate import hours, left
+
+    stage = job.stages()[0]
+    for item in job.every[:4]:
+        stage.store.put(stage.key_of(item), item.sample.id, Entry({"text": "yes"}))
+    stage.store.spend(8.0)
+
+    def told(**executor: Any) -> Any:
+        document = job.resolved.document() | {"executor": {"name": "processes", **executor}}
+        (line,) = left(Run(resolve(document, registry()), job.scope))
+        return line
+
+    half = told(resources={"answer": {"gpus": 0.5, "actors": 8}})
+    assert (half.records, half.seconds, half.gpus) == (10, 2.0, 0.5)
+    assert half.hours == pytest.approx(20 / 3600)
+    assert half.gpu_hours == pytest.approx(20 / 3600 / 2)  # 8 actors on 4 GPUs are through in 2.5 s
+    assert told(resources={"answer": {"gpus": 2}}).gpu_hours == pytest.approx(40 / 3600)
+    assert told(resources={"answer": {"gpus": 0}}).gpu_hours == 0
+    assert [column.header for column in hours([half]).columns][3:5] == ["hours of one actor", "GPU hours"]
+
+
+@pytest.mark.parametrize("kind", ["nobody", "another server"])
+def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace, kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if kind == "nobody":
+            server.close()
+            path = workplace.config(executor={"name": "ray", "address": address})
+            said = workplace("run", str(path), status=2).stderr
+            assert said.strip().endswith("executor: processes needs none)")
+            assert f"Ray can't be used: no cluster at {address}: Connection refused" in said
+            return
+
+        def refuse() -> None:
+            line, _ = server.accept()
+            with line:
+                line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                line.recv(1)
+
+        answering = threading.Thread(target=refuse)
+        answering.start()
+        with pytest.raises(ConnectionError, match="what answers there is no cluster's head"):
+            see(address)
+        answering.join()
 
 
 def test_what_no_node_has_is_refused(job: Run) -> None:

@@ -63,7 +63,7 @@ def open_report(browser: Any, tmp_path: Path, summary: Summary) -> Iterator[Call
     pages: list[Page] = []
 
     def opened(results: list[SampleResult], *, width: int = 1280, scheme: str = "light", **options: Any) -> Page:
-        kept = {key: options.pop(key) for key in ("display", "budget", "transform") if key in options}
+        kept = {key: options.pop(key) for key in ("display", "budget", "most", "transform") if key in options}
         options = {"summary": summary, "run": RUN} | options
         with Report(options["summary"].rows, **kept) as report:
             for result in results:
@@ -319,6 +319,17 @@ def test_past_its_budget_a_report_keeps_what_was_chosen(open_report: Callable[..
     assert "The red door of house 1 is open." in card.locator(".response").text_content()
     card.locator(".pick", has_text="oracle").first.click()
     assert "IoU 0.10" in card.locator(".caption").text_content()
+    assert page.complaints == []
+
+
+def test_a_large_run_has_cards_of_its_first_samples_and_says_where_all_are(
+    open_report: Callable[..., Page], make_result: Make, tmp_path: Path
+) -> None:
+    page = open_report([make_result(number) for number in range(5)], most=2)
+    assert page.shown == ["sample-0", "sample-1"]
+    said = page.tab.locator("#beyond")
+    assert said.text_content().startswith("The first 2 of 5 samples are here.")
+    assert said.locator("code").text_content() == f"pixcore view {tmp_path}"
     assert page.complaints == []
 
 

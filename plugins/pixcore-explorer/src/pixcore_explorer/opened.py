@@ -38,7 +38,7 @@ INDEX = ".view-index.jsonl"
 
 _FORMAT = 2
 _IMAGE, _THUMB = 1280, 176
-_MOMENT = 0.5  # seconds that one question about a run that goes on may take
+_MOMENT = 0.5
 
 
 @dataclass
@@ -71,10 +71,11 @@ class OpenedRun:
 
     Args:
         folder: The run's folder.
+        moment: Seconds that one question about a run that goes on may take; at least one sample is looked at.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, moment: float = _MOMENT) -> None:
+        self.folder, self._moment = folder, moment
         self.lock = threading.RLock()
         self._lines = Lines()
         self._maker: threading.Thread | None = None
@@ -134,11 +135,11 @@ class OpenedRun:
 
     def _going(self, alive: bool) -> Lines:
         """Take in the samples of which all records are there by now, for a moment at a time, each in its turn."""
-        lines, job, until = self._lines, self.job, time.monotonic() + _MOMENT
+        lines, job, until = self._lines, self.job, time.monotonic() + self._moment
         if self._awaited is None:
             self._awaited, self._in_vain = deque(job.ids()), 0
             lines.total = len(self._awaited)
-        while self._in_vain < len(self._awaited) and time.monotonic() < until:
+        while self._in_vain < len(self._awaited):
             name = self._awaited.popleft()
             if all(stage.store.has(key) for stage, key in reversed(job.records(name))):  # the last is made last
                 result, specs = job.result(name)
@@ -148,6 +149,8 @@ class OpenedRun:
             else:
                 self._awaited.append(name)
                 self._in_vain += 1
+            if time.monotonic() > until:
+                break
         lines.done = not alive and self._in_vain >= len(self._awaited)
         if alive:
             self._in_vain = 0  # its records may be there by the next time

@@ -27,8 +27,9 @@ from pixcore_explorer.runs import about, keep_notes, runs_below
 
 PAGE = Path(__file__).parent / "page"
 KINDS = {"index.html": "text/html", "app.js": "text/javascript", "app.css": "text/css"}
-PAGE_LINES = 10_000
 FILE_KINDS = {"svg": "image/svg+xml", "csv": "text/csv; charset=utf-8"}
+
+_LINES = 10_000
 
 PLOT_STYLE = "sha256-+TfQir1nvDucAdvE6XUQBt4ayUjpAWkbw2kCdSfekHM="
 """The hash of the style element that Observable Plot puts into each chart, under the class name that the page gives."""
@@ -71,13 +72,13 @@ class Explorer:
         """Describe one run."""
         return about(key, self.opened(key)[0].folder, self.places)
 
-    def lines(self, key: str, since: int = 0) -> dict[str, Any]:
-        """Give a run's lines from the one of a number on, so many that an answer does not grow with the run."""
+    def lines(self, key: str, since: int = 0, most: int = _LINES) -> dict[str, Any]:
+        """Give a run's lines from the one of a number on, but not more at once; who asks goes on where they end."""
         run, looking = self.opened(key)
         lines = run.lines()
         done, there = lines.done, len(lines.entries)  # in this order: a line may come between the two
-        entries = [lines.entries.thing(number) for number in range(since, min(there, since + PAGE_LINES))]
-        done = done and since + PAGE_LINES >= there
+        entries = [lines.entries.thing(number) for number in range(since, min(there, since + most))]
+        done = done and since + most >= there
         ready = lines.error is None and (done or bool(lines.rows))
         return {
             "of": json.dumps(run.stamp()),

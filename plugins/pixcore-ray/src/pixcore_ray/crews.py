@@ -8,6 +8,7 @@ from typing import Any
 
 from pixcore.config import ChosenComponent
 from pixcore.errors import ConfigError
+from pixcore.stages.answer import Answer
 from pixcore.stages.base import Stage
 from pixcore_ray.config import Resources
 
@@ -51,14 +52,19 @@ def crews(stages: Sequence[Stage], told: Mapping[Any, Resources], cluster: Mappi
     groups: dict[tuple[str, str], tuple[Resources, float, list[int]]] = {}
     for number, stage in enumerate(stages):
         asked = told.get(stage.name, Resources())
-        wants = _on_device(stage) and cluster.get("GPU", 0) > 0
-        gpus = float(wants) if asked.gpus is None else asked.gpus
+        gpus = gpus_of(stage, told) if asked.gpus is not None or cluster.get("GPU", 0) > 0 else 0.0
         loaded = "answer" if _asks_model(stage) else _WITH_WEIGHTS.get(stage.name, stage.name)
         group = (loaded if gpus else "", asked.model_dump_json())
         groups.setdefault(group, (asked, gpus, []))[2].append(number)
     made = [_crew([stages[one] for one in own], own, asked, gpus, cluster) for asked, gpus, own in groups.values()]
     left = cluster.get("CPU", 1) - sum(one.most for one in made if one.gpus)  # what feeds a GPU needs a core too
     return [one if one.gpus else _fitting(one, max(left, 1)) for one in made]
+
+
+def gpus_of(stage: Stage, told: Mapping[Any, Resources]) -> float:
+    """Say how many GPUs an actor of a stage holds where the cluster has any: as the config says, else as it loads."""
+    asked = told.get(stage.name, Resources())
+    return float(_on_device(stage)) if asked.gpus is None else asked.gpus
 
 
 def _crew(
@@ -101,5 +107,8 @@ def _on_device(stage: Stage) -> bool:
 
 def by_service(stage: Stage) -> bool:
     """Tell whether a stage asks a service, which the driver does itself: the budget is counted in one place."""
-    asked = (one.says("asks_service") or getattr(one.config, "asks_service", False) for one in stage.components.every)
-    return stage.on_record is not None or any(asked)
+    if stage.on_record is not None:
+        return True
+    if isinstance(stage, Answer):  # a model's config says it: to import an adapter takes its time
+        return bool(getattr(stage.components.one("model").config, "asks_service", False))
+    return any(one.says("asks_service") or getattr(one.config, "asks_service", False) for one in stage.components.every)

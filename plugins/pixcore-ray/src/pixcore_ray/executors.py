@@ -14,7 +14,7 @@ from pixcore.components import Executor
 from pixcore.errors import ConfigError, one_line
 from pixcore.runs.execute import ready
 from pixcore.runs.plan import Run, Work
-from pixcore.stages.base import Monitor
+from pixcore.stages.base import Monitor, Stage
 from pixcore_ray.config import ClusterConfig, Options, ProcessesConfig
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -46,6 +46,12 @@ class OnRay(Executor[OptionsT]):
         for stage, (missing, there) in work.items():
             if by_service(stage) and stage.before is not None:
                 stage.run(ready(stage, missing), monitor, there)
+
+    def gpus_of(self, stage: Stage) -> float:
+        """Say how many GPUs an actor of a stage holds; by default of one that loads a model for a device, one."""
+        from pixcore_ray.crews import by_service, gpus_of
+
+        return 0.0 if by_service(stage) else gpus_of(stage, self.config.resources)
 
     @contextmanager
     def _joined(self) -> Iterator[None]:
@@ -108,11 +114,11 @@ class Cluster(OnRay[ClusterConfig]):
         own = {"include_dashboard": self.config.dashboard} if address == "local" else {}
         told = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
         if told not in ("", "auto", "local"):
-            _see(told)
+            see(told)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
 
 
-def _see(address: str) -> None:
+def see(address: str) -> None:
     """See that a cluster answers at host:port: Ray itself would wait for minutes for one that is not there.
 
     Raises:

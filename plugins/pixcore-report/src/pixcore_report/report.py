@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -150,7 +151,7 @@ class Report:
                     "samples": self._entries,
                     "reduced": self._reduced,
                     "beyond": self._beyond,
-                    "folder": str(target.parent),
+                    "view": f"pixcore view {shlex.quote(str(target.parent))}",
                     "grounded": GROUNDED,
                 },
             },

@@ -10,7 +10,7 @@ from pixcore.commands.run import about_a_run, carry_out, planned
 from pixcore.files import write_json
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
-from pixcore_services.estimate import expected, hours, table
+from pixcore_services.estimate import expected, hours, left, table
 from pixcore_services.spending import Spending
 
 
@@ -23,8 +23,8 @@ def estimate(**about: Any) -> None:
     """
     job = planned(**about)
     console, lines = Console(), expected(job)
-    if (time := hours(job)) is not None:
-        console.print(time)
+    if computed := left(job):
+        console.print(hours(computed))
     if not lines:
         console.print("This run asks no service.")
         return

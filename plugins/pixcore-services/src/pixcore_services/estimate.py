@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from pixcore.components import Judge, ModelAdapter, SelectionStrategy
+from pixcore.components import Executor, Judge, ModelAdapter, SelectionStrategy
 from pixcore.runs.plan import Run
 from pixcore.services import Expense
 from pixcore.stages.answer import Answer
@@ -123,25 +123,66 @@ def _known(
     return [typical if value is None else value for value in measured], basis
 
 
-def hours(job: Run) -> Table | None:
-    """Put into a table how long what is missing will take, as the records that are there took; None where none is.
+@dataclass(frozen=True)
+class Left:
+    """What one stage will still compute.
 
-    An hour is one process's, and its GPU's where it has one: what several share is through in as much less time.
+    Attributes:
+        label: The stage.
+        records: How many are missing.
+        seconds: What each took of those that are there.
+        known: How many those are.
+        gpus: How many GPUs each holds who makes them; None where the machine decides.
     """
-    result, total = Table(title="What this run will still compute", title_justify="left"), 0.0
-    result.add_column("stage")
-    for heading in ("records", "seconds each", "hours of one GPU or process", "measured on"):
-        result.add_column(heading, justify="right")
+
+    label: str
+    records: int
+    seconds: float
+    known: int
+    gpus: float | None
+
+    @property
+    def hours(self) -> float:
+        """Hours of one process."""
+        return self.records * self.seconds / 3600
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of a whole GPU, where it is known who holds how many."""
+        return self.hours * (self.gpus or 0.0)
+
+
+def left(job: Run) -> list[Left]:
+    """Say how long what is missing will take, as the records that are there took; stages that have none are left out.
+
+    Hours are of one process, or one actor: what several share is through in as much less time.
+    """
+    chosen = (one.create(job.context) for one in job.resolved.components.several("executor"))
+    executor: Executor[Any] | None = next(chosen, None)
+    found = []
     for stage, (missing, there) in job.work().items():
-        seconds, known = stage.store.seconds, there + sum(stage.failure(item) is not None for item in missing)
+        known = there + sum(stage.failure(item) is not None for item in missing)
         if missing and known:
-            total += (taken := len(missing) * seconds / known)
-            figures = (f"{len(missing):,}", f"{seconds / known:.3g}", f"{taken / 3600:.2f}", f"{known:,}")
-            result.add_row(stage.label or stage.name, *figures)
-    if not result.row_count:
-        return None
+            gpus = executor.gpus_of(stage) if executor is not None else None
+            found.append(Left(stage.label or stage.name, len(missing), stage.store.seconds / known, known, gpus))
+    return found
+
+
+def hours(lines: Sequence[Left]) -> Table:
+    """Put what a run will still compute into a table, with the hours of GPUs where the executor knows them."""
+    by_gpu = any(line.gpus is not None for line in lines)
+    result = Table(title="What this run will still compute", title_justify="left")
+    result.add_column("stage")
+    ours = "hours of one actor" if by_gpu else "hours of one GPU or process"
+    for heading in ("records", "seconds each", ours, *(["GPU hours"] if by_gpu else []), "measured on"):
+        result.add_column(heading, justify="right")
+    for line in lines:
+        gpus = [f"{line.gpu_hours:.2f}"] if by_gpu else []
+        figures = (f"{line.records:,}", f"{line.seconds:.3g}", f"{line.hours:.2f}", *gpus, f"{line.known:,}")
+        result.add_row(line.label, *figures)
     result.add_section()
-    result.add_row("together", "", "", f"{total / 3600:.2f}", "")
+    gpus = [f"{sum(line.gpu_hours for line in lines):.2f}"] if by_gpu else []
+    result.add_row("together", "", "", f"{sum(line.hours for line in lines):.2f}", *gpus, "")
     return result
 
 

@@ -13,7 +13,7 @@
     return data;
   };
   const read = (node) => JSON.parse(node.textContent);
-  const { rows, samples, reduced, beyond, folder, grounded } = read(document.getElementById("index"));
+  const { rows, samples, reduced, beyond, view, grounded } = read(document.getElementById("index"));
   const blocks = document.querySelectorAll("script[data-sample]");
   const list = document.getElementById("cards"), toolbar = document.getElementById("toolbar");
   if (!samples.length) { toolbar.remove(); document.getElementById("nothing").hidden = false; return; }
@@ -212,7 +212,7 @@
   if (beyond) {
     const [shown, every] = [samples.length, samples.length + beyond].map((one) => one.toLocaleString("en"));
     toolbar.before(el("p.notes", { id: "beyond" }, `The first ${shown} of ${every} samples are here. All of them, with filters and sorting, are in `,
-      el("code", {}, `pixcore view ${folder}`), "; the tables and plots are of all."));
+      el("code", {}, view), "; the tables and plots are of all."));
   }
   apply();
 
