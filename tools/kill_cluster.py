@@ -188,15 +188,18 @@ def trials(
             took = round(time.monotonic() - began, 1)
             wrong = differs(records(folder / f"on-{size}"), calm)
             yield {"nodes": size, "seconds": took, "failures": failures, "wrong": wrong}
+        nodes.grow(max(2 - len(nodes.nodes), 0))
         for crew in crews:
             each = {"gpus": 0, "cpus": 1 / 64, "actors": crew}  # all stages alike, so that they share their actors
             stages = ("answer", "propose", "control", "select", "judge")
             executor = {"name": "ray", "resources": dict.fromkeys(stages, each), "seconds": 0.05}
             before = nodes.actors()
             document = config(folder, f"by-{crew}", pairs, pause, executor=executor, on_error="record")
-            failures, _ = carried_out(document)
+            failures, shown = carried_out(document)
             wrong = differs(records(folder / f"by-{crew}"), calm)
             yield {"actors": crew, "at work": nodes.actors() - before, "failures": failures, "wrong": wrong}
+            if wrong or failures:
+                print(shown, file=sys.stderr)
         nodes.grow(max(3 - len(nodes.nodes), 0))
         for number in range(times):
             document = config(folder, f"disturbed-{number}", pairs, pause, executor=on_ray, on_error="record")

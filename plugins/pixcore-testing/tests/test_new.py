@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pixcore_testing.scaffold import KINDS, TEMPLATES, kind_called, new_package
 
 from pixcore.errors import PluginError
 from pixcore.plugins import Kind
+from tools.kill_cluster import differs, records
 
 ROOT = Path(__file__).parents[3]
 NAMES = {kind: f"trial-{noun.split()[-1]}" if kind != "writer" else "trial-table" for kind, noun in KINDS.items()}
@@ -76,14 +78,20 @@ def test_every_package_keeps_the_contract_and_is_found(environment: Environment)
     assert "error: " not in said
 
 
-def test_a_run_of_nothing_but_new_plugins(environment: Environment) -> None:
+@pytest.fixture(scope="module")
+def finished(environment: Environment) -> Path:
+    """The folder of a run of nothing but new plugins."""
     config: dict[str, object] = {"control": None, "output": "out", "store": "store"}
     for kind in Kind:
         config |= dict.fromkeys(kind.sections, [NAMES[kind]] if kind.listed else NAMES[kind])
     config["writers"] = ["predictions", NAMES["writer"]]
     (environment.folder / "all.yaml").write_text(yaml.safe_dump(config))
     environment("-m", "pixcore", "run", "all.yaml")
-    folder = environment.folder / "out"
+    return environment.folder / "out"
+
+
+def test_a_run_of_nothing_but_new_plugins(environment: Environment, finished: Path) -> None:
+    folder = finished
     (row,) = json.loads((folder / "summary.json").read_text())["rows"]
     assert row["figures"]["M"]["value"] > 40, "the captioner looks at the square that it names"
     assert row["figures"]["A"]["value"] > 90, "and says its colour"
@@ -93,6 +101,23 @@ def test_a_run_of_nothing_but_new_plugins(environment: Environment) -> None:
     assert len(noted) == 13
     said = environment("-m", "pixcore", NAMES["command"], "out")
     assert said == f"{row['figures']['M']['value']:6.2f}  {NAMES[Kind.SELECTIONS]}\n"
+
+
+def test_a_new_executor_at_work_in_two_processes(environment: Environment, finished: Path) -> None:
+    """Two parts of a run at once, each with the new executor, make the records of one process: each once, the same."""
+    pytest.importorskip("pixcore_store")
+    from pixcore_store.merging import merge
+
+    places = [f"part-{number}" for number in (1, 2)]
+    with ThreadPoolExecutor() as both:
+        ways = [["--shard", f"{number}/2", "--set", f"output={place}"] for number, place in enumerate(places, 1)]
+        list(both.map(lambda way: environment("-m", "pixcore", "run", "all.yaml", *way), ways))
+    parts = [environment.folder / f"store-{number}-of-2" for number in (1, 2)]
+    found = merge(parts, environment.folder / "merged", lambda line: None)
+    assert (found.same, found.failures, found.conflicts) == (0, 0, [])
+    alone = records(finished.parent / "store")
+    assert found.records == sum(map(len, alone.values())) > 12
+    assert differs(records(environment.folder / "merged"), alone) == ""
 
 
 @pytest.mark.parametrize("name", [SHORTEST, LONGEST])
