@@ -23,7 +23,7 @@ from pixcore.config import resolve
 from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate, ProtocolResult, Sample
 from pixcore.runs.plan import Run
-from pixcore.runs.progress import LineMonitor
+from pixcore.runs.progress import Display
 from pixcore.terminal import Console
 
 IMAGES = Path(__file__).with_name("images")
@@ -76,7 +76,7 @@ def grounded() -> tuple[Sample, ProtocolResult]:
     with tempfile.TemporaryDirectory() as folder:
         document = {"benchmark": None, "model": "mini", "protocols": ["segment"], "selections": [], "control": None}
         job = Run(resolve({**document, "store": folder, "output": folder}, registry()), samples=[sample])
-        job.execute(LineMonitor(Console(stderr=True)))
+        job.execute(Display(Console(stderr=True)))
         (result,) = next(iter(job.results())).by_probing.values()
         for stage in job.stages():
             stage.store.close()

@@ -6,8 +6,6 @@ checkers the same; `pixcore.hookspecs` is the contract with plugins.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
 __version__ = "0.1.0"
 
@@ -33,7 +31,7 @@ _FACE = {
 _PLACES = {name: module for module, names in _FACE.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__all__":
         return __dir__()
     place = _PLACES.get(name)
@@ -52,4 +50,8 @@ def __dir__() -> list[str]:
 
 
 def _is_there(place: str) -> bool:
-    return place.startswith("pixcore.") or find_spec(place) is not None
+    if place.startswith("pixcore."):
+        return True
+    from importlib.util import find_spec  # half of what `pixcore --help` does without
+
+    return find_spec(place) is not None

@@ -101,6 +101,15 @@ def json_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
     return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def printable(text: str) -> str:
+    r"""Write everything in a text that would steer a terminal as its escape; line ends and tabs stay.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def open_file(path: Path, what: str = "file", hint: str = "check the path") -> BinaryIO:
     """Open a file of a user's, or raise a DataError; a named pipe or a device, which may never end, is refused.
 

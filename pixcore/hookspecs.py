@@ -173,7 +173,7 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
 
 @hookspec(firstresult=True)
 def show_progress(console: Any) -> Any:
-    """Show how far a run is on a console of rich's: a `pixcore.runs.progress.Display`, or None for plain lines."""
+    """Show how far a run is on a console of rich's: a `pixcore.runs.progress.Display`, or None."""
 
 
 @hookspec(firstresult=True)

@@ -31,7 +31,7 @@ def show_in_one_line() -> None:
     """Show all warnings, also those of libraries, as a line without the path of a source file."""
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        from pixcore.terminal import printable
+        from pixcore.files import printable
 
         line = " ".join(str(message).split()) if category is Notice else one_line(str(message))
         print(f"note: {printable(line)}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """Discovery: entry points in group `pixcore`, each plugin in isolation, targets imported on first use.
 
 pluggy's own loader lets one plugin that fails to import take all others down, so the loop here is ours; pluggy still
-checks every hook's name and arguments. `pixcore --help` asks the registry, so interfaces and versions are looked up
-late: NumPy and pydantic take ten times as long as everything else here.
+checks every hook's name and arguments. Interfaces and versions are looked up late: NumPy and pydantic take ten times as
+long as everything else here.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, cached_property, lru_cache, partial
-from importlib import metadata
+from functools import cache, cached_property, lru_cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pluggy
 
 from pixcore import hookspecs
+from pixcore.entries import entry_points
 from pixcore.errors import PluginError, describe, nearest, one_line
 from pixcore.notices import notice
 
 if TYPE_CHECKING:
     from pixcore import components
 
-GROUP = "pixcore"
 CHOSEN_PLUGINS = "PIXCORE_PLUGINS"
 CORE = "pixcore"
 """The plugin of what the core offers itself; nobody takes its commands and run writers away."""
@@ -272,12 +271,11 @@ class Guest(Owner):
         return self._import(self.target)
 
     def _import(self, target: str) -> Any:
-        module, _, attribute = target.partition(":")
         package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
         try:
             where = f"{self.kind.noun} {self.name!r} of plugin {self.plugin!r} ({self.distribution})"
             with _named_if_it_hangs(where, _LIBRARIES_SECONDS):
-                return getattr(importlib.import_module(module), attribute)
+                return load(target)
         except ImportError as error:
             raise PluginError(
                 f"{self.kind.noun} {self.name!r} can't be imported: {error}",
@@ -381,14 +379,14 @@ class Registry:
         self._owners[owner.plugin] = owner
         try:
             self._manager.check_pending()
-            offered = self._offered(owner, [other for other in self._manager.get_plugins() if other is not plugin])
+            offered = self._offered(owner, plugin)
         except Exception:
             self._manager.unregister(plugin)
             raise
         for one in offered:
             self._found[one.kind].setdefault(one.name, []).append(one)
 
-    def _offered(self, owner: Owner, others: list[Any]) -> list[Guest]:
+    def _offered(self, owner: Owner, plugin: object) -> list[Guest]:
         """What one plugin registers, by all hooks."""
         offered: list[Guest] = []
         for kind in (*Kind, *GuestKind):
@@ -399,8 +397,14 @@ class Registry:
                 _check(one)
                 offered.append(one)
 
-            self._manager.subset_hook_caller(kind.hook, others)(register=register)
+            if any(one.plugin is plugin for one in getattr(self._manager.hook, kind.hook).get_hookimpls()):
+                self._alone(kind.hook, plugin)(register=register)
         return offered
+
+    def _alone(self, hook: str, plugin: object) -> Callable[..., Any]:
+        """A hook of one plugin, without all others."""
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        return self._manager.subset_hook_caller(hook, others)
 
     def _settle(self) -> None:
         """Leave what the project's own packages offer to them, and tell of every name that two plugins claim."""
@@ -507,9 +511,8 @@ class Registry:
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""
         for plugin in [listener.plugin for listener in getattr(self._manager.hook, hook).get_hookimpls()]:
-            others = [other for other in self._manager.get_plugins() if other is not plugin]
             try:
-                self._manager.subset_hook_caller(hook, others)(**arguments)
+                self._alone(hook, plugin)(**arguments)
             except Exception as error:
                 name = f"{self._manager.get_name(plugin)}.{hook}"
                 if name not in self._warned:
@@ -552,56 +555,39 @@ def _check(one: Guest) -> None:
         raise PluginError(f"plugin {one.plugin!r}: no {one.kind.noun} serves {odd[0]!r}")
 
 
-def _installed(broken: list[Failure]) -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
+def _installed(broken: dict[str, str]) -> Iterator[tuple[str, str, Callable[[], str], Callable[[], object]]]:
     """The installed plugins, as `PIXCORE_PLUGINS` restricts them: "a,b" loads those two, an empty value none."""
     restriction = os.environ.get(CHOSEN_PLUGINS)
     wanted = None if restriction is None else {name.strip() for name in restriction.split(",") if name.strip()}
-    entries = entry_points(broken)
-    names = {entry.name for entry in entries}
+    entries = sorted(entry_points(broken), key=lambda one: (shipped_by("plugin", one[0]) != one[2], one[0]))
+    names = {name for name, *_ in entries}
     if missing := sorted((wanted or set()) - names):
         package = shipped_by("plugin", missing[0])
         hint = f"pip install {package}" if package else nearest(missing[0], names)
         raise PluginError(f"{CHOSEN_PLUGINS} names {', '.join(map(repr, missing))}, which is not installed", hint=hint)
-    yield CORE, CORE, lambda: metadata.version(CORE), lambda: importlib.import_module("pixcore.commands.own")
-    for entry in entries:
-        if wanted is None or entry.name in wanted:
-            name = entry.dist.name if entry.dist is not None else "unknown"
-            yield entry.name, name, partial(_version_of, entry.dist), entry.load
+    for name, target, distribution in [(CORE, "pixcore.commands.own", CORE), *entries]:
+        if wanted is None or name == CORE or name in wanted:
+            yield name, distribution, partial(_version_of, distribution), partial(load, target)
+
+
+def load(target: str) -> Any:
+    """Import what "module" or "module:attribute" names."""
+    module, _, attribute = target.partition(":")
+    loaded: Any = importlib.import_module(module)
+    return reduce(getattr, filter(None, attribute.split(".")), loaded)
 
 
 @cache
-def _version_of(distribution: metadata.Distribution | None) -> str:
-    if distribution is None:
-        return "unknown"
-    return str(importlib.import_module("pixcore.versions").version_of(distribution))
-
-
-def entry_points(broken: list[Failure] | None = None) -> list[metadata.EntryPoint]:
-    """List the group's entry points, the project's own first: one whose metadata is broken costs nobody else anything.
-
-    Args:
-        broken: Gets a failure for each package whose metadata can't be read.
-    """
-    found: dict[str, list[metadata.EntryPoint]] = {}
-    for distribution in metadata.distributions():
-        folder = Path(str(getattr(distribution, "_path", ""))).name
-        try:
-            # the folder says the name, as it does to importlib.metadata; the metadata say it ten times as slowly
-            name = re.sub(r"[-_.]+", "-", folder.partition("-")[0] or distribution.name).lower()
-            if name not in found:  # of two with one name the first on the path counts, as for an import
-                found[name] = [entry for entry in distribution.entry_points if entry.group == GROUP]
-        except Exception as error:
-            if broken is not None:
-                said = f"its metadata is broken: {one_line(str(error))}"
-                broken.append(Failure("", folder or "unknown", "unknown", said))
-    ranked = [(shipped_by("plugin", entry.name) != name, entry.name, entry) for name in found for entry in found[name]]
-    return [entry for *_, entry in sorted(ranked, key=lambda one: one[:2])]
+def _version_of(distribution: str) -> str:
+    versions = importlib.import_module("pixcore.versions")
+    return str(versions.version_of(versions.installed(distribution)))
 
 
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """Load the registry of what is installed, once a process."""
-    broken: list[Failure] = []
+    broken: dict[str, str] = {}
     found = Registry(_installed(broken))
-    found.failures += broken
+    told = ((name, f"its metadata is broken: {one_line(said)}") for name, said in broken.items())
+    found.failures += [Failure("", name, "unknown", said) for name, said in told]
     return found

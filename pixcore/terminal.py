@@ -14,21 +14,12 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 
-from pixcore.files import STEERS
+from pixcore.files import STEERS, printable
 
 _PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
 """What ASCII has in place of the marks of our tables."""
 
 _UNBOUNDED = 10_000  # columns: more than any table has
-
-
-def printable(text: str) -> str:
-    r"""Write everything in a text that would steer a terminal as its escape; line ends and tabs stay.
-
-    >>> print(printable("\x1b[31mred"))
-    \x1b[31mred
-    """
-    return STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class Console(rich.console.Console):

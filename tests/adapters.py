@@ -43,7 +43,7 @@ from pixcore.notices import Notice, hearing
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
 from pixcore.runs.execute import StoppingMonitor
-from pixcore.runs.progress import LineMonitor
+from pixcore.runs.progress import Display
 from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item
 from pixcore.terminal import Console
@@ -230,7 +230,7 @@ class Subject:
     def refusal(self, folder: Path, options: dict[str, Any]) -> ModelError:
         """Run the stage in which it answers, on options with which it can't be loaded: what ends the run at once."""
         stage, items = self.stage(folder, batch_size=1, **options)
-        monitor = LineMonitor(Console(file=io.StringIO()))
+        monitor = Display(Console(file=io.StringIO()))
         with pytest.raises(ModelError) as refused:
             stage.run(items, StoppingMonitor("record", monitor))
         assert not any(map(stage.has, items))
@@ -291,14 +291,14 @@ class AdapterSuite:
         stage, items = subject.stage(tmp_path, batch_size=4)
         with warnings.catch_warnings(record=True) as told, small_device(1) as device:
             warnings.simplefilter("always")
-            stage.run(items, LineMonitor(Console(file=io.StringIO())))
+            stage.run(items, Display(Console(file=io.StringIO())))
         if not device.refused:
             pytest.skip("no language model of transformers works in this process")
         assert device.refused == [4, 2]
         assert device.alive == 0
         assert ["memory ran out" in str(each.message) for each in told if each.category is Notice].count(True) == 1
         whole, items = subject.stage(tmp_path / "whole", batch_size=1)
-        whole.run(items, LineMonitor(Console(file=io.StringIO())))
+        whole.run(items, Display(Console(file=io.StringIO())))
         for item in items:
             made, expected = stage.response(item), whole.response(item)
             assert made is not None
@@ -310,7 +310,7 @@ class AdapterSuite:
         said = ""
         with small_device(0) as device:
             try:
-                stage.run(items, LineMonitor(Console(file=io.StringIO())))
+                stage.run(items, Display(Console(file=io.StringIO())))
             except ModelError as error:
                 said = error.message
         if not device.refused:

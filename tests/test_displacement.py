@@ -157,7 +157,7 @@ def test_what_is_not_installed_names_its_package(workplace: Any, command: list[s
 
 
 def test_a_plugin_that_is_not_installed_names_its_package(workplace: Any) -> None:
-    program = "import importlib.metadata as m; m.distributions = lambda **_: []; from pixcore.cli import main; main()"
+    program = "import pixcore.plugins as p; p.entry_points = lambda broken: []; from pixcore.cli import main; main()"
     environment = workplace.environment | {"PIXCORE_PLUGINS": "sam"}
     command = [sys.executable, "-c", program, "plugins"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

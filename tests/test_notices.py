@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
+from pixcore_progress.lines import LineMonitor
 
 from pixcore.notices import Notice, hearing, notice, tell_written
-from pixcore.runs.progress import LineMonitor
 from pixcore.terminal import Console
 
 

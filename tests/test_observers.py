@@ -16,7 +16,7 @@ from pixcore.config import read_yaml, resolve
 from pixcore.runs.execute import execute
 from pixcore.runs.observers import Observers
 from pixcore.runs.plan import Run
-from pixcore.runs.progress import LineMonitor
+from pixcore.runs.progress import Display
 from pixcore.terminal import Console
 from tests.test_plugins import loaded, plugin
 
@@ -168,7 +168,7 @@ def test_where_nobody_hears_of_samples_none_is_read(workplace, monkeypatch):
     def carry_out(**other):
         job = Counting(resolve(document | other, registry))
         job.resolved.config.output.mkdir(exist_ok=True)
-        observers = Observers(job, registry, LineMonitor(Console(quiet=True)))
+        observers = Observers(job, registry, Display(Console(quiet=True)))
         observers.start()
         execute(job, observers)
         observers.finish({})

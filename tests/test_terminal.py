@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from pixcore.errors import UserError, describe, one_line
-from pixcore.terminal import Console, printable
+from pixcore.files import printable
+from pixcore.terminal import Console
 from tests.workplace import Workplace
 
 
@@ -60,11 +61,12 @@ def test_shells_complete(workplace: Workplace, shell: str) -> None:
     assert not done.stderr
 
 
-def test_a_reader_that_stops(workplace: Workplace) -> None:
+@pytest.mark.parametrize("words", [["plugins"], ["--help"]])
+def test_a_reader_that_stops(workplace: Workplace, words: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "pixcore", "plugins"],
+        [sys.executable, "-m", "pixcore", *words],
         env=workplace.environment,
         stdout=write,
         stderr=subprocess.PIPE,
@@ -78,7 +80,7 @@ def test_a_package_with_broken_metadata_costs_nobody_else(workplace: Workplace, 
     broken = tmp_path / "site" / "other_tool-2.0.dist-info"
     broken.mkdir(parents=True)
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: other-tool\nVersion: 2.0\n")
-    (broken / "entry_points.txt").write_text("[console_scripts]\nno equals sign here\n")
+    (broken / "entry_points.txt").write_text("[console_scripts]\nnor here\n[pixcore]\nno equals sign here\n")
     workplace.environment["PYTHONPATH"] += os.pathsep + str(tmp_path / "site")
     done = workplace("plugins")
     assert "toy-boxes" in done.stdout

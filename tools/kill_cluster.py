@@ -56,10 +56,10 @@ def carried_out(document: Mapping[str, object], count: Counter[str] | None = Non
     from pixcore.plugins import registry
     from pixcore.runs.execute import execute
     from pixcore.runs.plan import Run
-    from pixcore.runs.progress import LineMonitor
+    from pixcore.runs.progress import Display
     from pixcore.terminal import Console
 
-    class Counting(LineMonitor):
+    class Counting(Display):
         def advance(self, more: int = 1) -> None:
             super().advance(more)
             if count is not None:

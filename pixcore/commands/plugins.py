@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from textwrap import wrap
+from shutil import get_terminal_size
 from typing import Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from pixcore.errors import ConfigError, nearest
+from pixcore.files import printable
 from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
-from pixcore.terminal import Console
 
 _GUESTS = {"commands": GuestKind.COMMAND, "writers": GuestKind.WRITER, "probings": GuestKind.PROBING}
 _OBSERVERS = "observers"
+_NOT_BROKEN = {ord(" "): 0xE000, ord("-"): 0xE001}
 _SECTIONS = [*(kind.value for kind in Kind), *_GUESTS, _OBSERVERS]
 
 
@@ -35,30 +34,27 @@ def plugins(kind: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_document(offers, observers, found), indent=1))
         return
-    console = Console()
-    table = Table(box=None, pad_edge=False, show_header=kind is not None)
+    formatter = click.HelpFormatter(width=get_terminal_size().columns)
     if kind is None:
-        listed = {heading: [_marked(one) for one in offered] for heading, offered in offers.items()}
-        width = max(console.width - max(map(len, _SECTIONS)) - 2, 20)
-        for heading, names in {**listed, _OBSERVERS: [*observers]}.items():
-            table.add_row(Text(heading, style="bold"), _names(names, width))
+        told = [(heading, "  ".join(_whole(_marked(one)) for one in offered)) for heading, offered in offers.items()]
+        told += [(_OBSERVERS, "  ".join(observers))]
     else:
-        for heading in ("name", "what it does", "package"):
-            table.add_column(heading, no_wrap=heading != "what it does")
-        for one in (one for offered in offers.values() for one in offered):
-            origin = Text(f"{one.distribution}\n{one.shown_version}", style="dim")
-            table.add_row(Text(_marked(one), style="bold"), Text(one.summary), origin)
-        for name, hooks in observers.items():
-            table.add_row(Text(name, style="bold"), Text(f"hears {', '.join(hooks)}"))
-    console.print(table)
+        told = [
+            (_marked(one), f"{one.summary} ({_whole(f'{one.distribution} {one.shown_version}')})")
+            for offered in offers.values()
+            for one in offered
+        ]
+        told += [(name, f"hears {', '.join(hooks)}") for name, hooks in observers.items()]
+    formatter.write_dl([(click.style(printable(name), bold=True), printable(about)) for name, about in told])
     if any(one.default for offered in offers.values() for one in offered):
-        console.print("* serves where a config says nothing", style="dim")
+        formatter.write("* serves where a config says nothing\n")
     if kind is None:
-        console.print("what each does: pixcore plugins KIND", style="dim")
+        formatter.write("what each does: pixcore plugins KIND\n")
+    click.echo(formatter.getvalue().translate({end: at for at, end in _NOT_BROKEN.items()}), nl=False)
     for failure in found.failures:
         package = f"{failure.distribution} {failure.version}"
         who = f"plugin {failure.plugin} ({package})" if failure.plugin else f"package {failure.distribution}"
-        console.print(Text(f"failed: {who}: {failure.error}", style="yellow"))
+        click.secho(printable(f"failed: {who}: {failure.error}"), fg="yellow")
 
 
 def _offered(found: Registry) -> dict[str, list[Guest]]:
@@ -87,7 +83,6 @@ def _marked(one: Guest) -> str:
     return f"{one.name} *" if one.default else one.name
 
 
-def _names(names: list[str], width: int) -> str:
-    """Names one beside the other; a line breaks between them alone."""
-    line = "  ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names)
-    return "\n".join(wrap(line, width, break_on_hyphens=False)).replace("\N{NO-BREAK SPACE}", " ")
+def _whole(name: str) -> str:
+    """A name in which no line breaks: stand-ins for what lines break at."""
+    return name.translate(_NOT_BROKEN)

@@ -1,8 +1,6 @@
-"""How a run tells of its progress: plain lines, unless a plugin shows it in another way."""
+"""How a run tells of its progress: a line when a stage starts, unless a plugin shows more."""
 
 from __future__ import annotations
-
-import time
 
 from rich.text import Text
 
@@ -11,11 +9,9 @@ from pixcore.plugins import Registry
 from pixcore.stages.base import Item, Monitor
 from pixcore.terminal import Console
 
-_LINE_EVERY = 10.0  # seconds between plain lines
-
 
 class Display(Monitor):
-    """Says what failed in a line of its own; the base of every display.
+    """Says which stage starts and what failed, a line each; the base of every display.
 
     Args:
         console: Where.
@@ -23,6 +19,19 @@ class Display(Monitor):
 
     def __init__(self, console: Console) -> None:
         self.console = console
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Say how much there is to do."""
+        self.say(f"{stage}: {done} of {total} there already")
+
+    def advance(self, count: int = 1) -> None:
+        """Show nothing of a record that was made."""
+
+    def written(self, tokens: int, most: int) -> None:
+        """Show nothing of an answer's length."""
+
+    def end(self) -> None:
+        """Show nothing at a stage's end."""
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Print a line, above a bar if there is one."""
@@ -33,47 +42,7 @@ class Display(Monitor):
         self.console.print(Text(line, style=style), soft_wrap=not self.console.is_terminal)
 
 
-class LineMonitor(Display):
-    """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
-
-    def begin(self, stage: str, total: int, done: int) -> None:
-        """Say how much there is to do."""
-        self._stage, self._total, self._done, self._before = stage, total, done, done
-        self._started = self._said = time.monotonic()
-        self._first: tuple[int, float] | None = None
-        self.say(f"{stage}: {done} of {total} there already")
-
-    def advance(self, count: int = 1) -> None:
-        """Count, and say so now and then."""
-        self._done += count
-        self._first = self._first or (self._done, time.monotonic())  # until then the model was being loaded
-        self._tell("")
-
-    def written(self, tokens: int, most: int) -> None:
-        """Say now and then how long the answer is by now."""
-        self._tell(f", then {answer_length(tokens, most)}")
-
-    def _tell(self, more: str) -> None:
-        now = time.monotonic()
-        if now - self._said >= _LINE_EVERY:
-            self._said = now
-            before, since = self._first or (self._done, now)
-            rate = (self._done - before) / max(now - since, 1e-9)
-            left = f", {rate:.1f}/s, {(self._total - self._done) / rate:.0f} s left" if rate else ""
-            self.say(f"{self._stage}: {self._done}/{self._total}{left}{more}")
-
-    def end(self) -> None:
-        """Say how long it took."""
-        if self._done > self._before:
-            self.say(f"{self._stage}: {self._done}/{self._total} in {time.monotonic() - self._started:.1f} s")
-
-
 def display_for(console: Console, registry: Registry) -> Monitor:
-    """Choose how to show progress: as a plugin does (`pixcore.hookspecs.show_progress`), else in lines."""
+    """Choose how to show progress: as a plugin does (`pixcore.hookspecs.show_progress`), else in few lines."""
     shown: Monitor | None = registry.ask("show_progress", console=console)
-    return shown or LineMonitor(console)
-
-
-def answer_length(tokens: int, most: int) -> str:
-    """Say how long an answer is by now."""
-    return f"{tokens} of at most {most} tokens"
+    return shown or Display(console)

@@ -15,8 +15,8 @@ from typing import Any
 
 from pixcore import cli
 from pixcore.errors import PixcoreError, UserError, describe, one_line
+from pixcore.files import printable
 from pixcore.notices import show_in_one_line
-from pixcore.terminal import printable
 
 LONGEST = 300
 CPU_SECONDS = 30  # of one input: counted in the process's own time, so that no other process can use it up

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 
 from pixcore_progress.bars import BarMonitor
+from pixcore_progress.lines import LineMonitor
 
 from pixcore.plugins import registry
-from pixcore.runs.progress import LineMonitor, display_for
+from pixcore.runs.progress import display_for
 from pixcore.terminal import Console
 
 

@@ -12,21 +12,14 @@ from hypothesis import strategies as st
 from pixcore_report.compare import in_width
 from pixcore_report.page import distinct_rows
 from pixcore_report.reading import from_dict
+from pixcore_table.reading import common_count, further_figures, ranking
 from pixcore_table.table import SummaryTable, footnotes
 from rich import box
 from rich.cells import cell_len
 from rich.table import Table
 
 from pixcore.errors import DataError
-from pixcore.figures.rows import (
-    Figure,
-    Row,
-    Summary,
-    common_count,
-    further_figures,
-    ranking,
-    to_dict,
-)
+from pixcore.figures.rows import Figure, Row, Summary, to_dict
 from pixcore.terminal import Console
 
 floats = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -22,7 +22,7 @@ from pixcore.config import read_yaml
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate
-from pixcore.runs.progress import LineMonitor
+from pixcore.runs.progress import Display
 from pixcore.terminal import Console
 from pixcore_notebook.html import LARGE, THUMBNAIL, heated, masked, phrase_of, rendered, shaded
 from pixcore_notebook.images import ImageLike, as_image
@@ -68,7 +68,7 @@ def ground(
         document["model"] = model
     if options:
         document["model"] = _section(document.get("model")) | {name: plain(one) for name, one in options.items()}
-    quiet = LineMonitor(Console(stderr=True, quiet=True))
+    quiet = Display(Console(stderr=True, quiet=True))
     if not keep:
         let_go()
     found = ground_in(as_image(image), expression, document, quiet, kept if keep else None)

@@ -22,10 +22,10 @@ from pixcore_report.page import environment_of
 from pixcore_report.payload import text_pieces
 
 from pixcore.errors import DataError
+from pixcore.files import printable
 from pixcore.geometry import VisualLayout
 from pixcore.masks import RLE
 from pixcore.records import Candidate, Image, PointPrompt, Response
-from pixcore.terminal import printable
 
 LARGE, SMALL, THUMBNAIL = 440, 280, 112
 """The longer sides of pictures, in pixels."""

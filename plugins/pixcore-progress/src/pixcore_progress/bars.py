@@ -7,8 +7,9 @@ import time
 from rich import progress as bars
 from rich.text import Text
 
-from pixcore.runs.progress import Display, answer_length
+from pixcore.runs.progress import Display
 from pixcore.terminal import Console
+from pixcore_progress.lines import answer_length
 
 _BAR_EVERY = 0.2  # seconds between two counts of tokens beside a bar
 

@@ -10,12 +10,14 @@ from pixcore.hookspecs import RegisterCommand
 
 @hookimpl
 def show_progress(console: Any) -> Any:
-    """Show bars on a terminal; elsewhere lines do."""
-    if not console.is_terminal:
-        return None
-    from pixcore_progress.bars import BarMonitor
+    """Show bars on a terminal, and lines elsewhere."""
+    if console.is_terminal:
+        from pixcore_progress.bars import BarMonitor
 
-    return BarMonitor(console)
+        return BarMonitor(console)
+    from pixcore_progress.lines import LineMonitor
+
+    return LineMonitor(console)
 
 
 @hookimpl

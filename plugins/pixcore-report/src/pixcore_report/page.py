@@ -21,17 +21,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from pixcore_table import table
+from pixcore_table import reading, table
 
 from pixcore.figures.columns import Own, main_columns, meaning, with_own
-from pixcore.figures.rows import (
-    Row,
-    common_count,
-    count,
-    further_figures,
-    ranking,
-    shown,
-)
+from pixcore.figures.rows import Row, shown
 from pixcore.files import replacing
 
 _BASE_STYLES = ("base.css",)
@@ -118,17 +111,17 @@ def environment_of(package: str) -> Environment:
     environment.filters["embed"] = embed_json
     environment.filters["value"] = table.value
     environment.filters["interval"] = table.interval
-    environment.filters["count"] = count
+    environment.filters["count"] = reading.count
     environment.filters["sentence"] = lambda pair: table.sentence(*pair)
     environment.globals.update(
         main_columns=main_columns,
         meaning=meaning,
-        common_count=common_count,
+        common_count=reading.common_count,
         distinct_rows=distinct_rows,
-        further_figures=further_figures,
+        further_figures=reading.further_figures,
         is_bound=is_bound,
         own_control=own_control,
-        ranking=ranking,
+        ranking=reading.ranking,
         shown=shown,
     )
     return environment
@@ -161,7 +154,7 @@ def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
 def is_bound(row: Row, name: str, own: Own) -> bool:
     """Say whether a row's figure is an upper bound."""
     column = with_own(own).get(name)
-    return column is not None and row.is_bound(column)
+    return column is not None and reading.is_bound(row, column)
 
 
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from pixcore.figures.columns import PERCENT, Own, main_columns, meaning, with_own
 from pixcore.figures.intervals import FEW
-from pixcore.figures.rows import Figure, Row, Summary, common_count, count, further_figures, ranking, shown
+from pixcore.figures.rows import Figure, Row, Summary, shown
+from pixcore_table.reading import common_count, count, further_figures, is_bound, ranking
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
@@ -151,7 +152,7 @@ def _name(row: Row) -> RowName:
 def marked(row: Row, name: str, own: Own) -> str:
     """Write a row's figure, with a mark where it is an upper bound."""
     figure, column = row.figures.get(name), with_own(own).get(name)
-    bound = figure is not None and figure.value is not None and column is not None and row.is_bound(column)
+    bound = figure is not None and figure.value is not None and column is not None and is_bound(row, column)
     return UPPER_BOUND * bound + told(figure)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from importlib import import_module
 from typing import Any
 
 import click
@@ -12,8 +11,9 @@ from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.components import Context
+from pixcore.entries import entry_points
 from pixcore.errors import PluginError, nearest
-from pixcore.plugins import GuestKind, Kind, entry_points, registry
+from pixcore.plugins import GuestKind, Kind, load, registry
 from pixcore.terminal import Console
 from pixcore_testing.conformance import check_registration
 from pixcore_testing.findings import Finding, page_of
@@ -44,7 +44,7 @@ def check(name: str, kind: str | None, settings: tuple[str, ...], asks: bool, mo
     context = Context(model=None if model is None else partial(_model, model))
     found = list(_named(name, kind, settings, context, asks))
     if not found:
-        known = {*(one.name for one in registry()), *(entry.name for entry in entry_points()), *_guests()}
+        known = {*(one.name for one in registry()), *(entry for entry, *_ in entry_points()), *_guests()}
         raise PluginError(f"no installed plugin offers {name!r}", hint=nearest(name, known))
     told: set[Finding] = set()
     for what, checked in found:
@@ -95,13 +95,12 @@ def _named(name: str, kind: str | None, settings: tuple[str, ...], context: Cont
 
 def _plugin(name: str) -> Iterator[Checked]:
     """A plugin's module, its observers, its commands and run writers; components may need options."""
-    for entry in entry_points():
-        if entry.name == name:
+    for entry, target, _ in entry_points():
+        if entry == name:
             yield f"plugin {name!r}", partial(check_module, name)
             if check_module(name):
                 return  # what does not load observes nothing
-            plugin = import_module(entry.module)
-            plugin = getattr(plugin, entry.attr) if entry.attr else plugin
+            plugin = load(target)
             if observes(plugin):
                 yield f"observer of plugin {name!r}", partial(check_observer, plugin)
             for kind in GuestKind:

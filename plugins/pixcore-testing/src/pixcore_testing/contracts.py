@@ -26,7 +26,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pixcore.components import Component, Context
-from pixcore.plugins import Guest, GuestKind, Kind, Registration, entry_points, registry
+from pixcore.entries import entry_points
+from pixcore.plugins import Guest, GuestKind, Kind, Registration, load, registry
 from pixcore.records import Fidelity, Image
 from pixcore_testing.conformance import check_component, check_offer, check_registration, making
 from pixcore_testing.findings import Finding, Report, page_of
@@ -213,7 +214,7 @@ class PluginContract:
     def test_its_module_keeps_the_contract(self) -> None:
         """It is light, marks its hooks, and observes without harm."""
         hold(check_module(self.name))
-        plugins = [entry.load() for entry in entry_points() if entry.name == self.name]
+        plugins = [load(target) for name, target, _ in entry_points() if name == self.name]
         hold([finding for plugin in plugins for finding in check_observer(plugin)])
 
     def test_what_it_offers_keeps_the_contract(
@@ -286,8 +287,8 @@ class ObserverContract:
 
     def make(self) -> object:
         """Give the plugin's module, or object; by default the installed one called `name`."""
-        (entry,) = (entry for entry in entry_points() if entry.name == self.name)
-        return entry.load()
+        (target,) = (target for name, target, _ in entry_points() if name == self.name)
+        return load(target)
 
     def test_it_keeps_the_contract(self) -> None:
         """It raises nothing and changes nothing that it hears."""

@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 from pixcore import hookspecs
-from pixcore.plugins import entry_points, registry
+from pixcore.entries import entry_points
+from pixcore.plugins import load, registry
 from pixcore_testing.findings import Finding, Report, described, page_of
 
 HEAVY = ("torch", "transformers", "spacy", "openai", "tensorflow", "jax")
@@ -86,13 +86,12 @@ def check_module(plugin: str) -> list[Finding]:
         plugin: The entry point's name.
     """
     report = Report(page_of("plugin"))
-    for entry in entry_points():
-        if entry.name != plugin:
+    for name, target, _ in entry_points():
+        if name != plugin:
             continue
         with report.step(f"plugin {plugin}"):
-            if check_light(report, entry.module):
-                module = import_module(entry.module)
-                check_hooks(report, getattr(module, entry.attr) if entry.attr else module)
+            if check_light(report, target.partition(":")[0]):
+                check_hooks(report, load(target))
         if not report.broken:
             with report.step(f"plugin {plugin}"):
                 told = [failure.error for failure in registry().failures if failure.plugin == plugin]

@@ -9,8 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from pixcore.entries import entry_points
 from pixcore.errors import PluginError, nearest
-from pixcore.plugins import GuestKind, Kind, entry_points, registry
+from pixcore.plugins import GuestKind, Kind, registry
 
 TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".tmpl"
@@ -79,8 +80,7 @@ def _check_name(kind: str, name: str) -> None:
 
 def _offered(kind: str) -> Iterator[tuple[str, str]]:
     """Names that are taken, each with the package that has it: plugins' own, and those of the kind."""
-    for entry in entry_points():
-        yield entry.name, entry.dist.name if entry.dist else entry.name
+    yield from ((name, package) for name, _, package in entry_points())
     if kind not in _OTHERS:
         yield from ((one.name, one.distribution) for one in registry().all(Kind(kind)))
     for guest_kind in GuestKind:

@@ -1,0 +1,111 @@
+"""The command line: commands that plugins add, imported when called, and one place where errors become one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from pixcore import __version__, entries
+from pixcore.errors import PixcoreError, one_line
+from pixcore.files import printable
+from pixcore.notices import show_in_one_line
+from pixcore.plugins import GuestKind, registry
+
+_OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
+"""What the system says of a path that can't be one, wherever a file, a config or an option named it."""
+
+
+class _LazyGroup(click.Group):
+    """The commands that the core and its plugins add, or those under one word; help imports none of them."""
+
+    under = ""
+    """The group's own word and a space; nothing for the first level."""
+
+    def _lines(self) -> dict[str, str]:
+        """What can be typed next, with its one line: a command's own, or what a group holds."""
+        lines: dict[str, str] = {}
+        for guest in registry().guests(GuestKind.COMMAND):
+            if guest.name.startswith(self.under):
+                word, _, rest = guest.name.removeprefix(self.under).partition(" ")
+                lines[word] = f"{lines[word]}, {rest}" if word in lines else rest or guest.summary
+        return lines
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(self._lines())
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if registry().has_command_group(self.under + name):
+            group = _LazyGroup(name, help=f"Commands under {name!r}.")
+            group.under = f"{name} "
+            return group
+        command: click.Command = registry().guest(GuestKind.COMMAND, self.under + name).loaded
+        return command
+
+    def get_help(self, context: click.Context) -> str:
+        text = super().get_help(context)
+        if not self.under and not registry().failures:
+            entries.remember(text)
+        return text
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lines().items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pixcore")
+def cli() -> None:
+    """Where does a multimodal LLM look when it says this, and can a mask be mined from it?
+
+    Every command takes --traceback, which shows where an error came from.
+    """
+
+
+def main(given: Sequence[str]) -> None:
+    """Run a command and exit: 0 when it did what was asked, 2 for a user's mistake, 1 for a failure of ours."""
+    show_traceback = "--traceback" in given
+    # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    show_in_one_line()
+    try:
+        status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        # options before the command take no values, so the first other word is the command
+        resumes = next((word for word in given if not word.startswith("-")), "") == "run"
+        kept = "; what was computed is kept, and the same command goes on from there" if resumes else ""
+        click.echo(f"stopped{kept}", err=True)
+        sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _show(f"{error.format_message()} (see: pixcore --help)", show_traceback)
+        sys.exit(2)
+    except PixcoreError as error:
+        _show(str(error), show_traceback)
+        sys.exit(error.exit_status)
+    except (Exception, SystemExit) as error:  # a plugin that exits has failed too, whatever its status says
+        nobody_reads = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")  # click's, as it exits
+        if nobody_reads or BrokenPipeError in (type(error), type(error.__context__)):  # rich exits on it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end goes nowhere
+            sys.exit(1)
+        if "_PIXCORE_COMPLETE" in os.environ:
+            raise  # click answers a shell's completion, and exits
+        if isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename is not None:
+            _show(f"can't use {error.filename}: {error.strerror} (check the path)", show_traceback)
+            sys.exit(2)
+        said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        _show(f"{said} (this is a failure of pixcore or a plugin; --traceback shows where)", show_traceback)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show(line: str, show_traceback: bool) -> None:
+    if show_traceback:
+        traceback.print_exc()
+    click.echo(f"error: {one_line(printable(line))}", err=True)

@@ -1,0 +1,96 @@
+"""Which plugins are installed, read where pip writes it down, and the help screen that was made of them.
+
+`importlib.metadata` tells the same, and takes longer to be imported than most commands need before their work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from itertools import takewhile
+
+GROUP = "pixcore"
+
+EntryPoint = tuple[str, str, str]
+"""A plugin as metadata name it: its name, "module" or "module:attribute", and its package."""
+
+
+def entry_points(broken: dict[str, str] | None = None) -> list[EntryPoint]:
+    """List the entry points of pixcore's plugins along the path; of two packages with one name the first counts.
+
+    Args:
+        broken: Gets what is wrong with each package whose metadata can't be read, by its folder's name.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    for folder in sys.path:
+        try:
+            records = [name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info"))]
+        except OSError:  # a zip file, or a folder that is not there
+            continue
+        for record in records:
+            name = re.sub("[-_.]+", "-", record.rpartition(".")[0].partition("-")[0]).lower()
+            try:
+                if name not in found:
+                    found[name] = _read(os.path.join(folder, record), name)
+            except (OSError, ValueError) as error:
+                if broken is not None:
+                    broken[record] = str(error)
+    return [entry for entries in found.values() for entry in entries]
+
+
+def _read(record: str, name: str) -> list[EntryPoint]:
+    """Read a package's metadata; `name` is its own where they hold none."""
+    try:
+        with open(os.path.join(record, "entry_points.txt"), encoding="utf-8") as file:
+            lines = [line for line in map(str.strip, file) if line and not line.startswith("#")]
+        ours = lines.index(f"[{GROUP}]") + 1
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # most packages have none of ours
+        return []
+    about = "METADATA" if record.endswith(".dist-info") else "PKG-INFO"
+    with open(os.path.join(record, about), encoding="utf-8") as file:
+        name = next((line[5:].strip() for line in file if line.startswith("Name:")), name)
+    found = []
+    for line in takewhile(lambda line: not line.startswith("["), lines[ours:]):
+        entry = re.fullmatch(r"([^=]+?)\s*=\s*([\w.]+\s*(?::\s*[\w.]+)?)\s*(?:\[.*\])?", line)
+        if entry is None:
+            raise ValueError(f"{line!r} is no entry point")
+        found.append((entry[1], "".join(entry[2].split()), name))
+    return found
+
+
+def recalled() -> str | None:
+    """Give the help screen as it was shown last; None where a package came or went, or a module was edited since."""
+    try:
+        with open(_memory(), encoding="utf-8") as file:
+            known, modules, text = json.load(file)
+        same = known == _key() and all(os.stat(module).st_mtime_ns == changed for module, changed in modules)
+    except (OSError, ValueError, TypeError):  # not there, or not whole
+        return None
+    return str(text) if same else None
+
+
+def remember(text: str) -> None:
+    """Keep the help screen for `recalled`; what it stands on is every module that is imported by now."""
+    path, modules = _memory(), list(sys.modules.values())
+    files = {str(module.__file__) for module in modules if getattr(module, "__file__", None)}
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+            json.dump([_key(), [[name, os.stat(name).st_mtime_ns] for name in files], text], file)
+        os.replace(file.name, path)
+    except OSError:  # no home, or no room there: it is made anew
+        pass
+
+
+def _memory() -> str:
+    """One file for each environment, in the folder for caches."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, GROUP, f"help{re.sub('[^0-9A-Za-z]+', '-', sys.prefix)}.json")
+
+
+def _key() -> list[object]:
+    """What the screen depends on besides modules: what is installed, what is chosen of it, and how wide it may be."""
+    wide = os.get_terminal_size(1).columns if os.isatty(1) else 0
+    return [wide, *map(os.environ.get, ("COLUMNS", "PIXCORE_PLUGINS")), *map(list, entry_points())]
