@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -88,9 +89,10 @@ def test_what_lies_there_is_listed(tmp_path: Path) -> None:
 
 
 def test_what_no_run_needs_is_pruned_when_asked(tmp_path: Path) -> None:
-    needed = store_of(tmp_path / "store", {"1": "one"}).path
-    other = store_of(tmp_path / "store", {"1": "one"}, stage="propose").path
-    paid = store_of(tmp_path / "store", {}, stage="exchanges").path
+    stores = [store_of(tmp_path / "store", {"1": "one"}, stage) for stage in ("answer", "propose", "exchanges")]
+    needed, other, paid = (store.path for store in stores)
+    for store in stores:
+        store.close()
     run = tmp_path / "runs" / "mine"
     run.mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"stores": {"answer": [str(needed)]}}))
@@ -109,3 +111,82 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "answer-0.sqlite").write_text("nothing")
     with pytest.raises(StoreError, match=r"can't read the stage store .*answer-0\.sqlite"):
         StoreFile.read(tmp_path / "answer-0.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE records SET arrays = 7 WHERE key = '1'", "holds what no record does"),
+        ("UPDATE exchanges SET document = '{'", "Expecting property name"),
+        ("UPDATE ingredients SET document = '[]'", "what it was made from is no object"),
+        ("DROP TABLE spent", "no such table: spent"),
+    ],
+)
+def test_what_no_version_wrote_is_one_line(tmp_path: Path, change: str, said: str) -> None:
+    store = store_of(tmp_path / "a", {"1": "one"})
+    store.remember("paid", {"said": "yes"})
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute(change)
+    with pytest.raises(StoreError, match=said):
+        merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+
+
+def test_a_store_of_another_version_leaves_nothing_behind(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "a", {"1": "one"})
+    store.close()
+    path = store.path
+    path.rename(path.with_name("answer-00000000000000000000.sqlite"))
+    with pytest.raises(StoreError, match="another version of pixcore"):
+        merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+    assert not (tmp_path / "c").exists()
+
+
+def test_nothing_is_merged_where_a_source_is_none(tmp_path: Path) -> None:
+    store_of(tmp_path / "a", {"1": "one"})
+    with pytest.raises(StoreError, match="nowhere holds no stage store"):
+        merge([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "c", lambda line: None)
+    assert not (tmp_path / "c").exists()
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    for folder, said in (("a", "one"), ("[b]", "other")):
+        store = StageStore(tmp_path / folder, "answer", INGREDIENTS)
+        store.put("1", "[/red]", Entry({"text": said}))
+    done = called(commands.merge, tmp_path / "a", tmp_path / "[b]", "-o", tmp_path / "c")
+    assert done.exception is None
+    assert "[b]" in done.output
+    assert "another record of [/red] than" in done.output
+
+
+def test_a_damaged_file_is_told_and_the_others_are_listed(tmp_path: Path) -> None:
+    store_of(tmp_path, {"1": "one"})
+    (tmp_path / "propose-0.sqlite").write_text("nothing")
+    done = called(commands.ls, tmp_path)
+    assert done.return_value == 1
+    assert "answer" in done.output
+    assert "file is not a database" in done.output
+
+
+def test_a_file_that_a_run_is_at_work_on_is_not_pruned(tmp_path: Path) -> None:
+    store = store_of(tmp_path / "store", {"1": "one"})
+    (tmp_path / "runs" / "other").mkdir(parents=True)
+    (tmp_path / "runs" / "other" / "run.json").write_text(json.dumps({"stores": {}}))
+    asked = commands.prune, tmp_path / "store", "--runs", tmp_path / "runs", "--delete"
+    assert "in use" in called(*asked).output
+    assert store.get("1") is not None
+    merge([tmp_path / "store"], tmp_path / "copy", lambda line: None)  # and may be merged meanwhile
+    store.close()
+    assert "removed" in called(*asked).output
+    assert not list((tmp_path / "store").iterdir())
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
+def test_a_store_that_can_not_be_written_is_read(tmp_path: Path) -> None:
+    store_of(tmp_path / "a", {"1": "one"}).close()
+    (tmp_path / "a").chmod(0o555)
+    try:
+        assert called(commands.check, tmp_path / "a").return_value == 0
+        assert merge([tmp_path / "a"], tmp_path / "c", lambda line: None).records == 1
+    finally:
+        (tmp_path / "a").chmod(0o755)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from pixcore.errors import StoreError
 from pixcore.files import RUN, read_file
 from pixcore.terminal import Console
-from pixcore_store.folders import EXCHANGES, StoreFile, reading, stores_in
+from pixcore_store.folders import EXCHANGES, StoreFile, in_use, reading, stores_in
 from pixcore_store.merging import merge as merged_into
 
 _FOLDER = click.Path(path_type=Path)
@@ -29,15 +30,16 @@ def merge(stores: tuple[Path, ...], target: Path) -> int:
     under one key the first stays, each such record is told, and the exit status is 1.
     """
     console = Console(stderr=True)
-    found = merged_into(list(stores), target, lambda line: console.print(line, style="dim", soft_wrap=True))
+    plain: Any = {"soft_wrap": True, "markup": False, "highlight": False}  # what names of files and samples are
+    found = merged_into(list(stores), target, lambda line: console.print(line, style="dim", **plain))
     console.print(
         f"{target}: {found.records} records new, {found.same} there already, {found.failures} failures, "
         f"{found.exchanges} answers of services",
-        soft_wrap=True,
+        **plain,
     )
     for path, what in found.conflicts[:_NAMED]:
         said = f"conflict: {path} has another record of {what} than {target}; the one there stays"
-        console.print(said, style="yellow", soft_wrap=True)
+        console.print(said, style="yellow", **plain)
     if len(found.conflicts) > _NAMED:
         console.print(f"conflict: {len(found.conflicts)} in all", style="yellow")
     return 1 if found.conflicts else 0
@@ -60,7 +62,9 @@ def check(store: Path) -> int:
                 beside.put_rows(rows)
                 count += sum(beside.get(row.key) is not None for row in rows)
                 beside.clear()
-            console.print(f"{path}: {count} records, all as they were written", soft_wrap=True)
+            paid = sum(map(len, file.exchanges()))
+            said = f"{path}: records {count}{f', answers of services {paid}' if paid else ''}, all as they were written"
+            console.print(said, soft_wrap=True, markup=False)
         except StoreError as error:
             damaged += 1
             console.print(f"{path}: {error.message}", style="yellow", soft_wrap=True, markup=False)
@@ -70,39 +74,52 @@ def check(store: Path) -> int:
 @click.command()
 @click.argument("store", type=_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def ls(store: Path, as_json: bool) -> None:
-    """List what lies in the folder STORE: each stage's file, its components, records, failures, size and hours."""
+def ls(store: Path, as_json: bool) -> int:
+    """List what lies in the folder STORE: each stage's file, its components, records, failures, size and hours.
+
+    A file that can't be read is told, and the exit status is 1.
+    """
     listed: list[dict[str, Any]] = []
+    damaged: list[StoreError] = []
     for path in stores_in(store):
-        file = StoreFile.read(path)
-        with reading(path) as database:
-            records, failures = database.execute("SELECT count(body), count(*) - count(body) FROM records").fetchone()
-            exchanges = database.execute("SELECT count(*) FROM exchanges").fetchone()[0]
-        listed.append(
-            {
-                "file": path.name,
-                "stage": file.stage,
-                "made from": file.components(),
-                "records": exchanges if file.stage == EXCHANGES else records,
-                "failures": failures,
-                "bytes": path.stat().st_size,
-                "seconds": round(file.seconds(), 1),
-            }
-        )
+        try:
+            listed.append(_told(path))
+        except StoreError as error:
+            damaged.append(error)
+    for one in damaged:
+        Console(stderr=True).print(one.message, style="yellow", soft_wrap=True, markup=False)
     if as_json:
         click.echo(json.dumps(listed, indent=1))
-        return
+        return 1 if damaged else 0
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "made from"):
         table.add_column(heading)
     for heading in ("records", "failed", "MiB", "hours"):
         table.add_column(heading, justify="right")
     table.add_column("file", no_wrap=True, style="dim")
-    for one in listed:
-        size, hours = f"{one['bytes'] / 2**20:.1f}", f"{one['seconds'] / 3600:.2f}"
-        counts = str(one["records"]), str(one["failures"])
-        table.add_row(one["stage"], one["made from"], *counts, size, hours, one["file"])
+    for entry in listed:
+        size, hours = f"{entry['bytes'] / 2**20:.1f}", f"{entry['seconds'] / 3600:.2f}"
+        counts = str(entry["records"]), str(entry["failures"])
+        table.add_row(escape(entry["stage"]), escape(entry["made from"]), *counts, size, hours, escape(entry["file"]))
     Console().print(table)
+    return 1 if damaged else 0
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What `ls` says of a file."""
+    file = StoreFile.read(path)
+    with reading(path) as database:
+        records, failures = database.execute("SELECT count(body), count(*) - count(body) FROM records").fetchone()
+        exchanges = database.execute("SELECT count(*) FROM exchanges").fetchone()[0]
+    return {
+        "file": path.name,
+        "stage": file.stage,
+        "made from": file.components(),
+        "records": exchanges if file.stage == EXCHANGES else records,
+        "failures": failures,
+        "bytes": path.stat().st_size,
+        "seconds": round(file.seconds(), 1),
+    }
 
 
 @click.command()
@@ -112,7 +129,8 @@ def ls(store: Path, as_json: bool) -> None:
 def prune(store: Path, runs: Path, delete: bool) -> None:
     """List what no run needs of the folder STORE, or remove it.
 
-    A run needs what its run.json names. What paid services answered is never removed.
+    A run needs what its run.json names, which it has when it is finished: a file that a run is at work on stays, but
+    finish what was stopped half-way first. What paid services answered is never removed.
     """
     needed: set[str] = set()
     documents = sorted(runs.rglob(RUN))
@@ -122,15 +140,25 @@ def prune(store: Path, runs: Path, delete: bool) -> None:
         try:
             stores = json.loads(read_file(document))["stores"]
             needed |= {Path(path).name for paths in stores.values() for path in paths}
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
     console, total = Console(), 0
     for path in stores_in(store):
         if path.name in needed or path.name.startswith(f"{EXCHANGES}-"):
             continue
+        if delete and in_use(path):
+            console.print(f"in use: {path}", style="yellow", soft_wrap=True, markup=False)
+            continue
         total += path.stat().st_size
-        console.print(f"{'removed' if delete else 'not needed'}: {path}", soft_wrap=True)
+        console.print(f"{'removed' if delete else 'not needed'}: {path}", soft_wrap=True, markup=False)
         for one in (path, *path.parent.glob(f"{path.name}-*")) if delete else ():
-            one.unlink()
+            _remove(one)
     done = "freed" if delete else "to be freed with --delete"
     console.print(f"{total / 2**20:.1f} MiB {done}; {len(documents)} runs need the rest", soft_wrap=True)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise StoreError(f"can't remove {path}: {error.strerror}", hint="is the folder writable?") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class StoreFile:
             if len(documents) != 1:
                 raise ValueError("it does not say what it was made from")
             ingredients = json.loads(documents[0][0])
+            if not isinstance(ingredients, dict):
+                raise ValueError("what it was made from is no object")
             return cls(path, str(ingredients.pop("stage")), ingredients)
 
     def opened(self, folder: Path | None = None) -> StageStore:
@@ -53,11 +56,9 @@ class StoreFile:
         Raises:
             StoreError: Another version of pixcore made it, or it can't be written.
         """
-        store = StageStore(folder or self.path.parent, self.stage, self.ingredients)
-        if store.path.name != self.path.name:
-            store.close()
+        if self.path.name != f"{self.stage}-{self.in_memory().key[:20]}.sqlite":  # known before a file is made
             raise StoreError(f"{self.path} was written by another version of pixcore", hint="merge it with that one")
-        return store
+        return StageStore(folder or self.path.parent, self.stage, self.ingredients)
 
     def in_memory(self) -> StageStore:
         """Make its like in memory."""
@@ -76,23 +77,37 @@ class StoreFile:
     def rows(self) -> Iterator[list[Row]]:
         """Give all records, some hundred at a time."""
         columns = "key, sample_id, body, arrays, checksum"
-        for page in self._pages(f"SELECT {columns} FROM records WHERE body IS NOT NULL AND key > ?"):
-            yield [Row(*row) for row in page]
+        yield from self._pages(f"SELECT {columns} FROM records WHERE body IS NOT NULL AND key > ?", _row)
 
     def failures(self) -> Iterator[list[tuple[str, str, str]]]:
         """Give what failed: key, sample and error."""
-        yield from self._pages("SELECT key, sample_id, error FROM records WHERE body IS NULL AND key > ?")
+        yield from self._pages("SELECT key, sample_id, error FROM records WHERE body IS NULL AND key > ?", _as_it_is)
 
-    def exchanges(self) -> Iterator[list[tuple[str, str]]]:
-        """Give what paid services answered: key and JSON."""
-        yield from self._pages("SELECT key, document FROM exchanges WHERE key > ?")
+    def exchanges(self) -> Iterator[list[tuple[str, Any]]]:
+        """Give what paid services answered: key and JSON data."""
+        yield from self._pages("SELECT key, document FROM exchanges WHERE key > ?", _exchange)
 
-    def _pages(self, query: str) -> Iterator[list[Any]]:
+    def _pages(self, query: str, made: Callable[..., Any]) -> Iterator[list[Any]]:
         last = ""
         with reading(self.path) as database:
             while page := database.execute(f"{query} ORDER BY key LIMIT {_PAGE}", (last,)).fetchall():
-                yield page
+                yield [made(*row) for row in page]
                 last = page[-1][0]
+
+
+def _row(*values: Any) -> Row:
+    kinds = str, str, str | bytes, bytes | None, bytes
+    if not all(isinstance(value, kind) for value, kind in zip(values, kinds, strict=True)):
+        raise ValueError(f"the record {values[0]!s:.12} holds what no record does")
+    return Row(*values)
+
+
+def _exchange(key: str, document: str) -> tuple[str, Any]:
+    return key, json.loads(document)
+
+
+def _as_it_is(*values: Any) -> tuple[Any, ...]:
+    return values
 
 
 def stores_in(folder: Path) -> list[Path]:
@@ -107,18 +122,42 @@ def stores_in(folder: Path) -> list[Path]:
     return found
 
 
+def in_use(path: Path) -> bool:
+    """Tell whether a process, such as a run that goes on, has a store's file open.
+
+    Raises:
+        StoreError: The file can't be asked.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as database:
+            database.execute("PRAGMA journal_mode = DELETE")  # refused while another connection is there
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return True
+        raise StoreError(f"can't remove {path}: {error}", hint="is the folder writable?") from error
+    except sqlite3.DatabaseError:  # it is damaged: nobody works on it
+        return False
+    return False
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a store's file to read it; nothing is written, not even what SQLite keeps beside a file.
+    """Open a store's file to read it; nothing in it is changed, and a folder that can't be written is left as it is.
 
     Raises:
         StoreError: It is missing or damaged.
     """
     database = None
+    log = path.with_name(f"{path.name}-wal")
+    alone = not log.exists() and not os.access(
+        path.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids
+    )
     try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+        # SQLite keeps files beside one that others may write; where none can be made it is told that nobody does
+        words = "mode=ro&immutable=1" if alone else "mode=ro"
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?{words}", uri=True, timeout=60)
         yield database
-    except (sqlite3.Error, ValueError, KeyError) as error:
+    except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
         hint = "is it whole? move it away and run again: this stage is computed anew"
         raise StoreError(f"can't read the stage store {path}: {error}", hint=hint) from error
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,18 +45,17 @@ def merge(sources: list[Path], target: Path, tell: Callable[[str], None]) -> Mer
         StoreError: A file is damaged, or of another version.
     """
     merged = Merged()
-    for source in sources:
-        for path in stores_in(source):
-            file = StoreFile.read(path)
-            store = file.opened(target)
-            try:
-                before = merged.records
-                _merge_one(file, store, merged)
-                if merged.records > before:
-                    store.spend(file.seconds())
-                tell(f"{path}: {merged.records - before} new records")
-            finally:
-                store.close()
+    files = [StoreFile.read(path) for source in sources for path in stores_in(source)]  # all, before any is merged
+    for file in files:
+        store = file.opened(target)
+        try:
+            before = merged.records
+            _merge_one(file, store, merged)
+            if merged.records > before:
+                store.spend(file.seconds())
+            tell(f"{file.path}: {merged.records - before} new records")
+        finally:
+            store.close()
     return merged
 
 
@@ -79,8 +77,8 @@ def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
                 store.put_failure(key, sample, error)
                 merged.failures += 1
     for exchanges in file.exchanges():
-        for key, document in exchanges:
-            known, given = store.recall(key), json.loads(document)
+        for key, given in exchanges:
+            known = store.recall(key)
             if known is None:
                 store.remember(key, given)
                 merged.exchanges += 1
