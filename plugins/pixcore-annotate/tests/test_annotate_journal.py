@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pixcore_annotate.journal import Journal, state_from_json
 from pixcore_annotate.merge import export, merge
-from pixcore_annotate.project import Journal, State, read_tasks, state_from_json, write_tasks
+from pixcore_annotate.project import State, read_tasks, write_tasks
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pixcore_annotate.project import Journal, read_tasks
+from pixcore_annotate.desks import Drawing
+from pixcore_annotate.journal import Journal
+from pixcore_annotate.project import read_tasks
 from pixcore_annotate.server import Server
 
 from pixcore import masks
@@ -25,7 +27,7 @@ from tests.served import answering
 @pytest.fixture
 def served(folder: Path) -> Iterator[tuple[Server, Path]]:
     tasks = read_tasks(folder)
-    server = Server(folder, tasks, Journal(folder, "ann", tasks))
+    server = Server(folder, Drawing(Journal(folder, "ann", tasks)))
     with answering(server):
         yield server, folder
 
@@ -225,9 +227,9 @@ def test_two_servers_on_one_journal_are_refused(served: tuple[Server, Path]) -> 
     folder = served[1]
     tasks = read_tasks(folder)
     with pytest.raises(DataError, match="worked on by another"):
-        Server(folder, tasks, Journal(folder, "ann", tasks))
+        Server(folder, Drawing(Journal(folder, "ann", tasks)))
     other = Journal(folder, "ben", tasks)
-    Server(folder, tasks, other)
+    Server(folder, Drawing(other))
     other.release()
 
 
@@ -238,7 +240,7 @@ def test_no_file_outside_the_folders_is_served(folder: Path, tmp_path: Path) -> 
     (folder / "0.png").symlink_to(elsewhere / "0.png")
     tasks = read_tasks(folder)
     with pytest.raises(DataError, match="outside the folder of work"):
-        Server(folder, tasks, Journal(folder, "ann", tasks))
+        Server(folder, Drawing(Journal(folder, "ann", tasks)))
     held = Journal(folder, "ann", tasks)
-    Server(folder, tasks, held, images=elsewhere)
+    Server(folder, Drawing(held), images=elsewhere)
     held.release()

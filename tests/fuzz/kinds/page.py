@@ -9,7 +9,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from pixcore_annotate.project import Journal, read_tasks
+from pixcore_annotate.desks import Drawing
+from pixcore_annotate.journal import Journal
+from pixcore_annotate.project import read_tasks
 from pixcore_annotate.server import Server
 from pixcore_loopback.application import HOST
 
@@ -88,7 +90,7 @@ def _sent(port: int, request: bytes, patience: float = 120) -> bytes:
 def _served() -> list[str]:
     """Send the request; the server then still answers a sound one, and what it has written is a journal."""
     items = read_tasks(Path("."))
-    server = Server(Path("."), items, Journal(Path("."), "ann", items))
+    server = Server(Path("."), Drawing(Journal(Path("."), "ann", items)))
     port, token = re.fullmatch(r"http://[0-9.]+:([0-9]+)/([^/]+)/", server.address).groups()  # type: ignore[union-attr]
     with answering(server):
         answer = _sent(int(port), Path(REQUEST).read_bytes().replace(TOKEN, token.encode()), patience=1)

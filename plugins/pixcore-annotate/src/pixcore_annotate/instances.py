@@ -45,13 +45,7 @@ def coco_instances(path: Path) -> Finder:
     Raises:
         DataError: The file is damaged.
     """
-    document = read_json(path)
-    entries = (document.get("categories") if isinstance(document, Mapping) else None) or []
-    if not isinstance(entries, list) or not all(
-        isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in entries
-    ):
-        raise DataError(f"{path} has damaged categories", hint="expected a list of objects with id and name")
-    names = {str(entry["id"]): str(entry["name"]) for entry in entries}
+    names = _class_names(path)
     images: dict[str, list[CocoImage]] = {}
     for image in read_coco(path).values():
         images.setdefault(PurePosixPath(image.file_name).name, []).append(image)
@@ -61,14 +55,27 @@ def coco_instances(path: Path) -> Finder:
         found: list[Instance] = []
         for number, annotation in enumerate(image.annotations if image is not None else ()):
             label = names.get(str(annotation.get("category_id")), "")
-            if matches(label, objects):
-                where = f"{path}: image {file_name}"
-                own = image.size if image is not None and image.size is not None else size
-                mask = _scaled(union_of([annotation["segmentation"]], own, where=where, resize=True), size, where)
-                found.append(Instance(str(annotation.get("id", number)), label, mask))
+            if image is not None and matches(label, objects):
+                found.append(_instance(image, number, label, size, f"{path}: image {file_name}"))
         return found
 
     return find
+
+
+def _class_names(path: Path) -> dict[str, str]:
+    document = read_json(path)
+    entries = (document.get("categories") if isinstance(document, Mapping) else None) or []
+    if not isinstance(entries, list) or not all(
+        isinstance(one, Mapping) and {"id", "name"} <= one.keys() for one in entries
+    ):
+        raise DataError(f"{path} has damaged categories", hint="expected a list of objects with id and name")
+    return {str(entry["id"]): str(entry["name"]) for entry in entries}
+
+
+def _instance(image: CocoImage, number: int, label: str, size: Size, where: str) -> Instance:
+    annotation = image.annotations[number]
+    mask = union_of([annotation["segmentation"]], image.size or size, where=where, resize=True)
+    return Instance(str(annotation.get("id", number)), label, _scaled(mask, size, where))
 
 
 def ade_instances(folder: Path) -> Finder:
@@ -171,6 +178,43 @@ def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> li
             instances=_told_apart(instances),
         )
     return list(items.values())
+
+
+def items_from_coco(path: Path, images: Path) -> list[Item]:
+    """Make items from a COCO file alone: one for each image and thing that is said of it.
+
+    What is said is an annotation's own `expression`, else its image's, else the name of its class. An image of which
+    nothing is said is an item too: its expression is written by hand.
+
+    Args:
+        path: The file.
+        images: The folder that its file names begin in.
+
+    Raises:
+        DataError: The file or an image is missing or damaged.
+    """
+    names = _class_names(path)
+    items = []
+    for image in read_coco(path).values():
+        where = f"{path}: image {image.file_name}"
+        size = measured_of(path, images / image.file_name).size
+        whole = str(image.extra.get("expression") or "")
+        said: dict[str, list[Instance]] = {} if image.annotations else {whole: []}
+        for number, annotation in enumerate(image.annotations):
+            label = names.get(str(annotation.get("category_id")), "")
+            expression = str(annotation.get("expression") or whole or label)
+            said.setdefault(expression, []).append(_instance(image, number, label, size, where))
+        for number, (expression, instances) in enumerate(said.items()):
+            items.append(
+                Item(
+                    id=f"{image.id}" if len(said) == 1 else f"{image.id}-{number}",
+                    image=str((images / image.file_name).resolve()),
+                    size=size,
+                    expression=expression.strip(),
+                    instances=_told_apart(instances),
+                )
+            )
+    return items
 
 
 def _told_apart(instances: Sequence[Instance]) -> tuple[Instance, ...]:

@@ -17,7 +17,9 @@ from pixcore_datasets.data_files import digest
 from pixcore.errors import DataError
 from pixcore.files import write_json
 from pixcore.masks import area, iou
-from pixcore_annotate.project import Item, Journal, State, annotators, read_tasks
+from pixcore_annotate.journal import Journal, annotators
+from pixcore_annotate.project import Item, State, read_tasks
+from pixcore_annotate.review import all_reviews, reviews_of
 
 AGREE = 0.9
 """IoU from which two masks count as the same."""
@@ -46,19 +48,23 @@ class Merged:
         states: The decision that stands, by item; conflicts are not among them unless somebody was preferred.
         conflicts: What is to be talked about.
         undecided: Items that nobody finished.
+        returned: Those of them that somebody finished and a reviewer returned.
     """
 
     states: Mapping[str, State]
     conflicts: tuple[Conflict, ...]
     undecided: tuple[str, ...]
+    returned: tuple[str, ...] = ()
 
 
 def merge(folder: Path, *, prefer: str | None = None) -> Merged:
     """Merge all journals of a folder.
 
+    What a reviewer returned and nobody accepted counts as undecided. Where annotators differ, what was accepted stands.
+
     Args:
         folder: The folder of annotation work.
-        prefer: Whose decision stands where annotators differ.
+        prefer: Whose decision stands where annotators differ, and reviewers do not say.
 
     Raises:
         DataError: The folder or a journal is damaged, or nobody is called that.
@@ -67,13 +73,21 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
     journals = {name: Journal(folder, name, items) for name in annotators(folder)}
     if prefer is not None and prefer not in journals:
         raise DataError(f"nobody called {prefer!r} has decided anything", hint=f"there are: {', '.join(journals)}")
+    everybody = all_reviews(folder, items)
     states: dict[str, State] = {}
     conflicts: list[Conflict] = []
     undecided: list[str] = []
+    returned: list[str] = []
     for name, item in items.items():
-        decided = {who: journal[name] for who, journal in journals.items() if _decides(journal, item)}
+        said = {who: journal[name] for who, journal in journals.items() if _decides(journal, item)}
+        verdicts = {
+            who: {one.verdict for one in reviews_of(everybody, who, name, state)} for who, state in said.items()
+        }
+        accepted = {who: state for who, state in said.items() if "accepted" in verdicts[who]}
+        decided = accepted or {who: state for who, state in said.items() if "returned" not in verdicts[who]}
         if not decided:
             undecided.append(name)
+            returned += [name] if said else []
             continue
         conflict = _conflict(item, decided)
         if conflict is None:
@@ -82,7 +96,7 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
         conflicts.append(conflict)
         if prefer in decided:
             states[name] = decided[prefer]
-    return Merged(states, tuple(conflicts), tuple(undecided))
+    return Merged(states, tuple(conflicts), tuple(undecided), tuple(returned))
 
 
 def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:

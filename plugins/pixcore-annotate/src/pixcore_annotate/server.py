@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pixcore_loopback as loopback
 from PIL import Image as PILImage
 from pixcore_loopback import answer, application, body_of
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -21,33 +22,37 @@ from starlette.routing import Route
 from pixcore.errors import DataError
 from pixcore.files import can_be_read
 from pixcore.masks import area, decode
-from pixcore_annotate.project import Item, Journal, state_from_json
+from pixcore_annotate.desks import Desk
+from pixcore_annotate.project import Item
 
 _STATIC = Path(__file__).parent / "page"
-_KINDS = {"page.js": "text/javascript", "page.css": "text/css"}
+_KINDS = {"page.css": "text/css", **dict.fromkeys(("page.js", "canvas.js", "tools.js"), "text/javascript")}
 
 
-def pages(folder: Path, items: Mapping[str, Item], journal: Journal, token: str, roots: Sequence[Path]) -> Starlette:
+def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starlette:
     """Make the page and what it talks to, everything below `/TOKEN/`.
 
     Args:
         folder: Where image paths begin.
-        items: What is to be decided.
-        journal: Whose decisions.
+        desk: What is worked on.
         token: The address's secret; without it nothing is served.
         roots: The folders that images may lie in.
     """
-    order = list(items)
+    places = {item.id: place for place, item in enumerate(desk.items)}
 
     def item_of(request: Request) -> Item:
-        place = request.path_params["place"]
-        if not 0 <= place < len(order):
+        place: int = request.path_params["place"]
+        if not 0 <= place < len(desk.items):
             raise HTTPException(404, f"there is no item {place}")
-        return items[order[place]]
+        return desk.items[place]
 
     def overview(_: Request) -> Response:
-        states = [{"id": name, "status": journal[name].status} for name in order]
-        return answer({"items": states, "undoable": journal.undoable, "annotator": journal.path.stem})
+        about = desk.about()
+        states = [{"id": item.id, "status": desk.status(item)} for item in desk.items]
+        return answer({**about, "items": states, "undoable": desk.log.undoable})
+
+    def shown(item: Item) -> dict[str, Any]:
+        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.log.undoable}
 
     def show(request: Request) -> Response:
         item = item_of(request)
@@ -55,30 +60,41 @@ def pages(folder: Path, items: Mapping[str, Item], journal: Journal, token: str,
             {"id": instance.id, "label": instance.label, "area": area(instance.mask)} for instance in item.instances
         ]
         facts = {"id": item.id, "size": item.size, "question": item.question, "parsed": item.expression}
-        return answer({**facts, "instances": instances, "state": _state(journal, item), "undoable": journal.undoable})
+        return answer({**facts, "instances": instances, **shown(item)})
 
-    async def decide(request: Request) -> Response:
-        item = item_of(request)
+    async def decision_about(item: Item, request: Request) -> dict[str, Any]:
         decision = await body_of(request)
         if not isinstance(decision, dict) or decision.get("item") != item.id:
             raise HTTPException(409, f"this decision is not about item {item.id}: reload the page")
-        journal.decide(item.id, state_from_json(decision, item))
-        return answer({"state": _state(journal, item), "undoable": journal.undoable})
+        return decision
+
+    async def decide(request: Request) -> Response:
+        item = item_of(request)
+        desk.decide(item, await decision_about(item, request))
+        return answer(shown(item))
+
+    async def segment(request: Request) -> Response:
+        item = item_of(request)
+        clicks = (await decision_about(item, request)).get("clicks")
+        return answer({"masks": await run_in_threadpool(desk.segment, item, file_of(item), clicks)})
 
     def undo(_: Request) -> Response:
-        name = journal.undo()
-        return answer({"place": None if name is None else order.index(name), "undoable": journal.undoable})
+        name = desk.undo()
+        return answer({"place": None if name is None else places.get(name), "undoable": desk.log.undoable})
 
-    def image(request: Request) -> Response:
-        path = folder / item_of(request).image
+    def file_of(item: Item) -> Path:
+        path = folder / item.image
         _check_inside(path, roots)  # a link may have been put there since
         if not path.is_file():
             raise HTTPException(404, f"the image {path} is not there")
-        return FileResponse(path)
+        return path
+
+    def image(request: Request) -> Response:
+        return FileResponse(file_of(item_of(request)))
 
     @lru_cache(maxsize=256)
-    def tinted(name: str, instance: int) -> bytes:
-        mask = decode(items[name].instances[instance].mask)
+    def tinted(place: int, instance: int) -> bytes:
+        mask = decode(desk.items[place].instances[instance].mask)
         # white where the mask is: the page tints it, so that kept and dropped ones differ
         pixels = np.zeros((*mask.shape, 4), np.uint8)
         pixels[mask] = 255
@@ -90,7 +106,7 @@ def pages(folder: Path, items: Mapping[str, Item], journal: Journal, token: str,
         item, instance = item_of(request), request.path_params["instance"]
         if not 0 <= instance < len(item.instances):
             raise HTTPException(404, f"there is no instance {instance}")
-        return Response(tinted(item.id, instance), media_type="image/png")
+        return Response(tinted(places[item.id], instance), media_type="image/png")
 
     def page(_: Request) -> Response:
         return HTMLResponse((_STATIC / "page.html").read_text(encoding="utf-8"))
@@ -108,6 +124,7 @@ def pages(folder: Path, items: Mapping[str, Item], journal: Journal, token: str,
         Route("/items/{place:int}", decide, methods=["POST"]),
         Route("/items/{place:int}/image", image),
         Route("/items/{place:int}/masks/{instance:int}", mask_picture),
+        Route("/items/{place:int}/segment", segment, methods=["POST"]),
         Route("/undo", undo, methods=["POST"]),
         Route("/{name}", static),
     ]
@@ -119,37 +136,28 @@ class Server(loopback.Server):
 
     Args:
         folder: Where image paths begin.
-        items: What is to be decided.
-        journal: Whose decisions; held until the server ends.
+        desk: What is worked on; its log is held until the server ends.
         port: 0 takes a free one.
         images: The folder of images, where they lie outside `folder`. No file outside the two is served.
 
     Raises:
-        DataError: An image lies elsewhere, another server holds the journal, or the port is taken.
+        DataError: An image lies elsewhere, another server holds the log, or the port is taken.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        items: Mapping[str, Item],
-        journal: Journal,
-        *,
-        port: int = 0,
-        images: Path | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, desk: Desk, *, port: int = 0, images: Path | None = None) -> None:
         roots = [path.resolve() for path in (folder, images) if path is not None]
-        for item in items.values():
+        for item in desk.items:
             _check_inside(folder / item.image, roots)
-        journal.hold()
-        self._journal = journal
-        super().__init__(lambda token: pages(folder, items, journal, token, roots), port=port)
+        desk.log.hold()
+        self._log = desk.log
+        super().__init__(lambda token: pages(folder, desk, token, roots), port=port)
 
     def run(self) -> None:
         """Serve until Ctrl-C."""
         try:
             super().run()
         finally:
-            self._journal.release()
+            self._log.release()
 
 
 def _check_inside(path: Path, roots: Sequence[Path]) -> None:
@@ -157,13 +165,3 @@ def _check_inside(path: Path, roots: Sequence[Path]) -> None:
         resolved = path.resolve()
     if not any(resolved.is_relative_to(root) for root in roots):
         raise DataError(f"the image {path} lies outside the folder of work", hint="name its folder: --images FOLDER")
-
-
-def _state(journal: Journal, item: Item) -> dict[str, Any]:
-    state = journal[item.id]
-    return {
-        "keep": list(state.keep),
-        "polygons": [list(ring) for ring in state.polygons],
-        "expression": state.expression,
-        "status": state.status,
-    }

@@ -1,10 +1,12 @@
-"use strict";
 // One item at a time. Every decision is posted at once and the page shows what the server wrote, never what it hopes.
-const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442"];
+import { COLOURS, PAINT, View, fromRuns, layer, outline, pairs, path, tinted } from "./canvas.js";
+import { Brush, Clicks, Pick, Polygon, painting } from "./tools.js";
+
 const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
-let items = [], place = 0, item = null, picture = null, tints = [], hits = [];
-let state = null, drawing = null, pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0;
+const view = new View(canvas, at("glass"), at("frame"));
+let items = [], place = 0, item = null, picture = null, overlay = null, tints = [], hits = [];
+let state = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
 
 async function call(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
@@ -16,17 +18,21 @@ async function call(path, body) {
 
 // decisions go out one after the other, so that two quick clicks can't overtake each other
 function queue(work) {
-  busy = busy.then(work).then(() => { at("problem").textContent = ""; }, (error) => {
-    at("problem").textContent = "not saved: " + error.message;
+  busy = busy.then(work).then(() => problem(""), (error) => {
+    problem("not saved: " + error.message);
+    if (item) { raster(); render(); }  // a stroke that was not saved is not there
   });
   return busy;
 }
 
 // from here until the other item is shown, keys and buttons mean nothing: they would be about an item nobody has seen
 function leave(work) {
-  leaving += 1;
-  return queue(work).finally(() => { leaving -= 1; });
+  const wait = (by) => { leaving += by; document.querySelector("main").ariaBusy = String(leaving > 0); };
+  wait(1);
+  return queue(work).finally(() => wait(-1));
 }
+
+function problem(text) { at("problem").textContent = text; }
 
 function load(source) {
   return new Promise((resolve, reject) => {
@@ -37,16 +43,26 @@ function load(source) {
   });
 }
 
-function tint(mask, colour) {
-  const layer = document.createElement("canvas");
-  [layer.width, layer.height] = item.size;
-  const pen = layer.getContext("2d");
-  pen.drawImage(mask, 0, 0, ...item.size);
-  const pixels = pen.getImageData(0, 0, ...item.size).data;
-  pen.globalCompositeOperation = "source-in";
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, layer.width, layer.height);
-  return { layer, pixels };
+// what the tools see of the page
+const page = {
+  view, brush: 16, reviews: null, segments: "", layers: null, paint, render, decide, toggle, under, problem, take,
+  get state() { return state; },
+  get item() { return item; },
+  point(index) { if (index !== pointed) { pointed = index; render(); } },
+  segment(clicks) { return call(`items/${place}/segment`, { item: item.id, clicks }); },
+  keepPainted() { decide(() => ({ status: "open", ...painting(page.layers) })); },
+};
+const TOOLS = {
+  pick: () => new Pick(page), polygon: () => new Polygon(page), clicks: () => new Clicks(page),
+  brush: () => new Brush(page, false), eraser: () => new Brush(page, true),
+};
+tool = TOOLS.pick();
+
+function take(name) {
+  if (page.reviews || (name === "clicks" && !page.segments)) name = "pick";
+  tool = TOOLS[name]();
+  drag = null;
+  render();
 }
 
 async function go(where) {
@@ -56,121 +72,150 @@ async function go(where) {
   const loaded = await Promise.all([load(`items/${where}/image`),
     ...found.instances.map((_, index) => load(`items/${where}/masks/${index}`))]);
   if (ticket !== shown) return;
-  place = where; item = found; state = found.state; drawing = null; pointed = null;
+  place = where; item = found; pointed = null;
   picture = loaded[0];
-  const layers = loaded.slice(1).map((mask, index) => tint(mask, COLOURS[index % COLOURS.length]));
-  tints = layers.map((one) => one.layer);
-  hits = layers.map((one) => one.pixels);
+  tints = loaded.slice(1).map((mask, index) => tinted(mask, item.size, COLOURS[index % COLOURS.length]));
+  hits = tints.map((one) => one.getContext("2d").getImageData(0, 0, ...item.size).data);
+  overlay = layer(item.size);
   [canvas.width, canvas.height] = item.size;
-  const zoom = Math.max(1, Math.min(640 / item.size[0], 520 / item.size[1]));
-  canvas.style.width = item.size[0] * zoom + "px";
-  at("undo").disabled = !found.undoable;
+  tool = TOOLS.pick();
+  told(found);
+  view.fit();
   at("expression").value = state.expression;  // even where somebody is typing: what they type is about another item
+  at("note").value = said.find((one) => one.verdict === "returned")?.note ?? "";
   canvas.dataset.item = item.id;
   render();
 }
 
+// take over what the server says of the item
+function told(answer) {
+  state = answer.state; said = answer.said;
+  items[place].status = answer.status;
+  at("undo").disabled = !answer.undoable;
+  raster();
+}
+
+function raster() {
+  page.layers = { painted: fromRuns(state.painted, item.size), erased: fromRuns(state.erased, item.size) };
+}
+
 function render() {
+  if (!item) return;
   const done = items.filter((one) => one.status !== "open").length;
   at("progress").max = items.length; at("progress").value = done;
-  at("count").textContent = `${done} of ${items.length} decided`;
-  at("place").textContent = `${place + 1} of ${items.length} · ${item.id} · ${state.status}`;
+  at("count").textContent = `${done} of ${items.length} ${page.reviews ? "reviewed" : "decided"}`;
+  at("place").textContent = `${place + 1} of ${items.length} · ${item.id} · ${page.reviews ? state.status + ", " : ""}${items[place].status}`;
   at("question").textContent = item.question;
+  at("said").hidden = !said.length;
+  at("said").className = said.some((one) => one.verdict === "returned") ? "returned" : "";
+  at("said").textContent = said.map((one) => `${one.verdict} by ${one.by}${one.note ? ": " + one.note : ""}`).join("; ");
   if (document.activeElement !== at("expression")) at("expression").value = state.expression;
-  at("instances").replaceChildren(...item.instances.map((one, index) => row(one, index)));
-  at("polygons").replaceChildren(...state.polygons.map((ring, index) => drawn(ring, index)));
-  at("draw").setAttribute("aria-pressed", String(drawing !== null));
+  const focused = document.activeElement?.dataset?.index;
+  at("instances").replaceChildren(...item.instances.map(row));
+  if (focused !== undefined) at("instances").querySelector(`[data-index="${focused}"]`)?.focus();
+  at("polygons").replaceChildren(...state.polygons.map(drawn), ...(state.painted || state.erased ? [handmade()] : []));
+  for (const name of Object.keys(TOOLS)) at("tool-" + name).setAttribute("aria-pressed", String(tool.name === name));
   for (const status of ["done", "absent"]) at(status).setAttribute("aria-pressed", String(state.status === status));
   at("skip").setAttribute("aria-pressed", String(state.status === "skipped"));
-  canvas.classList.toggle("drawing", drawing !== null);
-  at("hint").textContent = drawing === null ? "click a mask to keep or drop it"
-    : `${drawing.length} point${drawing.length === 1 ? "" : "s"}: click to add, Enter closes, Esc drops`;
+  canvas.classList.toggle("drawing", tool.name !== "pick");
+  at("hint").textContent = tool.hint;
   paint();
 }
 
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
 function row(one, index) {
-  const line = document.createElement("li");
-  const swatch = document.createElement("span"), label = document.createElement("span"), key = document.createElement("span");
+  const line = element("li", state.keep.includes(one.id) ? "kept" : ""), button = element("button", "line");
   line.style.setProperty("--swatch", COLOURS[index % COLOURS.length]);
-  line.className = state.keep.includes(one.id) ? "kept" : "";
   line.classList.toggle("pointed", pointed === index);
-  swatch.className = "swatch"; label.className = "label"; key.className = "key";
-  label.textContent = `${one.label || "instance"} · ${one.area} px`;
-  key.textContent = index < 9 ? index + 1 : "";
-  line.append(swatch, label, key);
-  line.onclick = () => toggle(index);
+  button.append(element("span", "swatch"), element("span", "label", `${one.label || "instance"} · ${one.area} px`),
+    element("span", "key", index < 9 ? index + 1 : ""));
+  button.dataset.index = index;
+  button.setAttribute("aria-pressed", String(state.keep.includes(one.id)));
+  button.disabled = Boolean(page.reviews);
+  button.onclick = () => toggle(index);
   line.onmouseenter = () => { pointed = index; paint(); };
   line.onmouseleave = () => { pointed = null; paint(); };
+  line.append(button);
+  return line;
+}
+
+function removable(text, change) {
+  const line = element("li", ""), button = element("button", "key drawing", "remove");
+  button.setAttribute("aria-label", "remove " + text);
+  button.onclick = () => decide(change);
+  line.append(element("span", "label", text), button);
   return line;
 }
 
 function drawn(ring, index) {
-  const line = document.createElement("li");
-  const label = document.createElement("span"), remove = document.createElement("button");
-  label.className = "label"; label.textContent = `polygon of ${ring.length / 2} points`;
-  remove.textContent = "remove"; remove.className = "key";
-  remove.onclick = () => decide({ polygons: state.polygons.filter((_, other) => other !== index) });
-  line.append(label, remove);
-  return line;
+  return removable(`polygon of ${ring.length / 2} points`, (now) => ({ status: "open", polygons: now.polygons.filter((_, other) => other !== index) }));
 }
 
-function outline(points, closed) {
-  context.beginPath();
-  points.forEach(([x, y], index) => index ? context.lineTo(x, y) : context.moveTo(x, y));
-  if (closed) { context.closePath(); context.globalAlpha = 0.4; context.fill(); context.globalAlpha = 1; }
-  context.stroke();
+function handmade() {
+  const inside = (runs) => (runs ?? []).reduce((sum, run, index) => sum + (index % 2 ? run : 0), 0);
+  const parts = [[inside(state.painted), "painted"], [inside(state.erased), "erased"]].filter(([count]) => count);
+  return removable(parts.map(([count, what]) => `${count} px ${what}`).join(", "), { status: "open", painted: null, erased: null });
 }
 
 function paint() {
-  const scale = canvas.width / canvas.clientWidth || 1;
+  if (!item) return;
+  const pen = overlay.getContext("2d"), glass = view.clean();
   context.globalAlpha = 1;
   context.drawImage(picture, 0, 0, ...item.size);
-  tints.forEach((layer, index) => {
+  pen.clearRect(0, 0, ...item.size);
+  tints.forEach((one, index) => {
     const kept = state.keep.includes(item.instances[index].id);
-    context.globalAlpha = pointed === index ? 0.75 : kept ? 0.5 : 0.14;
-    context.drawImage(layer, 0, 0);
+    pen.globalAlpha = pointed === index ? 0.75 : kept ? 0.5 : page.reviews ? 0 : 0.14;
+    pen.drawImage(one, 0, 0);
   });
-  context.globalAlpha = 1;
-  context.lineWidth = 2 * scale;
-  context.strokeStyle = context.fillStyle = "#ffffff";
-  const pairs = (ring) => ring.reduce((all, value, i) => (i % 2 ? all[all.length - 1].push(value) : all.push([value]), all), []);
-  state.polygons.forEach((ring) => outline(pairs(ring), true));
-  if (drawing) {
-    context.strokeStyle = context.fillStyle = "#cc2f7b";
-    outline(drawing, false);
-    for (const [x, y] of drawing) { context.beginPath(); context.arc(x, y, 3 * scale, 0, 7); context.fill(); }
-  }
+  pen.globalAlpha = 1;
+  pen.fillStyle = PAINT;
+  pen.globalAlpha = 0.45;
+  state.polygons.forEach((ring, index) => { if (tool.held?.ring !== index) { path(pen, pairs(ring), true); pen.fill(); } });
+  pen.globalAlpha = 1;
+  pen.globalCompositeOperation = "destination-out";
+  pen.drawImage(page.layers.erased, 0, 0);
+  pen.globalCompositeOperation = "source-over";
+  pen.globalAlpha = 0.55;
+  pen.drawImage(page.layers.painted, 0, 0);
+  pen.globalAlpha = 1;
+  context.drawImage(overlay, 0, 0);
+  if (tool.name !== "pick") state.polygons.forEach((ring) => outline(glass, pairs(ring), view.scale, true, "#ffffff"));
+  tool.draw(glass, view.scale);
 }
 
 function decide(change, then) {
-  if (leaving) return busy;
+  if (leaving || page.reviews) return busy;
+  return post((now) => ({ ...now, ...(typeof change === "function" ? change(now) : change) }), then);
+}
+
+function post(body, then) {
   const about = item, where = place;
   // each decision starts from what the one before it left, not from what was on the page when it was clicked
   return (then ? leave : queue)(async () => {
     if (item !== about) return;
-    const next = Object.assign({ item: about.id }, state, typeof change === "function" ? change(state) : change);
-    const answer = await call("items/" + where, next);
-    state = answer.state;
-    items[place].status = state.status;
-    at("undo").disabled = !answer.undoable;
+    told(await call("items/" + where, { item: about.id, ...body(state) }));
     render();
     if (then) await then();
   });
 }
 
 function toggle(index) {
+  if (!item.instances[index]) return;
   const id = item.instances[index].id;
   decide((now) => ({ status: "open", keep: now.keep.includes(id) ? now.keep.filter((one) => one !== id) : [...now.keep, id] }));
 }
 
-function position(event) {
-  const box = canvas.getBoundingClientRect();
-  return [(event.clientX - box.left) * item.size[0] / box.width, (event.clientY - box.top) * item.size[1] / box.height];
-}
-
 // of the masks under the pointer the smallest one is meant
 function under([x, y]) {
-  const pixel = 4 * (Math.floor(y) * item.size[0] + Math.floor(x)) + 3;
+  const [width, height] = item.size;
+  const pixel = 4 * (Math.min(Math.floor(y), height - 1) * width + Math.min(Math.floor(x), width - 1)) + 3;
   let found = null;
   hits.forEach((mask, index) => {
     if (mask[pixel] > 0 && (found === null || item.instances[index].area < item.instances[found].area)) found = index;
@@ -178,37 +223,55 @@ function under([x, y]) {
   return found;
 }
 
-canvas.addEventListener("click", (event) => {
-  if (drawing) { drawing.push(position(event).map((value) => Math.round(value * 10) / 10)); render(); return; }
-  const index = under(position(event));
-  if (index !== null) toggle(index);
+canvas.addEventListener("pointerdown", (event) => {
+  if (!item || leaving) return;
+  canvas.setPointerCapture(event.pointerId);
+  const pans = event.button === 1 || event.shiftKey;
+  if (!pans && event.button === 0 && tool.down(view.at(event), event)) { drag = { tool: true }; return; }
+  drag = { x: event.clientX, y: event.clientY, moved: pans, button: event.button };
 });
-canvas.addEventListener("mousemove", (event) => {
-  if (drawing) return;
-  const index = under(position(event));
-  if (index !== pointed) { pointed = index; render(); }
+canvas.addEventListener("pointermove", (event) => {
+  if (!item) return;
+  if (drag?.tool) { tool.move(view.at(event)); return; }
+  if (!drag) { tool.hover(view.at(event)); return; }
+  const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
+  if (!drag.moved && Math.hypot(dx, dy) < 5) return;
+  drag = { ...drag, x: event.clientX, y: event.clientY, moved: true };
+  view.pan(dx, dy);
 });
-canvas.addEventListener("mouseleave", () => { if (pointed !== null && !drawing) { pointed = null; render(); } });
+canvas.addEventListener("pointerup", (event) => {
+  const ended = drag;
+  drag = null;
+  if (!item || !ended) return;
+  if (ended.tool) tool.up(view.at(event));
+  else if (!ended.moved && (ended.button === 0 || (ended.button === 2 && tool.name === "clicks"))) tool.click(view.at(event), event);
+});
+canvas.addEventListener("pointercancel", () => { drag = null; if (tool.up) tool.up(); });
+canvas.addEventListener("pointerleave", () => { if (item && !drag) page.point(null); });
+canvas.addEventListener("contextmenu", (event) => { if (tool.name === "clicks") event.preventDefault(); });
+at("frame").addEventListener("wheel", (event) => {
+  event.preventDefault();
+  view.by(Math.exp(-event.deltaY / 500), event.clientX, event.clientY);
+}, { passive: false });
+view.moved = () => paint();
 
-function close() {
-  if (drawing.length < 3) { at("problem").textContent = "a polygon needs at least three points"; return; }
-  const ring = drawing.flat();
-  drawing = null;
-  decide((now) => ({ status: "open", polygons: [...now.polygons, ring] }));
-}
-function draw() { drawing = drawing ? null : []; render(); }
-function all() { decide({ status: "open", keep: item.instances.map((one) => one.id) }); }
-function none() { decide({ status: "open", keep: [] }); }
 function finish(status) {
   const change = { status };
-  if (status === "absent") Object.assign(change, { keep: [], polygons: [] });
-  if (status === "done" && !state.keep.length && !state.polygons.length) {
-    at("problem").textContent = "nothing is kept or drawn: keep a mask, draw one, or say that the object is absent";
+  if (status === "absent") Object.assign(change, { keep: [], polygons: [], painted: null, erased: null });
+  if (status === "done" && !state.keep.length && !state.polygons.length && !state.painted) {
+    problem("nothing is kept or drawn: keep a mask, draw one, or say that the object is absent");
     return;
   }
   const expression = at("expression").value.trim();
   if (expression) change.expression = expression;
   decide(change, () => go(Math.min(place + 1, items.length - 1)));
+}
+function review(verdict) {
+  if (leaving || !page.reviews) return;
+  const note = at("note").value.trim();
+  if (verdict === "returned" && !note) { problem("say in a few words what is wrong"); at("note").focus(); return; }
+  at("note").blur();
+  post(() => ({ verdict, note: verdict === "returned" ? note : "" }), () => go(Math.min(place + 1, items.length - 1)));
 }
 function undo() {
   leave(async () => {
@@ -224,35 +287,77 @@ function nextOpen() {
   const open = order.find((index) => items[index].status === "open");
   if (open !== undefined) move(open);
 }
+function resize(by) {
+  page.brush = Math.min(Math.max(page.brush + by, 1), 120);
+  at("size").value = page.brush;
+  paint();
+}
+// point at the mask before or after, of any number of them
+function step(by) {
+  const count = item.instances.length;
+  if (count) page.point(pointed === null ? (by > 0 ? 0 : count - 1) : (pointed + by + count) % count);
+  at("instances").children[pointed]?.scrollIntoView({ block: "nearest" });
+}
 
-at("all").onclick = all; at("none").onclick = none; at("draw").onclick = draw; at("undo").onclick = undo;
-at("done").onclick = () => finish("done"); at("absent").onclick = () => finish("absent"); at("skip").onclick = () => finish("skipped");
-at("back").onclick = () => move(place - 1); at("next").onclick = () => move(place + 1); at("open").onclick = nextOpen;
+const BUTTONS = {
+  all: () => decide({ status: "open", keep: item.instances.map((one) => one.id) }),
+  none: () => decide({ status: "open", keep: [] }),
+  undo, done: () => finish("done"), absent: () => finish("absent"), skip: () => finish("skipped"),
+  accept: () => review("accepted"), return: () => review("returned"),
+  back: () => move(place - 1), next: () => move(place + 1), open: nextOpen,
+  in: () => view.by(1.5), out: () => view.by(1 / 1.5), fit: () => view.fit(),
+  ...Object.fromEntries(Object.keys(TOOLS).map((name) => ["tool-" + name, () => take(tool.name === name ? "pick" : name)])),
+};
+for (const [id, act] of Object.entries(BUTTONS)) at(id).onclick = act;
+at("size").addEventListener("input", () => { page.brush = Number(at("size").value); paint(); });
 at("expression").addEventListener("change", () => {
   const expression = at("expression").value.trim();
   if (expression && expression !== state.expression) decide({ expression });
 });
+
+const COMMON = {
+  ArrowLeft: BUTTONS.back, ArrowRight: BUTTONS.next, n: nextOpen, u: undo, f: BUTTONS.fit, "+": BUTTONS.in, "=": BUTTONS.in, "-": BUTTONS.out,
+};
+const DRAWING = {
+  ...COMMON, a: BUTTONS.all, x: BUTTONS.none, s: BUTTONS.skip, 0: BUTTONS.absent, Enter: BUTTONS.done, Escape: () => take("pick"),
+  v: () => take("pick"), p: BUTTONS["tool-polygon"], b: BUTTONS["tool-brush"], e: BUTTONS["tool-eraser"], c: BUTTONS["tool-clicks"],
+  "[": () => resize(-4), "]": () => resize(4), ArrowUp: () => step(-1), ArrowDown: () => step(1),
+  " ": () => { if (pointed !== null) toggle(pointed); },
+};
+const REVIEWING = { ...COMMON, Enter: BUTTONS.accept, r: () => at("note").focus() };
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !item) return;
-  if (leaving || event.repeat) { if (event.target !== at("expression")) event.preventDefault(); return; }
-  if (event.target === at("expression")) { if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { event.preventDefault(); at("expression").blur(); } return; }
-  if (drawing && event.key === "Enter") { event.preventDefault(); close(); return; }
-  if (drawing && event.key === "Escape") { drawing = null; render(); return; }
-  if (drawing && event.key === "Backspace") { drawing.pop(); render(); return; }
+  const writing = event.target.tagName === "TEXTAREA";
+  const repeats = event.repeat && !["[", "]", "+", "-", "=", "ArrowUp", "ArrowDown"].includes(event.key);
+  if (leaving || repeats) { if (!writing) event.preventDefault(); return; }
+  if (writing) {
+    if (event.key !== "Escape" && (event.key !== "Enter" || event.shiftKey)) return;
+    event.preventDefault();
+    event.target.blur();
+    if (event.target === at("note") && event.key === "Enter") review("returned");
+    return;
+  }
   if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
-  const keys = { a: all, x: none, p: draw, u: undo, n: nextOpen, s: () => finish("skipped"), 0: () => finish("absent"),
-    Enter: () => finish("done"), ArrowLeft: () => move(place - 1), ArrowRight: () => move(place + 1) };
+  if (event.target.tagName === "INPUT" && event.key.startsWith("Arrow")) return;
+  if (!page.reviews && tool.key(event)) { event.preventDefault(); return; }
+  const keys = page.reviews ? REVIEWING : DRAWING;
   if (event.key in keys) { event.preventDefault(); keys[event.key](); }
-  else if (/^[1-9]$/.test(event.key) && Number(event.key) <= item.instances.length) toggle(Number(event.key) - 1);
+  else if (!page.reviews && /^[1-9]$/.test(event.key)) toggle(Number(event.key) - 1);
 });
 // a button pressed by mouse keeps no focus, or the next Enter would press it again
-document.addEventListener("click", (event) => { if (event.detail && event.target.tagName === "BUTTON") event.target.blur(); });
-window.addEventListener("resize", () => { if (item) paint(); });
+document.addEventListener("click", (event) => { if (event.detail) event.target.closest?.("button")?.blur(); });
 
 leave(async () => {
   const overview = await call("items");
   items = overview.items;
-  at("who").textContent = overview.annotator.replace("decisions-", "");
+  page.reviews = overview.reviews;
+  page.segments = overview.segments;
+  document.body.classList.toggle("review", Boolean(page.reviews));
+  at("who").textContent = page.reviews ? `${overview.annotator}, reviewing ${page.reviews}` : overview.annotator;
+  at("tool-clicks").disabled = !page.segments;
+  if (!page.segments) at("tool-clicks").title = "no mask generator is installed: pip install pixcore-regions";
+  at("expression").readOnly = Boolean(page.reviews);
   const open = items.findIndex((one) => one.status === "open");
   await go(Math.max(open, 0));
 });

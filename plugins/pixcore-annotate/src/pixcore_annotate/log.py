@@ -1,0 +1,147 @@
+"""A file to which one person's lines are appended, each on the disk before anybody is shown it.
+
+The newest line can be taken back, also after a restart. A line that a kill cut short is dropped with the next one that
+is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from filelock import FileLock, Timeout
+
+from pixcore.errors import DataError
+from pixcore.files import json_text, read_file
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Log(ABC, Generic[Key, Value]):
+    """What one person said, by what it is about; the newest counts.
+
+    Args:
+        path: The file; it need not be there yet.
+
+    Raises:
+        DataError: The file is damaged before its last line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._said: dict[Key, Value] = {}
+        self._past: list[tuple[Key, Value]] = []
+        self._lock = threading.Lock()
+        self._whole: int | None = None
+        self._held = FileLock(path.with_suffix(".lock"), thread_local=False)
+        self._recover()
+
+    @abstractmethod
+    def untouched(self, key: Key) -> Value:
+        """Say what counts where nothing was said."""
+
+    @abstractmethod
+    def _written(self, key: Key, value: Value) -> dict[str, Any]:
+        """Write a line's own part as JSON has it."""
+
+    @abstractmethod
+    def _read(self, entry: Mapping[str, Any], where: str) -> tuple[Key, Value]:
+        """Read it again."""
+
+    def __getitem__(self, key: Key) -> Value:
+        """What counts about something."""
+        return self._said[key] if key in self._said else self.untouched(key)
+
+    @property
+    def undoable(self) -> int:
+        """How many lines can be taken back."""
+        return len(self._past)
+
+    def hold(self) -> None:
+        """Keep every other server off this file until the process ends.
+
+        Raises:
+            DataError: One is at work on it.
+        """
+        try:
+            self._held.acquire(blocking=False)
+        except Timeout as error:
+            raise DataError(
+                f"{self.path} is being worked on by another pixcore annotate", hint="end that one, or take another name"
+            ) from error
+
+    def release(self) -> None:
+        """Let others work on this file."""
+        self._held.release()
+
+    def decide(self, key: Key, value: Value) -> None:
+        """Write what is said; it is on the disk when this returns."""
+        with self._lock:
+            self._append({**self._written(key, value), "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+            self._apply(key, value)
+
+    def undo(self) -> Key | None:
+        """Take the newest line back.
+
+        Returns:
+            What it was about, or None where there is nothing to undo.
+        """
+        with self._lock:
+            if not self._past:
+                return None
+            self._append({"undo": True})
+            return self._revert()
+
+    def _apply(self, key: Key, value: Value) -> None:
+        self._past.append((key, self[key]))
+        self._said[key] = value
+
+    def _revert(self) -> Key:
+        key, before = self._past.pop()
+        self._said[key] = before
+        return key
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        line = (json_text(entry, indent=None) + "\n").encode()
+        try:
+            with self.path.open("ab") as file:
+                if self._whole is not None:  # what a kill cut short; reading alone changes nothing
+                    file.truncate(self._whole)
+                    self._whole = None
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DataError(f"can't write {self.path}: {error.strerror}", hint="free some space") from error
+
+    def _recover(self) -> None:
+        if not self.path.exists():
+            return
+        content = read_file(self.path, "journal")
+        whole, _, torn = content.rpartition(b"\n")
+        if torn:
+            self._whole = len(content) - len(torn)
+        for where, entry in _entries(whole, self.path):
+            if not entry.get("undo"):
+                self._apply(*self._read(entry, where))
+            elif self._past:
+                self._revert()
+
+
+def _entries(content: bytes, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in enumerate(content.splitlines(), start=1):
+        where = f"{path} line {number}"
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} is not JSON", hint="mend or delete that line") from error
+        if not isinstance(entry, dict):
+            raise DataError(f"{where} is not a decision", hint="mend or delete that line")
+        yield where, entry

@@ -1,0 +1,229 @@
+"""What is drawn, painted, erased and clicked in a real browser is what the journal has, pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pixcore_annotate.desks import Drawing, Reviewing
+from pixcore_annotate.journal import Journal
+from pixcore_annotate.project import Instance, Item, State, read_tasks, write_tasks
+from pixcore_annotate.review import Reviews
+from pixcore_annotate.segmenting import Segmenter
+from pixcore_annotate.server import Server
+
+from pixcore import masks
+from tests.served import answering
+
+SIZE = (200, 120)
+
+
+class Opened:
+    """The page in a browser, and where pixels of the image are on the screen."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 1200, "height": 800}, **options)
+        self.page.set_default_timeout(60_000)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.goto(address)
+        self.page.wait_for_selector("#canvas[data-item]")
+
+    def on_screen(self, x: float, y: float) -> tuple[float, float]:
+        box = self.page.locator("#canvas").bounding_box()
+        return box["x"] + x * box["width"] / SIZE[0], box["y"] + y * box["height"] / SIZE[1]
+
+    def click(self, x: float, y: float, **options: Any) -> None:
+        self.page.mouse.click(*self.on_screen(x, y), **options)
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.on_screen(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.on_screen(*point), steps=4)
+        self.page.mouse.up()
+
+    def close(self) -> None:
+        self.page.close()
+        assert not self.problems
+
+
+@pytest.fixture
+def work(folder: Path) -> Path:
+    """The folder, whose first item has thirteen masks: more than there are keys for."""
+    tasks = list(read_tasks(folder).values())
+    more = [np.zeros((SIZE[1], SIZE[0]), bool) for _ in range(11)]
+    for place, mask in enumerate(more):
+        mask[2:8, 10 * place : 10 * place + 6] = True
+    extra = tuple(Instance(f"m{place}", f"mark {place}", masks.encode(mask)) for place, mask in enumerate(more))
+    many = Item(**{**vars(tasks[0]), "instances": (*tasks[0].instances, *extra)})
+    other = folder.parent / "other"
+    other.mkdir()
+    for item in tasks:
+        (other / item.image).write_bytes((folder / item.image).read_bytes())
+    write_tasks(other, [many, *tasks[1:]])
+    return other
+
+
+@pytest.fixture
+def opened(work: Path, browser: Any) -> Iterator[Opened]:
+    pytest.importorskip("pixcore_regions")
+    journal = Journal(work, "ann", read_tasks(work))
+    server = Server(work, Drawing(journal, Segmenter("regions")))
+    with answering(server):
+        opened = Opened(browser, server.address)
+        yield opened
+        opened.close()
+
+
+def kept(folder: Path, item: str = "item-0") -> State:
+    return Journal(folder, "ann", read_tasks(folder))[item]
+
+
+def pixels(folder: Path, item: str = "item-0") -> NDArray[np.bool_]:
+    return masks.decode(kept(folder, item).mask(read_tasks(folder)[item]))
+
+
+def capsule(start: tuple[float, float], end: tuple[float, float], width: float) -> NDArray[np.bool_]:
+    """The pixels within half a width of a line: what a round brush paints."""
+    ys, xs = np.mgrid[: SIZE[1], : SIZE[0]] + 0.5
+    along = np.array(end) - start
+    share = np.clip(((xs - start[0]) * along[0] + (ys - start[1]) * along[1]) / max(along @ along, 1e-9), 0, 1)
+    far = np.hypot(xs - start[0] - share * along[0], ys - start[1] - share * along[1])
+    return far <= width / 2
+
+
+def agree(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
+    return float((found & wanted).sum() / (found | wanted).sum())
+
+
+def test_brush_eraser_and_undo_across_a_restart(opened: Opened, work: Path) -> None:
+    page = opened.page
+    page.keyboard.press("b")
+    opened.drag((130, 60), (180, 60))
+    page.wait_for_selector("#polygons >> text=painted")
+    wide = capsule((130, 60), (180, 60), 16)
+    assert agree(pixels(work), wide) > 0.97
+    page.keyboard.press("e")
+    page.keyboard.press("[")
+    page.keyboard.press("[")
+    opened.drag((155, 45), (155, 75))
+    page.wait_for_selector("#polygons >> text=erased")
+    cut = capsule((155, 45), (155, 75), 8)
+    assert agree(pixels(work), wide & ~cut) > 0.96
+    # a candidate that is kept is erased too, where the eraser went over it
+    page.keyboard.press("1")
+    page.wait_for_selector("#instances li.kept >> text=house")
+    with page.expect_response("**/items/0"):
+        opened.drag((30, 30), (110, 30))
+    page.reload()
+    page.wait_for_selector("#canvas[data-item='item-0']")
+    house = masks.decode(read_tasks(work)["item-0"].instances[0].mask)
+    whole = (house & ~capsule((30, 30), (110, 30), 8)) | (wide & ~cut)
+    assert agree(pixels(work), whole) > 0.97
+    for _ in range(3):
+        page.wait_for_selector("main[aria-busy='false']")
+        page.keyboard.press("u")
+    page.wait_for_selector("main[aria-busy='false']")
+    assert agree(pixels(work), wide) > 0.97
+
+
+def test_zoomed_in_a_corner_is_moved_made_and_removed(opened: Opened, work: Path) -> None:
+    page = opened.page
+    page.keyboard.press("p")
+    for corner in ((140, 20), (190, 20), (190, 100), (140, 100)):
+        opened.click(*corner)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#polygons >> text=polygon of 4 points")
+    before = page.locator("#canvas").bounding_box()["width"]
+    page.mouse.move(*opened.on_screen(165, 60))
+    page.mouse.wheel(0, -250)
+    page.wait_for_function(f"() => document.getElementById('canvas').getBoundingClientRect().width > {1.3 * before}")
+    place = opened.on_screen(165, 60)
+    opened.drag((100, 60), (90, 60))  # a drag beside every corner pans
+    assert math.dist(place, opened.on_screen(165, 60)) > 20
+    assert not kept(work).keep
+    opened.drag((140, 60), (120, 60))  # the middle of an edge makes a corner
+    page.wait_for_selector("#polygons >> text=polygon of 5 points")
+    page.keyboard.press("f")
+    opened.drag((140, 100), (150, 110))
+    page.keyboard.down("Alt")
+    opened.click(190, 20)
+    page.keyboard.up("Alt")
+    page.wait_for_selector("#polygons >> text=polygon of 4 points")
+    corners = np.reshape(kept(work).polygons[0], (-1, 2))
+    wanted = np.array([(140, 20), (190, 100), (150, 110), (120, 60)])
+    assert np.abs(corners - wanted).max() < 1.5
+
+
+def test_clicks_ask_the_generator_and_keys_reach_every_mask(opened: Opened, work: Path) -> None:
+    page = opened.page
+    tasks = read_tasks(work)
+    page.keyboard.press("c")
+    opened.click(65, 55)
+    page.wait_for_selector("#hint:has-text('mask 1 of')")
+    made = Segmenter("regions").masks(work / "0.png", [(65, 55, 1)])
+    door = tasks["item-0"].instances[1].mask
+    best = int(np.argmax(masks.iou([mask for mask, _ in made], [door])[:, 0]))
+    page.keyboard.press(str(best + 1))
+    page.wait_for_selector(f"#hint:has-text('mask {best + 1} of')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#polygons >> text=painted")
+    assert masks.iou([kept(work).mask(tasks["item-0"])], [made[best][0]])[0, 0] == 1
+    # a click outside narrows what is meant
+    page.keyboard.press("c")
+    opened.click(30, 90)
+    page.wait_for_selector("#hint:has-text('mask 1 of')")
+    page.keyboard.down("Alt")
+    opened.click(65, 55)
+    page.keyboard.up("Alt")
+    page.wait_for_selector("#hint:has-text('mask 1 of')")
+    page.keyboard.press("Escape")
+    # the thirteenth mask has no number, and is kept by keys alone
+    page.locator("#canvas").focus()
+    page.mouse.move(5, 5)
+    for _ in range(13):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    page.wait_for_selector("#instances li.kept >> text=mark 10")
+    assert kept(work).keep == ("m10",)
+
+
+def test_a_second_person_accepts_or_returns(work: Path, browser: Any) -> None:
+    tasks = read_tasks(work)
+    journal = Journal(work, "ann", tasks)
+    journal.decide("item-0", State(("17",), (), "the house", "done"))
+    journal.decide("item-1", State((), (), "a tree", "absent"))
+    server = Server(work, Reviewing(journal, Reviews(work, "ben", tasks)))
+    with answering(server):
+        opened = Opened(browser, server.address, color_scheme="dark")
+        page = opened.page
+        assert page.locator(".drawing:visible").count() == 0
+        page.keyboard.press("1")  # nothing is changed here
+        page.keyboard.press("r")
+        page.keyboard.type("the door is meant, not the house")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#canvas[data-item='item-1']")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#count:has-text('2 of 2')")
+        opened.close()
+    assert kept(work) == State(("17",), (), "the house", "done")
+    server = Server(work, Drawing(Journal(work, "ann", tasks), Segmenter()))
+    with answering(server):
+        opened = Opened(browser, server.address)
+        page = opened.page
+        page.wait_for_selector("#said.returned:has-text('returned by ben: the door is meant, not the house')")
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+        page.wait_for_selector("#instances li.kept >> text=door")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#canvas[data-item='item-1']")
+        assert page.inner_text("#said") == "accepted by ben"
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_selector("#said", state="hidden")  # who has drawn it anew has answered
+        opened.close()
