@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -27,10 +27,12 @@ from pixcore_mini.drawn import Drawn, features_of
 from pixcore_mini.network import IMAGE_SIZE, pixels
 from pixcore_mini.tokenizer import GRID, Encoder
 
+ConfigT = TypeVar("ConfigT", bound=MiniConfig)
+
 NOTICE = "mini knows drawn scenes only, and this picture looks like none: what it says of it means nothing"
 
 
-class Mini(Adapter[MiniConfig]):
+class Mini(Adapter[ConfigT], Generic[ConfigT]):
     """Answers in the words of mini-world; any other word is unknown to it.
 
     An image of any size and shape is stretched to the network's 112 pixels squared. Weights are float32 in memory

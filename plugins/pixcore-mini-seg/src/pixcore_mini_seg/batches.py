@@ -1,0 +1,81 @@
+"""Make training batches with masks, each a function of (variant, seed, step) alone: training resumes exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from random import Random
+
+import numpy as np
+import torch
+from pixcore_mini.batches import Packed, pack
+from pixcore_mini_world.render import Picture, render
+from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixcore_mini_seg.dialogue import Grounded, Variant, training_turns
+from pixcore_mini_seg.words import MarkedEncoder
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Packed turns, and the mask of every [SEG] in them.
+
+    Attributes:
+        packed: The turns, no longer than the longest row.
+        masks: (n, side, side) bool, in the order in which the [SEG] come, row by row.
+        owners: (n,) the row that each belongs to.
+        parts: (n,) bool, whether it is a part's.
+    """
+
+    packed: Packed
+    masks: Tensor
+    owners: Tensor
+    parts: Tensor
+
+    def to(self, device: torch.device) -> Masked:
+        """Bring the batch to a device."""
+        return Masked(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+def pack_masked(encoder: MarkedEncoder, rows: list[tuple[Picture, list[Grounded]]]) -> Masked:
+    """Pack the turns about each picture into one row; the masks of turns that do not fit are left out with them."""
+    packed = _trimmed(pack(encoder, [(picture.image, [one.turn for one in said]) for picture, said in rows]))
+    masks, owners, parts = [], [], []
+    for row, (picture, said) in enumerate(rows):
+        fitted = set(packed.turns[row].tolist())
+        for number, one in enumerate(said, 1):
+            for region in one.regions if number in fitted else ():
+                masks.append(picture.mask(*region))
+                owners.append(row)
+                parts.append(region[1] is not None)
+    side = rows[0][0].labels.shape
+    drawn = torch.from_numpy(np.stack(masks)) if masks else torch.zeros((0, *side), dtype=torch.bool)
+    return Masked(packed, drawn, torch.tensor(owners, dtype=torch.long), torch.tensor(parts, dtype=torch.bool))
+
+
+def _trimmed(packed: Packed) -> Packed:
+    """Cut off the columns that are padding in every row."""
+    longest = max(1, int((packed.turns >= 0).sum(dim=1).max()))
+    texts = (f.name for f in fields(packed) if f.name != "images")
+    return replace(packed, **{name: getattr(packed, name)[:, :longest].contiguous() for name in texts})
+
+
+def row_of(variant: Variant, split: Split, rng: Random) -> tuple[Picture, list[Grounded]]:
+    """Draw a scene of a side, and what a variant is asked about it."""
+    scene: Scene = make_scene(rng, split)
+    return render(scene), training_turns(variant, scene, rng)
+
+
+class MaskedBatches(Dataset[Masked]):
+    """The batches of one variant."""
+
+    def __init__(self, encoder: MarkedEncoder, variant: Variant, seed: int, size: int) -> None:
+        """Args as their names say; `size` is the images of a batch."""
+        self._encoder, self._variant, self._seed, self._size = encoder, variant, seed, size
+
+    def __getitem__(self, step: int) -> Masked:
+        """The batch of one step."""
+        keys = ("train", self._seed, "mini-seg", self._variant, step)
+        rows = [row_of(self._variant, "train", scene_random(*keys, row)) for row in range(self._size)]
+        return pack_masked(self._encoder, rows)

@@ -1,0 +1,41 @@
+"""Trains a variant of mini-seg: ``python -m pixcore_mini_seg.train VARIANT --seed N``.
+
+{variants}
+
+First the mask decoder is trained alone, once for all variants of a seed, in the folder ``shapes-N`` beside OUT; then it
+and the language model learn to say [SEG]. Masks come from mini-world's training side alone. Every batch follows from
+variant, seed and step, and once a minute everything is written to ``OUT/checkpoint.safetensors``; the same command goes
+on from there. The finished weights are in ``OUT/model``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from pixcore_mini_seg.dialogue import VARIANTS
+from pixcore_mini_seg.trainer import Recipe, Trainer
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run from the command line."""
+    listed = "\n".join(f"{name}  {what}" for name, what in VARIANTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m pixcore_mini_seg.train",
+        description=(__doc__ or "").replace("{variants}", listed),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)")
+    parser.add_argument("--steps", type=int, help="optimizer steps, in place of the recipe's")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args(arguments)
+    out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"
+    Trainer(Recipe.of(options.variant, options.seed, options.steps), out, device=options.device).train()
+
+
+if __name__ == "__main__":
+    main()

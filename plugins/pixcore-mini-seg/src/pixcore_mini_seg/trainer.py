@@ -1,0 +1,271 @@
+"""Runs the training that `pixcore_mini_seg.train` describes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pixcore_mini.attention import PACKED
+from pixcore_mini.batches import IGNORED, PREFIX_LENGTH
+from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from pixcore_mini.network import pixels
+from pixcore_mini.trainer import Recipe as MiniRecipe
+from pixcore_mini.trainer import Trainer as MiniTrainer
+from pixcore_mini_world.scene import scene_random
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from transformers import LlavaForConditionalGeneration
+
+from pixcore.terminal import Console
+from pixcore_mini_seg.batches import Masked, MaskedBatches, pack_masked, row_of
+from pixcore_mini_seg.decoder import MaskDecoder, at_size, ious, mask_loss
+from pixcore_mini_seg.dialogue import Variant
+from pixcore_mini_seg.network import SegNetwork, base_model, new_decoder
+from pixcore_mini_seg.shapes import train_shapes
+from pixcore_mini_seg.weights import write
+from pixcore_mini_seg.words import MarkedEncoder, build_tokenizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights.
+
+    Attributes:
+        variant: What is trained on what.
+        seed: Of the initialisation and of every batch.
+        steps: Optimizer steps.
+        batch: Images of a step.
+        rate: The peak learning rate.
+        warmup: Steps until the peak; from half of the steps on the rate falls along a cosine to a fiftieth.
+        rank: Of the changes to mini; None: everything is trained.
+        vision_rate: The vision tower's share of the rate where everything is trained.
+        shapes: Steps of the stage before, in which the mask decoder is trained alone.
+        before: From scratch, the steps of mini's two first stages.
+    """
+
+    variant: Variant = "a"
+    seed: int = 1
+    steps: int = 600
+    batch: int = 4
+    rate: float = 1.5e-3
+    warmup: int = 30
+    rank: int | None = 16
+    vision_rate: float = 0.5
+    shapes: int = 500
+    before: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(cls, variant: Variant, seed: int = 1, steps: int | None = None) -> Recipe:
+        """Give a variant's recipe; `steps` in place of its own."""
+        if variant == "d":
+            mini = MiniRecipe()
+            before = (mini.steps[0], mini.steps[1])
+            return cls("d", seed, steps or 3500, batch=16, rate=1e-3, warmup=200, rank=None, before=before)
+        return cls(variant, seed, steps or cls.steps)
+
+    def rate_at(self, step: int) -> float:
+        """Give the learning rate of a step."""
+        progress = max(0.0, (step / self.steps - 0.5) / 0.5)
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.rate * min(1.0, (step + 1) / min(self.warmup, max(1, self.steps // 5))) * decay
+
+
+class Trainer:
+    """Runs a recipe, from its start or from a checkpoint."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        *,
+        device: str = "cpu",
+        save_every: float = 60.0,
+        validate_every: int = 250,
+        validation_images: int = 64,
+        console: Console | None = None,
+    ) -> None:
+        """Remembers what to do.
+
+        Args:
+            recipe: What to do.
+            out: The folder for the checkpoint, the log and the finished weights.
+            device: A torch device.
+            save_every: Seconds between two checkpoints.
+            validate_every: Steps between two validations.
+            validation_images: How many images each of them asks about.
+            console: Where progress goes.
+        """
+        self.recipe, self.out, self.device = recipe, out, torch.device(device)
+        self.save_every, self.validate_every, self.validation_images = save_every, validate_every, validation_images
+        self.console = console or Console()
+        self.tokenizer = build_tokenizer()
+        self.encoder = MarkedEncoder(self.tokenizer)
+        self.checkpoint = out / "checkpoint.safetensors"
+
+    def train(self, stop_after: int | None = None) -> None:
+        """Trains to the end and writes the weights; goes on from the checkpoint where there is one.
+
+        Args:
+            stop_after: Stop, with a checkpoint, after so many steps of this call.
+        """
+        recipe = self.recipe
+        self.out.mkdir(parents=True, exist_ok=True)
+        start = 0
+        if self.checkpoint.exists():
+            progress = read_progress(self.checkpoint)
+            if progress["recipe"] != self._recipe_json():
+                raise SystemExit(f"{self.checkpoint} was made with another recipe; choose another --out")
+            start = progress["step"]
+            self.console.print(f"going on at step {start}")
+        llava = base_model() if recipe.rank is not None else self._from_scratch()
+        torch.manual_seed(recipe.seed)
+        decoder = new_decoder(llava).to(self.device)
+        if not start:
+            self._shape(decoder, llava.to(self.device))
+        self.network = SegNetwork(llava, decoder, len(self.tokenizer), recipe.rank).to(self.device)
+        llava.config.text_config._attn_implementation = PACKED
+        optimizer = self._optimizer()
+        if start:
+            load_checkpoint(self.checkpoint, self.network, optimizer)
+        stop = recipe.steps if stop_after is None else min(recipe.steps, start + stop_after)
+        self._run(optimizer, start, stop)
+        self._save(stop, optimizer)
+        if stop == recipe.steps:
+            llava.config.text_config._attn_implementation = "sdpa"
+            write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed)
+
+    def _run(self, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
+        recipe = self.recipe
+        batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, recipe.batch)
+        loader: DataLoader[Any] = DataLoader(batches, batch_size=None, sampler=range(start, stop))
+        recent: dict[str, float] = defaultdict(float)
+        saved = began = time.monotonic()
+        for done, batch in enumerate(loader, start + 1):
+            rate = recipe.rate_at(done - 1)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"]
+            saying, masks, found = self.losses(batch.to(self.device))
+            torch.autograd.backward(saying + masks)
+            nn.utils.clip_grad_norm_(self.network.trained().values(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            for name, value in (("saying", saying), ("masks", masks), ("iou", found.mean())):
+                recent[name] += value.item() / 25
+            if done % 25 == 0:
+                speed = (done - start) * recipe.batch / (time.monotonic() - began)
+                self._log(
+                    step=done, **{name: round(value, 4) for name, value in recent.items()}, per_second=round(speed, 2)
+                )
+                recent.clear()
+            if done % self.validate_every == 0 or done == recipe.steps:
+                self._log(step=done, **self.validate())
+            if time.monotonic() - saved > self.save_every and done < stop:
+                self._save(done, optimizer)
+                saved = time.monotonic()
+
+    def losses(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
+        """Give a batch's loss of what is said, its loss of masks, and each mask's IoU, (n,)."""
+        logits, answers, masks = self._forward(batch)
+        weights = batch.packed.weights[answers]
+        each = functional.cross_entropy(logits.float(), batch.packed.labels[answers], reduction="none")
+        saying = (each * weights).sum() / weights.sum()
+        return saying, mask_loss(masks, batch.masks), ious(masks.detach(), batch.masks)
+
+    def _forward(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (answers' tokens, words), which tokens they follow, and the logits of masks at the masks' size."""
+        packed, core = batch.packed, self.network.llava.model
+        seen = pixels(packed.images)
+        embed = core.language_model.get_input_embeddings()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            with torch.set_grad_enabled(self.recipe.rank is None and torch.is_grad_enabled()):
+                patches = core.vision_tower(pixel_values=seen).last_hidden_state[:, 1:]
+                visual = core.multi_modal_projector(patches)
+            begin = embed(torch.full_like(packed.tokens[:, :1], self.encoder.begin))
+            inputs = torch.cat([begin.to(visual.dtype), visual, embed(packed.tokens).to(visual.dtype)], dim=1)
+            visible = packed.attention_mask()
+            mask = torch.zeros(visible.shape, dtype=visual.dtype, device=self.device).masked_fill_(~visible, -1e9)
+            hidden = core.language_model(
+                inputs_embeds=inputs, attention_mask=mask, position_ids=packed.all_positions(), use_cache=False
+            ).last_hidden_state[:, PREFIX_LENGTH:]
+            answers = packed.labels != IGNORED
+            logits = self.network.llava.lm_head(hidden[answers])
+            states = hidden[packed.labels == self.encoder.seg]
+            drawn = self.network.decoder(states, batch.owners, patches, seen)
+        side = (int(batch.masks.shape[1]), int(batch.masks.shape[2]))
+        return logits, answers, at_size(drawn.float(), side)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Measure on the validation side, each token shown the right ones before it.
+
+        Whole answers right, for each kind of turn; and the mean IoU of things and of parts.
+        """
+        right: dict[str, list[bool]] = defaultdict(list)
+        found: dict[str, list[float]] = defaultdict(list)
+        size, recipe = self.recipe.batch, self.recipe
+        for first in range(0, self.validation_images, size):
+            keys = ("validation", 0, "mini-seg", recipe.variant)
+            images = range(first, min(first + size, self.validation_images))
+            rows = [row_of(recipe.variant, "validation", scene_random(*keys, index)) for index in images]
+            batch = pack_masked(self.encoder, rows).to(self.device)
+            logits, answers, masks = self._forward(batch)
+            for iou, part in zip(ious(masks, batch.masks).tolist(), batch.parts.tolist(), strict=True):
+                found["IoU of parts" if part else "IoU of things"].append(iou)
+            wrong = torch.zeros_like(answers)
+            wrong[answers] = logits.argmax(-1) != batch.packed.labels[answers]
+            for row, (_, said) in enumerate(rows):
+                for number, one in enumerate(said, 1):
+                    here = (batch.packed.turns[row] == number) & answers[row]
+                    if here.any():
+                        right[one.turn.kind].append(not bool(wrong[row, here].any()))
+        means = {name: sum(values) / len(values) for name, values in [*sorted(found.items()), *sorted(right.items())]}
+        return {name: round(value, 3) for name, value in means.items()}
+
+    def _shape(self, decoder: MaskDecoder, llava: LlavaForConditionalGeneration) -> None:
+        """Train the decoder alone; variants of one seed that begin from mini share it, beside their folders."""
+        recipe, width = self.recipe, int(llava.config.text_config.hidden_size)
+        shared = self.out.parent / f"shapes-{recipe.seed}"
+        folder = shared if recipe.rank is not None else self.out / "shapes"
+        train_shapes(decoder, llava.model.vision_tower, folder, seed=recipe.seed, steps=recipe.shapes, width=width)
+
+    def _from_scratch(self) -> LlavaForConditionalGeneration:
+        """Train mini's first two stages: the letters in text alone, and the tower by attributes. No masks yet."""
+        letters, vision = self.recipe.before
+        usual = MiniRecipe()
+        recipe = MiniRecipe(seed=self.recipe.seed, steps=(letters, vision, usual.steps[2]))
+        trainer = MiniTrainer(recipe, self.out / "before", device=str(self.device), console=self.console)
+        done = 0
+        if trainer.checkpoint.exists():
+            progress = read_progress(trainer.checkpoint)
+            done = sum(recipe.steps[: progress["stage"]]) + progress["step"]
+        if done < letters + vision:
+            trainer.train(stop_after=letters + vision - done)
+        load_checkpoint(trainer.checkpoint, trainer.everything)
+        return trainer.network
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+        for name, tensor in self.network.trained().items():
+            share = self.recipe.vision_rate if ".vision_tower." in name else 1.0
+            groups[share, 0.02 if tensor.ndim >= 2 else 0.0].append(tensor)
+        listed = [{"params": own, "weight_decay": decay, "share": share} for (share, decay), own in groups.items()]
+        return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)
+
+    def _recipe_json(self) -> Any:
+        return json.loads(json.dumps(vars(self.recipe)))
+
+    def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        save_checkpoint(self.checkpoint, self.network, optimizer, {"step": step, "recipe": self._recipe_json()})
+
+    def _log(self, **entry: Any) -> None:
+        line = json.dumps(entry)
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+        self.console.print(line, highlight=False, soft_wrap=True)

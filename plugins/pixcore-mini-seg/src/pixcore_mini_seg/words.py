@@ -1,0 +1,46 @@
+"""The words of mini-seg: those of mini, the marks [SEG], <p> and </p>, and what it takes to ask for a mask."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pixcore_mini.config import MiniConfig
+from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, IMAGE, PAD, UNKNOWN, USER, Encoder, word_tokenizer
+from transformers import PreTrainedTokenizerFast
+
+SEG, OPEN, CLOSE = "[SEG]", "<p>", "</p>"
+MARKS = (SEG, OPEN, CLOSE)
+_WORDS = ("Can", " you", " segment", "Sure", " it", "Describe")
+
+
+@cache
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Build the tokenizer: mini's tokens keep their numbers, the new ones follow."""
+    known = PreTrainedTokenizerFast.from_pretrained(MiniConfig().folder, local_files_only=True).get_vocab()
+    for word in (*MARKS, *_WORDS):
+        known.setdefault(word, len(known))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(known),
+        pad_token=PAD,
+        bos_token=BEGIN,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[IMAGE, USER, ASSISTANT, *MARKS],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+    )
+
+
+class MarkedEncoder(Encoder):
+    """Turns text into token ids as mini's does, but in an answer the marks are marks."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Wraps the model's tokenizer."""
+        super().__init__(tokenizer)
+        self._marked = tokenizer
+        self.seg = int(tokenizer.get_vocab()[SEG])
+
+    def answer(self, text: str) -> list[int]:
+        """Encode what the model says, with the end's mark."""
+        return [*self._marked.encode(text, add_special_tokens=False), self.end]

@@ -1,0 +1,180 @@
+"""Training: every [SEG] has its region's mask, and a killed training ends like an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pixcore_mini_seg.batches import MaskedBatches, pack_masked
+from pixcore_mini_seg.decoder import FINE, MaskDecoder, at_size, ious, mask_loss
+from pixcore_mini_seg.dialogue import VARIANTS, Variant, ground, training_turns
+from pixcore_mini_seg.network import LowRank, SegNetwork, base_model, change, new_decoder, widen
+from pixcore_mini_seg.trainer import Recipe
+from pixcore_mini_seg.weights import FILE, read
+from pixcore_mini_seg.words import MARKS, MarkedEncoder, build_tokenizer
+from pixcore_mini_world import language
+from pixcore_mini_world.render import render
+from pixcore_mini_world.scene import make_scene, scene_random
+from safetensors.torch import load_file
+
+from pixcore.errors import ModelError
+
+from .conftest import TINY, trainer
+
+ENCODER = MarkedEncoder(build_tokenizer())
+
+
+def test_mini_s_words_keep_their_numbers_and_nothing_is_unknown() -> None:
+    tokenizer = build_tokenizer()
+    table = base_model().get_input_embeddings().weight
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer)))
+    assert len(table) <= min(tokenizer.convert_tokens_to_ids(list(MARKS)))
+    for index in range(20):
+        rng = scene_random("train", 9, "words", index)
+        scene = make_scene(rng, "train")
+        for variant in VARIANTS:
+            for one in training_turns(variant, scene, rng):
+                said = ENCODER.answer(one.turn.answer)
+                assert tokenizer.unk_token_id not in [*ENCODER.prompt(one.turn.prompt), *said]
+                assert said.count(ENCODER.seg) == len(one.regions)
+                plain = one.turn.answer
+                for mark in MARKS:
+                    plain = plain.replace(mark, "")
+                assert tokenizer.decode(said, skip_special_tokens=True) == plain
+
+
+def test_a_mark_in_a_prompt_is_text() -> None:
+    assert ENCODER.seg not in ENCODER.prompt("Can you segment [SEG] in the scene?")
+
+
+def test_phrases_name_what_they_are_marked_with() -> None:
+    """Every phrase holds its part's noun or its thing's, and its colour where it says one."""
+    for index in range(60):
+        rng = scene_random("train", 3, "phrases", index)
+        scene = make_scene(rng, "train")
+        for at, thing in enumerate(scene.things):
+            for part in (None, *thing.spec.all_parts):
+                text = language.describe(scene, at, part)
+                marked, regions = ground(text, scene, at)
+                phrases = [piece.split("</p>")[0] for piece in marked.split("<p>")[1:]]
+                assert marked.replace("<p>", "").replace("</p>", "").replace("[SEG]", "") == text
+                assert len(phrases) == len(regions)
+                assert regions[0] == (at, part)
+                for phrase, (other, own) in zip(phrases, regions, strict=True):
+                    named = scene.things[other]
+                    assert (own or named.kind) in phrase.split()
+                    if own is None and len(phrase.split()) == 3:
+                        assert phrase.split()[1] == named.colour
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_masks_of_a_batch_are_those_of_its_marks(variant: Variant) -> None:
+    rows, wanted = [], []
+    for index in range(3):
+        rng = scene_random("train", 4, "masks", index)
+        scene = make_scene(rng, "train")
+        rows.append((render(scene), training_turns(variant, scene, rng)))
+    batch = pack_masked(ENCODER, rows)
+    for row, (picture, said) in enumerate(rows):
+        for number, one in enumerate(said, 1):
+            if (batch.packed.turns[row] == number).any():
+                wanted += [(row, picture.mask(*region)) for region in one.regions]
+    marks = (batch.packed.labels == ENCODER.seg).nonzero()
+    assert marks[:, 0].tolist() == batch.owners.tolist() == [row for row, _ in wanted]
+    assert np.array_equal(batch.masks.numpy(), np.stack([mask for _, mask in wanted]))
+    assert (batch.packed.turns[:, -1] >= 0).any()
+
+
+def test_batches_follow_from_variant_seed_and_step() -> None:
+    first, again = (MaskedBatches(ENCODER, "a", 1, 2)[5] for _ in range(2))
+    assert torch.equal(first.packed.tokens, again.packed.tokens)
+    assert torch.equal(first.masks, again.masks)
+    assert not torch.equal(first.packed.images, MaskedBatches(ENCODER, "a", 2, 2)[5].packed.images)
+
+
+def test_interrupted_training_ends_like_undisturbed_training(begun: Path, tmp_path: Path) -> None:
+    """The last bit of every weight is the same."""
+    out = tmp_path / "out"
+    trainer(out).train(stop_after=1)
+    trainer(out).train()
+    whole, parts = (load_file(folder / "checkpoint.safetensors") for folder in (begun, out))
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+    log = [json.loads(line) for line in (begun / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == TINY.steps
+    assert 0 <= log[-1]["IoU of parts"] <= 1
+    with pytest.raises(SystemExit, match="another recipe"):
+        trainer(out, replace(TINY, seed=2)).train()
+
+
+def test_what_is_kept_makes_the_trained_network_again(begun: Path) -> None:
+    """Mini with the changes added gives what the low-rank layers give, but for float16."""
+    torch.manual_seed(0)
+    llava = base_model()
+    trained = SegNetwork(llava, new_decoder(llava), len(build_tokenizer()), TINY.rank)
+    state = load_file(begun / "checkpoint.safetensors")
+    trained.load_state_dict(
+        {name.removeprefix("module."): t for name, t in state.items() if name.startswith("module.")}
+    )
+    difference = read(begun / "model")
+    assert (difference.variant, difference.seed) == ("c", 1)
+    merged = base_model()
+    widen(merged, len(build_tokenizer()))
+    change(merged, difference.tensors)
+    ids = torch.tensor([ENCODER.prompt("Describe the house.")])
+    with torch.no_grad():
+        expected, found = (net(input_ids=ids).logits for net in (trained.llava, merged))
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+    assert (begun / "model" / FILE).stat().st_size < 3e6
+
+
+def test_the_difference_from_another_mini_is_refused(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixcore_mini_seg.weights.base_hash", lambda: "another")
+    with pytest.raises(ModelError, match="another mini"):
+        read(begun / "model")
+    with pytest.raises(ModelError, match="can't load mini-seg"):
+        read(begun)
+
+
+def test_from_scratch_goes_through_mini_s_first_stages_and_resumes(tmp_path: Path) -> None:
+    """And ends with a whole model in the folder."""
+    recipe = replace(Recipe.of("d", steps=2), batch=1, warmup=1, shapes=1, before=(1, 1))
+    trainer(tmp_path, recipe).train(stop_after=1)
+    again = trainer(tmp_path, recipe)
+    again.train()
+    assert (tmp_path / "model" / "config.json").is_file()
+    kept = read(tmp_path / "model")
+    assert kept.base == ""
+    assert set(kept.tensors) == {f"decoder.{name}" for name, _ in again.network.decoder.named_parameters()}
+    assert not any(isinstance(module, LowRank) for module in again.network.modules())
+
+
+def test_the_decoder_learns_a_mask() -> None:
+    """Two states, two halves of one image: within a few steps each gets its own."""
+    torch.manual_seed(0)
+    decoder = MaskDecoder(16, 8, width=32)
+    states, patches, pixels = torch.randn(2, 16), torch.randn(1, 196, 8), torch.randn(1, 3, 2 * FINE, 2 * FINE)
+    truth = torch.zeros(2, FINE, FINE, dtype=torch.bool)
+    truth[0, :, : FINE // 2] = truth[1, :, FINE // 2 :] = True
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
+    for _ in range(40):
+        logits = decoder(states, torch.zeros(2, dtype=torch.long), patches, pixels)
+        loss = mask_loss(logits, truth)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    assert ious(logits, truth).min() > 0.8
+    assert at_size(logits, (7, 9)).shape == (2, 7, 9)
+
+
+def test_the_loss_and_iou_of_known_masks() -> None:
+    truth = torch.tensor([[[1, 1], [0, 0]], [[0, 0], [0, 0]]], dtype=torch.bool)
+    logits = torch.tensor([[[9.0, -9.0], [9.0, -9.0]], [[-9.0, -9.0], [-9.0, -9.0]]])
+    assert ious(logits, truth).tolist() == pytest.approx([1 / 3, 0])
+    right = torch.where(truth, 20.0, -20.0)
+    assert mask_loss(right, truth).item() < 1e-6
