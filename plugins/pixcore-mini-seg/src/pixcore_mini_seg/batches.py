@@ -76,6 +76,6 @@ class MaskedBatches(Dataset[Masked]):
 
     def __getitem__(self, step: int) -> Masked:
         """The batch of one step."""
-        keys = ("train", self._seed, "mini-seg", self._variant, step)
-        rows = [row_of(self._variant, "train", scene_random(*keys, row)) for row in range(self._size)]
+        keys = (self._seed, "mini-seg", self._variant, step)
+        rows = [row_of(self._variant, "train", scene_random("train", *keys, row)) for row in range(self._size)]
         return pack_masked(self._encoder, rows)

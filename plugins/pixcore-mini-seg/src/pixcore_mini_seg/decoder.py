@@ -86,7 +86,8 @@ class MaskDecoder(nn.Module):
         weights = self.weights(tokens[:, 0])
         drawn = torch.einsum("nchw,nc->nhw", fine, weights) / _CHANNELS**0.5
         near = torch.einsum("nkc,nc->nk", cells, self.likeness(tokens[:, 1])) / self.width**0.5
-        return drawn + at_size(near.reshape(-1, GRID, GRID), (FINE, FINE)) + _UNLIKELY
+        logits: Tensor = drawn + at_size(near.reshape(-1, GRID, GRID), (FINE, FINE)) + _UNLIKELY
+        return logits
 
 
 def at_size(logits: Tensor, size: tuple[int, int]) -> Tensor:

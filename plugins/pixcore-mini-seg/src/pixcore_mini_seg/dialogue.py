@@ -107,7 +107,8 @@ def describe(scene: Scene, region: Region, rng: Random) -> Grounded:
 
 def caption(scene: Scene) -> Grounded:
     """Ask for all that is there, with a mask for every phrase."""
-    said, regions = [], []
+    said: list[str] = []
+    regions: list[Region] = []
     for index, thing in enumerate(scene.things):
         sentence = f"The {thing.colour} {thing.kind} is {language.place(thing)} of the image."
         text, own = ground(sentence, scene, index)

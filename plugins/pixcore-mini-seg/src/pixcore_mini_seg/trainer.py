@@ -52,7 +52,7 @@ class Recipe:
 
     variant: Variant = "a"
     seed: int = 1
-    steps: int = 600
+    steps: int = 500
     batch: int = 4
     rate: float = 1.5e-3
     warmup: int = 30
@@ -211,9 +211,9 @@ class Trainer:
         found: dict[str, list[float]] = defaultdict(list)
         size, recipe = self.recipe.batch, self.recipe
         for first in range(0, self.validation_images, size):
-            keys = ("validation", 0, "mini-seg", recipe.variant)
+            keys = (0, "mini-seg", recipe.variant)
             images = range(first, min(first + size, self.validation_images))
-            rows = [row_of(recipe.variant, "validation", scene_random(*keys, index)) for index in images]
+            rows = [row_of(recipe.variant, "validation", scene_random("validation", *keys, index)) for index in images]
             batch = pack_masked(self.encoder, rows).to(self.device)
             logits, answers, masks = self._forward(batch)
             for iou, part in zip(ious(masks, batch.masks).tolist(), batch.parts.tolist(), strict=True):
@@ -225,7 +225,8 @@ class Trainer:
                     here = (batch.packed.turns[row] == number) & answers[row]
                     if here.any():
                         right[one.turn.kind].append(not bool(wrong[row, here].any()))
-        means = {name: sum(values) / len(values) for name, values in [*sorted(found.items()), *sorted(right.items())]}
+        means = {name: sum(values) / len(values) for name, values in sorted(found.items())}
+        means |= {name: sum(values) / len(values) for name, values in sorted(right.items())}
         return {name: round(value, 3) for name, value in means.items()}
 
     def _shape(self, decoder: MaskDecoder, llava: LlavaForConditionalGeneration) -> None:

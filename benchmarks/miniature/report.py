@@ -1,0 +1,214 @@
+"""Writes the page of the miniature, `runs/miniature/report.html`, from what `run.py` has run; whatever came out.
+
+    python benchmarks/miniature/report.py [--runs runs/miniature]
+
+Every figure of the table has its interval over samples, and its range over seeds where there are several; every
+sentence about what mask training cost has its figure and the paired, clustered test of `pixcore compare`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COLUMNS = ("A†", "A", "M†", "M", "S")
+WHAT = {
+    "mini": "mini, trained without masks",
+    "a": "mini-seg a: referring segmentation alone (as LISA)",
+    "b": "mini-seg b: mixed with mini's questions",
+    "c": "mini-seg c: grounded captions (as GLaMM)",
+    "d": "mini-seg d: from scratch with both",
+}
+MEANS = {
+    "A†": "answers, free (A†)",
+    "A": "answers by letter (A)",
+    "M†": "masks unasked (M†)",
+    "M": "masks asked for (M)",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        model: "mini", or the letter of a variant.
+        kind: "own" or "mined".
+        row: The row of its run.
+        figures: By column, of the first seed: value, low, high, in percent; None where it was not measured.
+        seeds: By column, the value of every seed.
+    """
+
+    model: str
+    kind: str
+    row: str
+    figures: Mapping[str, tuple[float, float | None, float | None] | None]
+    seeds: Mapping[str, Sequence[float]]
+
+
+def lines(runs: Path) -> list[Line]:
+    """Every row of every model that was run, seeds of one variant together; mini first, the oracle's control last."""
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for path in sorted(runs.glob("*/summary.json"), key=lambda path: (path.parent.name != "mini", path.parent.name)):
+        name = path.parent.name
+        model, kind = ("mini", "mined") if name == "mini" else (name.split("-")[0], name.rsplit("-", 1)[1])
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            if row["control"] and row["name"] != "random points, oracle pick":
+                continue
+            found.setdefault((model, kind, row["name"]), []).append(row["figures"])
+    made = []
+    for (model, kind, row), seeds in found.items():
+        figures = {name: _interval(seeds[0].get(name)) for name in COLUMNS}
+        every = [{name: _interval(one.get(name)) for name in COLUMNS} for one in seeds]
+        values = {name: [one[name][0] for one in every if one[name] is not None] for name in COLUMNS}  # type: ignore[index]
+        made.append(Line(model, kind, row, figures, values))
+    return made
+
+
+def _interval(figure: Mapping[str, Any] | None) -> tuple[float, float | None, float | None] | None:
+    """A figure of a summary; None where it has no value."""
+    if figure is None or figure["value"] is None:
+        return None
+    return figure["value"], figure.get("low"), figure.get("high")
+
+
+def sentences(runs: Path) -> Iterator[tuple[str, bool | None]]:
+    """What mask training cost or did not: each sentence, and whether it lost (False), won (True), or shows nothing."""
+    for path in sorted((runs / "compared").glob("*/compare.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        variant, seed, kind = path.parent.name.split("-")
+        for one in found["differences"]:
+            name = one["name"]
+            if name not in MEANS or one["difference"] is None or one["low"] is None:
+                continue
+            if kind == "mined" and name in ("A†", "A"):
+                continue  # the same answers as in its other run, but for the prompt of the masks
+            what = {"own": "its own masks against those mined from mini by the oracle", "mined": "both by the oracle"}
+            about = MEANS[name] if name in ("A†", "A") else f"{MEANS[name]}, {what[kind]}"
+            p = one["adjusted"]
+            shown = p is not None and p <= 0.05
+            change = one["difference"]
+            verdict = ("gained" if change > 0 else "cost") if shown else "no difference is shown:"
+            yield (
+                f"Variant {variant}, seed {seed}, {about}: {verdict} {abs(change):.1f} points, "
+                f"from {one['left']:.1f} to {one['right']:.1f} (95 % interval {one['low']:+.1f} to {one['high']:+.1f}; "
+                f"{_p(p)} after Holm, {one['method']}, {one['clusters']} clusters).",
+                (change > 0) if shown else None,
+            )
+
+
+def _p(p: float | None) -> str:
+    """Write a p-value."""
+    return "no test" if p is None else "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+
+
+def scatter(found: Sequence[Line]) -> str:
+    """Draw the better accuracy against the better mean IoU of every line, as an SVG."""
+    side, margin = 420, 46
+    dots = []
+    for number, line in enumerate(found, 1):
+        answers = [line.figures[name] for name in ("A†", "A")]
+        masks = [line.figures[name] for name in ("M†", "M")]
+        best = [max((each[0] for each in pair if each), default=None) for pair in (answers, masks)]
+        if best[0] is None or best[1] is None:
+            continue
+        x, y = margin + best[0] / 100 * side, margin + (1 - best[1] / 100) * side
+        mark = "own" if line.kind == "own" else "vanilla" if line.model == "mini" else "mined"
+        title = html.escape(f"{WHAT[line.model]}, {line.row}: A {best[0]:.1f}, M {best[1]:.1f}")
+        dots.append(
+            f'<circle class="{mark}" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{title}</title></circle>'
+            f'<text x="{x + 7:.1f}" y="{y + 4:.1f}">{number}</text>'
+        )
+    ticks = "".join(
+        f'<text x="{margin + t / 100 * side}" y="{margin + side + 18}" text-anchor="middle">{t}</text>'
+        f'<text x="{margin - 8}" y="{margin + (1 - t / 100) * side + 4}" text-anchor="end">{t}</text>'
+        for t in (0, 25, 50, 75, 100)
+    )
+    whole = side + 2 * margin
+    return (
+        f'<svg viewBox="0 0 {whole} {whole}" role="img" aria-label="Accuracy against mean IoU, by line">'
+        f'<rect x="{margin}" y="{margin}" width="{side}" height="{side}"/>{ticks}{"".join(dots)}'
+        f'<text x="{margin + side / 2}" y="{whole - 8}" text-anchor="middle">max(A†, A), %</text>'
+        f'<text x="{margin}" y="{margin - 12}">max(M†, M), %</text></svg>'
+    )
+
+
+def page(runs: Path) -> str:
+    """The page: no script, nothing from elsewhere."""
+    found = lines(runs)
+    rows = "".join(_row(number, line) for number, line in enumerate(found, 1))
+    said = "".join(
+        f'<li class="{ {True: "won", False: "lost", None: "even"}[won] }">{html.escape(text)}</li>'
+        for text, won in sentences(runs)
+    )
+    seeds = sorted({len(values) for line in found for values in line.seeds.values() if values and line.model != "mini"})
+    counted = (
+        "One seed of each: there is no range over seeds, so this is about these weights, not about ways of training."
+        if seeds in ([], [1])
+        else "Where a variant has several seeds, the range over them stands below the first seed's figure."
+    )
+    absent = [letter for letter in "abcd" if letter not in {line.model for line in found}]
+    lacking = "".join(
+        f"<li>{html.escape(WHAT[letter])}: not trained here; "
+        f"<code>python -m pixcore_mini_seg.train {letter} --seed 1</code>, then <code>make miniature</code> again.</li>"
+        for letter in absent
+    )
+    drawn = "".join(_picture(runs / "emergence" / f"{stem}.svg", title) for stem, title in _EMERGENCE)
+    parts = {"rows": rows, "said": said or "<li>Nothing has been compared yet.</li>", "counted": counted}
+    parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "drawn": drawn, "scatter": scatter(found)}
+    text = (HERE / "page.html").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        text = text.replace(f"{{{name}}}", part)
+    return text
+
+
+_EMERGENCE = (
+    ("places-tied", "When (Fig. 3a): where in the text the phrase with the best mask begins"),
+    ("places", "When, as the paper counts: the first of equally good phrases"),
+    ("concepts", "What (Fig. 3b): what that phrase is about"),
+)
+
+
+def _row(number: int, line: Line) -> str:
+    cells = []
+    for name in COLUMNS:
+        figure, seeds = line.figures[name], line.seeds[name]
+        if figure is None:
+            cells.append("<td>–</td>")
+            continue
+        value, low, high = figure
+        within = "" if low is None or high is None else f"<small>{low:.1f}–{high:.1f}</small>"
+        spread = f"<small>seeds {min(seeds):.1f}–{max(seeds):.1f}</small>" if len(seeds) > 1 else ""
+        cells.append(f"<td>{value:.1f}{within}{spread}</td>")
+    head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(line.row)}</small></th>"
+    return f"<tr>{head}{''.join(cells)}</tr>"
+
+
+def _picture(path: Path, title: str) -> str:
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    image = f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{data}">'
+    return f"<figure>{image}<figcaption>{html.escape(title)}</figcaption></figure>"
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/miniature"))
+    runs = parser.parse_args().runs
+    runs.mkdir(parents=True, exist_ok=True)
+    target = runs / "report.html"
+    target.write_text(page(runs), encoding="utf-8")
+    print(f"report: {target}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""`make miniature`: runs mini and every variant of mini-seg that has been trained, then writes the page.
+
+    python benchmarks/miniature/run.py [--only NAME ...] [--set KEY=VALUE ...] [--dry-run]
+
+A variant is run twice: for its own masks (own.yaml), and for masks mined from its attention (mined.yaml). The shipped
+weights are those of seed 1; other seeds, and variant d, are run where `python -m pixcore_mini_seg.train` has left them
+under runs/mini-seg/. Runs continue where they stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixcore_mini_seg.config import MiniSegConfig
+from pixcore_mini_seg.dialogue import VARIANTS
+from pixcore_mini_seg.weights import FILE
+
+HERE = Path(__file__).parent
+RUNS = Path("runs/miniature")
+
+
+def trained(folder: Path = Path("runs/mini-seg")) -> Iterator[tuple[str, str]]:
+    """Each variant's seeds, as "a-1", and the checkpoint of each: shipped ones first."""
+    for variant in VARIANTS:
+        shipped = MiniSegConfig(checkpoint=variant).own_folder / FILE
+        if shipped.exists():
+            yield f"{variant}-1", variant
+        for own in sorted(folder.glob(f"{variant}-*/model/{FILE}")):
+            if not (shipped.exists() and own.parent.parent.name == f"{variant}-1"):
+                yield own.parent.parent.name, str(own.parent)
+
+
+def runs() -> Iterator[tuple[str, Path, list[str]]]:
+    """The name of each run, its config, and what is set in it."""
+    yield "mini", HERE / "mini.yaml", []
+    for name, checkpoint in trained():
+        for kind in ("own", "mined"):
+            settings = [f"model={{name: mini-seg, checkpoint: {checkpoint}}}", f"output={RUNS / f'{name}-{kind}'}"]
+            yield f"{name}-{kind}", HERE / f"{kind}.yaml", settings
+
+
+def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """What is compared with mini: a variant's answers and mined masks, and its own masks with mini's mined ones."""
+    for name in sorted(done - {"mini"}):
+        rows = ["oracle", "own masks"] if name.endswith("-own") else ["oracle"]
+        words = [word for row in rows for word in ("--row", row)]
+        yield name, [str(RUNS / "mini"), str(RUNS / name), *words, "--output", str(RUNS / "compared" / name)]
+
+
+def main() -> None:
+    """Run what can be run, compare, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", metavar="NAME", help="this run alone, such as a-1-own")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pixcore run")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run")
+    options = parser.parse_args()
+    failed = 0
+    for name, config, settings in runs():
+        if options.only and name not in options.only:
+            continue
+        words = [word for setting in [*settings, *options.set] for word in ("--set", setting)]
+        failed += _pixcore("run", str(config), *words, dry=options.dry_run)
+    if not options.dry_run:
+        done = {path.parent.name for path in RUNS.glob("*/summary.json")}
+        for _, words in comparisons(done) if "mini" in done else ():
+            failed += _pixcore("compare", *words)
+        looked = [str(RUNS / name) for name in sorted(done, key=lambda name: name != "mini") if "own" not in name]
+        if looked:
+            failed += _pixcore("emergence", *looked, "--output", str(RUNS / "emergence"))
+        subprocess.run([sys.executable, str(HERE / "report.py")], check=True)
+    sys.exit(1 if failed else 0)
+
+
+def _pixcore(*words: str, dry: bool = False) -> int:
+    """1 where the command fails."""
+    command = [sys.executable, "-m", "pixcore", *words]
+    print(" ".join(command), flush=True)
+    return 0 if dry else int(subprocess.run(command, check=False).returncode != 0)
+
+
+if __name__ == "__main__":
+    main()
