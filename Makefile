@@ -18,7 +18,7 @@ say = @echo "$$(($$(date +%s) - $(BEGAN))) s: $(1)"
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
-.PHONY: demo test lint format docs wheels speed paper clean
+.PHONY: demo test lint format docs wheels speed paper miniature clean
 
 demo: .venv/demo-installed
 	$(call say,asking the model mini about 300 drawn scenes$(comma) and looking where it looks)
@@ -52,6 +52,9 @@ speed: .venv/test-installed
 
 paper: .venv/test-installed
 	$(BIN)/python benchmarks/paper/run.py
+
+miniature: .venv/test-installed
+	$(BIN)/python benchmarks/miniature/run.py
 
 # the packages share one build backend; installing it once is quicker than an isolated build for each of them.
 # setuptools is for docopt (num2words, which SmolVLM's processor asks for), which has no wheel: a venv's own is too old.

@@ -1,0 +1,135 @@
+"""The miniature's configs are valid, and its page says what the runs say: intervals, seeds, tests, what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pixcore.config import apply_settings, read_yaml, resolve
+from pixcore.plugins import registry
+from pixcore.records import Protocol
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def script(name: str) -> ModuleType:
+    """One of the scripts, which are no package."""
+    spec = importlib.util.spec_from_file_location(f"miniature_{name}", HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+report, run = script("report"), script("run")
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_option_is_one_that_its_component_knows(path: Path) -> None:
+    resolved = resolve(read_yaml(path), registry())
+    assert (resolved.components["masks"] is None) == (path.stem == "own")
+    if path.stem == "mined":  # asked as mini is
+        assert resolved.config.prompts[Protocol.SEGMENT] == "Identify {expression} in the scene."
+
+
+def test_each_run_is_of_a_variant_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a-2", "d-1"):
+        folder = tmp_path / "runs/mini-seg" / name / "model"
+        folder.mkdir(parents=True)
+        (folder / run.FILE).touch()
+    names = [name for name, _, _ in run.runs()]
+    assert names[0] == "mini"
+    assert {"a-2-own", "a-2-mined", "d-1-own"} < set(names)
+    for _, path, settings in run.runs():
+        document = apply_settings(read_yaml(path), settings)
+        assert resolve(document, registry()).config.output.parent == run.RUNS
+
+
+def test_own_masks_are_compared_with_mini_s_best(tmp_path: Path) -> None:
+    found = dict(run.comparisons({"mini", "a-1-own", "a-1-mined"}))
+    assert found["a-1-own"][:6] == [
+        "runs/miniature/mini",
+        "runs/miniature/a-1-own",
+        "--row",
+        "oracle",
+        "--row",
+        "own masks",
+    ]
+    assert found["a-1-mined"].count("--row") == 1
+
+
+def figure(value: float | None) -> dict[str, float | None]:
+    return {"value": value, "low": None if value is None else value - 5, "high": None if value is None else value + 5}
+
+
+def summary(folder: Path, rows: dict[str, dict[str, float | None]]) -> None:
+    folder.mkdir(parents=True)
+    lines = [
+        {"name": name, "control": name.startswith("random"), "figures": {key: figure(v) for key, v in values.items()}}
+        for name, values in rows.items()
+    ]
+    (folder / "summary.json").write_text(json.dumps({"rows": lines}))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    same = {"A†": 90.0, "A": 80.0}
+    summary(
+        tmp_path / "mini", {"oracle": same | {"M†": 40.0, "M": 70.0}, "random points, oracle pick": same | {"M": 25.0}}
+    )
+    summary(tmp_path / "a-1-own", {"own masks": {"A†": 10.0, "A": 5.0, "M†": 31.0, "M": 62.0}})
+    summary(tmp_path / "a-2-own", {"own masks": {"A†": 20.0, "A": None, "M†": 33.0, "M": 58.0}})
+    told = {"left": 90.0, "right": 10.0, "difference": -80.0, "low": -86.0, "high": -72.0, "clusters": 150}
+    entries = [
+        told | {"name": "A†", "adjusted": 0.0, "method": "Bonett-Price, McNemar"},
+        told
+        | {"name": "M", "right": 91.0, "difference": 1.0, "low": -3.0, "high": 5.0, "adjusted": 0.6, "method": "t"},
+        told | {"name": "S", "adjusted": 0.0, "method": "bootstrap"},
+    ]
+    (tmp_path / "compared/a-1-own").mkdir(parents=True)
+    (tmp_path / "compared/a-1-own/compare.json").write_text(json.dumps({"differences": entries}))
+    return tmp_path
+
+
+def test_seeds_of_a_variant_share_a_line(runs: Path) -> None:
+    lines = {(line.model, line.row): line for line in report.lines(runs)}
+    assert list(lines) == [("mini", "oracle"), ("mini", "random points, oracle pick"), ("a", "own masks")]
+    own = lines["a", "own masks"]
+    assert own.figures["M"] == (62.0, 57.0, 67.0)
+    assert own.seeds["M"] == [62.0, 58.0]
+    assert own.seeds["A"] == [5.0]
+    assert own.figures["S"] is None
+
+
+def test_each_sentence_has_its_figure_and_its_test(runs: Path) -> None:
+    (lost, shown), (even, nothing) = report.sentences(runs)
+    assert shown is False
+    assert "cost 80.0 points, from 90.0 to 10.0 (95 % interval -86.0 to -72.0; p < .001" in lost
+    assert nothing is None
+    assert "no difference is shown: 1.0 points" in even
+    assert "p = .600 after Holm, t, 150 clusters" in even
+
+
+def test_the_page_says_what_is_there_and_what_is_missing(runs: Path) -> None:
+    page = report.page(runs)
+    assert "seeds 58.0–62.0" in page
+    assert "57.0–67.0" in page
+    for letter in "bcd":
+        assert f"pixcore_mini_seg.train {letter} --seed 1" in page
+    assert "train a --seed 1" not in page
+    assert page.count("<circle") == 3
+    assert not re.search(r"\{[a-z]+\}", page.split("</style>")[1])
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_nothing_run_is_said(tmp_path: Path) -> None:
+    assert "Nothing has been compared yet" in report.page(tmp_path)
