@@ -9,7 +9,7 @@ from typing import Literal
 
 from pixcore_mini.dialogue import Turn, dialogue
 from pixcore_mini_world import language
-from pixcore_mini_world.kinds import COLOURS, KINDS
+from pixcore_mini_world.kinds import COLOURS, KINDS, verb_of
 from pixcore_mini_world.scene import Scene
 
 from pixcore_mini_seg.words import CLOSE, OPEN, SEG
@@ -88,12 +88,14 @@ def refer(scene: Scene, region: Region, rng: Random, *, phrase: bool = False) ->
         scene: The scene.
         region: What is meant.
         rng: Decides whether it is called by its colour where that is not needed.
-        phrase: Whether the answer repeats what was asked for, marked.
+        phrase: Whether what the answer repeats is marked; else it is a sentence whose end is the mask, at the place
+            where mini says what a thing is like.
     """
     index, part = region
     ref = language.reference(scene, scene.things[index], coloured=rng.random() < 0.4)
     wanted = language.expression(ref, part)
-    answer = f"Sure, it is{OPEN} {wanted}{CLOSE}{SEG}." if phrase else f"Sure, it is{SEG}."
+    said = wanted[0].upper() + wanted[1:]
+    answer = f"{OPEN}{said}{CLOSE}{SEG}." if phrase else f"{said} {verb_of(part) if part else 'is'}{SEG}."
     return Grounded(Turn(segment_prompt(wanted), answer, f"mask {'part' if part else 'thing'}"), (region,))
 
 
@@ -122,8 +124,7 @@ def training_turns(variant: Variant, scene: Scene, rng: Random) -> list[Grounded
     regions: list[Region] = [(index, None) for index in range(len(scene.things))]
     parts: list[Region] = [(index, part) for index, thing in enumerate(scene.things) for part in thing.spec.all_parts]
     if variant == "c":
-        chosen = rng.sample([*regions, *parts], 2)
-        turns = [caption(scene), *(describe(scene, region, rng) for region in chosen)]
+        turns = [caption(scene), describe(scene, rng.choice([*regions, *parts]), rng)]
         return [
             *turns,
             refer(scene, rng.choice(regions), rng, phrase=True),

@@ -46,18 +46,21 @@ class Recipe:
         warmup: Steps until the peak; from half of the steps on the rate falls along a cosine to a fiftieth.
         rank: Of the changes to mini; None: everything is trained.
         vision_rate: The vision tower's share of the rate where everything is trained.
+        decoder_rate: The mask decoder's, which can draw already, but for the layers that are given the states: at the
+            full rate it unlearns to, before the states tell it what.
         shapes: Steps of the stage before, in which the mask decoder is trained alone.
         before: From scratch, the steps of mini's two first stages.
     """
 
     variant: Variant = "a"
     seed: int = 1
-    steps: int = 500
+    steps: int = 400
     batch: int = 4
     rate: float = 1.5e-3
     warmup: int = 30
     rank: int | None = 16
     vision_rate: float = 0.5
+    decoder_rate: float = 0.3
     shapes: int = 500
     before: tuple[int, int] = (0, 0)
 
@@ -254,7 +257,11 @@ class Trainer:
     def _optimizer(self) -> torch.optim.Optimizer:
         groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
         for name, tensor in self.network.trained().items():
-            share = self.recipe.vision_rate if ".vision_tower." in name else 1.0
+            share = 1.0
+            if ".vision_tower." in name:
+                share = self.recipe.vision_rate
+            elif name.startswith("decoder.") and not name.startswith("decoder.prompt."):
+                share = self.recipe.decoder_rate
             groups[share, 0.02 if tensor.ndim >= 2 else 0.0].append(tensor)
         listed = [{"params": own, "weight_decay": decay, "share": share} for (share, decay), own in groups.items()]
         return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)

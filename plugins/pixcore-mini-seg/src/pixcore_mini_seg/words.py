@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 SEG, OPEN, CLOSE = "[SEG]", "<p>", "</p>"
 MARKS = (SEG, OPEN, CLOSE)
-_WORDS = ("Can", " you", " segment", "Sure", " it", "Describe")
+_WORDS = ("Can", " you", " segment", "Describe")
 
 
 @cache
