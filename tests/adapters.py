@@ -596,6 +596,32 @@ class SegmentingAttentionSuite:
             (relative,) = adapter.answer([request], Relative(RelativeConfig.model_validate({"layers": [0]})))
             assert relative.reference is not None
             assert relative.reference.sum() > 0
+            told = ["a cat", "cat"]
+            replayed = adapter.replay([request, request], told, mean)
+            assert [response.text for response in replayed] == told
+            for response in replayed:
+                assert response.maps is not None
+                assert response.mask is None
+                np.testing.assert_allclose(response.maps, self.eager(adapter, request, response), rtol=0, atol=1e-5)
+
+    def test_masks_and_attention_are_of_one_answer(self, subject: Subject) -> None:
+        """Both are what either setting alone gives."""
+        mean = Mean(MeanConfig.model_validate({}))
+        with subject.adapter() as adapter:
+            segmented = adapter.answer(subject.requests)
+        with replace(subject, options={**subject.options, "attention": True}).adapter() as adapter:
+            looked = adapter.answer(subject.requests, mean)
+        with replace(subject, options={**subject.options, "attention": "with-masks"}).adapter() as adapter:
+            assert adapter.capabilities == {"text", "attention", "masks"}
+            both = adapter.answer(subject.requests, mean)
+            alone = adapter.answer(subject.requests)
+        for one, own, seen, blind in zip(both, segmented, looked, alone, strict=True):
+            assert (one.text, one.tokens) == (seen.text, seen.tokens) == (blind.text, blind.tokens)
+            assert (one.mask, one.masks, one.mask_spans) == (own.mask, own.masks, own.mask_spans)
+            assert one.maps is not None
+            assert seen.maps is not None
+            np.testing.assert_allclose(one.maps, seen.maps, rtol=0, atol=1e-6)
+            assert blind.maps is None
 
     @staticmethod
     def eager(adapter: MaskAdapter[Any, Any], request: Request, response: Response) -> NDArray[np.float32]:

@@ -100,11 +100,6 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
         names: Which configs.
     """
     testing = importlib.import_module("pixcore_transformers.testing")
-    sams = importlib.import_module("pixcore_sam.testing")
-    sam, concept = folder / "sam", folder / "sam3"
-    if not concept.exists():
-        sams.as_transformers(sams.small_sam()).save_pretrained(sam)
-        sams.save_small_concept(concept)
     configs = []
     for name in names:
         document: dict[str, Any] = yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -118,14 +113,37 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
             document["model"] = {**document["model"], "checkpoint": str(checkpoint), "text": served}
         else:
             document["model"] = {"name": "served", **served}
-        document["masks"]["checkpoint"] = str(sam)
+        document["masks"]["checkpoint"] = str(folder / "sam")
         document["benchmark"] = {"name": "mini-world", "pairs": pairs}
         document["store"] = str(folder / "store")
         configs.append(folder / f"{name}.yaml")
         configs[-1].write_text(yaml.safe_dump(document), encoding="utf-8")
-    ways = (HERE / "ways.yaml").read_text(encoding="utf-8").replace("noun-phrases", "words")
-    (folder / "ways.yaml").write_text(ways.replace("facebook/sam3", f"{concept}, threshold: 0.0"), encoding="utf-8")
+    _write(folder, "ways")
     return configs
+
+
+def segmenting(folder: Path, pairs: int) -> Path:
+    """Write the config of the model that segments by itself with tiny checkpoints in place of the real ones."""
+    path = _write(folder, "segmenting")
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["model"] |= importlib.import_module("pixcore_lisa.testing").write_tiny(folder / "lisa")
+    document["benchmark"] = {"name": "mini-world", "pairs": pairs}
+    document["store"], document["output"] = str(folder / "store"), str(folder / "runs" / "segmenting")
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _write(folder: Path, name: str) -> Path:
+    """Write a file of this folder with both SAMs' tiny checkpoints, and words in place of spaCy's phrases."""
+    sams = importlib.import_module("pixcore_sam.testing")
+    sam, concept = folder / "sam", folder / "sam3"
+    if not concept.exists():
+        sams.as_transformers(sams.small_sam()).save_pretrained(sam)
+        sams.save_small_concept(concept)
+    text = (HERE / f"{name}.yaml").read_text(encoding="utf-8").replace("noun-phrases", "words")
+    text = text.replace("facebook/sam3", f"{concept}, threshold: 0.0").replace("facebook/sam-vit-huge", str(sam))
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder / f"{name}.yaml"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,7 +159,10 @@ def main(arguments: list[str] | None = None) -> int:
         configs = prepared(given.out, address, given.pairs, given.only or list(ARCHITECTURES))
         told = [*map(str, configs), "--ways", str(given.out / "ways.yaml"), "--out", str(given.out / "runs")]
         status: int = command.main(told, standalone_mode=False)
-        return status
+    if not given.only:
+        run = importlib.import_module("pixcore.commands.run").run
+        status |= run.main([str(segmenting(given.out, given.pairs))], standalone_mode=False)
+    return status
 
 
 if __name__ == "__main__":

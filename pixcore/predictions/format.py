@@ -1,7 +1,7 @@
 """The format of `predictions.jsonl`: what a run writes, and what someone with predictions and no adapter brings.
 
-One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none) or `candidates`
-(`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed). Optional: `choice`
+One JSON object a line. Needed: `sample_id`, `protocol`, `text`, and `mask` (COCO RLE, null for none), `candidates`
+(`{"phrase", "start", "end", "similarity", "point", "masks", "scores"}`; only `masks` is needed) or both; also: `choice`
 (`{"candidate", "mask"}`, "absent", "nothing" or "failed"; with a score `{"candidate", "mask", "score"}` or
 `{"absent": score}`), `choices` (the same by strategy), `verdict` (`{"correct"}`), `control` (`{"name", "candidates",
 "choices", "of"}`, or a list of such: of which strategy a choice is the control), `prompt`, `error`. A run's own file
@@ -46,13 +46,13 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         line["token_spans"] = [[token.start, token.end] for token in result.response.tokens]
     if result.response is not None and result.response.mask is not None:
         line["mask"] = result.response.mask
-    elif result.response is not None and (result.selections or result.protocol in LOOKED_AT):
+    mined = "mask" not in line or any(not row.own_masks for row in specs.values())
+    if mined and result.response is not None and (result.selections or result.protocol in LOOKED_AT):
         line["candidates"] = [
             candidate_to_json(one) | ({"place": round(one.group.place(line["text"]), 2)} if one.group else {})
             for one in result.candidates
         ]
-    # of a model that segments by itself nothing was offered, and so nothing chosen
-    selections = {} if "mask" in line else result.selections
+    selections = result.selections if mined else {}  # of a model that only segments nothing was offered, nor chosen
     pools = {key: spec.pool for key, spec in specs.items()}
     choices: dict[str | None, dict[str, Any]] = {None: {}, **{name: {} for name in result.controls}}
     for name, selection in selections.items():

@@ -228,11 +228,11 @@ class Run:
         """The select stages, by the row's key and the probing; the controls' rows among them.
 
         Raises:
-            ConfigError: A strategy's label is the name of a control's row.
+            ConfigError: A strategy's label is the name of a control's row, or of the model's own masks'.
         """
-        controls = {row.key for row in self._control_strategies}
-        if clash := [row.key for row in self._strategies if row.key in controls]:
-            message = f"selections: the label {clash[0]!r} is the name of a matched control's row"
+        others = {OWN_MASKS: "own masks'"} | {row.key: "a matched control's" for row in self._control_strategies}
+        if clash := [row.key for row in self._strategies if row.key in others]:
+            message = f"selections: the label {clash[0]!r} is the name of {others[clash[0]]} row"
             raise ConfigError(message, hint="change it")
         return {
             row.key: self._select(pools, part, f"{word}: {row.label}")
@@ -370,18 +370,17 @@ class Run:
 
     @cached_property
     def rows(self) -> list[RowSpec]:
-        """The rows of the table: the model's own masks if it gives any, each strategy, the control."""
+        """The rows of the table: the model's own masks if it gives any, each strategy if it may choose, the control."""
         return self._rows(item for item in self.every if not item.unreadable)
 
     def _rows(self, items: Iterable[Item]) -> list[RowSpec]:
         segmented = (self.answers[item.request.protocol].get(item) for item in items if item.segmented)
         first = next((entry for entry in segmented if entry is not None), None)
-        if first is not None and first.body["mask"] is not None:
-            return [RowSpec(OWN_MASKS, own_masks=True)]
+        own = [RowSpec(OWN_MASKS, own_masks=True)] if first is not None and first.body["mask"] is not None else []
         blind = first is not None and "maps" not in first.arrays
         if not self.proposals or (blind and not self.resolved.components.one("grouper").says("gives_prompts")):
-            return [RowSpec(ANSWERS_ALONE)]
-        return [*self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
+            return own or [RowSpec(ANSWERS_ALONE)]
+        return [*own, *self._strategies, *self._control_strategies] or [RowSpec(ANSWERS_ALONE)]
 
     def document(self) -> dict[str, Any]:
         """Give what `run.json` holds: the resolved config, versions of everything, which stage stores it used.

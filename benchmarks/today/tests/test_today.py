@@ -10,14 +10,21 @@ from typing import Any
 
 import pytest
 
+from pixcore import cli
 from pixcore.config import ResolvedRun, read_yaml, resolve
 from pixcore.errors import ConfigError
 from pixcore.plugins import registry
 
 TODAY = Path(__file__).parents[1]
-MODELS = sorted(path for path in TODAY.glob("*.yaml") if path.stem != "ways")
+MODELS = sorted(path for path in TODAY.glob("*.yaml") if path.stem not in ("ways", "segmenting"))
 WAYS = read_yaml(TODAY / "ways.yaml")
-LACKING = {("molmo2", "boxes"), ("internvl3", "points"), ("paligemma2", "points")}
+LACKING = {
+    ("molmo2", "boxes"),
+    ("internvl3", "points"),
+    ("internvl3", "together"),
+    ("paligemma2", "points"),
+    ("paligemma2", "together"),
+}
 
 
 def resolved(document: dict[str, Any]) -> ResolvedRun:
@@ -68,8 +75,32 @@ def test_a_model_is_run_here_in_every_way(tiny: ModuleType, tmp_path: Path) -> N
     assert tiny.main([str(tmp_path), "--pairs", "1", "--only", "paligemma2"]) == 0
     found = json.loads((tmp_path / "runs" / "ways.json").read_text())
     assert list(dict.fromkeys(row["way"] for row in found["rows"])) == ["attention", "boxes", "sam3", "sam3-phrases"]
-    assert found["left_out"] == ["paligemma2, points: protocols: models of the family paligemma write no points"]
+    assert found["left_out"] == [
+        f"paligemma2, {way}: protocols: models of the family paligemma write no points"
+        for way in ("together", "points")
+    ]
     boxes = (tmp_path / "runs" / "paligemma2" / "boxes" / "predictions.jsonl").read_text().splitlines()
     width, height = json.loads(boxes[0])["candidates"][0]["masks"][0]["size"][::-1]
     place = json.loads(boxes[0])["candidates"][0]["point"]["box"]
     assert place == [width / 4, height / 4, width * 3 / 4, height * 3 / 4]
+
+
+def test_a_segmenting_model_has_every_way_in_one_table_of_one_run(tiny: ModuleType, tmp_path: Path) -> None:
+    for module in ("transformers", "pixcore_lisa"):
+        pytest.importorskip(module)
+    config = tiny.segmenting(tmp_path, 1)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", str(config)])
+    assert not end.value.code
+    rows = {row["key"]: row for row in json.loads((tmp_path / "runs/segmenting/summary.json").read_text())["rows"]}
+    assert {"own masks", "oracle", "mask-score", "as-written", "random-places points, oracle pick"} <= rows.keys()
+    assert "other-images points, oracle pick" in rows
+    for key in ("own masks", "oracle", "as-written", "random-places points, oracle pick"):
+        for name in ("M", "M point", "M concept"):
+            assert rows[key]["figures"][name]["value"] is not None, (key, name)
+    assert [rows[key]["uses_ground_truth"] for key in ("own masks", "oracle", "as-written")] == [False, True, False]
+    points = [json.loads(line) for line in (tmp_path / "runs/segmenting/predictions.jsonl").read_text().splitlines()]
+    kinds = {line["protocol"]: [one["point"] for one in line["candidates"]] for line in points}
+    assert all(isinstance(point, list) for point in kinds["segment"])
+    assert not kinds["point"]  # random weights point at nothing
+    assert [point["text"] for point in kinds["concept"]] == [points[-1]["candidates"][0]["phrase"]]

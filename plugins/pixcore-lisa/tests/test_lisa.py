@@ -15,7 +15,7 @@ from pixcore_lisa.weights import PROJECTOR_DEPTH, rules
 from pixcore_segtoken.checkpoint import CheckpointError
 from pixcore_segtoken.testing import TINY_SAM
 
-from pixcore import masks
+from pixcore import cli, masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
 from tests.adapters import (
@@ -166,12 +166,32 @@ def test_another_systems_checkpoint_is_refused(lisa_options: dict[str, object]) 
         adapter(lisa_options, sam=wrong).answer(requests()[:1])
 
 
-def test_masks_are_mined_from_what_it_looks_at(lisa_options: dict[str, object], tmp_path: Path) -> None:
-    """The oracle and its matched control on LISA's attention, as on any other model's."""
-    mined = {"extractor": "mean", "grouper": "words", "points": "peak", "masks": "regions", "selections": ["oracle"]}
-    model = {"name": "lisa", "attention": True, **lisa_options}
+BOTH = ["oracle", "mask-score"]
+
+
+def rows_of(path: Path) -> dict[str, Any]:
+    path = path / "summary.json" if path.is_dir() else path
+    return {row["key"]: row["figures"] for row in json.loads(path.read_text())["rows"]}
+
+
+def test_what_it_looks_at_and_its_own_masks_stand_in_one_table(lisa_options: dict[str, object], tmp_path: Path) -> None:
+    """The oracle, a strategy and the control on LISA's attention beside its own masks, as two runs have them."""
+    mined = {"extractor": "mean", "grouper": "words", "points": "peak", "masks": "regions", "selections": BOTH}
+    model = {"name": "lisa", "attention": "with-masks", **lisa_options}
     control = {"points": "random", "selection": "oracle"}
-    folder = run_on_mini_world(model, tmp_path, **mined, control=control, protocols=["segment"])
-    rows = json.loads((folder / "summary.json").read_text())["rows"]
-    assert [row["key"] for row in rows] == ["oracle", "random points, oracle pick"]
-    assert all("M" in row["figures"] for row in rows)
+    for name in ("both", "own", "looked"):
+        (tmp_path / name).mkdir()
+    folder = run_on_mini_world(model, tmp_path / "both", **mined, control=control, protocols=["segment"])
+    table = rows_of(folder)
+    assert list(table) == ["own masks", *BOTH, "random points, oracle pick", "random points, mask-score pick"]
+    alone = run_on_mini_world({"name": "lisa", **lisa_options}, tmp_path / "own", protocols=["segment"])
+    assert table["own masks"] == rows_of(alone)["own masks"]
+    looked = run_on_mini_world(
+        model | {"attention": True}, tmp_path / "looked", **mined, control=control, protocols=["segment"]
+    )
+    assert {key: row for key, row in table.items() if key != "own masks"} == rows_of(looked)
+    scored = tmp_path / "scored.json"
+    with pytest.raises(SystemExit) as end:
+        cli.main(["score", str(folder), "--json", str(scored)])
+    assert not end.value.code
+    assert rows_of(scored) == table

@@ -16,4 +16,8 @@ class TestPlugin(PluginContract):
 
     @pytest.fixture
     def options(self, offer: Guest) -> Mapping[str, Any]:
-        return {"of": "regions"} if offer.name == "united" else {}
+        return {
+            "united": {"of": "regions"},
+            "by-probing": {"of": {"segment": "words"}},
+            "by-prompt": {"places": "regions", "texts": "regions"},
+        }.get(offer.name, {})

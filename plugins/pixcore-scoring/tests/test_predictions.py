@@ -116,7 +116,6 @@ BAD: dict[str, tuple[Any, str]] = {
     "masks of another size": (with_candidate(masks=[masks.encode(np.ones((2, 2), bool))], scores=[1]), "candidate 0"),
     "no masks": ({**MANY, "candidates": [{"phrase": "x"}], "choice": "absent"}, "candidate 0 has no masks"),
     "candidates no list": ({**MANY, "candidates": {"a": 1}, "choice": "absent"}, "not a list"),
-    "mask and candidates": ({**MANY, "mask": RLE, "choice": "absent"}, "both mask and candidates"),
     "a candidate beyond the end": ({**MANY, "choice": {"candidate": 1, "mask": 0}}, "candidate 1 of 1"),
     "a mask beyond the end": ({**MANY, "choice": {"candidate": 0, "mask": 2}}, "mask 2 of 2"),
     "a negative choice": ({**MANY, "choice": {"candidate": -1, "mask": 0}}, "line 2: choice is"),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.clip import centre_crop
-from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.language import Generation, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE_ID
@@ -41,13 +41,6 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     def load(self) -> Loaded:
         """Read the checkpoint."""
         return load(self.config)
-
-    @torch.inference_mode()
-    def respond(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer a batch greedily; see the class for what the fidelity changes."""
-        prompts = [one.embedded for one in self.show(requests)]
-        answers = generate(self.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=self.ends)
-        return [self._respond(request.image, answer) for request, answer in zip(requests, answers, strict=True)]
 
     @property
     def language(self) -> LlamaForCausalLM:
@@ -89,11 +82,14 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
     def _clip_size(self) -> int:
         return int(self.loaded.speaker.clip.model.config.image_size)
 
-    def _respond(self, image: Image, answer: Generation) -> Response:
+    @torch.inference_mode()
+    def segment(self, request: Request, shown: Shown, generation: Generation) -> Response:
+        """Give what was said, and OpenSeeD's masks of it; see the class for what the fidelity changes."""
+        image = request.image
         tokenizer = self.loaded.tokenizer
-        ids = answer.token_ids
+        ids = generation.token_ids
         places = seg_places(ids, tokenizer.added[SEG])
-        found, regions = self._segment(image, seg_states(places, answer.states))
+        found, regions = self._segment(image, seg_states(places, generation.states))
         size = image.size
         if self.context.published:
             empty = [not len(state.matched) for state in regions]

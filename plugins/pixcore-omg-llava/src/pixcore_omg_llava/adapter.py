@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pixcore_segtoken.attending import Shown
-from pixcore_segtoken.language import Generation, generate, splice
+from pixcore_segtoken.language import Generation, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID
@@ -43,18 +43,6 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         """Read the release."""
         return load(self.config)
 
-    @torch.inference_mode()
-    def respond(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer a batch greedily; see the class for what the fidelity changes."""
-        # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
-        seen = [self._look(request.image) for request in requests]
-        prompts = [one.embedded for one in self._shown(requests, [tokens for tokens, _ in seen])]
-        answers = generate(self.language, prompts, max_new_tokens=self.config.max_new_tokens, stop_ids=self.ends)
-        return [
-            self._respond(request.image, memory, answer)
-            for request, (_, memory), answer in zip(requests, seen, answers, strict=True)
-        ]
-
     @property
     def language(self) -> LlamaForCausalLM:
         """InternLM2, as a Llama."""
@@ -68,15 +56,15 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     @torch.inference_mode()
     def show(self, requests: Sequence[Request]) -> list[Shown]:
         """Put pixel and query tokens into the prompts; attention is read to the pixel tokens."""
-        return self._shown(requests, [self._look(request.image)[0] for request in requests])
-
-    def _shown(self, requests: Sequence[Request], seen: Sequence[VisualTokens]) -> list[Shown]:
         found = []
-        for request, tokens in zip(requests, seen, strict=True):
+        for request in requests:
+            # One image at a time: a batch of 1024 x 1024 images is no faster, and one image must not change another.
+            tokens, memory = self._look(request.image)
             # A question that spells the placeholder would ask for a second image.
             ids = self.loaded.tokenizer.encode_with_image(chat(request.prompt.replace(IMAGE, "")))
             embedded = splice(self.language.model.embed_tokens, ids, self.loaded.eye.projector(tokens))
-            found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image)))
+            kept = memory if "masks" in self.capabilities else None
+            found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image), kept))
         return found
 
     def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
@@ -104,15 +92,17 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
         seen: tuple[VisualTokens, ImageMemory] = self.loaded.eye.perception(pixels.to(self._device))
         return seen
 
-    def _respond(self, image: Image, memory: ImageMemory, answer: Generation) -> Response:
+    @torch.inference_mode()
+    def segment(self, request: Request, shown: Shown, generation: Generation) -> Response:
+        """Give what was said, and OMG-Seg's masks of it; see the class for what the fidelity changes."""
         tokenizer = self.loaded.tokenizer
         published = self.context.published
-        text, tokens = self.spoken(answer.token_ids)
-        places = seg_places(answer.token_ids, tokenizer.added[SEG])
-        found = masks.encode_many(self._masks(image.size, memory, states_at(places, answer.states)))
+        text, tokens = self.spoken(generation.token_ids)
+        places = seg_places(generation.token_ids, tokenizer.added[SEG])
+        found = masks.encode_many(self._masks(request.image.size, shown.beside, states_at(places, generation.states)))
         # The released script saves the first mask only.
-        chosen = masks.union(found[:1] if published else found, image.size)
-        stopped = answer.token_ids[-1] in tokenizer.ends
+        chosen = masks.union(found[:1] if published else found, request.image.size)
+        stopped = generation.token_ids[-1] in tokenizer.ends
         return Response(
             text,
             tokens,

@@ -66,6 +66,46 @@ class SaidPhrasesConfig(Config):
         return repr(inner(Kind.GROUPER, self.of).ingredients())
 
 
+class ByProbingConfig(Config):
+    """Options of `by-probing`.
+
+    Attributes:
+        of: The grouper of each probing, by the probing's name.
+    """
+
+    of: dict[str, Inner] = Field(min_length=1)
+
+    def fingerprint(self) -> str:
+        """Everything of the groupers inside that can change their groups."""
+        return repr({name: inner(Kind.GROUPER, one).ingredients() for name, one in self.of.items()})
+
+    def check_ready(self) -> None:
+        """Ask the groupers inside."""
+        for one in self.of.values():
+            inner(Kind.GROUPER, one).config.check_ready()
+
+
+class ByPromptConfig(Config):
+    """Options of `by-prompt`.
+
+    Attributes:
+        places: The generator of prompts that are points or boxes.
+        texts: The generator of prompts that are words, such as `sam3-concept`.
+    """
+
+    places: Inner
+    texts: Inner
+
+    def fingerprint(self) -> str:
+        """Everything of the generators inside that can change their masks."""
+        return repr([inner(Kind.MASKS, one).ingredients() for one in (self.places, self.texts)])
+
+    def check_ready(self) -> None:
+        """Ask the generators inside."""
+        for one in (self.places, self.texts):
+            inner(Kind.MASKS, one).config.check_ready()
+
+
 class UnitedConfig(Config):
     """Options of `united`.
 

@@ -13,7 +13,7 @@ from pixcore.records import PointPrompt
 
 
 class RandomPlaces(PointSelector[NoConfig]):
-    """Draws points uniformly, and boxes of the run's own size at a uniform place."""
+    """Draws points uniformly, boxes of the run's own size at a uniform place, and for words alone a point."""
 
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
         """Draw one positive point, where there is no prompt to match."""
@@ -21,10 +21,12 @@ class RandomPlaces(PointSelector[NoConfig]):
         return PointPrompt(self._points(1, (width, height)), np.ones(1, np.int8))
 
     def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
-        """Draw a prompt for each of the run's own, with as many places; its text stays."""
+        """Draw a prompt for each of the run's own, with as many places."""
         return [self._alike(prompt, size) for prompt in own]
 
     def _alike(self, prompt: PointPrompt, size: tuple[int, int]) -> PointPrompt:
+        if prompt.text is not None and not len(prompt.points) and prompt.box is None:
+            return PointPrompt(self._points(1, size), np.ones(1, np.int8))
         also = tuple(self._alike(one, size) for one in prompt.also)
         points = self._points(len(prompt.points), size)
         if prompt.box is None:

@@ -31,16 +31,28 @@ def register_token_groupers(register: Register) -> None:
         config="pixcore_places.config:SaidPhrasesConfig",
         summary="each phrase of the answer, as a text for a generator that takes texts",
     )
+    register(
+        "by-probing",
+        "pixcore_places.several:ByProbing",
+        config="pixcore_places.config:ByProbingConfig",
+        summary="a grouper for each probing: several ways in one run",
+    )
 
 
 @hookimpl
 def register_mask_generators(register: Register) -> None:
-    """Offer the generator."""
+    """Offer the generators."""
     register(
         "united",
         "pixcore_places.united:United",
         config="pixcore_places.config:UnitedConfig",
         summary="several places of one object, each by another generator, united",
+    )
+    register(
+        "by-prompt",
+        "pixcore_places.several:ByPrompt",
+        config="pixcore_places.config:ByPromptConfig",
+        summary="places by one generator, words by another",
     )
 
 

@@ -218,7 +218,7 @@ class PredictionsFile:
     def _selected(self, sample: Sample, prediction: Prediction) -> ProtocolResult:
         """Apply the rows' strategies where the line has no choice of its own."""
         result = prediction.result
-        if result.error is not None or prediction.has_mask or result.protocol not in self._contents.masked:
+        if result.error is not None or prediction.mask_alone or result.protocol not in self._contents.masked:
             return result
         selections = dict(result.selections)
         for row in self.rows:

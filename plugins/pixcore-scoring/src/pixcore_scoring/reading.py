@@ -33,13 +33,13 @@ class Prediction:
         where: Names the line in an error.
         result: What it says, its `choices` as selections by strategy.
         choice: The `choice` that names no strategy.
-        has_mask: Whether the line has the key `mask`: a pixel-level MLLM's prediction.
+        mask_alone: Whether the line has a mask and nothing to choose from: a pixel-level MLLM's prediction.
     """
 
     where: str
     result: ProtocolResult
     choice: Selection | None = None
-    has_mask: bool = False
+    mask_alone: bool = False
 
 
 class Line(NamedTuple):
@@ -135,11 +135,6 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
     if not isinstance(data.get("text", "" if error is not None else None), str):
         raise DataError(f"{where} has no text", hint='expected "text": what the model said, "" for nothing')
     has_mask = "mask" in data
-    if has_mask and data.get("candidates"):
-        raise DataError(
-            f"{where} has both mask and candidates",
-            hint="mask for a model that segments itself, else candidates with a choice",
-        )
     candidates = _candidates(data.get("candidates"), f"{where}", size)
     selections = _choices(data.get("choices"), candidates, where)
     controls: dict[str, tuple[Candidate, ...]] = {}
@@ -189,7 +184,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
         where=where,
         result=result,
         choice=_choice(choice, candidates, f"{where}: choice") if choice is not None else None,
-        has_mask=has_mask,
+        mask_alone=has_mask and not {"candidates", "choices", "choice"} & data.keys(),
     )
 
 

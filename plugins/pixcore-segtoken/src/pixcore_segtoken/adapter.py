@@ -26,6 +26,7 @@ from pixcore_segtoken.clip import centre_crop, tower_rules
 from pixcore_segtoken.config import GroundedConfig
 from pixcore_segtoken.grounded import TOWERS, Answer, GroundedLlava, GroundedSizes, Prompt
 from pixcore_segtoken.keymap import Ignore, Rule
+from pixcore_segtoken.language import Generation
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.sam import longest_side
@@ -134,22 +135,13 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         )
         return sizes, tower
 
-    def respond(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer a batch greedily; see the class for what the fidelity changes."""
-        prompts = [self._prompt(request.image, request.prompt) for request in requests]
-        answers = self.loaded.model.answer(
-            prompts,
-            seg_id=self.loaded.seg_id,
-            stop_ids=[self.loaded.tokenizer.eos],
-            max_new_tokens=self.config.max_new_tokens,
-            published_positions=self.context.published,
-            use_cache=not self.config.recompute,
+    def segment(self, request: Request, shown: Shown, generation: Generation) -> Response:
+        """Give what was said, and SAM's masks of it; see the class for what the fidelity changes."""
+        answer = self.loaded.model.segment(
+            shown.beside, generation, seg_id=self.loaded.seg_id, published_positions=self.context.published
         )
         respond = self._published if self.context.published else self._corrected
-        return [
-            respond(prompt, answer, request.image.size)
-            for prompt, answer, request in zip(prompts, answers, requests, strict=True)
-        ]
+        return respond(shown.beside, answer, request.image.size)
 
     @property
     def language(self) -> LlamaForCausalLM:
@@ -162,10 +154,10 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         return [self.loaded.tokenizer.eos]
 
     def show(self, requests: Sequence[Request]) -> list[Shown]:
-        """Put CLIP's tokens into the prompts; SAM sees nothing."""
+        """Put CLIP's tokens into the prompts; what SAM would see is beside them."""
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
         return [
-            Shown(embedded, list(prompt.token_ids).index(IMAGE_ID), self.layout(request.image))
+            Shown(embedded, list(prompt.token_ids).index(IMAGE_ID), self.layout(request.image), prompt)
             for prompt, embedded, request in zip(prompts, self.loaded.model.embed(prompts), requests, strict=True)
         ]
 

@@ -28,11 +28,13 @@ class Shown:
         embedded: (L, D).
         start: Where its visual tokens begin; they follow each other.
         layout: Where they lie in the image.
+        beside: What its system segments the image with, if it does.
     """
 
     embedded: Tensor
     start: int
     layout: VisualLayout
+    beside: Any = None
 
     @property
     def visual(self) -> NDArray[np.bool_]:

@@ -37,12 +37,12 @@ class SegmentingConfig(PlacingConfig):
     """What every system that segments by itself has.
 
     Attributes:
-        attention: Show the language model's attention and give no masks, so that masks are mined from it as from any
-            other model's; false: its own masks, and no attention.
+        attention: Show the language model's attention, so that masks are mined from it as from any other model's: true,
+            in place of its own masks; "with-masks", beside them, both of one answer; false: its own masks alone.
         max_new_tokens: The longest answer.
     """
 
-    attention: bool = False
+    attention: bool | Literal["with-masks"] = False
     max_new_tokens: int = Field(default=512, ge=1)
 
 

@@ -157,18 +157,20 @@ class GroundedLlava(nn.Module):
             keep_logits=keep_logits,
         )
         return [
-            self._segment(prompt, generation, seg_id, published_positions)
+            self.segment(prompt, generation, seg_id=seg_id, published_positions=published_positions)
             for prompt, generation in zip(prompts, generations, strict=True)
         ]
 
-    def _segment(self, prompt: Prompt, generation: Generation, seg_id: int, published: bool) -> Answer:
+    @torch.no_grad()
+    def segment(self, prompt: Prompt, generation: Generation, *, seg_id: int, published_positions: bool) -> Answer:
+        """Make the masks of what was generated for a prompt; see `answer`."""
         sequence = [*prompt.token_ids, *generation.token_ids]
         # The first token has no state before it; the published search leaves it out as well.
         positions = tuple(index for index, token in enumerate(sequence) if token == seg_id and index > 0)
         image_at = list(prompt.token_ids).index(-200)
         states = torch.cat([generation.prompt_states, generation.states[1:]]).to(self.device)
         extra = len(generation.prompt_states) - len(prompt.token_ids)
-        rows = [index - 1 + (extra if published or index > image_at else 0) for index in positions]
+        rows = [index - 1 + (extra if published_positions or index > image_at else 0) for index in positions]
         seg_states = states[rows]
         seg_embeds = self.seg_projection(seg_states)
         # Encoding is the dearest step, and an answer without [SEG] needs none of it.

@@ -19,7 +19,7 @@ from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Request, Response, Token
 from pixcore_segtoken.attending import Shown, read, reader_of
 from pixcore_segtoken.config import SegmentingConfig
-from pixcore_segtoken.language import generate
+from pixcore_segtoken.language import Generation, generate
 
 
 class Read(Protocol):
@@ -53,7 +53,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     """A checkpoint that is read when it is first needed and answers with text and masks.
 
     With `attention: true` it answers with text alone and shows where its language model looks, as any other model
-    does: nothing is segmented, and masks are mined from its attention.
+    does: nothing is segmented, and masks are mined from its attention. With `attention: with-masks` one answer has
+    both: its text is then what was said, without any special token, under every fidelity.
     """
 
     @abstractmethod
@@ -61,8 +62,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         """Read the checkpoint."""
 
     @abstractmethod
-    def respond(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer a batch of at least one request greedily, with masks."""
+    def segment(self, request: Request, shown: Shown, generation: Generation) -> Response:
+        """Make the response of what was generated for a prompt: its text as the fidelity asks for, and its masks."""
 
     @property
     @abstractmethod
@@ -85,7 +86,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Text, and masks or attention."""
-        return frozenset({"text", "attention"}) if self.config.attention else frozenset({"text", "masks"})
+        looks, masks = bool(self.config.attention), self.config.attention is not True
+        return frozenset({"text", *(("attention",) if looks else ()), *(("masks",) if masks else ())})
 
     @cached_property
     def loaded(self) -> LoadedT:
@@ -107,59 +109,94 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
                 The released code reads some of them as marks and drops others; under `published` that stays.
         """
         if extractor is not None and not self.config.attention:
-            hint = "set extractor: null for this model, or attention: true for its attention in place of its masks"
+            hint = "extractor: null for this model, or attention: true in place of its masks, or attention: with-masks"
             raise ModelError(f"{type(self).__name__} gives masks, not attention", hint=hint)
         if not self.context.published and requests:
             for request in requests:
                 check_marks(self.loaded.tokenizer.marks, request.prompt, request.sample_id)
         if not requests:
             return []
-        return self._attend(requests, extractor) if self.config.attention else self.respond(requests)
+        return self._answer(requests, extractor)
+
+    def replay(
+        self, requests: Sequence[Request], texts: Sequence[str], extractor: AttentionExtractor[Any]
+    ) -> list[Response]:
+        """Give the maps of text from elsewhere, token by token, and no masks: it has no [SEG].
+
+        Raises:
+            ModelError: The config asks for no attention.
+        """
+        if not self.config.attention:
+            message = f"{type(self).__name__} replays a text for its attention alone"
+            raise ModelError(message, hint="attention: true, or attention: with-masks")
+        ids = [[*self.loaded.tokenizer.plain(text), self.ends[0]] for text in texts]
+        return self._answer(requests, extractor, ids) if requests else []
 
     @torch.no_grad()
-    def _attend(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None) -> list[Response]:
+    def _answer(
+        self,
+        requests: Sequence[Request],
+        extractor: AttentionExtractor[Any] | None,
+        forced: Sequence[Sequence[int]] | None = None,
+    ) -> list[Response]:
         shown = self.show(requests)
+        masks = forced is None and "masks" in self.capabilities
         if extractor is None:
-            return [self._told(tokens) for tokens in self._write(shown)]
+            return [self._told(*each, masks=masks) for each in zip(requests, shown, self._write(shown), strict=True)]
         reader, references = reader_of(self.language, extractor), None
         if reader.needs.reference_prompt is not None:
             asked = [replace(request, prompt=reader.needs.reference_prompt) for request in requests]
             alone = self.show(asked)
             extractor.prepare(asked, [one.layout for one in alone])
-            maps = read(reader, alone, lambda: self._write(alone, most=1), first=-1)
+            maps = read(reader, alone, lambda: _ids(self._write(alone, most=1)), first=-1)
             references = [own[0] for own in maps]
         extractor.prepare(requests, [one.layout for one in shown])
-        written: list[tuple[int, ...]] = []
+        written: list[Generation] = []
 
         def write() -> Sequence[Sequence[int]]:
-            written.extend(self._write(shown, extra_step=reader.own_row))
-            return written
+            written.extend(self._write(shown, extra_step=reader.own_row, forced=forced))
+            return _ids(written)
 
         maps = read(reader, shown, write)
         return [
             replace(
-                self._told(tokens),
+                self._told(requests[index], shown[index], generation, masks=masks),
                 maps=maps[index],
                 layout=shown[index].layout,
                 reference=None if references is None else references[index],
             )
-            for index, tokens in enumerate(written)
+            for index, generation in enumerate(written)
         ]
 
     def _write(
-        self, shown: Sequence[Shown], *, most: int | None = None, extra_step: bool = False
-    ) -> list[tuple[int, ...]]:
-        found = generate(
+        self,
+        shown: Sequence[Shown],
+        *,
+        most: int | None = None,
+        extra_step: bool = False,
+        forced: Sequence[Sequence[int]] | None = None,
+    ) -> list[Generation]:
+        most = max(map(len, forced)) if forced is not None else most
+        return generate(
             self.language,
             [one.embedded for one in shown],
             max_new_tokens=most or self.config.max_new_tokens,
             stop_ids=self.ends,
+            forced=forced,
             use_cache=not getattr(self.config, "recompute", False),
             extra_step=extra_step,
         )
-        return [generation.token_ids for generation in found]
 
-    def _told(self, token_ids: Sequence[int]) -> Response:
-        text, tokens = self.spoken(token_ids)
-        finish = "stop" if token_ids and token_ids[-1] in self.ends else "length"
-        return Response(text, tokens, extra={"finish": finish})
+    def _told(self, request: Request, shown: Shown, generation: Generation, *, masks: bool) -> Response:
+        own = self.segment(request, shown, generation) if masks else None
+        if own is not None and not self.config.attention:
+            return own
+        ids = generation.token_ids
+        text, tokens = self.spoken(ids)
+        if own is None:
+            return Response(text, tokens, extra={"finish": "stop" if ids and ids[-1] in self.ends else "length"})
+        return replace(own, text=text, tokens=tokens, mask_spans=own.mask_spans if own.text == text else ())
+
+
+def _ids(generations: Sequence[Generation]) -> list[tuple[int, ...]]:
+    return [generation.token_ids for generation in generations]

@@ -45,6 +45,10 @@ class PieceTokenizer:
         self.marks = (IMAGE, *names)
         self._split = re.compile("(" + "|".join(map(re.escape, names)) + ")")
 
+    def plain(self, text: str) -> list[int]:
+        """Turn words into ids, no begin token before them; what spells a mark is words as well."""
+        return list(self._pieces.encode(text))
+
     def check(self, rows: int, folder: Path, rowless: Collection[str] = ()) -> None:
         """Hold the added tokens to the embeddings that a model has.
 
