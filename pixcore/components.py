@@ -437,6 +437,9 @@ class SelectionStrategy(Component[ConfigT]):
 class Benchmark(Component[ConfigT]):
     """Yields samples with masks."""
 
+    drawn: ClassVar[bool] = False
+    """Whether its samples follow from its config alone, and no file is read for them."""
+
     @property
     def notes(self) -> Sequence[str]:
         """Lines that stand below every table of this benchmark: what is missing, which choice was made."""

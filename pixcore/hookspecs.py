@@ -172,6 +172,11 @@ def keep_accounts(rows: Sequence[Any], fidelity: Any) -> Any:
 
 
 @hookspec(firstresult=True)
+def carry_out_run(job: Any) -> int | None:
+    """Carry out a run (`pixcore.runs.plan.Run`) for `pixcore run`: the command's exit status; None: as it always is."""
+
+
+@hookspec(firstresult=True)
 def show_progress(console: Any) -> Any:
     """Show how far a run is on a console of rich's: a `pixcore.runs.progress.Display`, or None."""
 

@@ -58,7 +58,8 @@ def run(told: str | None, **about: Any) -> Any:
     Continues where it stopped, prints the table and writes the run's folder.
     """
     if told is None and not (job := planned(**about)).resolved.config.seeds:
-        return carry_out(job)
+        status: int | None = registry().ask("carry_out_run", job=job)
+        return carry_out(job) if status is None else status
     command: click.Command = registry().guest(GuestKind.COMMAND, told or "seeds").loaded
     return command.callback(**about) if command.callback is not None else None
 

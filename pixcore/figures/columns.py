@@ -263,24 +263,10 @@ def main_columns(own: Own = NO_OWN) -> tuple[str, ...]:
     return tuple(column.name for column in with_own(own).values() if column.main)
 
 
-def meaning(name: str, own: Own = NO_OWN) -> str:
-    """Say what a figure means, with its unit where that is not percent; nothing for one that another pixcore wrote."""
-    column = with_own(own).get(name)
-    if column is None:
-        return ""
-    return column.meaning if column.unit == PERCENT else f"{column.meaning} ({column.unit})"
-
-
 def scale(name: str) -> float:
     """Give what a figure's ratio is multiplied with to be told in its unit."""
     column = with_own().get(name)
     return 100.0 if column is None or column.unit == PERCENT else 1.0
-
-
-def higher_is_better(name: str) -> bool:
-    """Say which way a figure is better."""
-    column = with_own().get(name)
-    return column is None or column.higher_is_better
 
 
 def in_order(names: Iterable[str], own: Own = NO_OWN) -> list[str]:

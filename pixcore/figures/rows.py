@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from pixcore.figures.columns import Own
-from pixcore.figures.intervals import FEW
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class Figure:
     n: int = 0
     per_pair: bool = False
     method: str = ""
-
-    @property
-    def few(self) -> bool:
-        """Whether it counts a handful."""
-        return self.value is not None and self.n < FEW
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from pixcore_mini_world.render import Picture, render
 class MiniWorld(Benchmark[MiniWorldConfig]):
     """Draws scenes with paired questions and exact masks; an absent object's mask is empty."""
 
+    drawn = True
+
     def samples(self) -> Iterator[Sample]:
         """Give both samples of every pair, pair by pair."""
         config = self.config

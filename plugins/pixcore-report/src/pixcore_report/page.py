@@ -23,7 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pixcore_table import reading, table
 
-from pixcore.figures.columns import Own, main_columns, meaning, with_own
+from pixcore.figures.columns import Own, main_columns, with_own
 from pixcore.figures.rows import Row, shown
 from pixcore.files import replacing
 
@@ -112,10 +112,11 @@ def environment_of(package: str) -> Environment:
     environment.filters["value"] = table.value
     environment.filters["interval"] = table.interval
     environment.filters["count"] = reading.count
+    environment.filters["few"] = reading.is_few
     environment.filters["sentence"] = lambda pair: table.sentence(*pair)
     environment.globals.update(
         main_columns=main_columns,
-        meaning=meaning,
+        meaning=reading.meaning,
         common_count=reading.common_count,
         distinct_rows=distinct_rows,
         further_figures=reading.further_figures,

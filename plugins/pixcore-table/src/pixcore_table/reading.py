@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from pixcore.figures.columns import NO_OWN, FigureColumn, Own, higher_is_better, main_columns
+from pixcore.figures.columns import NO_OWN, PERCENT, FigureColumn, Own, main_columns, with_own
+from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import Figure, Row
+
+
+def meaning(name: str, own: Own = NO_OWN) -> str:
+    """Say what a figure means, with its unit where that is not percent; nothing for one that another pixcore wrote."""
+    column = with_own(own).get(name)
+    if column is None:
+        return ""
+    return column.meaning if column.unit == PERCENT else f"{column.meaning} ({column.unit})"
+
+
+def is_few(figure: Figure) -> bool:
+    """Say whether a figure counts a handful."""
+    return figure.value is not None and figure.n < FEW
 
 
 def is_bound(row: Row, column: FigureColumn) -> bool:
@@ -46,6 +60,12 @@ def common_count(rows: tuple[Row, ...], column: str) -> str | None:
     """Say what all rows of a column count, or None where they differ."""
     counts = {count(row.figures[column]) for row in rows if column in row.figures} - {""}
     return counts.pop() if len(counts) == 1 else None
+
+
+def higher_is_better(name: str) -> bool:
+    """Say which way a figure is better."""
+    column = with_own().get(name)
+    return column is None or column.higher_is_better
 
 
 def ranking(rows: tuple[Row, ...], column: str) -> dict[str, tuple[int, bool]]:

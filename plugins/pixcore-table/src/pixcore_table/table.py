@@ -13,10 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pixcore.figures.columns import PERCENT, Own, main_columns, meaning, with_own
+from pixcore.figures.columns import PERCENT, Own, main_columns, with_own
 from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import Figure, Row, Summary, shown
-from pixcore_table.reading import common_count, count, further_figures, is_bound, ranking
+from pixcore_table.reading import common_count, count, further_figures, is_bound, is_few, meaning, ranking
 
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
@@ -112,7 +112,7 @@ def footnotes(summary: Summary) -> list[str]:
         notes.append(f"{UPPER_BOUND} upper bound: picks by IoU, the ground truth in hand; no other figure is one")
     if any(row.control for row in summary.rows):
         notes.append(f"{CONTROL} control: the same strategy, as many candidates from these points; each keeps its map")
-    if any(figure.few for row in summary.rows for figure in row.figures.values()):
+    if any(is_few(figure) for row in summary.rows for figure in row.figures.values()):
         notes.append(f"{HANDFUL} counts fewer than {FEW}")
     return [note for note in (*notes, *summary.notes) if note]
 
@@ -124,7 +124,7 @@ def value(number: float | None) -> str:
 
 def told(figure: Figure | None) -> str:
     """Write a figure's value, with a mark where it counts a handful."""
-    return value(None) if figure is None else value(figure.value) + HANDFUL * figure.few
+    return value(None) if figure is None else value(figure.value) + HANDFUL * is_few(figure)
 
 
 def interval(figure: Figure) -> str:

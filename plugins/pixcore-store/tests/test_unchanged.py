@@ -1,0 +1,78 @@
+"""A run of which nothing has changed is shown as it was written; whatever changes is noticed."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.workplace import TOY, Workplace
+
+SAID = "nothing has changed since these results were written"
+
+
+@pytest.fixture
+def place(workplace: Workplace) -> Workplace:
+    """A workplace with a toy of its own that may be edited, and a benchmark that reads no file."""
+    own = workplace.folder / "own"
+    shutil.copytree(TOY, own)
+    environment = workplace.environment
+    environment["PYTHONPATH"] = environment["PYTHONPATH"].replace(str(TOY), str(own))
+    environment["PIXCORE_PLUGINS"] = "toy,mini-world,store,table"
+    workplace.config(benchmark={"name": "mini-world", "pairs": 2})
+    return workplace
+
+
+def edit(place: Workplace, name: str, text: str = "\n# edited\n") -> None:
+    path = place.folder / name
+    path.write_text((path.read_text() if path.exists() else "") + text)
+
+
+def forget_a_record(place: Workplace) -> None:
+    path = min((place.folder / "store").glob("judge-*.sqlite"))
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM records WHERE key = (SELECT key FROM records LIMIT 1)")
+    database.close()
+
+
+def install(place: Workplace) -> None:
+    record = place.folder / "own" / "other-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+
+
+CHANGES: dict[str, Callable[[Workplace], Any]] = {
+    "a record is gone": forget_a_record,
+    "an output is gone": lambda place: (place.folder / "out" / "predictions.jsonl").unlink(),
+    "a plugin that only computes is edited": lambda place: edit(place, "own/toy_pixcore/components.py"),
+    "a package is installed": install,
+    "what was noted is damaged": lambda place: (place.folder / "out" / ".unchanged").write_text("{"),
+}
+
+
+def test_it_is_shown_alike_and_any_change_is_noticed(place: Workplace) -> None:
+    first = place("run", "run.yaml")
+    assert SAID not in first.stderr
+    written = {path.name: path.stat().st_mtime_ns for path in (place.folder / "out").iterdir()}
+    again = place("run", "run.yaml")
+    assert SAID in again.stderr
+    assert again.stdout == first.stdout
+    assert written == {path.name: path.stat().st_mtime_ns for path in (place.folder / "out").iterdir()}
+    for what, change in CHANGES.items():
+        change(place)
+        noticed = place("run", "run.yaml")
+        assert SAID not in noticed.stderr, what
+        assert noticed.stdout == first.stdout, what
+    assert SAID not in place("run", "run.yaml", "--limit", "2").stderr, "another run"
+
+
+def test_what_reads_files_or_has_failed_is_worked_on_each_time(place: Workplace) -> None:
+    place.config(benchmark={"name": "toy-boxes", "pairs": 1})
+    place("run", "run.yaml")
+    assert not (place.folder / "out" / ".unchanged").exists()
+    place.config(benchmark={"name": "mini-world", "pairs": 1}, judge="toy-sulky-judge", on_error="record")
+    assert "failed" in place("run", "run.yaml").stderr
+    assert not (place.folder / "out" / ".unchanged").exists()
