@@ -107,7 +107,7 @@ class Processes(OnRay[ProcessesConfig]):
 class Cluster(OnRay[ClusterConfig]):
     """A cluster that is there already."""
 
-    _hint = "ray start --head starts a cluster, and ray status there shows it; executor: processes needs none"
+    _hint = "ray start --head starts one; RAY_AUTH_MODE=token where it asks for a token; executor: processes needs none"
 
     def _start(self, ray: Any) -> None:
         address = self.config.address
