@@ -139,7 +139,7 @@ def test_compare_writes_both_sides_and_runs_nothing_of_them(root: Path, tmp_path
     page = (out / "compare.html").read_text()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
-    assert page.count("data:image/jpeg") == 2 * len(found["flips"])
+    assert page.count("data:image/webp") == 2 * len(found["flips"])
 
 
 def test_figures_are_a_page_pictures_and_numbers(
@@ -193,7 +193,7 @@ def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Pat
     assert all(row["prompt"].startswith("Can you classify") for row in phrases)
     page = (out / "emergence.html").read_text()
     assert "<script>alert" not in page
-    assert page.count("data:image/jpeg") == 4  # the samples whose phrase does not name the roof and whose mask fits
+    assert page.count("data:image/webp") == 4  # the samples whose phrase does not name the roof and whose mask fits
 
 
 def test_several_seeds_are_one_run_each_and_their_spread_is_told(workplace):

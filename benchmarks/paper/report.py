@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from markupsafe import Markup
+from pixcore_report.page import write_page
+
 HERE = Path(__file__).parent
 BENCHMARKS = ("pixmmvp", "pixcvbench")
 FIDELITIES = ("paper", "published", "corrected")
@@ -130,16 +133,22 @@ def gaps(found: list[Line], benchmark: str) -> list[float]:
 
 
 def page(found: list[Line]) -> str:
-    """The report page: no script, nothing from elsewhere."""
+    """The page's content: both tables, and what they can show."""
     body = []
     for benchmark in BENCHMARKS:
-        head = "".join(f'<th colspan="{1 + len(FIDELITIES)}">{name}</th>' for name in COLUMNS)
-        under = ("<th>Table 1</th>" + "".join(f"<th>{name}</th>" for name in FIDELITIES)) * len(COLUMNS)
-        body.append(f"<h2>{benchmark}</h2><div><table><tr><th rowspan=2>Method</th>{head}</tr><tr>{under}</tr>")
+        heads = "".join(
+            f'<th colspan="{1 + len(FIDELITIES)}" scope="colgroup" class="of">{name}</th>' for name in COLUMNS
+        )
+        under = "".join(f'<th scope="col" class="figure">{name}</th>' for name in ("Table 1", *FIDELITIES))
+        body.append(
+            f'<section id="{benchmark}"><h2>{benchmark}</h2><div class="scroll"><table class="results papers"><thead>'
+            f'<tr><th rowspan="2" scope="col">Method</th>{heads}</tr><tr>{under * len(COLUMNS)}</tr></thead><tbody>'
+        )
         for line in (line for line in found if line.benchmark == benchmark):
             cells = "".join(_cell(cell) for cell in line.cells.values())
-            body.append(f"<tr><th>{html.escape(line.method)} <small>{html.escape(line.base)}</small></th>{cells}</tr>")
-        body.append("</table></div>")
+            name = f"{html.escape(line.method)} <small>{html.escape(line.base)}</small>"
+            body.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+        body.append("</tbody></table></div></section>")
     run = any(value is not None for line in found for cell in line.cells.values() for value in cell.ours.values())
     note = (
         ""
@@ -172,18 +181,20 @@ def _cell(cell: Cell) -> str:
     return f'<td class="paper">{paper}{mark}</td>{"".join(ours)}'
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Table 1, ours beside the paper's</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body { font: 14px/1.5 "Inter", system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; margin: 32px;
-  color: #1f2328; background: #fbfaf7; font-variant-numeric: tabular-nums; }
-div { overflow-x: auto; } table { border-collapse: collapse; background: #fff; }
-th, td { padding: 6px 9px; border-bottom: 1px solid #e3e1da; text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; } td.paper { background: #f2f0ea; border-left: 1px solid #e3e1da; }
-small { color: #5b636d; font-weight: 400; } td small { display: block; line-height: 1.1; }
-</style></head><body>
-<h1>Table 1, ours beside the paper's</h1>
+_STYLE = """
+.wide { max-width: 1400px; }
+.papers th, .papers td { padding: 5px; font-size: 12.5px; text-align: right; white-space: nowrap; }
+.papers [scope="row"], .papers [rowspan] { text-align: left; white-space: normal; min-width: 150px; }
+.papers [scope="row"], .papers [rowspan] { position: sticky; left: 0; background: var(--card); }
+.papers thead .of { text-align: center; font-size: 14px; border-bottom: 0; }
+.papers thead .figure { font-size: 11px; font-weight: 500; min-width: 0; width: auto; }
+.papers .of, .papers thead tr + tr th:nth-child(4n + 1), .papers .paper { border-left: 1.5px solid var(--faint); }
+.papers .paper { background: var(--wash); }
+.papers small { color: var(--soft); font-weight: 400; } .papers td small { display: block; line-height: 1.1; }
+@media (max-width: 720px) { .papers [scope="row"], .papers [rowspan] { min-width: 96px; max-width: 110px; } }
+"""
+
+_PAGE = """<h1>Table 1, ours beside the paper's</h1>
 <p>In percent. <b>Table 1</b> is the paper's figure; <b>paper</b> is ours by the rules of the code's first release,
 which made that table, with the difference below it; <b>published</b> is ours by the rules of its last release,
 <b>corrected</b> ours by what is right. Only the first two are alike. Under <b>paper</b> M is over all 300 images of
@@ -197,7 +208,6 @@ against the ground truths in theirs.</p>
 {shown}
 {note}
 {body}
-</body></html>
 """
 
 
@@ -208,7 +218,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     runs.mkdir(parents=True, exist_ok=True)
     target = runs / "report.html"
-    target.write_text(page(list(lines(runs))), encoding="utf-8")
+    context = {"title": "Table 1", "kind": "Table 1", "places": {name: name for name in BENCHMARKS}}
+    write_page(target, "bare.html", rules=_STYLE, context=context | {"content": Markup(page(list(lines(runs))))})
     print(f"report: {target}")
 
 

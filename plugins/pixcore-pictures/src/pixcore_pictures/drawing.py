@@ -19,6 +19,7 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 MASK = (230, 159, 0)
+TRUTH = (0, 114, 178)
 POINT = (204, 47, 123)
 _DIM = 0.35
 
@@ -84,6 +85,7 @@ def overlay(
     prompt: PointPrompt | None = None,
     *,
     outline: int = 2,
+    truth: RLE | None = None,
 ) -> PILImage.Image:
     """Draw an image at another size with a mask tinted and outlined, all else darkened, and points.
 
@@ -93,6 +95,7 @@ def overlay(
         mask: At the original size.
         prompt: In original pixels; points inside are discs, points outside crosses.
         outline: Its thickness in pixels of the result.
+        truth: The mask that would be right, at the original size: a line around it, blue on white.
     """
     enlarged = size[0] > picture.width * 8
     smooth = PILImage.Resampling.NEAREST if enlarged else PILImage.Resampling.LANCZOS
@@ -104,6 +107,10 @@ def overlay(
         pixels = blend(pixels, inside, colour=MASK, opacity=0.35)
         pixels = blend(pixels, _edge(inside, outline + 1) & ~edge, colour=(0, 0, 0), opacity=0.45)
         pixels = blend(pixels, edge, colour=MASK, opacity=1.0)
+    if truth is not None:
+        inside = masks.resized(masks.decode(truth), size)
+        pixels = blend(pixels, _edge(inside, outline + 2), colour=(255, 255, 255), opacity=1.0)
+        pixels = blend(pixels, _edge(inside, outline), colour=TRUTH, opacity=1.0)
     result = PILImage.fromarray(pixels)
     if prompt is not None:
         _draw_prompt(result, prompt, size[0] / picture.width, size[1] / picture.height)

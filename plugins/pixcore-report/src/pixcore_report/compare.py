@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
@@ -27,7 +29,7 @@ from pixcore_report.comparison import SPREADS, Comparison, Flip, Side, agreement
 from pixcore_report.page import write_page
 
 _PICTURES = 60
-_LONGEST = 320
+_LONGEST = 560
 
 
 @click.command(name="compare")
@@ -82,13 +84,17 @@ def compare_command(
     _print(console, found, chosen)
     if output is not None:
         prepare(output, "--output")
-        _write(output, found, sources, chosen)
+        _write(output, found, sources, chosen, [path / "report.html" for path in runs])
         Console(stderr=True).print(f"side by side: {output / 'compare.html'}", style="bold", soft_wrap=True)
 
 
 def rows_of(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
-    """One row a side: the named one, or the first that all sides have, or each side's first."""
-    tables = [{row.key: row for row in source.file.rows} for source in sources]
+    """One row a side: the named one, or the first that all sides have, or each side's first.
+
+    Upper bounds and controls stand behind: what two runs are compared by is what their strategies choose.
+    """
+    aside = [sorted(source.file.rows, key=lambda row: row.control or row.uses_ground_truth) for source in sources]
+    tables = [{row.key: row for row in rows_of_one} for rows_of_one in aside]
     if rows:
         wanted = [rows[0]] + [rows[-1]] * (len(sources) - 1)
         for name, table, source in zip(wanted, tables, sources, strict=True):
@@ -204,11 +210,17 @@ def _what(flip: Flip) -> str:
     return "right to wrong" if flip.left else "wrong to right"
 
 
-def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Sequence[RowSpec]) -> None:
+def _write(
+    output: Path, found: Comparison, sources: Sequence[Source], rows: Sequence[RowSpec], reports: Sequence[Path]
+) -> None:
     write_json(output / "compare.json", asdict(found) | {"rows": [row.key for row in rows]})
     shown = list(found.flips[:_PICTURES])
     wanted = {flip.sample_id for flip in shown}
-    kept = [{one.sample.id: one for one in source.file if one.sample.id in wanted} for source in sources]
+    kept = [
+        {one.sample.id: (place, one) for place, one in enumerate(source.file) if one.sample.id in wanted}
+        for source in sources
+    ]
+    links = [_address(report, output) if report.is_file() else None for report in reports]
     write_page(
         output / "compare.html",
         "compare.html",
@@ -220,28 +232,40 @@ def _write(output: Path, found: Comparison, sources: Sequence[Source], rows: Seq
             "chance": chance,
             "benchmark": sources[0].benchmark,
             "rows": [row.label for row in rows],
-            "shown": list(_shown(shown, kept, rows, (found.left, found.right))),
+            "shown": list(_shown(shown, kept, rows, (found.left, found.right), links)),
+            "reports": list(zip((found.left, found.right), links, strict=True)),
         },
     )
 
 
+def _address(report: Path, output: Path) -> str:
+    """Where a report is, seen from a page in a folder."""
+    try:
+        return quote(Path(os.path.relpath(report, output)).as_posix())
+    except ValueError:  # on another drive
+        return report.resolve().as_uri()
+
+
 def _shown(
     flips: Sequence[Flip],
-    kept: Sequence[Mapping[str, SampleResult]],
+    kept: Sequence[Mapping[str, tuple[int, SampleResult]]],
     rows: Sequence[RowSpec],
     names: tuple[str, str],
+    links: Sequence[str | None],
 ) -> Iterator[dict[str, Any]]:
     for flip in flips:
         both = [results[flip.sample_id] for results in kept]
-        sample = both[0].sample
+        sample = both[0][1].sample
         yield {
             "id": flip.sample_id,
             "protocol": str(flip.protocol),
             "what": _what(flip),
-            "question": _asked(sample, both[0].by_probing[flip.protocol]),
+            "question": _asked(sample, both[0][1].by_probing[flip.protocol]),
+            "truth": sample.mask is not None and not sample.absent,
             "sides": [
                 _side(name, result.sample, result.by_probing[flip.protocol], row, flip)
-                for name, result, row in zip(names, both, rows, strict=True)
+                | {"link": link and f"{link}?{urlencode({'protocol': flip.protocol, 'row': row.key})}#sample-{place}"}
+                for name, (place, result), row, link in zip(names, both, rows, links, strict=True)
             ],
         }
 
@@ -277,5 +301,6 @@ def _picture(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> str:
     if selection is not None:
         mask = predicted_mask(sample, selection, pool)
         point = pool[selection.candidate].point if selection.candidate is not None else None
-    drawn = overlay(picture, fitted(picture.size, _LONGEST), mask, point)
-    return data_uri(drawn.convert("RGB"), "jpeg", quality=85)
+    truth = None if sample.absent else sample.mask
+    size = fitted(picture.size, _LONGEST, thinnest=24, enlarge=True)
+    return data_uri(overlay(picture, size, mask, point, truth=truth).convert("RGB"), "webp", quality=80, method=2)

@@ -64,8 +64,9 @@ pixcore.segments = (label, choices, value, changed) => {
     return text === undefined ? null : Number(text);
   };
   for (const table of document.querySelectorAll("table.results")) {
-    const body = table.tBodies[0], order = [...(body?.rows ?? [])], heads = [...(table.tHead?.rows[0]?.cells ?? [])];
-    if (order.length < 2 || table.tHead.rows.length > 1 || order.some((row) => row.cells.length !== heads.length)) continue;
+    const body = table.tBodies[0], order = [...(body?.rows ?? [])], [above, below] = table.tHead?.rows ?? [], under = [...(below?.cells ?? [])];
+    const heads = [...(above?.cells ?? [])].flatMap((head) => (below && head.rowSpan === 1 ? under.splice(0, head.colSpan) : [head]));
+    if (order.length < 2 || order.some((row) => row.cells.length !== heads.length)) continue;
     const sort = (head, place) => {
       const figures = head.classList.contains("figure"), ways = figures ? ["descending", "ascending"] : ["ascending", "descending"];
       const way = ways[ways.indexOf(head.getAttribute("aria-sort")) + 1];
@@ -107,7 +108,7 @@ pixcore.segments = (label, choices, value, changed) => {
     node.setAttribute("aria-label", `${names.filter(Boolean).join(", ")} (scrolls)`);
   };
   const watch = new ResizeObserver((entries) => { for (const { target } of entries) check(target); });
-  document.querySelectorAll(".scroll, pre").forEach((node) => watch.observe(node));
+  document.querySelectorAll(".scroll, pre, .said").forEach((node) => watch.observe(node));
   /** Make a block of text that was written as a program writes it. */
   pixcore.pre = (text) => {
     const node = pixcore.el("pre", {}, text);
