@@ -140,6 +140,15 @@ def test_compare_writes_both_sides_and_runs_nothing_of_them(root: Path, tmp_path
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert page.count("data:image/webp") == 2 * len(found["flips"])
+    assert found["rows"] == ["choice", "choice"]
+    data = ("--benchmark", "coco-referring", "--root", root, "--output", out)
+    bare = [tmp_path / "bare.jsonl", tmp_path / "unchosen.jsonl"]
+    for path, shifts in zip(bare, ([0] * 6, [6] * 6), strict=True):
+        predictions(path, shifts, [True] * 6)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps({k: v for k, v in one.items() if k != "choice"}) + "\n" for one in lines))
+    assert run("compare", *bare, *data, "--select", "oracle", "--select", "mask-score") == 0
+    assert json.loads((out / "compare.json").read_text())["rows"] == ["mask-score"] * 2  # an upper bound stands behind
 
 
 def test_figures_are_a_page_pictures_and_numbers(
@@ -193,7 +202,7 @@ def test_emergence_writes_its_page_figures_and_numbers(root: Path, tmp_path: Pat
     assert all(row["prompt"].startswith("Can you classify") for row in phrases)
     page = (out / "emergence.html").read_text()
     assert "<script>alert" not in page
-    assert page.count("data:image/webp") == 4  # the samples whose phrase does not name the roof and whose mask fits
+    assert page.count("data:image/jpeg") == 4  # the samples whose phrase does not name the roof and whose mask fits
 
 
 def test_several_seeds_are_one_run_each_and_their_spread_is_told(workplace):

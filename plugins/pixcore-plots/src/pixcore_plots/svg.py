@@ -148,7 +148,11 @@ def _attributes(name: str, element: Element, used: set[str]) -> Iterator[tuple[s
     if name == "text":
         yield from _of_text(styles)
     classes = []
+    # a marker takes its colours from where it is used: rules that name what is around it don't reach into its copies
+    drawn_elsewhere = name == "path" and given.get("id") in used
     for key, value in styles.items():
+        if drawn_elsewhere and key in ("fill", "stroke"):
+            continue
         if key in _KEPT and not (name == "text" and (key, value) == ("fill", INK)):
             yield key, _rounded(value, 2)
             if value in _CLASSES:

@@ -108,7 +108,7 @@ pixcore.segments = (label, choices, value, changed) => {
     node.setAttribute("aria-label", `${names.filter(Boolean).join(", ")} (scrolls)`);
   };
   const watch = new ResizeObserver((entries) => { for (const { target } of entries) check(target); });
-  document.querySelectorAll(".scroll, pre, .said").forEach((node) => watch.observe(node));
+  document.querySelectorAll(".scroll, pre, .said, .figure.plot").forEach((node) => watch.observe(node));
   /** Make a block of text that was written as a program writes it. */
   pixcore.pre = (text) => {
     const node = pixcore.el("pre", {}, text);
