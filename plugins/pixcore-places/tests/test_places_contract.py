@@ -18,6 +18,7 @@ class TestPlugin(PluginContract):
     def options(self, offer: Guest) -> Mapping[str, Any]:
         return {
             "united": {"of": "regions"},
+            "mask-codes": {"of": "regions"},
             "by-probing": {"of": {"segment": "words"}},
             "by-prompt": {"places": "regions", "texts": "regions"},
         }.get(offer.name, {})

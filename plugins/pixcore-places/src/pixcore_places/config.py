@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from pixcore.components import Config, ModelConfig
 from pixcore.config import ChosenComponent, Section, component_config
+from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
 from pixcore_places.conventions import CONVENTIONS
 
@@ -37,12 +39,16 @@ class WrittenPlacesConfig(Config):
             generator that takes several places (`united`). all: likewise, and all places of the answer are of one.
         least_pixels: Of the image as Qwen2.5-VL resizes it; the checkpoint's own where attention was read.
         most_pixels: Likewise.
+        masks: box: a box is what the generator is told. codes: with PaliGemma's sixteen codes of the mask inside it,
+            where the text has them, for the generator `mask-codes`.
     """
 
     convention: str = "auto"
     objects: Literal["each", "together", "united", "all"] = "together"
     least_pixels: int = Field(default=56 * 56, ge=1)
     most_pixels: int = Field(default=12_845_056, ge=784)
+    # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
+    masks: Literal["box", "codes"] = Field(default="box", exclude_if=lambda value: value == "box")
 
     @field_validator("convention")
     @classmethod
@@ -104,6 +110,31 @@ class ByPromptConfig(Config):
         """Ask the generators inside."""
         for one in (self.places, self.texts):
             inner(Kind.MASKS, one).config.check_ready()
+
+
+class MaskCodesConfig(Config):
+    """Options of `mask-codes`.
+
+    Attributes:
+        of: The generator of boxes without codes, and of all where there is no decoder.
+        decoder: big_vision's `vae-oid.npz`; left out, the one in the model's checkpoint folder, if it has it.
+    """
+
+    of: Inner
+    decoder: Path | None = None
+
+    def fingerprint(self) -> str:
+        """Everything that can change the masks; the decoder by its size and its name."""
+        size = self.decoder.stat().st_size if self.decoder is not None and self.decoder.is_file() else 0
+        return repr((inner(Kind.MASKS, self.of).ingredients(), size))
+
+    def check_ready(self) -> None:
+        """Look for the decoder that is named, and ask the generator inside."""
+        if self.decoder is not None and not self.decoder.is_file():
+            raise ConfigError(
+                f"masks: mask-codes: there is no {self.decoder}", hint="leave it out, or fetch vae-oid.npz"
+            )
+        inner(Kind.MASKS, self.of).config.check_ready()
 
 
 class UnitedConfig(Config):

@@ -51,7 +51,10 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         return self._resizing.resized(size)
 
     def _groups(self, response: Response, reading: Reading) -> list[TokenGroup]:
-        return [_group(response, places, self.config.objects) for places in _objects(reading, self.config.objects)]
+        coded = self.config.masks == "codes"
+        return [
+            _group(response, places, self.config.objects, coded) for places in _objects(reading, self.config.objects)
+        ]
 
 
 def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:
@@ -65,10 +68,10 @@ def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:
     return objects.values()
 
 
-def _group(response: Response, places: Sequence[Place], how: str) -> TokenGroup:
+def _group(response: Response, places: Sequence[Place], how: str, coded: bool) -> TokenGroup:
     first, last = places[0].stated, places[-1].stated
-    prompts = [_prompt([place]) for place in places]
-    prompt = replace(prompts[0], also=tuple(prompts[1:])) if how in ("united", "all") else _prompt(places)
+    prompts = [_prompt([place], coded) for place in places]
+    prompt = replace(prompts[0], also=tuple(prompts[1:])) if how in ("united", "all") else _prompt(places, coded)
     spoken = [place.stated for place in places]
     inside = tuple(
         index
@@ -79,10 +82,11 @@ def _group(response: Response, places: Sequence[Place], how: str) -> TokenGroup:
     return TokenGroup(inside, response.text[start:end], start, end, first.label or None, prompt)
 
 
-def _prompt(places: Sequence[Place]) -> PointPrompt:
+def _prompt(places: Sequence[Place], coded: bool) -> PointPrompt:
     (first, *_) = places
     if first.box is not None:
-        return PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), first.box)
+        codes = "".join(f"<seg{code:03d}>" for code in first.stated.codes) if coded else ""
+        return PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), first.box, codes or None)
     return PointPrompt.at(*(place.point for place in places if place.point is not None))
 
 

@@ -49,6 +49,12 @@ def register_mask_generators(register: Register) -> None:
         summary="several places of one object, each by another generator, united",
     )
     register(
+        "mask-codes",
+        "pixcore_places.coded:MaskCodes",
+        config="pixcore_places.config:MaskCodesConfig",
+        summary="the masks that PaliGemma writes in codes; boxes by another generator",
+    )
+    register(
         "by-prompt",
         "pixcore_places.several:ByPrompt",
         config="pixcore_places.config:ByPromptConfig",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Form = Literal["json", "gemini", "percent", "coords", "loc", "loc_", "patch", "box", "bare"]
@@ -50,6 +50,7 @@ class Stated:
         label: What it is said to be of; "" where nothing is said.
         tag: Which of the text's tags it stands in: points of one tag are of one object.
         wrong: Why it can't be read; "" if it can.
+        codes: PaliGemma's sixteen codes of its mask; empty where it has no whole mask.
     """
 
     form: Form
@@ -59,6 +60,7 @@ class Stated:
     label: str = ""
     tag: int = -1
     wrong: str = ""
+    codes: tuple[int, ...] = ()
 
 
 def scan(text: str) -> list[Stated]:
@@ -120,7 +122,10 @@ def _locs(text: str) -> Found:
     for match in _LOCS.finditer(text):
         values = [float(one) for one in re.findall(r"<loc(\d{4})>", match[0])]
         end = match.start() + len(re.match(r"(?:<loc\d{4}>)+(?:\s*(?:<seg\d{3}>)+)?", match[0])[0])  # type: ignore[index]
-        yield list(_fours("loc", match.start(), end, values, (match[1] or "").strip())), (match.start(), end)
+        codes = tuple(int(one) for one in re.findall(r"<seg(\d{3})>", match[0]))
+        whole = len(values) == 4 and len(codes) == 16 and max(codes) < 128
+        boxes = _fours("loc", match.start(), end, values, (match[1] or "").strip())
+        yield [replace(one, codes=codes) if whole else one for one in boxes], (match.start(), end)
 
 
 def _florence(text: str) -> Found:
