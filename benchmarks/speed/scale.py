@@ -63,12 +63,12 @@ def made(path: Path) -> None:
     from pixcore.plugins import registry
     from pixcore.runs.execute import execute
     from pixcore.runs.plan import Run, Scope
-    from pixcore.runs.progress import LineMonitor
+    from pixcore.runs.progress import Display
     from pixcore.terminal import Console
 
     resolved = resolve(read_yaml(path), registry())
     prepare(resolved.config.output)
-    execute(Run(resolved, Scope(limit=2)), LineMonitor(Console(stderr=True)))
+    execute(Run(resolved, Scope(limit=2)), Display(Console(stderr=True)))
     job = Run(resolved)
     two = [job.items.thing(place) for place in (0, 1)]
     for stage in job.stages():

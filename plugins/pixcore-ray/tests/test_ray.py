@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import re
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +21,11 @@ from pixcore.config import resolve
 from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError, describe
 from pixcore.plugins import registry
 from pixcore.runs.plan import Run
+from pixcore.runs.progress import Display
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import Control
 from pixcore.stages.serialise import Entry
+from pixcore.terminal import Console
 from tests.workplace import TOY_RUN, Workplace
 
 pytest.importorskip("ray")
@@ -29,6 +34,7 @@ from pixcore_ray.config import Resources
 from pixcore_ray.crews import crews
 from pixcore_ray.executors import see
 from pixcore_ray.parcels import Packed, RemoteError, path_of, sent
+from pixcore_ray.told import NODES, Telling
 
 from tools.kill_cluster import differs, records
 
@@ -248,6 +254,30 @@ def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace, kind:
         with pytest.raises(ConnectionError, match="what answers there is no cluster's head"):
             see(address)
         answering.join()
+
+
+def test_what_nodes_do_and_actors_say_is_told_once_and_short(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    telling = Telling(Display(Console(file=shown, width=400)), tmp_path, lambda: 7, every=0)
+    telling.heard("node-a", "weights are old " + "x" * 300)
+    telling.heard("node-b", "weights are old " + "x" * 300)
+    telling.came("node-a", 3)
+    telling.came("node-b", 1)
+    telling.tell({"answer": (0.5, [SimpleNamespace(tasks={1}), SimpleNamespace(tasks={})])})
+    told = json.loads((tmp_path / NODES).read_text())["nodes"]
+    assert re.fullmatch(r"node-a [\d.]+/s, node-b [\d.]+/s; GPUs busy 0.5 of 1", told)
+    telling.end()
+    warned, line, shares = shown.getvalue().splitlines()
+    assert warned.startswith("node-a: weights are old xxx")
+    assert len(warned) == len("node-a: ") + 160
+    assert line == f"{told} (2 × answer)"
+    assert shares == "records by node: node-a 3, node-b 1"
+    assert not (tmp_path / NODES).exists()
+
+
+def test_the_explorer_reads_what_the_driver_leaves() -> None:
+    going = pytest.importorskip("pixcore_explorer.going")
+    assert going.NODES == NODES
 
 
 def test_what_no_node_has_is_refused(job: Run) -> None:

@@ -16,7 +16,7 @@ from pixcore.stages.base import Monitor
 NODES = ".nodes.json"
 """In the folder of a run that goes on: what the last line told, for whoever looks at the run."""
 
-_EVERY = 10.0  # seconds between two lines
+_EVERY = 10.0
 _SHOWN = 8  # nodes that a line names
 _LONGEST = 160  # characters of what an actor says
 
@@ -28,10 +28,11 @@ class Telling:
         monitor: Shows the lines.
         folder: The run's folder.
         left: Counts the records that are still to be made.
+        every: Seconds between two lines.
     """
 
-    def __init__(self, monitor: Monitor, folder: Path, left: Callable[[], int]) -> None:
-        self._monitor, self._path, self._left = monitor, folder / NODES, left
+    def __init__(self, monitor: Monitor, folder: Path, left: Callable[[], int], every: float = _EVERY) -> None:
+        self._monitor, self._path, self._left, self._every = monitor, folder / NODES, left, every
         self._said: set[str] = set()
         self._last = time.monotonic()
         self._records, self._all = Counter[str](), Counter[str]()
@@ -52,7 +53,7 @@ class Telling:
     def tell(self, crews: Mapping[str, tuple[float, Sequence[Any]]]) -> None:
         """Say now and then how fast each node is, and how many GPUs have something to do."""
         now = time.monotonic()
-        if now - self._last < _EVERY:
+        if now - self._last < self._every:
             return
         passed, self._last = now - self._last, now
         rates = {node: self._records[node] / passed for node, _ in self._all.most_common()}
