@@ -108,11 +108,15 @@ class Run:
         every: Iterable[Sample] = self.benchmark.samples() if self.benchmark is not None else self._given or ()
         if self.scope.samples:
             wanted = dict.fromkeys(self.scope.samples)  # one that is named twice counts once
-            found = {sample.id: sample if sample.id in wanted else None for sample in every}
-            unknown = [one for one in wanted if one not in found]
-            if unknown:
-                message = f"benchmark {self.benchmark_name!r} has no sample {unknown[0]!r}"
-                raise DataError(message, hint=nearest(unknown[0], found))
+            found, unknown = dict[str, Sample | None](), dict(wanted)
+            for sample in every:
+                found[sample.id] = sample if sample.id in wanted else None
+                unknown.pop(sample.id, None)
+                if not unknown:  # no more is read, or drawn, than is asked for
+                    break
+            if (first_unknown := next(iter(unknown), None)) is not None:
+                message = f"benchmark {self.benchmark_name!r} has no sample {first_unknown!r}"
+                raise DataError(message, hint=nearest(first_unknown, found))
             every = (sample for sample in map(found.get, wanted) if sample is not None)
         (first, step), at = self.scope.shard or (1, 1), -1
         for at, sample in enumerate(islice(every, self.scope.limit)):
