@@ -19,6 +19,7 @@ class TestPlugin(PluginContract):
         return {
             "united": {"of": "regions"},
             "mask-codes": {"of": "regions"},
+            "enlarged": {"of": "silent"},
             "by-probing": {"of": {"segment": "words"}},
             "by-prompt": {"places": "regions", "texts": "regions"},
         }.get(offer.name, {})

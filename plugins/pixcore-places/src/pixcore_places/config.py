@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pixcore.components import Config, ModelConfig
 from pixcore.config import ChosenComponent, Section, component_config
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
+from pixcore.records import Protocol
 from pixcore_places.conventions import CONVENTIONS
 
 
@@ -173,3 +175,33 @@ class AsWrittenConfig(Config):
 
 class SilentConfig(ModelConfig):
     """Options of `silent`: none."""
+
+
+class EnlargedConfig(ModelConfig):
+    """Options of `enlarged`.
+
+    Attributes:
+        of: The model.
+        times: How many times as wide and as high it sees each image.
+    """
+
+    of: Inner
+    times: int = Field(default=2, ge=1)
+
+    @property
+    def prompts(self) -> Mapping[Protocol, str]:  # type: ignore[override]
+        """The model's own."""
+        return getattr(inner(Kind.MODEL, self.of).config, "prompts", {})
+
+    @property
+    def family(self) -> str:  # type: ignore[override]
+        """The model's own."""
+        return getattr(inner(Kind.MODEL, self.of).config, "family", "")
+
+    def fingerprint(self) -> str:
+        """Everything of the model inside that can change its answers."""
+        return repr(inner(Kind.MODEL, self.of).ingredients())
+
+    def check_ready(self) -> None:
+        """Ask the model inside."""
+        inner(Kind.MODEL, self.of).config.check_ready()

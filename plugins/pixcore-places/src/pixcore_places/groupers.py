@@ -12,7 +12,7 @@ import numpy as np
 from pixcore.components import Context, ModelConfig, NoConfig, TokenGrouper
 from pixcore.plugins import Kind
 from pixcore.records import PointPrompt, Request, Response, Token, TokenGroup
-from pixcore_places.config import SaidPhrasesConfig, WrittenPlacesConfig, inner
+from pixcore_places.config import EnlargedConfig, SaidPhrasesConfig, WrittenPlacesConfig, inner
 from pixcore_places.conventions import chosen
 from pixcore_places.reading import Place, Reading, Resizing, read
 
@@ -26,6 +26,7 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         super().__init__(config, context)
         model = self.context.model_config
         self._family = model.family if isinstance(model, ModelConfig) else ""
+        self._times = model.times if isinstance(model, EnlargedConfig) else 1
         self._resizing = Resizing(least=config.least_pixels, most=config.most_pixels)
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
@@ -48,7 +49,7 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         if response.layout is not None and len(response.layout.grids) == 1:
             grid = response.layout.grids[0]
             return grid.cols * self._resizing.multiple, grid.rows * self._resizing.multiple
-        return self._resizing.resized(size)
+        return self._resizing.resized((self._times * size[0], self._times * size[1]))
 
     def _groups(self, response: Response, reading: Reading) -> list[TokenGroup]:
         coded = self.config.masks == "codes"

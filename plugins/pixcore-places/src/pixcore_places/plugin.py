@@ -85,12 +85,18 @@ def register_point_selectors(register: Register) -> None:
 
 @hookimpl
 def register_model_adapters(register: Register) -> None:
-    """Offer the model that says nothing."""
+    """Offer the models."""
     register(
         "silent",
         "pixcore_places.silent:Silent",
         config="pixcore_places.config:SilentConfig",
         summary="says nothing: for runs of a generator on the expression alone",
+    )
+    register(
+        "enlarged",
+        "pixcore_places.enlarged:Enlarged",
+        config="pixcore_places.config:EnlargedConfig",
+        summary="another model, shown each image so many times as large",
     )
 
 
