@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +30,24 @@ def _named(value: Any) -> Any:
 
 Inner = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A component inside another's options: its name alone, or its name and its own options."""
+
+
+class HoldingConfig(Config):
+    """Options of a component that has others inside: their records are part of its own, and they have to be ready."""
+
+    @abstractmethod
+    def inside(self) -> list[ChosenComponent]:
+        """Look up what is inside."""
+
+    def fingerprint(self) -> str:
+        """Everything of what is inside that can change its records."""
+        found = [one.ingredients() for one in self.inside()]
+        return repr(found[0] if len(found) == 1 else found)
+
+    def check_ready(self) -> None:
+        """Ask each of what is inside."""
+        for one in self.inside():
+            one.config.check_ready()
 
 
 class WrittenPlacesConfig(Config):
@@ -60,7 +79,7 @@ class WrittenPlacesConfig(Config):
         return value
 
 
-class SaidPhrasesConfig(Config):
+class SaidPhrasesConfig(HoldingConfig):
     """Options of `said-phrases`.
 
     Attributes:
@@ -69,12 +88,12 @@ class SaidPhrasesConfig(Config):
 
     of: Inner = Field(default={"name": "words"})
 
-    def fingerprint(self) -> str:
-        """Everything of the grouper inside that can change its groups."""
-        return repr(inner(Kind.GROUPER, self.of).ingredients())
+    def inside(self) -> list[ChosenComponent]:
+        """The grouper."""
+        return [inner(Kind.GROUPER, self.of)]
 
 
-class ByProbingConfig(Config):
+class ByProbingConfig(HoldingConfig):
     """Options of `by-probing`.
 
     Attributes:
@@ -83,17 +102,12 @@ class ByProbingConfig(Config):
 
     of: dict[str, Inner] = Field(min_length=1)
 
-    def fingerprint(self) -> str:
-        """Everything of the groupers inside that can change their groups."""
-        return repr({name: inner(Kind.GROUPER, one).ingredients() for name, one in self.of.items()})
-
-    def check_ready(self) -> None:
-        """Ask the groupers inside."""
-        for one in self.of.values():
-            inner(Kind.GROUPER, one).config.check_ready()
+    def inside(self) -> list[ChosenComponent]:
+        """The groupers."""
+        return [inner(Kind.GROUPER, one) for one in self.of.values()]
 
 
-class ByPromptConfig(Config):
+class ByPromptConfig(HoldingConfig):
     """Options of `by-prompt`.
 
     Attributes:
@@ -104,17 +118,12 @@ class ByPromptConfig(Config):
     places: Inner
     texts: Inner
 
-    def fingerprint(self) -> str:
-        """Everything of the generators inside that can change their masks."""
-        return repr([inner(Kind.MASKS, one).ingredients() for one in (self.places, self.texts)])
-
-    def check_ready(self) -> None:
-        """Ask the generators inside."""
-        for one in (self.places, self.texts):
-            inner(Kind.MASKS, one).config.check_ready()
+    def inside(self) -> list[ChosenComponent]:
+        """The generators."""
+        return [inner(Kind.MASKS, one) for one in (self.places, self.texts)]
 
 
-class MaskCodesConfig(Config):
+class MaskCodesConfig(HoldingConfig):
     """Options of `mask-codes`.
 
     Attributes:
@@ -125,10 +134,14 @@ class MaskCodesConfig(Config):
     of: Inner
     decoder: Path | None = None
 
+    def inside(self) -> list[ChosenComponent]:
+        """The generator."""
+        return [inner(Kind.MASKS, self.of)]
+
     def fingerprint(self) -> str:
         """Everything that can change the masks; the decoder by its size and its name."""
         size = self.decoder.stat().st_size if self.decoder is not None and self.decoder.is_file() else 0
-        return repr((inner(Kind.MASKS, self.of).ingredients(), size))
+        return f"{super().fingerprint()} {size}"
 
     def check_ready(self) -> None:
         """Look for the decoder that is named, and ask the generator inside."""
@@ -136,10 +149,10 @@ class MaskCodesConfig(Config):
             raise ConfigError(
                 f"masks: mask-codes: there is no {self.decoder}", hint="leave it out, or fetch vae-oid.npz"
             )
-        inner(Kind.MASKS, self.of).config.check_ready()
+        super().check_ready()
 
 
-class UnitedConfig(Config):
+class UnitedConfig(HoldingConfig):
     """Options of `united`.
 
     Attributes:
@@ -154,13 +167,9 @@ class UnitedConfig(Config):
     how: Literal["union", "combinations"] = "union"
     mask: Literal["all", "last", "best"] = "all"
 
-    def fingerprint(self) -> str:
-        """Everything of the generator inside that can change its masks."""
-        return repr(inner(Kind.MASKS, self.of).ingredients())
-
-    def check_ready(self) -> None:
-        """Ask the generator inside."""
-        inner(Kind.MASKS, self.of).config.check_ready()
+    def inside(self) -> list[ChosenComponent]:
+        """The generator."""
+        return [inner(Kind.MASKS, self.of)]
 
 
 class AsWrittenConfig(Config):
@@ -177,7 +186,7 @@ class SilentConfig(ModelConfig):
     """Options of `silent`: none."""
 
 
-class EnlargedConfig(ModelConfig):
+class EnlargedConfig(HoldingConfig, ModelConfig):
     """Options of `enlarged`.
 
     Attributes:
@@ -188,20 +197,16 @@ class EnlargedConfig(ModelConfig):
     of: Inner
     times: int = Field(default=2, ge=1)
 
+    def inside(self) -> list[ChosenComponent]:
+        """The model."""
+        return [inner(Kind.MODEL, self.of)]
+
     @property
     def prompts(self) -> Mapping[Protocol, str]:  # type: ignore[override]
         """The model's own."""
-        return getattr(inner(Kind.MODEL, self.of).config, "prompts", {})
+        return getattr(self.inside()[0].config, "prompts", {})
 
     @property
     def family(self) -> str:  # type: ignore[override]
         """The model's own."""
-        return getattr(inner(Kind.MODEL, self.of).config, "family", "")
-
-    def fingerprint(self) -> str:
-        """Everything of the model inside that can change its answers."""
-        return repr(inner(Kind.MODEL, self.of).ingredients())
-
-    def check_ready(self) -> None:
-        """Ask the model inside."""
-        inner(Kind.MODEL, self.of).config.check_ready()
+        return getattr(self.inside()[0].config, "family", "")

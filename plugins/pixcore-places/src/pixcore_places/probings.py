@@ -26,8 +26,7 @@ def point(model: Config, fidelity: str) -> str:
         ConfigError: Its family writes boxes alone.
     """
     convention = _of(model)
-    asked = _RELEASED.get(convention.name, (None, None))[0] if Fidelity(fidelity).released else None
-    return asked or convention.point or _refused("points", "box", convention)
+    return _template(convention, convention.point, fidelity, 0, "points", "box")
 
 
 def box(model: Config, fidelity: str) -> str:
@@ -37,8 +36,7 @@ def box(model: Config, fidelity: str) -> str:
         ConfigError: Its family writes points alone.
     """
     convention = _of(model)
-    asked = _RELEASED.get(convention.name, (None, None))[1] if Fidelity(fidelity).released else None
-    return asked or convention.box or _refused("boxes", "point", convention)
+    return _template(convention, convention.box, fidelity, 1, "boxes", "point")
 
 
 def _of(model: Config) -> Convention:
@@ -46,7 +44,11 @@ def _of(model: Config) -> Convention:
     return found or CONVENTIONS["thousandths"]
 
 
-def _refused(what: str, other: str, convention: Convention) -> str:
+def _template(convention: Convention, own: str | None, fidelity: str, place: int, what: str, other: str) -> str:
+    """The released prompt where there is one and the fidelity asks for it, or else the family's own."""
+    released = _RELEASED.get(convention.name, (None, None))[place] if Fidelity(fidelity).released else None
+    if found := released or own:
+        return found
     raise ConfigError(
         f"protocols: models of the family {convention.name} write no {what}",
         hint=f"ask for a {other}, or give a template of your own",
