@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_attention.raw import file_name
-from pixcore_report.payload import ShownMaps, quantise
+from pixcore_report.payload import ShownMaps
 
 from pixcore import masks
 from pixcore.components import MapTransform, MaskGenerator
@@ -95,7 +95,7 @@ class Looking:
         layers, heads = rows.shape[1:3] if rows is not None else (0, 0)
         return {
             "grid": [shown.grid.rows, shown.grid.cols, *shown.grid.box],
-            "maps": [_packed(shown.values(one)) for one in found],
+            "maps": [shown.packed(one) for one in found],
             "layers": layers,
             "heads": heads,
         }
@@ -116,7 +116,7 @@ class Looking:
             line = []
             for head in range(rows.shape[2]):
                 own = np.asarray(rows[:, layer, head], np.float32)
-                line.append(_packed(shown.values(self._transformed(reading, response, own)[chosen].mean(axis=0)))[2])
+                line.append(shown.of(self._transformed(reading, response, own)[chosen].mean(axis=0)))
             cells.append(line)
         return {"grid": [shown.grid.rows, shown.grid.cols, *shown.grid.box], "cells": cells}
 
@@ -238,9 +238,3 @@ def _known(tokens: Sequence[Any], response: Response) -> list[int]:
     if not tokens or not all(isinstance(one, int) and 0 <= one < count for one in tokens):
         raise DataError("tokens are named by their numbers", hint=f"0 to {count - 1}")
     return list(tokens)
-
-
-def _packed(values: Floats) -> list[Any]:
-    """A map's least and largest value, and its cells between them, a byte each, in base64."""
-    finite = np.where(np.isfinite(values), values, 0.0)
-    return [float(finite.min()), float(finite.max()), quantise(finite)]

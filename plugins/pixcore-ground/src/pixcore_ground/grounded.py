@@ -6,13 +6,17 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pixcore import config as configs
 from pixcore.errors import ConfigError, DataError
 from pixcore.masks import area
 from pixcore.plugins import registry
-from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, Selection
+from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, SampleResult, Selection
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from pixcore.stages.answer import Loader
@@ -82,25 +86,70 @@ def ground(
     """
     if not expression.strip():
         raise DataError("the expression is empty", hint='say what to look for, such as "the cat\'s ear"')
-    image.pil()  # a damaged image is found before any weight is loaded
-    own = {**document, "benchmark": None, "protocols": ["segment"], "control": None, "on_error": "stop"}
+    sample = Sample(_NAME, image, expression=expression)
+    job, result = probe(sample, "segment", document, monitor, loader_for, most=1)
+    (found,) = result.by_probing.values()
+    return _grounded(image, expression, job.resolved.components.one("model").name, found)
+
+
+def probe(
+    sample: Sample,
+    probing: str,
+    document: Mapping[str, Any],
+    monitor: Monitor,
+    loader_for: Callable[[Run], Loader] | None = None,
+    *,
+    store: Path | None = None,
+    most: int | None = None,
+) -> tuple[Run, SampleResult]:
+    """Take one sample that has no ground truth through the pipeline that a config describes.
+
+    Args:
+        sample: What is shown and asked.
+        probing: How it is asked: "segment" for an expression, "question" for a question.
+        document: A run's config; its benchmark is not used, and nothing is left in its folders.
+        monitor: Is told how it goes on.
+        loader_for: Gives the model's loader, for whoever keeps one loaded; left out: the run's own, which frees it.
+        store: Keeps the records, so that what is asked again is not computed again; left out: nothing is kept.
+        most: How many of the config's strategies choose, in its order; left out: all that need no ground truth.
+
+    Returns:
+        The run, over, and what came of the sample.
+
+    Raises:
+        DataError: The image can't be read.
+        ConfigError: The config is none, or no strategy of it works without a ground truth.
+        SampleError: The model or what follows failed.
+    """
+    sample.image.pil()  # a damaged image is found before any weight is loaded
+    own = {**document, "benchmark": None, "protocols": [probing], "control": None, "on_error": "stop"}
     if own.get("selections") is None and (chooser := registry().default_for("ground")) is not None:
         own["selections"] = [chooser]
-    with tempfile.TemporaryDirectory() as store, ExitStack() as opened:
-        resolved = _without_truth(configs.resolve({**own, "store": store, "output": store}, registry()))
-        job = Run(resolved, samples=[Sample(_NAME, image, expression=expression)])
+    with ExitStack() as opened:
+        folder = str(store or opened.enter_context(tempfile.TemporaryDirectory()))
+        resolved = _without_truth(configs.resolve({**own, "store": folder, "output": folder}, registry()), most)
+        job = Run(resolved, samples=[sample])
         if loader_for is not None:
             job.loader = loader_for(job)
             job.context = replace(job.context, model=job.loader)
         for stage in job.stages():
             opened.callback(stage.store.close)  # closed before the folder goes: not every system removes open files
         execute(job, monitor)
-        (result,) = next(iter(job.results())).by_probing.values()
-    return _grounded(image, expression, resolved.components.one("model").name, result)
+        return job, next(iter(job.results()))
 
 
-def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
-    """Keep the config's first strategy that works without ground truth: here there is none."""
+def transformed_maps(job: Run, response: Response | None) -> NDArray[np.float32] | None:
+    """Give the map of each token as the run's transforms leave it, (tokens, cells); None where there are none."""
+    if response is None or response.maps is None or response.layout is None:
+        return None
+    maps: NDArray[np.float32] = response.maps
+    for transform in job.resolved.components.several("transforms"):
+        maps = transform.create(job.context).transform(maps, response.layout, response.reference)
+    return maps
+
+
+def _without_truth(resolved: configs.ResolvedRun, most: int | None) -> configs.ResolvedRun:
+    """Keep the config's first strategies that work without ground truth: here there is none."""
     strategies = resolved.components.several("selections")
     usable = tuple(one for one in strategies if not one.says("uses_ground_truth"))
     if strategies and not usable:
@@ -108,7 +157,7 @@ def _without_truth(resolved: configs.ResolvedRun) -> configs.ResolvedRun:
             "every selection strategy of the config needs the ground truth, and an image of yours has none",
             hint="name one that does not: --set 'selections=[NAME]'; they are listed by: pixcore plugins selections",
         )
-    return replace(resolved, components=configs.ChosenComponents(resolved.components | {"selections": usable[:1]}))
+    return replace(resolved, components=configs.ChosenComponents(resolved.components | {"selections": usable[:most]}))
 
 
 def _grounded(image: Image, expression: str, model: str, result: ProtocolResult) -> Grounded:

@@ -1,6 +1,6 @@
 """Serve a page to this machine alone."""
 
-from pixcore_loopback.application import answer, application, body_of, policy
+from pixcore_loopback.application import HOST, Headed, answer, application, body_of, guards, policy
 from pixcore_loopback.server import Server
 
-__all__ = ["Server", "answer", "application", "body_of", "policy"]
+__all__ = ["HOST", "Headed", "Server", "answer", "application", "body_of", "guards", "policy"]

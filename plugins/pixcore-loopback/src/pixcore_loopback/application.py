@@ -45,14 +45,23 @@ def application(token: str, routes: Sequence[BaseRoute], *, styles: Sequence[str
 
     return Starlette(
         routes=[Mount(f"/{token}", routes=list(routes))],
-        middleware=[
-            Middleware(_Headed, policy=policy(styles)),
-            # a page elsewhere that has its name resolved to this machine is turned away
-            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-            Middleware(_OwnOrigin),
-        ],
+        middleware=guards(policy(styles)),
         exception_handlers={HTTPException: refuse, PixcoreError: refuse, ClientDisconnect: broken_off},
     )
+
+
+def guards(policy: str) -> list[Middleware]:
+    """Give what keeps an application's pages to this machine.
+
+    Args:
+        policy: The Content-Security-Policy of every answer.
+    """
+    return [
+        Middleware(Headed, policy=f"{policy}; frame-ancestors 'none'"),
+        # a page elsewhere that has its name resolved to this machine is turned away
+        Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+        Middleware(_OwnOrigin),
+    ]
 
 
 def policy(styles: Sequence[str] = (), source: str = "'self'") -> str:
@@ -82,19 +91,21 @@ async def body_of(request: Request) -> Any:
         raise HTTPException(400, f"no JSON: {error}") from error
 
 
-class _Headed:
-    """Puts the headers that keep a page to itself on every answer."""
+class Headed:
+    """Puts the headers that keep a page to itself on every answer, its Content-Security-Policy among them."""
 
     def __init__(self, app: ASGIApp, policy: str) -> None:
         self.app = app
         self._headers = {
-            "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
+            "Content-Security-Policy": policy,
             "Referrer-Policy": "no-referrer",  # the token is in the address
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-store",
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application does, with the headers."""
+
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(self._headers)

@@ -1,4 +1,4 @@
-"""An application, listening on this machine alone."""
+"""An application that listens: on this machine alone, unless somebody says where else."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Server:
     Args:
         make: Makes the application of the address's secret.
         port: 0 takes a free one.
+        host: The address that it listens on; only this machine's own has a secret in it.
 
     Attributes:
         address: Where the page is, its secret included.
@@ -27,16 +28,19 @@ class Server:
         DataError: The port is taken.
     """
 
-    def __init__(self, make: Callable[[str], Starlette], *, port: int = 0) -> None:
-        token = secrets.token_urlsafe(24)
+    def __init__(self, make: Callable[[str], Starlette], *, port: int = 0, host: str = HOST) -> None:
+        token = secrets.token_urlsafe(24) if host == HOST else ""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            self._socket.bind((HOST, port))
+            self._socket.bind((host, port))
             self._socket.listen()
         except OSError as error:
-            raise DataError(f"can't listen on port {port}: {error.strerror}", hint="choose another --port") from error
-        self.address = f"http://{HOST}:{self._socket.getsockname()[1]}/{token}/"
+            raise DataError(
+                f"can't listen on port {port} of {host}: {error.strerror}", hint="choose another --port"
+            ) from error
+        root = f"http://{host}:{self._socket.getsockname()[1]}/"
+        self.address = f"{root}{token}/" if token else root
         config = uvicorn.Config(make(token), log_level="warning", access_log=False, server_header=False)
         self._server = uvicorn.Server(config)
 

@@ -407,3 +407,9 @@ class ShownMaps:
     def of(self, relevance: NDArray[np.floating]) -> str:
         """Write a map as `quantise` does."""
         return quantise(self.values(relevance))
+
+    def packed(self, relevance: NDArray[np.floating]) -> list[Any]:
+        """Give a map's least and largest value, and its cells between them as `quantise` writes them."""
+        values = self.values(relevance)
+        finite = np.where(np.isfinite(values), values, 0.0)
+        return [float(finite.min()), float(finite.max()), quantise(finite)]

@@ -1,0 +1,190 @@
+"""Answer what visitors ask: one picture, one text, the choices, and what comes of them as the page shows it."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as PILImage
+from pixcore_ground.grounded import NOTICE, probe, transformed_maps
+from pixcore_notebook.keeping import kept, let_go
+from pixcore_notebook.tokens import token_data
+
+from pixcore.errors import DataError
+from pixcore.plugins import Kind, Registry
+from pixcore.records import Image, Sample
+from pixcore.stages.base import Item, Monitor
+from pixcore_app.offered import Choices, Offer
+
+ASKED = {"an expression": "segment", "a question": "question"}
+"""What a visitor's text can be, with the probing that asks it."""
+
+MOST_PIXELS = 24_000_000
+_LONGEST_TEXT = 2_000
+_RUNS_A_STORE = 200
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a visitor asks.
+
+    Attributes:
+        image: The picture.
+        text: The expression or the question.
+        asked: Which of the two it is, a key of `ASKED`.
+        choices: The components that answer.
+    """
+
+    image: Image
+    text: str
+    asked: str
+    choices: Choices
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What came of a question.
+
+    Attributes:
+        question: The question.
+        view: What the token view shows.
+        said: What the model said.
+        model: Whether it was asked; otherwise its answer of before served.
+        notice: What the model says that a reader of its answer has to know; mostly nothing.
+    """
+
+    question: Question
+    view: Mapping[str, Any]
+    said: str
+    model: bool
+    notice: str
+
+
+class Desk:
+    """Takes questions one after the other; one model at a time is in memory, and answers are kept for a while.
+
+    What was asked before, with the same picture and the same components, is not computed again: another strategy works
+    on the answer and the masks that are there.
+
+    Args:
+        offer: What can be chosen.
+        registry: What is installed.
+        most_pixels: How many a picture may have.
+    """
+
+    def __init__(self, offer: Offer, registry: Registry, most_pixels: int = MOST_PIXELS) -> None:
+        self.offer = offer
+        self.most_pixels = most_pixels
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._store = tempfile.TemporaryDirectory(prefix="pixcore-app-")
+        self._runs = 0
+
+    def picture(self, path: str | Path) -> Image:
+        """Take a visitor's picture, of which no pixel is decoded before its size is known.
+
+        Raises:
+            DataError: It is none, or too large.
+        """
+        given = Image.from_path(path)
+        try:
+            with PILImage.open(path) as opened:
+                width, height = opened.size
+        except PILImage.DecompressionBombError as error:
+            raise DataError(f"the image is too large: {error}", hint=self._limit) from error
+        except Exception as error:  # Pillow's readers raise anything at damaged files
+            raise DataError("this file is no image that can be read", hint="PNG, JPEG or WebP is fine") from error
+        if width * height > self.most_pixels:
+            raise DataError(f"the image is {width}x{height} pixels, which is too large", hint=self._limit)
+        return replace(given, name="image")
+
+    @property
+    def _limit(self) -> str:
+        return f"at most {self.most_pixels:,} pixels are looked at"
+
+    def answer(self, question: Question, tell: Callable[[str], None]) -> Shown:
+        """Ask the model, mine masks, let every strategy choose.
+
+        Args:
+            question: What is asked.
+            tell: Hears in a line how it goes on.
+
+        Raises:
+            PixcoreError: It can't be answered; the message says why.
+        """
+        text = question.text.strip()
+        if not text:
+            raise DataError(f"there is {question.asked} to be typed", hint='such as "the red boat"')
+        if len(text) > _LONGEST_TEXT:
+            raise DataError(f"the text has {len(text):,} characters", hint=f"at most {_LONGEST_TEXT:,} are asked")
+        probing = ASKED[question.asked]
+        words = {"expression": text} if probing == "segment" else {"question": text}
+        sample = Sample("image", question.image, **words)
+        document = self.offer.document(question.choices) | {"judge": None, "letter_judge": None}
+        with self._lock:
+            telling = _Telling(tell)
+            job, result = probe(sample, probing, document, telling, kept, store=self._folder())
+            response = result.by_probing[probing].response
+            view = token_data(result, probing, transformed_maps(job, response))
+        said = response.text if response is not None else ""
+        notice = str(response.extra.get(NOTICE, "")) if response is not None else ""
+        return Shown(question, view, said, telling.asked, notice)
+
+    def config(self, choices: Choices, asked: str) -> dict[str, Any]:
+        """Give the config of a run that does for a benchmark what is done here for one picture."""
+        document = self.offer.document(choices)
+        document["protocols"] = [ASKED[asked]]
+        document.setdefault("benchmark", self.benchmark)
+        document["output"] = document.get("output") or "runs/app"
+        return document
+
+    @property
+    def benchmark(self) -> Any:
+        """The section of the benchmark whose samples are offered: the first config's, else the default one."""
+        own = self.offer.base.get("benchmark")
+        return own or next((one.name for one in self._registry.defaults(Kind.BENCHMARK)), None)
+
+    def _folder(self) -> Path:
+        """Where answers are kept: after some hundred it is an empty place again."""
+        self._runs += 1
+        if self._runs % _RUNS_A_STORE == 0:
+            self._store.cleanup()
+            self._store = tempfile.TemporaryDirectory(prefix="pixcore-app-")
+        return Path(self._store.name)
+
+    def close(self) -> None:
+        """Free the model, and forget all answers."""
+        let_go()
+        self._store.cleanup()
+
+
+class _Telling(Monitor):
+    """Tells a visitor how it goes on, in a line at a time."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.asked = False
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        if done < total:
+            self.asked |= stage.startswith("answer")
+            self._tell("the model answers …" if stage.startswith("answer") else f"{stage} …")
+
+    def advance(self, count: int = 1) -> None:
+        """Nothing: there is one sample."""
+
+    def written(self, tokens: int, most: int) -> None:
+        self._tell(f"the model answers: {tokens} tokens …")
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        raise error
+
+    def say(self, line: str, style: str = "") -> None:
+        self._tell(line)
+
+    def end(self) -> None:
+        """Nothing: the next stage says that it begins."""
