@@ -122,8 +122,8 @@ class Desk:
         if len(text) > _LONGEST_TEXT:
             raise DataError(f"the text has {len(text):,} characters", hint=f"at most {_LONGEST_TEXT:,} are asked")
         probing = ASKED[question.asked]
-        words = {"expression": text} if probing == "segment" else {"question": text}
-        sample = Sample("image", question.image, **words)
+        of = probing == "segment"
+        sample = Sample("image", question.image, expression=text if of else None, question=None if of else text)
         document = self.offer.document(question.choices) | {"judge": None, "letter_judge": None}
         with self._lock:
             telling = _Telling(tell)

@@ -59,6 +59,8 @@ class Offer:
         components = {kind.value: self._first(kind) for kind in CHOSEN}
         given = [_label(one) for one in _sections(self.base.get("selections"))]
         defaults = [one.name for one in self._registry.defaults(Kind.SELECTIONS)]
+        if (chooser := self._registry.default_for("ground")) is not None:
+            defaults = [chooser, *(name for name in defaults if name != chooser)]
         known = self.names(Kind.SELECTIONS)
         chosen = [name for name in given or defaults if name in known] or known[:1]
         return Choices(components, tuple(chosen[:MOST_STRATEGIES]))

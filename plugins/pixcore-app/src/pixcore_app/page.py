@@ -50,16 +50,6 @@ STYLE = """
 """
 
 
-class Picture(gr.Image):
-    """A picture as a file, which nobody has decoded: how large it is comes first."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> str | None:
-        """Give the file's place."""
-        return None if payload is None else payload.path
-
-
 def page(desk: Desk, scenes: Scenes, most_waiting: int) -> gr.Blocks:
     """Make the page.
 
@@ -85,14 +75,15 @@ class _Page:
             taken, history = gr.State([]), gr.State([])
             with gr.Row():
                 with gr.Column(scale=2, min_width=300):
-                    picture = Picture(label="image", sources=["upload", "clipboard"], height=300, elem_id="picture")
+                    picture = gr.Image(label="image", sources=["upload", "clipboard"], height=300, elem_id="picture")
+                    picture.preprocess = _place_of  # how large it is comes first: nobody has decoded it yet
                     asked = gr.Radio(list(ASKED), value=next(iter(ASKED)), label="you type", elem_id="asked")
                     text = gr.Textbox(label="text", placeholder="the red boat", max_length=2000, elem_id="text")
                     look = gr.Button("Look", variant="primary", elem_id="look")
                     offered = gr.Gallery(
                         label="scenes to take",
                         columns=3,
-                        height="auto",
+                        height=320,
                         allow_preview=False,
                         interactive=False,
                         object_fit="contain",
@@ -127,7 +118,7 @@ class _Page:
                         label="history",
                         columns=6,
                         fit_columns=False,
-                        height="auto",
+                        height=170,
                         allow_preview=False,
                         interactive=False,
                         visible=False,
@@ -222,6 +213,11 @@ class _Page:
         path = Path(tempfile.mkdtemp(prefix="pixcore-app-")) / "run.yaml"
         path.write_text(text, encoding="utf-8")
         return text, gr.update(value=str(path), visible=True), ""
+
+
+def _place_of(payload: Any) -> str | None:
+    """Where a picture that came lies, as a file."""
+    return None if payload is None else payload.path
 
 
 def _choices(chosen: Any) -> Choices:

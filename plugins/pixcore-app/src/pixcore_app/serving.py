@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI
 from pixcore_loopback import HOST, Headed, Server, guards
 from pixcore_notebook.tokens import view_style
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from pixcore.config import read_yaml
@@ -78,10 +78,10 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
     """
     blocks = page(desk, Scenes(desk.benchmark, registry()), most_waiting)
 
-    def make(token: str) -> FastAPI:
+    def make(token: str) -> Starlette:
         around = guards(_POLICY) if host == HOST else [Middleware(Headed, policy=_POLICY)]
-        outer = FastAPI(middleware=around, openapi_url=None)
-        return gr.mount_gradio_app(
+        outer = Starlette(middleware=around)
+        mounted: Starlette = gr.mount_gradio_app(
             outer,
             blocks,
             path=f"/{token}",
@@ -93,5 +93,6 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css=STYLE + view_style(),
         )
+        return mounted
 
     return Server(make, port=port, host=host)

@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from pixcore.errors import DataError
 from pixcore_loopback.application import HOST
 
+_PARTING = 5  # seconds that open connections have once it is to end
+
 
 class Server:
     """Listens from the moment it is made; answers while it runs.
@@ -41,7 +43,9 @@ class Server:
             ) from error
         root = f"http://{host}:{self._socket.getsockname()[1]}/"
         self.address = f"{root}{token}/" if token else root
-        config = uvicorn.Config(make(token), log_level="warning", access_log=False, server_header=False)
+        config = uvicorn.Config(
+            make(token), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_PARTING
+        )
         self._server = uvicorn.Server(config)
 
     def run(self) -> None:

@@ -1,0 +1,166 @@
+"""The live demo: what it offers, what it refuses, what it keeps, the config it writes, and its page by real clicks."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("gradio", reason="the demo's page is made with Gradio")
+
+from pixcore_app.desk import Desk, Question
+from pixcore_app.offered import Choices
+from pixcore_app.scenes import Scenes
+from pixcore_app.serving import desk_of, serve
+
+import pixcore
+from pixcore.errors import ConfigError, DataError
+from pixcore.plugins import Kind, registry
+from tests.served import answering
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    pytest.importorskip("pixcore_mini")
+    pytest.importorskip("pixcore_mini_world")
+    desk = desk_of([])
+    yield desk
+    desk.close()
+
+
+@pytest.fixture(scope="module")
+def address(desk: Desk) -> Iterator[str]:
+    server = serve(desk)
+    with answering(server):
+        yield server.address
+
+
+def _with(choices: Choices, *strategies: str) -> Choices:
+    return Choices(choices.components, strategies)
+
+
+def test_what_is_offered_needs_no_truth_and_no_weights_from_elsewhere(desk: Desk) -> None:
+    offered = desk.offer.names(Kind.SELECTIONS)
+    assert {"phrase-overlap", "mask-score", "random"} <= set(offered)
+    assert "oracle" not in offered
+    assert "mini" in desk.offer.names(Kind.MODEL)
+    assert "llava-1.5" not in desk.offer.names(Kind.MODEL)
+    assert desk.offer.first.components["model"] == "mini"
+
+
+def test_a_config_adds_what_it_sets_up(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    labelled = {"name": "phrase-overlap", "label": "mine"}
+    first.write_text(yaml.safe_dump({"model": "mini", "selections": ["oracle", labelled], "points": "centre"}))
+    second.write_text(yaml.safe_dump({"model": {"name": "llava-1.5", "checkpoint": "nowhere"}}))
+    desk = desk_of([first, second])
+    assert {"mini", "llava-1.5"} <= set(desk.offer.names(Kind.MODEL))
+    assert desk.offer.first.strategies == ("mine",)
+    written = desk.config(desk.offer.first, "a question")
+    assert (written["selections"], written["points"], written["protocols"]) == ([labelled], "centre", ["question"])
+    with pytest.raises(ConfigError):
+        desk_of([tmp_path / "none.yaml"])
+
+
+def test_a_picture_that_is_too_large_is_refused_in_a_line_before_it_is_decoded(desk: Desk, tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    for side in (6_000, 60_000):
+        head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+        bomb = tmp_path / f"{side}.png"
+        bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"0")))
+        with pytest.raises(DataError, match=r"too large.*24,000,000 pixels") as refused:
+            desk.picture(bomb)
+        assert "\n" not in str(refused.value)
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    with pytest.raises(DataError, match="no image"):
+        desk.picture(text)
+
+
+def test_another_strategy_does_not_ask_the_model_again(desk: Desk) -> None:
+    (scene,) = Scenes("mini-world", registry()).next()
+    heard: list[str] = []
+    first = Question(scene.image, scene.expression or "", "an expression", _with(desk.offer.first, "random"))
+    shown = desk.answer(first, heard.append)
+    assert shown.model
+    assert any(line.startswith("the model answers") for line in heard)
+    assert len(shown.view["tokens"]) == len(shown.view["maps"]) > 0
+    other = Question(scene.image, first.text, first.asked, _with(desk.offer.first, "mask-score", "random"))
+    again = desk.answer(other, heard.append)
+    assert not again.model
+    assert again.said == shown.said
+    assert [one["name"] for one in again.view["choices"]] == ["mask-score", "random"]
+    for text, told in (("  ", "to be typed"), ("x" * 3000, "3,000 characters")):
+        with pytest.raises(DataError, match=told):
+            desk.answer(Question(scene.image, text, "a question", desk.offer.first), heard.append)
+
+
+def test_scenes_come_one_after_the_other_and_round_again() -> None:
+    scenes = Scenes({"name": "mini-world", "pairs": 2}, registry())
+    names = [one.id for _ in range(3) for one in scenes.next(2)]
+    assert len(set(names)) == 4
+    assert names[4:] == names[:2]
+    assert Scenes(None, registry()).next(3) == []
+
+
+def test_the_page_by_clicks(address: str, browser: Any, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(address)
+    page.locator("#scenes button:has(img)").first.click()
+    page.locator("#picture img").wait_for()
+    page.click("#look")
+    page.locator("#view .token").first.wait_for()
+    assert "asked of mini" in page.inner_text("#status")
+
+    token = page.locator("#view .token").nth(2)
+    token.hover()
+    assert f"looked at “{token.inner_text()}”" in page.inner_text("#view .told")
+    token.click()
+    page.mouse.move(0, 0)
+    assert token.get_attribute("aria-pressed") == "true"
+    page.locator("#view .choice").first.click()
+    assert "looked" not in page.inner_text("#view .told")
+
+    page.click("#strategies input")
+    page.locator("#strategies [role=option]", has_text="attention-inside").click()
+    page.locator("#view .choice", has_text="attention-inside").wait_for()
+    assert "not asked again" in page.inner_text("#status")
+    page.keyboard.press("Escape")
+
+    page.locator("#asked label", has_text="a question").click()
+    page.wait_for_function("document.querySelector('#text textarea').value.endsWith('?')")
+    page.fill("#text textarea", "<b>Is</b> there a boat?")
+    page.click("#look")
+    page.locator("#status", has_text="<b>Is</b> there a boat?").wait_for()
+    page.locator("#history button:has(img)").nth(2).wait_for()
+    page.locator("#history button:has(img)").nth(2).click()
+    page.locator("#status", has_text="asked of mini").wait_for()
+
+    page.locator("button", has_text="The same for a benchmark").click()
+    page.click("#write")
+    page.locator("#download").wait_for()
+    with page.expect_download() as got:
+        page.click("#download")
+    config = tmp_path / "run.yaml"
+    got.value.save_as(config)
+    context.close()
+    assert not wrong
+    assert all(url.startswith((address.rpartition("/")[0].rpartition("/")[0], "data:", "blob:")) for url in asked)
+
+    folders = {"output": tmp_path / "run", "store": tmp_path / "store"}
+    run = pixcore.run(config, limit=2, **folders)
+    assert {"attention-inside", "phrase-overlap"} <= {row.key for row in run.summary.rows}
+    assert run.summary.samples == 2
