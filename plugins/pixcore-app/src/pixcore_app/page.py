@@ -45,6 +45,11 @@ show();
 STYLE = """
 .gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
 #title h1 { font-size: 1.35rem; margin: 0.2rem 0; }
+@media (max-width: 760px) {
+  .gradio-container > main, .gradio-container main.app { padding: 8px !important; }
+  #halves { flex-direction: column; flex-wrap: nowrap; }
+  #halves > .column { width: 100%; min-width: 0 !important; flex: none !important; }
+}
 #status { min-height: 1.6em; }
 #status [role=alert] { border-left: 4px solid #d1495b; padding: 0.2em 0.7em; background: rgba(209, 73, 91, 0.16); }
 """
@@ -73,7 +78,7 @@ class _Page:
         with gr.Blocks(title="pixcore", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
             gr.HTML(f"<h1>{TITLE}</h1>", elem_id="title")
             taken, history = gr.State([]), gr.State([])
-            with gr.Row():
+            with gr.Row(elem_id="halves"):
                 with gr.Column(scale=2, min_width=300):
                     picture = gr.Image(label="image", sources=["upload", "clipboard"], height=300, elem_id="picture")
                     picture.preprocess = _place_of  # how large it is comes first: nobody has decoded it yet

@@ -39,6 +39,7 @@ class Grounded:
         response: What the model said.
         candidates: What was chosen from; of a model that segments by itself, its own mask.
         selection: The choice.
+        maps: Where the model looked at each token, as the transforms leave it, (tokens, cells); None where none are.
     """
 
     image: Image
@@ -48,6 +49,7 @@ class Grounded:
     response: Response
     candidates: tuple[Candidate, ...]
     selection: Selection
+    maps: NDArray[np.float32] | None = None
 
     @property
     def chosen(self) -> Candidate | None:
@@ -89,7 +91,7 @@ def ground(
     sample = Sample(_NAME, image, expression=expression)
     job, result = probe(sample, "segment", document, monitor, loader_for, most=1)
     (found,) = result.by_probing.values()
-    return _grounded(image, expression, job.resolved.components.one("model").name, found)
+    return _grounded(image, expression, job, found)
 
 
 def probe(
@@ -160,11 +162,13 @@ def _without_truth(resolved: configs.ResolvedRun, most: int | None) -> configs.R
     return replace(resolved, components=configs.ChosenComponents(resolved.components | {"selections": usable[:most]}))
 
 
-def _grounded(image: Image, expression: str, model: str, result: ProtocolResult) -> Grounded:
-    response = result.response or Response("")
+def _grounded(image: Image, expression: str, job: Run, result: ProtocolResult) -> Grounded:
+    response, model = result.response or Response(""), job.resolved.components.one("model").name
+    maps = transformed_maps(job, response)
     for strategy, selection in result.selections.items():
-        return Grounded(image, expression, model, strategy, response, result.candidates, selection)
+        return Grounded(image, expression, model, strategy, response, result.candidates, selection, maps)
     if response.mask is None or not area(response.mask):
-        return Grounded(image, expression, model, "", response, (), Selection.nothing("the model gave no mask"))
+        nothing = Selection.nothing("the model gave no mask")
+        return Grounded(image, expression, model, "", response, (), nothing, maps)
     own = Candidate(None, None, (response.mask,), ())
-    return Grounded(image, expression, model, "", response, (own,), Selection.chosen(0, 0))
+    return Grounded(image, expression, model, "", response, (own,), Selection.chosen(0, 0), maps)

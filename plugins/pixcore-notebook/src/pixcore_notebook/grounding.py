@@ -21,15 +21,17 @@ from pixcore import masks
 from pixcore.config import read_yaml
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
-from pixcore.records import Candidate
+from pixcore.records import Candidate, ProtocolResult, Sample, SampleResult
 from pixcore.runs.progress import Display
 from pixcore.terminal import Console
 from pixcore_notebook.html import LARGE, THUMBNAIL, heated, masked, phrase_of, rendered, shaded
 from pixcore_notebook.images import ImageLike, as_image
 from pixcore_notebook.keeping import kept, let_go
 from pixcore_notebook.lines import Lines
+from pixcore_notebook.tokens import token_data, token_widget
 
 if TYPE_CHECKING:
+    import anywidget
     import pandas
 
 ConfigLike = str | os.PathLike[str] | Mapping[str, Any]
@@ -115,6 +117,7 @@ class Grounding(Grounded):
         candidates: What was chosen from: a phrase each, with its point, its masks and their scores.
         selection: The choice, with the strategy's reason.
         strategy: The name of the strategy that chose; empty where the model segments by itself.
+        maps: Where the model looked at each token, as the transforms leave it, (tokens, cells); None where none are.
         chosen: The chosen candidate; None where none was.
         notice: What the model says that a reader of its answer has to know; mostly nothing.
     """
@@ -149,6 +152,20 @@ class Grounding(Grounded):
             sys.modules["IPython"].display.display(self)
         else:
             self.picture.show()
+
+    def tokens(self) -> anywidget.AnyWidget:
+        """Show the answer word by word: a word that is pointed at shows where the model looked, a click pins it.
+
+        Returns:
+            A cell's widget; its `tokens` are those whose map is pinned.
+
+        Raises:
+            PluginError: anywidget is not installed.
+        """
+        rows = {self.strategy or "the model's own mask": self.selection}
+        one = ProtocolResult("segment", "", self.response, self.candidates, selections=rows)
+        sample = Sample("image", self.image, expression=self.expression)
+        return token_widget(token_data(SampleResult(sample, {"segment": one}), "segment", self.maps))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a data frame of the candidates' masks.

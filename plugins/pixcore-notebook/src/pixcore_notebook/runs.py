@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from pixcore_ground.grounded import transformed_maps
 from pixcore_report.reading import from_dict
 from pixcore_report.reading import open_run as open_records
 
@@ -25,8 +26,10 @@ from pixcore_notebook.html import SMALL, THUMBNAIL, heated, masked, phrase_of, r
 from pixcore_notebook.keeping import let_go
 from pixcore_notebook.lines import Lines
 from pixcore_notebook.table import FigureTable
+from pixcore_notebook.tokens import token_data, token_widget
 
 if TYPE_CHECKING:
+    import anywidget
     import pandas
 
 _SHOWN = 12
@@ -134,7 +137,7 @@ class Samples(Sequence["SampleView"]):
             return Samples(self._job, self._ids[place])
         if isinstance(place, str) and place not in self._ids:
             raise DataError(f"the run has no sample {place!r}", hint=nearest(place, self._ids))
-        return SampleView(*self._job.result(place if isinstance(place, str) else self._ids[place]))
+        return self._view(place if isinstance(place, str) else self._ids[place])
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a data frame: a line for each sample under each probing, with the IoU of each row.
@@ -145,7 +148,10 @@ class Samples(Sequence["SampleView"]):
         return Lines(line for one in self for line in one.lines()).to_pandas()
 
     def __iter__(self) -> Iterator[SampleView]:
-        return (SampleView(*self._job.result(name)) for name in self._ids)
+        return map(self._view, self._ids)
+
+    def _view(self, name: str) -> SampleView:
+        return SampleView(*self._job.result(name), self._job)
 
     def __repr__(self) -> str:
         return f"<{len(self)} samples>"
@@ -162,8 +168,9 @@ class SampleView:
         result: The sample with its results by probing.
     """
 
-    def __init__(self, result: SampleResult, rows: Sequence[RowSpec]) -> None:
+    def __init__(self, result: SampleResult, rows: Sequence[RowSpec], job: plan.Run | None = None) -> None:
         self.result = result
+        self._job = job
         self._rows = {row.key: row for row in rows}
 
     @property
@@ -185,6 +192,26 @@ class SampleView:
     def texts(self) -> dict[str, str]:
         """What the model said, by probing."""
         return {str(name): one.response.text for name, one in self.result.by_probing.items() if one.response}
+
+    def tokens(self, probing: str | None = None) -> anywidget.AnyWidget:
+        """Show an answer word by word: a word that is pointed at shows where the model looked, a click pins it.
+
+        Args:
+            probing: Under which; left out: the first whose answer has maps, else the first.
+
+        Returns:
+            A cell's widget; its `tokens` are those whose map is pinned.
+
+        Raises:
+            DataError: There is no answer.
+            PluginError: anywidget is not installed.
+        """
+        said = {str(name): one.response for name, one in self.result.by_probing.items() if one.response is not None}
+        looked = [name for name, response in said.items() if response.maps is not None]
+        name = probing or next(iter([*looked, *said]), "")
+        maps = transformed_maps(self._job, said.get(name)) if self._job is not None else None
+        own = [key for key in self._rows if not self._is_control(key)]
+        return token_widget(token_data(self.result, name, maps, own))
 
     def lines(self) -> list[dict[str, Any]]:
         """Give a line for each probing: what was asked and said, whether it is right, each row's IoU."""

@@ -58,7 +58,7 @@ def token_data(
 
 
 def _said(response: Response, tokens: list[str]) -> list[str]:
-    """The tokens' texts, each with what stands before the next one; what has no tokens is one."""
+    """The tokens' texts; an answer without tokens is a single one."""
     if not tokens:
         return [printable(response.text)] if response.text else []
     return [printable(text) for text in tokens]
