@@ -43,16 +43,22 @@ watch("value", show);
 show();
 """
 STYLE = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
 #title h1 { font-size: 1.35rem; margin: 0.2rem 0; }
+#status { min-height: 1.6em; }
+#status [role=alert] { border-left: 4px solid #d1495b; padding: 0.2em 0.7em; background: rgba(209, 73, 91, 0.16); }
 @media (max-width: 760px) {
-  .gradio-container > main, .gradio-container main.app { padding: 8px !important; }
   #halves { flex-direction: column; flex-wrap: nowrap; }
   #halves > .column { width: 100%; min-width: 0 !important; flex: none !important; }
 }
-#status { min-height: 1.6em; }
-#status [role=alert] { border-left: 4px solid #d1495b; padding: 0.2em 0.7em; background: rgba(209, 73, 91, 0.16); }
 """
+FRAME = """<style>
+.gradio-container { max-width: min(1280px, 100vw) !important; margin: 0 auto !important; }
+@media (max-width: 760px) {
+  .gradio-container .main { max-width: 100vw !important; padding: 8px !important; box-sizing: border-box; }
+  .gradio-container .main > .wrap { min-width: 0; max-width: 100%; }
+}
+</style>"""
+"""What lies around Gradio's own elements, which it puts no style of a page's on."""
 
 
 def page(desk: Desk, scenes: Scenes, most_waiting: int) -> gr.Blocks:

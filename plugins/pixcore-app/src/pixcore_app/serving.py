@@ -17,7 +17,7 @@ from pixcore.config import read_yaml
 from pixcore.plugins import registry
 from pixcore_app.desk import MOST_PIXELS, Desk
 from pixcore_app.offered import Offer
-from pixcore_app.page import STYLE, page
+from pixcore_app.page import FRAME, STYLE, page
 from pixcore_app.scenes import Scenes
 
 Given = str | PathLike[str] | Mapping[str, Any]
@@ -92,6 +92,7 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
             show_error=False,
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
             css=STYLE + view_style(),
+            head=FRAME,
         )
         return mounted
 
