@@ -22,9 +22,9 @@ from pixcore_notebook.tokens import view_script
 from pixcore_pictures.drawing import fitted
 
 from pixcore.errors import PixcoreError
+from pixcore.files import printable
 from pixcore.plugins import Kind
 from pixcore.records import Sample
-from pixcore.terminal import printable
 from pixcore_app.desk import ASKED, Desk, Question, Shown
 from pixcore_app.offered import CHOSEN, MOST_STRATEGIES, Choices
 from pixcore_app.scenes import Scenes

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pixcore_report.payload import Display, ShownMaps, sample_payload
 
 from pixcore.errors import DataError, PluginError
+from pixcore.files import printable
 from pixcore.records import Response, SampleResult
-from pixcore.terminal import printable
 
 if TYPE_CHECKING:
     import anywidget
