@@ -33,6 +33,13 @@ MEANS = {
     "M": "masks asked for (M)",
 }
 
+AGAINST = {
+    "own": "its own masks against the best of mini's, the oracle having the truth in hand",
+    "plain": "its own masks against mini's by attend-and-segment, neither having the truth",
+    "mined": "mined from both by the oracle",
+}
+"""What a comparison's masks are, by the end of its name."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -88,10 +95,9 @@ def sentences(runs: Path) -> Iterator[tuple[str, bool | None]]:
             name = one["name"]
             if name not in MEANS or one["difference"] is None or one["low"] is None:
                 continue
-            if kind == "mined" and name in ("A†", "A"):
-                continue  # the same answers as in its other run, but for the prompt of the masks
-            what = {"own": "its own masks against those mined from mini by the oracle", "mined": "both by the oracle"}
-            about = MEANS[name] if name in ("A†", "A") else f"{MEANS[name]}, {what[kind]}"
+            if kind != "own" and name in ("A†", "A"):
+                continue  # the same answers
+            about = MEANS[name] if name in ("A†", "A") else f"{MEANS[name]}, {AGAINST[kind]}"
             p = one["adjusted"]
             shown = p is not None and p <= 0.05
             change = one["difference"]

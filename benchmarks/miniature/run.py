@@ -44,11 +44,19 @@ def runs() -> Iterator[tuple[str, Path, list[str]]]:
 
 
 def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
-    """What is compared with mini: a variant's answers and mined masks, and its own masks with mini's mined ones."""
+    """What is compared with mini: a variant's answers and mined masks, and its own masks with mini's mined ones.
+
+    The oracle that mines from mini has the truth in hand and a variant's decoder has not, so its own masks are compared
+    with what attend-and-segment mines, which has not either, as well: the comparison "plain".
+    """
     for name in sorted(done - {"mini"}):
-        rows = ["oracle", "own masks"] if name.endswith("-own") else ["oracle"]
-        words = [word for row in rows for word in ("--row", row)]
-        yield name, [str(RUNS / "mini"), str(RUNS / name), *words, "--output", str(RUNS / "compared" / name)]
+        kinds = [(name, ["oracle"])]
+        if name.endswith("-own"):
+            plain = name.removesuffix("own") + "plain"
+            kinds = [(name, ["oracle", "own masks"]), (plain, ["attend-and-segment", "own masks"])]
+        for output, rows in kinds:
+            words = [word for row in rows for word in ("--row", row)]
+            yield output, [str(RUNS / "mini"), str(RUNS / name), *words, "--output", str(RUNS / "compared" / output)]
 
 
 def main() -> None:

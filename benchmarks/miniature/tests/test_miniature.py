@@ -65,6 +65,8 @@ def test_own_masks_are_compared_with_mini_s_best(tmp_path: Path) -> None:
         "own masks",
     ]
     assert found["a-1-mined"].count("--row") == 1
+    assert found["a-1-plain"][3] == "attend-and-segment"
+    assert set(report.AGAINST) == {name.split("-")[2] for name in found}
 
 
 def figure(value: float | None) -> dict[str, float | None]:
