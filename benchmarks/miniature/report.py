@@ -176,8 +176,7 @@ def page(runs: Path) -> str:
 
 
 _EMERGENCE = (
-    ("places-tied", "When (Fig. 3a): where in the text the phrase with the best mask begins"),
-    ("places", "When, as the paper counts: the first of equally good phrases"),
+    ("places", "When (Fig. 3a): where in the text the phrase with the best mask begins"),
     ("concepts", "What (Fig. 3b): what that phrase is about"),
 )
 
