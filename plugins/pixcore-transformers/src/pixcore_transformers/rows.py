@@ -36,7 +36,7 @@ def allowed_keys(
         (batch or 1, heads or 1, rows, keys), boolean or additive; None if every key is allowed.
     """
     if mask is not None and mask.dim() == 4:
-        return mask[:, :, list(rows), :keys]
+        return (mask if len(rows) == queries else mask[:, :, list(rows)])[..., :keys]
     if mask is not None and mask.dim() != 2:
         raise ModelError(f"the tap can't read an attention mask of shape {tuple(mask.shape)}")
     allowed: Tensor | None = None

@@ -92,12 +92,14 @@ class Tap:
         self.sink = sink
         self.connected = connected
         self.graph: dict[int, Tensor] = {}
-        self._modules = frozenset(id(module) for module in model.get_decoder().modules())
-        self._wanted = frozenset(watch.layers)
+        layers = ((module, getattr(module, "layer_idx", None)) for module in model.get_decoder().modules())
+        self._wanted = {id(module): layer for module, layer in layers if layer in watch.layers}
+        self._span: slice | None = None
         self._seen: dict[int, int] = {}
         self._held: dict[int, Tensor] = {}
         self._see_steps: Callable[[int, Tensor], None] | None = getattr(sink, "observe_steps", None)
         self._token: Token[Tap | None] | None = None
+        self.look(watch.columns, watch.valid)
 
     def __enter__(self) -> Tap:
         self._token = _open.set(self)
@@ -110,11 +112,18 @@ class Tap:
         self._held.clear()
         self.graph.clear()
 
-    def watches(self, module: torch.nn.Module) -> bool:
-        """Say whether this attention module belongs to the tapped model and to a wanted layer."""
-        return id(module) in self._modules and getattr(module, "layer_idx", None) in self._wanted
+    def look(self, columns: Tensor, valid: Tensor) -> None:
+        """Look for visual tokens at these places from here on, as in `Watch`; neighbours in all samples are a slice."""
+        self.columns, self.valid = columns, valid
+        first, cells = int(columns[0, 0]) if columns.numel() else 0, columns.shape[1]
+        whole = torch.arange(first, first + cells, device=columns.device)
+        self._span = slice(first, first + cells) if bool((valid & (columns == whole)).all()) else None
 
-    def advance(self, module: torch.nn.Module, query: Tensor, key: Tensor) -> tuple[list[int], int]:
+    def layer_of(self, module: torch.nn.Module) -> int | None:
+        """Give an attention module's layer; None if it is not of the tapped model, or not of a wanted layer."""
+        return self._wanted.get(id(module))
+
+    def advance(self, layer: int, query: Tensor, key: Tensor) -> tuple[list[int], int]:
         """Count the positions of one call.
 
         Returns:
@@ -123,12 +132,11 @@ class Tap:
         Raises:
             ModelError: The batch is not the one that the tap was opened for (beam search, for one).
         """
-        if query.shape[0] != len(self.watch.columns):
+        if query.shape[0] != len(self.columns):
             raise ModelError(
-                f"attention of a batch of {query.shape[0]} can't be read by a tap for {len(self.watch.columns)}",
+                f"attention of a batch of {query.shape[0]} can't be read by a tap for {len(self.columns)}",
                 hint="beam search and other ways that change the batch while generating are not supported",
             )
-        layer = int(module.layer_idx)  # type: ignore[arg-type]
         seen = self._seen.get(layer, 0)
         # without a cache every pass begins again: its keys are its queries'
         start = 0 if key.shape[2] == query.shape[2] else seen
@@ -139,11 +147,10 @@ class Tap:
 
     def cut(self, rows: Tensor, offset: int) -> Tensor:
         """Cut (batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
-        columns, valid = self.watch.columns, self.watch.valid
-        if columns.device != rows.device:  # layers spread over several devices
-            cut = take_columns(rows, columns.to(rows.device), valid.to(rows.device), offset)
-            return cut.to(columns.device)
-        return take_columns(rows, columns, valid, offset)
+        if self._span is not None and not offset:
+            return rows[..., self._span].to(self.columns.device)
+        cut = take_columns(rows, self.columns.to(rows.device), self.valid.to(rows.device), offset)
+        return cut.to(self.columns.device)
 
     def deliver(self, layer: int, cells: Tensor) -> None:
         """Hand (batch, heads, rows, cells) of one layer on.
@@ -210,22 +217,25 @@ def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
 def _tapped(kernel: str) -> Kernel:
     """The kernel, with the tap beside it."""
 
+    base = _base(kernel)
+
     def attention(
         module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        output, weights = _base(kernel, module)(module, query, key, value, attention_mask, **kwargs)
+        output, weights = base(module, query, key, value, attention_mask, **kwargs)
         tap = _open.get()
-        if tap is not None and tap.watches(module):
-            output = _read(tap, kernel, output, module, query, key, value, attention_mask, kwargs)
+        if tap is not None and (layer := tap.layer_of(module)) is not None:
+            output = _read(tap, layer, kernel, output, module, query, key, value, attention_mask, kwargs)
         return output, weights
 
     return attention
 
 
-def _base(kernel: str, module: torch.nn.Module) -> Kernel:
+def _base(kernel: str) -> Kernel:
     if kernel == "eager":
-        eager: Kernel = sys.modules[type(module).__module__].eager_attention_forward
-        return eager
+        return lambda module, *args, **kwargs: sys.modules[type(module).__module__].eager_attention_forward(
+            module, *args, **kwargs
+        )
     base: Kernel = AttentionInterface()[kernel]
     if kernel.startswith("flash"):
         return lambda module, *args, **kwargs: base(_Named(module, kernel), *args, **kwargs)
@@ -254,6 +264,7 @@ class _Config:
 
 def _read(
     tap: Tap,
+    layer: int,
     kernel: str,
     output: Tensor,
     module: torch.nn.Module,
@@ -270,7 +281,7 @@ def _read(
                 f"the tap can't read attention with {name}",
                 hint="position biases, learned sinks and paged caches are not supported",
             )
-    rows, offset = tap.advance(module, query, key)
+    rows, offset = tap.advance(layer, query, key)
     if not rows:
         return output
     flash = kernel.startswith("flash")
@@ -294,7 +305,6 @@ def _read(
         softcap=kwargs.get("softcap"),
         heads=tap.watch.heads if not tap.connected else None,
     )
-    layer = int(module.layer_idx)  # type: ignore[arg-type]
     if tap.connected:
         if not probabilities.requires_grad:
             probabilities.requires_grad_(True)
