@@ -84,11 +84,13 @@ class ModelConfig(Config):
             the keys of records, are known without importing what the adapter needs.
         family: The architecture's name (`model_type`), or the model's, which says how it writes places.
         asks_service: Whether it asks a service that may cost money, as of a selection strategy.
+        refills: Whether it is asked all probings of `batch_size` samples at once; where an answer ends, another begins.
     """
 
     prompts: ClassVar[Mapping[Protocol, str]] = {}
     family: ClassVar[str] = ""
     asks_service: ClassVar[bool] = False
+    refills: ClassVar[bool] = False
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -107,6 +109,7 @@ class Context:
         recall: Answers from the store what was kept under a key before, or None.
         remember: Keeps under a key what was dear to find out, such as what a paid service said, at once.
         allowance: What the run may spend on services; None: no limit, and nothing is counted.
+        batch_size: How many requests a model answers together; None: as many as it is asked at once.
     """
 
     fidelity: Fidelity = Fidelity.CORRECTED
@@ -116,6 +119,7 @@ class Context:
     recall: Callable[[str], Any] | None = field(default=None, repr=False)
     remember: Callable[[str, Any], None] | None = field(default=None, repr=False)
     allowance: Allowance | None = field(default=None, repr=False)
+    batch_size: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled for elsewhere, leave what keeps answers here."""
@@ -189,6 +193,7 @@ class AttentionExtractor(Component[ConfigT]):
     An adapter calls, for each batch: `prepare`, `begin`, then for every decoding step `observe` once a layer in
     ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen. Of a known text
     one with a method `observe_steps(layer, rows)` sees each layer once: (batch, heads, steps, cells), no `end_step`.
+    To one with `stepwise = True` a sample's place may be another's from some step on, as each step stands alone.
     """
 
     @property

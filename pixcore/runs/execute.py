@@ -53,9 +53,11 @@ class Local(Executor[NoConfig]):
 
     def execute(self, job: Run, work: Work, monitor: Monitor) -> None:
         """Make all answers, then whatever is made of them."""
-        for stage, (missing, there) in work.items():
-            if isinstance(stage, Answer):
-                stage.run(missing, monitor, there)
+        answers = sorted((stage for stage in work if isinstance(stage, Answer)), key=lambda one: -one.batch_size)
+        for first in answers[: bool(getattr(job.loader.component.config, "refills", False))]:
+            first.beside = [(other, other.compute(other.pending(work[other][0]))) for other in answers[1:]]
+        for one in answers:
+            one.run(work[one][0], monitor, work[one][1])
         job.loader.free()
         for stage, (missing, there) in work.items():
             if stage.before is not None:

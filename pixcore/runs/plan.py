@@ -83,7 +83,7 @@ class Run:
         fidelity = config.fidelity.of_answers
         model = resolved.components.one("model")
         allowance = Allowance(config.prices, config.budget, config.output / LEDGER)
-        alone = Context(fidelity, config.seed, allowance=allowance)
+        alone = Context(fidelity, config.seed, allowance=allowance, batch_size=config.batch_size)
         self.loader = Loader(model, with_memory(alone, config.store, model))
         self.context = replace(alone, model=self.loader, model_config=model.config)
         self._on_record = on_record
@@ -271,23 +271,25 @@ class Run:
     def work(self) -> Work:
         """List every stage, in order, with the items whose records are missing, and how many other records are there.
 
-        Answers under one probing are of one length, so batches lose the least when probings are not mixed; the stages
-        after go image by image.
+        Answers go probing by probing, as they are of one length then; where probings share an image, batch by batch.
         """
         places: dict[Stage, dict[str, array[int]]] = {stage: {} for stage in self.stages()}
-        there = Counter[Stage]()
+        there, refills = Counter[Stage](), getattr(self.loader.component.config, "refills", False)
+        size = self.resolved.config.batch_size if refills else len(self.every)
         seen: Shelf[None] = Shelf()
         for at, item in enumerate(self.every):
             for stage in self._stages_of(item) if not item.unreadable else ():
-                if not seen.add(f"{id(stage)} {stage.key_of(item)}"):
-                    continue
-                if stage.has(item):
+                new = seen.add(f"{id(stage)} {stage.key_of(item)}")
+                if new and stage.has(item):
                     there[stage] += 1
-                else:
+                elif new:
                     together = item.request.protocol if isinstance(stage, Answer) else ""
                     places[stage].setdefault(together, array("q")).append(at)
+        for stage, parts in places.items():
+            if isinstance(stage, Answer) and refills:
+                stage.batch_size = size * (len(parts) or 1)
         return {
-            stage: (View(self.items.thing, chain.from_iterable(parts.values())), there[stage])
+            stage: (View(self.items.thing, _in_turn(list(parts.values()), size)), there[stage])
             for stage, parts in places.items()
         }
 
@@ -417,6 +419,12 @@ class Run:
         controls = [control for named in self.controls.values() for control in named.values()]
         every = [*self.answers.values(), *self.proposals.values(), *controls, *selects]
         return list(dict.fromkeys([*every, *self.judge_stages.values()]))
+
+
+def _in_turn(parts: Sequence[Sequence[int]], size: int) -> Iterator[int]:
+    """Take so many of each part, then so many more."""
+    for start in range(0, max(map(len, parts), default=0), size):
+        yield from chain.from_iterable(part[start : start + size] for part in parts)
 
 
 def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dict[str, After]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar
 
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
@@ -47,11 +48,12 @@ class Answer(Stage):
 
     loader: Loader
     batch_size: int
+    beside: Sequence[tuple[Answer, Iterator[tuple[Item, Entry | Exception]]]] = field(default=(), init=False)
 
     name = "answer"
     revision = 1
     uses: ClassVar = {"model": Kind.MODEL, "extractor": Kind.EXTRACTOR}
-    not_in_key = frozenset({"loader", "batch_size"})
+    not_in_key = frozenset({"loader", "batch_size", "beside"})
 
     def response(self, item: Item) -> Response | None:
         """Give what the model said to an item, or None where it has said nothing yet."""
@@ -64,10 +66,7 @@ class Answer(Stage):
         return self.batch_size
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Answer in batches; a batch that fails is tried again one by one, so that one sample costs no other.
-
-        A batch for which memory runs out is halved, for good.
-        """
+        """Answer in batches; one that fails is tried again one by one, one that memory is too small for is halved."""
         model = self.loader()
         looks = "attention" in model.capabilities and self.components["extractor"] is not None
         extractor: AttentionExtractor[Any] | None = self.part("extractor") if looks else None
@@ -82,16 +81,15 @@ class Answer(Stage):
                 continue
             yield from zip(batch, outcomes, strict=True)
             start += len(batch)
+            for other, made in self.beside:  # of the same samples, while the model has seen their images
+                for item, outcome in islice(made, other.batch_size):
+                    if isinstance(outcome, Entry):  # what fails is tried again in its own stage, which tells of it
+                        other.keep(item, outcome)
 
     def _outcomes(
         self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
     ) -> Iterable[Entry | Exception]:
-        """A record or an error for each item.
-
-        Raises:
-            UserError: A checkpoint that can't be loaded, for one: the next batch would fail alike.
-            Exception: Memory ran out on several.
-        """
+        """A record or an error for each item; raises what the next would fail with too, or that memory ran out."""
         try:
             return self._answer(model, batch, extractor)
         except Exception as error:

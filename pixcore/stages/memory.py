@@ -38,13 +38,9 @@ class Room:
         return min(size, self._most or size)
 
     def shrinks(self, error: Exception, size: int) -> bool:
-        """Tell whether smaller batches are to be tried: memory ran out on several pieces at once.
+        """Tell whether smaller batches are to be tried: memory ran out on several pieces, `size` of them, at once.
 
         If so, what the error holds of the failed batch is let go, batches are halved, and the user hears of it once.
-
-        Args:
-            error: What the work ended with.
-            size: How many pieces it was about.
         """
         if size < 2 or ends_all(error) or shortage(error) is None:
             return False

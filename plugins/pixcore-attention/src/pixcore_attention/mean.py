@@ -27,6 +27,8 @@ class Mean(AttentionExtractor[MeanConfig]):
       (`aas/infer_attn.py:90`): `heads: [-2]` with `prefill_row: -1`.
     """
 
+    stepwise = True
+
     def __init__(self, config: MeanConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self._shape = (0, 0)

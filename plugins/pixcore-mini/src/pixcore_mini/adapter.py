@@ -52,14 +52,14 @@ class Mini(Adapter[ConfigT], Generic[ConfigT]):
     def _noticing(self, requests: Sequence[Request], respond: Callable[[], list[Response]]) -> list[Response]:
         if self._drawn is None or not requests:
             return respond()
-        with self._seen() as seen:
+        with self._looking(self._drawn, requests):
             responses = respond()
-        strange = self._drawn.distance(features_of(seen[0])) > self._drawn.limit
-        if strange.any():
+        odd = [self._strange[request.image.digest] for request in requests]
+        if any(odd):
             notice(NOTICE)
         return [
-            replace(response, extra={**response.extra, "notice": NOTICE}) if odd else response
-            for response, odd in zip(responses, strange, strict=True)
+            replace(response, extra={**response.extra, "notice": NOTICE}) if strange else response
+            for response, strange in zip(responses, odd, strict=True)
         ]
 
     @cached_property
@@ -67,16 +67,26 @@ class Mini(Adapter[ConfigT], Generic[ConfigT]):
         """Where drawn scenes lie, if the training has measured it."""
         return Drawn.read(self.config.folder)
 
+    @cached_property
+    def _strange(self) -> dict[str, bool]:
+        """Of each image that the tower saw whether it is no drawn scene."""
+        return {}
+
     @contextmanager
-    def _seen(self) -> Iterator[list[torch.Tensor]]:
-        """While open, collect the vision tower's last states, (batch, 1 + patches, width) whenever it is at work."""
-        seen: list[torch.Tensor] = []
+    def _looking(self, drawn: Drawn, requests: Sequence[Request]) -> Iterator[None]:
+        """While open, note of each image that the vision tower looks at whether it is no drawn scene."""
+        states: list[torch.Tensor] = []  # each (images, 1 + patches, width)
         tower = self.loaded.model.model.vision_tower
-        handle = tower.register_forward_hook(lambda module, given, output: seen.append(output.last_hidden_state))
+        handle = tower.register_forward_hook(lambda module, given, output: states.append(output.last_hidden_state))
+        before = 0 if self.seen is None else len(self.seen.looked)
         try:
-            yield seen
+            yield
         finally:
             handle.remove()
+            # where it can't be shared, a batch's images are looked at together
+            looked = [each.image.digest for each in requests] if self.seen is None else self.seen.looked[before:]
+            for digest, state in zip(looked, [image for own in states for image in own], strict=False):
+                self._strange[digest] = bool(drawn.distance(features_of(state[None]))[0] > drawn.limit)
 
     def load(self) -> Loaded:
         """Read the weights and the tokenizer; nothing is downloaded.

@@ -149,6 +149,11 @@ class ReplayedConfig(ModelConfig):
         """Whether the text's source does."""
         return bool(getattr(self.source.config, "asks_service", False))
 
+    @property
+    def refills(self) -> bool:  # type: ignore[override]
+        """Whether the local model sees an image once for several texts."""
+        return bool(getattr(self.local.config, "refills", False))
+
     def fingerprint(self) -> str:
         """Hash all that the two say of themselves."""
         return content_key([self.local.ingredients(), self.source.ingredients()])

@@ -50,7 +50,10 @@ class Replayed(ModelAdapter[ReplayedConfig]):
             message = f"the model {self.config.local.name!r} can't replay a text"
             raise ModelError(message, hint="one that reads attention while it answers can, such as transformers")
         missing = [request for request in dict.fromkeys(requests) if request not in self._said]
-        self._said |= zip(missing, self._source.answer(missing) if missing else (), strict=True)
+        most = self.context.batch_size or len(missing) or 1
+        for start in range(0, len(missing), most):
+            part = missing[start : start + most]
+            self._said |= zip(part, self._source.answer(part), strict=True)
         said = [_seeing(self._said[request]) for request in requests]
         if extractor is not None:
             seen = self._local.replay(requests, [one.text for one in said], extractor)

@@ -6,6 +6,7 @@ An architecture adds its `VisualFamily`; a model that is prepared in its own way
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from inspect import signature
@@ -30,12 +31,15 @@ from pixcore_transformers.loading import Loaded, load, model_type, read_config, 
 from pixcore_transformers.marks import check_marks, check_text
 from pixcore_transformers.placing import working_device
 from pixcore_transformers.probing import Found, find
+from pixcore_transformers.prompts import Prompt, Prompts, Seen, can_share
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
 from pixcore_transformers.tap import untapped
+from pixcore_transformers.writing import Writer
 
 ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
 Extractor = AttentionExtractor[Any]
+_RECENT = 32  # answers by which it is told how long the next will be
 
 
 class _Seen(Exception):  # a signal, not a failure
@@ -140,13 +144,19 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return family_for(self.loaded.model.config.model_type)
 
     @cached_property
+    def seen(self) -> Seen | None:
+        """What the images of the last requests left in the model; None for one where texts can't share it."""
+        return Seen(self.loaded.model) if self.family.one_pass and can_share(self.loaded.model) else None
+
+    @cached_property
     def end(self) -> tuple[int, ...]:
         """The ids that end an answer."""
         return end_tokens(self.loaded.model, self.loaded.tokenizer)
 
     def close(self) -> None:
         """Free the checkpoint's memory."""
-        self.__dict__.pop("loaded", None)
+        for name in ("loaded", "seen"):
+            self.__dict__.pop(name, None)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -160,19 +170,25 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             return []
         if extractor is not None and self._unread:
             self._refuse(extractor)
-        batch = self.prepare(requests)
+        at_once = self.context.batch_size or len(requests)
+        one_by_one = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
+        batch = self._asked(requests) if one_by_one or len(requests) <= at_once else None
+        if batch is None or (isinstance(batch, Batch) and len(requests) > at_once):
+            parts = [slice(start, start + at_once) for start in range(0, len(requests), at_once)]
+            return [own for part in parts for own in self.answer(requests[part], extractor)]
         settings, seeds = self.settings(), [request.seed for request in requests]
         if extractor is None:
-            with untapped():
-                tokens = generate(self.loaded.model, batch.inputs, settings, seeds)
-            return [self._respond(answer) for answer in tokens]
+            answers = self._written(batch, settings, seeds, self._order(requests))
+            self._note_lengths(requests, answers)
+            return [self._respond(answer) for answer in answers]
         reader = self._reader(extractor)
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)
         if reader.live and self.config.attention == "live":
-            tokens, maps = reader.generate(batch, settings, seeds)
+            tokens, maps = reader.generate(batch, settings, seeds, self._order(requests) if reader.stepwise else None)
+            self._note_lengths(requests, tokens)
         else:
-            tokens = generate(self.loaded.model, batch.inputs, settings, seeds)
+            tokens = self._written(batch, settings, seeds)
             maps = self._replayed(reader, requests, batch, tokens)
         return self._responses(reader, batch, tokens, maps, references)
 
@@ -189,7 +205,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """
         if self._unread:
             self._refuse(extractor)
-        batch = self.prepare(requests)
+        at_once = self.context.batch_size or len(requests)
+        if len(requests) > at_once:
+            parts = [slice(start, start + at_once) for start in range(0, len(requests), at_once)]
+            return [own for part in parts for own in self.replay(requests[part], texts[part], extractor)]
+        batch = self._asked(requests)
         tokenizer = self.loaded.tokenizer
         plain = {"add_special_tokens": False, "split_special_tokens": True}
         tokens = [[*tokenizer.encode(text, **plain), *self.end[:1]] for text in texts]
@@ -205,9 +225,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         Raises:
             SampleError: An image can't be prepared.
         """
-        images = [request.image.pil() for request in requests]
-        prompts = [request.prompt for request in requests]
-        return self._batch(images, prompts, [request.sample_id for request in requests])
+        return self._batch(*_parts(requests))
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out the visual tokens of an image."""
@@ -254,7 +272,44 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             ]
         )
 
-    def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
+    def _asked(self, requests: Sequence[Request]) -> Batch | Prompts:
+        """Requests as the model takes them: in two parts where it can share what its images left, else as a batch."""
+        images, texts, names = _parts(requests)
+        if self.seen is None:
+            return self._batch(images, texts, names)
+        each = []
+        for request, own in zip(requests, self._alone(images, texts, names), strict=True):
+            inputs = self._moved(own.inputs)
+            each.append(Prompt.split(request.image.digest, inputs, self.family.visual(own), self.layout_of(own)))
+        found = [prompt for prompt in each if prompt is not None]
+        if len(found) < len(each):
+            return self._batch(images, texts, names)
+        return Prompts(found, self.seen.of(found), self.context.batch_size or len(found))
+
+    def _order(self, requests: Sequence[Request]) -> list[int]:
+        """Requests whose probing had the longest answers first, so that no long one is left for the end."""
+        means = {name: float(np.mean(lengths)) for name, lengths in self._lengths.items()}
+        return sorted(range(len(requests)), key=lambda place: -means.get(requests[place].protocol, 0.0))
+
+    def _note_lengths(self, requests: Sequence[Request], answers: Sequence[Sequence[int]]) -> None:
+        for request, answer in zip(requests, answers, strict=True):
+            self._lengths.setdefault(request.protocol, deque(maxlen=_RECENT)).append(len(answer))
+
+    @cached_property
+    def _lengths(self) -> dict[str, deque[int]]:
+        """How many tokens the last answers had, by probing."""
+        return {}
+
+    def _written(
+        self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int], order: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        """The answers' tokens, nobody looking on."""
+        with untapped():
+            if isinstance(batch, Prompts):
+                return Writer(self.loaded.model, batch, settings, seeds).write(order)
+            return generate(self.loaded.model, batch.inputs, settings, seeds)
+
+    def _alone(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> list[Processed]:
         config, processor = self.loaded.model.config, self.loaded.processor
         alone = []
         for image, prompt, name in zip(images, prompts, names, strict=True):
@@ -264,20 +319,26 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
                 raise SampleError(f"sample {name}: the processor failed: {error}") from error
-        processed = [
+        return [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)
         ]
-        inputs = alone[0] if len(alone) == 1 else self.encode(images, prompts)
+
+    def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
+        processed = self._alone(images, prompts, names)
+        inputs = processed[0].inputs if len(processed) == 1 else self.encode(images, prompts)
+        layouts = [self.layout_of(own) for own in processed]
+        return Batch.build(self._moved(inputs), layouts, [self.family.visual(own) for own in processed])
+
+    def _moved(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a processor's output the model takes, where it takes it."""
         device, dtype = working_device(self.loaded.model.get_input_embeddings()), self.loaded.model.dtype
         taken = signature(self.loaded.model.forward).parameters
-        moved = {
+        return {
             name: _moved(value, device, dtype)
             for name, value in inputs.items()
             if isinstance(value, torch.Tensor) or name in taken
         }
-        layouts = [self.layout_of(own) for own in processed]
-        return Batch.build(moved, layouts, [self.family.visual(own) for own in processed])
 
     @property
     def _unread(self) -> bool:
@@ -302,16 +363,20 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         prompt = reader.needs.reference_prompt
         if prompt is None:
             return None
-        asked = [Request(r.sample_id, r.protocol, r.image, prompt, seed=r.seed) for r in requests]
-        batch = self.prepare(asked)
+        # one of each image: it has one reference, whatever is asked of it
+        first = {r.image.digest: Request(r.sample_id, r.protocol, r.image, prompt, seed=r.seed) for r in requests}
+        asked = list(first.values())
+        batch = self._asked(asked)
         reader.extractor.prepare(asked, batch.layouts)
-        return reader.reference(batch)
+        found = dict(zip(first, reader.reference(batch), strict=True))
+        return [found[request.image.digest] for request in requests]
 
     def _replayed(
-        self, reader: Reader, requests: Sequence[Request], batch: Batch, tokens: Sequence[Sequence[int]]
+        self, reader: Reader, requests: Sequence[Request], batch: Batch | Prompts, tokens: Sequence[Sequence[int]]
     ) -> list[Maps]:
         if not reader.needs.gradients:
-            return reader.replay(batch, tokens)
+            shared = isinstance(batch, Batch) or (reader.live and reader.in_one_pass(batch, tokens))
+            return reader.replay(batch if shared else self.prepare(requests), tokens)
         maps = []
         for request, own in zip(requests, tokens, strict=True):
             alone = self.prepare([request])
@@ -322,7 +387,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     def _responses(
         self,
         reader: Reader,
-        batch: Batch,
+        batch: Batch | Prompts,
         tokens: Sequence[Sequence[int]],
         maps: Sequence[Maps],
         references: Sequence[Maps] | None,
@@ -362,6 +427,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         if isinstance(self.family, Found):
             said["notice"] = f"where its visual tokens lie was found by covering parts of images: {self.family.name}"
         return Response(text, found[:-1] if shifted else found, extra=said, **fields)
+
+
+def _parts(requests: Sequence[Request]) -> tuple[list[PILImage], list[str], list[str]]:
+    """Each request's image, text and name."""
+    return [r.image.pil() for r in requests], [r.prompt for r in requests], [r.sample_id for r in requests]
 
 
 def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:

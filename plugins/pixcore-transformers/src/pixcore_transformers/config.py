@@ -55,6 +55,7 @@ class TransformersConfig(PlacingConfig):
         attention: Read rows while generating, or in one pass over prompt and text afterwards.
     """
 
+    refills = True
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Options that an adapter inherits and does not follow; to set one is refused."""
 

@@ -162,10 +162,15 @@ class Sampler(LogitsProcessor):  # type: ignore[misc]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Disturb scores (batch, vocabulary)."""
+        return self.disturbed(scores, range(len(self.generators)))
+
+    def disturbed(self, scores: Tensor, samples: Sequence[int]) -> Tensor:
+        """Disturb scores (n, vocabulary) of some of the samples."""
         scores = scores / self.temperature
         for narrow in self.narrowing:
-            scores = narrow(input_ids, scores)
-        noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=g) for g in self.generators])
+            scores = narrow(None, scores)
+        generators = [self.generators[sample] for sample in samples]
+        noise = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=own) for own in generators])
         return scores - noise.to(scores.device).log()
 
 
@@ -175,7 +180,7 @@ class Checked(LogitsProcessor):  # type: ignore[misc]
     def __init__(self) -> None:
         self._broken: Tensor | None = None
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: Tensor | None, scores: Tensor) -> Tensor:
         """Look at scores (batch, vocabulary); a token that a model rules out may have -inf."""
         broken = (scores.isnan() | scores.isposinf()).any() | ~scores.isfinite().any(dim=-1).all()
         self._broken = broken if self._broken is None else self._broken | broken
@@ -199,8 +204,12 @@ class Unrepeated(LogitsProcessor):  # type: ignore[misc]
         there = torch.nn.functional.pad(self.mask, (0, new), value=True) & (input_ids >= 0)
         seen = torch.zeros_like(scores, dtype=torch.int)
         seen.scatter_add_(1, input_ids.clamp(min=0), there.int())
-        penalised = torch.where(scores < 0, scores * self.penalty, scores / self.penalty)
-        return torch.where(seen > 0, penalised, scores)
+        return penalised(scores, seen > 0, self.penalty)
+
+
+def penalised(scores: Tensor, used: Tensor, penalty: float) -> Tensor:
+    """Penalise in scores (batch, vocabulary) the tokens that were used, (batch, vocabulary) bool."""
+    return torch.where(used, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
 
 
 class Kept(LogitsProcessor):  # type: ignore[misc]

@@ -16,7 +16,10 @@ from pixcore.components import AttentionExtractor, Needs
 from pixcore.errors import ModelError
 from pixcore_transformers.batch import Batch
 from pixcore_transformers.generation import Settings, generate
+from pixcore_transformers.prompts import Prompts
+from pixcore_transformers.slots import Slots
 from pixcore_transformers.tap import Tap
+from pixcore_transformers.writing import SlotTap, Writer, texts_of
 
 Tensor = torch.Tensor
 Extractor = AttentionExtractor[Any]
@@ -59,8 +62,28 @@ class Reader:
         """Whether rows can be read while generating."""
         return not (self.needs.gradients or self.needs.hidden_states)
 
-    def generate(self, batch: Batch, settings: Settings, seeds: Sequence[int]) -> tuple[list[list[int]], list[Maps]]:
-        """Generate with the tap open: each sample's tokens, and its maps (steps, cells)."""
+    @property
+    def stepwise(self) -> bool:
+        """Whether a slot's next steps may be another answer's."""
+        return bool(getattr(self.extractor, "stepwise", False))
+
+    def generate(
+        self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int], order: Sequence[int] | None = None
+    ) -> tuple[list[list[int]], list[Maps]]:
+        """Generate with the tap open: each sample's tokens, and its maps (steps, cells).
+
+        Args:
+            batch: What is asked.
+            settings: How to generate.
+            seeds: One a sample.
+            order: In which prompts are begun.
+        """
+        if isinstance(batch, Prompts):
+            with self._slot_tap(batch) as tap:
+                row = None if self.own_row else self.needs.prefill_row
+                writer = Writer(self.model, batch, settings, seeds, tap, row, stay=not self.stepwise)
+                tokens = writer.write(order)
+            return tokens, writer.maps(self.extractor.maps())
         self._begin(len(batch.layouts), batch.cells)
         if self.own_row:
             settings = replace(settings, extra_steps=1)
@@ -84,10 +107,16 @@ class Reader:
             tokens = write()
         return self._finish(batch, [len(answer) for answer in tokens])
 
-    def replay(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> list[Maps]:
+    def replay(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> list[Maps]:
         """Give the maps of given tokens: those that generating them would have shown."""
         if self.needs.gradients:
             raise ValueError("gradients are replayed one sample at a time")
+        if isinstance(batch, Prompts):
+            ids, places = texts_of(batch.each, tokens)
+            own = ids.shape[1] - max(map(len, tokens))
+            rows = [*([] if self.own_row else [own + self.needs.prefill_row]), *range(own, ids.shape[1])]
+            self._pass(batch, ids, places, rows)
+            return self._finish(batch, [len(answer) for answer in tokens])
         self._begin(len(batch.layouts), batch.cells)
         if self.needs.hidden_states:
             self._show_hidden(batch, tokens)
@@ -95,8 +124,11 @@ class Reader:
             self._replay_rows(batch, tokens)
         return self._finish(batch, [len(answer) for answer in tokens])
 
-    def reference(self, batch: Batch) -> list[Maps]:
+    def reference(self, batch: Batch | Prompts) -> list[Maps]:
         """Give the map (cells,) of the last row of each prompt."""
+        if isinstance(batch, Prompts):
+            self._pass(batch, *texts_of(batch.each), (-1,))
+            return [maps[0] for maps in self._finish(batch, [1] * len(batch.layouts))]
         self._begin(len(batch.layouts), batch.cells)
         with Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor):
             generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(batch.layouts))
@@ -143,10 +175,25 @@ class Reader:
         first = 0 if self.own_row else self.needs.prefill_row
         return Tap(self.model, batch.watch(first, self.layers, self.heads), self.extractor)
 
+    def _slot_tap(self, prompts: Prompts) -> SlotTap:
+        count = min(len(prompts.each), prompts.at_once)
+        self._begin(count, prompts.cells)
+        return SlotTap(self.model, self.layers, self.heads, self.extractor, count, prompts.cells)
+
+    def _pass(self, prompts: Prompts, ids: Tensor, places: Tensor, rows: Sequence[int]) -> None:
+        """Read some rows of one pass over all the prompts' texts."""
+        seen = [prompts.seen[prompt.image] for prompt in prompts.each]
+        slots = Slots(self.model, len(seen), seen[0], int(places.max()) + 1)
+        for slot, own in enumerate(seen):
+            slots.begin(slot, own)
+        with self._slot_tap(replace(prompts, at_once=len(seen))) as tap:
+            tap.turn(prompts.each, rows)
+            slots.run(0, ids, places)
+
     def _begin(self, samples: int, cells: int) -> None:
         self.extractor.begin(samples, len(self.layers), self.head_count, cells)
 
-    def _finish(self, batch: Batch, steps: Sequence[int]) -> list[Maps]:
+    def _finish(self, batch: Batch | Prompts, steps: Sequence[int]) -> list[Maps]:
         maps = self.extractor.maps()
         return [
             np.ascontiguousarray(own[:count, : layout.tokens])
@@ -155,22 +202,26 @@ class Reader:
 
     def _replay_rows(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         longest = max(len(answer) for answer in tokens)
-        at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
-        held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
         seeds = [0] * len(tokens)
         whole = batch.with_text(tokens)
         with self._tap(batch):
-            if self.one_pass and held <= LARGEST_PASS and not self._writes_placeholder(tokens):
+            if self.in_one_pass(batch, tokens):
                 generate(self.model, whole, Settings(max_new_tokens=1, end=(), cache=False), seeds)
             else:
                 forced = whole["input_ids"][:, batch.length :]
                 settings = Settings(longest, end=(), extra_steps=int(self.own_row))
                 generate(self.model, batch.inputs, settings, seeds, forced=forced)
 
-    def _writes_placeholder(self, tokens: Sequence[Sequence[int]]) -> bool:
-        """Whether an answer holds the image's placeholder, which one pass would take for another image."""
+    def in_one_pass(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> bool:
+        """Whether the rows of given tokens can be read in one pass: they are not too many at once.
+
+        Nor may an answer hold the image's placeholder, which one pass would take for another image.
+        """
+        at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
+        longest = max(len(answer) for answer in tokens)
+        held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
         placeholder = getattr(self.model.config, "image_token_id", None)
-        return any(placeholder in answer for answer in tokens)
+        return self.one_pass and held <= LARGEST_PASS and not any(placeholder in answer for answer in tokens)
 
     def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         """Show the visual tokens' states after each layer; they do not depend on the text, which comes later."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -101,7 +101,7 @@ class Tap:
         self._token: Token[Tap | None] | None = None
         self.look(watch.columns, watch.valid)
 
-    def __enter__(self) -> Tap:
+    def __enter__(self) -> Self:
         self._token = _open.set(self)
         return self
 
@@ -216,7 +216,6 @@ def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
 
 def _tapped(kernel: str) -> Kernel:
     """The kernel, with the tap beside it."""
-
     base = _base(kernel)
 
     def attention(
