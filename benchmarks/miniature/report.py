@@ -166,7 +166,7 @@ def page(runs: Path) -> str:
         f"<code>python -m pixcore_mini_seg.train {letter} --seed 1</code>, then <code>make miniature</code> again.</li>"
         for letter in absent
     )
-    drawn = "".join(_picture(runs / "emergence" / f"{stem}.svg", title) for stem, title in _EMERGENCE)
+    drawn = "".join(_picture(runs / "emergence" / f"{stem}.png", title) for stem, title in _EMERGENCE)
     parts = {"rows": rows, "said": said or "<li>Nothing has been compared yet.</li>", "counted": counted}
     parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "drawn": drawn, "scatter": scatter(found)}
     text = (HERE / "page.html").read_text(encoding="utf-8")
@@ -200,7 +200,7 @@ def _picture(path: Path, title: str) -> str:
     if not path.exists():
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
-    image = f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{data}">'
+    image = f'<img alt="{html.escape(title)}" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{html.escape(title)}</figcaption></figure>"
 
 
