@@ -89,7 +89,7 @@ class SaidPhrasesConfig(HoldingConfig):
     of: Inner = Field(default={"name": "words"})
 
     def inside(self) -> list[ChosenComponent]:
-        """The grouper."""
+        """Look up the grouper that it holds."""
         return [inner(Kind.GROUPER, self.of)]
 
 
@@ -103,7 +103,7 @@ class ByProbingConfig(HoldingConfig):
     of: dict[str, Inner] = Field(min_length=1)
 
     def inside(self) -> list[ChosenComponent]:
-        """The groupers."""
+        """Look up the groupers that it holds."""
         return [inner(Kind.GROUPER, one) for one in self.of.values()]
 
 
@@ -119,7 +119,7 @@ class ByPromptConfig(HoldingConfig):
     texts: Inner
 
     def inside(self) -> list[ChosenComponent]:
-        """The generators."""
+        """Look up the generators that it holds."""
         return [inner(Kind.MASKS, one) for one in (self.places, self.texts)]
 
 
@@ -135,7 +135,7 @@ class MaskCodesConfig(HoldingConfig):
     decoder: Path | None = None
 
     def inside(self) -> list[ChosenComponent]:
-        """The generator."""
+        """Look up the generator that it holds."""
         return [inner(Kind.MASKS, self.of)]
 
     def fingerprint(self) -> str:
@@ -168,7 +168,7 @@ class UnitedConfig(HoldingConfig):
     mask: Literal["all", "last", "best"] = "all"
 
     def inside(self) -> list[ChosenComponent]:
-        """The generator."""
+        """Look up the generator that it holds."""
         return [inner(Kind.MASKS, self.of)]
 
 
@@ -198,7 +198,7 @@ class EnlargedConfig(HoldingConfig, ModelConfig):
     times: int = Field(default=2, ge=1)
 
     def inside(self) -> list[ChosenComponent]:
-        """The model."""
+        """Look up the model that it holds."""
         return [inner(Kind.MODEL, self.of)]
 
     @property
