@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from pixcore_table.written import figures_written
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +31,9 @@ from pixcore_ground.picture import ground_picture
 @click.option("--model", help="The model adapter, in place of the config's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3")
 @click.option("--output", type=click.Path(path_type=Path), help="The picture; IMAGE with -grounded.png by default.")
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
 def ground(
     image: Path,
     expression: str,
@@ -36,6 +41,7 @@ def ground(
     model: str | None,
     settings: tuple[str, ...],
     output: Path | None,
+    written: Path | None,
 ) -> None:
     """Ask for EXPRESSION in IMAGE and show the phrases, their points and masks, and the chosen one.
 
@@ -53,8 +59,25 @@ def ground(
         ground_picture(found).save(target, "PNG")
     except OSError as error:
         raise StoreError(f"can't write {target}: {error.strerror or error}", hint="choose another --output") from error
-    _tell(found)
+    if not figures_written(written, lambda: _document(found)):
+        _tell(found)
     click.echo(f"picture: {target}", err=True)
+
+
+def _document(found: Grounded) -> dict[str, Any]:
+    """What was found, as data: masks as COCO run lengths, points in pixels."""
+    candidates = [
+        {
+            "phrase": one.group.phrase if one.group else None,
+            "points": one.point.points.tolist() if one.point else [],
+            "masks": list(one.masks),
+            "scores": [float(score) for score in one.scores],
+        }
+        for one in found.candidates
+    ]
+    choice = {"strategy": found.strategy or None, **asdict(found.selection)}
+    named = {"expression": found.expression, "model": found.model, "text": found.response.text}
+    return {**named, "choice": choice, "candidates": candidates}
 
 
 def _tell(found: Grounded) -> None:

@@ -13,6 +13,7 @@ import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_scoring.source import Source, notes, open_source
 from pixcore_table.table import value
+from pixcore_table.written import figures_written
 from rich import box
 from rich.measure import Measurement
 from rich.table import Table
@@ -43,6 +44,9 @@ _LONGEST = 560
     "--delta", type=click.FloatRange(min=0), help="A difference of no matter: which figures are alike within it?"
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of compare.html and compare.json.")
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
 def compare_command(
     runs: tuple[Path, ...],
     rows: tuple[str, ...],
@@ -52,6 +56,7 @@ def compare_command(
     primary: str | None,
     delta: float | None,
     output: Path | None,
+    written: Path | None,
 ) -> None:
     """Compare RUNS: folders of runs, or predictions files.
 
@@ -76,12 +81,15 @@ def compare_command(
     ]
     console = Console()
     if len(sides) > 2:
-        print_agreement(console, sides, sources[0].origin.seed)
+        seed = sources[0].origin.seed
+        if not figures_written(written, lambda: agreement_document(sides, seed)):
+            print_agreement(console, sides, seed)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
     lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
     found = replace(found, notes=(*found.notes, *lacking))
-    _print(console, found, chosen)
+    if not figures_written(written, lambda: _document(found, chosen)):
+        _print(console, found, chosen)
     if output is not None:
         prepare(output, "--output")
         _write(output, found, sources, chosen, [path / "report.html" for path in runs])
@@ -176,6 +184,22 @@ def chance(p: float | None, sign: str = "") -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
+def agreement_document(sides: Sequence[Side], seed: int) -> dict[str, Any]:
+    """Give as data how far several runs' answers agree, and how each figure spreads."""
+    return {
+        "runs": [side.name for side in sides],
+        "samples": len(sides[0].numbers),
+        "agreements": {protocol: asdict(one) for protocol, one in agreements(sides, seed=seed).items()},
+        "figures": [_spread(asdict(one)) for one in spreads(sides)],
+    }
+
+
+def _spread(spread: Mapping[str, Any]) -> dict[str, Any]:
+    """A spread with its components beside its values, null where there are none."""
+    parts = spread["components"] or dict.fromkeys(("mean", "of_samples", "of_sides", "rest", "error"))
+    return {**spread, **parts, "mean": sum(spread["values"]) / len(spread["values"])}
+
+
 def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
     """Print how far several runs agree, and how their figures spread."""
     found = agreements(sides, seed=seed)
@@ -204,6 +228,10 @@ def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
         console.print(line, style="dim", highlight=False)
 
 
+def _document(found: Comparison, rows: Sequence[RowSpec]) -> dict[str, Any]:
+    return asdict(found) | {"rows": [row.key for row in rows]}
+
+
 def _what(flip: Flip) -> str:
     if flip.kind == "mask":
         return f"IoU {flip.left:.2f} to {flip.right:.2f}"
@@ -213,7 +241,7 @@ def _what(flip: Flip) -> str:
 def _write(
     output: Path, found: Comparison, sources: Sequence[Source], rows: Sequence[RowSpec], reports: Sequence[Path]
 ) -> None:
-    write_json(output / "compare.json", asdict(found) | {"rows": [row.key for row in rows]})
+    write_json(output / "compare.json", _document(found, rows))
     shown = list(found.flips[:_PICTURES])
     wanted = {flip.sample_id for flip in shown}
     kept = [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from pixcore.errors import ConfigError
 from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.terminal import Console
-from pixcore_report.compare import print_agreement, rows_of
-from pixcore_report.comparison import SPREADS, Side, agreements, spreads
+from pixcore_report.compare import agreement_document, print_agreement, rows_of
+from pixcore_report.comparison import SPREADS, Side
 from pixcore_report.page import write_page
 
 
@@ -58,21 +57,8 @@ def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None) -> 
     console, messages = Console(), Console(stderr=True)
     console.print(f"{len(folders)} seeds, row {rows[0].label}", style="bold", highlight=False)
     print_agreement(console, sides, seed)
-    found = {
-        "runs": [side.name for side in sides],
-        "benchmark": sources[0].benchmark,
-        "row": rows[0].label,
-        "samples": len(sides[0].numbers),
-        "agreements": {protocol: asdict(one) for protocol, one in agreements(sides, seed=seed).items()},
-        "figures": [_told(asdict(one)) for one in spreads(sides)],
-    }
+    found = agreement_document(sides, seed) | {"benchmark": sources[0].benchmark, "row": rows[0].label}
     write_json(output / "seeds.json", found)
     context = {"title": f"{len(folders)} seeds on {found['benchmark']}", "found": found, "legend": SPREADS}
     write_page(output / "seeds.html", "seeds.html", context=context)
     messages.print(f"seeds: {output / 'seeds.html'}", style="bold", soft_wrap=True)
-
-
-def _told(spread: Mapping[str, Any]) -> dict[str, Any]:
-    """A spread with its components beside its values, null where there are none."""
-    parts = spread["components"] or dict.fromkeys(("mean", "of_samples", "of_sides", "rest", "error"))
-    return {**spread, **parts, "mean": sum(spread["values"]) / len(spread["values"])}

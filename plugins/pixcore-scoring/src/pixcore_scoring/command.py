@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from pixcore_table.written import figures_written
 
-from pixcore.files import json_text, write_json
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
@@ -84,9 +84,5 @@ def score(
         s_of=source.origin.s_of,
         notes=notes(source),
     )
-    if output is not None and str(output) == "-":
-        click.echo(json_text(found.document()))
-        return
-    Console().print(EvaluationTable(found))
-    if output is not None:
-        write_json(output, found.document(), "--json")
+    if not figures_written(output, found.document):
+        Console().print(EvaluationTable(found))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
+from pixcore_table.written import figures_written
 
 from pixcore.commands.run import about_a_run, carry_out, planned
 from pixcore.files import write_json
@@ -16,14 +19,20 @@ from pixcore_services.spending import Spending
 
 @click.command()
 @about_a_run
-def estimate(**about: Any) -> None:
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
+def estimate(written: Path | None, **about: Any) -> None:
     """Say what the run of CONFIG will ask of services, and how long it will take; ask and compute nothing.
 
     Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some.
     """
     job = planned(**about)
-    console, lines = Console(), expected(job)
-    if computed := left(job):
+    console, lines, computed = Console(), expected(job), left(job)
+    document = {"services": [asdict(one) for one in lines], "computed": [asdict(one) for one in computed]}
+    if figures_written(written, lambda: document):
+        return
+    if computed:
         console.print(hours(computed))
     if not lines:
         console.print("This run asks no service.")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from pixcore_scoring.evaluation import unit_of
 from pixcore_scoring.source import Origin, open_benchmark, open_source
 from pixcore_table.table import bare_table, value
+from pixcore_table.written import figures_written
 from rich.table import Table
 
 from pixcore.components import Context
@@ -30,7 +33,12 @@ SPREADS = (0.1, 0.2, 0.3, 0.4)
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
 @click.option("--clusters", type=click.IntRange(min=2), help="So many pairs or images, in place of a benchmark's.")
-def power(benchmark: str | None, root: Path | None, settings: tuple[str, ...], clusters: int | None) -> None:
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
+def power(
+    benchmark: str | None, root: Path | None, settings: tuple[str, ...], clusters: int | None, written: Path | None
+) -> None:
     """Say which differences BENCHMARK can show: found with 80 % power, at a level of 5 %, on two sides.
 
     Before any model is run. After, `pixcore compare` tells the same of the two runs themselves, column by column.
@@ -42,6 +50,8 @@ def power(benchmark: str | None, root: Path | None, settings: tuple[str, ...], c
         raise click.UsageError("name a benchmark, or --clusters N")
     else:
         units, categories = _counted(benchmark, root, settings)
+    if figures_written(written, lambda: _document(benchmark, {"all": units, **categories})):
+        return
     console = Console()
     console.print(f"{benchmark or 'a benchmark'}: {units} pairs or single samples", style="bold", highlight=False)
     console.print(_accuracies({"all": units, **categories}))
@@ -65,6 +75,24 @@ def _counted(benchmark: str, root: Path | None, settings: Sequence[str]) -> tupl
     return len(units), dict(sorted(counts.items()))
 
 
+def _document(benchmark: str | None, groups: dict[str, int]) -> dict[str, Any]:
+    """Both tables as data, in points; null where not even all that differs would do."""
+    found = []
+    for name, n in groups.items():
+        shares = {f"{share:g}": _in_points(least_share_difference(n, share)) for share in DISCORDANCES}
+        means = {f"{spread:g}": _in_points(_least_mean(spread, n)) for spread in SPREADS}
+        found.append({"samples": name, "n": n, "by_discordance": shares, "by_spread": means})
+    return {"benchmark": benchmark, "groups": found}
+
+
+def _least_mean(spread: float, n: int) -> float | None:
+    return least_mean_difference(spread / np.sqrt(n), n) if n > 1 else None
+
+
+def _in_points(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
 def _accuracies(groups: dict[str, int]) -> Table:
     table = bare_table("least difference of A or A†, in points, by discordance")
     table.add_column("samples")
@@ -81,13 +109,12 @@ def _means(groups: dict[str, int]) -> Table:
     for heading in ("n", *(f"{spread:g}" for spread in SPREADS)):
         table.add_column(heading, justify="right")
     for name, n in groups.items():
-        found = (least_mean_difference(spread / np.sqrt(n), n) if n > 1 else None for spread in SPREADS)
-        table.add_row(name, str(n), *map(_points, found))
+        table.add_row(name, str(n), *(_points(_least_mean(spread, n)) for spread in SPREADS))
     return table
 
 
 def _points(share: float | None) -> str:
-    return value(None if share is None else 100 * share)
+    return value(_in_points(share))
 
 
 @click.command()
@@ -97,13 +124,19 @@ def _points(share: float | None) -> str:
 @click.option(
     "--fix", metavar="A,M", help="The two figures that S is made of, named before you look; the config's s_of."
 )
-def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None) -> None:
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
+def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None, written: Path | None) -> None:
     """Work out S of RUN without its flattery: the probing is chosen on one half and S measured on the other.
 
     Both ways, then the mean. --fix names the probing instead, and S is measured on everything.
     """
     source = open_source(run, registry(), benchmark=benchmark, root=root)
     fix = fix or ",".join(source.origin.s_of) or None
+    found = list(halves(source.file, source.file.rows, source.fidelity, fix=fix, seed=source.origin.seed))
+    if figures_written(written, lambda: {"fix": fix, "rows": [{"row": row, **asdict(one)} for row, one in found]}):
+        return
     table = bare_table()
     table.add_column("selection")
     for heading in (
@@ -113,8 +146,8 @@ def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None
         "made of",
     ):
         table.add_column(heading, justify="right")
-    for label, found in halves(source.file, source.file.rows, source.fidelity, fix=fix, seed=source.origin.seed):
-        table.add_row(label, *_cells(found))
+    for label, one in found:
+        table.add_row(label, *_cells(one))
     Console().print(table)
 
 

@@ -1,0 +1,86 @@
+"""`--json` on every command that prints figures: one walk over all commands, and what some of them say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import pixcore
+from pixcore.plugins import GuestKind, registry
+
+NO_FIGURES = {
+    "run": "its folder has summary.json",
+    "annotate": "a page",
+    "benchmarks import-via": "writes a file",
+    "benchmarks parse-objects": "writes a file",
+    "app": "a page",
+    "benchmarks fetch": "gets files",
+    "benchmarks check": "says whether files are right",
+    "emergence": "its folder has emergence.json",
+    "view": "a page",
+    "export": "writes files",
+    "benchmarks export": "writes files",
+    "ways": "its folder has ways.json",
+    "profile run": "run.json has where its time went",
+    "report": "writes files, summary.json among them",
+    "seeds": "its folder has seeds.json",
+    "services ask-anew": "the run's folder has drift.json",
+    "store merge": "moves records",
+    "store check": "says whether records are right",
+    "store prune": "removes records",
+    "new": "writes a package",
+    "check": "says whether a plugin is right",
+    "schema": "is JSON itself",
+    "verify": "says whether a model is right",
+}
+"""The commands that have no `--json`, each with the reason."""
+
+
+def test_every_command_that_prints_figures_gives_them_as_json() -> None:
+    for guest in registry().guests(GuestKind.COMMAND):
+        has = any("--json" in parameter.opts for parameter in guest.loaded.params)
+        assert has != (guest.name in NO_FIGURES), f"{guest.name}: --json, or a line in NO_FIGURES that says why not"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for package in ("pixcore_mini", "pixcore_mini_world", "pixcore_statistics", "pixcore_services"):
+        pytest.importorskip(package)
+    work = tmp_path_factory.mktemp("json")
+    config = {"benchmark": {"name": "mini-world", "pairs": 3}, "selections": ["oracle", "phrase-overlap"]}
+    for seed in (0, 1):
+        pixcore.run(config, seed=seed, output=work / f"seed-{seed}", store=work / "store")
+    image = pixcore.open_run(work / "seed-0").samples()[0].image
+    image.pil().save(work / "scene.png")
+    (work / "run.json").write_text(json.dumps({"model": "mini", "benchmark": "mini-world"}))
+    return work
+
+
+def said(*words: Any) -> Any:
+    """What a command prints with `--json -`."""
+    *command, last = words[0].split(" ")
+    guest = registry().guest(GuestKind.COMMAND, " ".join([*command, last]))
+    result = CliRunner().invoke(guest.loaded, [*map(str, words[1:]), "--json", "-"], catch_exceptions=False)
+    return json.loads(result.stdout)
+
+
+def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
+    runs = (folder / "seed-0", folder / "seed-1")
+    assert said("compare", *runs)["rows"] == ["phrase-overlap", "phrase-overlap"]
+    assert said("compare", *runs, runs[0])["samples"] == 6
+    labels = [row["row"] for row in said("probing", runs[0])["rows"]]
+    assert len(set(labels)) == len(labels) >= 2
+    (group,) = said("power", "--clusters", 150)["groups"]
+    assert group["n"] == 150
+    assert group["by_spread"]["0.1"] == pytest.approx(100 * 0.1 / 150**0.5 * 2.8167, rel=5e-3)  # t, 80 % power, n = 150
+    found = said("ground", folder / "scene.png", "the boat", "--model", "mini")
+    assert found["text"]
+    assert found["choice"]["outcome"] in ("chosen", "absent", "nothing")
+    assert said("services estimate", folder / "run.json")["services"] == []
+    written = folder / "power.json"
+    CliRunner().invoke(registry().guest(GuestKind.COMMAND, "power").loaded, ["--clusters", "9", "--json", str(written)])
+    assert json.loads(written.read_text())["groups"][0]["n"] == 9
