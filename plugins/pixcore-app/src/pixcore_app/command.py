@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pixcore.errors import PluginError
 from pixcore.terminal import Console
 
 
@@ -24,7 +25,10 @@ def app(configs: tuple[Path, ...], host: str, port: int, browser: bool, most_pix
     without any, mini answers about scenes that are drawn for it. One model at a time is in memory, and visitors wait
     for each other. No request leaves this machine.
     """
-    from pixcore_app.serving import desk_of, serve  # Gradio takes seconds to import, and help needs none of it
+    try:
+        from pixcore_app.serving import desk_of, serve  # Gradio takes seconds to import, and help needs none of it
+    except ImportError as error:
+        raise PluginError(f"the demo can't be made: {error}", hint="pip install pixcore-app brings Gradio") from error
 
     desk = desk_of(configs, most_pixels)
     console = Console(stderr=True)

@@ -82,7 +82,13 @@ class Desk:
         self._registry = registry
         self._lock = threading.Lock()
         self._store = tempfile.TemporaryDirectory(prefix="pixcore-app-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="pixcore-app-")
         self._runs = 0
+
+    @property
+    def scratch(self) -> str:
+        """A folder for what visitors are handed; it goes with the desk."""
+        return self._scratch.name
 
     def picture(self, path: str | Path) -> Image:
         """Take a visitor's picture, of which no pixel is decoded before its size is known.
@@ -160,6 +166,7 @@ class Desk:
         """Free the model, and forget all answers."""
         let_go()
         self._store.cleanup()
+        self._scratch.cleanup()
 
 
 class _Telling(Monitor):

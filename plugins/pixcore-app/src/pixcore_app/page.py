@@ -204,7 +204,7 @@ class _Page:
 
     def _take(self, taken: list[Sample], asked: str, event: gr.SelectData) -> tuple[str, str]:
         sample = taken[event.index]
-        file = tempfile.NamedTemporaryFile(suffix=".png", delete=False, prefix="scene-")  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile(suffix=".png", delete=False, dir=self._desk.scratch)  # noqa: SIM115
         with file:
             sample.image.pil().save(file, "PNG")
         return file.name, _text(sample, asked)
@@ -221,7 +221,7 @@ class _Page:
     def _config(self, asked: str, *chosen: Any) -> tuple[str, Any, str]:
         document = self._desk.config(_choices(chosen), asked)
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-        path = Path(tempfile.mkdtemp(prefix="pixcore-app-")) / "run.yaml"
+        path = Path(tempfile.mkdtemp(dir=self._desk.scratch)) / "run.yaml"
         path.write_text(text, encoding="utf-8")
         return text, gr.update(value=str(path), visible=True), ""
 
