@@ -21,6 +21,7 @@ from pixcore_annotate.server import Server
 
 from pixcore import masks
 from pixcore.errors import DataError
+from tests.pages import check_accessible
 from tests.served import answering
 
 
@@ -244,3 +245,12 @@ def test_no_file_outside_the_folders_is_served(folder: Path, tmp_path: Path) -> 
     held = Journal(folder, "ann", tasks)
     Server(folder, Drawing(held), images=elsewhere)
     held.release()
+
+
+def test_axe_finds_nothing(served: tuple[Server, Path], browser: Any) -> None:
+    pytest.importorskip("axe_playwright_python")
+    tab = browser.new_page(bypass_csp=True)
+    tab.goto(served[0].address)
+    tab.wait_for_selector("#canvas[data-item='item-0']")
+    check_accessible(tab)
+    tab.close()

@@ -16,6 +16,7 @@ from pixcore_report.figures import figures
 import pixcore
 from pixcore import masks
 from pixcore.terminal import Console
+from tests.pages import check_accessible
 
 
 class Tab:
@@ -359,3 +360,15 @@ def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path)
     tab.close()
     assert not tab.complaints
     assert all(url.startswith(("file:", "data:", "about:", "blob:")) for url in tab.requests)
+
+
+def test_axe_finds_nothing(browser: Any, shown: Any) -> None:
+    pytest.importorskip("axe_playwright_python")
+    tab = browser.new_page(bypass_csp=True)
+    run = f"#/run/{shown.key('first')}"
+    for place in ("#/", run, f"{run}?view=table", f"{run}/sample/{shown.hostile}?probing=question", f"{run}/atlas"):
+        tab.goto("about:blank")
+        tab.goto(shown.address + place)
+        tab.locator("h1").wait_for()
+        check_accessible(tab, "none")
+    tab.close()

@@ -99,6 +99,22 @@ def test_what_a_model_says_is_shown_and_not_run(open_report: Callable[..., Page]
     assert page.tab.locator("img:not(.picture), svg[onload]").count() == 0
 
 
+def test_what_is_huge_or_turns_the_writing_stays_legible(open_report: Callable[..., Page], make_result: Make) -> None:
+    odd = "\x1b[31mred\x1b[0m \u202eevil \u05e9\u05dc\u05d5\u05dd " + "w" * 10_000
+    odd_row = {"id": odd, "question": odd, "expression": odd, "options": (odd, "b"), "categories": {"category": odd}}
+    for width in (390, 1280):
+        page = open_report([make_result(1, text=odd, **odd_row), make_result(2)], width=width)
+        card = page.card(0)
+        for part in (".id", ".question", ".options li", ".expression", ".response"):
+            text = card.locator(part).first.text_content()
+            assert "\u241b[31mred" in text, part
+            assert "\u27e8202e\u27e9evil" in text, part
+            assert not set("\x1b\u202e") & set(text), part
+        assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert card.bounding_box()["height"] < 6000
+        assert page.complaints == []
+
+
 def test_the_policy_stops_what_would_slip_through(open_report: Callable[..., Page], make_result: Make) -> None:
     page = open_report([make_result(1)])
     page.tab.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.pwned=1\">')")

@@ -39,8 +39,8 @@ export function AtlasPage({ run }: { run: string }) {
   const probing = probings.find((one) => one === words.get("probing")) ?? (probings.includes("segment") ? "segment" : probings[0]);
   const own = probing && atlas?.probings[probing];
   const concept = words.get("concept");
-  if (wrong || lines?.error) return <main class="wide"><Notice><Said>{wrong ?? lines!.error}</Said></Notice></main>;
-  if (!atlas || !own || !probing) return <main class="wide"><Notice>{found && !atlas ? "the run has no atlas: it is going on, or has no masks" : `reading the run ${lines ? `(${lines.entries.length} of ${lines.total ?? "?"} samples)` : ""} …`}</Notice></main>;
+  if (wrong || lines?.error) return <main class="wide"><h1>Atlas</h1><Notice><Said>{wrong ?? lines!.error}</Said></Notice></main>;
+  if (!atlas || !own || !probing) return <main class="wide"><h1>Atlas</h1><Notice>{found && !atlas ? "the run has no atlas: it is going on, or has no masks" : `reading the run ${lines ? `(${lines.entries.length} of ${lines.total ?? "?"} samples)` : ""} …`}</Notice></main>;
   return (
     <main class="wide atlas">
       <div class="heading"><button class="quiet" onClick={() => go(link(["run", run]))}>← samples</button><h1>Atlas <small><Said>{runs?.find((one) => one.key === run)?.name}</Said></small></h1>

@@ -51,7 +51,7 @@ export function Flips() {
       </div>
       {wrong && <Notice><Said>{wrong}</Said></Notice>}
       {a?.done && b?.done && flips.length === 0 && <Notice>nothing flipped between these runs</Notice>}
-      <div class="scroller" ref={scroller} tabIndex={0}>
+      <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label="flips">
         <div class="tall" style={{ height: `${virtual.getTotalSize()}px` }}>
           {virtual.getVirtualItems().map((item) => {
             const { line, probing, what, change } = flips[item.index]!;

@@ -44,7 +44,7 @@ export function Samples({ run }: { run: string }) {
     <main class="wide full">
       <div class="heading">
         <h1><Said>{about?.name ?? run}</Said> <small>{about && <>{about.model} on {about.benchmark}</>}</small></h1>
-        <nav class="inline"><a href={link(["run", run, "atlas"])}>atlas</a><a href={link(["run", run, "figures"])}>figures</a>{about?.state !== "done" && about && <State run={about} />}</nav>
+        <nav class="inline" aria-label="of this run"><a href={link(["run", run, "atlas"])}>atlas</a><a href={link(["run", run, "figures"])}>figures</a>{about?.state !== "done" && about && <State run={about} />}</nav>
       </div>
       <div class="toolbar" role="search">
         <input id="filter" ref={box} type="search" spellcheck={false} class={list?.error ? "wrong" : ""} aria-label="filter samples" aria-invalid={!!list?.error}
@@ -74,7 +74,7 @@ export function Samples({ run }: { run: string }) {
           {columns.map((name) => <button class="quiet" onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name}{sort === name ? " ↑" : sort === `-${name}` ? " ↓" : ""}</button>)}
         </div>
       )}
-      <div class="scroller" ref={scroller} tabIndex={0} aria-label="samples">
+      <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label="samples">
         <div class="tall" style={{ height: `${virtual.getTotalSize()}px` }}>
           {list && virtual.getVirtualItems().map((item) => (
             <div key={item.key} class={grid ? "tiles" : "lines"} style={{ transform: `translateY(${item.start}px)`, height: `${item.size}px` }}>

@@ -127,7 +127,7 @@ export function Stage({ scene, onPoint, moving, view, onView, tall = 0.62 }: Pro
     return [Math.max(0, Math.min(payload.width, px)), Math.max(0, Math.min(payload.height, py))];
   };
   return (
-    <div class={`stage ${moving ? "moving" : ""}`} ref={frame} style={{ height: `${height}px` }} tabIndex={0} aria-label="picture: wheel zooms, dragging moves, double click shows all"
+    <div class={`stage ${moving ? "moving" : ""}`} ref={frame} style={{ height: `${height}px` }} tabIndex={0} role="group" aria-label="picture: wheel zooms, dragging moves, double click shows all"
       onPointerUp={(event) => moving && onPoint?.(...place(event), event.shiftKey || event.button === 2 ? 0 : 1, true)} onContextMenu={(event) => moving && event.preventDefault()}>
       <canvas ref={canvas} />
       {payload.image_error && <p class="wrong over">{payload.image_error}</p>}

@@ -25,7 +25,7 @@ from pixcore_table import reading, table
 
 from pixcore.figures.columns import Own, main_columns, with_own
 from pixcore.figures.rows import Row, shown
-from pixcore.files import replacing
+from pixcore.files import printable, replacing
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -105,6 +105,7 @@ def environment_of(package: str) -> Environment:
         loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -126,6 +127,11 @@ def environment_of(package: str) -> Environment:
         shown=shown,
     )
     return environment
+
+
+def _visible(value: Any) -> Any:
+    """Make control characters visible, and marks that turn the direction of writing, which reach beyond their text."""
+    return printable(value) if type(value) is str else value
 
 
 def _source(name: str) -> str:

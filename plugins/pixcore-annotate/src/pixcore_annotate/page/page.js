@@ -104,7 +104,9 @@ function render() {
   const done = items.filter((one) => one.status !== "open").length;
   at("progress").max = items.length; at("progress").value = done;
   at("count").textContent = `${done} of ${items.length} ${page.reviews ? "reviewed" : "decided"}`;
-  at("place").textContent = `${place + 1} of ${items.length} · ${item.id} · ${page.reviews ? state.status + ", " : ""}${items[place].status}`;
+  const named = document.createElement("bdi"); // an id may turn the direction of writing
+  named.textContent = item.id;
+  at("place").replaceChildren(`${place + 1} of ${items.length} · `, named, ` · ${page.reviews ? state.status + ", " : ""}${items[place].status}`);
   at("question").textContent = item.question;
   at("said").hidden = !said.length;
   at("said").className = said.some((one) => one.verdict === "returned") ? "returned" : "";

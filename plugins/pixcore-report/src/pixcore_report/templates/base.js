@@ -2,6 +2,10 @@
 // Shared by every page. All text reaches the page through `textContent`: model output is never parsed as HTML.
 const pixcore = {};
 
+/** Control characters, and marks that turn the direction of writing and reach beyond their text, made visible. */
+pixcore.visible = (text) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (one) =>
+  one < " " ? String.fromCharCode(0x2400 + one.charCodeAt(0)) : `\u27e8${one.charCodeAt(0).toString(16)}\u27e9`);
+
 /** Make an element: el("b.name", {title: "…", onclick: f}, "text", child, …); null children are left out. */
 pixcore.el = (spec, attributes = {}, ...children) => {
   const [tag, ...classes] = spec.split(".");
@@ -12,7 +16,7 @@ pixcore.el = (spec, attributes = {}, ...children) => {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(typeof child === "string" ? pixcore.visible(child) : child);
   return node;
 };
 

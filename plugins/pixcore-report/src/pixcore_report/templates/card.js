@@ -105,7 +105,7 @@
     answered() {
       const { result } = this;
       if (!result) return null;
-      this.text = el("p.response", {});
+      this.text = el("p.response", { dir: "auto" });
       const count = result.candidates.length;
       return el("div.answered", {},
         el("p.prompt", {}, el("span.label", {}, "asked"), result.prompt),
@@ -129,7 +129,7 @@
     pieces() {
       const { candidates, pieces } = this.result;
       for (const [text, owners] of pieces) {
-        if (!owners.length || !text.trim()) { this.text.append(text); continue; }
+        if (!owners.length || !text.trim()) { this.text.append(pixcore.visible(text)); continue; }
         const ranked = [...owners].sort((a, b) => (best(candidates[b].ious) ?? 0) - (best(candidates[a].ious) ?? 0));
         const iou = best(candidates[ranked[0]].ious);
         const target = () => {
@@ -240,12 +240,12 @@
       }
       if (view.iou !== null && view.iou !== undefined) parts.push(`IoU ${number(view.iou)}`);
       if (view.score !== null && view.score !== undefined) parts.push(`score ${number(view.score)}`);
-      this.caption.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", part] : [part])));
+      this.caption.replaceChildren(...parts.flatMap((part, i) => (i ? [" · ", part] : [part])).map((part) => (part.nodeType ? part : pixcore.visible(part))));
       this.stage.setAttribute("aria-label", `Image of ${this.data.id}: ${this.caption.textContent}`);
       if (!this.reason) return;
       const { pick } = view;
       const details = pick && Object.keys(pick.details).length ? this.lazy("details", () => pixcore.pre(JSON.stringify(pick.details, null, 2))) : null;
-      this.reason.replaceChildren(...[pick?.reason || null, details].filter(Boolean));
+      this.reason.replaceChildren(...[pick?.reason ? pixcore.visible(pick.reason) : null, details].filter(Boolean));
     }
 
     strip(focus, view) {
