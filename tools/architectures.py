@@ -16,10 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,51 +30,69 @@ from pixcore_transformers.testing import ARCHITECTURES, save_checkpoint
 from pixcore_transformers.testing.checks import CHECKS
 from transformers.utils import logging
 
+from pixcore.errors import ModelError
+
 RESULTS = Path("plugins/pixcore-transformers/src/pixcore_transformers/testing/verified.json")
 PAGE = Path("docs/reference/architectures.md")
-HOLDS = "holds"
+HOLDS, REFUSES = "holds", "refused"
+_RESULT = "result: "
 
 
-class _TooLong(Exception):
-    """A check took longer than it may."""
-
-
-def verify(name: str, seconds: int, done: dict[str, str], checks: Collection[str]) -> dict[str, str]:
-    """Check one architecture.
+def verify(name: str, checks: Collection[str], seconds: int) -> dict[str, str]:
+    """Check one architecture in a process of its own, which what one architecture does to another can't reach.
 
     Args:
         name: One of `ARCHITECTURES`.
-        seconds: How long one check may take.
-        done: What is known of it: these checks are not made again.
         checks: Which to make.
+        seconds: How long each may take, on average.
 
     Returns:
-        By the check's name `holds`, or what does not.
+        By the check's name `holds`, or what does not, or `refused` with why; for the one that was cut off that it was.
+        Those after it are not there.
     """
-    found = {check: said for check, said in done.items() if check in CHECKS}
+    command = [sys.executable, "-m", "tools.architectures", name, "--inside"]
+    command += [word for check in checks for word in ("--check", check)]
+    cut = f"no result within {seconds * len(checks)} s"
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds * len(checks), check=False)
+        said, cut = ran.stdout, f"the process ended with {ran.returncode}: {ran.stderr.strip()[-200:]}"
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode()  # bytes, whatever was asked for
+    found: dict[str, str] = {}
+    for line in said.splitlines():
+        found |= json.loads(line.removeprefix(_RESULT)) if line.startswith(_RESULT) else {}
+    return {**found, **dict.fromkeys([check for check in checks if check not in found][:1], cut)}
+
+
+def inside(name: str, checks: Collection[str]) -> None:
+    """Check one architecture in this process, and print each result as soon as it is there."""
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = scratch  # what was found before is found anew
         try:
             folder = save_checkpoint(name, Path(scratch) / name)
         except Exception as error:  # whatever transformers has against it is the result
-            return {"checkpoint": _words(error)}
-        for check, hold in CHECKS.items():
-            if check in found or check not in checks:
-                continue
-            signal.alarm(seconds)
+            _print(dict.fromkeys(checks, _words(error)))
+            return
+        for check in checks:
             try:
-                wrong = hold(folder)
+                said = "; ".join(CHECKS[check](folder)[:3]) or HOLDS
             except Exception as error:
-                wrong = [_words(error)]
-            finally:
-                signal.alarm(0)
-            found[check] = "; ".join(wrong[:3]) or HOLDS
-    return found
+                said = _words(error)
+            _print({check: said.replace(f"{scratch}/", "")})
 
 
 def known() -> dict[str, dict[str, str]]:
     """Read the results."""
     return dict(json.loads(RESULTS.read_text())) if RESULTS.is_file() else {}
+
+
+def keep(name: str, found: Mapping[str, str]) -> None:
+    """Write one architecture's results among the others, the checks in their order."""
+    ordered = {check: found[check] for check in CHECKS if check in found}
+    RESULTS.write_text(json.dumps(dict(sorted({**known(), name: ordered}.items())), indent=1) + "\n")
 
 
 def table(results: dict[str, dict[str, str]]) -> str:
@@ -158,40 +176,39 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--table", action="store_true", help="only show what is known")
     parser.add_argument("--check", action="append", choices=list(CHECKS), help="make this one alone; repeatable")
     parser.add_argument("--page", action="store_true", help="write the documentation's page from what is known")
-    parser.add_argument("--seconds", type=int, default=120, help="how long one check may take")
+    parser.add_argument("--seconds", type=int, default=300, help="how long a check may take")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked: Any = parser.parse_args(arguments)
     unknown = sorted(set(asked.architecture) - set(ARCHITECTURES))
     if unknown:
         parser.error(f"no recipe for {', '.join(unknown)}; there are: {', '.join(sorted(ARCHITECTURES))}")
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGALRM, _stop)
-    results, checks = known(), asked.check or list(CHECKS)
-    if asked.page:
-        PAGE.write_text(page(results), encoding="utf-8")
+    wanted = asked.check or list(CHECKS)
+    if asked.inside:
+        inside(asked.architecture[0], wanted)
         return 0
-    for name in (
-        []
-        if asked.table
-        else asked.architecture or [one for one in ARCHITECTURES if set(results.get(one, ())) != set(CHECKS)]
-    ):
-        if name == "mllama":
-            continue
-        results[name] = verify(name, asked.seconds, {} if asked.architecture else results.get(name, {}), checks)
-        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-        print(name, "holds" if set(results[name].values()) == {HOLDS} else results[name], flush=True)
+    if asked.page:
+        PAGE.write_text(page(known()), encoding="utf-8")
+        return 0
+    for name in [] if asked.table else asked.architecture or sorted(set(ARCHITECTURES) - {"mllama"}):
+        there = known().get(name, {})
+        checks = [check for check in wanted if asked.architecture or check not in there]
+        if checks:
+            found = verify(name, checks, asked.seconds)
+            keep(name, there | found)
+            print(name, "holds" if set(found.values()) == {HOLDS} else found, flush=True)
+    results = known()
     print(table(results))
     return int(any(said != HOLDS for found in results.values() for said in found.values()))
 
 
-def _stop(*_: object) -> None:
-    raise _TooLong
+def _print(found: dict[str, str]) -> None:
+    print(f"{_RESULT}{json.dumps(found)}", flush=True)
 
 
 def _words(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
+    refused = isinstance(error, ModelError) and "is not sure" in str(error)
+    return f"{REFUSES if refused else type(error).__name__}: {lines[0] if lines else ''}"[:300]
 
 
 if __name__ == "__main__":
