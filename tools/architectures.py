@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -35,53 +36,57 @@ from pixcore.errors import ModelError
 RESULTS = Path("plugins/pixcore-transformers/src/pixcore_transformers/testing/verified.json")
 PAGE = Path("docs/reference/architectures.md")
 HOLDS, REFUSES = "holds", "refused"
-_RESULT = "result: "
+_FORKED = multiprocessing.get_context("fork")  # what takes long to import is imported once
 
 
-def verify(name: str, checks: Collection[str], seconds: int) -> dict[str, str]:
-    """Check one architecture in a process of its own, which what one architecture does to another can't reach.
+def verify(name: str, checks: Sequence[str], seconds: float) -> dict[str, str]:
+    """Check one architecture in a process of its own, which is ended where a check takes too long.
 
     Args:
         name: One of `ARCHITECTURES`.
         checks: Which to make.
-        seconds: How long each may take, on average.
+        seconds: How long each may take.
 
     Returns:
         By the check's name `holds`, or what does not, or `refused` with why; for the one that was cut off that it was.
         Those after it are not there.
     """
-    command = [sys.executable, "-m", "tools.architectures", name, "--inside"]
-    command += [word for check in checks for word in ("--check", check)]
-    cut = f"no result within {seconds * len(checks)} s"
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds * len(checks), check=False)
-        said, cut = ran.stdout, f"the process ended with {ran.returncode}: {ran.stderr.strip()[-200:]}"
-    except subprocess.TimeoutExpired as late:
-        said = (late.stdout or b"").decode()  # bytes, whatever was asked for
     found: dict[str, str] = {}
-    for line in said.splitlines():
-        found |= json.loads(line.removeprefix(_RESULT)) if line.startswith(_RESULT) else {}
-    return {**found, **dict.fromkeys([check for check in checks if check not in found][:1], cut)}
-
-
-def inside(name: str, checks: Collection[str]) -> None:
-    """Check one architecture in this process, and print each result as soon as it is there."""
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ["XDG_CACHE_HOME"] = scratch  # what was found before is found anew
-        try:
-            folder = save_checkpoint(name, Path(scratch) / name)
-        except Exception as error:  # whatever transformers has against it is the result
-            _print(dict.fromkeys(checks, _words(error)))
-            return
+    ours, theirs = _FORKED.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory() as scratch, ours:
+        process = _FORKED.Process(target=_inside, args=(name, checks, Path(scratch), theirs))
+        process.start()
+        theirs.close()
         for check in checks:
+            if not ours.poll(seconds):
+                found[check] = f"no result within {seconds:g} s"
+                break
             try:
-                said = "; ".join(CHECKS[check](folder)[:3]) or HOLDS
-            except Exception as error:
-                said = _words(error)
-            _print({check: said.replace(f"{scratch}/", "")})
+                found[check] = ours.recv()
+            except EOFError:
+                process.join()
+                found[check] = f"its process ended with {process.exitcode}"
+                break
+        process.kill()
+        process.join()
+    return found
+
+
+def _inside(name: str, checks: Sequence[str], scratch: Path, results: Connection) -> None:
+    """Make a checkpoint, and send what each check says as soon as it is there."""
+    os.environ["XDG_CACHE_HOME"] = str(scratch)  # what was found before is found anew
+    try:
+        folder = save_checkpoint(name, scratch / name)
+    except Exception as error:  # whatever transformers has against it is the result
+        for _ in checks:
+            results.send(_words(error))
+        return
+    for check in checks:
+        try:
+            said = "; ".join(CHECKS[check](folder)[:3]) or HOLDS
+        except Exception as error:
+            said = _words(error)
+        results.send(said.replace(f"{scratch}/", ""))
 
 
 def known() -> dict[str, dict[str, str]]:
@@ -177,18 +182,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="append", choices=list(CHECKS), help="make this one alone; repeatable")
     parser.add_argument("--page", action="store_true", help="write the documentation's page from what is known")
     parser.add_argument("--seconds", type=int, default=300, help="how long a check may take")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked: Any = parser.parse_args(arguments)
     unknown = sorted(set(asked.architecture) - set(ARCHITECTURES))
     if unknown:
         parser.error(f"no recipe for {', '.join(unknown)}; there are: {', '.join(sorted(ARCHITECTURES))}")
     wanted = asked.check or list(CHECKS)
-    if asked.inside:
-        inside(asked.architecture[0], wanted)
-        return 0
     if asked.page:
         PAGE.write_text(page(known()), encoding="utf-8")
         return 0
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    torch.set_num_threads(1)
     for name in [] if asked.table else asked.architecture or sorted(set(ARCHITECTURES) - {"mllama"}):
         there = known().get(name, {})
         checks = [check for check in wanted if asked.architecture or check not in there]
@@ -199,10 +203,6 @@ def main(arguments: list[str]) -> int:
     results = known()
     print(table(results))
     return int(any(said != HOLDS for found in results.values() for said in found.values()))
-
-
-def _print(found: dict[str, str]) -> None:
-    print(f"{_RESULT}{json.dumps(found)}", flush=True)
 
 
 def _words(error: Exception) -> str:

@@ -170,6 +170,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             return []
         if extractor is not None and self._unread:
             self._refuse(extractor)
+        if self._apart(requests):
+            return [self.answer([request], extractor)[0] for request in requests]
         at_once = self.context.batch_size or len(requests)
         one_by_one = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
         batch = self._asked(requests) if one_by_one or len(requests) <= at_once else None
@@ -205,6 +207,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """
         if self._unread:
             self._refuse(extractor)
+        if self._apart(requests):
+            pairs = zip(requests, texts, strict=True)
+            return [self.replay([request], [text], extractor)[0] for request, text in pairs]
         at_once = self.context.batch_size or len(requests)
         if len(requests) > at_once:
             parts = [slice(start, start + at_once) for start in range(0, len(requests), at_once)]
@@ -255,6 +260,8 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
         """Give the probability of each continuation right after a prompt, (n,): the product over its tokens."""
+        if self._apart(continuations):
+            return np.concatenate([self.probability(image, prompt, [text]) for text in continuations])
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
@@ -343,6 +350,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     @property
     def _unread(self) -> bool:
         return "loaded" not in self.__dict__ and type(self).load is Adapter.load
+
+    def _apart(self, batch: Sequence[object]) -> bool:
+        return len(batch) > 1 and self.family.apart
 
     def _refuse(self, extractor: Extractor | None) -> None:
         """Refuse by config.json alone, before anything else is read or downloaded."""

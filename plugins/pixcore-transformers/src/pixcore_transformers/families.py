@@ -45,12 +45,15 @@ class VisualFamily(ABC):
         options: What the processor is called with besides, where the model needs more than it gives by itself.
         nested: The processor takes a list of images for each prompt; not so GOT-OCR's, which would take it for pages.
         injected: What is seen is added before the first decoder layer, and not embedded (Granite 4 Vision).
+        apart: A batch is answered sample by sample, as an image is read in another way beside others: padded to their
+            size, which the tower sees (Emu3), or counted as the second of one prompt (HunYuan-VL).
     """
 
     one_pass: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Any]] = {}
     nested: ClassVar[bool] = True
     injected: ClassVar[bool] = False
+    apart: ClassVar[bool] = False
 
     @abstractmethod
     def layout(self, processed: Processed) -> VisualLayout:

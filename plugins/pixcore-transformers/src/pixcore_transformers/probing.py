@@ -66,7 +66,8 @@ class Found(VisualFamily):
 
     def __init__(self, name: str, family: VisualFamily) -> None:
         self.name, self.family = name, family
-        self.options, self.nested, self.injected = family.options, family.nested, family.injected  # type: ignore[misc]
+        for trait in ("options", "nested", "injected", "apart"):
+            setattr(self, trait, getattr(family, trait))
 
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay out as the found layout does."""

@@ -51,6 +51,8 @@ class PaddedGrid(VisualFamily):
 class FramedGrid(MergedGrid):
     """Lays out a `MergedGrid` with a newline after each row, and a token before and after all (HunYuan-VL)."""
 
+    apart = True
+
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay one grid over the whole image; what frames it lies nowhere."""
         rows, cols = merged(processed)
@@ -143,6 +145,8 @@ class FittedCutGrid(CutGrid):
 
 class CodedGrid(VisualFamily):
     """Lays out an image whose cells are words of a vocabulary, with a newline after each row (Emu3)."""
+
+    apart = True
 
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay one grid over the whole image."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, normalizers
 from transformers import AutoModelForImageTextToText
 
 from pixcore_transformers.testing.grids import GRIDS
@@ -50,10 +49,7 @@ def save_checkpoint(
     """
     recipe = {**ARCHITECTURES, **RECIPES}[family]  # RECIPES again: a test may put one of its own there
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = tiny_tokenizer(recipe.special, recipe.roles)
-    if recipe.spaced:
-        tokenizer.add_tokens([AddedToken(token, normalized=True) for token in ("▁", *recipe.spaced)])
-        tokenizer.backend_tokenizer.normalizer = normalizers.Prepend("▁")
+    tokenizer = tiny_tokenizer(recipe.special, recipe.roles, recipe.spaced)
     if recipe.placeholder is not None:
         tokenizer.chat_template = _TEMPLATE.format(placeholder=recipe.placeholder)
     if family == "paligemma":  # its processor adds location tokens on construction, and the embedding has to hold them
@@ -78,6 +74,8 @@ def save_checkpoint(
             config.text_config = hybrid_decoder(hybrid, tokenizer)
         model = AutoModelForImageTextToText.from_config(config)
         spread_weights(model)
+        if recipe.finish is not None:
+            recipe.finish(model)
     model.save_pretrained(folder)
     return folder
 

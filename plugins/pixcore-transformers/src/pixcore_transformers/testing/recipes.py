@@ -52,6 +52,7 @@ class Recipe:
         spaced: Tokens of a tokenizer that writes a space before every text, which the processor takes off again.
         slack: The geometry check's: a share of the tokens that may change more than the covered one, where neighbours
             are mixed before the language model sees them.
+        finish: Sets right what no weights drawn at random have and the checks need, such as an order among codes.
     """
 
     config: Callable[[PreTrainedTokenizerBase], PreTrainedConfig]
@@ -64,6 +65,7 @@ class Recipe:
     placeholder: str | None = "<image>"
     slack: float = 0.0
     spaced: tuple[str, ...] = ()
+    finish: Callable[[Any], None] | None = None
 
 
 _SCAN = ["linear_attention", "full_attention", "linear_attention", "full_attention"]

@@ -71,7 +71,7 @@ def shrunk(kind: str, tokenizer: PreTrainedTokenizerBase, changes: Mapping[str, 
         kind: Its `model_type`.
         tokenizer: The vocabulary, and the ids of the tokens that a string in `changes` names.
         changes: What its defaults, shrunk, don't fit: nested as config.json is. A name that ends in `_id` or `_index`
-            may be given the token itself.
+            may be given the token itself, and `vocabulary_map` the tokens of which it is the map.
 
     Returns:
         The config, of two layers a part unless `changes` say otherwise.
@@ -105,6 +105,8 @@ def _changed(content: dict[str, Any], changes: Mapping[str, Any], tokenizer: Pre
             _changed(content[name], value, tokenizer)
         elif isinstance(value, str) and name.endswith(("_id", "_index")):
             content[name] = tokenizer.convert_tokens_to_ids(value)
+        elif name == "vocabulary_map":
+            content[name] = {token: tokenizer.convert_tokens_to_ids(token) for token in value}
         else:
             content[name] = value
     return content

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from inspect import signature
 from typing import Any
+
+import torch
+from torch import nn
 
 from pixcore_transformers.testing.recipes import Recipe
 from pixcore_transformers.testing.shrunk import PATCH, TILE, shrunk
@@ -28,6 +32,53 @@ _GEMMA_IDS = {
     "video_token_id": "<|video|>",
 }
 _SLIDES = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}
+
+
+_CODES, _FAINT = 1024, 0.02
+_LETTERS = {str(digit): letter for digit, letter in enumerate("ABCDEFGHIJ")}
+_CHAMELEON = tuple(f"IMGIMG{''.join(map(_LETTERS.get, str(code)))}Z" for code in range(_CODES))  # type: ignore[arg-type]
+_EMU = tuple(f"<|visual token {code:06}|>" for code in range(_CODES))
+
+
+@torch.no_grad()
+def _local(tower: nn.Module) -> None:
+    """Let a convolutional tower look at each place more than around it, as a trained one does.
+
+    Drawn at random, every tap of a kernel counts alike, so that after a few layers a cell has seen half of the image.
+    """
+    for name, module in tower.named_modules():
+        if name.endswith(("proj_out", "out_proj")):  # attention
+            module.weight.mul_(_FAINT)
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)) and module.kernel_size[-1] > 1:
+            step = module.stride[-1]
+            own = slice(1, 2) if step == 1 else slice(0, step)  # the taps over what becomes this place
+            kept = module.weight[..., own, own].clone()
+            module.weight.mul_(_FAINT)
+            module.weight[..., own, own] = kept
+
+
+@torch.no_grad()
+def _ordered_codes(model: Any) -> None:
+    """Draw the codes among what the tower makes of noise, and let those that lie close mean close things.
+
+    Drawn at random, all that is seen is one code, or one code is as far from its neighbour as from any other.
+    """
+    vq, tokens = model.model.vqmodel.eval(), model.model.vocabulary_mapping
+    _local(vq.encoder)
+    seen: list[torch.Tensor] = []
+    handle = vq.quantize.register_forward_pre_hook(lambda _, given: seen.append(given[0].movedim(-3, -1).flatten(0, -2)))
+    side = 16 * PATCH
+    sizes = [torch.tensor([[side, side]] * 16)] if "image_sizes" in signature(vq.encode).parameters else []
+    vq.encode(torch.rand(16, 3, side, side) * 2 - 1, *sizes)
+    handle.remove()
+    scale = seen[0].std(0)
+    for parameter in vq.quant_conv.parameters():
+        parameter.div_(scale.reshape(-1, *[1] * (parameter.ndim - 1)))  # no axis of the codebook counts less
+    codebook = vq.quantize.embedding.weight
+    codebook.copy_((seen[0] / scale)[torch.randperm(len(seen[0]))[: len(codebook)]])
+    words = model.get_input_embeddings().weight
+    ids = [tokens.img2bpe[code] for code in range(len(codebook))]
+    words[ids] = (codebook - codebook.mean(0)) @ torch.randn(codebook.shape[1], words.shape[1])
 
 
 def _of(kind: str, **changes: Any) -> partial[Any]:
@@ -77,15 +128,15 @@ SQUARES: Mapping[str, Recipe] = {
         _of(
             "chameleon",
             num_key_value_heads=4,
-            vocabulary_map={"<image>": 3, **{f"IMGIMG{chr(65 + i // 8)}{chr(65 + i % 8)}Z": 30 + i for i in range(64)}},
+            vocabulary_map=("<image>", *_CHAMELEON),
             vq_config={
-                "embed_dim": 16,
+                "embed_dim": 3,
                 "latent_channels": 16,
                 "resolution": TILE,
                 "base_channels": 32,
                 "channel_multiplier": [1, 1, 1],
                 "num_res_blocks": 1,
-                "num_embeddings": 64,
+                "num_embeddings": _CODES,
             },
         ),
         "ChameleonImageProcessor",
@@ -93,7 +144,9 @@ SQUARES: Mapping[str, Recipe] = {
         "ChameleonProcessor",
         {"image_seq_length": 64},
         roles={"image_token": "<image>", "boi_token": "<boi>", "eoi_token": "<eoi>", "sep_token": "<sep>"},
+        special=_CHAMELEON,
         placeholder=None,
+        finish=_ordered_codes,
     ),
     "fuyu": Recipe(
         _of("fuyu", image_token_id="|SPEAKER|", patch_size=PATCH * 2),
@@ -241,13 +294,10 @@ SQUARES: Mapping[str, Recipe] = {
     "emu3": Recipe(
         _of(
             "emu3",
-            vocabulary_map={
-                "<image>": 3,
-                "<|extra_200|>": 20,
-                **{f"<|visual token {code:06}|>": 30 + code for code in range(64)},
-            },
+            vocabulary_map=("<image>", "<|extra_200|>", *_EMU),
             vq_config={
-                "codebook_size": 64,
+                "codebook_size": _CODES,
+                "embed_dim": 3,
                 "base_channels": 32,
                 "channel_multiplier": [1, 1, 1, 1],
                 "num_res_blocks": 1,
@@ -259,6 +309,8 @@ SQUARES: Mapping[str, Recipe] = {
         {"min_pixels": 64 * 64, "max_pixels": 96 * 96},
         "Emu3Processor",
         roles={**_FRAMED, "image_wrapper_token": "<wrapper>", "eof_token": "<eof>"},
+        special=("<|extra_200|>", *_EMU),
+        finish=_ordered_codes,
     ),
     "pp_chart2table": Recipe(
         _of(

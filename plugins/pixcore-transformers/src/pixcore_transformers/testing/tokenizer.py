@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 _SENTENCES = (
@@ -14,13 +16,19 @@ _SENTENCES = (
 )
 
 
-def tiny_tokenizer(special: Sequence[str] = (), roles: Mapping[str, str] | None = None) -> PreTrainedTokenizerFast:
+_SPACE = "▁"
+
+
+def tiny_tokenizer(
+    special: Sequence[str] = (), roles: Mapping[str, str] | None = None, spaced: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer.
 
     Args:
         special: Special tokens besides `<pad>`, `<s>` and `</s>`, such as row tags.
         roles: Special tokens by the attribute under which a processor looks for them, such as
             {"image_token": "<image>"}.
+        spaced: Words of the vocabulary that are no special tokens; with any, a space is written before every text.
 
     Returns:
         A tokenizer that encodes any text; under 400 tokens plus the special ones.
@@ -37,7 +45,7 @@ def tiny_tokenizer(special: Sequence[str] = (), roles: Mapping[str, str] | None 
     )
     tokenizer.train_from_iterator(_SENTENCES, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
+        tokenizer_object=_spaced(tokenizer, spaced) if spaced else tokenizer,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
@@ -45,3 +53,18 @@ def tiny_tokenizer(special: Sequence[str] = (), roles: Mapping[str, str] | None 
         additional_special_tokens=list(special),
         extra_special_tokens=named,
     )
+
+
+def _spaced(tokenizer: Tokenizer, words: Sequence[str]) -> Tokenizer:
+    """Write a space before every text, and hold it and some words in the vocabulary whole (as SentencePiece does)."""
+    made = json.loads(tokenizer.to_str())
+    vocabulary = made["model"]["vocab"]
+    alphabet = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    for word in (_SPACE, *words):
+        vocabulary[alphabet.pre_tokenize_str(word)[0][0]] = len(vocabulary)
+    made["model"]["ignore_merges"] = True  # what is split off is a token, if there is one of it
+    changed = Tokenizer.from_str(json.dumps(made))
+    changed.normalizer = normalizers.Prepend(_SPACE)
+    whole = Regex("|".join(map(re.escape, (_SPACE, *words))))
+    changed.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(whole, "isolated"), alphabet])
+    return changed
