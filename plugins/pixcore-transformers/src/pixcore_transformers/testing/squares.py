@@ -41,13 +41,17 @@ _EMU = tuple(f"<|visual token {code:06}|>" for code in range(_CODES))
 
 
 @torch.no_grad()
-def _local(tower: nn.Module) -> None:
+def _local(tower: nn.Module, quiet: tuple[str, ...]) -> None:
     """Let a convolutional tower look at each place more than around it, as a trained one does.
 
     Drawn at random, every tap of a kernel counts alike, so that after a few layers a cell has seen half of the image.
+
+    Args:
+        tower: Its weights are changed.
+        quiet: How the names of layers end that say little beside what they are added to.
     """
     for name, module in tower.named_modules():
-        if name.endswith(("proj_out", "out_proj")):  # attention
+        if name.endswith(quiet) and hasattr(module, "weight"):
             module.weight.mul_(_FAINT)
         if isinstance(module, (nn.Conv2d, nn.Conv3d)) and module.kernel_size[-1] > 1:
             step = module.stride[-1]
@@ -58,13 +62,13 @@ def _local(tower: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _ordered_codes(model: Any) -> None:
+def _ordered_codes(model: Any, quiet: tuple[str, ...]) -> None:
     """Draw the codes among what the tower makes of noise, and let those that lie close mean close things.
 
     Drawn at random, all that is seen is one code, or one code is as far from its neighbour as from any other.
     """
     vq, tokens = model.model.vqmodel.eval(), model.model.vocabulary_mapping
-    _local(vq.encoder)
+    _local(vq.encoder, quiet)
     seen: list[torch.Tensor] = []
     handle = vq.quantize.register_forward_pre_hook(lambda _, given: seen.append(given[0].movedim(-3, -1).flatten(0, -2)))
     side = 16 * PATCH
@@ -146,7 +150,7 @@ SQUARES: Mapping[str, Recipe] = {
         roles={"image_token": "<image>", "boi_token": "<boi>", "eoi_token": "<eoi>", "sep_token": "<sep>"},
         special=_CHAMELEON,
         placeholder=None,
-        finish=_ordered_codes,
+        finish=partial(_ordered_codes, quiet=("proj_out",)),
     ),
     "fuyu": Recipe(
         _of("fuyu", image_token_id="|SPEAKER|", patch_size=PATCH * 2),
@@ -310,7 +314,7 @@ SQUARES: Mapping[str, Recipe] = {
         "Emu3Processor",
         roles={**_FRAMED, "image_wrapper_token": "<wrapper>", "eof_token": "<eof>"},
         special=("<|extra_200|>", *_EMU),
-        finish=_ordered_codes,
+        finish=partial(_ordered_codes, quiet=("out_proj", "conv2", "conv2.conv")),
     ),
     "pp_chart2table": Recipe(
         _of(
@@ -339,6 +343,8 @@ SQUARES: Mapping[str, Recipe] = {
                 **_SLIDES,
                 "vocab_size_per_layer_input": 300,
                 "hidden_size_per_layer_input": 8,
+                "intermediate_size": 48,
+                "activation_sparsity_pattern": None,
                 "num_kv_shared_layers": 0,
                 "laurel_rank": 4,
                 "altup_num_inputs": 2,
