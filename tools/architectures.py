@@ -35,7 +35,7 @@ from pixcore.errors import ModelError
 
 RESULTS = Path("plugins/pixcore-transformers/src/pixcore_transformers/testing/verified.json")
 PAGE = Path("docs/reference/architectures.md")
-HOLDS, REFUSES = "holds", "refused"
+HOLDS, REFUSES, _CUT = "holds", "refused", "no result within"
 _FORKED = multiprocessing.get_context("fork")  # what takes long to import is imported once
 
 
@@ -59,7 +59,7 @@ def verify(name: str, checks: Sequence[str], seconds: float) -> dict[str, str]:
         theirs.close()
         for check in checks:
             if not ours.poll(seconds):
-                found[check] = f"no result within {seconds:g} s"
+                found[check] = f"{_CUT} {seconds:g} s"
                 break
             try:
                 found[check] = ours.recv()
@@ -134,7 +134,7 @@ def page(results: dict[str, dict[str, str]]) -> str:
         "- **text**: the same is written with the tap and without",
         "- **batches**: a batch is its samples one by one",
         "- **replay**: maps of one pass over prompt and text are those that were read live",
-        "- **probe**: `layout: probe` finds the same layout without being told",
+        "- **probe**: `layout: probe` finds the same layout without being told; or it refuses, where it is not sure",
         "",
         "Trained weights were not checked. `python -m tools.architectures` makes these checks (some need torchvision "
         "or timm), and `python -m tools.architectures --page` writes this page.",
@@ -142,10 +142,18 @@ def page(results: dict[str, dict[str, str]]) -> str:
         f"| `model_type` | layout | {' | '.join(CHECKS)} |",
         f"|---|---|{'---|' * len(CHECKS)}",
     ]
+    open_ones: list[str] = []
     for name in sorted(FAMILIES):
         said = results.get(name, {})
-        cells = ["yes" if said.get(check) == HOLDS else "no" if check in said else "not checked" for check in CHECKS]
+        cells = [_cell(said.get(check)) for check in CHECKS]
         lines.append(f"| `{name}` | `{FAMILIES[name].rpartition('.')[2]}` | {' | '.join(cells)} |")
+        open_ones += [
+            f"| `{name}` | {check} | {said.get(check, 'not checked').replace('|', '¦')} |"
+            for check in CHECKS
+            if said.get(check) != HOLDS
+        ]
+    if open_ones:
+        lines += ["", "What is not `yes`, and why:", "", "| `model_type` | check | |", "|---|---|---|", *open_ones]
     lines += [
         "",
         "## Another architecture",
@@ -167,6 +175,12 @@ def page(results: dict[str, dict[str, str]]) -> str:
         *(f"| `{name}` | {REFUSED[name]} |" for name in sorted(REFUSED)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(said: str | None) -> str:
+    if said is None or said.startswith(_CUT):
+        return "not checked"
+    return "yes" if said == HOLDS else "refused" if said.startswith(f"{REFUSES}:") else "no"
 
 
 def release() -> str:

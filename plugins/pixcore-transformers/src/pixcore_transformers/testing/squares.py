@@ -31,6 +31,7 @@ _GEMMA_IDS = {
     "image_token_id": "<image>",
     "video_token_id": "<|video|>",
 }
+_CONVOLVES = {"architecture": "test_convnext", "model_args": {}, "hidden_size": 64}  # timm's tiny one: stride 32
 _SLIDES = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}
 
 
@@ -70,16 +71,19 @@ def _ordered_codes(model: Any, quiet: tuple[str, ...]) -> None:
     vq, tokens = model.model.vqmodel.eval(), model.model.vocabulary_mapping
     _local(vq.encoder, quiet)
     seen: list[torch.Tensor] = []
-    handle = vq.quantize.register_forward_pre_hook(lambda _, given: seen.append(given[0].movedim(-3, -1).flatten(0, -2)))
+    handle = vq.quantize.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].movedim(-3, -1).flatten(0, -2))
+    )
     side = 16 * PATCH
     sizes = [torch.tensor([[side, side]] * 16)] if "image_sizes" in signature(vq.encode).parameters else []
     vq.encode(torch.rand(16, 3, side, side) * 2 - 1, *sizes)
     handle.remove()
-    scale = seen[0].std(0)
+    drawn = seen[0].flatten(0, -2)
+    scale = drawn.std(0)
     for parameter in vq.quant_conv.parameters():
         parameter.div_(scale.reshape(-1, *[1] * (parameter.ndim - 1)))  # no axis of the codebook counts less
     codebook = vq.quantize.embedding.weight
-    codebook.copy_((seen[0] / scale)[torch.randperm(len(seen[0]))[: len(codebook)]])
+    codebook.copy_((drawn / scale)[torch.randperm(len(drawn))[: len(codebook)]])
     words = model.get_input_embeddings().weight
     ids = [tokens.img2bpe[code] for code in range(len(codebook))]
     words[ids] = (codebook - codebook.mean(0)) @ torch.randn(codebook.shape[1], words.shape[1])
@@ -341,7 +345,7 @@ SQUARES: Mapping[str, Recipe] = {
             vision_soft_tokens_per_image=256,
             text_config={
                 **_SLIDES,
-                "vocab_size_per_layer_input": 300,
+                "vocab_size_per_layer_input": 400,
                 "hidden_size_per_layer_input": 8,
                 "intermediate_size": 48,
                 "activation_sparsity_pattern": None,
@@ -349,9 +353,9 @@ SQUARES: Mapping[str, Recipe] = {
                 "laurel_rank": 4,
                 "altup_num_inputs": 2,
             },
-            vision_config={"hidden_size": 2048, "vocab_offset": 300, "vocab_size": 8},
+            vision_config={**_CONVOLVES, "vocab_offset": 400, "vocab_size": 8},
             audio_config={
-                "vocab_offset": 308,
+                "vocab_offset": 408,
                 "vocab_size": 8,
                 "hidden_size": 32,
                 "conf_num_attention_heads": 4,
@@ -359,7 +363,7 @@ SQUARES: Mapping[str, Recipe] = {
             },
         ),
         "SiglipImageProcessor",
-        {"size": {"height": 256, "width": 256}, "feature_extractor_type": "Gemma3nAudioFeatureExtractor"},
+        {"size": {"height": 512, "width": 512}, "feature_extractor_type": "Gemma3nAudioFeatureExtractor"},
         "Gemma3nProcessor",
         {"image_seq_length": 256},
         roles={**_FRAMED, **_HEARD},
@@ -369,13 +373,12 @@ SQUARES: Mapping[str, Recipe] = {
             "fast_vlm",
             image_token_index="<image>",
             image_seq_length=64,
-            vision_config={"architecture": "fastvit_t8", "hidden_size": 768},
+            vision_config=_CONVOLVES,
         ),
         "CLIPImageProcessor",
         {"size": {"shortest_edge": 256}, "crop_size": {"height": 256, "width": 256}},
         "LlavaProcessor",
         {"patch_size": 32, "vision_feature_select_strategy": "full", "num_additional_image_tokens": 0},
-        slack=0.3,  # a tower of convolutions, each cell of which sees most of the image
     ),
     "mistral_large4": Recipe(
         _of(
