@@ -62,6 +62,8 @@ def attention_rows(
     *,
     scaling: float | None,
     softcap: float | None = None,
+    bias: Tensor | None = None,
+    sinks: Tensor | None = None,
     heads: Sequence[int] | None = None,
 ) -> Tensor:
     """Take the softmax over all keys, in float32, of some query rows.
@@ -73,6 +75,8 @@ def attention_rows(
         rows: The wanted query rows.
         scaling: What q·K is multiplied by; None for 1 / sqrt(width).
         softcap: Gemma 2's bound on the scores, or None.
+        bias: (batch or 1, heads, queries, keys), what positions add to the scores (Inkling), or None.
+        sinks: (batch or 1, heads, queries, 1), a score of no key that takes its part of the mass (Inkling), or None.
         heads: The wanted query heads; None for all.
 
     Returns:
@@ -85,6 +89,7 @@ def attention_rows(
         selected, key, group = selected[:, list(heads)], key[:, [head // group for head in heads]], 1
         if mask is not None and mask.shape[1] > 1:
             mask = mask[:, list(heads)]
+        bias, sinks = (None if each is None else each[:, list(heads)] for each in (bias, sinks))
     count = selected.shape[1]
     # the query heads that share a key head are stacked as rows of one product: nothing is repeated
     stacked = selected.reshape(batch, count // group, group * len(rows), width)
@@ -92,9 +97,14 @@ def attention_rows(
     scores = scores * (scaling if scaling is not None else width**-0.5)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
+    if bias is not None:
+        scores = scores + bias[:, :, list(rows), : scores.shape[3]].float().to(scores.device)
     if mask is not None:
         mask = mask.to(scores.device)
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    if sinks is not None:
+        sink = sinks[:, :, list(rows)].to(scores).expand(batch, -1, -1, -1)
+        return torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
     return torch.softmax(scores, dim=-1)
 
 

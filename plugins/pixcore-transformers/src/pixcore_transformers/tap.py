@@ -274,11 +274,11 @@ def _read(
     kwargs: dict[str, Any],
 ) -> Tensor:
     """Read the wanted rows of one call; returns the kernel's output, or one computed from the rows if connected."""
-    for name in ("position_bias", "s_aux", "cache"):
+    for name in ("s_aux", "cache"):
         if kwargs.get(name) is not None:
             raise ModelError(
                 f"the tap can't read attention with {name}",
-                hint="position biases, learned sinks and paged caches are not supported",
+                hint="learned sinks of a head alone and paged caches are not supported",
             )
     rows, offset = tap.advance(layer, query, key)
     if not rows:
@@ -302,6 +302,8 @@ def _read(
         rows,
         scaling=kwargs.get("scaling"),
         softcap=kwargs.get("softcap"),
+        bias=kwargs.get("position_bias"),
+        sinks=kwargs.get("sinks"),
         heads=tap.watch.heads if not tap.connected else None,
     )
     if tap.connected:
