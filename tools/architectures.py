@@ -147,13 +147,13 @@ def page(results: dict[str, dict[str, str]]) -> str:
         said = results.get(name, {})
         cells = [_cell(said.get(check)) for check in CHECKS]
         lines.append(f"| `{name}` | `{FAMILIES[name].rpartition('.')[2]}` | {' | '.join(cells)} |")
-        open_ones += [
-            f"| `{name}` | {check} | {said.get(check, 'not checked').replace('|', '¦')} |"
-            for check in CHECKS
-            if said.get(check) != HOLDS
-        ]
+        reasons: dict[str, list[str]] = {}
+        for check in CHECKS:
+            if said.get(check) != HOLDS:
+                reasons.setdefault(said.get(check, "not checked yet").replace("|", "¦"), []).append(check)
+        open_ones += [f"| `{name}` | {', '.join(checks)} | {why} |" for why, checks in reasons.items()]
     if open_ones:
-        lines += ["", "What is not `yes`, and why:", "", "| `model_type` | check | |", "|---|---|---|", *open_ones]
+        lines += ["", "What is not `yes`, and why:", "", "| `model_type` | checks | why |", "|---|---|---|", *open_ones]
     lines += [
         "",
         "## Another architecture",

@@ -131,6 +131,7 @@ SQUARES: Mapping[str, Recipe] = {
         "JanusProcessor",
         {"num_image_tokens": _CELLS},
         roles=_FRAMED,
+        slack=0.05,  # a place on the corner of four cells is louder in some that attend to all of them
     ),
     "chameleon": Recipe(
         _of(
