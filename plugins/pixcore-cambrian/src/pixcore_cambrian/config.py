@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pixcore_transformers.config import TransformersConfig, place
+from pixcore_transformers.config import CHECKPOINT, TransformersConfig, place
+from pydantic import Field
 
 
 class CambrianConfig(TransformersConfig):
@@ -20,7 +21,7 @@ class CambrianConfig(TransformersConfig):
 
     without_effect = frozenset({"image_options", "lora_adapter", "trust_remote_code"})
 
-    checkpoint: str = "nyu-visionx/cambrian-8b"
+    checkpoint: str = Field(default="nyu-visionx/cambrian-8b", validation_alias=CHECKPOINT)
     towers: tuple[str, ...] | None = None
     cache: Path | None = None
 

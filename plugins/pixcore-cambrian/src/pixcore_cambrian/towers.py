@@ -17,11 +17,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
+from pixcore_checkpoints.configs import own_kernel
 from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import ClipPatches, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, Rule, Split
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
-from pixcore_transformers.loading import own_kernel
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,

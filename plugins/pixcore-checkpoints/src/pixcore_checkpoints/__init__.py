@@ -1,1 +1,1 @@
-"""What every adapter with weights does: name what changes when a checkpoint does, and list its files."""
+"""What every adapter with weights does: name what changes when a checkpoint does, list its files, read its config."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pixcore_segtoken.config import GroundedConfig
+from pixcore_transformers.config import CHECKPOINT
+from pydantic import Field
 
 from pixcore.records import Protocol
 
@@ -21,7 +23,7 @@ class GlammConfig(GroundedConfig):
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
-    checkpoint: str = "MBZUAI/GLaMM-FullScope"
+    checkpoint: str = Field(default="MBZUAI/GLaMM-FullScope", validation_alias=CHECKPOINT)
 
 
 class RegcapConfig(GroundedConfig):
@@ -33,4 +35,4 @@ class RegcapConfig(GroundedConfig):
 
     prompts: ClassVar[Mapping[Protocol, str]] = _PROMPTS
 
-    checkpoint: str = "MBZUAI/GLaMM-RegCap-RefCOCOg"
+    checkpoint: str = Field(default="MBZUAI/GLaMM-RegCap-RefCOCOg", validation_alias=CHECKPOINT)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pixcore_segtoken.config import GroundedConfig
+from pixcore_transformers.config import CHECKPOINT
+from pydantic import Field
 
 from pixcore.records import Protocol
 
@@ -19,4 +21,4 @@ class LisaConfig(GroundedConfig):
 
     prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: "Can you segment {expression} in this image?"}
 
-    checkpoint: str = "xinlai/LISA-7B-v1-explanatory"
+    checkpoint: str = Field(default="xinlai/LISA-7B-v1-explanatory", validation_alias=CHECKPOINT)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from pixcore_checkpoints.configs import own_kernel
 from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import clip_rules, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
@@ -16,7 +17,7 @@ from pixcore_segtoken.sizes import llama_config, named_tower
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
-from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
+from pixcore_transformers.loading import own_generation, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, dtype_of, main_device, quantize
 from transformers import CLIPVisionConfig
 

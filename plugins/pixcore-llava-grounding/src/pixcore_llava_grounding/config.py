@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pixcore_segtoken.config import SegmentingConfig
-from pixcore_transformers.config import place
+from pixcore_transformers.config import CHECKPOINT, place
 from pydantic import Field
 
 from pixcore.records import Protocol
@@ -33,7 +33,7 @@ class LlavaGroundingConfig(SegmentingConfig):
         Protocol.SEGMENT: "Can you identify {expression} in this image? (with grounding)"
     }
 
-    checkpoint: str = "Haozhangcx/llava_grounding_gd_vp"
+    checkpoint: str = Field(default="Haozhangcx/llava_grounding_gd_vp", validation_alias=CHECKPOINT)
     revision: str | None = None
     vision_tower: str | None = None
     offline: bool = False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pixcore_segtoken.config import SegmentingConfig
-from pixcore_transformers.config import place
+from pixcore_transformers.config import CHECKPOINT, place
 from pydantic import Field
 
 from pixcore.records import Protocol
@@ -37,7 +37,7 @@ class OmgLlavaConfig(SegmentingConfig):
         Protocol.SEGMENT: "Can you please segment {expression} in the given image"
     }
 
-    checkpoint: str = "zhangtao-whu/OMG-LLaVA"
+    checkpoint: str = Field(default="zhangtao-whu/OMG-LLaVA", validation_alias=CHECKPOINT)
     revision: str | None = None
     finetuned: str = "omg_llava_7b_finetune_8gpus.pth"
     perception: str = "omg_seg_convl.pth"

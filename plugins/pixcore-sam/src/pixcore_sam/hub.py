@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pixcore_checkpoints.headers import read_header
+from pixcore_checkpoints.configs import check_layers, own_kernel
 from pixcore_checkpoints.loading import loading, without_bars
-from pixcore_checkpoints.shards import shards
+from pixcore_checkpoints.shards import check_files
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -48,8 +48,6 @@ SMALLER = {
     "facebook/sam2.1-hiera-tiny": 31_440_721,
 }
 """Released checkpoints, with the number of their weights."""
-
-_MOST_LAYERS = 1024  # several times those of the largest models
 
 _PADDED = frozenset({"sam", "sam_hq"})
 """These keep an image's aspect and pad it; the later ones squeeze it into a square."""
@@ -140,12 +138,10 @@ def load(
                 f"transformers {transformers.__version__} has no {classes[kind]}", hint="pip install -U transformers"
             )
         with _quiet(transformers), without_bars():
-            config = _own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
+            config = own_kernel(model_class.config_class.from_pretrained(source, revision=revision))
+            check_layers(config, f"config.json of {checkpoint}")
             check_room(checkpoint, _count(model_class, config), device, SMALLER)
-            for index in local.glob("*.index.json"):
-                shards(index)
-            for file in sorted(local.glob("*.safetensors")):
-                read_header(file)
+            check_files(local)
             model, report = model_class.from_pretrained(
                 source,
                 config=config,
@@ -176,34 +172,11 @@ def load(
 
 
 def _count(model_class: Any, config: Any) -> int:
-    """Count the weights of a model by its config: it is built with shapes and nothing else.
-
-    Raises:
-        ValueError: It has more layers than any model, which would be made one by one.
-    """
+    """Count the weights of a model by its config: it is built with shapes and nothing else."""
     from transformers.initialization import no_init_weights
 
-    for part in _parts(config):
-        for layers in (getattr(part, "num_hidden_layers", 0), *(getattr(part, "blocks_per_stage", None) or ())):
-            if isinstance(layers, int) and layers > _MOST_LAYERS:
-                raise ValueError(f"config.json has {layers} layers")
     with torch.device("meta"), no_init_weights():
         return sum(weight.numel() for weight in model_class(config).parameters())
-
-
-def _own_kernel(config: Any) -> Any:
-    """Forget the attention kernel that a stored config names, a fact of its trainer's machine."""
-    for part in _parts(config):
-        part._attn_implementation = None
-    return config
-
-
-def _parts(config: Any) -> Iterator[Any]:
-    yield config
-    for name in config.sub_configs:
-        part = getattr(config, name, None)
-        if part is not None:
-            yield from _parts(part)
 
 
 def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping[str, str]) -> str:

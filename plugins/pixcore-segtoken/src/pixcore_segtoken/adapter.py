@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pixcore_checkpoints.configs import own_kernel
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
-from pixcore_transformers.loading import own_generation, own_kernel, read_json, resolve
+from pixcore_transformers.loading import own_generation, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, dtype_of, quantize
 from transformers import CLIPVisionConfig, LlamaForCausalLM
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 from pixcore_checkpoints.headers import read_header
+from pixcore_checkpoints.shards import CONSOLIDATED
 from pixcore_checkpoints.shards import shards as indexed
-from pixcore_transformers.loading import CONSOLIDATED
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pixcore_transformers.config import PlacingConfig, place
+from pixcore_transformers.config import CHECKPOINT, PlacingConfig, place
 from pydantic import Field
 
 from pixcore.components import Config
@@ -61,7 +61,7 @@ class GroundedConfig(SegmentingConfig):
         sam: Sizes of the mask decoder; ViT-H unless given.
     """
 
-    checkpoint: str
+    checkpoint: str = Field(validation_alias=CHECKPOINT)
     revision: str | None = None
     vision_tower: str | None = None
     offline: bool = False

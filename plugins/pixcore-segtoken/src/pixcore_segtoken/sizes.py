@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pixcore_checkpoints.configs import check_count
 from transformers import LlamaConfig
 
 from pixcore.errors import ModelError, describe
 
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-_MOST_LAYERS = 1024  # several times those of the largest models
 
 
 def llama_config(content: Mapping[str, Any], path: Path, **more: Any) -> LlamaConfig:
@@ -29,8 +29,7 @@ def llama_config(content: Mapping[str, Any], path: Path, **more: Any) -> LlamaCo
         size = content.get(name)
         if type(size) is not int or size < 1:
             raise ModelError(f"{path}: {name} must be a whole number above 0, not {size!r}", hint="fetch it again")
-    if content["num_hidden_layers"] > _MOST_LAYERS:  # they would be made before any weight is missed
-        raise ModelError(f"{path} has {content['num_hidden_layers']} layers", hint="is it damaged? fetch it again")
+    check_count(content["num_hidden_layers"], path)
     known = (LlamaConfig().to_dict().keys() | {"rope_theta"}) - {"model_type"}
     try:
         return LlamaConfig(**{key: content[key] for key in content if key in known and content[key] is not None} | more)

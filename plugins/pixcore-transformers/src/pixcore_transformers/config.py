@@ -11,6 +11,9 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
 
+CHECKPOINT = AliasChoices("checkpoint", "pretrained")
+"""What a config may call its checkpoint: Hugging Face's own scripts say `pretrained`."""
+
 
 class PlacingConfig(ModelConfig):
     """Where a model's weights are held, and in how many bits: every system has these options.
@@ -59,7 +62,7 @@ class TransformersConfig(PlacingConfig):
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Options that an adapter inherits and does not follow; to set one is refused."""
 
-    checkpoint: str = Field(validation_alias=AliasChoices("checkpoint", "pretrained"))
+    checkpoint: str = Field(validation_alias=CHECKPOINT)
     revision: str | None = None
     offline: bool = False
     trust_remote_code: bool = False
@@ -125,9 +128,7 @@ class Llava15Config(TransformersConfig):
 
     without_effect = frozenset({"image_options", "layout"})
 
-    checkpoint: str = Field(
-        default="llava-hf/llava-1.5-7b-hf", validation_alias=AliasChoices("checkpoint", "pretrained")
-    )
+    checkpoint: str = Field(default="llava-hf/llava-1.5-7b-hf", validation_alias=CHECKPOINT)
     vision_tower: str | None = None
 
     @field_validator("prompt_template")

@@ -119,15 +119,15 @@ def check_room(checkpoint: str, weights: Weights, config: PlacingConfig, dtype: 
     free = free_bytes(device)
     if free is None:
         return
-    offload = config.offload_towers and device.type != "cpu"
-    needed = weights.taken(dtype, config.quantization, offload=offload)
     if not one_device(config):
         # spread as accelerate sees fit: over all GPUs, and the machine's memory
-        free = sum(free_bytes(each) or 0 for each in _devices())
+        together = sum(free_bytes(each) or 0 for each in _devices())
         needed = weights.taken(dtype, config.quantization)
-        if needed > free:
-            raise too_large(checkpoint, needed, "all devices together", dtype, free, "a smaller model")
+        if needed > together:
+            raise too_large(checkpoint, needed, "all devices together", dtype, together, "a smaller model")
         return
+    offload = config.offload_towers and device.type != "cpu"
+    needed = weights.taken(dtype, config.quantization, offload=offload)
     if needed > free:
         remedy = next(
             _remedies(weights, config, dtype, device, free), "no option makes it fit here: try a smaller model"

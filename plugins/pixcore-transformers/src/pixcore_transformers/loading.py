@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from pixcore_checkpoints.headers import read_header
+from pixcore_checkpoints.configs import check_layers, own_kernel
 from pixcore_checkpoints.loading import without_bars
-from pixcore_checkpoints.shards import shards
+from pixcore_checkpoints.shards import CONSOLIDATED, check_files, shards
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -37,9 +37,7 @@ from pixcore_transformers.processors import load_processor
 from pixcore_transformers.tap import PREFIX, install
 
 _SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
-CONSOLIDATED = "consolidated*"  # Mistral's releases hold their weights once more in a layout of their own
 _NAMED = 20  # entries of a file that a notice names
-_MOST_LAYERS = 1024  # several times those of the largest models
 _FOLLOWED = frozenset({"eos_token_id", "repetition_penalty"})
 _HARMLESS = frozenset(
     {"bos_token_id", "pad_token_id", "do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens"}
@@ -47,9 +45,6 @@ _HARMLESS = frozenset(
     | {"output_attentions", "output_hidden_states", "output_scores", "output_logits"}
 )
 """Entries of a generation config that are pixcore's own to set, or that change no answer."""
-
-
-ConfigT = TypeVar("ConfigT", bound=PreTrainedConfig)
 
 
 @dataclass(frozen=True)
@@ -186,19 +181,6 @@ def read_weights(
     return loaded
 
 
-def check_files(folder: Path) -> None:
-    """Look at a folder's weight files without opening one: what their indexes name, and how long they are.
-
-    Raises:
-        ModelError: An index names a file elsewhere, or a file is cut short.
-    """
-    for index in folder.glob("*.index.json"):
-        shards(index)
-    for file in sorted(folder.glob("*.safetensors")):
-        if not file.match(CONSOLIDATED):
-            read_header(file)
-
-
 def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Path:
     """Find the checkpoint's folder: as it stands, or downloaded from the hub (`only` some files of it).
 
@@ -283,30 +265,6 @@ def read_config(folder: Path, config: TransformersConfig) -> PreTrainedConfig:
     return own_kernel(found) if config.kernel == "auto" else found
 
 
-def check_layers(config: PreTrainedConfig, path: Path) -> None:
-    """Refuse a config of more layers than any model has: they would be made before any weight is missed.
-
-    Raises:
-        ModelError: It names the file that the config was read from.
-    """
-    for part in _parts(config):
-        layers = getattr(part, "num_hidden_layers", 0)
-        if isinstance(layers, int) and layers > _MOST_LAYERS:
-            raise ModelError(f"{path} has {layers} layers", hint="is it damaged? fetch it again")
-
-
-def own_kernel(config: ConfigT) -> ConfigT:
-    """Forget the attention kernel that a stored config names: what its trainer had is a fact of another machine."""
-    for part in _parts(config):
-        part._attn_implementation = None
-    return config
-
-
-def _parts(config: PreTrainedConfig) -> list[PreTrainedConfig]:
-    inside = (getattr(config, name, None) for name in config.sub_configs)
-    return [part for part in (config, *inside) if isinstance(part, PreTrainedConfig)]
-
-
 def check_size(
     build: Callable[[PreTrainedConfig], PreTrainedModel], model_config: PreTrainedConfig, config: TransformersConfig
 ) -> None:
@@ -318,7 +276,8 @@ def check_size(
         config: The options.
 
     Raises:
-        ModelError: The config describes no model, or its weights do not fit.
+        ModelError: The config describes no model, its weights do not fit, or what places them (accelerate,
+            bitsandbytes) is missing.
     """
     check_placing(config)
     try:
@@ -332,12 +291,7 @@ def check_size(
 
 
 def model_arguments(config: TransformersConfig, model_config: PreTrainedConfig) -> dict[str, Any]:
-    """Collect what `from_pretrained` is given.
-
-    Raises:
-        ModelError: accelerate or bitsandbytes is needed and missing.
-    """
-    check_placing(config)
+    """Collect what `from_pretrained` is given, of options that `check_size` has passed."""
     arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "local_files_only": True}
     if config.kernel != "auto":
         arguments["attn_implementation"] = config.kernel

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_checkpoints.configs import check_layers, own_kernel
+from pixcore_checkpoints.shards import CONSOLIDATED, check_files
 from safetensors import safe_open
 from transformers import (
     AutoTokenizer,
@@ -25,15 +27,11 @@ from transformers import (
 from pixcore.errors import ModelError
 from pixcore_transformers.config import Llava15Config, TransformersConfig, place
 from pixcore_transformers.loading import (
-    CONSOLIDATED,
     Loaded,
-    check_files,
-    check_layers,
     check_size,
     first_line,
     generation_settings,
     model_arguments,
-    own_kernel,
     prepare_model,
     read_json,
     read_weights,
