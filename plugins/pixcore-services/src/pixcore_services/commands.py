@@ -22,7 +22,7 @@ from pixcore_services.spending import Spending
 @click.option(
     "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
 )
-def estimate(written: Path | None, **about: Any) -> None:
+def estimate(written: Path | None = None, **about: Any) -> None:
     """Say what the run of CONFIG will ask of services, and how long it will take; ask and compute nothing.
 
     Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some.
