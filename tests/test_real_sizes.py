@@ -212,7 +212,8 @@ def test_every_system_with_weights_has_the_options_that_make_it_fit() -> None:
         "mini",
     }
     options = {"device_map", "quantization", "offload_towers"}
-    assert {name for name, found in have.items() if not options <= found} == set()
+    small = {"mini-seg": {"quantization"}}  # 17 MB, and what differs from mini is added to whole weights
+    assert {name for name, found in have.items() if not options <= found | small.get(name, set())} == set()
 
 
 def test_cambrian_fits_with_little_to_spare_and_an_option_makes_room(tmp_path: Path) -> None:
