@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from pixcore_segtoken.mask_adapter import finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_transformers.loading import Loaded
 from pixcore_transformers.placing import working_device
+from pixcore_transformers.tap import untapped
 
 from pixcore import masks
 from pixcore.components import AttentionExtractor, Capability
@@ -57,36 +57,33 @@ class MiniSeg(Mini[MiniSegConfig]):
 
     def answer(self, requests: Sequence[Request], extractor: AttentionExtractor[Any] | None = None) -> list[Response]:
         """Answer a batch: with masks, or with attention maps where there is an extractor."""
-        if extractor is not None or not requests:
-            return super().answer(requests, extractor)
-        with self._predicting() as states:
-            responses = super().answer(requests)
-        return [
-            self._masked(request, response, torch.stack(states)[: len(response.tokens), row])
-            for row, (request, response) in enumerate(zip(requests, responses, strict=True))
-        ]
+        responses = super().answer(requests, extractor)
+        if extractor is not None:
+            return responses
+        return [self._masked(request, response) for request, response in zip(requests, responses, strict=True)]
 
-    @contextmanager
-    def _predicting(self) -> Iterator[list[torch.Tensor]]:
-        """While open, collect for each new token the states that predict it, (batch, width)."""
-        states: list[torch.Tensor] = []
-        head = self.loaded.model.lm_head
-        handle = head.register_forward_pre_hook(lambda module, given: states.append(given[0][:, -1]))
+    def _states(self, request: Request, response: Response) -> torch.Tensor:
+        """Give the states that predict each token of a response, (tokens, width): one pass over prompt and answer."""
+        seen: list[torch.Tensor] = []
+        batch, model = self.prepare([request]), self.loaded.model
+        handle = model.lm_head.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
         try:
-            yield states
+            with untapped():
+                model(**batch.with_text([[token.id for token in response.tokens]]))
         finally:
             handle.remove()
+        return seen[0][0, batch.length - 1 : -1]
 
     @torch.no_grad()
-    def _masked(self, request: Request, response: Response, states: torch.Tensor) -> Response:
-        """Give a response its masks; `states` are (tokens, width)."""
+    def _masked(self, request: Request, response: Response) -> Response:
+        """Give a response its masks."""
         tokenizer = self.loaded.tokenizer
         seg = tokenizer.convert_tokens_to_ids(SEG)
         places = [place for place, token in enumerate(response.tokens) if token.id == seg]
         size = request.image.size
         if not places:
             return replace(response, mask=masks.empty(size))
-        tower = self.loaded.model.model.vision_tower
+        tower, states = self.loaded.model.model.vision_tower, self._states(request, response)
         pixels = self.encode([request.image.pil()], [""])["pixel_values"].to(states.device, tower.dtype)
         patches = tower(pixel_values=pixels).last_hidden_state[:, 1:].float()
         owners = torch.zeros(len(places), dtype=torch.long, device=states.device)
