@@ -20,14 +20,11 @@ NO_FIGURES = {
     "app": "a page",
     "benchmarks fetch": "gets files",
     "benchmarks check": "says whether files are right",
-    "emergence": "its folder has emergence.json",
     "view": "a page",
     "export": "writes files",
     "benchmarks export": "writes files",
-    "ways": "its folder has ways.json",
     "profile run": "run.json has where its time went",
     "report": "writes files, summary.json among them",
-    "seeds": "its folder has seeds.json",
     "services ask-anew": "the run's folder has drift.json",
     "store merge": "moves records",
     "store check": "says whether records are right",
@@ -81,6 +78,9 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
     assert found["text"]
     assert found["choice"]["outcome"] in ("chosen", "absent", "nothing")
     assert said("services estimate", folder / "run.json")["services"] == []
+    (emergence,) = said("emergence", runs[0])["models"]
+    assert emergence["samples"] == len(pixcore.open_run(runs[0]).samples())
+    assert not (runs[0] / "emergence").exists()
     written = folder / "power.json"
     CliRunner().invoke(registry().guest(GuestKind.COMMAND, "power").loaded, ["--clusters", "9", "--json", str(written)])
     assert json.loads(written.read_text())["groups"][0]["n"] == 9

@@ -26,7 +26,7 @@ def test_every_row_of_every_way_stands_on_one_page(workplace: Any) -> None:
     config = workplace.config(**one, selections=["toy-best", {"name": "toy-first", "label": "<b>first"}])
     ways = workplace.folder / "ways.yaml"
     ways.write_text(yaml.safe_dump(WAYS))
-    done = workplace("ways", str(config), "--ways", str(ways), "--out", "page")
+    done = workplace("ways", str(config), "--ways", str(ways), "--out", "page", "--json", "ways.json")
     found = json.loads((workplace.folder / "page" / "ways.json").read_text())
     assert [(row["way"], row["probing"], row["control"]) for row in found["rows"]] == [
         *[("attention", "M", False)] * 2,
@@ -41,6 +41,7 @@ def test_every_row_of_every_way_stands_on_one_page(workplace: Any) -> None:
     assert "&lt;b&gt;first" in page
     assert "<b>first" not in page
     assert left_out in page
+    assert json.loads((workplace.folder / "ways.json").read_text()) == found
     assert "toy-best (upper bound)" in done.stdout
     wrong = workplace("ways", str(config), "--ways", str(config), "--out", "page", status=None)
     assert wrong.returncode

@@ -9,6 +9,7 @@ import click
 from pixcore_datasets.tables import read_table
 from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
+from pixcore_table.written import figures_written
 
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
@@ -43,6 +44,12 @@ from pixcore_emergence.standing import parser
 @click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; emergence/ in the first run by default.")
+@click.option(
+    "--json",
+    "written",
+    type=click.Path(path_type=Path),
+    help="Write the page's numbers there as well; - prints them, and writes no page.",
+)
 def emergence(
     runs: tuple[Path, ...],
     protocol: str,
@@ -52,6 +59,7 @@ def emergence(
     benchmark: str | None,
     root: Path | None,
     output: Path | None,
+    written: Path | None,
 ) -> None:
     """Show at which place of the output, and with which concept, the best mask of each sample comes in RUNS.
 
@@ -62,7 +70,7 @@ def emergence(
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=_select(path)) for path in runs]
     _check_probings(sources, protocol, answers)
     if output is None:
-        if not runs[0].is_dir():
+        if not runs[0].is_dir() and str(written) != "-":
             raise ConfigError("a predictions file has no folder to write to", hint="name one with --output")
         output = runs[0] / "emergence"
     names = _names(sources)
@@ -80,9 +88,11 @@ def emergence(
         letters = _judged(judged)
         for one in found:
             one.judged_by(letters)
-    prepare(output, "--output")
-    from pixcore_emergence.page import write  # matplotlib is slow to import
+    from pixcore_emergence.page import document, write  # matplotlib is slow to import
 
+    if figures_written(written, lambda: document(found)):
+        return
+    prepare(output, "--output")
     write(output, found, sources, rows[0], _layers(runs))
     _print(Console(), found)
     Console(stderr=True).print(f"emergence: {output / 'emergence.html'}", style="bold", soft_wrap=True)

@@ -60,7 +60,7 @@ def write(
     pictures = list(_pictures(output, found, layers))
     _write_phrases(output / "phrases.csv", found, sources)
     _write_regression(output / "regression.csv", found)
-    write_json(output / "emergence.json", {"models": [_document(one) for one in found]})
+    write_json(output / "emergence.json", document(found))
     agreements = [
         f"{100 * one.agreement['share']:.0f} % (kappa {one.agreement['kappa']:.2f})" for one in found if one.agreement
     ]
@@ -339,6 +339,11 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(["" if value is None else value for value in row] for row in rows)
+
+
+def document(found: Sequence[Emergence]) -> dict[str, Any]:
+    """Give what runs show as the data of emergence.json."""
+    return {"models": [_document(one) for one in found]}
 
 
 def _document(one: Emergence) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pixcore_table.written import figures_written
 from rich.table import Table
 
 from pixcore.commands.run import carry_out
@@ -74,7 +75,17 @@ def _main(summary: Mapping[str, Any]) -> set[str]:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of runs and of ways.html.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of every run.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
-def ways(configs: Sequence[Path], file: Path, out: Path, settings: tuple[str, ...], limit: int | None) -> int:
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
+)
+def ways(
+    configs: Sequence[Path],
+    file: Path,
+    out: Path,
+    settings: tuple[str, ...],
+    limit: int | None,
+    written: Path | None,
+) -> int:
     """Run each CONFIG in every way that a file lists, and set their rows side by side on one page.
 
     A way is a part of a config, put over CONFIG's own. A way that a model has not (PaliGemma writes no points) is left
@@ -103,7 +114,8 @@ def ways(configs: Sequence[Path], file: Path, out: Path, settings: tuple[str, ..
             summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
             found += lines_of(summary, config.stem, str(way))
     write(out, found, left_out)
-    _show(found)
+    if not figures_written(written, lambda: _document(found, left_out)):
+        _show(found)
     messages.print(f"page: {out / 'ways.html'}", highlight=False)
     return status
 
@@ -111,7 +123,7 @@ def ways(configs: Sequence[Path], file: Path, out: Path, settings: tuple[str, ..
 def write(out: Path, found: Sequence[Line], left_out: Sequence[str]) -> None:
     """Write `ways.json` and `ways.html` into a folder."""
     with replacing(out / "ways.json") as file:
-        json.dump({"rows": [asdict(line) for line in found], "left_out": list(left_out)}, file, indent=1)
+        json.dump(_document(found, left_out), file, indent=1)
     environment = Environment(
         loader=PackageLoader("pixcore_places"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -121,6 +133,10 @@ def write(out: Path, found: Sequence[Line], left_out: Sequence[str]) -> None:
     page = environment.get_template("ways.html").render(models=models, left_out=left_out)
     with replacing(out / "ways.html") as file:
         file.write(page)
+
+
+def _document(found: Sequence[Line], left_out: Sequence[str]) -> dict[str, Any]:
+    return {"rows": [asdict(line) for line in found], "left_out": list(left_out)}
 
 
 def _show(found: Sequence[Line]) -> None:

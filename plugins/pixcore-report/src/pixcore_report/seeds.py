@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from pixcore_scoring.source import open_source
+from pixcore_table.written import figures_written
 
 from pixcore.commands.run import about_a_run, carry_out, planned
 from pixcore.config import apply_settings, read_yaml, resolve
@@ -24,8 +25,16 @@ from pixcore_report.page import write_page
 @about_a_run
 @click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Several, for the config's `seeds`.")
 @click.option("--row", metavar="NAME", help="Which row of the tables spreads; the first if left out.")
+@click.option(
+    "--json", "written", type=click.Path(path_type=Path), help="Write both spreads there as well; - prints them."
+)
 def seeds(
-    config: Path, settings: tuple[str, ...], seeds: tuple[int, ...] = (), row: str | None = None, **scope: Any
+    config: Path,
+    settings: tuple[str, ...],
+    seeds: tuple[int, ...] = (),
+    row: str | None = None,
+    written: Path | None = None,
+    **scope: Any,
 ) -> int:
     """Run CONFIG once for each seed, and tell how far answers agree and how figures spread.
 
@@ -36,17 +45,22 @@ def seeds(
     chosen = tuple(dict.fromkeys(seeds or resolved.seeds))
     if not chosen:
         raise ConfigError("which seeds?", hint="--seed 1 --seed 2, or seeds: [1, 2] in the config")
+    several = scope["shard"] is None and len(chosen) > 1
+    if written is not None and not several:
+        raise ConfigError("--json has no spread to write", hint="give several seeds, and no --shard")
     folders = [resolved.output / f"seed-{seed}" for seed in chosen]
-    status = 0
+    status, tables = 0, Console(stderr=str(written) == "-")
     for seed, own in zip(chosen, folders, strict=True):
         own.parent.mkdir(parents=True, exist_ok=True)
-        status |= carry_out(planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={own}"), **scope))
-    if scope["shard"] is None and len(folders) > 1:
-        _tell(resolved.output, folders, chosen[0], row)
+        status |= carry_out(
+            planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={own}"), **scope), output=tables
+        )
+    if several:
+        _tell(resolved.output, folders, chosen[0], row, written)
     return status
 
 
-def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None) -> None:
+def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None, written: Path | None) -> None:
     """Print both spreads, and write them as a page and as data."""
     sources = [open_source(own, registry()) for own in folders]
     rows = rows_of(sources, (row,) if row else ())
@@ -54,11 +68,12 @@ def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None) -> 
         Side(own.name, spec, source.fidelity, source.origin.s_of).take(source.file)
         for own, spec, source in zip(folders, rows, sources, strict=True)
     ]
-    console, messages = Console(), Console(stderr=True)
-    console.print(f"{len(folders)} seeds, row {rows[0].label}", style="bold", highlight=False)
-    print_agreement(console, sides, seed)
     found = agreement_document(sides, seed) | {"benchmark": sources[0].benchmark, "row": rows[0].label}
+    if not figures_written(written, lambda: found):
+        console = Console()
+        console.print(f"{len(folders)} seeds, row {rows[0].label}", style="bold", highlight=False)
+        print_agreement(console, sides, seed)
     write_json(output / "seeds.json", found)
     context = {"title": f"{len(folders)} seeds on {found['benchmark']}", "found": found, "legend": SPREADS}
     write_page(output / "seeds.html", "seeds.html", context=context)
-    messages.print(f"seeds: {output / 'seeds.html'}", style="bold", soft_wrap=True)
+    Console(stderr=True).print(f"seeds: {output / 'seeds.html'}", style="bold", soft_wrap=True)
