@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 from pixcore_export.command import export
+from pixcore_export.fiftyone_fields import Fields
 from pixcore_export.spool import Spool
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
@@ -148,6 +149,125 @@ def test_a_data_set_of_hugging_face_has_pictures_masks_and_texts(
         mask, drawn = chosen(line, OTHER), one[f"segment: {OTHER}: mask"]
         if mask is not None:
             assert np.array_equal(np.asarray(drawn) > 127, mask.astype(bool))
+
+
+def pixels(path: Path) -> np.ndarray:
+    """What a picture in a file holds."""
+    with PILImage.open(path) as picture:
+        return np.asarray(picture)
+
+
+FIELDS = {"oracle": "segment_oracle", OTHER: "segment_phrase_overlap_x"}
+
+
+def test_a_fiftyone_data_set_has_masks_heatmaps_figures_and_evaluations(
+    exported: Exported, predictions: Predictions
+) -> None:
+    folder = exported("fiftyone")
+    metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
+    samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))["samples"]
+    asked = {line["sample_id"]: line for line in predictions if line["protocol"] == "segment"}
+    figures = {(one["sample_id"], one["row"]): one for one in table(exported("csv") / "choices.csv") if one["outcome"]}
+    names = [one["name"] for one in metadata["sample_fields"]]
+    assert len(set(names)) == len(names)
+    assert [one["sample_id"] for one in samples] == list(asked)
+    ids = [one["$oid"] for one in found_ids(samples)]
+    assert len(set(ids)) == len(ids)
+    counted = {name: np.zeros((2, 2), int) for name in FIELDS.values()}
+    for one in samples:
+        assert {name for name in one if not name.startswith("_")} <= set(names)
+        size = (one["metadata"]["height"], one["metadata"]["width"])
+        assert pixels(folder / one["filepath"]).shape[:2] == size
+        assert one["metadata"]["size_bytes"] == (folder / one["filepath"]).stat().st_size
+        line = asked[one["sample_id"]]
+        assert one["segment_text"] == line["text"]
+        truth = pixels(folder / one["ground_truth"]["mask_path"])
+        for row, name in FIELDS.items():
+            mask = chosen(line, row)
+            assert one.get(f"{name}_iou") == pytest.approx(float(figures[one["sample_id"], row]["iou"]))
+            if mask is None:
+                assert one.get(f"{name}_map") is None
+                continue
+            drawn = pixels(folder / one[name]["mask_path"])
+            assert np.array_equal(drawn, 255 * mask)
+            assert drawn.shape == truth.shape == size
+            matrix = [
+                [int((((truth > 0) == a) & ((drawn > 0) == b)).sum()) for b in (False, True)] for a in (False, True)
+            ]
+            counted[name] += np.array(matrix)
+            (_, beside), (missed, hit) = matrix
+            if truth.any():
+                assert one[f"eval_{name}_accuracy"] == pytest.approx(one[f"{name}_iou"])
+                assert one[f"eval_{name}_precision"] == pytest.approx(hit / (hit + beside))
+                assert one[f"eval_{name}_recall"] == pytest.approx(hit / (hit + missed))
+            heat = pixels(folder / one[f"{name}_map"]["map_path"])
+            assert (heat.shape, heat.dtype, heat.min(), heat.max()) == (size, np.uint8, 0, 255)
+            phrase = line["candidates"][line["choices"][row]["candidate"]]["phrase"]
+            assert one[f"{name}_phrase"] == phrase
+    for name, matrix in counted.items():
+        run = metadata["evaluations"][f"eval_{name}"]["config"]
+        assert (run["pred_field"], run["gt_field"]) == (name, "ground_truth")
+        results = json.loads((folder / "evaluations" / f"eval_{name}.json").read_text(encoding="utf-8"))
+        assert results["pixel_confusion_matrix"] == matrix.tolist()
+        assert matrix[1, 1]
+
+
+def found_ids(value: Any) -> list[dict[str, str]]:
+    """The ids of samples and of their labels."""
+    if isinstance(value, list):
+        return [found for one in value for found in found_ids(one)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["_id"]] if "_id" in value else []
+    return own + [found for one in value.values() for found in found_ids(one)]
+
+
+def test_fields_of_odd_names_stay_apart() -> None:
+    fields = Fields()
+    kinds = {"": "Segmentation", "_iou": "FloatField"}
+    names = [fields.add(one, kinds) for one in ("a.b$c", "A b c", "a b c iou", "__tags", "7", "\u8bed \ud800", "")]
+    assert names == ["a_b_c", "a_b_c_2", "a_b_c_iou_2", "tags_2", "field_7", "\u8bed", "field_"]
+    assert all(one["name"].isidentifier() for one in fields.documents)
+
+
+def test_fiftyones_own_classes_read_the_data_set(
+    exported: Exported, predictions: Predictions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
+    fo = pytest.importorskip("fiftyone", reason="FiftyOne brings a database: pip install fiftyone")
+    from fiftyone.core import odm
+    from fiftyone.utils.data.importers import _parse_media_fields
+    from fiftyone.utils.eval import segmentation
+
+    folder = exported("fiftyone")
+    metadata = odm.import_document(str(folder / "metadata.json"))
+    fields = {one["name"]: odm.SampleFieldDocument.from_dict(one).to_field() for one in metadata["sample_fields"]}
+    documents, _ = odm.import_collection(str(folder / "samples.json"), key="samples")
+    asked = [line for line in predictions if line["protocol"] == "segment"]
+    media: dict[str, Any] = {path.name: False for path in (folder / "fields").iterdir()}
+    for document, line in zip(documents, asked, strict=True):
+        _parse_media_fields(document, media, str(folder))
+        sample = fo.Sample.from_dict(document)
+        for name in sample.field_names:
+            if sample[name] is not None and name not in ("id", "created_at", "last_modified_at", "media_reference"):
+                fields[name].validate(sample[name])
+        for row, name in FIELDS.items():
+            mask = chosen(line, row)
+            if mask is None:
+                continue
+            drawn, truth = sample[name].get_mask(), sample["ground_truth"].get_mask()
+            assert np.array_equal(drawn, 255 * mask)
+            assert sample[f"{name}_map"].get_map().shape == mask.shape
+            matrix = segmentation._compute_pixel_confusion_matrix(drawn, truth, (0, 255))
+            expected = segmentation._compute_accuracy_precision_recall(matrix, (0, 255), "micro")
+            told = [sample[f"eval_{name}_{figure}"] for figure in ("accuracy", "precision", "recall")]
+            assert told == [None if one is None else pytest.approx(one) for one in expected]
+    for key, run in metadata["evaluations"].items():
+        config = segmentation.SimpleEvaluationConfig.from_dict(odm.RunDocument.from_dict(run).config)
+        results = json.loads((folder / "evaluations" / f"{key}.json").read_text(encoding="utf-8"))
+        found = segmentation.SegmentationResults.from_dict(results, None, config, key)
+        assert found.metrics()["support"] == np.sum(results["pixel_confusion_matrix"][1])
+    assert metadata["evaluations"]
 
 
 def test_labelme_files_have_masks_and_points(exported: Exported, predictions: Predictions) -> None:

@@ -17,7 +17,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.files import prepare, written_beside
 from pixcore.records import SampleResult
 from pixcore.runs.plan import Run
-from pixcore_export.base import GIVEN, Tell, chosen_masks, lacks, masked_probings
+from pixcore_export.base import GIVEN, Tell, chosen_masks, lacks, masked_probings, sayable
 
 try:
     import datasets
@@ -89,11 +89,7 @@ def _line(result: SampleResult, job: Run) -> dict[str, Any]:
     for chosen in chosen_masks(result, job.rows):
         line[_column(chosen.probing, "mask", chosen.row)] = _mask(chosen.mask)
         line[_column(chosen.probing, "iou", chosen.row)] = chosen.iou
-    return {name: _sayable(value) for name, value in line.items()}
-
-
-def _sayable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return {name: sayable(value) for name, value in line.items()}
 
 
 def _picture(result: SampleResult) -> Mapping[str, Any]:

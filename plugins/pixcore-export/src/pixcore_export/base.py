@@ -109,6 +109,11 @@ def with_pictures(
         yield number, result, name, size
 
 
+def sayable(value: Any) -> Any:
+    """Give a value as it is, and a text with each half of a surrogate pair, which no file can say, as its escape."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
 class JsonArray:
     """An array in a JSON file, written one entry at a time.
 

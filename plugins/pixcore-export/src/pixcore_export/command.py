@@ -21,6 +21,7 @@ FORMATS = {
     "parquet": "pixcore_export.as_parquet:export_parquet",
     "coco": "pixcore_export.as_coco:export_coco",
     "datasets": "pixcore_export.as_datasets:export_datasets",
+    "fiftyone": "pixcore_export.as_fiftyone:export_fiftyone",
     "labelme": "pixcore_export.as_labelme:export_labelme",
 }
 """By name, what writes a format; imported when it is asked for."""

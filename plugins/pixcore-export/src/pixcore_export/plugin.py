@@ -10,5 +10,5 @@ from pixcore.hookspecs import RegisterCommand
 def register_commands(register: RegisterCommand) -> None:
     """Add the command `export`."""
     register(
-        "export", "pixcore_export.command:export", summary="A run for other tools: tables, COCO, datasets, LabelMe."
+        "export", "pixcore_export.command:export", summary="A run for other tools: tables, COCO, FiftyOne, datasets."
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pixcore.files import can_be_written
 from pixcore.runs.plan import Run
-from pixcore_export.base import GIVEN
+from pixcore_export.base import GIVEN, sayable
 from pixcore_export.tables import TABLES, lines_of
 
 
@@ -60,11 +60,7 @@ def _common(kinds: set[type]) -> type:
 
 
 def _as(kind: Callable[[Any], Any], value: Any) -> Any:
-    """A value of a kind; half of a surrogate pair, which no file can say, is its escape."""
-    if value is None:
-        return None
-    made = kind(value)
-    return made.encode("utf-8", "backslashreplace").decode() if isinstance(made, str) else made
+    return None if value is None else sayable(kind(value))
 
 
 @contextmanager
