@@ -25,7 +25,7 @@ from pixcore_export.base import GIVEN, JsonArray, Tell, chosen_masks, masked_pro
 from pixcore_export.fiftyone_fields import Fields
 
 _VERSION = "1.13.0"
-"""The last release of FiftyOne that changed the format; a later one reads it as it is, an earlier one of 1.x too."""
+"""The last release of FiftyOne that changed what a data set is: later ones have nothing to migrate."""
 
 _INSIDE = 255
 _CLASSES = ["background", "object"]
