@@ -21,8 +21,10 @@ from pixcore_annotate.server import Server
 
 from pixcore import masks
 from pixcore.errors import DataError
-from tests.pages import check_accessible
+from tests.pages import check_accessible, check_look, open_page
 from tests.served import answering
+
+PICTURES = Path(__file__).parents[3] / "tests" / "pictures"
 
 
 @pytest.fixture
@@ -253,4 +255,10 @@ def test_axe_finds_nothing(served: tuple[Server, Path], browser: Any) -> None:
     tab.goto(served[0].address)
     tab.wait_for_selector("#canvas[data-item='item-0']")
     check_accessible(tab)
+    tab.close()
+
+
+def test_the_page_looks_as_it_did(served: tuple[Server, Path], browser: Any) -> None:
+    tab = open_page(browser, served[0].address, "#canvas[data-item='item-0']")
+    check_look(tab, "annotate", PICTURES)
     tab.close()
