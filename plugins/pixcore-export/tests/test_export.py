@@ -170,6 +170,7 @@ def test_a_fiftyone_data_set_has_masks_heatmaps_figures_and_evaluations(
     figures = {(one["sample_id"], one["row"]): one for one in table(exported("csv") / "choices.csv") if one["outcome"]}
     names = [one["name"] for one in metadata["sample_fields"]]
     assert len(set(names)) == len(names)
+    assert {name for name in names if name.endswith("_map")} == {f"{name}_map" for name in FIELDS.values()}
     assert [one["sample_id"] for one in samples] == list(asked)
     ids = [one["$oid"] for one in found_ids(samples)]
     assert len(set(ids)) == len(ids)

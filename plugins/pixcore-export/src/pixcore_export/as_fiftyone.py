@@ -118,7 +118,8 @@ class _Layout:
         self.rows: dict[tuple[str, str], _OfRow] = {}
         for probing in masked_probings(job):
             for row in self._specs:
-                name = self._fields.add(f"{probing} {row.key}", _OF_ROW)
+                kinds = {ending: kind for ending, kind in _OF_ROW.items() if kind != "Heatmap" or row.pool is None}
+                name = self._fields.add(f"{probing} {row.key}", kinds)
                 self.rows[probing, row.key] = _OfRow(name, self._fields.add(f"eval {name}", _OF_EVALUATION))
 
     def values(self, result: SampleResult, folder: Path, file: str, size: tuple[int, int]) -> dict[str, Any]:
