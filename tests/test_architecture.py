@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.scripts import loaded
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "pixcore"
@@ -14,12 +15,7 @@ CORE = ROOT / "pixcore"
 
 @pytest.fixture(scope="module")
 def architecture() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "docs" / "draw_architecture.py")
 
 
 def test_the_cores_top_floor_is_small() -> None:

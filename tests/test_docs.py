@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import re
@@ -20,6 +19,7 @@ from pixcore_testing.schema import json_schema
 import pixcore
 from pixcore import components, errors
 from pixcore.plugins import GuestKind, Kind, registry
+from tests.scripts import loaded
 from tests.workplace import layered
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +33,7 @@ FOLLOWED = sorted(
 @pytest.fixture(scope="module")
 def written() -> tuple[ModuleType, dict[str, str]]:
     """The module that writes the reference pages, and what it writes."""
-    spec = importlib.util.spec_from_file_location("reference_pages", DOCS / "reference_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(DOCS / "reference_pages.py")
     return module, module.pages()
 
 

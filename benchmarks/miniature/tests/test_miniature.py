@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from pixcore.config import apply_settings, read_yaml, resolve
 from pixcore.plugins import registry
 from pixcore.records import Protocol
+from tests.scripts import loaded
 
 HERE = Path(__file__).resolve().parents[1]
 
 
-def script(name: str) -> ModuleType:
-    """One of the scripts, which are no package."""
-    spec = importlib.util.spec_from_file_location(f"miniature_{name}", HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-report, run = script("report"), script("run")
+report, run = loaded(HERE / "report.py"), loaded(HERE / "run.py")
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.yaml")), ids=lambda path: path.stem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ from statsmodels.stats.power import TTestPower
 from pixcore.config import read_yaml, resolve
 from pixcore.errors import UserError
 from pixcore.plugins import registry
+from tests.scripts import loaded
 
 HERE = Path(__file__).resolve().parents[1]
 OWN_MASKS = ("glamm-7b", "glamm-regcap-7b", "lisa-7b", "llava-grounding-7b", "omg-llava-7b")
@@ -23,15 +23,7 @@ OWN_MASKS = ("glamm-7b", "glamm-regcap-7b", "lisa-7b", "llava-grounding-7b", "om
 
 @pytest.fixture(scope="module")
 def report() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("paper_report", HERE / "report.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return loaded(HERE / "report.py")
 
 
 def test_every_row_of_the_paper_has_its_config(report: ModuleType) -> None:

@@ -14,6 +14,7 @@ from pixcore import cli
 from pixcore.config import ResolvedRun, read_yaml, resolve
 from pixcore.errors import ConfigError
 from pixcore.plugins import registry
+from tests.scripts import loaded
 
 TODAY = Path(__file__).parents[1]
 MODELS = sorted(path for path in TODAY.glob("*.yaml") if path.stem not in ("ways", "segmenting"))
@@ -61,12 +62,7 @@ def test_each_published_baseline_is_whole(config: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tiny() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("today_tiny", TODAY / "tiny.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(TODAY / "tiny.py")
 
 
 def test_a_model_is_run_here_in_every_way(tiny: ModuleType, tmp_path: Path) -> None:
