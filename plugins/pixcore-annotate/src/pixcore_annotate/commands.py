@@ -13,7 +13,7 @@ from pixcore.errors import ConfigError, DataError
 from pixcore.terminal import Console
 from pixcore_annotate.desks import Drawing, Reviewing
 from pixcore_annotate.instances import ade_instances, coco_instances, items_from_coco, items_from_table
-from pixcore_annotate.journal import Journal, annotators
+from pixcore_annotate.journal import Journal
 from pixcore_annotate.merge import export, merge
 from pixcore_annotate.project import Item, read_tasks, write_tasks
 from pixcore_annotate.review import Reviews
@@ -92,7 +92,7 @@ def _begun(objects: Path | None, images: Path | None, instances: tuple[Path, ...
 
 def _reviewed(folder: Path, who: str, reviewer: str, tasks: dict[str, Item]) -> Journal:
     """Find the decisions to be reviewed, which are somebody else's."""
-    known = annotators(folder)
+    known = Journal.writers(folder)
     if who not in known:
         raise DataError(f"nobody called {who!r} has decided anything", hint=f"there are: {', '.join(known) or 'none'}")
     if who == reviewer:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.run_lengths import parse
@@ -15,24 +13,11 @@ from pixcore.masks import RLE, area
 from pixcore_annotate.log import Log
 from pixcore_annotate.project import Item, State
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
-
 
 class Journal(Log[str, State]):
-    """One annotator's decisions, by item.
+    """One annotator's decisions, by item."""
 
-    Args:
-        folder: The folder of annotation work.
-        name: The annotator's name.
-        items: The folder's tasks.
-
-    Raises:
-        DataError: The name can't be part of a file's name, or the journal is damaged before its last line.
-    """
-
-    def __init__(self, folder: Path, name: str, items: Mapping[str, Item]) -> None:
-        self.name, self.items = check_name(name), items
-        super().__init__(folder / f"decisions-{name}.jsonl")
+    kind = "decisions"
 
     def untouched(self, key: str) -> State:
         """An untouched item has its parsed expression and keeps nothing."""
@@ -42,39 +27,8 @@ class Journal(Log[str, State]):
         return {"item": key, "state": asdict(value)}
 
     def _read(self, entry: Mapping[str, Any], where: str) -> tuple[str, State]:
-        item = item_of(entry, self.items, where)
+        item = self.item_of(entry, where)
         return item.id, read_state(entry.get("state"), item, where)
-
-
-def check_name(name: str) -> str:
-    """Refuse a name that can't be part of a file's name.
-
-    Raises:
-        DataError: It can't.
-    """
-    if not _NAME.fullmatch(name):
-        raise DataError(f"{name!r} can't be an annotator's name", hint="letters, digits, dots, hyphens")
-    return name
-
-
-def annotators(folder: Path) -> list[str]:
-    """List who has decided something in a folder."""
-    return sorted(path.stem.removeprefix("decisions-") for path in folder.glob("decisions-*.jsonl"))
-
-
-def item_of(entry: Mapping[str, Any], items: Mapping[str, Item], where: str) -> Item:
-    """Find the item that a line is about.
-
-    Raises:
-        DataError: The folder has none of that id.
-    """
-    name = str(entry.get("item"))
-    if name not in items:
-        raise DataError(
-            f"{where} is about the unknown item {entry.get('item')!r}",
-            hint="a journal belongs to its folder's tasks.json",
-        )
-    return items[name]
 
 
 def read_state(data: Any, item: Item, where: str) -> State:

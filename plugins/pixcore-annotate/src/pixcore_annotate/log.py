@@ -8,40 +8,73 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from filelock import FileLock, Timeout
 
 from pixcore.errors import DataError
 from pixcore.files import json_text, read_file
+from pixcore_annotate.project import Item
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class Log(ABC, Generic[Key, Value]):
-    """What one person said, by what it is about; the newest counts.
+    """What one person said of a folder's items; the newest about each counts.
+
+    Attributes:
+        kind: What its files are called by: KIND-NAME.jsonl.
 
     Args:
-        path: The file; it need not be there yet.
+        folder: The folder of annotation work.
+        name: The person's name.
+        items: The folder's tasks.
 
     Raises:
-        DataError: The file is damaged before its last line.
+        DataError: The name can't be part of a file's name, or the file is damaged before its last line.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    kind: ClassVar[str]
+
+    def __init__(self, folder: Path, name: str, items: Mapping[str, Item]) -> None:
+        if not _NAME.fullmatch(name):
+            raise DataError(f"{name!r} can't be an annotator's name", hint="letters, digits, dots, hyphens")
+        self.name, self.items = name, items
+        path = self.path = folder / f"{self.kind}-{name}.jsonl"
         self._said: dict[Key, Value] = {}
         self._past: list[tuple[Key, Value]] = []
         self._lock = threading.Lock()
         self._whole: int | None = None
         self._held = FileLock(path.with_suffix(".lock"), thread_local=False)
         self._recover()
+
+    @classmethod
+    def writers(cls, folder: Path) -> list[str]:
+        """List who has said something in a folder."""
+        return sorted(path.stem.removeprefix(f"{cls.kind}-") for path in folder.glob(f"{cls.kind}-*.jsonl"))
+
+    def item_of(self, entry: Mapping[str, Any], where: str) -> Item:
+        """Find the item that a line is about.
+
+        Raises:
+            DataError: The folder has none of that id.
+        """
+        name = str(entry.get("item"))
+        if name not in self.items:
+            raise DataError(
+                f"{where} is about the unknown item {entry.get('item')!r}",
+                hint="a journal belongs to its folder's tasks.json",
+            )
+        return self.items[name]
 
     @abstractmethod
     def untouched(self, key: Key) -> Value:

@@ -17,7 +17,7 @@ from pixcore_datasets.data_files import digest
 from pixcore.errors import DataError
 from pixcore.files import write_json
 from pixcore.masks import area, iou
-from pixcore_annotate.journal import Journal, annotators
+from pixcore_annotate.journal import Journal
 from pixcore_annotate.project import Item, State, read_tasks
 from pixcore_annotate.review import all_reviews, reviews_of
 
@@ -70,7 +70,7 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
         DataError: The folder or a journal is damaged, or nobody is called that.
     """
     items = read_tasks(folder)
-    journals = {name: Journal(folder, name, items) for name in annotators(folder)}
+    journals = {name: Journal(folder, name, items) for name in Journal.writers(folder)}
     if prefer is not None and prefer not in journals:
         raise DataError(f"nobody called {prefer!r} has decided anything", hint=f"there are: {', '.join(journals)}")
     everybody = all_reviews(folder, items)

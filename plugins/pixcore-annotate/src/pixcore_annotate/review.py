@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixcore.errors import DataError
-from pixcore_annotate.journal import check_name, item_of, read_state
+from pixcore_annotate.journal import read_state
 from pixcore_annotate.log import Log
 from pixcore_annotate.project import Item, State
 
@@ -41,20 +41,9 @@ class Review:
 
 
 class Reviews(Log[About, Review | None]):
-    """One reviewer's reviews.
+    """One reviewer's reviews, by whose decision they are of and the item."""
 
-    Args:
-        folder: The folder of annotation work.
-        name: The reviewer's name.
-        items: The folder's tasks.
-
-    Raises:
-        DataError: The name can't be part of a file's name, or the file is damaged before its last line.
-    """
-
-    def __init__(self, folder: Path, name: str, items: Mapping[str, Item]) -> None:
-        self.name, self.items = check_name(name), items
-        super().__init__(folder / f"reviews-{name}.jsonl")
+    kind = "reviews"
 
     def untouched(self, key: About) -> None:
         """Nothing was said."""
@@ -69,7 +58,7 @@ class Reviews(Log[About, Review | None]):
         return {"of": key[0], "item": key[1], **said}
 
     def _read(self, entry: Mapping[str, Any], where: str) -> tuple[About, Review]:
-        item = item_of(entry, self.items, where)
+        item = self.item_of(entry, where)
         verdict = entry.get("verdict")
         if verdict not in VERDICTS:
             raise DataError(f"{where} has the verdict {verdict!r}", hint=" or ".join(VERDICTS))
@@ -84,8 +73,7 @@ def all_reviews(folder: Path, items: Mapping[str, Item]) -> list[Reviews]:
     Raises:
         DataError: One file is damaged.
     """
-    names = sorted(path.stem.removeprefix("reviews-") for path in folder.glob("reviews-*.jsonl"))
-    return [Reviews(folder, name, items) for name in names]
+    return [Reviews(folder, name, items) for name in Reviews.writers(folder)]
 
 
 def reviews_of(everybody: list[Reviews], annotator: str, item: str, state: State) -> list[Review]:
