@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from typing import Any
 
 import torch
 from pixcore_mini.attention import PACKED
-from pixcore_mini.batches import IGNORED, PREFIX_LENGTH
-from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from pixcore_mini.batches import IGNORED
+from pixcore_mini.checkpoint import load_checkpoint, progress_of, read_progress, recipe_json, save_checkpoint
 from pixcore_mini.network import pixels
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
+from pixcore_mini.trainer import answer_loss, rate_at, text_states
 from pixcore_mini_world.scene import scene_random
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import LlavaForConditionalGeneration
 
@@ -75,9 +74,7 @@ class Recipe:
 
     def rate_at(self, step: int) -> float:
         """Give the learning rate of a step."""
-        progress = max(0.0, (step / self.steps - 0.5) / 0.5)
-        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
-        return self.rate * min(1.0, (step + 1) / min(self.warmup, max(1, self.steps // 5))) * decay
+        return rate_at(self.rate, step, self.steps, warmup=self.warmup, hold=0.5)
 
 
 class Trainer:
@@ -121,10 +118,7 @@ class Trainer:
         recipe = self.recipe
         self.out.mkdir(parents=True, exist_ok=True)
         start = 0
-        if self.checkpoint.exists():
-            progress = read_progress(self.checkpoint)
-            if progress["recipe"] != self._recipe_json():
-                raise SystemExit(f"{self.checkpoint} was made with another recipe; choose another --out")
+        if progress := progress_of(self.checkpoint, recipe):
             start = progress["step"]
             self.console.print(f"going on at step {start}")
         llava = base_model() if recipe.rank is not None else self._from_scratch()
@@ -176,27 +170,18 @@ class Trainer:
     def losses(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
         """Give a batch's loss of what is said, its loss of masks, and each mask's IoU, (n,)."""
         logits, answers, masks = self._forward(batch)
-        weights = batch.packed.weights[answers]
-        each = functional.cross_entropy(logits.float(), batch.packed.labels[answers], reduction="none")
-        saying = (each * weights).sum() / weights.sum()
+        saying = answer_loss(logits, batch.packed, answers)
         return saying, mask_loss(masks, batch.masks), ious(masks.detach(), batch.masks)
 
     def _forward(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (answers' tokens, words), which tokens they follow, and the logits of masks at the masks' size."""
         packed, core = batch.packed, self.network.llava.model
         seen = pixels(packed.images)
-        embed = core.language_model.get_input_embeddings()
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             with torch.set_grad_enabled(self.recipe.rank is None and torch.is_grad_enabled()):
                 patches = core.vision_tower(pixel_values=seen).last_hidden_state[:, 1:]
                 visual = core.multi_modal_projector(patches)
-            begin = embed(torch.full_like(packed.tokens[:, :1], self.encoder.begin))
-            inputs = torch.cat([begin.to(visual.dtype), visual, embed(packed.tokens).to(visual.dtype)], dim=1)
-            visible = packed.attention_mask()
-            mask = torch.zeros(visible.shape, dtype=visual.dtype, device=self.device).masked_fill_(~visible, -1e9)
-            hidden = core.language_model(
-                inputs_embeds=inputs, attention_mask=mask, position_ids=packed.all_positions(), use_cache=False
-            ).last_hidden_state[:, PREFIX_LENGTH:]
+            hidden = text_states(self.network.llava, core.language_model, packed, visual, self.encoder.begin)
             answers = packed.labels != IGNORED
             logits = self.network.llava.lm_head(hidden[answers])
             states = hidden[packed.labels == self.encoder.seg]
@@ -266,11 +251,8 @@ class Trainer:
         listed = [{"params": own, "weight_decay": decay, "share": share} for (share, decay), own in groups.items()]
         return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)
 
-    def _recipe_json(self) -> Any:
-        return json.loads(json.dumps(vars(self.recipe)))
-
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        save_checkpoint(self.checkpoint, self.network, optimizer, {"step": step, "recipe": self._recipe_json()})
+        save_checkpoint(self.checkpoint, self.network, optimizer, {"step": step, "recipe": recipe_json(self.recipe)})
 
     def _log(self, **entry: Any) -> None:
         line = json.dumps(entry)

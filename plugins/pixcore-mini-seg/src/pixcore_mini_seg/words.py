@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from pixcore_mini.config import MiniConfig
-from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, IMAGE, PAD, UNKNOWN, USER, Encoder, word_tokenizer
+from pixcore_mini.tokenizer import Encoder, model_tokenizer
 from transformers import PreTrainedTokenizerFast
 
 SEG, OPEN, CLOSE = "[SEG]", "<p>", "</p>"
@@ -19,17 +19,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     known = PreTrainedTokenizerFast.from_pretrained(MiniConfig().folder, local_files_only=True).get_vocab()
     for word in (*MARKS, *_WORDS):
         known.setdefault(word, len(known))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=word_tokenizer(known),
-        pad_token=PAD,
-        bos_token=BEGIN,
-        eos_token=END,
-        unk_token=UNKNOWN,
-        additional_special_tokens=[IMAGE, USER, ASSISTANT, *MARKS],
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_max_length=1024,
-    )
+    return model_tokenizer(known, MARKS)
 
 
 class MarkedEncoder(Encoder):

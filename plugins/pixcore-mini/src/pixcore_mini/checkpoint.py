@@ -42,6 +42,25 @@ def read_progress(path: Path) -> dict[str, Any]:
     return progress
 
 
+def recipe_json(recipe: object) -> Any:
+    """Write a recipe as a checkpoint's progress keeps it."""
+    return json.loads(json.dumps(vars(recipe)))
+
+
+def progress_of(path: Path, recipe: object) -> dict[str, Any] | None:
+    """Read the progress of a recipe; None where there is no checkpoint yet.
+
+    Raises:
+        SystemExit: The checkpoint was made with another recipe.
+    """
+    if not path.exists():
+        return None
+    progress = read_progress(path)
+    if progress["recipe"] != recipe_json(recipe):
+        raise SystemExit(f"{path} was made with another recipe; choose another --out")
+    return progress
+
+
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
     """Puts a checkpoint's parameters, and its optimizer state where it has one, in place."""
     parameters: dict[str, torch.Tensor] = {}

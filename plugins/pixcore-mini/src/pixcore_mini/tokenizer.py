@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 PAD, BEGIN, END, UNKNOWN, IMAGE, USER, ASSISTANT = (
     "<pad>",
@@ -31,6 +33,21 @@ def word_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens(list(SPECIAL))
     return tokenizer
+
+
+def model_tokenizer(vocabulary: dict[str, int], marks: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """Wrap `word_tokenizer` as transformers has it; `marks` are special besides mini's own."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(vocabulary),
+        pad_token=PAD,
+        bos_token=BEGIN,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[IMAGE, USER, ASSISTANT, *marks],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+    )
 
 
 class Encoder:

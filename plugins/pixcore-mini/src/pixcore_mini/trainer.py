@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import distributed, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
+from transformers import LlavaForConditionalGeneration
 
 from pixcore.terminal import Console
 from pixcore_mini.attention import PACKED
@@ -32,7 +33,7 @@ from pixcore_mini.batches import (
     all_queries,
     pack,
 )
-from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from pixcore_mini.checkpoint import load_checkpoint, progress_of, recipe_json, save_checkpoint
 from pixcore_mini.dialogue import Turn, dialogue
 from pixcore_mini.drawn import measure
 from pixcore_mini.network import build_network, pixels
@@ -69,11 +70,52 @@ class Recipe:
 
     def rate_at(self, stage: int, step: int) -> float:
         """Give the learning rate of a step: linear warm-up, hold, cosine to a fiftieth."""
-        total = self.steps[stage]
-        progress = max(0.0, (step / total - self.hold) / (1 - self.hold))
-        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
-        warmup = min(self.warmup, max(1, total // 5))
-        return self.rate[stage] * min(1.0, (step + 1) / warmup) * decay
+        return rate_at(self.rate[stage], step, self.steps[stage], warmup=self.warmup, hold=self.hold)
+
+
+def rate_at(peak: float, step: int, total: int, *, warmup: int, hold: float) -> float:
+    """Give the learning rate of a step: linear warm-up, hold, cosine to a fiftieth.
+
+    Args:
+        peak: The highest rate.
+        step: The step, from 0.
+        total: All steps.
+        warmup: Steps until the peak; a fifth of all steps at most.
+        hold: The fraction of the steps after which the rate falls.
+    """
+    progress = max(0.0, (step / total - hold) / (1 - hold))
+    decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+    return peak * min(1.0, (step + 1) / min(warmup, max(1, total // 5))) * decay
+
+
+def text_states(
+    llava: LlavaForConditionalGeneration, language: Callable[..., Any], batch: Packed, visual: torch.Tensor, begin: int
+) -> torch.Tensor:
+    """Give the language model's states at the text of packed rows, (batch, TEXT_LENGTH, width).
+
+    Args:
+        llava: The model.
+        language: Its language model, as it is or compiled.
+        batch: The rows.
+        visual: What the projector makes of their images, (batch, patches, width).
+        begin: The id of the mark that stands first.
+    """
+    embed = llava.model.language_model.get_input_embeddings()
+    first = embed(torch.full_like(batch.tokens[:, :1], begin))
+    inputs = torch.cat([first.to(visual.dtype), visual, embed(batch.tokens).to(visual.dtype)], dim=1)
+    visible = batch.attention_mask()
+    mask = torch.zeros(visible.shape, dtype=visual.dtype, device=visual.device).masked_fill_(~visible, -1e9)
+    states: torch.Tensor = language(
+        inputs_embeds=inputs, attention_mask=mask, position_ids=batch.all_positions(), use_cache=False
+    ).last_hidden_state
+    return states[:, PREFIX_LENGTH:]
+
+
+def answer_loss(logits: torch.Tensor, batch: Packed, answers: torch.Tensor) -> torch.Tensor:
+    """Give the loss of answers' tokens, (tokens, vocabulary), each by its weight."""
+    weights = batch.weights[answers]
+    losses = functional.cross_entropy(logits.float(), batch.labels[answers], reduction="none")
+    return (losses * weights).sum() / weights.sum()
 
 
 class Trainer:
@@ -146,10 +188,7 @@ class Trainer:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         first_stage = first_step = 0
-        if self.checkpoint.exists():
-            progress = read_progress(self.checkpoint)
-            if progress["recipe"] != self._recipe_json():
-                raise SystemExit(f"{self.checkpoint} was made with another recipe; choose another --out")
+        if progress := progress_of(self.checkpoint, self.recipe):
             first_stage, first_step = progress["stage"], progress["step"]
             load_checkpoint(self.checkpoint, self.everything)
             self.console.print(f"going on at {STAGES[first_stage]} step {first_step}")
@@ -172,13 +211,10 @@ class Trainer:
         tower = self.network.model.vision_tower
         measure(tower, training=training, validation=validation).write(self.out / "model")
 
-    def _recipe_json(self) -> Any:
-        return json.loads(json.dumps(vars(self.recipe)))
-
     def _save(self, stage: int, step: int, optimizer: torch.optim.Optimizer | None) -> None:
         if self.rank:
             return
-        progress = {"stage": stage, "step": step, "recipe": self._recipe_json()}
+        progress = {"stage": stage, "step": step, "recipe": recipe_json(self.recipe)}
         save_checkpoint(self.checkpoint, self.everything, optimizer, progress)
 
     def _run_stage(self, stage: int, start: int, left: int | None) -> int | None:
@@ -304,16 +340,8 @@ class Trainer:
 
     def _answer_logits(self, batch: Packed, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (answers' tokens, vocabulary) of a batch, and (batch, TEXT_LENGTH) which tokens they follow."""
-        core = self.network.model
-        embed = core.language_model.get_input_embeddings()
-        seen = core.multi_modal_projector(patches)
-        begin = embed(torch.full_like(batch.tokens[:, :1], self.encoder.begin))
-        inputs = torch.cat([begin.to(seen.dtype), seen, embed(batch.tokens).to(seen.dtype)], dim=1)
-        visible = batch.attention_mask()
-        mask = torch.zeros(visible.shape, dtype=seen.dtype, device=self.device).masked_fill_(~visible, -1e9)
-        hidden = self._language(
-            inputs_embeds=inputs, attention_mask=mask, position_ids=batch.all_positions(), use_cache=False
-        ).last_hidden_state[:, PREFIX_LENGTH:]
+        seen = self.network.model.multi_modal_projector(patches)
+        hidden = text_states(self.network, self._language, batch, seen, self.encoder.begin)
         answers = batch.labels != IGNORED
         return self.network.lm_head(hidden[answers]), answers
 
@@ -323,10 +351,9 @@ class Trainer:
             patches = self._patches(batch.images)
             attributes = self.decoder(patches)
             logits, answers = self._answer_logits(batch, patches)
-        weights = batch.weights[answers]
-        losses = functional.cross_entropy(logits.float(), batch.labels[answers], reduction="none")
-        answering = (losses * weights).sum() / weights.sum()
-        return answering + self.recipe.attribute_weight * self.decoder.loss(attributes, targets)
+        return answer_loss(logits, batch, answers) + self.recipe.attribute_weight * self.decoder.loss(
+            attributes, targets
+        )
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

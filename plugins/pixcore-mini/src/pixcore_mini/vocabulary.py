@@ -8,7 +8,7 @@ from pixcore_mini_world.scene import make_scene, scene_random
 from transformers import PreTrainedTokenizerFast
 
 from pixcore_mini.dialogue import dialogue
-from pixcore_mini.tokenizer import ASSISTANT, BEGIN, END, IMAGE, PAD, SPECIAL, UNKNOWN, USER, word_tokenizer
+from pixcore_mini.tokenizer import SPECIAL, model_tokenizer, word_tokenizer
 
 _SCENES = 4000
 
@@ -24,14 +24,4 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
             for text in (turn.prompt, turn.answer):
                 words.update(piece for piece, _ in splitter.pre_tokenize_str(text))
     vocabulary = {token: index for index, token in enumerate([*SPECIAL, *sorted(words)])}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=word_tokenizer(vocabulary),
-        pad_token=PAD,
-        bos_token=BEGIN,
-        eos_token=END,
-        unk_token=UNKNOWN,
-        additional_special_tokens=[IMAGE, USER, ASSISTANT],
-        padding_side="left",
-        clean_up_tokenization_spaces=False,
-        model_max_length=1024,
-    )
+    return model_tokenizer(vocabulary)
