@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+from pixcore_report.page import write_page
+
 HERE = Path(__file__).parent
 COLUMNS = ("A†", "A", "M†", "M", "S")
 WHAT = {
@@ -32,6 +35,8 @@ MEANS = {
     "M†": "masks unasked (M†)",
     "M": "masks asked for (M)",
 }
+
+PLACES = {"table": "table", "scatter": "scatter", "cost": "cost", "when": "when and what", "apart": "differences"}
 
 AGAINST = {
     "own": "its own masks against the best of mini's, the oracle having the truth in hand",
@@ -147,7 +152,7 @@ def scatter(found: Sequence[Line]) -> str:
 
 
 def page(runs: Path) -> str:
-    """The page: no script, nothing from elsewhere."""
+    """The page's content, escaped; the frame is the reports' own."""
     found = lines(runs)
     rows = "".join(_row(number, line) for number, line in enumerate(found, 1))
     said = "".join(
@@ -204,6 +209,19 @@ def _picture(path: Path, title: str) -> str:
     return f"<figure>{image}<figcaption>{html.escape(title)}</figcaption></figure>"
 
 
+_STYLE = """
+.lines { border-collapse: collapse; background: var(--card); width: 100%; }
+.lines th, .lines td { padding: 6px 9px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+.lines tbody th { text-align: left; font-weight: 500; }
+.lines small { display: block; color: var(--soft); font-weight: 400; line-height: 1.2; }
+main svg { max-width: 460px; } main svg text { font-size: 12px; fill: var(--soft); }
+main svg rect { fill: var(--card); stroke: var(--line); }
+.vanilla { fill: var(--truth); } circle.own { fill: #c2502e; } circle.mined { fill: #8a9a3b; }
+li.lost::marker { content: "− "; } li.won::marker { content: "+ "; } li.even::marker { content: "≈ "; }
+figure { margin: 18px 0; } figure img { max-width: 100%; background: #fff; } figcaption { color: var(--soft); }
+"""
+
+
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -211,7 +229,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     runs.mkdir(parents=True, exist_ok=True)
     target = runs / "report.html"
-    target.write_text(page(runs), encoding="utf-8")
+    context = {"title": "The paper in miniature", "kind": "The miniature", "places": PLACES}
+    write_page(target, "bare.html", rules=_STYLE, context=context | {"content": Markup(page(runs))})
     print(f"report: {target}")
 
 
