@@ -40,6 +40,8 @@ def carry_out(job: Run) -> int | None:
     Returns:
         The command's exit status; None for a run of which it can't be known.
     """
+    if not all(one.says("drawn") for one in job.resolved.components.several("benchmark")):
+        return None
     folder, follows = job.resolved.config.output, _follows_from(job)
     note = _noted(folder / UNCHANGED)
     if note.get("follows from") == follows and all(_stamp(path) == stamp for path, stamp in note["files"].items()):
@@ -48,8 +50,6 @@ def carry_out(job: Run) -> int | None:
         messages.print("nothing has changed since these results were written", style="dim")
         paths = {name: Path(path) for name, path in note["written"].items()}
         return Written(summary, paths, []).show(messages, Console())
-    if not all(one.says("drawn") for one in job.resolved.components.several("benchmark")):
-        return None
     seen: list[Written] = []
 
     def write(*about: Any) -> Written:
