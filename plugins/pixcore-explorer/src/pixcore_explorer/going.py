@@ -49,8 +49,7 @@ def state_of(folder: Path) -> dict[str, Any] | None:
     """Read where a run is; None where none goes on.
 
     Returns:
-        What `begin` and `advance` noted, with "alive": whether somebody still works on it, and "nodes": what each node
-        of a cluster does, in words; "" without one.
+        What `begin` and `advance` noted, with "alive": whether somebody still works on it.
     """
     path = folder / STATE
     if not path.is_file():
@@ -62,10 +61,11 @@ def state_of(folder: Path) -> dict[str, Any] | None:
         alive = time.time() - state["told"] < _QUIET
     if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
         return None  # somebody wrote the results since
-    return {**state, "alive": alive, "nodes": _nodes(folder) if alive else ""}
+    return {**state, "alive": alive}
 
 
-def _nodes(folder: Path) -> str:
+def nodes_of(folder: Path) -> str:
+    """Read what each node of a cluster does, in words; "" without a cluster that is at work."""
     path = folder / NODES
     try:
         said = read_object(path) if path.is_file() else {}

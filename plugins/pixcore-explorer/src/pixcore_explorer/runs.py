@@ -85,7 +85,7 @@ def _described(folder: Path) -> dict[str, Any]:
         "written": document.get("written") or _began(state),
         "seconds": document.get("seconds"),
         "state": _state(state, summary),
-        "going": _progress(state),
+        "going": _progress(state, going.nodes_of(folder) if state and state["alive"] else ""),
         **notes_of(folder),
     }
 
@@ -134,8 +134,8 @@ def _began(state: dict[str, Any] | None) -> str | None:
     return None if state is None else datetime.fromtimestamp(state["began"]).astimezone().isoformat(timespec="seconds")
 
 
-def _progress(state: dict[str, Any] | None) -> dict[str, Any] | None:
-    """How far a run is: its stage, how fast, and how long the stage will take."""
+def _progress(state: dict[str, Any] | None, nodes: str) -> dict[str, Any] | None:
+    """How far a run is: its stage, with what nodes do, how fast, and how long the stage will take."""
     if state is None:
         return None
     stage = state["stage"]
@@ -145,7 +145,7 @@ def _progress(state: dict[str, Any] | None) -> dict[str, Any] | None:
     made, seconds = stage["done"] - stage["first"][0], stage["seconds"] - stage["first"][1]
     rate = made / seconds if seconds > 0 and made > 0 else None
     left = (stage["total"] - stage["done"]) / rate if rate else None
-    name = f"{stage['name']} ({state['nodes']})" if state["nodes"] else stage["name"]
+    name = f"{stage['name']} ({nodes})" if nodes else stage["name"]
     return told | {"stage": name, "done": stage["done"], "total": stage["total"], "rate": rate, "left": left}
 
 
