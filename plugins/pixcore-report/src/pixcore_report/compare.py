@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_scoring.source import Source, notes, open_source
+from pixcore_statistics.agreement import Agreement
 from pixcore_table.table import value
 from pixcore_table.written import figures_written
 from rich import box
@@ -26,7 +27,7 @@ from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.terminal import Console
-from pixcore_report.comparison import SPREADS, Comparison, Flip, Side, agreements, compare, spreads, told
+from pixcore_report.comparison import SPREADS, Comparison, Flip, Side, Spread, agreements, compare, spreads, told
 from pixcore_report.page import write_page
 
 _PICTURES = 60
@@ -82,8 +83,9 @@ def compare_command(
     console = Console()
     if len(sides) > 2:
         seed = sources[0].origin.seed
-        if not figures_written(written, lambda: agreement_document(sides, seed)):
-            print_agreement(console, sides, seed)
+        agreed = Agreed.of(sides, seed)
+        if not figures_written(written, agreed.document):
+            print_agreement(console, agreed)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
     lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
@@ -184,14 +186,33 @@ def chance(p: float | None, sign: str = "") -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{sign}{p:.3f}"
 
 
-def agreement_document(sides: Sequence[Side], seed: int) -> dict[str, Any]:
-    """Give as data how far several runs' answers agree, and how each figure spreads."""
-    return {
-        "runs": [side.name for side in sides],
-        "samples": len(sides[0].numbers),
-        "agreements": {protocol: asdict(one) for protocol, one in agreements(sides, seed=seed).items()},
-        "figures": [_spread(asdict(one)) for one in spreads(sides)],
-    }
+@dataclass(frozen=True)
+class Agreed:
+    """How far several runs' answers agree, and how each figure spreads.
+
+    Attributes:
+        sides: The runs, over the same samples.
+        agreements: By probing.
+        spreads: Of each figure.
+    """
+
+    sides: Sequence[Side]
+    agreements: Mapping[str, Agreement]
+    spreads: Sequence[Spread]
+
+    @classmethod
+    def of(cls, sides: Sequence[Side], seed: int) -> Agreed:
+        """Measure it, with the intervals that the seed draws."""
+        return cls(sides, agreements(sides, seed=seed), tuple(spreads(sides)))
+
+    def document(self) -> dict[str, Any]:
+        """Give it as data."""
+        return {
+            "runs": [side.name for side in self.sides],
+            "samples": len(self.sides[0].numbers),
+            "agreements": {protocol: asdict(one) for protocol, one in self.agreements.items()},
+            "figures": [_spread(asdict(one)) for one in self.spreads],
+        }
 
 
 def _spread(spread: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,10 +221,10 @@ def _spread(spread: Mapping[str, Any]) -> dict[str, Any]:
     return {**spread, **parts, "mean": sum(spread["values"]) / len(spread["values"])}
 
 
-def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
+def print_agreement(console: Console, found: Agreed) -> None:
     """Print how far several runs agree, and how their figures spread."""
-    found = agreements(sides, seed=seed)
-    for protocol, one in found.items():
+    sides = found.sides
+    for protocol, one in found.agreements.items():
         ends = "" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})"
         alpha = "not defined: all answers are alike" if one.alpha is None else f"{one.alpha:.2f}{ends}"
         line = f"{protocol}, {one.samples} answers of {one.sides} runs: Krippendorff's alpha {alpha}"
@@ -211,7 +232,7 @@ def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
         for side, gained, lost in zip(sides[1:], one.gained, one.lost, strict=True):
             line = f"  {side.name} against {sides[0].name}: {gained} wrong to right, {lost} right to wrong"
             console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if not found:
+    if not found.agreements:
         console.print("the runs share no judged answers")
     table = Table(
         title="figures over the runs", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
@@ -219,7 +240,7 @@ def print_agreement(console: Console, sides: Sequence[Side], seed: int) -> None:
     table.add_column("figure")
     for heading in ("least", "mean", "most", "spread of\nsamples", "spread of\nruns", "the rest", "standard\nerror"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for spread in spreads(sides):
+    for spread in found.spreads:
         values, parts = spread.values, spread.components
         split = (parts.of_samples, parts.of_sides, parts.rest, parts.error) if parts else (None,) * 4
         table.add_row(spread.name, *map(value, (min(values), sum(values) / len(values), max(values), *split)))

@@ -16,7 +16,7 @@ from pixcore.errors import ConfigError
 from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.terminal import Console
-from pixcore_report.compare import agreement_document, print_agreement, rows_of
+from pixcore_report.compare import Agreed, print_agreement, rows_of
 from pixcore_report.comparison import SPREADS, Side
 from pixcore_report.page import write_page
 
@@ -68,11 +68,12 @@ def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None, wri
         Side(own.name, spec, source.fidelity, source.origin.s_of).take(source.file)
         for own, spec, source in zip(folders, rows, sources, strict=True)
     ]
-    found = agreement_document(sides, seed) | {"benchmark": sources[0].benchmark, "row": rows[0].label}
+    agreed = Agreed.of(sides, seed)
+    found = agreed.document() | {"benchmark": sources[0].benchmark, "row": rows[0].label}
     if not figures_written(written, lambda: found):
         console = Console()
         console.print(f"{len(folders)} seeds, row {rows[0].label}", style="bold", highlight=False)
-        print_agreement(console, sides, seed)
+        print_agreement(console, agreed)
     write_json(output / "seeds.json", found)
     context = {"title": f"{len(folders)} seeds on {found['benchmark']}", "found": found, "legend": SPREADS}
     write_page(output / "seeds.html", "seeds.html", context=context)
