@@ -145,13 +145,13 @@ def test_without_a_control_nothing_is_set_beside() -> None:
 def test_an_upper_bound_is_one_of_figures_that_iou_makes_and_no_others() -> None:
     world = World(pairs=False)
     found = world.summary()
-    bounds = {name for name, column in with_own().items() if is_bound(row(found, "oracle"), column)}
+    bounds = {name for name in with_own() if is_bound(row(found, "oracle"), name)}
     assert bounds == {"M†", "M", "S", "S†", "S asked"} | {
         f"{name} {of}" for name in ("M†", "M") for of in ("with none", "there", "gIoU")
     }
     for name in bounds & row(found, "first").figures.keys():
         assert (row(found, "first").figures[name].value or 0) <= (row(found, "oracle").figures[name].value or 0)
-    assert not any(is_bound(row(found, "first"), column) for column in with_own().values())
+    assert not any(is_bound(row(found, "first"), name) for name in with_own())
 
 
 def test_equal_masks_are_those_of_all_draws_by_hand() -> None:

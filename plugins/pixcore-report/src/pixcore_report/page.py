@@ -23,7 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pixcore_table import reading, table
 
-from pixcore.figures.columns import Own, main_columns, with_own
+from pixcore.figures.columns import main_columns
 from pixcore.figures.rows import Row, shown
 from pixcore.files import printable, replacing
 
@@ -121,7 +121,7 @@ def environment_of(package: str) -> Environment:
         common_count=reading.common_count,
         distinct_rows=distinct_rows,
         further_figures=reading.further_figures,
-        is_bound=is_bound,
+        is_bound=reading.is_bound,
         own_control=own_control,
         ranking=reading.ranking,
         shown=shown,
@@ -156,12 +156,6 @@ def _finite(data: Any) -> Any:
 def own_control(row: Row, rows: tuple[Row, ...]) -> Row | None:
     """Find a strategy's matched control: the row in which it picks among the first control's candidates."""
     return next((other for other in rows if other.control_of == row.key), None)
-
-
-def is_bound(row: Row, name: str, own: Own) -> bool:
-    """Say whether a row's figure is an upper bound."""
-    column = with_own(own).get(name)
-    return column is not None and reading.is_bound(row, column)
 
 
 def distinct_rows(breakdown: Mapping[str, tuple[Row, ...]], column: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pixcore.figures.columns import NO_OWN, PERCENT, FigureColumn, Own, main_columns, with_own
+from pixcore.figures.columns import NO_OWN, PERCENT, Own, main_columns, with_own
 from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import Figure, Row
 
@@ -20,9 +20,10 @@ def is_few(figure: Figure) -> bool:
     return figure.value is not None and figure.n < FEW
 
 
-def is_bound(row: Row, column: FigureColumn) -> bool:
+def is_bound(row: Row, name: str, own: Own = NO_OWN) -> bool:
     """Say whether a row's figure is an upper bound: it sees the truth, and took the best mask of every sample."""
-    return row.uses_ground_truth and column.bounded and not (row.oracle_gap or 0) > 1e-9
+    column = with_own(own).get(name)
+    return column is not None and row.uses_ground_truth and column.bounded and not (row.oracle_gap or 0) > 1e-9
 
 
 def further_figures(rows: tuple[Row, ...], own: Own = NO_OWN) -> tuple[dict[str, Figure], tuple[str, ...]]:

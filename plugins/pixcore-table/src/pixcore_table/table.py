@@ -151,8 +151,8 @@ def _name(row: Row) -> RowName:
 
 def marked(row: Row, name: str, own: Own) -> str:
     """Write a row's figure, with a mark where it is an upper bound."""
-    figure, column = row.figures.get(name), with_own(own).get(name)
-    bound = figure is not None and figure.value is not None and column is not None and is_bound(row, column)
+    figure = row.figures.get(name)
+    bound = figure is not None and figure.value is not None and is_bound(row, name, own)
     return UPPER_BOUND * bound + told(figure)
 
 
