@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from itertools import takewhile
 
 GROUP = "pixcore"
@@ -45,14 +46,16 @@ def _read(record: str, name: str) -> list[EntryPoint]:
     try:
         with open(os.path.join(record, "entry_points.txt"), encoding="utf-8") as file:
             lines = [line for line in map(str.strip, file) if line and not line.startswith("#")]
-        ours = lines.index(f"[{GROUP}]") + 1
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # most packages have none of ours
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    about = "METADATA" if record.endswith(".dist-info") else "PKG-INFO"
-    with open(os.path.join(record, about), encoding="utf-8") as file:
+    if odd := [line for line in lines if "=" not in line and not line.startswith("[")]:
+        raise ValueError(f"{odd[0]!r} is no entry point")
+    if f"[{GROUP}]" not in lines:  # as of most packages
+        return []
+    with open(f"{record}/{'METADATA' if record.endswith('.dist-info') else 'PKG-INFO'}", encoding="utf-8") as file:
         name = next((line[5:].strip() for line in file if line.startswith("Name:")), name)
     found = []
-    for line in takewhile(lambda line: not line.startswith("["), lines[ours:]):
+    for line in takewhile(lambda line: not line.startswith("["), lines[lines.index(f"[{GROUP}]") + 1 :]):
         entry = re.fullmatch(r"([^=]+?)\s*=\s*([\w.]+\s*(?::\s*[\w.]+)?)\s*(?:\[.*\])?", line)
         if entry is None:
             raise ValueError(f"{line!r} is no entry point")
@@ -62,26 +65,23 @@ def _read(record: str, name: str) -> list[EntryPoint]:
 
 def recalled() -> str | None:
     """Give the help screen as it was shown last; None where a package came or went, or a module was edited since."""
-    try:
+    with suppress(OSError, ValueError, TypeError):  # not there, or not whole
         with open(_memory(), encoding="utf-8") as file:
             known, modules, text = json.load(file)
-        same = known == _key() and all(os.stat(module).st_mtime_ns == changed for module, changed in modules)
-    except (OSError, ValueError, TypeError):  # not there, or not whole
-        return None
-    return str(text) if same else None
+        if known == _key() and all(os.stat(module).st_mtime_ns == changed for module, changed in modules):
+            return str(text)
+    return None
 
 
 def remember(text: str) -> None:
     """Keep the help screen for `recalled`; what it stands on is every module that is imported by now."""
     path, modules = _memory(), list(sys.modules.values())
     files = {str(module.__file__) for module in modules if getattr(module, "__file__", None)}
-    try:
+    with suppress(OSError):  # no home, or no room there: it is made anew
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
             json.dump([_key(), [[name, os.stat(name).st_mtime_ns] for name in files], text], file)
         os.replace(file.name, path)
-    except OSError:  # no home, or no room there: it is made anew
-        pass
 
 
 def _memory() -> str:

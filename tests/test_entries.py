@@ -57,6 +57,23 @@ def test_of_two_packages_with_one_name_the_first_on_the_path_counts(
     assert entry_points() == [("mine", "one", "my-plugin")]
 
 
+def test_a_file_that_the_standard_library_stumbles_over_is_named_whosever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("other", b"[console_scripts]\nother"), ("letters", b"[console_scripts]\na = \xff")):
+        record = tmp_path / f"{name}-1.0.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (record / "entry_points.txt").write_bytes(text)
+        with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it says
+            _ = metadata.PathDistribution(record).entry_points
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    broken: dict[str, str] = {}
+    assert entry_points(broken) == []
+    assert broken.keys() == {"other-1.0.dist-info", "letters-1.0.dist-info"}
+    assert broken["other-1.0.dist-info"] == "'other' is no entry point"
+
+
 def greeting(workplace: Workplace, summary: str) -> Path:
     """Install a plugin with a command of its own, or edit it."""
     site = workplace.folder / "site"
