@@ -154,6 +154,7 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
     page.wait_for_selector(f".scroller .line.here[data-id='{second}']")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"h1:has-text('{second}')")
+    page.wait_for_selector("text=2 of 8")  # it knows by now what stands before
     page.keyboard.press("k")
     page.wait_for_selector("text=1 of 8")
     page.keyboard.press("Escape")

@@ -35,7 +35,7 @@ export function One({ run, id }: { run: string; id: string }) {
     j: () => step(1), k: () => step(-1), Escape: () => (words.get("t") || words.get("candidate") ? set({ t: null, candidate: null, mask: null, control: null }) : back()),
     "/": () => { back(); setTimeout(() => document.getElementById("filter")?.focus(), 50); },
   });
-  const probing = list?.context.probing ?? words.get("probing") ?? "segment";
+  const probing = list?.context.probing || words.get("probing") || "segment"; // "" as long as no line has come
   const choices = lines?.choices ?? { transforms: [], own: [] };
   const shared = { id, probing, choices, word, say, view, look };
   return (
