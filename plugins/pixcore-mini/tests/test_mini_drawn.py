@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from pixcore_attention.config import GradientConfig
+from pixcore_attention.gradient import Gradient
 from pixcore_mini.adapter import NOTICE, Mini
 from pixcore_mini.config import MiniConfig
 from pixcore_mini.drawn import Drawn, features_of, measure, scenes
 from pixcore_mini.network import pixels
 
+from pixcore.components import Context
 from pixcore.records import Image, Protocol, Request
 
 skimage = pytest.importorskip("skimage")
@@ -69,6 +72,18 @@ def test_the_answer_says_so_and_a_notice_once(model: Mini) -> None:
     assert [one.extra.get("notice") for one in [*responses, *alone]] == [None, NOTICE, None, NOTICE]
     assert sum(str(one.message) == NOTICE for one in told) <= 1  # none where an earlier test of this process heard it
     assert model.answer([]) == []
+
+
+def test_further_passes_over_some_of_the_images_change_no_verdict() -> None:
+    """Gradients look at each answer's image once more, a part of the batch at a time."""
+    model = Mini(MiniConfig(max_new_tokens=3), Context(batch_size=1))
+    drawn = [
+        Image.from_pixels(pixels, name=f"scene {place}") for place, pixels in enumerate(scenes("test", 2, seed=12))
+    ]
+    photograph = Image.from_path(next(path for path in PHOTOGRAPHS if path.stem == "chelsea"))
+    images = [drawn[0], photograph, drawn[1], photograph, drawn[0]]
+    responses = model.answer([asked(one) for one in images], Gradient(GradientConfig(), Context()))
+    assert [one.extra.get("notice") for one in responses] == [NOTICE if one is photograph else None for one in images]
 
 
 def test_weights_that_nobody_measured_say_nothing(tmp_path: Path) -> None:

@@ -75,18 +75,23 @@ class Mini(Adapter[ConfigT], Generic[ConfigT]):
     @contextmanager
     def _looking(self, drawn: Drawn, requests: Sequence[Request]) -> Iterator[None]:
         """While open, note of each image that the vision tower looks at whether it is no drawn scene."""
-        states: list[torch.Tensor] = []  # each (images, 1 + patches, width)
+        together = [each.image.digest for each in requests]  # where nothing is shared, a batch's images at once
+
+        def note(states: torch.Tensor) -> None:  # (images, 1 + patches, width)
+            looking = None if self.seen is None else self.seen.looking
+            images = together if looking is None else [looking]
+            if len(images) != len(states):
+                return  # gradients and references look again at some that were looked at
+            for digest, state in zip(images, states, strict=True):
+                if digest not in self._strange:
+                    self._strange[digest] = bool(drawn.distance(features_of(state[None]))[0] > drawn.limit)
+
         tower = self.loaded.model.model.vision_tower
-        handle = tower.register_forward_hook(lambda module, given, output: states.append(output.last_hidden_state))
-        before = 0 if self.seen is None else len(self.seen.looked)
+        handle = tower.register_forward_hook(lambda module, given, output: note(output.last_hidden_state))
         try:
             yield
         finally:
             handle.remove()
-            # where it can't be shared, a batch's images are looked at together
-            looked = [each.image.digest for each in requests] if self.seen is None else self.seen.looked[before:]
-            for digest, state in zip(looked, [image for own in states for image in own], strict=False):
-                self._strange[digest] = bool(drawn.distance(features_of(state[None]))[0] > drawn.limit)
 
     def load(self) -> Loaded:
         """Read the weights and the tokenizer; nothing is downloaded.

@@ -123,12 +123,12 @@ class Seen:
         model: Whose.
 
     Attributes:
-        looked: The digests of all images that were looked at, in order.
+        looking: The digest of the image that is looked at just now; None at all other times.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
-        self.looked: list[str] = []
+        self.looking: str | None = None
         self._kept: dict[tuple[str, bytes], list[tuple[Tensor, Tensor]]] = {}
 
     def of(self, prompts: Sequence[Prompt]) -> dict[tuple[str, bytes], list[tuple[Tensor, Tensor]]]:
@@ -137,8 +137,11 @@ class Seen:
         self._kept = {image: kept for image, kept in self._kept.items() if image in wanted}
         for image, prompt in wanted.items():
             if image not in self._kept:
-                self._kept[image] = self._look(prompt)
-                self.looked.append(image[0])
+                self.looking = image[0]
+                try:
+                    self._kept[image] = self._look(prompt)
+                finally:
+                    self.looking = None
         return self._kept
 
     def _look(self, prompt: Prompt) -> list[tuple[Tensor, Tensor]]:
