@@ -62,17 +62,29 @@ class MiniSeg(Mini[MiniSegConfig]):
             return responses
         return [self._masked(request, response) for request, response in zip(requests, responses, strict=True)]
 
-    def _states(self, request: Request, response: Response) -> torch.Tensor:
-        """Give the states that predict each token of a response, (tokens, width): one pass over prompt and answer."""
+    def _looked(self, request: Request, response: Response) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Look once more at prompt and answer, in one pass.
+
+        Returns:
+            The states that predict each token of the response, (tokens, width); the image's patches as the tower leaves
+            them, (1, patches, width); and its pixels, (1, 3, height, width).
+        """
         seen: list[torch.Tensor] = []
         batch, model = self.prepare([request]), self.loaded.model
-        handle = model.lm_head.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+        handles = [
+            model.model.vision_tower.register_forward_hook(
+                lambda module, given, out: seen.append(out.last_hidden_state)
+            ),
+            model.lm_head.register_forward_pre_hook(lambda module, given: seen.append(given[0])),
+        ]
         try:
             with untapped():
                 model(**batch.with_text([[token.id for token in response.tokens]]))
         finally:
-            handle.remove()
-        return seen[0][0, batch.length - 1 : -1]
+            for handle in handles:
+                handle.remove()
+        patches, states = seen
+        return states[0, batch.length - 1 : -1], patches[:, 1:], batch.inputs["pixel_values"]
 
     @torch.no_grad()
     def _masked(self, request: Request, response: Response) -> Response:
@@ -83,11 +95,9 @@ class MiniSeg(Mini[MiniSegConfig]):
         size = request.image.size
         if not places:
             return replace(response, mask=masks.empty(size))
-        tower, states = self.loaded.model.model.vision_tower, self._states(request, response)
-        pixels = self.encode([request.image.pil()], [""])["pixel_values"].to(states.device, tower.dtype)
-        patches = tower(pixel_values=pixels).last_hidden_state[:, 1:].float()
+        states, patches, pixels = self._looked(request, response)
         owners = torch.zeros(len(places), dtype=torch.long, device=states.device)
-        logits = finite(self._decoder(states[places].float(), owners, patches, pixels.float()), tower.dtype)
+        logits = finite(self._decoder(states[places].float(), owners, patches.float(), pixels.float()), patches.dtype)
         found = masks.encode_many((at_size(logits, size[::-1]) > 0).cpu().numpy())
         return replace(
             response,
