@@ -44,7 +44,7 @@ def token_data(
     response = result.by_probing[probing].response if probing in result.by_probing else None
     if response is None:
         raise DataError(f"sample {result.sample.id} has no answer under {probing!r}", hint="pick another probing")
-    payload = sample_payload(result, display=Display(particulars=True))
+    payload = sample_payload(result, display=Display(candidates=False, particulars=True))
     probed = payload["protocols"][probing]
     shown = ShownMaps.of_response(response, (payload["width"], payload["height"]), _GRID)
     own = response.maps if maps is None else maps
