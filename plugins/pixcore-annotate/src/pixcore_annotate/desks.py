@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from pixcore_datasets.run_lengths import run_lengths
 
 from pixcore.errors import DataError
-from pixcore.masks import RLE, decode
+from pixcore.masks import RLE
 from pixcore_annotate.journal import Journal, state_from_json
 from pixcore_annotate.log import Log
 from pixcore_annotate.project import Item, State
@@ -163,11 +163,8 @@ class Reviewing(Desk):
 
 def runs_of(mask: RLE) -> list[int]:
     """Write a mask as COCO's plain run lengths: down each column, column by column, first what is outside."""
-    flat = decode(mask).T.reshape(-1)
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    bounds = np.concatenate([[0], edges, [flat.size]])
-    runs: list[int] = np.diff(bounds).tolist()
-    return [0, *runs] if flat[0] else runs
+    runs: list[int] = run_lengths([mask["counts"]], ["mask"])[0].tolist()
+    return runs
 
 
 def _state(state: State) -> dict[str, Any]:
