@@ -32,7 +32,15 @@ TINY = Recipe(steps=(2, 2, 3), batch=(4, 4, 2), warmup=1)
 
 
 def trainer(out: Path, recipe: Recipe = TINY) -> Trainer:
-    return Trainer(recipe, out, console=Console(quiet=True), save_every=0.0, validation_images=4, drawn_scenes=(12, 6))
+    return Trainer(
+        recipe,
+        out,
+        console=Console(quiet=True),
+        save_every=0.0,
+        validation_images=4,
+        keep_every=2,
+        drawn_scenes=(12, 6),
+    )
 
 
 def test_a_packed_row_answers_as_single_prompts_do(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -132,6 +140,13 @@ def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> 
     model = LlavaForConditionalGeneration.from_pretrained(tmp_path / "parts" / "model", dtype=torch.float16)
     trained = last.network.state_dict()
     assert all(torch.equal(tensor, trained[name].half()) for name, tensor in model.state_dict().items())
+    kept = [sorted((tmp_path / run / "steps").iterdir()) for run in ("whole", "parts")]
+    for one, other in zip(*kept, strict=True):  # undisturbed by stops, and as a config's checkpoint: reads them
+        assert one.name == other.name
+        assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+        assert '"packed' not in (one / "config.json").read_text()
+        LlavaForConditionalGeneration.from_pretrained(one, dtype=torch.float16)
+    assert [folder.name for folder in kept[0]] == ["00000", "00002"]
     log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 3
     assert 0 <= log[-1]["attributes"] <= 1

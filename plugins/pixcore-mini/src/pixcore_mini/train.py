@@ -8,7 +8,8 @@ Three stages, on mini-world's training side alone, and no mask anywhere:
 3. *joint*: the whole model learns to answer about images; the decoder's loss goes on beside it, with a small weight.
 
 Every batch follows from the seed and the step, and every few minutes everything is written to
-``OUT/checkpoint.safetensors``; the same command goes on from there. The finished model is in ``OUT/model``.
+``OUT/checkpoint.safetensors``; the same command goes on from there. The finished model is in ``OUT/model``; with
+``--keep-every N`` the model of every N-th joint step stays in ``OUT/steps``, for `benchmarks/miniature/training.py`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def _run(rank: int, options: argparse.Namespace) -> None:
         device=options.device,
         compiled=options.compile,
         workers=options.workers,
+        keep_every=options.keep_every,
         rank=rank,
         processes=options.processes,
     )
@@ -53,6 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--steps", type=int, nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage")
+    parser.add_argument(
+        "--keep-every", type=int, default=0, metavar="N", help="keep the model of every N-th joint step in OUT/steps"
+    )
     parser.add_argument("--device", default="cuda" if gpu else "cpu")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--workers", type=int, default=8 if gpu else 0, help="processes that draw images")

@@ -134,6 +134,7 @@ class Trainer:
         save_every: float = 180.0,
         validate_every: int = 250,
         validation_images: int = 96,
+        keep_every: int = 0,
         drawn_scenes: tuple[int, int] = (2000, 1000),
         console: Console | None = None,
     ) -> None:
@@ -150,13 +151,15 @@ class Trainer:
             save_every: seconds between two checkpoints.
             validate_every: joint steps between two validations.
             validation_images: how many images each of them asks about.
+            keep_every: joint steps between two models that stay, so that grounding can be followed along training; the
+                one before the first step is kept too. 0: none is kept.
             drawn_scenes: how many scenes of the training and validation sides say at the end where drawn scenes lie.
             console: where progress goes.
         """
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.workers, self.save_every = workers, save_every
         self.validate_every, self.validation_images = validate_every, validation_images
-        self.drawn_scenes = drawn_scenes
+        self.keep_every, self.drawn_scenes = keep_every, drawn_scenes
         self.rank, self.processes = rank, processes
         self.console = console or Console(quiet=rank > 0)
         self.tokenizer = build_tokenizer()
@@ -204,12 +207,23 @@ class Trainer:
         """Writes configuration, weights (rounded to float16), tokenizer and where drawn scenes lie to ``out/model``."""
         if self.rank:
             return
+        self._write_model(self.out / "model")
         self.network.config.text_config._attn_implementation = "sdpa"
-        deepcopy(self.network).half().save_pretrained(self.out / "model")
-        self.tokenizer.save_pretrained(self.out / "model")
         training, validation = self.drawn_scenes
         tower = self.network.model.vision_tower
         measure(tower, training=training, validation=validation).write(self.out / "model")
+
+    def _write_model(self, folder: Path) -> None:
+        """Writes configuration, weights (rounded to float16) and tokenizer, as a run's `checkpoint:` reads them."""
+        copied = deepcopy(self.network).half()
+        copied.config.text_config._attn_implementation = "sdpa"
+        copied.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def _keep(self, stage: int, done: int) -> None:
+        """Keeps the model of a joint step, ``out/steps/00250``, where it is one to keep."""
+        if stage == 2 and self.rank == 0 and self.keep_every and done % self.keep_every == 0:
+            self._write_model(self.out / "steps" / f"{done:05}")
 
     def _save(self, stage: int, step: int, optimizer: torch.optim.Optimizer | None) -> None:
         if self.rank:
@@ -229,6 +243,8 @@ class Trainer:
         stop = total if left is None else min(total, start + left)
         batches = self._batches(stage, start, stop)
         smooth, saved, began = 0.0, time.monotonic(), time.monotonic()
+        if not start:
+            self._keep(stage, 0)
         with self._progress_bar() as bar:
             task = bar.add_task(STAGES[stage], total=total, completed=start, loss="")
             for step in range(start, stop):
@@ -249,6 +265,7 @@ class Trainer:
                     self._log(stage=STAGES[stage], step=done, loss=round(smooth, 4), per_second=round(speed, 1))
                 if stage == 2 and self.rank == 0 and (done % self.validate_every == 0 or done == total):
                     self._log(stage=STAGES[stage], step=done, **self.validate())
+                self._keep(stage, done)
                 if time.monotonic() - saved > self.save_every and done < stop:
                     self._save(stage, done, optimizer)
                     saved = time.monotonic()
