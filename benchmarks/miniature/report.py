@@ -2,8 +2,9 @@
 
     python benchmarks/miniature/report.py [--runs runs/miniature]
 
-Every figure of the table has its interval over samples, and its range over seeds where there are several; every
-sentence about what mask training cost has its figure and the paired, clustered test of `pixcore compare`.
+Every figure of the table has its interval over samples, and mean and range over seeds where there are several; every
+sentence about what mask training cost has its figure and the paired, clustered test of `pixcore compare` for the
+shipped seed, and the range of the difference over the others.
 """
 
 from __future__ import annotations
@@ -70,17 +71,16 @@ def lines(runs: Path) -> list[Line]:
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for path in sorted(runs.glob("*/summary.json"), key=lambda path: (path.parent.name != "mini", path.parent.name)):
         name = path.parent.name
-        model, kind = ("mini", "mined") if name == "mini" else (name.split("-")[0], name.rsplit("-", 1)[1])
+        model, kind = name.split("-")[0], name.rsplit("-", 1)[1] if name.count("-") == 2 else "mined"
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
             if row["control"] and row["name"] != "random points, oracle pick":
                 continue
             found.setdefault((model, kind, row["name"]), []).append(row["figures"])
     made = []
     for (model, kind, row), seeds in found.items():
-        figures = {name: _interval(seeds[0].get(name)) for name in COLUMNS}
         every = [{name: _interval(one.get(name)) for name in COLUMNS} for one in seeds]
-        values = {name: [one[name][0] for one in every if one[name] is not None] for name in COLUMNS}  # type: ignore[index]
-        made.append(Line(model, kind, row, figures, values))
+        values = {name: [figure[0] for one in every if (figure := one[name])] for name in COLUMNS}
+        made.append(Line(model, kind, row, every[0], values))
     return made
 
 
@@ -93,10 +93,14 @@ def _interval(figure: Mapping[str, Any] | None) -> tuple[float, float | None, fl
 
 def sentences(runs: Path) -> Iterator[tuple[str, bool | None]]:
     """What mask training cost or did not: each sentence, and whether it lost (False), won (True), or shows nothing."""
+    compared: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     for path in sorted((runs / "compared").glob("*/compare.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
         variant, seed, kind = path.parent.name.split("-")
-        for one in found["differences"]:
+        found = json.loads(path.read_text(encoding="utf-8"))["differences"]
+        compared.setdefault((variant, kind), {})[seed] = found
+    for (variant, kind), seeds in compared.items():
+        seed, *others = seeds
+        for one in seeds[seed]:
             name = one["name"]
             if name not in MEANS or one["difference"] is None or one["low"] is None:
                 continue
@@ -106,13 +110,26 @@ def sentences(runs: Path) -> Iterator[tuple[str, bool | None]]:
             p = one["adjusted"]
             shown = p is not None and p <= 0.05
             change = one["difference"]
+            all_seeds = [change, *(o for other in others if (o := _difference(seeds[other], name)) is not None)]
             verdict = ("gained" if change > 0 else "cost") if shown else "no difference is shown:"
             yield (
                 f"Variant {variant}, seed {seed}, {about}: {verdict} {abs(change):.1f} points, "
                 f"from {one['left']:.1f} to {one['right']:.1f} (95 % interval {one['low']:+.1f} to {one['high']:+.1f}; "
-                f"{_p(p)} after Holm, {one['method']}, {one['clusters']} clusters).",
+                f"{_p(p)} after Holm, {one['method']}, {one['clusters']} clusters)."
+                + (f" {_spread(all_seeds, '+.1f')}." if len(all_seeds) > 1 else ""),
                 (change > 0) if shown else None,
             )
+
+
+def _difference(found: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """A figure's difference in a comparison; None where it has none."""
+    return next((one["difference"] for one in found if one["name"] == name), None)
+
+
+def _spread(values: Sequence[float], form: str = ".1f") -> str:
+    """Write mean and range of one figure over seeds."""
+    mean = sum(values) / len(values)
+    return f"{len(values)} seeds: mean {mean:{form}}, {min(values):{form}} to {max(values):{form}}"
 
 
 def _p(p: float | None) -> str:
@@ -163,7 +180,7 @@ def page(runs: Path) -> str:
     counted = (
         "One seed of each: there is no range over seeds, so this is about these weights, not about ways of training."
         if seeds in ([], [1])
-        else "Where a variant has several seeds, the range over them stands below the first seed's figure."
+        else "The first figure and its interval are of the shipped seed, 1; below stand mean and range over all seeds."
     )
     absent = [letter for letter in "abcd" if letter not in {line.model for line in found}]
     lacking = "".join(
@@ -195,7 +212,7 @@ def _row(number: int, line: Line) -> str:
             continue
         value, low, high = figure
         within = "" if low is None or high is None else f"<small>{low:.1f}–{high:.1f}</small>"
-        spread = f"<small>seeds {min(seeds):.1f}–{max(seeds):.1f}</small>" if len(seeds) > 1 else ""
+        spread = f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""
         cells.append(f"<td>{value:.1f}{within}{spread}</td>")
     head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(line.row)}</small></th>"
     return f"<tr>{head}{''.join(cells)}</tr>"

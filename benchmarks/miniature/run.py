@@ -2,9 +2,9 @@
 
     python benchmarks/miniature/run.py [--only NAME ...] [--set KEY=VALUE ...] [--dry-run]
 
-A variant is run twice: for its own masks (own.yaml), and for masks mined from its attention (mined.yaml). The shipped
-weights are those of seed 1; other seeds, and variant d, are run where `python -m pixcore_mini_seg.train` has left them
-under runs/mini-seg/. Runs continue where they stopped.
+A variant is run twice: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
+(mini.yaml with another model). The shipped weights are those of seed 1; other seeds, and variant d, are run where the
+trainings have left them: runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ HERE = Path(__file__).parent
 RUNS = Path("runs/miniature")
 
 
+ASKED_ALIKE = "prompts={segment: 'Identify {expression} in the scene.'}"
+"""A variant whose attention is mined is asked as mini is, and may describe."""
+
+
 def trained(folder: Path = Path("runs/mini-seg")) -> Iterator[tuple[str, str]]:
     """Each variant's seeds, as "a-1", and the checkpoint of each: shipped ones first."""
     for variant in VARIANTS:
@@ -37,10 +41,13 @@ def trained(folder: Path = Path("runs/mini-seg")) -> Iterator[tuple[str, str]]:
 def runs() -> Iterator[tuple[str, Path, list[str]]]:
     """The name of each run, its config, and what is set in it."""
     yield "mini", HERE / "mini.yaml", []
+    for own in sorted(Path("runs/mini").glob("*/model/config.json")):
+        name = f"mini-{own.parent.parent.name}"
+        yield name, HERE / "mini.yaml", [f"model={{name: mini, checkpoint: {own.parent}}}", f"output={RUNS / name}"]
     for name, checkpoint in trained():
-        for kind in ("own", "mined"):
-            settings = [f"model={{name: mini-seg, checkpoint: {checkpoint}}}", f"output={RUNS / f'{name}-{kind}'}"]
-            yield f"{name}-{kind}", HERE / f"{kind}.yaml", settings
+        model = f"model={{name: mini-seg, checkpoint: {checkpoint}}}"
+        yield f"{name}-own", HERE / "own.yaml", [model, f"output={RUNS / f'{name}-own'}"]
+        yield f"{name}-mined", HERE / "mini.yaml", [model, ASKED_ALIKE, f"output={RUNS / f'{name}-mined'}"]
 
 
 def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
@@ -49,7 +56,7 @@ def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
     The oracle that mines from mini has the truth in hand and a variant's decoder has not, so its own masks are compared
     with what attend-and-segment mines, which has not either, as well: the comparison "plain".
     """
-    for name in sorted(done - {"mini"}):
+    for name in sorted(name for name in done if not name.startswith("mini")):
         kinds = [(name, ["oracle"])]
         if name.endswith("-own"):
             plain = name.removesuffix("own") + "plain"
@@ -76,7 +83,7 @@ def main() -> None:
         done = {path.parent.name for path in RUNS.glob("*/summary.json")}
         for _, words in comparisons(done) if "mini" in done else ():
             failed += _pixcore("compare", *words)
-        looked = [str(RUNS / name) for name in sorted(done, key=lambda name: name != "mini") if "own" not in name]
+        looked = [str(RUNS / name) for name in ("mini", *(f"{v}-1-mined" for v in VARIANTS)) if name in done]
         if looked:
             failed += _pixcore("emergence", *looked, "--output", str(RUNS / "emergence"))
         subprocess.run([sys.executable, str(HERE / "report.py")], check=True)

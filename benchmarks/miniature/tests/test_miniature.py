@@ -23,26 +23,27 @@ report, run = loaded(HERE / "report.py"), loaded(HERE / "run.py")
 def test_every_option_is_one_that_its_component_knows(path: Path) -> None:
     resolved = resolve(read_yaml(path), registry())
     assert (resolved.components["masks"] is None) == (path.stem == "own")
-    if path.stem == "mined":  # asked as mini is
-        assert resolved.config.prompts[Protocol.SEGMENT] == "Identify {expression} in the scene."
 
 
 def test_each_run_is_of_a_variant_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("a-2", "d-1"):
-        folder = tmp_path / "runs/mini-seg" / name / "model"
+    for place, file in (("mini-seg/a-2", run.FILE), ("mini-seg/d-1", run.FILE), ("mini/2", "config.json")):
+        folder = tmp_path / "runs" / place / "model"
         folder.mkdir(parents=True)
-        (folder / run.FILE).touch()
+        (folder / file).touch()
     names = [name for name, _, _ in run.runs()]
-    assert names[0] == "mini"
+    assert names[:2] == ["mini", "mini-2"]
     assert {"a-2-own", "a-2-mined", "d-1-own"} < set(names)
-    for _, path, settings in run.runs():
+    for name, path, settings in run.runs():
         document = apply_settings(read_yaml(path), settings)
-        assert resolve(document, registry()).config.output.parent == run.RUNS
+        config = resolve(document, registry()).config
+        assert config.output.parent == run.RUNS
+        if name.endswith("mined"):  # asked as mini is
+            assert config.prompts[Protocol.SEGMENT] == "Identify {expression} in the scene."
 
 
 def test_own_masks_are_compared_with_mini_s_best(tmp_path: Path) -> None:
-    found = dict(run.comparisons({"mini", "a-1-own", "a-1-mined"}))
+    found = dict(run.comparisons({"mini", "mini-2", "a-1-own", "a-1-mined"}))
     assert found["a-1-own"][:6] == [
         "runs/miniature/mini",
         "runs/miniature/a-1-own",
@@ -86,6 +87,9 @@ def runs(tmp_path: Path) -> Path:
     ]
     (tmp_path / "compared/a-1-own").mkdir(parents=True)
     (tmp_path / "compared/a-1-own/compare.json").write_text(json.dumps({"differences": entries}))
+    (tmp_path / "compared/a-2-own").mkdir()
+    again = [{"name": "A†", "difference": -70.0}, {"name": "M", "difference": None}]
+    (tmp_path / "compared/a-2-own/compare.json").write_text(json.dumps({"differences": again}))
     return tmp_path
 
 
@@ -103,14 +107,16 @@ def test_each_sentence_has_its_figure_and_its_test(runs: Path) -> None:
     (lost, shown), (even, nothing) = report.sentences(runs)
     assert shown is False
     assert "cost 80.0 points, from 90.0 to 10.0 (95 % interval -86.0 to -72.0; p < .001" in lost
+    assert lost.endswith("2 seeds: mean -75.0, -80.0 to -70.0.")
     assert nothing is None
+    assert "seeds" not in even
     assert "no difference is shown: 1.0 points" in even
     assert "p = .600 after Holm, t, 150 clusters" in even
 
 
 def test_the_page_says_what_is_there_and_what_is_missing(runs: Path) -> None:
     page = report.page(runs)
-    assert "seeds 58.0–62.0" in page
+    assert "2 seeds: mean 60.0, 58.0 to 62.0" in page
     assert "57.0–67.0" in page
     for letter in "bcd":
         assert f"pixcore_mini_seg.train {letter} --seed 1" in page

@@ -12,6 +12,8 @@ from pydantic import Field
 
 from pixcore.records import Protocol
 
+SEGMENT_PROMPT = "Can you segment {expression} in the scene?"
+
 _WEIGHTS = Path(__file__).parent / "weights"
 WHOLE = "config.json"
 """In a folder that holds a whole model, not what differs from mini."""
@@ -25,7 +27,7 @@ class MiniSegConfig(MiniConfig):
         max_new_tokens: Tokens of an answer, its end and marks included.
     """
 
-    prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: "Can you segment {expression} in the scene?"}
+    prompts: ClassVar[Mapping[Protocol, str]] = {Protocol.SEGMENT: SEGMENT_PROMPT}
 
     without_effect = MiniConfig.without_effect | {"lora_adapter", "quantization"}
 

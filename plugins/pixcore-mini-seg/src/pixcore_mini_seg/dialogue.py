@@ -12,6 +12,7 @@ from pixcore_mini_world import language
 from pixcore_mini_world.kinds import COLOURS, KINDS, verb_of
 from pixcore_mini_world.scene import Scene
 
+from pixcore_mini_seg.config import SEGMENT_PROMPT
 from pixcore_mini_seg.words import CLOSE, OPEN, SEG
 
 Variant = Literal["a", "b", "c", "d"]
@@ -25,10 +26,10 @@ VARIANTS: dict[Variant, str] = {
 Region = tuple[int, str | None]
 """The index of a thing of the scene, and its part or None."""
 
-SEGMENT_PROMPT = "Can you segment {expression} in the scene?"
+PARTS = tuple(sorted({part for kind in KINDS.values() for part in kind.all_parts}))
 
 _COLOUR, _KIND = "|".join(COLOURS), "|".join(KINDS)
-_PART = "|".join(sorted({part for kind in KINDS.values() for part in kind.all_parts}, key=len, reverse=True))
+_PART = "|".join(sorted(PARTS, key=len, reverse=True))
 _NAMED = re.compile(
     rf"\b(?:[Tt]he (?:(?P<part>{_PART}) of the )?(?:(?P<colour>{_COLOUR}) )?(?P<kind>{_KIND})\b"
     rf"|(?:an? |the |its )?(?:(?:{_COLOUR}) )?(?P<own>{_PART})\b)"
@@ -46,6 +47,11 @@ class Grounded:
 
     turn: Turn
     regions: tuple[Region, ...] = ()
+
+
+def regions_of(scene: Scene) -> list[Region]:
+    """List all that a scene has masks of: each thing, then its parts."""
+    return [(index, part) for index, thing in enumerate(scene.things) for part in (None, *thing.spec.all_parts)]
 
 
 def segment_prompt(expression: str) -> str:
@@ -121,8 +127,8 @@ def caption(scene: Scene) -> Grounded:
 
 def training_turns(variant: Variant, scene: Scene, rng: Random) -> list[Grounded]:
     """Make up what a variant is asked about one training scene."""
-    regions: list[Region] = [(index, None) for index in range(len(scene.things))]
-    parts: list[Region] = [(index, part) for index, thing in enumerate(scene.things) for part in thing.spec.all_parts]
+    regions = [region for region in regions_of(scene) if region[1] is None]
+    parts = [region for region in regions_of(scene) if region[1] is not None]
     if variant == "c":
         turns = [caption(scene), describe(scene, rng.choice([*regions, *parts]), rng)]
         return [

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pixcore_mini_seg.decoder import MaskDecoder, at_size, ious, mask_loss
-from pixcore_mini_seg.dialogue import Region
+from pixcore_mini_seg.dialogue import PARTS, regions_of
 
 RATE = 3e-3
 _WHOLE = "whole"
-_WORDS = (*KINDS, *COLOURS, *sorted({part for kind in KINDS.values() for part in kind.all_parts}), _WHOLE)
+_WORDS = (*KINDS, *COLOURS, *PARTS, _WHOLE)
 _IMAGES, _REGIONS, _WARMUP = 4, 6, 50
 
 Shapes = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -46,9 +46,7 @@ class ShapeBatches(Dataset[Shapes]):
             scene = make_scene(rng, "train")
             picture = render(scene)
             images.append(picture.image)
-            regions: list[Region] = [
-                (index, part) for index, thing in enumerate(scene.things) for part in (None, *thing.spec.all_parts)
-            ]
+            regions = regions_of(scene)
             for index, part in rng.sample(regions, min(_REGIONS, len(regions))):
                 thing = scene.things[index]
                 words = (thing.kind, thing.colour, part or _WHOLE)
