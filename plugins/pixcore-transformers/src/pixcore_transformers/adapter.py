@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
@@ -33,7 +34,8 @@ from pixcore_transformers.placing import working_device
 from pixcore_transformers.probing import Found, find
 from pixcore_transformers.prompts import Prompt, Prompts, Seen, can_share
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
-from pixcore_transformers.spans import Decoder, exact_tokens, prefix_tokens
+from pixcore_transformers.spans import Decoder, decode, exact_tokens, prefix_tokens
+from pixcore_transformers.streaming import in_making, written_by_now
 from pixcore_transformers.tap import untapped
 from pixcore_transformers.writing import Writer
 
@@ -224,6 +226,22 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         maps = self._replayed(reader, requests, batch, tokens)
         return self._responses(reader, batch, tokens, maps, references)
 
+    def partial(self) -> list[Response]:
+        """Give what is written by now of each answer in the making; none where none is.
+
+        For whoever hears of a token (`pixcore.notices.hearing`), in the same thread. Texts and maps are the beginnings
+        of those that `answer` will give; maps come meanwhile with an extractor that is `stepwise`.
+        """
+        found = []
+        for tokens, fields in written_by_now():
+            whole = len(tokens)
+            while whole and decode(self.decoder, tokens[:whole]).endswith("\ufffd"):  # half a character
+                whole -= 1
+            if "maps" in fields:
+                fields["maps"] = fields["maps"][:whole]
+            found.append(replace(self._respond(tokens[:whole], **fields), extra={}))
+        return found
+
     def prepare(self, requests: Sequence[Request]) -> Batch:
         """Encode requests and find their visual tokens.
 
@@ -311,7 +329,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int], order: Sequence[int] | None = None
     ) -> list[list[int]]:
         """The answers' tokens, nobody looking on."""
-        with untapped():
+        with untapped(), in_making(batch.layouts):
             if isinstance(batch, Prompts):
                 return Writer(self.loaded.model, batch, settings, seeds).write(order)
             return generate(self.loaded.model, batch.inputs, settings, seeds)

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from pixcore.errors import NotFiniteError
-from pixcore.notices import tell_written
+from pixcore_transformers.streaming import tell
 
 Tensor = torch.Tensor
 
@@ -141,10 +141,13 @@ class Ended(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped 
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         """(batch,) the same for all."""
-        tell_written(input_ids.shape[1] - self.prompt, self.most)
+        tell(lambda: self._written(input_ids), input_ids.shape[1] - self.prompt, self.most)
         new = input_ids[:, self.prompt : input_ids.shape[1] - self.extra_steps]
         end = torch.tensor(self.end, dtype=new.dtype, device=new.device)
         return torch.isin(new, end).any(dim=1).all().expand(len(new))
+
+    def _written(self, input_ids: Tensor) -> list[list[int]]:
+        return [cut_at_end(own[: self.most], self.end) for own in input_ids[:, self.prompt :].tolist()]
 
 
 class Sampler(LogitsProcessor):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from pixcore_transformers.batch import Batch
 from pixcore_transformers.generation import Settings, generate
 from pixcore_transformers.prompts import Prompts
 from pixcore_transformers.slots import Slots
+from pixcore_transformers.streaming import in_making
 from pixcore_transformers.tap import Tap
 from pixcore_transformers.writing import SlotTap, Writer, texts_of
 
@@ -82,12 +83,14 @@ class Reader:
             with self._slot_tap(batch) as tap:
                 row = None if self.own_row else self.needs.prefill_row
                 writer = Writer(self.model, batch, settings, seeds, tap, row, stay=not self.stepwise)
-                tokens = writer.write(order)
+                with self._in_making(batch, lambda: writer.maps(self.extractor.maps())):
+                    tokens = writer.write(order)
             return tokens, writer.maps(self.extractor.maps())
         self._begin(len(batch.layouts), batch.cells)
         if self.own_row:
             settings = replace(settings, extra_steps=1)
-        with self._tap(batch):
+        count = [settings.max_new_tokens] * len(batch.layouts)
+        with self._tap(batch), self._in_making(batch, lambda: self._finish(batch, count)):
             tokens = generate(self.model, batch.inputs, settings, seeds)
         return tokens, self._finish(batch, [len(answer) for answer in tokens])
 
@@ -170,6 +173,10 @@ class Reader:
                 for kept in cache.layers:
                     kept.keys, kept.values = kept.keys.detach(), kept.values.detach()
         return self._finish(batch, [len(tokens)])[0]
+
+    def _in_making(self, batch: Batch | Prompts, maps: Callable[[], Sequence[Maps]]) -> AbstractContextManager[None]:
+        shifted = self.needs.query == "emitted" and not self.own_row
+        return in_making(batch.layouts, maps if self.stepwise else None, shifted=shifted)
 
     def _tap(self, batch: Batch) -> Tap:
         first = 0 if self.own_row else self.needs.prefill_row

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from pixcore.errors import NotFiniteError
-from pixcore.notices import tell_written
 from pixcore_transformers.generation import Checked, Sampler, Settings, penalised
 from pixcore_transformers.prompts import Prompt, Prompts
 from pixcore_transformers.slots import Slots
+from pixcore_transformers.streaming import tell
 from pixcore_transformers.tap import RowSink, Tap, Watch
 
 Tensor = torch.Tensor
@@ -164,6 +164,8 @@ class Writer:
         """Give each request's maps (tokens, cells) out of the slots' (steps, cells)."""
         return [
             np.stack([found[slot][step, : answer.prompt.layout.tokens] for step, slot in answer.seen])
+            if answer.seen
+            else np.zeros((0, answer.prompt.layout.tokens), np.float32)
             for answer in self._answers
         ]
 
@@ -209,7 +211,8 @@ class Writer:
                 answer.new.append(token)
                 if answer.index in self._used:
                     self._used[answer.index][token] = True
-        tell_written(max(len(answer.new) for answer in answers), self._settings.max_new_tokens)
+        longest = max(len(answer.new) for answer in answers)
+        tell(lambda: [list(answer.new) for answer in self._answers], longest, self._settings.max_new_tokens)
 
     def _used_by(self, answer: _Answer, scores: Tensor) -> Tensor:
         """(vocabulary,), the tokens that its request holds, and those that were written."""
