@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 pytest.importorskip("gradio", reason="the demo's page is made with Gradio")
 
-from pixcore_app.desk import Desk, Question
+from pixcore_app.desk import Desk, Question, Stopped
 from pixcore_app.offered import Choices
 from pixcore_app.scenes import Scenes
 from pixcore_app.serving import desk_of, serve
@@ -102,6 +103,30 @@ def test_another_strategy_does_not_ask_the_model_again(desk: Desk) -> None:
             desk.answer(Question(scene.image, text, "a question", desk.offer.first), heard.append)
 
 
+def test_an_answer_is_shown_while_it_is_written_and_can_be_stopped(desk: Desk) -> None:
+    (scene,) = Scenes({"name": "mini-world", "seed": 5}, registry()).next()
+    question = Question(scene.image, scene.question or "", "a question", _with(desk.offer.first, "random"))
+    stop, views = threading.Event(), []
+
+    def show(view: Any) -> None:
+        views.append(view)
+        stop.set()
+
+    with pytest.raises(Stopped):
+        desk.answer(question, str, show, stop)
+    assert len(views) == 1
+    shown = desk.answer(question, str, views.append)
+    assert shown.model  # what was stopped is no record
+    assert len(views[0]["tokens"]) < len(shown.view["tokens"])
+    for view in views:
+        count = len(view["tokens"])
+        assert view["going"]
+        assert view["image"] == shown.view["image"]
+        assert 0 < count == len(view["maps"]) <= len(shown.view["tokens"])
+        assert view["tokens"] == shown.view["tokens"][:count]
+        assert view["grid"] == shown.view["grid"]
+
+
 def test_scenes_come_one_after_the_other_and_round_again() -> None:
     scenes = Scenes({"name": "mini-world", "pairs": 2}, registry())
     names = [one.id for _ in range(3) for one in scenes.next(2)]
@@ -110,7 +135,7 @@ def test_scenes_come_one_after_the_other_and_round_again() -> None:
     assert Scenes(None, registry()).next(3) == []
 
 
-def test_the_page_by_clicks(address: str, browser: Any, tmp_path: Path) -> None:
+def test_the_page_by_clicks(address: str, desk: Desk, browser: Any, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(120_000)
@@ -121,9 +146,28 @@ def test_the_page_by_clicks(address: str, browser: Any, tmp_path: Path) -> None:
     page.goto(address)
     page.locator("#scenes button:has(img)").first.click()
     page.locator("#picture img").wait_for()
+
+    gate, held = threading.Event(), threading.Event()  # somebody else is being answered
+
+    def wait(line: str) -> None:
+        held.set()
+        gate.wait()
+
+    (scene,) = Scenes({"name": "mini-world", "seed": 6}, registry()).next()
+    other = threading.Thread(
+        target=desk.answer, args=(Question(scene.image, "a", "an expression", desk.offer.first), wait)
+    )
+    other.start()
+    held.wait()
     page.click("#look")
-    page.locator("#view .token").first.wait_for()
-    assert "asked of mini" in page.inner_text("#status")
+    page.locator("#stop:not([disabled])").click()
+    page.locator("#status", has_text="stopped").wait_for()
+    gate.set()
+    other.join()
+    assert page.locator("#view .token").count() == 0
+
+    page.click("#look")
+    page.locator("#status", has_text="asked of mini").wait_for()
 
     token = page.locator("#view .token").nth(2)
     token.hover()

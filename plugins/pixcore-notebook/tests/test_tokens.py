@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pixcore_notebook.tokens import token_data, view_style, widget_script
+from pixcore_notebook.tokens import blank_data, said_data, token_data, view_script, view_style, widget_script
 
 import pixcore
 
@@ -63,8 +64,14 @@ def test_a_grounding_and_a_sample_give_a_widget(finished: pixcore.Run) -> None:
     assert len(found.maps) == len(view.data["tokens"])
 
 
-def test_the_view_by_clicks(browser: Any, data: dict[str, Any], tmp_path: Path) -> None:
+def test_the_view_by_clicks(browser: Any, finished: pixcore.Run, data: dict[str, Any], tmp_path: Path) -> None:
     hostile = '<img src=x onerror="window.pwned=1">\u202e'
+    sample = finished.samples()[0].result
+    response = sample.by_probing["segment"].response
+    assert response is not None
+    assert response.maps is not None
+    beginning = replace(response, tokens=response.tokens[:2], maps=response.maps[:2])
+    making = blank_data(sample.sample.image) | said_data(beginning, sample.sample.image.size)
     data = data | {"tokens": [*data["tokens"][:-1], hostile]}
     (tmp_path / "widget.js").write_text(widget_script(), encoding="utf-8")
     page_text = _HOST % (view_style(), json.dumps(data))
@@ -127,5 +134,12 @@ def test_the_view_by_clicks(browser: Any, data: dict[str, Any], tmp_path: Path) 
     assert page.evaluate("window.pwned === undefined")
     page.evaluate("done()")
     assert tokens.count() == 0
+    page.evaluate(f"""{view_script()}
+      window.view = pixcore.tokenView(document.getElementById("cell"), {json.dumps(making)})""")  # in the making
+    assert tokens.all_inner_texts() == [one.strip() for one in data["tokens"][:2]]
+    assert tokens.nth(1).inner_text() in page.inner_text(".told")
+    page.evaluate(f"view.update({json.dumps(data)})")
+    assert tokens.count() == len(data["tokens"])
+    assert page.inner_text(".told") == data["choices"][0]["told"]
     assert not wrong
     context.close()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as PILImage
 from pixcore_ground.grounded import NOTICE, probe, transformed_maps
 from pixcore_notebook.keeping import kept, let_go
-from pixcore_notebook.tokens import token_data
+from pixcore_notebook.tokens import blank_data, said_data, token_data
 
 from pixcore.errors import DataError
 from pixcore.plugins import Kind, Registry
 from pixcore.records import Image, Sample
+from pixcore.runs.plan import Run
+from pixcore.stages.answer import Loader
 from pixcore.stages.base import Item, Monitor
 from pixcore_app.offered import Choices, Offer
 
@@ -26,6 +30,12 @@ ASKED = {"an expression": "segment", "a question": "question"}
 MOST_PIXELS = 24_000_000
 _LONGEST_TEXT = 2_000
 _RUNS_A_STORE = 200
+_SHOWN_EVERY, _SHARE = 0.1, 0.1
+"""Seconds between two states of an answer in the making, and which share of its time showing them may take at most."""
+
+
+class Stopped(BaseException):
+    """The visitor wants no answer any more: no failure, which would be a sample's and be kept."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +122,24 @@ class Desk:
     def _limit(self) -> str:
         return f"at most {self.most_pixels:,} pixels are looked at"
 
-    def answer(self, question: Question, tell: Callable[[str], None]) -> Shown:
+    def answer(
+        self,
+        question: Question,
+        tell: Callable[[str], None],
+        show: Callable[[Mapping[str, Any]], None] = lambda view: None,
+        stop: threading.Event | None = None,
+    ) -> Shown:
         """Ask the model, mine masks, let every strategy choose.
 
         Args:
             question: What is asked.
             tell: Hears in a line how it goes on.
+            show: Gets what the token view shows of the answer while it is written, where the model says it meanwhile.
+            stop: Once it is set, nothing more is computed.
 
         Raises:
             PixcoreError: It can't be answered; the message says why.
+            Stopped: It was told to stop.
         """
         text = question.text.strip()
         if not text:
@@ -132,8 +151,9 @@ class Desk:
         sample = Sample("image", question.image, expression=text if of else None, question=None if of else text)
         document = self.offer.document(question.choices) | {"judge": None, "letter_judge": None}
         with self._lock:
-            telling = _Telling(tell)
-            job, result = probe(sample, probing, document, telling, kept, store=self._folder())
+            telling = _Telling(tell, show, stop or threading.Event(), question.image)
+            telling.go_on()
+            job, result = probe(sample, probing, document, telling, telling.loader, store=self._folder())
             response = result.by_probing[probing].response
             view = token_data(result, probing, transformed_maps(job, response))
         said = response.text if response is not None else ""
@@ -170,22 +190,52 @@ class Desk:
 
 
 class _Telling(Monitor):
-    """Tells a visitor how it goes on, in a line at a time."""
+    """Tells a visitor how it goes on, in a line at a time, and shows the answer while it is written."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        show: Callable[[Mapping[str, Any]], None],
+        stop: threading.Event,
+        image: Image,
+    ) -> None:
+        self._tell, self._show, self._stop, self._image = tell, show, stop, image
+        self._next = 0.0
         self.asked = False
 
+    def loader(self, job: Run) -> Loader:
+        """Give a run the model that is kept; it is asked what it has said by now."""
+        self._model = kept(job)
+        return self._model
+
     def begin(self, stage: str, total: int, done: int) -> None:
+        self.go_on()
         if done < total:
             self.asked |= stage.startswith("answer")
             self._tell("the model answers …" if stage.startswith("answer") else f"{stage} …")
 
     def advance(self, count: int = 1) -> None:
-        """Nothing: there is one sample."""
+        self.go_on()
 
     def written(self, tokens: int, most: int) -> None:
+        self.go_on()
+        began = time.monotonic()
+        if began < self._next:
+            return
         self._tell(f"the model answers: {tokens} tokens …")
+        for said in getattr(self._model(), "partial", list)():
+            self._show(self._blank | said_data(said, self._image.size))
+        ended = time.monotonic()
+        self._next = ended + max(_SHOWN_EVERY, (ended - began) / _SHARE)
+
+    @cached_property
+    def _blank(self) -> dict[str, Any]:
+        return blank_data(self._image)
+
+    def go_on(self) -> None:
+        """Go on, unless the visitor has had enough."""
+        if self._stop.is_set():
+            raise Stopped
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         raise error

@@ -11,7 +11,7 @@ import html
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pixcore.errors import PixcoreError
 from pixcore.files import printable
 from pixcore.plugins import Kind
 from pixcore.records import Sample
-from pixcore_app.desk import ASKED, Desk, Question, Shown
+from pixcore_app.desk import ASKED, Desk, Question, Shown, Stopped
 from pixcore_app.offered import CHOSEN, MOST_STRATEGIES, Choices
 from pixcore_app.scenes import Scenes
 
@@ -35,9 +35,16 @@ _SCENES, _THUMBNAIL, _MOST_HISTORY = 6, 160, 12
 _LABELS = {Kind.MODEL: "model", Kind.EXTRACTOR: "extractor", Kind.GROUPER: "grouper", Kind.MASKS: "generator"}
 _VIEW = """
 let view = null;
+let shown = null;
 const show = () => {
-  view?.close();
-  view = props.value ? pixcore.tokenView(element, props.value, { grow: props.value.grow }) : null;
+  const data = props.value;
+  const same = shown?.going && data?.image === shown.image;
+  if (same && shown.tokens.every((text, i) => text === data.tokens[i])) view.update(data);
+  else {
+    view?.close();
+    view = data ? pixcore.tokenView(element, data) : null;
+  }
+  shown = data;
 };
 watch("value", show);
 show();
@@ -60,6 +67,10 @@ FRAME = """<style>
 </style>"""
 """What lies around Gradio's own elements, which it puts no style of a page's on."""
 
+_KEPT = gr.skip(), gr.skip(), gr.skip()
+_BUSY, _IDLE = gr.update(interactive=True), gr.update(interactive=False)
+"""Of the button that stops: whether there is something to be stopped."""
+
 
 def page(desk: Desk, scenes: Scenes, most_waiting: int) -> gr.Blocks:
     """Make the page.
@@ -78,6 +89,8 @@ class _Page:
 
     def __init__(self, desk: Desk, scenes: Scenes) -> None:
         self._desk, self._scenes = desk, scenes
+        self._stops: dict[str | None, threading.Event] = {}
+        """Of each visitor whose question is answered, or waits to be, by the session: what ends it."""
 
     def blocks(self) -> gr.Blocks:
         offer = self._desk.offer
@@ -90,7 +103,9 @@ class _Page:
                     picture.preprocess = _place_of  # how large it is comes first: nobody has decoded it yet
                     asked = gr.Radio(list(ASKED), value=next(iter(ASKED)), label="you type", elem_id="asked")
                     text = gr.Textbox(label="text", placeholder="the red boat", max_length=2000, elem_id="text")
-                    look = gr.Button("Look", variant="primary", elem_id="look")
+                    with gr.Row():
+                        look = gr.Button("Look", variant="primary", elem_id="look", min_width=120)
+                        stop = gr.Button("Stop", variant="stop", elem_id="stop", min_width=120, interactive=False)
                     offered = gr.Gallery(
                         label="scenes to take",
                         columns=3,
@@ -141,15 +156,18 @@ class _Page:
             ask = {
                 "fn": self._ask,
                 "inputs": [picture, text, asked, history, *chosen],
-                "outputs": [status, view, history, past],
+                "outputs": [status, view, history, past, stop],
                 "concurrency_limit": 1,
                 "concurrency_id": "model",
                 "show_progress": "hidden",
             }
-            look.click(**ask)
-            text.submit(**ask)
             again = {**ask, "fn": self._ask_again}
+            for event in (look.click, text.submit):  # Gradio begins with a second one once a first is over
+                event(self._begin, None, [status, stop], queue=False, show_progress="hidden")
+                event(**ask)
             strategies.input(**again)
+            stop.click(self._stop, None, [status, stop], queue=False, show_progress="hidden")
+            blocks.unload(self._leave)
             another.click(self._draw, None, [offered, taken], show_progress="hidden")
             offered.select(self._take, [taken, asked], [picture, text], show_progress="hidden")
             asked.input(self._reword, [taken, text, asked], text, show_progress="hidden")
@@ -163,43 +181,71 @@ class _Page:
         return gr.Dropdown(names, value=first, label=_LABELS[kind], min_width=120, elem_id=kind.value)
 
     def _ask(
-        self, path: str | None, text: str, asked: str, history: list[Shown], *chosen: Any
+        self,
+        request: gr.Request,
+        path: str | None,
+        text: str,
+        asked: str,
+        history: list[Shown],
+        *chosen: Any,
     ) -> Iterator[tuple[Any, ...]]:
-        """Answer, saying how it goes on meanwhile; words then come one by one."""
+        """Answer: how it goes on, what is said meanwhile, and then the masks."""
         if path is None:
-            yield _wrong("there is no image yet: drop or paste one, or take a scene"), gr.skip(), gr.skip(), gr.skip()
+            yield _wrong("there is no image yet: drop or paste one, or take a scene"), *_KEPT, _IDLE
             return
-        heard: queue.Queue[str | Shown | PixcoreError | None] = queue.Queue()
+        told: queue.Queue[str | Mapping[str, Any] | Shown | PixcoreError | Stopped | None] = queue.Queue()
+        stop = self._stops.setdefault(request.session_hash, threading.Event())
 
         def work() -> None:
             try:
                 question = Question(self._desk.picture(path), text or "", asked, _choices(chosen))
-                heard.put(self._desk.answer(question, heard.put))
-            except PixcoreError as error:
-                heard.put(error)
+                told.put(self._desk.answer(question, told.put, told.put, stop))
+            except (PixcoreError, Stopped) as error:
+                told.put(error)
             except BaseException:
-                heard.put(None)
+                told.put(None)
                 raise
 
         threading.Thread(target=work, daemon=True).start()
-        while isinstance(told := heard.get(), str):
-            yield _note(told), gr.skip(), gr.skip(), gr.skip()
-        if not isinstance(told, Shown):
-            yield _wrong(str(told or "that failed; the server's log says why")), gr.skip(), gr.skip(), gr.skip()
-            return
-        history = [told, *(one for one in history if one.question != told.question)][:_MOST_HISTORY]
-        yield _said(told), {**told.view, "grow": told.model}, history, _gallery(history)
+        try:
+            while isinstance(heard := told.get(), (str, Mapping)):
+                line, view = (_note(heard), gr.skip()) if isinstance(heard, str) else (gr.skip(), heard)
+                yield line, view, gr.skip(), gr.skip(), gr.skip() if stop.is_set() else _BUSY
+        finally:
+            stop.set()  # whoever waits no longer is answered no longer
+            self._stops.pop(request.session_hash, None)
+        if isinstance(heard, Shown):
+            history = [heard, *(one for one in history if one.question != heard.question)][:_MOST_HISTORY]
+            yield _said(heard), heard.view, history, _gallery(history), _IDLE
+        elif isinstance(heard, Stopped):
+            yield _note("stopped"), *_KEPT, _IDLE
+        else:
+            yield _wrong(str(heard or "that failed; the server's log says why")), *_KEPT, _IDLE
 
-    def _ask_again(self, path: str | None, *given: Any) -> Iterator[tuple[Any, ...]]:
+    def _ask_again(self, request: gr.Request, path: str | None, *given: Any) -> Iterator[tuple[Any, ...]]:
         """Let another strategy choose, where something has been asked."""
         if path is None or not given[2]:
-            yield (gr.skip(),) * 4
+            yield gr.skip(), *_KEPT, gr.skip()
             return
-        yield from self._ask(path, *given)
+        yield from self._ask(request, path, *given)
+
+    def _begin(self, request: gr.Request) -> tuple[str, Any]:
+        """Let a visitor stop what still waits for its turn."""
+        self._stops.setdefault(request.session_hash, threading.Event())
+        return _note("waiting for the model …"), _BUSY
+
+    def _stop(self, request: gr.Request) -> tuple[str, Any]:
+        self._leave(request)
+        return _note("stopped"), _IDLE
+
+    def _leave(self, request: gr.Request) -> None:
+        """End what a visitor has asked for."""
+        if stop := self._stops.get(request.session_hash):
+            stop.set()
 
     def _draw(self) -> tuple[Any, list[Sample]]:
         taken = self._scenes.next(_SCENES)
-        pictures = [(_small(one), printable(one.expression or one.question or "")) for one in taken]
+        pictures = [(_small(one.image.pil()), printable(one.expression or one.question or "")) for one in taken]
         return gr.update(value=pictures, visible=bool(pictures), selected_index=None), taken
 
     def _take(self, taken: list[Sample], asked: str, event: gr.SelectData) -> tuple[str, str]:
@@ -216,7 +262,7 @@ class _Page:
 
     def _back(self, history: list[Shown], event: gr.SelectData) -> tuple[str, Any]:
         shown = history[event.index]
-        return _said(shown), {**shown.view, "grow": False}
+        return _said(shown), shown.view
 
     def _config(self, asked: str, *chosen: Any) -> tuple[str, Any, str]:
         document = self._desk.config(_choices(chosen), asked)
@@ -241,17 +287,12 @@ def _text(sample: Sample, asked: str) -> str:
     return own or ""
 
 
-def _small(sample: Sample) -> PILImage.Image:
-    picture = sample.image.pil()
+def _small(picture: PILImage.Image) -> PILImage.Image:
     return picture.resize(fitted(picture.size, _THUMBNAIL, thinnest=8, enlarge=True), PILImage.Resampling.LANCZOS)
 
 
 def _gallery(history: list[Shown]) -> Any:
-    pictures = []
-    for one in history:
-        picture = one.question.image.pil()
-        small = picture.resize(fitted(picture.size, _THUMBNAIL, thinnest=8, enlarge=True), PILImage.Resampling.LANCZOS)
-        pictures.append((small, printable(one.question.text)))
+    pictures = [(_small(one.question.image.pil()), printable(one.question.text)) for one in history]
     return gr.update(value=pictures, visible=True, selected_index=None)
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pixcore_report.payload import Display, ShownMaps, sample_payload
+from pixcore_report.payload import Display, ShownMaps, image_uri, sample_payload
 
 from pixcore.errors import DataError, PluginError
 from pixcore.files import printable
-from pixcore.records import Response, SampleResult
+from pixcore.records import Image, Response, SampleResult
 
 if TYPE_CHECKING:
     import anywidget
@@ -45,23 +45,37 @@ def token_data(
     if response is None:
         raise DataError(f"sample {result.sample.id} has no answer under {probing!r}", hint="pick another probing")
     payload = sample_payload(result, display=Display(candidates=False, particulars=True))
-    probed = payload["protocols"][probing]
-    shown = ShownMaps.of_response(response, (payload["width"], payload["height"]), _GRID)
+    picks = payload["protocols"][probing]["picks"]
+    shown = {name: payload[name] for name in ("image", "width", "height", "mask_size", "masks")}
+    choices = [_choice(name, picks[name]) for name in names or picks if name in picks]
+    return shown | said_data(response, (payload["width"], payload["height"]), maps) | {"choices": choices}
+
+
+def said_data(response: Response, size: tuple[int, int], maps: NDArray[np.float32] | None = None) -> dict[str, Any]:
+    """Collect what the token view shows of an answer alone, whole or in the making: "tokens", "grid" and "maps".
+
+    Args:
+        response: The answer; one without tokens is shown as a single one.
+        size: (width, height) of the image.
+        maps: As `token_data` takes them.
+    """
+    pieces = [response.text[one.start : one.end] for one in response.tokens]
+    texts = pieces or ([response.text] if response.text else [])
+    shown = ShownMaps.of_response(response, size, _GRID)
     own = response.maps if maps is None else maps
-    picks = probed["picks"]
-    return {name: payload[name] for name in ("image", "width", "height", "mask_size", "masks")} | {
-        "tokens": _said(response, probed["tokens"]),
+    return {
+        "tokens": [printable(text) for text in texts],
         "grid": None if shown is None else [shown.grid.rows, shown.grid.cols, *shown.grid.box],
         "maps": [] if shown is None or own is None else [shown.packed(one) for one in own[: len(response.tokens)]],
-        "choices": [_choice(name, picks[name]) for name in names or picks if name in picks],
     }
 
 
-def _said(response: Response, tokens: list[str]) -> list[str]:
-    """The tokens' texts; an answer without tokens is a single one."""
-    if not tokens:
-        return [printable(response.text)] if response.text else []
-    return [printable(text) for text in tokens]
+def blank_data(image: Image) -> dict[str, Any]:
+    """Collect what the token view shows of an image of which nothing is said yet."""
+    width, height = image.size
+    picture: dict[str, Any] = {"image": image_uri(image, Display().image), "width": width, "height": height}
+    picture |= {"tokens": [], "grid": None, "maps": [], "choices": []}
+    return picture | {"masks": [], "mask_size": [width, height], "going": True}
 
 
 def _choice(name: str, pick: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 // It stands on the report's pixels.js, and works in a notebook's cell as in a page: all that it needs is an element.
 // All text reaches the page through `textContent`: model output is never parsed as HTML.
 (() => {
-  const MASK = [230, 159, 0], SLOWEST = 90, LONGEST = 4000; // milliseconds a token, and of all tokens together
+  const MASK = [230, 159, 0];
 
   const make = (tag, name, text) => {
     const node = document.createElement(tag);
@@ -28,23 +28,27 @@
   /**
    * Show an answer in an element.
    *   data: what `token_data` of pixcore_notebook.tokens gives.
-   *   pinned: the tokens whose map stays; changed(tokens): hears when they are others; grow: words come one by one.
-   * Gives { pin(tokens), close() }.
+   *   pinned: the tokens whose map stays; changed(tokens): hears when they are others.
+   * Gives { pin(tokens), close(), update(data) }; `update` takes what more is known of the same answer. While data has
+   * "going" the answer is being written: the newest word's map is shown, unless one looks at another.
    */
-  pixcore.tokenView = (place, data, { pinned = [], changed = () => {}, grow = false } = {}) => {
+  pixcore.tokenView = (place, data, { pinned = [], changed = () => {} } = {}) => {
     const root = make("div", "tokens"), sheet = make("canvas"), told = make("p", "told"), said = make("p", "said");
     const size = [data.width, data.height], chips = [], pen = sheet.getContext("2d");
-    let picture = null, hovered = null, from = null, choice = data.choices.length ? 0 : null, timer = 0;
+    let picture = null, hovered = null, from = null, choice = 0;
 
     const scale = Math.min(4, Math.max(0.25, 880 / Math.max(...size)));
     [sheet.width, sheet.height] = size.map((one) => Math.max(1, Math.round(one * scale)));
     sheet.setAttribute("role", "img");
     told.setAttribute("role", "status");
 
-    const looked = () => (hovered !== null ? [hovered] : pinned).filter((one) => data.maps[one]);
+    const looked = () => {
+      const newest = data.going && !pinned.length ? [data.maps.length - 1] : pinned;
+      return (hovered !== null ? [hovered] : newest).filter((one) => data.maps[one]);
+    };
     const words = (tokens) => tokens.map((one) => data.tokens[one]).join("").trim();
     const paint = () => {
-      const tokens = looked(), chosen = choice === null ? null : data.choices[choice];
+      const tokens = looked(), chosen = data.choices[choice];
       pen.setTransform(1, 0, 0, 1, 0, 0);
       pen.fillStyle = "#888";
       pen.fillRect(0, 0, sheet.width, sheet.height);
@@ -52,12 +56,11 @@
       pen.imageSmoothingQuality = "high";
       if (picture) pen.drawImage(picture, 0, 0, sheet.width, sheet.height);
       if (tokens.length) pen.drawImage(pixcore.heat(mean(data.maps, tokens), data.grid, size), 0, 0, sheet.width, sheet.height);
-      if (chosen && chosen.mask !== null && !timer) mask(chosen, !tokens.length);
+      if (chosen && chosen.mask !== null) mask(chosen, !tokens.length);
       let line = "";
       if (tokens.length) line = `where the model looked at “${words(tokens)}” (dark: little, bright: much)`;
-      else if (timer) line = "";
       else if (chosen) line = chosen.told;
-      else line = data.maps.length ? "" : "the answer has no maps";
+      else line = data.maps.length || data.going ? "" : "the answer has no maps";
       told.textContent = line;
       sheet.setAttribute("aria-label", line || "the picture");
       chips.forEach((chip, i) => {
@@ -92,7 +95,7 @@
     };
     const reach = (to) => pin(between(from ?? to, to));
 
-    data.tokens.forEach((text, i) => {
+    const word = (text, i) => {
       const chip = make("button", "token", text.trim() || "␣");
       chip.type = "button";
       chip.dir = "auto";
@@ -121,12 +124,12 @@
       });
       chips.push(chip);
       said.append(chip, text.endsWith("\n") ? make("br") : " ");
-    });
+    };
 
     const choices = make("div", "choices");
     choices.setAttribute("role", "group");
     choices.setAttribute("aria-label", "strategies");
-    data.choices.forEach((one, i) => {
+    const strategy = (one, i) => {
       const button = make("button", "choice", one.name);
       button.type = "button";
       button.setAttribute("aria-pressed", String(i === choice));
@@ -136,28 +139,15 @@
         pin([]);
       });
       choices.append(button);
-    });
+    };
 
-    const end = () => {
-      clearInterval(timer);
-      timer = 0;
-      hovered = null;
-      root.classList.remove("growing");
-      for (const chip of chips) chip.hidden = false;
+    const update = (more) => {
+      data = more;
+      data.tokens.slice(chips.length).forEach((text, i, { length }) => word(text, data.tokens.length - length + i));
+      choices.replaceChildren();
+      data.choices.forEach(strategy);
       choices.hidden = !data.choices.length;
       paint();
-    };
-    const begin = () => {
-      let at = 0;
-      root.classList.add("growing");
-      for (const chip of chips) chip.hidden = true;
-      choices.hidden = true;
-      timer = setInterval(() => {
-        if (at === chips.length) return end();
-        chips[at].hidden = false;
-        hovered = at++;
-        paint();
-      }, Math.min(SLOWEST, LONGEST / chips.length));
     };
 
     root.append(sheet, told, said, choices);
@@ -167,11 +157,7 @@
       image.onload = () => { picture = image; paint(); };
       image.src = data.image;
     }
-    if (grow && chips.length && !matchMedia("(prefers-reduced-motion: reduce)").matches) begin();
-    else end();
-    return {
-      pin: (tokens) => { pinned = tokens; paint(); },
-      close: () => { clearInterval(timer); root.remove(); },
-    };
+    update(data);
+    return { pin: (tokens) => { pinned = tokens; paint(); }, close: () => root.remove(), update };
   };
 })();
