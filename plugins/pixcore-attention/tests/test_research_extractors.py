@@ -58,6 +58,18 @@ def test_raw_keeps_everything(rng: np.random.Generator, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "a%2F1-segment.npy", allow_pickle=False), extractor.rows[1])
 
 
+def test_raw_keeps_one_map_a_layer(rng: np.random.Generator) -> None:
+    rows = rng.random((3, 2, 2, 4, 9), np.float32)
+    extractor = Raw(RawConfig(reduce="heads"))
+    maps = feed(extractor, rows)
+    assert extractor.rows[1].shape == (3, 2, 1, 9)
+    np.testing.assert_allclose(extractor.rows[1][:, :, 0], rows[:, :, 1].mean(2), atol=1e-3)
+    np.testing.assert_allclose(maps[1], rows[:, :, 1].mean((1, 2)), atol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extractor.begin(4, 32, 32, 576)
+
+
 def test_raw_warns_before_it_starts() -> None:
     with pytest.warns(UserWarning, match=r"1\.1 GiB for 256 tokens of a batch of 4"):
         Raw(RawConfig()).begin(4, 32, 32, 576)

@@ -36,6 +36,8 @@ class RawConfig(Config):
         layers: Decoder layers, negative from the end.
         heads: Heads, negative from the end.
         query: Which row belongs to a token.
+        reduce: `heads`: each layer's rows are averaged over its heads while they are seen, so that one map a layer is
+            kept, as if it were a layer's only head. Left out: all heads are.
         folder: Where each response's (steps, layers, heads, cells) float16 array goes, as .npy.
         warn_above: GiB that 256 tokens of a batch may take without a warning.
     """
@@ -43,6 +45,7 @@ class RawConfig(Config):
     layers: tuple[int, ...] | None = Field(default=None, min_length=1)
     heads: tuple[int, ...] | None = Field(default=None, min_length=1)
     query: Query = "predicting"
+    reduce: Literal["heads"] | None = None
     folder: Path | None = None
     warn_above: float = Field(default=1.0, ge=0)
 

@@ -58,8 +58,13 @@ class Asked:
 
     def words_right(self, answer: str) -> float:
         """Measure the share of the wanted answer's words that stand in their place."""
-        wanted, said = self.turn.answer.split(), answer.split()
-        return sum(a == b for a, b in zip(wanted, said, strict=False)) / max(len(wanted), len(said))
+        return words_in_place(self.turn.answer, answer)
+
+
+def words_in_place(wanted: str, said: str) -> float:
+    """Measure the share of the wanted text's words that stand in their place in what was said."""
+    both = wanted.split(), said.split()
+    return sum(a == b for a, b in zip(*both, strict=False)) / max(*map(len, both), 1)
 
 
 def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:

@@ -1,0 +1,81 @@
+"""A layer's line is what a run of that layer alone gives; the page says when grounding begins, from the figures."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pixcore_emergence.layers_command import layers
+from pixcore_progress.lines import LineMonitor
+from rich.console import Console
+
+from pixcore.config import resolve
+from pixcore.figures.scores import candidate_ious
+from pixcore.plugins import registry
+from pixcore.runs.execute import execute
+from pixcore.runs.plan import Run
+from tests.scripts import loaded
+
+HERE = Path(__file__).resolve().parents[1]
+page = loaded(HERE / "training_page.py")
+training = loaded(HERE / "training.py")
+
+
+def carried_out(folder: Path, extractor: dict[str, Any]) -> Run:
+    document = {
+        "benchmark": {"name": "mini-world", "pairs": 2}, "model": "mini", "extractor": extractor, "grouper": "words",
+        "protocols": ["segment"], "masks": "regions", "selections": ["oracle"], "control": None,
+        "output": str(folder / "out"), "store": str(folder / "store"),
+    }  # fmt: skip
+    job = Run(resolve(document, registry()))
+    assert execute(job, LineMonitor(Console(file=io.StringIO()))) == 0
+    (folder / "out").mkdir(exist_ok=True)
+    (folder / "out/run.json").write_text(json.dumps(job.document(), default=str))
+    return job
+
+
+def test_a_layer_of_one_run_is_a_run_of_that_layer(tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    carried_out(tmp_path / "every", {"name": "raw", "folder": str(rows), "reduce": "heads"})
+    best = []
+    for result in carried_out(tmp_path / "one", {"name": "mean", "layers": [2]}).results():
+        found = result.by_probing["segment"]
+        best.append(max(iou.max() for iou in candidate_ious(result.sample, found.candidates)))
+    ran = CliRunner().invoke(layers, [str(tmp_path / "every/out"), "--json", "-"], catch_exceptions=False)
+    lines = {line["name"]: line for line in json.loads(ran.output)["lines"]}
+    assert list(lines) == ["layer 0", "layer 1", "layer 2", "layer 3", "all layers, the run's own", "matched control"]
+    assert lines["layer 2"]["best"][0] == pytest.approx(100 * sum(best) / len(best), abs=1.0)  # rows are float16
+    assert lines["layer 2"]["samples"] == len(best)
+    assert lines["layer 2"]["inside"][0] > 0
+    one = training._wanted("test-0-0000a")
+    assert training.words_in_place(one, one) == 1.0
+
+
+def step(at: int, less: float, right: float) -> dict[str, Any]:
+    inside = [5.0, 4.0, 6.0]
+    line = {"layer": 0, "head": None, "best": [50.0, 40.0, 60.0], "less": [less, less - 2, less + 2], "inside": inside}
+    line |= {"by_concept": {"state": inside}, "samples": 9}
+    lines = [line | {"name": "layer 0"}, line | {"name": "layer 0, head 1", "head": 1}]
+    lines += [line | {"name": "all", "layer": None}, line | {"name": "control", "layer": None, "inside": None}]
+    figures = {"questions": [right, right - 5, right + 5], "less": [less, less - 2, less + 2], "words": None}
+    recipe = {"seed": 2, "steps": [5, 6, 400]}
+    return {"step": at, "recipe": recipe, "pairs": 6, "oracle": None, "lines": lines, **figures}
+
+
+def test_what_begins_first_is_said() -> None:
+    steps = [step(0, 0.0, 40.0), step(100, 5.0, 50.0), step(200, 1.0, 52.0), step(300, 10.0, 90.0)]
+    assert page.onset(page.curve(steps, "less"), 0.0) == 300  # at 200 the interval reached below nothing again
+    assert page.halfway(page.curve(steps, "less")) == pytest.approx(100)
+    assert page.halfway(page.curve(steps, "questions")) == pytest.approx(200 + 100 * 13 / 38)
+    assert page.sentences(steps)[-1] == "So, in this training, attention grounds at the same kept model."
+    steps[2] = step(200, 4.0, 52.0)
+    assert page.sentences(steps)[-1] == "So, in this training, attention grounds before it answers."
+    text = page.page(steps)
+    assert "had come to step 300 of 400" in text
+    assert text.count("<svg") == 3  # of masks there is no figure
+    assert "layer 0, head 1" in text
+    assert "nan" not in text

@@ -1,0 +1,272 @@
+"""Writes the page of a training, `runs/miniature/training.html`: when attention begins to ground, as curves."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from pixcore_report.page import write_page
+
+FOLDER = Path("runs/miniature/training")
+PLACES = {"when": "when", "layers": "layers", "heads": "heads", "concepts": "concepts", "read": "how to read it"}
+WHAT = {
+    "questions": "questions answered rightly",
+    "words": "words of a description in their place",
+    "oracle": "best mask mined (oracle)",
+    "plain": "attend-and-segment",
+    "control": "as many random points (oracle's control)",
+    "less": "oracle less control, paired",
+}
+_LEFT, _TOP, _WIDTH, _HEIGHT = 44, 12, 620, 230
+
+Value = Sequence[float | None]
+"""A figure and the ends of its interval."""
+Curve = Sequence[tuple[int, Value]]
+
+
+def curve(steps: Sequence[Mapping[str, Any]], name: str) -> Curve:
+    """One figure along the training, where it has a value."""
+    return [(one["step"], one[name]) for one in steps if one.get(name) is not None and _number(one[name][0])]
+
+
+def onset(points: Curve, above: float) -> int | None:
+    """Give the first step whose interval lies above a value, as do all that follow; None where none does."""
+    first = None
+    for step, (_, low, *_rest) in points:
+        if low is None or low <= above:
+            first = None
+        elif first is None:
+            first = step
+    return first
+
+
+def halfway(points: Curve) -> float | None:
+    """Give the step at which a curve is half of the way from its first value to its last, between two by a line."""
+    values = [(step, float(value[0] or 0)) for step, value in points]
+    if len(values) < 2 or values[-1][1] <= values[0][1]:
+        return None
+    half = (values[0][1] + values[-1][1]) / 2
+    for (left, low), (right, high) in pairwise(values):
+        if high >= half:
+            return left if high == low else left + (right - left) * max(0.0, (half - low) / (high - low))
+    return None
+
+
+def sentences(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say when each begins, and which comes first."""
+    grounds, answers = onset(curve(steps, "less"), 0.0), onset(curve(steps, "questions"), 50.0)
+    said = [
+        f"The best mask mined from attention is better than the best from as many random points {_from(grounds)} "
+        "(the paired difference's interval lies above nothing).",
+        f"Questions are answered better than by guessing {_from(answers)} (the interval lies above 50 %).",
+    ]
+    halves = [(WHAT[name], halfway(curve(steps, name))) for name in ("less", "plain", "words", "questions")]
+    known = ", ".join(f"{name} {step:.0f}" for name, step in halves if step is not None)
+    if known:
+        said.append(f"Half of the way from the first kept model to the last, in steps: {known}.")
+    if grounds is not None and answers is not None:
+        order = "at the same kept model" if grounds == answers else "before" if grounds < answers else "after"
+        said.append(f"So, in this training, attention grounds {order}{'' if grounds == answers else ' it answers'}.")
+    elif grounds is not None:
+        said.append("So, in this training, attention grounds before it answers.")
+    elif answers is not None:
+        said.append("So, in this training, it answers before attention grounds.")
+    return said
+
+
+def _from(step: int | None) -> str:
+    return "at no kept model for good" if step is None else f"from step {step} on"
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def chart(series: Mapping[str, Curve], title: str, last: int) -> str:
+    """Draw curves with their intervals against the step, as an SVG, and their legend."""
+    ends = [end for points in series.values() for _, value in points for end in value if end is not None]
+    if not ends:
+        return ""
+    low, high = min(0.0, *ends), max(ends)
+    high += 0.05 * (high - low) or 1.0
+
+    def x(step: float) -> float:
+        return _LEFT + step / max(last, 1) * _WIDTH
+
+    def y(value: float) -> float:
+        return _TOP + (high - value) / (high - low) * _HEIGHT
+
+    drawn, legend = [], []
+    for number, (name, points) in enumerate(series.items()):
+        ended = [(step, v[1], v[2]) for step, v in points if v[1] is not None and v[2] is not None]
+        band = [*((s, top) for s, _, top in ended), *((s, bottom) for s, bottom, _ in reversed(ended))]
+        shape = " ".join(f"{x(step):.1f},{y(end or 0):.1f}" for step, end in band)
+        line = " ".join(f"{x(step):.1f},{y(value[0] or 0):.1f}" for step, value in points)
+        dots = "".join(
+            f'<circle cx="{x(step):.1f}" cy="{y(value[0] or 0):.1f}" r="2.5"><title>{html.escape(name)}, step {step}: '
+            f"{_written(value)}</title></circle>"
+            for step, value in points
+        )
+        drawn.append(f'<g class="s{number}"><polygon points="{shape}"/><polyline points="{line}"/>{dots}</g>')
+        legend.append(f'<li class="s{number}">{html.escape(name)}</li>')
+    across = "".join(
+        f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        for tick in _ticks(low, high)
+    )
+    along = "".join(
+        f'<text x="{x(tick):.1f}" y="{_TOP + _HEIGHT + 18}" text-anchor="middle">{tick:g}</text>'
+        for tick in _ticks(0, last)
+    )
+    whole = f"0 0 {_LEFT + _WIDTH + 24} {_TOP + _HEIGHT + 28}"
+    told, shapes = html.escape(title), "".join(drawn)
+    picture = f'<svg viewBox="{whole}" role="img" aria-label="{told}">{across}{along}{shapes}</svg>'
+    return f'<figure>{picture}<ul class="legend">{"".join(legend)}</ul><figcaption>{told}</figcaption></figure>'
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    span = high - low
+    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if span / size <= 8)
+    return [tick * step for tick in range(-(-int(low) // step), int(high // step) + 1)]
+
+
+def _written(value: Value) -> str:
+    first = f"{value[0]:.1f}"
+    return first if len(value) < 3 or value[1] is None else f"{first} ({value[1]:.1f}–{value[2]:.1f})"
+
+
+def _named(steps: Sequence[Mapping[str, Any]], name: str, key: str) -> Curve:
+    """One figure of one line (a layer, a head) along the training."""
+    found = ((one["step"], line[key]) for one in steps for line in one["lines"] if line["name"] == name)
+    return _sure(found)
+
+
+def _sure(found: Iterable[tuple[int, Value | None]]) -> Curve:
+    """Those that stand on enough pairs to have an interval."""
+    return [(step, value) for step, value in found if value is not None and _number(value[0]) and value[1] is not None]
+
+
+def page(steps: Sequence[Mapping[str, Any]]) -> str:
+    """The page's content, escaped; the frame is the reports' own."""
+    last, recipe = steps[-1]["step"], steps[-1]["recipe"]
+    lines = next((one["lines"] for one in reversed(steps) if one["lines"]), [])
+    layers = [line["name"] for line in lines if line["layer"] is not None and line["head"] is None]
+    heads = [line["name"] for line in lines if line["head"] is not None]
+    whole = next((line["name"] for line in lines if line["inside"] is not None and line["layer"] is None), "")
+    answers = chart({WHAT[n]: curve(steps, n) for n in ("questions", "words")}, "What is said, %, by joint step", last)
+    found = {WHAT[name]: curve(steps, name) for name in ("oracle", "plain", "control")}
+    masks = chart(found, "Masks asked for (M), mean IoU in %, by joint step", last)
+    by_layer = chart(
+        {name: _named(steps, name, "less") for name in layers},
+        "Best mask from one layer's attention less the matched control's, mean IoU in %, by joint step",
+        last,
+    )
+    concepts = sorted({name for one in steps for line in one["lines"] for name in line["by_concept"]})
+    by_concept = chart(
+        {name: _concept(steps, whole, name) for name in concepts},
+        "Attention inside the object beyond its area, in % of the attention to the image, by what the phrase is about",
+        last,
+    )
+    said = "".join(f"<li>{html.escape(text)}</li>" for text in sentences(steps))
+    letters, vision, joint = recipe["steps"]
+    samples = lines[0]["samples"] if lines else 0
+    ended = "" if last >= joint else f" The training had come to step {last} of {joint}: the rest is not here."
+    return f"""<h1>When does attention begin to ground?</h1>
+<p>One training of mini (seed {recipe["seed"]}; {letters} steps of letters in text alone, {vision} of the vision tower
+by words, then {joint} of everything together), without any mask. Models kept along its joint stage, {len(steps)} of
+them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples} with their object there, at the
+last one). Step 0 has a tower that sees and a language model that has never been shown an image.{ended}</p>
+<h2 id="when">Before or after answering</h2><ul>{said}</ul>{answers}{masks}
+<h2 id="layers">Decoder layers</h2>
+<p>Each layer's attention alone, from the one run of each model.</p>{by_layer}{_layer_table(lines)}
+<h2 id="heads">Which heads</h2>
+<p>Attention inside the object beyond the object's area, in % of the head's attention to the image, averaged over
+phrases, by joint step. 0: it looks at the object no more than at the rest.</p>{_head_table(steps, heads)}
+<h2 id="concepts">By concept</h2>{by_concept}
+<h2 id="read">How to read it</h2>
+<ul><li>Intervals: 95 %, over pairs. One seed and one recipe: this is about this training.</li>
+<li>The tower was taught attributes by words before step 0, and goes on learning them: what is seen here is when the
+language model's attention begins to use it, not when a tower begins to see.</li>
+<li>"From step N on": at N and at every kept model after it.</li>
+<li>A model that says little names few phrases, and so mines few masks; its control has as few. Where fewer pairs
+have any than an interval needs, layers, heads and concepts have no value.</li></ul>"""
+
+
+def _concept(steps: Sequence[Mapping[str, Any]], line: str, concept: str) -> Curve:
+    found = (
+        (one["step"], each["by_concept"].get(concept)) for one in steps for each in one["lines"] if each["name"] == line
+    )
+    return _sure(found)
+
+
+def _layer_table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The last model's lines, but for single heads."""
+    rows = "".join(
+        f"<tr><th>{html.escape(line['name'])}</th>"
+        + "".join(
+            f"<td>{_written(line[key]) if line[key] is not None and _number(line[key][0]) else '–'}</td>"
+            for key in ("best", "less", "inside")
+        )
+        + "</tr>"
+        for line in lines
+        if line["head"] is None
+    )
+    names = ("at the last model, the attention of", "best mask", "less control", "inside beyond area")
+    return _table("Layers", names, rows)
+
+
+def _table(title: str, names: Sequence[object], rows: str) -> str:
+    """A table that scrolls by itself, with its head's names."""
+    head = "".join(f"<th>{name}</th>" for name in names)
+    table = f'<table class="lines"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">{table}</div>'
+
+
+def _head_table(steps: Sequence[Mapping[str, Any]], heads: Sequence[str]) -> str:
+    """A row a head, a column a kept model; the more a head looks at the object, the stronger its cell's colour."""
+    curves = {name: dict(_named(steps, name, "inside")) for name in heads}
+    most = max((float(v[0] or 0) for own in curves.values() for v in own.values()), default=1.0) or 1.0
+    kept = [one["step"] for one in steps]
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(
+            f'<td class="h{round(9 * max(0.0, float(own[step][0] or 0)) / most)}">{own[step][0]:.1f}</td>'
+            if step in own
+            else "<td>–</td>"
+            for step in kept
+        )
+        + "</tr>"
+        for name, own in curves.items()
+    )
+    return _table("Heads", ("step", *kept), rows)
+
+
+_COLOURS = ("#3566a8", "#c2502e", "#8a9a3b", "#8155a8", "#2b8f86", "#b8860b", "#777777")
+_STYLE = """
+.lines { border-collapse: collapse; background: var(--card); }
+.lines th, .lines td { padding: 4px 7px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+.lines th:first-child { text-align: left; font-weight: 500; }
+figure { margin: 18px 0; } figcaption { color: var(--soft); }
+main svg { max-width: 760px; background: var(--card); } main svg text { font-size: 12px; fill: var(--soft); }
+main svg line { stroke: var(--line); } polyline { fill: none; stroke: currentColor; stroke-width: 2; }
+polygon { fill: currentColor; opacity: .13; } circle { fill: currentColor; }
+.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 18px; }
+.legend li::before { content: "— "; font-weight: 700; }
+""" + "".join(f".s{n} {{ color: {colour}; }}\n" for n, colour in enumerate(_COLOURS))
+_STYLE += "".join(f".h{n} {{ background: rgb(53 102 168 / {7 * n}%); }}\n" for n in range(10))
+
+
+def write() -> Path:
+    """Write the page from what has been measured, and say where."""
+    steps = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
+    if not steps:
+        raise SystemExit("nothing has been measured: train with --keep-every, then measure its folder")
+    target = FOLDER.parent / "training.html"
+    context = {"title": "When attention begins to ground", "kind": "The miniature", "places": PLACES}
+    write_page(target, "bare.html", rules=_STYLE, context=context | {"content": Markup(page(steps))})
+    return target
