@@ -101,9 +101,8 @@ def check_size(size: tuple[int, int], where: str) -> None:
         DataError: This one is.
     """
     if size[0] * size[1] > MOST_PIXELS:
-        raise DataError(
-            f"{where} would have more than {MOST_PIXELS} pixels", hint="is its size [height, width] in pixels?"
-        )
+        said = f"{where} would have more than {MOST_PIXELS} pixels"
+        raise DataError(said, hint="is its size [height, width] in pixels?")
 
 
 def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:
@@ -190,10 +189,8 @@ def _overlaps(rles: list[dict[str, Any]]) -> NDArray[np.float64]:
 
 
 def _text(rle: Mapping[str, Any]) -> RLE:
-    counts = rle["counts"]
-    return RLE(
-        size=[int(n) for n in rle["size"]], counts=counts.decode("ascii") if isinstance(counts, bytes) else counts
-    )
+    counts = rle["counts"].decode("ascii") if isinstance(rle["counts"], bytes) else rle["counts"]
+    return RLE(size=[int(n) for n in rle["size"]], counts=counts)
 
 
 def _bytes(rle: RLE) -> dict[str, Any]:

@@ -80,6 +80,14 @@ class View(Sequence[Kept]):
         return [*map(self._read, self.places[at])] if isinstance(at, slice) else self._read(self.places[at])
 
 
+def shelved(things: Iterable[Kept]) -> View[Kept]:
+    """Put objects on a shelf of their own, and give a view of it."""
+    shelf: Shelf[Kept] = Shelf()
+    for number, thing in enumerate(things):
+        shelf.add(str(number), thing)
+    return View(shelf.thing, range(len(shelf)))
+
+
 @contextmanager
 def on_disk() -> Iterator[None]:
     """Turn what is said of a temporary file that can't be written into an error that says what to do."""

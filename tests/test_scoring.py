@@ -11,7 +11,7 @@ from pixcore_scoring.evaluation import evaluate
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
-from pixcore.figures.rows import OWN_MASKS, RowSpec
+from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary
 from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample
 from pixcore.records import (
     Candidate,
@@ -109,7 +109,7 @@ def random_results(rng: np.random.Generator, pairs: int, rows: Sequence[RowSpec]
                 "?",
                 Response("x", mask=masks.encode(random_mask(rng))),
                 tuple(groups),
-                selections={"oracle": chosen},
+                selections={"oracle": chosen, "other": Selection.chosen(index % 4, 0)},
                 verdict=Verdict(bool(rng.random() < 0.7)),
             )
         results.append(score_sample(one, outcomes, rows))
@@ -144,6 +144,19 @@ def test_the_table_is_plain_arithmetic() -> None:
         assert figures["S"].value == pytest.approx(2 / (1 / a + 1 / m))  # type: ignore[operator]
         assert all(f.low <= f.value <= f.high for f in figures.values() if f.value is not None)  # type: ignore[operator]
         assert sum(row[0].figures["M"].n for row in summary.breakdowns["kind"].values()) == figures["M"].n
+
+
+def test_a_table_of_many_clusters_waits_in_a_file_and_is_the_same(monkeypatch) -> None:
+    rows = [ORACLE, RowSpec("other", control_of="oracle")]
+    results = random_results(np.random.default_rng(4), 15, rows)
+
+    def summary() -> Summary:
+        return evaluate(results, rows, benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
+
+    expected = summary()
+    assert "M less control" in expected.rows[0].figures
+    monkeypatch.setattr("pixcore.figures.summary.MANY", 10)
+    assert summary() == expected
 
 
 def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:

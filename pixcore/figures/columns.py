@@ -14,12 +14,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pixcore.figures.intervals import FigureKind, ratios
+from pixcore.figures.intervals import FigureKind, Floats, ratios
 from pixcore.protocols import LOOKED_AT, PROBINGS, own_accuracy, own_mean_iou
-
-Floats = NDArray[np.float64]
 
 PERCENT = "percent"
 

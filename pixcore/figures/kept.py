@@ -7,19 +7,21 @@ import tempfile
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.columns import ScoredMask
-from pixcore.figures.intervals import Cluster
+from pixcore.figures.intervals import Cluster, Floats
 from pixcore.shelf import Shelf, View, on_disk
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+
+_values = attrgetter(*(one.name for one in fields(ScoredMask)))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class KeptMasks:
 
     def add(self, sample: int, mask: ScoredMask) -> None:
         """Keep a sample's mask."""
-        values = (math.nan if value is None else value for value in astuple(mask))
+        values = (math.nan if value is None else value for value in _values(mask))
         with on_disk():
             self._file.write(array("d", (sample, *values)).tobytes())
 

@@ -51,7 +51,7 @@ def predicted_mask(sample: Sample, selection: Selection, candidates: Sequence[Ca
     if not selection.gives_mask:
         return None
     if selection.outcome == "absent":
-        return masks.empty(_size(sample))
+        return masks.empty(masks.size_of(sample.mask) if sample.mask is not None else sample.image.size)
     if selection.candidate is None or selection.mask is None:
         raise ValueError(f"sample {sample.id}: a selection that chose names a candidate and a mask")
     return candidates[selection.candidate].masks[selection.mask]
@@ -147,7 +147,3 @@ def _own_mask(result: ProtocolResult) -> RLE | None:
 
 def _against_truth(mask: RLE | None, truth: RLE) -> float:
     return 0.0 if mask is None else float(masks.iou([mask], [truth])[0, 0])
-
-
-def _size(sample: Sample) -> tuple[int, int]:
-    return masks.size_of(sample.mask) if sample.mask is not None else sample.image.size

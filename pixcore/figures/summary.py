@@ -12,20 +12,21 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pixcore import masks
 from pixcore.figures import columns as table
 from pixcore.figures.columns import ScoredMask, Terms
-from pixcore.figures.intervals import Cluster, FigureKind, Sums, cluster_of, ratios
+from pixcore.figures.intervals import Cluster, FigureKind, Floats, Sums, cluster_of, ratios
 from pixcore.figures.kept import Group, Ints, KeptSamples
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
+from pixcore.shelf import View, shelved
 
-Floats = NDArray[np.float64]
+MANY = 2000
+"""What is summed over more clusters than these waits in a file."""
 
 
 class Tally:
@@ -116,7 +117,8 @@ class Tally:
 
     def _table(self, group: Group) -> tuple[Row, ...]:
         answered = self._answered(group)
-        columns = [answered | self._masked(group, row.key) for row in self.rows]
+        summed = (answered | self._masked(group, row.key) for row in self.rows)
+        columns = shelved(summed) if len(group.clusters) > MANY else list(summed)
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
@@ -160,13 +162,13 @@ class Tally:
 
     def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
-        sums = [{name: column.sums for name, column in row.items()} for row in rows]
+        sums = View(lambda at: {name: column.sums for name, column in rows[at].items()}, range(len(rows)))
         given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, specs=self.rows)
         for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
             yield self._row_figures(row, spread)
 
     def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Any]) -> dict[str, Figure]:
-        values = {name: column.value for name, column in columns.items()}
+        values = {name: ratios(one.sums.numerators.sum(), one.sums.denominators.sum()) for name, one in columns.items()}
         figures = {
             name: _figure(name, values[name], spread, column.n, column.per_pair) for name, column in columns.items()
         }
@@ -186,11 +188,6 @@ class _Column:
         self.sums = Sums(kind, np.zeros(clusters), np.zeros(clusters))
         self.n = 0
         self.per_pair = per_pair
-
-    @property
-    def value(self) -> Floats:
-        """The figure, as its terms give it; NaN where nothing was measured."""
-        return ratios(self.sums.numerators.sum(), self.sums.denominators.sum())
 
     def add(self, cluster: int, numerator: float, denominator: float = 1.0) -> None:
         self.sums.numerators[cluster] += numerator

@@ -95,7 +95,7 @@ class StageStore:
             # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
             # than the last records
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA cache_size = -512")  # KiB; the system keeps what is read again
+            self._db.execute("PRAGMA cache_size = -128")  # KiB; the system keeps what is read again
             self._db.executescript(_SCHEMA)
             document = json.dumps({"stage": stage, **ingredients}, sort_keys=True, indent=1)
             self._db.execute(

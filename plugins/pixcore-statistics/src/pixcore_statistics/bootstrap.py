@@ -61,7 +61,9 @@ def resampled_ratios(numerators: Floats, denominators: Floats, *, seed: int = 0,
     """
     if len(numerators) == 0:
         return np.full((resamples, numerators.shape[1]), np.nan)
-    both = _grouped(np.concatenate([numerators, denominators], axis=1), seed)
+    both = np.concatenate([numerators, denominators], axis=1)
+    if len(both) > MOST_CLUSTERS:
+        both = np.stack([grouped(column, seed) for column in both.T], axis=1)
     blocks = []
     for drawn in draws(len(both), seed=seed, resamples=resamples):
         blocks.append(drawn @ both)
@@ -69,12 +71,12 @@ def resampled_ratios(numerators: Floats, denominators: Floats, *, seed: int = 0,
     return ratios(*np.split(np.concatenate(blocks), 2, axis=1))
 
 
-def _grouped(sums: Floats, seed: int) -> Floats:
-    """Put clusters into random groups of one size where there are many; sums are left as they are where not."""
+def grouped(sums: Floats, seed: int) -> Floats:
+    """Add up sums (clusters,) over random groups of one size where there are many; they are left as they are if not."""
     if len(sums) <= MOST_CLUSTERS:
         return sums
     group = np.random.default_rng(seed).permutation(np.arange(len(sums)) % MOST_CLUSTERS)
-    return np.stack([np.bincount(group, column, MOST_CLUSTERS) for column in sums.T], axis=1)
+    return np.asarray(np.bincount(group, sums, MOST_CLUSTERS), np.float64)
 
 
 def interval(samples: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:

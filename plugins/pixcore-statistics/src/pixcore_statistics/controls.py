@@ -42,13 +42,14 @@ def beside(
     rows: Sequence[Mapping[str, Sums]], specs: Sequence[RowSpec]
 ) -> Iterator[tuple[Mapping[str, Sums], Mapping[str, Sums]]]:
     """For each row the terms of the strategy and of the control that are set side by side in it; nothing of none."""
-    terms = {spec.key: row for spec, row in zip(specs, rows, strict=True)}
-    firsts = {spec.control_of: terms[spec.key] for spec in reversed(specs) if spec.control_of is not None}
-    for spec in specs:
-        if spec.control_of is None:
-            yield terms[spec.key], firsts.get(spec.key, {})
-        else:
-            yield terms.get(spec.control_of, {}), terms[spec.key]
+    places = {spec.key: place for place, spec in enumerate(specs)}
+    firsts = {spec.control_of: places[spec.key] for spec in reversed(specs) if spec.control_of is not None}
+    for place, spec in enumerate(specs):
+        sides: tuple[int | None, int | None] = (place, firsts.get(spec.key))
+        if spec.control_of is not None:
+            sides = (places.get(spec.control_of), place)
+        strategy, control = ({} if at is None else rows[at] for at in sides)
+        yield strategy, control
 
 
 def _less(name: str, control: Sums, strategy: Sums) -> Figure:

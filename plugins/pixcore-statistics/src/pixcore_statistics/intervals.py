@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -44,20 +45,23 @@ def intervals(rows: Sequence[Mapping[str, Sums]], own: Own = NO_OWN, *, seed: in
     """Give the intervals of all figures of a table's rows, over one set of clusters.
 
     Args:
-        rows: Of each row the figures' terms; a figure that several rows share may be one object.
+        rows: Of each row the figures' terms, read one row at a time: a table's may lie in a file.
         own: The run's own probings and rules.
         seed: Of the bootstrap.
 
     Returns:
         For each row an interval for each of its figures, and for each that is made of them.
     """
-    known: dict[int, Interval] = {}
-    for sums in (one for row in rows for one in row.values()):
-        if id(sums) not in known:
-            known[id(sums)] = interval_of(sums)
-    found = [{name: known[id(sums)] for name, sums in row.items()} for row in rows]
-    for row, spreads in zip(found, made_draws(rows, own, seed=seed), strict=True):
-        row |= {name: _percentiles(drawn, clusters) for name, (drawn, clusters) in spreads.items()}
+    known: dict[bytes, Interval] = {}  # rows share what answers feed, and often more
+    found: list[dict[str, Interval]] = []
+    for row in rows:
+        found.append({})
+        for name, sums in row.items():
+            if (key := _told_apart(sums)) not in known:
+                known[key] = interval_of(sums)
+            found[-1][name] = known[key]
+    for told, spreads in zip(found, made_draws(rows, own, seed=seed), strict=True):
+        told |= {name: _percentiles(drawn, clusters) for name, (drawn, clusters) in spreads.items()}
     return found
 
 
@@ -86,20 +90,34 @@ def made_draws(
     parts = {
         name for entry, _ in made({name: np.zeros(1) for row in rows for name in row}, own) for name in entry.parts
     }
-    columns = {id(sums): sums for row in rows for name, sums in row.items() if name in parts}
+    columns: dict[bytes, tuple[Floats, Floats]] = {}
+    fed: list[dict[str, bytes]] = []
+    for row in rows:
+        fed.append({name: _told_apart(sums) for name, sums in row.items() if name in parts})
+        for name, key in fed[-1].items():
+            if key not in columns:
+                terms = row[name].numerators, row[name].denominators
+                columns[key] = bootstrap.grouped(terms[0], seed), bootstrap.grouped(terms[1], seed)
     if not columns:
         yield from ({} for _ in rows)
         return
-    numerators = np.stack([sums.numerators for sums in columns.values()], axis=1)
-    denominators = np.stack([sums.denominators for sums in columns.values()], axis=1)
+    numerators, denominators = (np.stack(terms, axis=1) for terms in zip(*columns.values(), strict=True))
     values = bootstrap.resampled_ratios(numerators, denominators, seed=seed, resamples=resamples).T
     drawn = dict(zip(columns, values, strict=True))
-    for row in rows:
-        own_parts = {name: drawn[id(sums)] for name, sums in row.items() if name in parts}
+    for row, keys in zip(rows, fed, strict=True):
+        own_parts = {name: drawn[key] for name, key in keys.items()}
         yield {
             entry.name: (spread, int(np.any([row[name].denominators > 0 for name in entry.parts], axis=0).sum()))
             for entry, spread in made(own_parts, own)
         }
+
+
+def _told_apart(sums: Sums) -> bytes:
+    """What terms are known by: equal ones, of whichever row, by the same."""
+    digest = hashlib.blake2b(sums.kind.encode())
+    for terms in (sums.numerators, sums.denominators):
+        digest.update(terms.tobytes())
+    return digest.digest()
 
 
 def _percentiles(drawn: Floats, clusters: int) -> Interval:
