@@ -10,7 +10,7 @@ PIP := $(BIN)/pip install --no-compile --quiet --disable-pip-version-check --con
 
 PACKAGES := . $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml benchmarks/*/pyproject.toml))
 DEMO := . $(addprefix benchmarks/,mini-world folder) $(addprefix plugins/pixcore-,attention points regions selection groupers judges \
-	transformers mini spacy datasets checkpoints pictures plots scoring ground notebook export report services progress statistics store table emergence testing)
+	transformers mini mini-seg segtoken spacy datasets checkpoints pictures plots scoring ground notebook export report services progress statistics store table emergence testing)
 # what goes on, in a line a step, with the seconds since make began
 comma := ,
 BEGAN := $(shell date +%s)
@@ -25,6 +25,9 @@ demo: .venv/demo-installed
 	@$(BIN)/pixcore run demo.yaml
 	$(call say,looking when grounding emerges in its answers)
 	@$(BIN)/pixcore emergence runs/demo
+	$(call say,asking mini-seg$(comma) which was trained with masks$(comma) for answers and for its own masks)
+	@$(BIN)/pixcore run benchmarks/miniature/own.yaml --set 'protocols=[question, segment]' --set output=runs/demo-masks >/dev/null
+	@$(BIN)/python benchmarks/miniature/side.py runs/demo runs/demo-masks
 	$(call say,done; open runs/demo/report.html in a browser)
 
 test: lint

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pixcore.config import apply_settings, read_yaml, resolve
+from pixcore.figures.rows import OWN_MASKS, Figure, Row, Summary
 from pixcore.plugins import registry
 from pixcore.records import Protocol
 from tests.scripts import loaded
@@ -16,7 +17,7 @@ from tests.scripts import loaded
 HERE = Path(__file__).resolve().parents[1]
 
 
-report, run = loaded(HERE / "report.py"), loaded(HERE / "run.py")
+report, run, side = (loaded(HERE / name) for name in ("report.py", "run.py", "side.py"))
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.yaml")), ids=lambda path: path.stem)
@@ -55,6 +56,24 @@ def test_own_masks_are_compared_with_mini_s_best(tmp_path: Path) -> None:
     assert found["a-1-mined"].count("--row") == 1
     assert found["a-1-plain"][3] == "attend-and-segment"
     assert set(report.AGAINST) == {name.split("-")[2] for name in found}
+
+
+def test_rows_of_several_runs_stand_in_the_paper_s_order() -> None:
+    def made(model: str, *rows: Row) -> Summary:
+        return Summary("mini-world", model, "corrected", 300, 0, rows)
+
+    said = {"A†": Figure(90.0), "M": Figure(40.0), "M gIoU": Figure(1.0)}
+    mined = made(
+        "mini", Row("oracle", said, uses_ground_truth=True, masks=7.0), Row("first", said),
+        Row("random oracle", said, control_of="oracle", uses_ground_truth=True),
+    )  # fmt: skip
+    own = made("mini-seg", Row(OWN_MASKS, said | {"A†": Figure(8.0)}))
+    rows = side.together({"mini": mined, "mini-seg": own}).rows
+    assert [row.label for row in rows] == [
+        "mini, no masks", "mini-seg, own masks", "mini, first", "mini, oracle", "mini, random oracle",
+    ]  # fmt: skip
+    assert [dict(row.figures) for row in rows[:2]] == [{"A†": Figure(90.0)}, {"A†": Figure(8.0), "M": Figure(40.0)}]
+    assert len({row.key for row in rows}) == 5
 
 
 def figure(value: float | None) -> dict[str, float | None]:
