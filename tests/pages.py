@@ -125,6 +125,29 @@ def check_look(tab: Any, name: str, folder: Path, *, at: str = "", views: Sequen
         assert share < OTHERWISE, f"{file.name}: {100 * share:.1f} % of the page look otherwise (UPDATE_PICTURES=1)"
 
 
+def check_break_is_seen(tab: Any, name: str, folder: Path, view: str, rule: str, *, at: str = "") -> None:
+    """Break a page by one rule of CSS, and hold its reference picture in one view to showing it."""
+    style = tab.add_style_tag(content=rule)
+    try:
+        kept = PILImage.open(folder / f"{name}-{view}.webp").convert("RGB")
+        assert difference(picture(tab, view, at), kept) > 1.5 * OTHERWISE, f"{name}-{view} does not show: {rule}"
+    finally:
+        style.evaluate("node => node.remove()")
+
+
+def check_fits(tab: Any) -> None:
+    """Hold a page to the width of a phone, with all that can be opened open: what is wider scrolls in its own box."""
+    width, height, _ = VIEWS["phone-light"]
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
+    tab.wait_for_timeout(200)  # what draws on resizing waits as long
+    tab.evaluate("scrollTo(1000, 0)")
+    beyond = tab.evaluate("""[...document.querySelectorAll('body *')].map(node => [node, node.getBoundingClientRect()])
+        .filter(([, box]) => box.width && box.right + scrollX > innerWidth + 1)
+        .map(([node, box]) => `${node.tagName}.${node.getAttribute('class')} to ${box.right + scrollX}`)""")
+    assert tab.evaluate("[scrollX, document.documentElement.scrollWidth]") == [0, width], beyond[:8]
+
+
 def check_accessible(tab: Any, opens: str = "details") -> None:
     """Hold a page to axe-core: wide and light, then narrow and dark, with all that can be opened open."""
     tab.evaluate("what => document.querySelectorAll(what).forEach(node => { node.open = true; })", opens)

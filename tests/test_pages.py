@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from PIL import Image as PILImage
 
-from tests.pages import OTHERWISE, check_accessible, check_look, difference, open_page, picture
+from tests.pages import check_accessible, check_break_is_seen, check_fits, check_look, open_page
 from tests.workplace import TOY_RUN, Workplace
 
 PICTURES = Path(__file__).with_name("pictures")
@@ -79,6 +78,18 @@ def test_a_page_looks_as_it_did(name: str, tabs: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_phone(name: str, tabs: dict[str, Any]) -> None:
+    check_fits(tabs[name])
+
+
+def test_a_table_without_a_box_of_its_own_does_not_fit(tabs: dict[str, Any]) -> None:
+    style = tabs["paper"].add_style_tag(content=".scroll { overflow: visible !important; }")
+    with pytest.raises(AssertionError, match="TABLE"):
+        check_fits(tabs["paper"])
+    style.evaluate("node => node.remove()")
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(name: str, tabs: dict[str, Any]) -> None:
     check_accessible(tabs[name])
 
@@ -96,12 +107,7 @@ def test_axe_finds_nothing(name: str, tabs: dict[str, Any]) -> None:
 )
 def test_what_breaks_a_page_is_seen(place: str, at: str, view: str, rule: str, tabs: dict[str, Any]) -> None:
     name = next(name for name, (_, places) in PAGES.items() if place in places)
-    style = tabs[name].add_style_tag(content=rule)
-    try:
-        kept = PILImage.open(PICTURES / f"{place}-{view}.webp").convert("RGB")
-        assert difference(picture(tabs[name], view, at), kept) > 1.5 * OTHERWISE
-    finally:
-        style.evaluate("node => node.remove()")
+    check_break_is_seen(tabs[name], place, PICTURES, view, rule, at=at)
 
 
 def test_a_flip_leads_to_its_card_in_both_reports(written: Path, tabs: dict[str, Any]) -> None:

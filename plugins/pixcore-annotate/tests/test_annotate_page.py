@@ -21,7 +21,7 @@ from pixcore_annotate.server import Server
 
 from pixcore import masks
 from pixcore.errors import DataError
-from tests.pages import check_accessible, check_look, open_page
+from tests.pages import check_accessible, check_break_is_seen, check_fits, check_look, open_page
 from tests.served import answering
 
 PICTURES = Path(__file__).parents[3] / "tests" / "pictures"
@@ -261,4 +261,6 @@ def test_axe_finds_nothing(served: tuple[Server, Path], browser: Any) -> None:
 def test_the_page_looks_as_it_did(served: tuple[Server, Path], browser: Any) -> None:
     tab = open_page(browser, served[0].address, "#canvas[data-item='item-0']")
     check_look(tab, "annotate", PICTURES)
+    check_break_is_seen(tab, "annotate", PICTURES, "desktop-light", "main { grid-template-columns: 1fr !important; }")
+    check_fits(tab)
     tab.close()

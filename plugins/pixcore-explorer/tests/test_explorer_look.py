@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pixcore
-from tests.pages import check_look, open_page
+from tests.pages import check_break_is_seen, check_fits, check_look, open_page
 
 PICTURES = Path(__file__).parents[3] / "tests" / "pictures"
 
@@ -18,6 +18,14 @@ PLACES = {
     "explorer-sample": ("#/run/{run}/sample/{sample}?row=oracle", ".chip"),
 }
 """Where each page is, and what is there once it is drawn."""
+
+
+BREAKS = {
+    "explorer-index": ("desktop-dark", "body, main { background: #fff !important; }"),
+    "explorer-samples": ("phone-dark", "img { display: none !important; }"),
+    "explorer-sample": ("desktop-dark", "canvas { visibility: hidden !important; }"),
+}
+"""What breaks each: its picture in one view has to show it."""
 
 
 @pytest.fixture(scope="module")
@@ -33,4 +41,6 @@ def test_a_page_looks_as_it_did(name: str, names: dict[str, str], browser: Any, 
     tab = open_page(browser, shown.address + place.format(**names), ready)
     tab.wait_for_load_state("networkidle")
     check_look(tab, name, PICTURES)
+    check_break_is_seen(tab, name, PICTURES, *BREAKS[name])
+    check_fits(tab)
     tab.close()
