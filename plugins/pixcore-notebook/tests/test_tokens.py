@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,40 @@ def test_the_view_by_clicks(browser: Any, finished: pixcore.Run, data: dict[str,
     assert page.inner_text(".told") == data["choices"][0]["told"]
     assert not wrong
     context.close()
+
+
+def test_what_a_notebook_shows_works_in_a_frame_of_its_own(
+    browser: Any, finished: pixcore.Run, data: dict[str, Any]
+) -> None:
+    """Colab shows an output in a frame that reaches nothing else; VS Code runs no script of a notebook not trusted."""
+    sample = finished.samples()[0]
+    shown = "".join(one._repr_html_() for one in (finished, sample))
+    view = f"{view_script()} pixcore.tokenView(document.body, {json.dumps(data)});"
+    scripted = f"<style>{view_style()}</style><script>addEventListener('load', () => {{ {view} }})</script>"
+    frames = ((shown, ""), (scripted, "allow-scripts"))
+    tab = browser.new_page(viewport={"width": 700, "height": 900})
+    wrong: list[str] = []
+    tab.on("console", lambda message: wrong.append(message.text))
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    paper = "<!doctype html><meta charset='utf-8'><style>:root { color-scheme: light dark }</style>"
+    tab.set_content(
+        "".join(
+            f'<iframe width="680" height="700" sandbox="{sandbox}" srcdoc="{html.escape(paper + inside)}"></iframe>'
+            for inside, sandbox in frames
+        )
+    )
+    still, live = (tab.frame_locator("iframe").nth(place) for place in (0, 1))
+    still.get_by_text("phrase-overlap").first.wait_for()
+    boxes = [one.bounding_box() for one in still.locator("img").all()]
+    assert len(boxes) >= 2
+    assert all(box is not None and box["width"] > 50 for box in boxes)
+    live.locator(".token").nth(1).click()
+    assert "looked at" in live.locator(".told").inner_text()
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        for frame in (still, live):
+            colour = frame.locator("p").first.evaluate("node => getComputedStyle(node).color")
+            ink = [int(level) for level in re.findall(r"\d+", colour)[:3]]  # the frame's own
+            assert max(ink) < 60 if scheme == "light" else min(ink) > 200
+    tab.close()
+    assert not wrong
