@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_referring.caption_figures import caption_figures, caption_of
 from pixcore_referring.config import ConversationsConfig
-from pixcore_referring.conversation_figures import average_precision, mean_paired_iou, recalled
+from pixcore_referring.conversation_figures import (
+    average_precision,
+    mean_paired_iou,
+    precision_interval,
+    precision_of,
+    recalled,
+)
 from pixcore_referring.conversations import TRUTH, Conversations
+from pixcore_referring.own_figures import Terms
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pixcore import cli, masks
 from pixcore.components import Context
+from pixcore.errors import DataError
+from pixcore.figures.intervals import Cluster
 from pixcore.records import Fidelity, Sample
 from tests.damages import Damage, assert_told, edited
 
@@ -216,3 +228,67 @@ def test_an_image_of_which_nothing_is_said_lowers_precision_and_recall() -> None
     assert average_precision([one]) == pytest.approx(1)
     assert average_precision([one, np.zeros((0, 1))]) == pytest.approx(51 / 101)  # recall ends at one half
     assert average_precision([np.zeros((0, 0))]) == 0
+
+
+def test_precision_has_the_interval_of_its_draws() -> None:
+    rng = np.random.default_rng(3)
+    ious = [rng.uniform(size=(int(rng.integers(0, 5)), int(rng.integers(1, 4)))) for _ in range(12)]
+    clusters = [Cluster(str(image), pair=False) for image in range(12)]
+    spread = precision_interval(ious, clusters)
+    assert spread.low is not None
+    assert spread.high is not None
+    assert spread.low < average_precision(ious) < spread.high
+    # each draw evaluated whole, by pycocotools
+    values = [average_precision([ious[image] for image in sorted(rng.integers(0, 12, 12))]) for _ in range(300)]
+    below, above = np.mean(np.array(values) < spread.low), np.mean(np.array(values) > spread.high)
+    assert 0 < below < 0.06
+    assert 0 < above < 0.06
+    assert precision_interval(ious[:9], clusters[:9]).low is None  # too few
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_precision_is_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ious = [rng.uniform(size=(int(rng.integers(0, 5)), int(rng.integers(1, 4)))) for _ in range(9)]
+    fits = [[float(ahead) for ahead in _greedy(one)] for one in ious]
+    assert precision_of(np.concatenate(fits), sum(one.shape[1] for one in ious)) == pytest.approx(
+        average_precision(ious), abs=1e-12
+    )
+
+
+def _greedy(ious: np.ndarray[Any, Any]) -> list[bool]:
+    """Each found mask takes the true one that it fits best, of those that none before it took."""
+    free, fits = np.ones(ious.shape[1], bool), []
+    for one in ious:
+        best = int(np.argmax(np.where(free, one, -1)))
+        fits.append(bool(free[best] and one[best] >= 0.5))
+        free[best] = free[best] and not fits[-1]
+    return fits
+
+
+def test_a_mean_has_the_t_interval_over_its_images() -> None:
+    values = np.random.default_rng(0).uniform(size=20)
+    kept = Terms("mean")
+    for image, value in enumerate(values):
+        kept.add(Cluster(str(image), pair=False), value)
+    figure = kept.figure()
+    reach = 2.093024 * values.std(ddof=1) / np.sqrt(20)  # the t of 19 degrees of freedom, from a table
+    assert figure.value == pytest.approx(100 * values.mean())
+    assert (figure.low, figure.high) == pytest.approx((100 * (values.mean() - reach), 100 * (values.mean() + reach)))
+    assert (figure.n, figure.method) == (20, "t")
+
+
+def test_captions_need_their_package_or_are_compared_as_the_release_does(tmp_path: Path) -> None:
+    assert caption_of("<p> A dog </p> [SEG] on <p> grass </p> [SEG] .") == "A dog on grass ."
+    if find_spec("pycocoevalcap") is None or shutil.which("java") is None:
+        benchmark = conversations(tmp_path)
+        assert load(benchmark, captions=True)["sa_1"].extra[TRUTH]["captions"] is True
+        with pytest.raises(DataError, match="METEOR and CIDEr need"):
+            caption_figures([("a dog", "a dog")], [Cluster("1", pair=False)])
+        return
+    told = scored(conversations(tmp_path), "--set", "captions=true")
+    figures = {name: figure["value"] for name, figure in told["rows"][0]["figures"].items()}
+    assert 0 <= figures["METEOR"] <= 100
+    exact = [("a dog on green grass", "a dog on green grass"), ("two cats", "two cats"), ("a red car here", "no")]
+    found = caption_figures(exact, [Cluster(str(one), pair=False) for one in range(3)])
+    assert found["CIDEr"].value == pytest.approx(100 * (10 + 5 + 0) / 3)  # two words have no n-grams of three and four

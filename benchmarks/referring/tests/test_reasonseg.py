@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as PILImage
 from pixcore_referring.config import ReasonSegConfig
 from pixcore_referring.outlines import drawn
@@ -146,28 +147,49 @@ def test_every_damaged_file_is_named(case: str, tmp_path: Path) -> None:
     assert_told(lambda: load(root), message)
 
 
+def scored(root: Path, found: dict[str, NDArray[np.bool_]], capsys: pytest.CaptureFixture[str]) -> str:
+    """What `pixcore score` prints of one mask for each image, in one line."""
+    lines = [
+        {
+            "sample_id": name,
+            "protocol": "segment",
+            "text": "it",
+            "candidates": [{"phrase": "it", "masks": [masks.encode(mask)], "scores": [0.5]}],
+        }
+        for name, mask in found.items()
+    ]
+    path = root / "predictions.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["score", str(path), "--benchmark", "reasonseg", "--root", str(root), "--select", "oracle"])
+    assert not end.value.code
+    return " ".join(capsys.readouterr().out.split())
+
+
 def test_giou_and_ciou_leave_ignored_pixels_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = write(tmp_path / "d", document(shapes=[shape("target", 0, 0, 9, 9), shape("ignore", 10, 0, 19, 9)]))
     write(root, document(shapes=[shape("target", 0, 0, 19, 9)]), "b")
     found = np.zeros(SIZE[::-1], bool)
     found[:10, :20] = True  # a: 100 of the target, 100 ignored; b: all 200
     found[:10, 20:25] = True  # and 50 that are wrong in both
-    lines = [
-        {
-            "sample_id": name,
-            "protocol": "segment",
-            "text": "it",
-            "candidates": [{"phrase": "it", "masks": [masks.encode(found)], "scores": [0.5]}],
-        }
-        for name in "ab"
-    ]
-    path = tmp_path / "predictions.jsonl"
-    path.write_text("\n".join(json.dumps(line) for line in lines))
-    with pytest.raises(SystemExit) as end:
-        cli.main(["score", str(path), "--benchmark", "reasonseg", "--root", str(root), "--select", "oracle"])
-    assert not end.value.code
-    told = " ".join(capsys.readouterr().out.split())
+    told = scored(root, dict.fromkeys("ab", found), capsys)
     # a: 100 / 150, b: 200 / 250; the table itself has a: 100 / 250
     assert "gIoU 73.33, cIoU 75.00 without ignored pixels" in told
     assert "1 of 2 samples have some" in told
     assert "60.0" in told
+
+
+def test_both_figures_without_ignored_pixels_have_intervals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {}
+    ignored = shape("ignore", 30, 20, 39, 29)
+    for number, name in enumerate("abcdefghijkl"):
+        write(tmp_path, document(shapes=[shape("target", 0, 0, 19, number % 9), ignored]), name)
+        PILImage.new("RGB", SIZE, (20 * number,) * 3).save(tmp_path / "val" / f"{name}.jpg")  # images of their own
+        found[name] = np.zeros(SIZE[::-1], bool)
+        found[name][: number % 9 + 1, : 10 + number % 4] = True  # 10 to 13 of the target's 20 columns
+    told = scored(tmp_path, found, capsys)
+    # by hand: columns 10, 11, 12, 13 three times each; Student's t of 11 degrees of freedom is 2.201
+    shares = np.array([10, 11, 12, 13] * 3) / 20
+    reach = 2.200985 * shares.std(ddof=1) / np.sqrt(12)
+    low, high = 100 * (shares.mean() - reach), 100 * (shares.mean() + reach)
+    assert f"gIoU {100 * shares.mean():.2f} [{low:.2f}, {high:.2f}], cIoU" in told

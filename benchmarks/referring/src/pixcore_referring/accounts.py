@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from pixcore import masks
+from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.figures.scores import predicted_mask
 from pixcore.masks import RLE
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore_referring.conversation_figures import ConversationFigures
 from pixcore_referring.narrative_figures import NarrativeFigures
+from pixcore_referring.own_figures import Terms
 from pixcore_referring.reasonseg import IGNORED
 
 
@@ -20,22 +22,18 @@ from pixcore_referring.reasonseg import IGNORED
 class _Sums:
     """Terms of both figures over the samples of one row under one probing."""
 
-    samples: int = 0
-    ious: float = 0.0
-    intersection: int = 0
-    union: int = 0
+    giou: Terms = field(default_factory=lambda: Terms("mean"))
+    ciou: Terms = field(default_factory=lambda: Terms("ratio"))
 
-    def add(self, found: RLE | None, truth: RLE, ignored: RLE | None) -> None:
+    def add(self, cluster: Cluster, found: RLE | None, truth: RLE, ignored: RLE | None) -> None:
         """Take in one sample: the prediction loses its ignored pixels; two empty masks are 1, no prediction is 0."""
-        self.samples += 1
         target = masks.decode(truth)
         kept = target & False if found is None else masks.decode(found)
         if ignored is not None:
             kept = kept & ~masks.decode(ignored)
         intersection, union = int((kept & target).sum()), int((kept | target).sum())
-        self.intersection += intersection
-        self.union += union
-        self.ious += (intersection / union if union else 1.0) if found is not None else 0.0
+        self.ciou.add(cluster, intersection, union)
+        self.giou.add(cluster, 0.0 if found is None else intersection / union if union else 1.0)
 
 
 class FieldFigures:
@@ -80,7 +78,7 @@ class IgnoredRegions:
             for row in self._rows:
                 if row.key in outcome.scores:
                     sums = self._sums.setdefault((row.key, protocol), _Sums())
-                    sums.add(_predicted(sample, outcome, row), sample.mask, ignored)
+                    sums.add(cluster_of(sample), _predicted(sample, outcome, row), sample.mask, ignored)
 
     def closed(self, summary: Summary) -> Summary:
         """Give the summary with a note for each row and probing, where anything is ignored."""
@@ -88,12 +86,17 @@ class IgnoredRegions:
             return summary
         labels = {row.key: row.label for row in self._rows}
         notes = [
-            f"{labels[key]}, {protocol}: gIoU {100 * sums.ious / sums.samples:.2f}, "
-            f"cIoU {100 * sums.intersection / max(sums.union, 1):.2f} without ignored pixels, as ReasonSeg's release "
-            f"evaluates ({self._having} of {sums.samples} samples have some; the table takes them for background)"
+            f"{labels[key]}, {protocol}: gIoU {_told(sums.giou)}, cIoU {_told(sums.ciou)} without ignored pixels, as "
+            f"ReasonSeg's release evaluates ({self._having} of {sums.giou.n} samples have some; the table takes them "
+            "for background)"
             for (key, protocol), sums in self._sums.items()
         ]
         return replace(summary, notes=(*summary.notes, *notes))
+
+
+def _told(terms: Terms) -> str:
+    figure = terms.figure()
+    return f"{figure.value:.2f}" + (f" [{figure.low:.2f}, {figure.high:.2f}]" if figure.low is not None else "")
 
 
 def _predicted(sample: Sample, outcome: ProtocolResult, row: RowSpec) -> RLE | None:

@@ -63,6 +63,7 @@ class ConversationsConfig(Config):
         each: What is a sample: an "image", whose answer is to be a caption with masks, or a "phrase".
         bert: The folder of bert-base-uncased, by which the release compares phrases in its recall; without it, the
             recall of masks alone is told.
+        captions: METEOR and CIDEr of what is written, by pycocoevalcap, which runs Java.
     """
 
     root: Path
@@ -71,3 +72,4 @@ class ConversationsConfig(Config):
     images: str | None = None
     each: Literal["image", "phrase"] = "image"
     bert: Path | None = None
+    captions: bool = False

@@ -15,21 +15,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_statistics import bootstrap
+from pixcore_statistics.intervals import METHODS, Interval
 from pycocotools.cocoeval import COCOeval
 
 from pixcore import masks
 from pixcore.errors import DataError
-from pixcore.figures.rows import RowSpec, Summary
+from pixcore.figures.intervals import FEW, Cluster, cluster_of
+from pixcore.figures.rows import Figure, RowSpec, Summary
 from pixcore.masks import RLE
 from pixcore.records import ProtocolResult, SampleResult
+from pixcore_referring.caption_figures import caption_figures
 from pixcore_referring.conversations import TRUTH
-from pixcore_referring.own_figures import OwnFigures, with_figures
+from pixcore_referring.own_figures import Terms, figure_of, with_figures
 
 Floats = NDArray[np.float64]
 Alike = Callable[[str, str], float]
 """How alike two phrases are, up to 1."""
 
 _ENOUGH = 0.5  # of IoU, and of likeness
+_RECALLS = np.linspace(0, 1, 101)
 
 
 def mean_paired_iou(ious: Floats) -> float:
@@ -69,12 +74,56 @@ def average_precision(ious: Sequence[Floats]) -> float:
     Args:
         ious: Of each image (found, true).
     """
+    return _evaluated(ious).average_precision
+
+
+def precision_interval(ious: Sequence[Floats], clusters: Sequence[Cluster]) -> Interval:
+    """Give the interval of AP at an IoU of 0.5: percentiles of what it is where clusters are drawn with replacement.
+
+    Which masks fit does not depend on the draw; each draw has its images in their order.
+
+    Args:
+        ious: Of each image (found, true).
+        clusters: What each image is drawn together with.
+    """
+    order: dict[Cluster, int] = {}
+    place = np.array([order.setdefault(cluster, len(order)) for cluster in clusters], np.int64)
+    if len(order) < FEW:
+        return Interval()
+    fits = _evaluated(ious).fits
+    true = np.array([one.shape[1] for one in ious])
+    side_by_side = np.full((len(ious), max(map(len, fits))), np.nan)
+    for row, fit in zip(side_by_side, fits, strict=True):
+        row[: len(fit)] = fit
+    values = []
+    for drawn in (draw for block in bootstrap.draws(len(order)) for draw in block.astype(np.int64)):
+        images = np.repeat(np.arange(len(ious)), drawn[place])
+        fit = side_by_side[images].ravel()
+        values.append(precision_of(fit[~np.isnan(fit)], int(true[images].sum())))
+    ends = bootstrap.interval(np.array(values))
+    return Interval() if ends is None or ends[0] == ends[1] else Interval(*ends, METHODS["made"])
+
+
+def precision_of(fit: Floats, true: int) -> float:
+    """Give average precision as pycocotools does: over 101 recalls, the best precision at that or more.
+
+    Args:
+        fit: (found,) 1 where a mask fits a true one, else 0, in the order in which they count.
+        true: How many true ones there are.
+    """
+    right = fit.cumsum()
+    precision = right / np.arange(1, len(fit) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(right / max(true, 1), _RECALLS)
+    return float(best[at[at < len(best)]].sum() / len(_RECALLS))
+
+
+def _evaluated(ious: Sequence[Floats]) -> _Measured:
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it does
         evaluation = _Measured(ious)
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"]
-    return float(precision[precision > -1].mean()) if (precision > -1).any() else 0.0
+    return evaluation
 
 
 class _Measured(COCOeval):  # type: ignore[misc]
@@ -86,6 +135,17 @@ class _Measured(COCOeval):  # type: ignore[misc]
         self.params.imgIds, self.params.catIds = list(range(len(ious))), [1]
         self.params.iouThrs, self.params.maxDets = np.array([_ENOUGH]), [100]
         self.params.areaRng, self.params.areaRngLbl = [[0, 1e10]], ["all"]
+        self.params.recThrs = _RECALLS
+
+    @property
+    def average_precision(self) -> float:
+        precision = self.eval["precision"]
+        return float(precision[precision > -1].mean()) if (precision > -1).any() else 0.0
+
+    @property
+    def fits(self) -> list[Floats]:
+        """Of each image which found masks fit a true one, in the order in which they count: 1 or 0."""
+        return [np.zeros(0) if one is None else (one["dtMatches"][0] > 0).astype(np.float64) for one in self.evalImgs]
 
     def _prepare(self) -> None:
         for image, known in enumerate(self._known):
@@ -99,21 +159,30 @@ class _Measured(COCOeval):  # type: ignore[misc]
 
 @dataclass
 class _Row:
-    """Of each image of one row: the IoUs, the mean of the pairs, and how many phrases there were and were found."""
+    """Of each image of one row: the IoUs, the mean of the pairs, how many phrases were found, and what was written."""
 
     ious: list[Floats] = field(default_factory=list)
-    means: list[float] = field(default_factory=list)
-    phrases: int = 0
-    found: int = 0
+    clusters: list[Cluster] = field(default_factory=list)
+    mean: Terms = field(default_factory=lambda: Terms("mean"))
+    recall: Terms = field(default_factory=lambda: Terms("proportion"))
+    captions: list[tuple[str, str]] = field(default_factory=list)
 
     @property
-    def figures(self) -> OwnFigures:
-        images = len(self.ious)
+    def figures(self) -> dict[str, Figure]:
+        images, spread = len(self.ious), precision_interval(self.ious, self.clusters)
+        told = caption_figures(self.captions, self.clusters) if self.captions else {}
         return {
-            "AP50": (average_precision(self.ious), images),
-            "mIoU": (float(np.mean(self.means)), images),
-            "Recall": (self.found / max(self.phrases, 1), self.phrases),
+            "AP50": figure_of(average_precision(self.ious), spread, images),
+            "mIoU": self.mean.figure(),
+            "Recall": self.recall.figure(),
+            **told,
         }
+
+
+_CAPTIONS = {
+    True: "METEOR and CIDEr of the captions by pycocoevalcap: METEOR, which is no mean over images, has no interval",
+    False: "METEOR and CIDEr are not worked out: `captions: true` does",
+}
 
 
 class ConversationFigures:
@@ -122,33 +191,37 @@ class ConversationFigures:
     def __init__(self, rows: Sequence[RowSpec]) -> None:
         self._rows = rows
         self._kept: dict[tuple[str, str], _Row] = {}
-        self._words = False
+        self._words = self._captions = False
 
     def add(self, result: SampleResult) -> None:
         """Take in one image."""
         truth = result.sample.extra.get(TRUTH)
         if truth is None:
             return
-        self._words = "bert" in truth
+        self._words, self._captions = "bert" in truth, truth.get("captions", False)
         for probing, outcome in result.by_probing.items():
             for row in self._rows:
                 if row.key in outcome.scores:
                     self._kept.setdefault((row.key, probing), _Row())
-                    self._take(self._kept[row.key, probing], truth, _told(outcome, row))
+                    kept, cluster = self._kept[row.key, probing], cluster_of(result.sample)
+                    self._take(kept, cluster, truth, _told(outcome, row))
+                    if self._captions:
+                        text = outcome.response.text if outcome.response is not None else ""
+                        kept.captions.append((truth["caption"], text))
 
-    def _take(self, row: _Row, truth: Any, told: list[tuple[str, RLE]]) -> None:
+    def _take(self, row: _Row, cluster: Cluster, truth: Any, told: list[tuple[str, RLE]]) -> None:
         true: list[RLE] = truth["masks"]
         found = [mask for _, mask in told]
         ious = masks.iou(found, true) if found and true else np.zeros((len(found), len(true)))
         row.ious.append(ious)
-        row.means.append(mean_paired_iou(ious))
-        row.phrases += len(true)
+        row.clusters.append(cluster)
+        row.mean.add(cluster, mean_paired_iou(ious))
         similar = _bert(truth["bert"]) if self._words else None
 
         def alike(real: int, said: int) -> float:
             return 1.0 if similar is None else similar(truth["phrases"][real], told[said][0])
 
-        row.found += recalled(ious.T, alike)
+        row.recall.add(cluster, recalled(ious.T, alike), len(true))
 
     def closed(self, summary: Summary) -> Summary:
         """Give the summary with the figures."""
@@ -157,8 +230,7 @@ class ConversationFigures:
             summary,
             {place: row.figures for place, row in self._kept.items()},
             "AP50, mIoU and Recall as GLaMM's release has them, of all that an answer grounds (of candidates, each "
-            f"phrase's best-scored mask, whatever a strategy chose); Recall: {compared}; its METEOR and CIDEr are not "
-            "worked out",
+            f"phrase's best-scored mask, whatever a strategy chose); Recall: {compared}; {_CAPTIONS[self._captions]}",
         )
 
 

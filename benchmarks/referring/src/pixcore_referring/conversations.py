@@ -122,12 +122,18 @@ class Conversations(Benchmark[ConversationsConfig]):
                 image=image,
                 question=_ASKED.format("    " if self.context.published else ""),
                 mask=masks.union(one.masks, known),
-                extra={TRUTH: compared | spans | ({"bert": str(self.config.bert)} if self.config.bert else {})},
+                extra={TRUTH: compared | spans | self._ways},
             )
             return
         for number, (phrase, mask) in enumerate(zip(one.phrases, one.masks, strict=True)):
             if phrase.strip():
                 yield Sample(id=f"{name}.{number}", image=image, expression=phrase.strip(), mask=mask)
+
+    @property
+    def _ways(self) -> dict[str, Any]:
+        """How answers are to be compared; each only where asked for, so that a sample is what it was."""
+        bert = {"bert": str(self.config.bert)} if self.config.bert else {}
+        return bert | ({"captions": True} if self.config.captions else {})
 
 
 def _files(split: str) -> tuple[DataFile, DataFile]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pixcore.figures.intervals import cluster_of
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.records import SampleResult
 from pixcore_referring.narratives import NARRATIVE
-from pixcore_referring.own_figures import with_figures
+from pixcore_referring.own_figures import Terms, with_figures
 
 _STEP = 0.00001
 _THRESHOLDS = np.arange(0, 1, _STEP)[:-1]
-_PARTS = ("things", "stuff", "singulars", "plurals")
+_HALF = "acc@0.5"
+_NAMES = ("AR", "AR things", "AR stuff", "AR singulars", "AR plurals", _HALF)
 
 
 def average_recall(ious: ArrayLike) -> float:
@@ -33,7 +34,7 @@ class NarrativeFigures:
 
     def __init__(self, rows: Sequence[RowSpec]) -> None:
         self._rows = rows
-        self._ious: dict[tuple[str, str], dict[str, array[float]]] = {}
+        self._kept: dict[tuple[str, str], dict[str, Terms]] = {}
 
     def add(self, result: SampleResult) -> None:
         """Take in one scored phrase."""
@@ -43,24 +44,19 @@ class NarrativeFigures:
             for row in self._rows:
                 score = outcome.scores.get(row.key)
                 if score is not None and score.iou is not None:
-                    kept = self._ious.setdefault((row.key, probing), {})
+                    kept = self._kept.setdefault((row.key, probing), {})
+                    cluster, recall = cluster_of(result.sample), average_recall([score.iou])
                     for part in ("", *result.sample.categories.values()):
-                        kept.setdefault(part, array("d")).append(score.iou)
+                        kept.setdefault(f"AR {part}".strip(), Terms("mean")).add(cluster, recall)
+                    kept.setdefault(_HALF, Terms("proportion")).add(cluster, float(score.iou > 0.5))
 
     def closed(self, summary: Summary) -> Summary:
         """Give the summary with the figures."""
-        found = {place: dict(_figures(kept)) for place, kept in self._ious.items()}
+        found = {
+            place: {name: kept[name].figure() for name in _NAMES if name in kept} for place, kept in self._kept.items()
+        }
         return with_figures(
             summary,
             found,
             "AR: average recall over thresholds of IoU, as Panoptic Narrative Grounding's release has it",
         )
-
-
-def _figures(kept: dict[str, array[float]]) -> Iterator[tuple[str, tuple[float, int]]]:
-    every = kept[""]
-    yield "AR", (average_recall(every), len(every))
-    for part in _PARTS:
-        if part in kept:
-            yield f"AR {part}", (average_recall(kept[part]), len(kept[part]))
-    yield "acc@0.5", (float((np.asarray(every) > 0.5).mean()), len(every))

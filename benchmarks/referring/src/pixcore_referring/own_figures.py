@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+from pixcore_statistics.intervals import Interval, interval_of
+
+from pixcore.figures.intervals import Cluster, FigureKind, Sums
 from pixcore.figures.rows import Figure, Summary
 
-OwnFigures = Mapping[str, tuple[float, int]]
-"""By name a share from 0 to 1, and of how many it is."""
+
+@dataclass
+class Terms:
+    """What a share from 0 to 1 is made of, summed over what is drawn together.
+
+    Attributes:
+        kind: What kind of figure it is, which decides how its interval is made.
+        n: Of how many it is; the sum of what is below, if nothing counts otherwise.
+    """
+
+    kind: FigureKind
+    n: int = 0
+    _sums: dict[Cluster, tuple[float, float]] = field(default_factory=dict)
+
+    def add(self, cluster: Cluster, above: float, below: float = 1) -> None:
+        """Take in one sample's part of the numerator and of the denominator."""
+        sums = self._sums.get(cluster, (0.0, 0.0))
+        self._sums[cluster] = (sums[0] + above, sums[1] + below)
+        self.n += int(below)
+
+    def figure(self, *, whole: float = 100) -> Figure:
+        """Give the figure with its interval; a share of 1 is `whole`."""
+        above, below = np.array(list(self._sums.values())).T
+        spread = interval_of(Sums(self.kind, above, below))
+        return figure_of(float(above.sum() / below.sum()) if below.any() else 0.0, spread, self.n, whole=whole)
 
 
-def with_figures(summary: Summary, found: Mapping[tuple[str, str], OwnFigures], note: str) -> Summary:
+def figure_of(share: float, spread: Interval, n: int, *, whole: float = 100) -> Figure:
+    """Make a figure of a share from 0 to 1 and its interval."""
+    low, high = (None if end is None else whole * end for end in (spread.low, spread.high))
+    return Figure(whole * share, low, high, n, method=spread.method)
+
+
+def with_figures(summary: Summary, found: Mapping[tuple[str, str], Mapping[str, Figure]], note: str) -> Summary:
     """Add figures to rows, and a note that says what they are.
 
     Args:
@@ -24,8 +57,7 @@ def with_figures(summary: Summary, found: Mapping[tuple[str, str], OwnFigures], 
     several = len({probing for _, probing in found}) > 1
     of_row: dict[str, dict[str, Figure]] = {}
     for (row, probing), figures in found.items():
-        for name, (value, count) in figures.items():
-            whole = f"{name} ({probing})" if several else name
-            of_row.setdefault(row, {})[whole] = Figure(100 * value, n=count)
+        named = {f"{name} ({probing})" if several else name: figure for name, figure in figures.items()}
+        of_row.setdefault(row, {}).update(named)
     rows = tuple(replace(row, figures={**row.figures, **of_row.get(row.key, {})}) for row in summary.rows)
     return replace(summary, rows=rows, notes=(*summary.notes, note))

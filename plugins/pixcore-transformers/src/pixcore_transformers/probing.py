@@ -112,11 +112,6 @@ def find(adapter: Any, sizes: Sequence[tuple[int, int]] = SIZES) -> Found:
 
 
 def _search(adapter: Any, sizes: Sequence[tuple[int, int]]) -> str:
-    try:
-        from pixcore_testing import check_geometry
-    except ImportError as error:
-        hint = "pip install 'pixcore-transformers[probe]'"
-        raise ModelError("layout: probe needs the geometry check of pixcore-testing", hint=hint) from error
     rng = np.random.default_rng(0)
     images = [Image.from_pixels(rng.integers(0, 256, (high, wide, 3), dtype=np.uint8)) for wide, high in sizes]
     alike: dict[str, list[str]] = {}
@@ -130,17 +125,14 @@ def _search(adapter: Any, sizes: Sequence[tuple[int, int]]) -> str:
     wrong: list[str] = []
     good: list[str] = []
     for names in alike.values():
-        for name in names:  # the same places, but what is seen is embedded in one way or another
+        ways = {_way(layout_named(name)): name for name in reversed(names)}
+        for name in reversed(ways.values()):  # the same places, but what is seen is embedded in one way or another
             adapter.family = layout_named(name)
-            try:
-                findings = check_geometry(adapter, sizes, draws=2, slack=SLACK)
-            except Exception as error:
-                wrong.append(f"{_short(name)}: {error}")
-                continue
-            if len(findings) <= ODD * _PLACES * len(sizes):
+            problem = _problem(adapter, sizes)
+            if problem is None:
                 good.append(name)
                 break
-            wrong.append(f"{_short(name)}: {findings[0]}")
+            wrong.append(f"{_short(name)}: {problem}")
     fitting = f"{__name__}:{FittingGrid.__name__}"
     if len(good) > 1 and fitting in good:
         good.remove(fitting)  # it is all grids of so many tokens
@@ -159,6 +151,24 @@ def _search(adapter: Any, sizes: Sequence[tuple[int, int]]) -> str:
             hint="; ".join(wrong[:2]) or "none counts as many visual tokens as its prompt has",
         )
     return good[0]
+
+
+def _problem(adapter: Any, sizes: Sequence[tuple[int, int]]) -> str | None:
+    """Say what speaks against an adapter's layout; None if too little does. A wrong one is given up at once."""
+    try:
+        from pixcore_testing import check_geometry
+    except ImportError as error:
+        hint = "pip install 'pixcore-transformers[probe]'"
+        raise ModelError("layout: probe needs the geometry check of pixcore-testing", hint=hint) from error
+    findings: list[str] = []
+    for size in sizes:
+        try:
+            findings += map(str, check_geometry(adapter, [size], slack=SLACK))
+        except Exception as error:
+            return str(error)
+        if len(findings) > ODD * _PLACES * len(sizes):
+            return findings[0]
+    return None
 
 
 def _duel(adapter: Any, one: str, other: str, images: Sequence[Image], rng: np.random.Generator) -> str | None:
@@ -192,6 +202,12 @@ def _duel(adapter: Any, one: str, other: str, images: Sequence[Image], rng: np.r
     if sum(won) < _ASKED or max(won) < SURE * sum(won):
         return None
     return (one, other)[int(won[1] > won[0])]
+
+
+def _way(family: VisualFamily) -> tuple[Any, ...]:
+    """How a family has an image embedded: two that do it in one way see the same."""
+    ways = (family.options, family.nested, family.injected, family.apart)
+    return (type(family).visual, type(family).prompt, *map(repr, ways))
 
 
 def _short(name: str) -> str:

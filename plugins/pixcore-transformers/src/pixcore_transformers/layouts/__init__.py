@@ -33,7 +33,7 @@ FAMILIES: dict[str, str] = {
     "glm46v": _GRID,
     "glm4v": _GRID,
     "glm4v_moe": _GRID,
-    "glm5_next": _GRID,
+    "glm5_next": f"{_HERE}.grid:ContentGrid",
     "glm_ocr": _GRID,
     "glmga": _GRID,
     "got_ocr2": f"{_HERE}.views:Pages",

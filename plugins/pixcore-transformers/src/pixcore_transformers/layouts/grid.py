@@ -48,6 +48,23 @@ class PaddedGrid(VisualFamily):
         return VisualLayout.single(VisualGrid(rows, cols, box))
 
 
+class ContentGrid(VisualFamily):
+    """Lays out an image that is fitted into a canvas of whole cells and padded on the right and below (GLM-5 Next)."""
+
+    def layout(self, processed: Processed) -> VisualLayout:
+        """Lay one grid over the image and its padding; an image with cells enough is never made larger."""
+        rows, cols = merged(processed)
+        settings = processed.processor.image_processor
+        cell = settings.patch_size * settings.merge_size
+        width, height = processed.size
+        scale = min(rows * cell / height, cols * cell / width)
+        if height * width >= cell**2 * settings.min_image_tokens:
+            scale = min(1.0, scale)
+        across, down = (max(1, math.floor(side * scale)) for side in processed.size)
+        box = (0.0, 0.0, cols * cell * width / across, rows * cell * height / down)
+        return VisualLayout.single(VisualGrid(rows, cols, box))
+
+
 class FramedGrid(MergedGrid):
     """Lays out a `MergedGrid` with a newline after each row, and a token before and after all (HunYuan-VL)."""
 

@@ -72,8 +72,9 @@ def requests() -> list[Request]:
 
 def geometry(folder: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> list[str]:
     """Check each token's place by covering the image there; the folder has its recipe's name."""
-    slack = ARCHITECTURES[folder.name].slack
-    return [str(finding) for finding in check_geometry(adapter_of(folder), sizes, draws=3, slack=slack)]
+    recipe = ARCHITECTURES[folder.name]
+    findings = check_geometry(adapter_of(folder), sizes, draws=recipe.draws, slack=recipe.slack)
+    return [str(finding) for finding in findings]
 
 
 def rows(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pixcore_transformers.testing.recipes import Recipe
 from pixcore_transformers.testing.shrunk import PATCH, shrunk
 
+_FEW = 100  # visual tokens of a large image: those that _PIXELS allow
 _PIXELS = {"shortest_edge": 16 * 16, "longest_edge": 80 * 80}
 _IMAGE: Mapping[str, Any] = {"patch_size": PATCH, "merge_size": 2, "size": _PIXELS}
 _CLIP: Mapping[str, Any] = {**_IMAGE, "temporal_patch_size": 2}
@@ -61,15 +62,15 @@ def _qwen(
     )
 
 
-def _glm(kind: str, image: str, processor: str, text: Mapping[str, Any], **changes: Any) -> Recipe:
+def _glm(kind: str, image: str, processor: str, text: Mapping[str, Any], **settings: Any) -> Recipe:
     return Recipe(
         partial(
             shrunk,
             kind,
-            changes={**_GLM_IDS, "text_config": {"pad_token_id": 0, "eos_token_id": 2, **text}, **changes},
+            changes={**_GLM_IDS, "text_config": {"pad_token_id": 0, "eos_token_id": 2, **text}},
         ),
         image,
-        _CLIP,
+        {**_CLIP, **settings},
         processor,
         roles={"image_token": "<|image|>", "video_token": "<|video|>"},
         special=_GLM,
@@ -187,6 +188,8 @@ GRIDS: Mapping[str, Recipe] = {
             "layer_types": ["linear_attention", "indexed_attention"],
             "indexer_types": ["full", "full"],
         },
+        min_image_tokens=4,
+        max_image_tokens=_FEW,
     ),
     "qwen2_5_omni_thinker": _omni(
         "qwen2_5_omni_thinker",
@@ -334,7 +337,7 @@ GRIDS: Mapping[str, Recipe] = {
             },
         ),
         "MuseGlimmerImageProcessor",
-        _IMAGE,
+        {**_IMAGE, "max_image_tokens": _FEW},
         "MuseGlimmerProcessor",
         roles={},
         special=_MUSE,
@@ -355,7 +358,7 @@ GRIDS: Mapping[str, Recipe] = {
             },
         ),
         "MuseGlimmerImageProcessor",
-        {**_IMAGE, **_WHISPER},
+        {**_IMAGE, **_WHISPER, "max_image_tokens": _FEW},
         "MuseSparkProcessor",
         roles={},
         special=(*_MUSE, "<|audio|>", "<|soft_audio_start|>", "<|soft_audio_end|>"),

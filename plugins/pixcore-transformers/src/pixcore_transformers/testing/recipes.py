@@ -52,6 +52,8 @@ class Recipe:
         spaced: Tokens of a tokenizer that writes a space before every text, which the processor takes off again.
         slack: The geometry check's: a share of the tokens that may change more than the covered one, where neighbours
             are mixed before the language model sees them.
+        draws: The geometry check's: how often a region is covered; what is seen as codes may come out as the code that
+            was there.
         finish: Sets right what no weights drawn at random have and the checks need, such as an order among codes.
     """
 
@@ -64,6 +66,7 @@ class Recipe:
     special: tuple[str, ...] = ()
     placeholder: str | None = "<image>"
     slack: float = 0.0
+    draws: int = 3
     spaced: tuple[str, ...] = ()
     finish: Callable[[Any], None] | None = None
 
