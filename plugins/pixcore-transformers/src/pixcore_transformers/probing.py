@@ -125,8 +125,10 @@ def _search(adapter: Any, sizes: Sequence[tuple[int, int]]) -> str:
     wrong: list[str] = []
     good: list[str] = []
     for names in alike.values():
-        ways = {_way(layout_named(name)): name for name in reversed(names)}
-        for name in reversed(ways.values()):  # the same places, but what is seen is embedded in one way or another
+        ways: dict[Any, str] = {}
+        for name in names:
+            ways.setdefault(_way(layout_named(name)), name)
+        for name in ways.values():  # the same places, but what is seen is embedded in one way or another
             adapter.family = layout_named(name)
             problem = _problem(adapter, sizes)
             if problem is None:
