@@ -108,7 +108,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
             mask=masks.union(encoded, size),
             masks=tuple(encoded),
             mask_spans=mask_spans(
-                tokenizer, text, tokens, [places[index] for index in kept], markers=(PHRASE, PHRASE_END)
+                tokenizer.added, text, tokens, [places[index] for index in kept], markers=(PHRASE, PHRASE_END)
             ),
             extra={
                 "finish": "stop" if ids[-1] == tokenizer.eos else "length",

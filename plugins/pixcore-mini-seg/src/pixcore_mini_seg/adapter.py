@@ -103,12 +103,5 @@ class MiniSeg(Mini[MiniSegConfig]):
             response,
             mask=found[0] if self.context.published else masks.union(found, size),
             masks=tuple(found),
-            mask_spans=mask_spans(_Marked(tokenizer.get_vocab()), response.text, response.tokens, places),
+            mask_spans=mask_spans(tokenizer.get_vocab(), response.text, response.tokens, places),
         )
-
-
-class _Marked:
-    """What `mask_spans` asks of a tokenizer."""
-
-    def __init__(self, added: dict[str, int]) -> None:
-        self.added = added

@@ -108,7 +108,7 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
             tokens,
             mask=chosen,
             masks=tuple(found),
-            mask_spans=mask_spans(tokenizer, text, tokens, places),
+            mask_spans=mask_spans(tokenizer.added, text, tokens, places),
             extra={"finish": "stop" if stopped else "length"},
         )
 

@@ -211,7 +211,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             tokens,
             mask=masks.union(found, size),
             masks=tuple(found),
-            mask_spans=mask_spans(tokenizer, text, tokens, places),
+            mask_spans=mask_spans(tokenizer.added, text, tokens, places),
             extra=self._extra(answer),
         )
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import bleach  # type: ignore[import-untyped]
 from pixcore_transformers.spans import exact_tokens
@@ -87,14 +86,8 @@ def spoken(tokenizer: PublishedTokenizer, ids: Sequence[int]) -> tuple[str, tupl
     return exact_tokens(_Spoken(tokenizer), ids)
 
 
-class Marked(Protocol):
-    """The part of a tokenizer that `mask_spans` needs."""
-
-    added: dict[str, int]
-
-
 def mask_spans(
-    tokenizer: Marked,
+    ids_of: Mapping[str, int],
     text: str,
     tokens: Sequence[Token],
     places: Sequence[int],
@@ -104,7 +97,7 @@ def mask_spans(
     """Find the characters that each [SEG] speaks of.
 
     Args:
-        tokenizer: Knows the markers, if the system has them.
+        ids_of: The ids of what its tokenizer writes as one token, the markers among them if the system has them.
         text: The spoken answer.
         tokens: Its tokens.
         places: Index of each [SEG] among them.
@@ -113,7 +106,7 @@ def mask_spans(
     Returns:
         For each the phrase between the nearest markers before it; without one, an empty span at its place.
     """
-    opening, closing = (tokenizer.added.get(marker) for marker in markers)
+    opening, closing = (ids_of.get(marker) for marker in markers)
     ids = [token.id for token in tokens]
     spans = []
     for place in places:

@@ -100,15 +100,15 @@ export class Polygon {
 
 // Paints, or takes away of whatever lies there.
 export class Brush {
-  constructor(page, erases) { this.page = page; this.erases = erases; this.name = erases ? "eraser" : "brush"; this.last = null; this.place = null; }
+  constructor(page, erases) { this.page = page; this.erases = erases; this.name = erases ? "eraser" : "brush"; this.last = null; this.place = null; this.mark = null; }
   get hint() { return `${this.erases ? "erase" : "paint"} with the pointer down; [ and ] change the size; Esc ends`; }
-  down(at) { this.last = at; this.move(at); return true; }
+  down(at) { this.last = at; this.mark = layer(this.page.item.size); this.move(at); return true; }
   move(at) {
-    const { painted, erased } = this.page.layers, size = this.page.brush;
-    const mark = layer(this.page.item.size);
-    stroke(mark, this.last, at, size, PAINT);
-    add(this.erases ? erased : painted, mark);
-    remove(this.erases ? painted : erased, mark);
+    const { painted, erased } = this.page.layers;
+    this.mark.getContext("2d").clearRect(0, 0, ...this.page.item.size);
+    stroke(this.mark, this.last, at, this.page.brush, PAINT);
+    add(this.erases ? erased : painted, this.mark);
+    remove(this.erases ? painted : erased, this.mark);
     this.last = this.place = at;
     this.page.paint();
   }

@@ -35,7 +35,7 @@
   pixcore.tokenView = (place, data, { pinned = [], changed = () => {} } = {}) => {
     const root = make("div", "tokens"), sheet = make("canvas"), told = make("p", "told"), said = make("p", "said");
     const size = [data.width, data.height], chips = [], pen = sheet.getContext("2d");
-    let picture = null, hovered = null, from = null, choice = 0;
+    let picture = null, hovered = null, from = null, choice = 0, shapes = [];
 
     const scale = Math.min(4, Math.max(0.25, 880 / Math.max(...size)));
     [sheet.width, sheet.height] = size.map((one) => Math.max(1, Math.round(one * scale)));
@@ -69,7 +69,8 @@
       });
     };
     const mask = (chosen, filled) => {
-      const { picture: tint, outline } = pixcore.shape(data.masks[chosen.mask], ...data.mask_size, MASK);
+      shapes[chosen.mask] ??= pixcore.shape(data.masks[chosen.mask], ...data.mask_size, MASK);
+      const { picture: tint, outline } = shapes[chosen.mask];
       pen.setTransform(sheet.width / data.mask_size[0], 0, 0, sheet.height / data.mask_size[1], 0, 0);
       pen.imageSmoothingEnabled = false;
       if (filled) { pen.globalAlpha = 0.4; pen.drawImage(tint, 0, 0); pen.globalAlpha = 1; }
@@ -142,7 +143,7 @@
     };
 
     const update = (more) => {
-      data = more;
+      [data, shapes] = [more, []];
       data.tokens.slice(chips.length).forEach((text, i, { length }) => word(text, data.tokens.length - length + i));
       choices.replaceChildren();
       data.choices.forEach(strategy);
