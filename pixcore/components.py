@@ -444,6 +444,8 @@ class Benchmark(Component[ConfigT]):
 
     drawn: ClassVar[bool] = False
     """Whether its samples follow from its config alone, and no file is read for them."""
+    opens_files: ClassVar[bool] = False
+    """Whether they follow from that and from what Python's own functions open and list, as `Image.from_path` does."""
 
     @property
     def notes(self) -> Sequence[str]:

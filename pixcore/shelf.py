@@ -98,7 +98,7 @@ def on_disk() -> Iterator[None]:
         raise StoreError(f"can't use a temporary file: {error}", hint=hint) from error
 
 
-def _packed(thing: object) -> bytes | None:
+def _packed(thing: object) -> memoryview | None:
     buffer = io.BytesIO()
     pickler = pickle.Pickler(buffer, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = {MethodType: _refused}
@@ -106,7 +106,7 @@ def _packed(thing: object) -> bytes | None:
         pickler.dump(thing)
     except Exception:  # whatever a plugin put into it
         return None
-    return buffer.getvalue()
+    return buffer.getbuffer()
 
 
 def _refused(method: MethodType) -> NoReturn:

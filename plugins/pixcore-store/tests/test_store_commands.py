@@ -19,6 +19,7 @@ from pixcore_store.merging import merge
 from pixcore.errors import StoreError
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore
+from tests.workplace import Workplace
 
 INGREDIENTS = {"model": {"name": "toy", "version": "1"}, "seed": 0}
 
@@ -179,6 +180,46 @@ def test_a_file_that_a_run_is_at_work_on_is_not_pruned(tmp_path: Path) -> None:
     store.close()
     assert "removed" in called(*asked).output
     assert not list((tmp_path / "store").iterdir())
+
+
+def test_what_a_stopped_run_needs_goes_when_it_is_given_up(tmp_path: Path) -> None:
+    stores = [store_of(tmp_path / "store", {"1": "one"}, stage) for stage in ("answer", "propose", "select")]
+    shared, own, nobodys = (store.path for store in stores)
+    for store in stores:
+        store.close()
+    for name, document in {
+        "done/run.json": {"stores": {"answer": [str(shared)]}},
+        "half/.begun.json": {"began": "yesterday", "stores": [str(shared), str(own)]},
+    }.items():
+        (tmp_path / "runs" / name).parent.mkdir(parents=True)
+        (tmp_path / "runs" / name).write_text(json.dumps(document))
+    asked = commands.prune, tmp_path / "store", "--runs", tmp_path / "runs"
+    told = called(*asked, "--delete").output
+    assert f"half-way since yesterday: {tmp_path / 'runs' / 'half'}, 1 files that no other run needs, 0.0 MiB" in told
+    assert (shared.exists(), own.exists(), nobodys.exists()) == (True, True, False)
+    assert f"not needed: {own}, 0.0 MiB" in called(*asked, "--half-way").output
+    assert own.exists()
+    assert "given up" in called(*asked, "--half-way", "--delete").output
+    assert (shared.exists(), own.exists()) == (True, False)
+    assert "half-way" not in called(*asked).output
+
+
+def test_a_run_that_is_stopped_has_noted_what_it_needs(workplace: Workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,store"
+    small = {
+        "benchmark": {"name": "toy-boxes", "pairs": 1},
+        "selections": ["toy-first"],
+        "control": None,
+        "writers": [],
+    }
+    workplace.config(**small, judge="toy-sulky-judge", on_error="stop")
+    workplace("run", "run.yaml", status=None)
+    note = json.loads((workplace.folder / "out" / ".begun.json").read_text())
+    there = {path.name for path in (workplace.folder / "store").glob("*.sqlite")}
+    assert {Path(path).name for path in note["stores"]} >= {name for name in there if not name.startswith("exchanges")}
+    workplace.config(**small)
+    workplace("run", "run.yaml")
+    assert not (workplace.folder / "out" / ".begun.json").exists()
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")

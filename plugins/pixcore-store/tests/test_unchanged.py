@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as PILImage
+from pixcore_datasets.data_files import there
+from pixcore_store.heard import hearing
 
 from tests.workplace import TOY, Workplace
 
@@ -69,7 +73,41 @@ def test_it_is_shown_alike_and_any_change_is_noticed(place: Workplace) -> None:
     assert SAID not in place("run", "run.yaml", "--limit", "2").stderr, "another run"
 
 
-def test_what_reads_files_or_has_failed_is_worked_on_each_time(place: Workplace) -> None:
+def test_what_a_benchmark_reads_is_noticed_when_it_changes(place: Workplace) -> None:
+    data = place.folder / "data"
+    (data / "images").mkdir(parents=True)
+    for name, value in (("a", 40), ("b", 90)):
+        PILImage.new("L", (16, 12), value).save(data / "images" / f"{name}.png")
+    (data / "samples.csv").write_text("id,image,expression\na,a.png,box\nb,b.png,box\n")
+    place.environment["PIXCORE_PLUGINS"] = "toy,folder,store,table"
+    place.config(benchmark={"name": "folder", "root": str(data)}, control=None, protocols=["segment"], writers=[])
+    first = place("run", "run.yaml")
+    assert "2 samples" in first.stdout
+    assert SAID in place("run", "run.yaml").stderr
+    PILImage.new("L", (16, 12), 50).save(data / "images" / "a.png")
+    assert SAID not in place("run", "run.yaml").stderr
+
+
+def test_what_is_read_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("id")
+    (tmp_path / "pictures").mkdir()
+    with hearing() as heard:
+        (tmp_path / "table.csv").read_text()
+        list((tmp_path / "pictures").iterdir())
+        (tmp_path / "written.txt").write_text("")
+        there(tmp_path / "other.csv")
+        with pytest.raises(FileNotFoundError):
+            (tmp_path / "missing" / "one.png").read_bytes()
+    names = {"table.csv", "pictures", "other.csv", "missing", "missing/one.png"}
+    assert {path for path in heard if path.startswith(str(tmp_path))} == {
+        str(tmp_path),
+        *(str(tmp_path / n) for n in names),
+    }
+    (tmp_path / "table.csv").read_text()
+    assert str(tmp_path / "written.txt") not in heard
+
+
+def test_what_reads_files_unheard_or_has_failed_is_worked_on_each_time(place: Workplace) -> None:
     place.config(benchmark={"name": "toy-boxes", "pairs": 1})
     place("run", "run.yaml")
     assert not (place.folder / "out" / ".unchanged").exists()

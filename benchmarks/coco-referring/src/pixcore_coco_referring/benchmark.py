@@ -36,6 +36,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     `options`, `answer` (an index), `pair` and `categories`; its samples then ask that question.
     """
 
+    opens_files = True
     _encoded: Sequence[str] = ()
     """A note on the encoding of the references, where there is something to say; known once they were read."""
 

@@ -42,6 +42,8 @@ class Folder(Benchmark[FolderConfig]):
     its id or its picture; without one it has no ground truth. Nothing but names is read until a sample is taken.
     """
 
+    opens_files = True
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """What it consists of, by default names."""

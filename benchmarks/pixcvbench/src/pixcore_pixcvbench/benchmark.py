@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
-from pixcore_datasets.data_files import DataFile, require
+from pixcore_datasets.data_files import DataFile, require, there
 from pixcore_datasets.pictures import measured
 from pixcore_datasets.tables import read_table
 
@@ -75,6 +75,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
     the union is what the released loader of PixMMVP takes. Run lengths of another size than the image are brought to it
     by nearest neighbours.
     """
+
+    opens_files = True
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
@@ -202,7 +204,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
     def _image_path(self, row: _Row) -> Path | None:
         root = self.config.root
         places = (root / row.file, root / row.source / "images" / row.file.name, root / "images" / row.file.name)
-        return next((place for place in places if place.is_file()), None)
+        return next(filter(there, places), None)
 
     def _image(self, row: _Row, path: Path | None, question: Question | None, size: Size | None) -> Image:
         shown = question.image if question is not None and self.config.images == "questions" else None

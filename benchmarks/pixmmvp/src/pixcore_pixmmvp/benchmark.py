@@ -67,6 +67,8 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     reproduced.
     """
 
+    opens_files = True
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """The files that it consists of."""

@@ -52,6 +52,7 @@ class Conversations(Benchmark[ConversationsConfig]):
     phrase` every phrase is a sample of its own in place of the image, its expression the phrase.
     """
 
+    opens_files = True
     _uneven = 0
     """Images that have another number of phrases than of masks; known once they were read."""
 

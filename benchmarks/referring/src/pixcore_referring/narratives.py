@@ -48,6 +48,8 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
     several. `extra` has the narrative and where the phrase stands in it.
     """
 
+    opens_files = True
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """What the validation split consists of."""

@@ -35,6 +35,8 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
     others are the target.
     """
 
+    opens_files = True
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """The folders that it consists of."""

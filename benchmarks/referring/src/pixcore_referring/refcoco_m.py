@@ -29,6 +29,8 @@ class RefCocoM(Benchmark[RefCocoMConfig]):
     table down. Pictures are read from the parquet files when they are looked at.
     """
 
+    opens_files = True
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """The folder of parquet files."""

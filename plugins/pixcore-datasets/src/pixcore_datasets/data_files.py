@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,19 @@ class DataFile:
     def find(self, root: Path) -> Path | None:
         """Find it in a benchmark's folder; None where it is not there."""
         for place in (self.path, *self.alternatives):
-            path = root / place
-            if path.is_dir() if place.endswith("/") else path.is_file():
+            if there(path := root / place, folder=place.endswith("/")):
                 return path
         return None
+
+
+def there(path: Path, *, folder: bool = False) -> bool:
+    """Tell whether a file or folder is there, where another is taken if not.
+
+    Python's audit hooks hear of it: once it comes or goes, samples may be other ones, though no file that was read has
+    changed.
+    """
+    sys.audit("pixcore.looked_for", str(path))
+    return path.is_dir() if folder else path.is_file()
 
 
 @runtime_checkable

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import DataError
+from pixcore_datasets.data_files import there
 
 
 class Pictures:
     """The pictures in a parquet file's column `image`, one row group in memory at a time."""
 
     def __init__(self, path: Path) -> None:
+        there(path)  # pyarrow opens it itself
         self._path = path
         self._group: tuple[int, list[Any]] | None = None
 
@@ -56,6 +58,7 @@ def read_rows(path: Path, *, hint: str) -> tuple[list[str], list[dict[str, Any]]
     import pyarrow as arrow
     from pyarrow import parquet
 
+    there(path)
     try:
         columns: list[str] = parquet.read_schema(path).names
         table = parquet.read_table(path, columns=[name for name in columns if name != "image"])

@@ -14,6 +14,7 @@ from pixcore.errors import StoreError
 from pixcore.files import RUN, read_file
 from pixcore.terminal import Console
 from pixcore_store.folders import EXCHANGES, StoreFile, in_use, reading, stores_in
+from pixcore_store.halfway import BEGUN, noted
 from pixcore_store.merging import merge as merged_into
 
 _FOLDER = click.Path(path_type=Path)
@@ -125,36 +126,56 @@ def _told(path: Path) -> dict[str, Any]:
 @click.command()
 @click.argument("store", type=_FOLDER)
 @click.option("--runs", required=True, type=_FOLDER, help="The folder below which all runs lie that are to be kept.")
+@click.option("--half-way", is_flag=True, help="Also what runs need that were stopped half-way, and will not go on.")
 @click.option("--delete", is_flag=True, help="Remove the files; without it they are only listed.")
-def prune(store: Path, runs: Path, delete: bool) -> None:
+def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     """List what no run needs of the folder STORE, or remove it.
 
-    A run needs what its run.json names, which it has when it is finished: a file that a run is at work on stays, but
-    finish what was stopped half-way first. What paid services answered is never removed.
+    A run needs what its run.json names, or from its beginning to its end .begun.json beside it: a run that was stopped
+    half-way goes on from there, and its files stay unless --half-way gives it up. What another config made in the same
+    folder is needed no more. A file that a run is at work on stays, and what paid services answered is never removed.
     """
     needed: set[str] = set()
-    documents = sorted(runs.rglob(RUN))
-    if not documents:
+    documents, stopped = sorted(runs.rglob(RUN)), sorted(runs.rglob(BEGUN))
+    if not documents and not stopped:
         raise StoreError(f"no run lies below {runs}", hint="name the folder that holds the runs' folders")
+    console, total = Console(), 0
     for document in documents:
         try:
             stores = json.loads(read_file(document))["stores"]
             needed |= {Path(path).name for paths in stores.values() for path in paths}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
-    console, total = Console(), 0
-    for path in stores_in(store):
-        if path.name in needed or path.name.startswith(f"{EXCHANGES}-"):
-            continue
+    plain: Any = {"soft_wrap": True, "markup": False, "highlight": False}
+    files = [path for path in stores_in(store) if path.name not in needed and not path.name.startswith(f"{EXCHANGES}-")]
+    for begun in stopped:
+        note = noted(begun.parent)
+        own = [path for path in files if path.name in {Path(one).name for one in note["stores"]}]
+        what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"
+        room = _mib(sum(path.stat().st_size for path in own))
+        said = f"half-way since {note.get('began')}: {begun.parent}, {len(own)} files that no other run needs, {room}"
+        console.print(f"{said}; {what}", style="yellow", **plain)
+        files = files if half_way else [path for path in files if path not in own]
+    for path in files:
         if delete and in_use(path):
-            console.print(f"in use: {path}", style="yellow", soft_wrap=True, markup=False)
+            console.print(f"in use: {path}", style="yellow", **plain)
             continue
-        total += path.stat().st_size
-        console.print(f"{'removed' if delete else 'not needed'}: {path}", soft_wrap=True, markup=False)
+        size = path.stat().st_size
+        total += size
+        console.print(f"{'removed' if delete else 'not needed'}: {path}, {_mib(size)}", **plain)
         for one in (path, *path.parent.glob(f"{path.name}-*")) if delete else ():
             _remove(one)
+    for begun in stopped if delete and half_way else ():
+        if not any(
+            (store / Path(one).name).exists() for one in noted(begun.parent)["stores"] if Path(one).name not in needed
+        ):
+            _remove(begun)
     done = "freed" if delete else "to be freed with --delete"
-    console.print(f"{total / 2**20:.1f} MiB {done}; {len(documents)} runs need the rest", soft_wrap=True)
+    console.print(f"{_mib(total)} {done}; {len(documents)} runs need the rest", **plain)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _remove(path: Path) -> None:

@@ -18,8 +18,8 @@ def register_commands(register: RegisterCommand) -> None:
 
 
 @hookimpl
-def carry_out_run(job: Any) -> int | None:
-    """Show a run that is finished as it stands."""
+def carry_out_run(job: Any) -> int:
+    """Show a run that is finished as it stands; note of any other what it works on."""
     from pixcore_store.unchanged import carry_out
 
     return carry_out(job)

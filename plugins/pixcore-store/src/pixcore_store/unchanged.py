@@ -2,9 +2,10 @@
 
 What a run's results follow from is written down beside them when they are whole, in `.unchanged`: the resolved config,
 the scope and the fingerprints of weights; which packages are installed; and, by size and time of change, the files of
-pixcore and all its plugins, of every other module that was at work, of the stage stores and of the run's folder. Only a
-benchmark whose samples follow from its config alone is taken at its word (`pixcore.components.Benchmark.drawn`):
-whether another's files have changed is not known without reading them.
+pixcore and all its plugins, of every other module that was at work, of the stage stores, of the run's folder, and what
+the benchmark read. A benchmark says in its class that its samples follow from its config alone (`drawn`), or also from
+what Python's own functions open and list (`opens_files`), which is heard while its samples are read
+(`pixcore_store.heard`); of any other it can't be known.
 """
 
 from __future__ import annotations
@@ -29,27 +30,33 @@ from pixcore.runs.plan import Run
 from pixcore.runs.results import Written
 from pixcore.stages.store import content_key
 from pixcore.terminal import Console
+from pixcore_store.halfway import begin, end
+from pixcore_store.heard import hearing
 
 UNCHANGED = ".unchanged"
 """In the run's folder: what its results follow from."""
 
 
-def carry_out(job: Run) -> int | None:
+def carry_out(job: Run) -> int:
     """Show a run of which nothing has changed; carry any other out, and note what its results follow from.
 
     Returns:
-        The command's exit status; None for a run of which it can't be known.
+        The command's exit status.
     """
-    if not all(one.says("drawn") for one in job.resolved.components.several("benchmark")):
-        return None
-    folder, follows = job.resolved.config.output, _follows_from(job)
-    note = _noted(folder / UNCHANGED)
+    folder = job.resolved.config.output
+    known = all(one.says("drawn", "opens_files") for one in job.resolved.components.several("benchmark"))
+    follows = _follows_from(job) if known else ""
+    note = _noted(folder / UNCHANGED) if known else {}
     if note.get("follows from") == follows and all(_stamp(path) == stamp for path, stamp in note["files"].items()):
         summary = TypeAdapter(Summary).validate_python(read_object(folder / SUMMARY))
         messages = Console(stderr=True)
         messages.print("nothing has changed since these results were written", style="dim")
         paths = {name: Path(path) for name, path in note["written"].items()}
         return Written(summary, paths, []).show(messages, Console())
+    with hearing() as heard:
+        _ = job.items  # its samples, whose images are read
+    read = {path: _stamp(path) for path in heard}  # as it was then: it may be written while the run is at work
+    begin(job)
     seen: list[Written] = []
 
     def write(*about: Any) -> Written:
@@ -57,11 +64,13 @@ def carry_out(job: Run) -> int | None:
         return seen[0]
 
     status = command.carry_out(job, write=write)
-    if seen and status == 0 and not seen[0].summary.failed:
+    if seen:
+        end(folder)
+    if known and seen and status == 0 and not seen[0].summary.failed:
         for stage in job.stages():
             stage.store.close()  # what it wrote ahead goes into its file
         written = {name: str(path) for name, path in seen[0].paths.items()}
-        files = {path: _stamp(path) for path in sorted({*_modules(), *_stores(job), *_inside(folder)})}
+        files = {path: _stamp(path) for path in sorted({*_modules(), *_stores(job), *_inside(folder)})} | read
         with suppress(StoreError):  # a run is no worse for it
             write_json(folder / UNCHANGED, {"follows from": follows, "written": written, "files": files}, indent=None)
     return status
