@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import struct
 import threading
+import tomllib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 pytest.importorskip("gradio", reason="the demo's page is made with Gradio")
 
 from pixcore_app.desk import Desk, Question, Stopped
 from pixcore_app.offered import Choices
 from pixcore_app.scenes import Scenes
-from pixcore_app.serving import desk_of, serve
+from pixcore_app.serving import desk_of, launch, serve
 
 import pixcore
 from pixcore.errors import ConfigError, DataError
@@ -127,6 +133,26 @@ def test_an_answer_is_shown_while_it_is_written_and_can_be_stopped(desk: Desk) -
         assert view["grid"] == shown.view["grid"]
 
 
+def test_the_recipe_of_a_space_is_one() -> None:
+    """Its three files: the page's head, what is installed, and what is run."""
+    package = Path(__file__).parents[1]
+    recipe = (package.parents[1] / "docs" / "tutorials" / "app.md").read_text(encoding="utf-8").split("Space\n\n")[1]
+    head, script = re.findall(r"```(?:yaml|python)\n(.*?)```", recipe, re.DOTALL)
+    said, project = (
+        yaml.safe_load(head),
+        tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"],
+    )
+    needed = {Requirement(one).name: Requirement(one).specifier for one in project["dependencies"]}
+    assert (said["sdk"], said["app_file"]) == ("gradio", "app.py")
+    assert said["sdk_version"] in needed["gradio"]
+    assert said["python_version"] in SpecifierSet(project["requires-python"])
+    (call,) = (node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call))
+    assert ast.unparse(call.func) == "pixcore_app.launch"
+    given = inspect.signature(launch).bind(**{one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg})
+    given.apply_defaults()
+    assert (given.arguments["host"], given.arguments["port"]) == ("0.0.0.0", 7860)
+
+
 def test_scenes_come_one_after_the_other_and_round_again() -> None:
     scenes = Scenes({"name": "mini-world", "pairs": 2}, registry())
     names = [one.id for _ in range(3) for one in scenes.next(2)]
@@ -146,6 +172,7 @@ def test_the_page_by_clicks(address: str, desk: Desk, browser: Any, tmp_path: Pa
     page.goto(address)
     page.locator("#scenes button:has(img)").first.click()
     page.locator("#picture img").wait_for()
+    assert list(Path(desk.scratch).rglob("*.webp"))  # what is shown lies there too, not where all users' pages put it
 
     gate, held = threading.Event(), threading.Event()  # somebody else is being answered
 

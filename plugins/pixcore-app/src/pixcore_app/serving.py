@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -76,6 +77,7 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
     Raises:
         DataError: The port is taken.
     """
+    os.environ["GRADIO_TEMP_DIR"] = desk.scratch  # its own folder is all users' of a machine, and one may not write
     blocks = page(desk, Scenes(desk.benchmark, registry()), most_waiting)
 
     def make(token: str) -> Starlette:
