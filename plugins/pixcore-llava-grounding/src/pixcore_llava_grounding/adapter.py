@@ -15,11 +15,10 @@ from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE_ID
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
-from transformers import LlamaForCausalLM
 
 from pixcore import masks
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response, Token
+from pixcore.records import Image, Request, Response
 from pixcore_llava_grounding.checkpoint import Loaded, load
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_llava_grounding.masks import Mask, smooth_to_image, to_image
@@ -42,16 +41,6 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
         """Read the checkpoint."""
         return load(self.config)
 
-    @property
-    def language(self) -> LlamaForCausalLM:
-        """The Llama that speaks."""
-        return self.loaded.speaker.language
-
-    @property
-    def ends(self) -> Sequence[int]:
-        """The end token."""
-        return [self.loaded.tokenizer.eos]
-
     @torch.inference_mode()
     def show(self, requests: Sequence[Request]) -> list[Shown]:
         """Put CLIP's tokens into the prompts; OpenSeeD sees nothing."""
@@ -63,10 +52,6 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
             embedded = splice(self.language.model.embed_tokens, ids, [tokens])
             found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image)))
         return found
-
-    def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-        """Write what was said without any marker, under every fidelity."""
-        return spoken(self.loaded.tokenizer, token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""

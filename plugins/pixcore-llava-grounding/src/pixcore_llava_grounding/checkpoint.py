@@ -19,7 +19,7 @@ from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, read_json, resolve
 from pixcore_transformers.placing import Placement, check_placing, dtype_of, main_device, quantize
-from transformers import CLIPVisionConfig
+from transformers import CLIPVisionConfig, LlamaForCausalLM
 
 from pixcore.errors import ModelError
 from pixcore_llava_grounding.config import LlavaGroundingConfig
@@ -48,6 +48,11 @@ class Loaded:
     segmenter: OpenSeed
     tokenizer: PublishedTokenizer
     reports: tuple[LoadReport, LoadReport]
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The Llama that speaks."""
+        return self.speaker.language
 
 
 def load(config: LlavaGroundingConfig) -> Loaded:

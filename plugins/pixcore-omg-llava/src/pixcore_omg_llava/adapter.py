@@ -15,7 +15,6 @@ from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID
 from pixcore_transformers.placing import working_device
 from pixcore_transformers.spans import exact_tokens
 from torch import Tensor
-from transformers import LlamaForCausalLM
 
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -42,11 +41,6 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
     def load(self) -> Loaded:
         """Read the release."""
         return load(self.config)
-
-    @property
-    def language(self) -> LlamaForCausalLM:
-        """InternLM2, as a Llama."""
-        return self.loaded.language
 
     @property
     def ends(self) -> Sequence[int]:

@@ -21,7 +21,7 @@ from transformers import CLIPVisionConfig, LlamaForCausalLM
 from pixcore import masks
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response, Token
+from pixcore.records import Image, Request, Response
 from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.clip import centre_crop, tower_rules
 from pixcore_segtoken.config import GroundedConfig
@@ -55,6 +55,11 @@ class Loaded:
     tokenizer: PublishedTokenizer
     seg_id: int
     report: LoadReport
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The Llama that speaks."""
+        return self.model.language
 
 
 class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
@@ -144,16 +149,6 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         respond = self._published if self.context.published else self._corrected
         return respond(shown.beside, answer, request.image.size)
 
-    @property
-    def language(self) -> LlamaForCausalLM:
-        """The Llama that speaks."""
-        return self.loaded.model.language
-
-    @property
-    def ends(self) -> Sequence[int]:
-        """The end token."""
-        return [self.loaded.tokenizer.eos]
-
     def show(self, requests: Sequence[Request]) -> list[Shown]:
         """Put CLIP's tokens into the prompts; what SAM would see is beside them."""
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
@@ -161,10 +156,6 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
             Shown(embedded, list(prompt.token_ids).index(IMAGE_ID), self.layout(request.image), prompt)
             for prompt, embedded, request in zip(prompts, self.loaded.model.embed(prompts), requests, strict=True)
         ]
-
-    def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-        """Write what was said without any special token, under every fidelity."""
-        return spoken(self.loaded.tokenizer, token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""
@@ -179,14 +170,15 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
     def _prompt(self, image: Image, question: str) -> Prompt:
         pil = image.pil()
         model = self.loaded.model
-        resized, sam_pixels = longest_side(pil, self.config.sam.image_size)
+        segments = "masks" in self.capabilities
+        resized, sam_pixels = longest_side(pil, self.config.sam.image_size) if segments else (None, None)
         # A question that spells the placeholder would ask for a second image.
         full = self.full_prompt(question.replace(IMAGE, ""))
         return Prompt(
             self.loaded.tokenizer.encode_with_image(full),
             centre_crop(pil, int(model.clip.model.config.image_size)),
             sam_pixels,
-            (resized.shape[0], resized.shape[1]),
+            None if resized is None else (resized.shape[0], resized.shape[1]),
             (pil.height, pil.width),
         )
 

@@ -46,15 +46,15 @@ class Prompt:
     Args:
         token_ids: The prompt, the placeholder (-200) standing for the image.
         clip_pixels: (3, S, S) float32, normalised.
-        sam_pixels: (3, M, M) float32, normalised and padded.
-        resized: (H, W) of the image inside `sam_pixels`.
+        sam_pixels: (3, M, M) float32, normalised and padded; None where nothing is segmented.
+        resized: (H, W) of the image inside `sam_pixels`; None likewise.
         original: (H, W) of the image as it was.
     """
 
     token_ids: Sequence[int]
     clip_pixels: Tensor
-    sam_pixels: Tensor
-    resized: tuple[int, int]
+    sam_pixels: Tensor | None
+    resized: tuple[int, int] | None
     original: tuple[int, int]
 
 
@@ -164,6 +164,8 @@ class GroundedLlava(nn.Module):
     @torch.no_grad()
     def segment(self, prompt: Prompt, generation: Generation, *, seg_id: int, published_positions: bool) -> Answer:
         """Make the masks of what was generated for a prompt; see `answer`."""
+        assert prompt.sam_pixels is not None
+        assert prompt.resized is not None
         sequence = [*prompt.token_ids, *generation.token_ids]
         # The first token has no state before it; the published search leaves it out as well.
         positions = tuple(index for index, token in enumerate(sequence) if token == seg_id and index > 0)

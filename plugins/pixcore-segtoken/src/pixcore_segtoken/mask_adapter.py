@@ -20,10 +20,15 @@ from pixcore.records import Request, Response, Token
 from pixcore_segtoken.attending import Shown, read, reader_of
 from pixcore_segtoken.config import SegmentingConfig
 from pixcore_segtoken.language import Generation, generate
+from pixcore_segtoken.text import spoken
 
 
 class Read(Protocol):
     """The part of a checkpoint that was read which all systems share."""
+
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The Llama that speaks."""
 
     @property
     def tokenizer(self) -> Any:
@@ -65,23 +70,23 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     def segment(self, request: Request, shown: Shown, generation: Generation) -> Response:
         """Make the response of what was generated for a prompt: its text as the fidelity asks for, and its masks."""
 
-    @property
-    @abstractmethod
-    def language(self) -> LlamaForCausalLM:
-        """The language model of the checkpoint."""
-
-    @property
-    @abstractmethod
-    def ends(self) -> Sequence[int]:
-        """The tokens that end an answer."""
-
     @abstractmethod
     def show(self, requests: Sequence[Request]) -> list[Shown]:
         """Make the prompts as the language model gets them."""
 
-    @abstractmethod
+    @property
+    def language(self) -> LlamaForCausalLM:
+        """The language model of the checkpoint."""
+        return self.loaded.language
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The tokens that end an answer: the end token."""
+        return [self.loaded.tokenizer.eos]
+
     def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-        """Write an answer, and say which token adds which characters."""
+        """Write an answer, and say which token adds which characters: without any special token."""
+        return spoken(self.loaded.tokenizer, token_ids)
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -7,7 +7,7 @@ An architecture adds its `VisualFamily`; a model that is prepared in its own way
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from inspect import signature
@@ -148,7 +148,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     @cached_property
     def seen(self) -> Seen | None:
         """What the images of the last requests left in the model; None for one where texts can't share it."""
-        return Seen(self.loaded.model) if self.family.one_pass and can_share(self.loaded.model) else None
+        return Seen(self.loaded.model, self._moved) if self.family.one_pass and can_share(self.loaded.model) else None
 
     @cached_property
     def end(self) -> tuple[int, ...]:
@@ -157,7 +157,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def close(self) -> None:
         """Free the checkpoint's memory."""
-        for name in ("loaded", "seen"):
+        for name in ("loaded", "seen", "_taken"):
             self.__dict__.pop(name, None)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -172,14 +172,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             return []
         if extractor is not None and self._unread:
             self._refuse(extractor)
-        if self._apart(requests):
-            return [self.answer([request], extractor)[0] for request in requests]
-        at_once = self.context.batch_size or len(requests)
-        one_by_one = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
-        batch = self._asked(requests) if one_by_one or len(requests) <= at_once else None
-        if batch is None or (isinstance(batch, Batch) and len(requests) > at_once):
-            parts = [slice(start, start + at_once) for start in range(0, len(requests), at_once)]
-            return [own for part in parts for own in self.answer(requests[part], extractor)]
+        refilled = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
+        parts = self._parts(requests, refilled=refilled)
+        return [own for part, batch in parts for own in self._answered(requests[part], batch, extractor)]
+
+    def _answered(
+        self, requests: Sequence[Request], batch: Batch | Prompts, extractor: Extractor | None
+    ) -> list[Response]:
         settings, seeds = self.settings(), [request.seed for request in requests]
         if extractor is None:
             answers = self._written(batch, settings, seeds, self._order(requests))
@@ -209,17 +208,19 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """
         if self._unread:
             self._refuse(extractor)
-        if self._apart(requests):
-            pairs = zip(requests, texts, strict=True)
-            return [self.replay([request], [text], extractor)[0] for request, text in pairs]
-        at_once = self.context.batch_size or len(requests)
-        if len(requests) > at_once:
-            parts = [slice(start, start + at_once) for start in range(0, len(requests), at_once)]
-            return [own for part in parts for own in self.replay(requests[part], texts[part], extractor)]
-        batch = self._asked(requests)
         tokenizer = self.loaded.tokenizer
         plain = {"add_special_tokens": False, "split_special_tokens": True}
         tokens = [[*tokenizer.encode(text, **plain), *self.end[:1]] for text in texts]
+        parts = self._parts(requests)
+        return [own for part, batch in parts for own in self._reread(requests[part], batch, tokens[part], extractor)]
+
+    def _reread(
+        self,
+        requests: Sequence[Request],
+        batch: Batch | Prompts,
+        tokens: Sequence[Sequence[int]],
+        extractor: Extractor,
+    ) -> list[Response]:
         reader = self._reader(extractor)
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)
@@ -248,7 +249,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         Raises:
             SampleError: An image can't be prepared.
         """
-        return self._batch(*_parts(requests))
+        return self._batch(*_shown(requests))
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out the visual tokens of an image."""
@@ -278,8 +279,10 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
 
     def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
         """Give the probability of each continuation right after a prompt, (n,): the product over its tokens."""
-        if self._apart(continuations):
-            return np.concatenate([self.probability(image, prompt, [text]) for text in continuations])
+        parts = self._slices(len(continuations), len(continuations))
+        return np.concatenate([self._probability(image, prompt, continuations[part]) for part in parts])
+
+    def _probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
@@ -297,18 +300,51 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             ]
         )
 
+    def _slices(self, count: int, at_once: int) -> list[slice]:
+        size = 1 if self.family.apart else at_once
+        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def _parts(self, requests: Sequence[Request], *, refilled: bool = False) -> Iterator[tuple[slice, Batch | Prompts]]:
+        """Requests in parts that the model takes together.
+
+        Args:
+            requests: What is asked.
+            refilled: Where an answer ends another takes its slot, so that all are one part if they can share.
+        """
+        at_once = self.context.batch_size or len(requests)
+        for whole in self._slices(len(requests), len(requests) if refilled else at_once):
+            shown = _shown(requests[whole])
+            processed = self._alone(*shown)
+            split = self._split(requests[whole], processed)
+            if (shared := self._sharing(split)) is not None:
+                yield whole, shared
+                continue
+            for part in self._slices(len(processed), at_once):
+                yield (
+                    slice(whole.start + part.start, whole.start + part.stop),
+                    self._sharing(split[part]) or self._batched(processed[part], shown[0][part], shown[1][part]),
+                )
+
     def _asked(self, requests: Sequence[Request]) -> Batch | Prompts:
         """Requests as the model takes them: in two parts where it can share what its images left, else as a batch."""
-        images, texts, names = _parts(requests)
+        images, texts, names = _shown(requests)
+        processed = self._alone(images, texts, names)
+        return self._sharing(self._split(requests, processed)) or self._batched(processed, images, texts)
+
+    def _split(self, requests: Sequence[Request], processed: Sequence[Processed]) -> list[Prompt | None]:
+        """Each request in two parts, None where it has no two; none at all where the model can't share."""
         if self.seen is None:
-            return self._batch(images, texts, names)
-        each = []
-        for request, own in zip(requests, self._alone(images, texts, names), strict=True):
-            inputs = self._moved(own.inputs)
-            each.append(Prompt.split(request.image.digest, inputs, self.family.visual(own), self.layout_of(own)))
-        found = [prompt for prompt in each if prompt is not None]
-        if len(found) < len(each):
-            return self._batch(images, texts, names)
+            return []
+        device = self._device
+        return [
+            Prompt.split(request.image.digest, own.inputs, self.family.visual(own), self.layout_of(own), device)
+            for request, own in zip(requests, processed, strict=True)
+        ]
+
+    def _sharing(self, split: Sequence[Prompt | None]) -> Prompts | None:
+        found = [prompt for prompt in split if prompt is not None]
+        if self.seen is None or not found or len(found) < len(split):
+            return None
         return Prompts(found, self.seen.of(found), self.context.batch_size or len(found))
 
     def _order(self, requests: Sequence[Request]) -> list[int]:
@@ -350,27 +386,33 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         ]
 
     def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
-        processed = self._alone(images, prompts, names)
+        return self._batched(self._alone(images, prompts, names), images, prompts)
+
+    def _batched(self, processed: Sequence[Processed], images: Sequence[PILImage], prompts: Sequence[str]) -> Batch:
         inputs = processed[0].inputs if len(processed) == 1 else self.encode(images, prompts)
         layouts = [self.layout_of(own) for own in processed]
         return Batch.build(self._moved(inputs), layouts, [self.family.visual(own) for own in processed])
 
+    @property
+    def _device(self) -> torch.device:
+        return working_device(self.loaded.model.get_input_embeddings())
+
+    @cached_property
+    def _taken(self) -> frozenset[str]:
+        return frozenset(signature(self.loaded.model.forward).parameters)
+
     def _moved(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What of a processor's output the model takes, where it takes it."""
-        device, dtype = working_device(self.loaded.model.get_input_embeddings()), self.loaded.model.dtype
-        taken = signature(self.loaded.model.forward).parameters
+        device, dtype = self._device, self.loaded.model.dtype
         return {
             name: _moved(value, device, dtype)
             for name, value in inputs.items()
-            if isinstance(value, torch.Tensor) or name in taken
+            if isinstance(value, torch.Tensor) or name in self._taken
         }
 
     @property
     def _unread(self) -> bool:
         return "loaded" not in self.__dict__ and type(self).load is Adapter.load
-
-    def _apart(self, batch: Sequence[object]) -> bool:
-        return len(batch) > 1 and self.family.apart
 
     def _refuse(self, extractor: Extractor | None) -> None:
         """Refuse by config.json alone, before anything else is read or downloaded."""
@@ -457,7 +499,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         return Response(text, found[:-1] if shifted else found, extra=said, **fields)
 
 
-def _parts(requests: Sequence[Request]) -> tuple[list[PILImage], list[str], list[str]]:
+def _shown(requests: Sequence[Request]) -> tuple[list[PILImage], list[str], list[str]]:
     """Each request's image, text and name."""
     return [r.image.pil() for r in requests], [r.prompt for r in requests], [r.sample_id for r in requests]
 

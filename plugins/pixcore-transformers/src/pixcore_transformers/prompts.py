@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -46,7 +46,7 @@ class Prompt:
 
     Attributes:
         image: Names the first part: the image's digest, and the tokens up to its last one.
-        inputs: Of the first part, as the model takes them: a batch of one.
+        inputs: Of the first part, as the processor left them: a batch of one.
         ids: All its tokens.
         before: How many of them the first part has.
         columns: (cells,) int64, where the visual tokens lie.
@@ -62,15 +62,21 @@ class Prompt:
 
     @classmethod
     def split(
-        cls, image: str, inputs: Mapping[str, Any], visual: NDArray[np.bool_], layout: VisualLayout
+        cls,
+        image: str,
+        inputs: Mapping[str, Any],
+        visual: NDArray[np.bool_],
+        layout: VisualLayout,
+        device: torch.device,
     ) -> Prompt | None:
         """Split a request behind its last visual token.
 
         Args:
             image: The image's digest.
-            inputs: Of this request alone, on the model's device.
+            inputs: Of this request alone.
             visual: (length,), which of its tokens are visual.
             layout: Of the visual tokens.
+            device: Where the model takes its tokens.
 
         Returns:
             None where more than tokens goes along the prompt, or no text follows.
@@ -81,8 +87,8 @@ class Prompt:
         if along != _OF_TEXT or not inputs["attention_mask"].all() or ids.shape[1] < before + _LEAST:
             return None
         shown = dict(inputs) | {name: inputs[name][:, :before] for name in _OF_TEXT}
-        columns = torch.from_numpy(np.flatnonzero(visual)).to(ids.device)
-        key = (image, np.asarray(ids[0, :before].cpu()).tobytes())
+        columns = torch.from_numpy(np.flatnonzero(visual)).to(device)
+        key = (image, np.asarray(ids[0, :before]).tobytes())
         return cls(key, shown, tuple(ids[0].tolist()), before, columns, layout)
 
     @property
@@ -121,13 +127,14 @@ class Seen:
 
     Args:
         model: Whose.
+        moved: Puts a processor's output where the model takes it.
 
     Attributes:
         looking: The digest of the image that is looked at just now; None at all other times.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, moved: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        self.model, self._moved = model, moved
         self.looking: str | None = None
         self._kept: dict[tuple[str, bytes], list[tuple[Tensor, Tensor]]] = {}
 
@@ -148,5 +155,5 @@ class Seen:
         # each alone, so that no neighbour changes anything
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
         with torch.no_grad(), untapped():
-            self.model(**prompt.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            self.model(**self._moved(prompt.inputs), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return [(layer.keys[0], layer.values[0]) for layer in cache.layers]

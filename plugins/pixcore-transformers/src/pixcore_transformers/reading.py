@@ -80,7 +80,7 @@ class Reader:
             order: In which prompts are begun.
         """
         if isinstance(batch, Prompts):
-            with self._slot_tap(batch) as tap:
+            with self._slot_tap(batch, min(len(batch.each), batch.at_once)) as tap:
                 row = None if self.own_row else self.needs.prefill_row
                 writer = Writer(self.model, batch, settings, seeds, tap, row, stay=not self.stepwise)
                 with self._in_making(batch, lambda: writer.maps(self.extractor.maps())):
@@ -182,8 +182,7 @@ class Reader:
         first = 0 if self.own_row else self.needs.prefill_row
         return Tap(self.model, batch.watch(first, self.layers, self.heads), self.extractor)
 
-    def _slot_tap(self, prompts: Prompts) -> SlotTap:
-        count = min(len(prompts.each), prompts.at_once)
+    def _slot_tap(self, prompts: Prompts, count: int) -> SlotTap:
         self._begin(count, prompts.cells)
         return SlotTap(self.model, self.layers, self.heads, self.extractor, count, prompts.cells)
 
@@ -193,7 +192,7 @@ class Reader:
         slots = Slots(self.model, len(seen), seen[0], int(places.max()) + 1)
         for slot, own in enumerate(seen):
             slots.begin(slot, own)
-        with self._slot_tap(replace(prompts, at_once=len(seen))) as tap:
+        with self._slot_tap(prompts, len(seen)) as tap:
             tap.turn(prompts.each, rows)
             slots.run(0, ids, places)
 
