@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 from pixcore_plots.plots import Plots
 from pixcore_table import table
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.records import ProtocolResult, SampleResult
-from pixcore_report.page import packed_json, plain, write_page
+from pixcore_report.page import embed_json, packed_json, plain, write_page
 from pixcore_report.payload import Display, sample_index, sample_payload
 
 GROUNDED = 0.5
@@ -31,8 +32,8 @@ _MOST = 5_000
 class Report:
     """Takes in a run's results as they stream by, and writes the page that shows them.
 
-    What a card shows is made at once and spooled to a temporary file: memory holds the index alone, and a run's records
-    are read once for all that is written of them.
+    What a card shows, and its line of the index, are made at once and spooled to temporary files: memory holds no
+    sample, and a run's records are read once for all that is written of them.
     """
 
     def __init__(
@@ -60,9 +61,9 @@ class Report:
         self._keys = [row.key for row in lines]
         self._controls = {row.key: row.pool for row in lines if row.pool is not None}
         self._display, self._budget, self._most = display or Display(), budget, most
-        self._entries: list[dict[str, Any]] = []
-        self._reduced = self._spent = self._beyond = 0
+        self._cards = self._reduced = self._spent = self._beyond = 0
         self._spool = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed with the report)
+        self._index = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (likewise)
 
     def __enter__(self) -> Report:
         return self
@@ -70,6 +71,8 @@ class Report:
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # closing writes what is left, which nobody reads any more
             self._spool.close()
+        with suppress(OSError):
+            self._index.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -87,7 +90,7 @@ class Report:
         Raises:
             DataError: The temporary file is full.
         """
-        if len(self._entries) >= self._most:
+        if self._cards >= self._most:
             self._beyond += 1
             return
         whole = self._spent < self._budget
@@ -105,7 +108,8 @@ class Report:
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
-        self._entries.append(entry)
+            self._index.write(embed_json(entry) + "\n")
+        self._cards += 1
 
     def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
         """A result without the choices of rows that the table has no line for."""
@@ -130,6 +134,7 @@ class Report:
         target = Path(path)
         with self._explained():
             self._spool.seek(0)
+            self._index.seek(0)
         drawn, rules = _drawn(plots)
         write_page(
             target,
@@ -146,9 +151,9 @@ class Report:
                 "failures": _failures(summary),
                 "particulars": particulars(run),
                 "samples": (line.rstrip("\n") for line in self._spool),
+                "indexed": (Markup(line.rstrip("\n")) for line in self._index),
                 "index": {
                     "rows": self._rows,
-                    "samples": self._entries,
                     "reduced": self._reduced,
                     "beyond": self._beyond,
                     "view": f"pixcore view {shlex.quote(str(target.parent))}",
