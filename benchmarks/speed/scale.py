@@ -1,22 +1,25 @@
 """What a run of many samples costs once its records are there: listing, summing up, reporting, scoring, exporting.
 
-    python benchmarks/speed/scale.py [--sizes 1000,10000,100000]
+    python benchmarks/speed/scale.py [--sizes 1000,10000,100000] [--keep FOLDER] [--only NAME]...
 
 Each size is a run of the tests' toy components with ten strategies. Two samples are taken through the pipeline; their
 records, under every other sample's own keys, are the rest. Then each command is a process of its own: its processor's
 seconds a thousand samples, which stay the same where time is linear, and its peak of memory, which stays the same where
-nothing is held of a sample. Writes `scale.json` beside itself; the largest size takes an hour, so `make speed` leaves
-this one out.
+nothing is held of a sample. What writes a picture of every sample is measured up to 10,000. With `--keep` runs stay in
+FOLDER, and `--only` measures some commands on them again. Writes `scale.json` beside itself, over what it says of the
+same; the largest size takes an hour, so `make speed` leaves this one out.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,8 @@ STRATEGIES = (
 )
 SIZE = [16, 12]
 PAGE = 500  # records of a transaction
+MOST = 10_000  # samples of what writes a picture of each
+LOOKED_AT = 100  # samples of which the explorer's page asks for everything
 
 
 def config(folder: Path, samples: int) -> Path:
@@ -87,6 +92,17 @@ def lines(folder: Path) -> None:
     assert found.done
 
 
+def look(folder: Path) -> None:
+    """Read some samples of a run and draw them small, as the explorer's page asks for them."""
+    from pixcore_explorer.opened import OpenedRun
+
+    opened = OpenedRun(folder)
+    names = list(opened.job.ids())
+    for name in names[:: len(names) // LOOKED_AT]:
+        opened.payload(name)
+        opened.thumbnail(name, "segment", STRATEGIES[0])
+
+
 def steps(folder: Path, samples: int) -> dict[str, list[str]]:
     """Name the commands, in their order."""
     own = [sys.executable, __file__]
@@ -94,31 +110,39 @@ def steps(folder: Path, samples: int) -> dict[str, list[str]]:
     run, out = str(folder / "run.yaml"), str(folder / "out")
     options = [f"pairs={samples // 2}", f"size={SIZE}"]
     setting = [word for one in options for word in ("--set", one)]
-    return {
+    found = {
         "store ls": [*pixcore, "store", "ls", str(folder / "store")],
         "run --estimate": [*pixcore, "run", run, "--estimate"],
         "run, nothing missing": [*pixcore, "run", run],
         "report": [*pixcore, "report", out],
         "score": [*pixcore, "score", f"{out}/predictions.jsonl", "--benchmark", "toy-boxes", *setting],
-        "export --to csv": [*pixcore, "export", out, "--to", "csv", "--out", str(folder / "csv")],
         "view, the first time": [*own, "--lines", out],
+        f"view, {LOOKED_AT} samples": [*own, "--look", out],
     }
+    for form in ("csv", "parquet", *(("datasets", "coco", "labelme") if samples <= MOST else ())):
+        found[f"export --to {form}"] = [*pixcore, "export", out, "--to", form, "--out", str(folder / form)]
+    if samples <= MOST:
+        found["view --export"] = [*pixcore, "view", out, "--export", str(folder / "pages")]
+    return found
 
 
-def measured(folder: Path, samples: int) -> Iterator[dict[str, Any]]:
-    """Make a run, and measure every command on it; give what is known after each."""
+def measured(folder: Path, samples: int, only: Sequence[str], known: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Make a run, and measure every command on it, or some; give what is known after each."""
     from tests.soak import peak
 
     path = config(folder, samples)
-    found: dict[str, Any] = {}
+    found = {**known}
     commands = {"making the records": [sys.executable, __file__, "--make", str(path)], **steps(folder, samples)}
-    for name, command in commands.items():
+    for name in only or commands:
+        command = commands[name]
+        for written in [folder / name.split()[-1], folder / "pages"]:
+            shutil.rmtree(written, ignore_errors=True)
         memory, seconds = peak(command, PLUGINS)
         found[name] = {"s a thousand": 1000 * seconds / samples, "s": seconds, "peak, MiB": memory / 1024}
         print(f"{samples:7} {name:24} {seconds:8.1f} s, {memory / 1024:7.1f} MiB", flush=True)
         yield found
     files = {one: folder / "out" / one for one in ("predictions.jsonl", "report.html", ".view-index.jsonl")}
-    sizes = {name: one.stat().st_size / 2**20 for name, one in files.items()}
+    sizes = {name: one.stat().st_size / 2**20 for name, one in files.items() if one.exists()}
     store = sum(one.stat().st_size for one in (folder / "store").iterdir()) / 2**20
     yield {**found, "files, MiB": {**sizes, "store": store}}
 
@@ -126,6 +150,9 @@ def measured(folder: Path, samples: int) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="1000,10000,100000")
+    parser.add_argument("--keep", type=Path, help="where runs stay; a temporary folder if left out")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one of the commands")
+    parser.add_argument("--look", type=Path, help="look at some of a run's samples, and nothing else")
     parser.add_argument("--make", type=Path, help="make a run's records, and nothing else")
     parser.add_argument("--lines", type=Path, help="make the explorer's lines of a run, and nothing else")
     asked = parser.parse_args()
@@ -133,12 +160,17 @@ def main() -> None:
         made(asked.make)
     elif asked.lines:
         lines(asked.lines)
+    elif asked.look:
+        look(asked.look)
     else:
         began = time.monotonic()
-        document: dict[str, Any] = {"load before": os.getloadavg()[0]}
+        before = json.loads(HERE.joinpath("scale.json").read_text()) if asked.only else {}
+        document: dict[str, Any] = {**before, "load before": os.getloadavg()[0]}
         for size in map(int, asked.sizes.split(",")):
-            with tempfile.TemporaryDirectory() as folder:
-                for found in measured(Path(folder), size):
+            with tempfile.TemporaryDirectory() as name:
+                folder = (asked.keep or Path(name)) / str(size)
+                folder.mkdir(parents=True, exist_ok=True)
+                for found in measured(folder, size, asked.only, document.get(str(size), {})):
                     minutes = (time.monotonic() - began) / 60
                     document = {**document, str(size): found, "minutes": minutes}
                     write("scale", document)
