@@ -13,6 +13,7 @@ import argparse
 import base64
 import html
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Any
 
 from markupsafe import Markup
 from pixcore_report.page import write_page
+
+sys.path.insert(0, str(Path(__file__).parent))
+from ablations import rows as ablations
 
 HERE = Path(__file__).parent
 COLUMNS = ("A†", "A", "M†", "M", "S")
@@ -37,7 +41,8 @@ MEANS = {
     "M": "masks asked for (M)",
 }
 
-PLACES = {"table": "table", "scatter": "scatter", "cost": "cost", "when": "when and what", "apart": "differences"}
+PLACES = {"table": "table", "scatter": "scatter", "cost": "cost", "when": "when and what"}
+PLACES |= {"ablations": "ablations", "apart": "differences"}
 
 AGAINST = {
     "own": "its own masks against the best of mini's, the oracle having the truth in hand",
@@ -189,12 +194,23 @@ def page(runs: Path) -> str:
         for letter in absent
     )
     drawn = "".join(_picture(runs / "emergence" / f"{stem}.png", title) for stem, title in _EMERGENCE)
-    parts = {"rows": rows, "said": said or "<li>Nothing has been compared yet.</li>", "counted": counted}
+    taken_out = "".join(_ablation(one) for one in ablations(runs / "ablations"))
+    asked = "<code>python benchmarks/miniature/ablations.py</code>"
+    parts = {"ablations": taken_out or f'<tr><th colspan="7">None has been run yet: {asked}</th></tr>', "rows": rows}
+    parts |= {"said": said or "<li>Nothing has been compared yet.</li>", "counted": counted}
     parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "drawn": drawn, "scatter": scatter(found)}
     text = (HERE / "page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
     return text
+
+
+def _ablation(one: Mapping[str, Any]) -> str:
+    """A line of the table of ablations."""
+    cells = "".join(_cell(_interval(one[name])) for name in ("oracle", "less", "equal", "plain"))
+    trained = f"<small>{html.escape(one['training'])}</small>" if one["training"] else ""
+    took = f"<td>{one['candidates']:.1f}</td><td>{one['seconds'] / 60:.1f}</td>"
+    return f"<tr><th>{html.escape(one['what'])}{trained}</th>{cells}{took}</tr>"
 
 
 _EMERGENCE = (
@@ -207,15 +223,18 @@ def _row(number: int, line: Line) -> str:
     cells = []
     for name in COLUMNS:
         figure, seeds = line.figures[name], line.seeds[name]
-        if figure is None:
-            cells.append("<td>–</td>")
-            continue
-        value, low, high = figure
-        within = "" if low is None or high is None else f"<small>{low:.1f}–{high:.1f}</small>"
-        spread = f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""
-        cells.append(f"<td>{value:.1f}{within}{spread}</td>")
+        cells.append(_cell(figure, f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""))
     head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(line.row)}</small></th>"
     return f"<tr>{head}{''.join(cells)}</tr>"
+
+
+def _cell(figure: tuple[float, float | None, float | None] | None, below: str = "") -> str:
+    """A figure with its interval, and what else stands below it."""
+    if figure is None:
+        return "<td>–</td>"
+    value, low, high = figure
+    within = "" if low is None or high is None else f"<small>{low:.1f}–{high:.1f}</small>"
+    return f"<td>{value:.1f}{within}{below}</td>"
 
 
 def _picture(path: Path, title: str) -> str:

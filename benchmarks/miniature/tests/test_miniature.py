@@ -17,7 +17,7 @@ from tests.scripts import loaded
 HERE = Path(__file__).resolve().parents[1]
 
 
-report, run, side = (loaded(HERE / name) for name in ("report.py", "run.py", "side.py"))
+report, run, side, ablations = (loaded(HERE / f"{name}.py") for name in ("report", "run", "side", "ablations"))
 
 
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.yaml")), ids=lambda path: path.stem)
@@ -143,6 +143,35 @@ def test_the_page_says_what_is_there_and_what_is_missing(runs: Path) -> None:
     assert page.count("<circle") == 3
     assert not re.search(r"\{[a-z]+\}", page)
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("name", ablations.ABLATIONS)
+def test_each_ablation_is_a_config(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    change = ablations.ABLATIONS[name]
+    assert (name in dict(ablations.runs(3))) != bool(change.training)  # those of training once there is a model
+    (ablations.TRAINED / name / "model").mkdir(parents=True)
+    (ablations.RUNS).mkdir(parents=True)
+    heads = [{"layer": at // 4, "head": at % 4, "best": [float(at), None, None]} for at in range(16)]
+    (ablations.RUNS / "heads.json").write_text(json.dumps({"lines": [{"head": None}, *heads]}))
+    settings = [one.replace("{heads}", ablations.best_heads()) for one in dict(ablations.runs(3))[name]]
+    resolved = resolve(apply_settings(read_yaml(HERE / "mini.yaml"), settings), registry())
+    assert resolved.config.output == ablations.RUNS / name
+    if name == "three-heads":
+        assert resolved.components.one("extractor").config.chosen == ((3, 3), (3, 2), (3, 1))
+
+
+def test_an_ablation_is_a_row_of_the_page(runs: Path) -> None:
+    folder = runs / "ablations/no-subtraction"
+    summary(folder, {"oracle": {"M": 60.0, "M less control": 33.0}, "attend-and-segment": {"M": 20.0}})
+    written = json.loads((folder / "summary.json").read_text())
+    written["rows"][0]["candidates"] = 6.5
+    (folder / "summary.json").write_text(json.dumps(written | {"accounts": {}}))
+    (folder / "run.json").write_text(json.dumps({"seconds": 90.0}))
+    page = report.page(runs)
+    assert "the mean over tokens not subtracted" in page
+    assert "<td>33.0<small>28.0–38.0</small></td><td>–</td><td>20.0" in page
+    assert "<td>6.5</td><td>1.5</td>" in page
 
 
 def test_nothing_run_is_said(tmp_path: Path) -> None:
