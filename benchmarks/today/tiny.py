@@ -1,6 +1,6 @@
 """Run every config of this folder here, on tiny checkpoints with random weights: does each way work, end to end?
 
-    python benchmarks/today/tiny.py runs/tiny [--pairs 2]
+    python benchmarks/today/tiny.py runs/tiny [--pairs 2 | --photos]
 
 Builds a small checkpoint of each architecture and of both SAMs, starts a server on this machine that answers as each
 family writes, and calls `pixcore ways` on the configs with those in place of the real ones. The masks are noise, and so
@@ -90,13 +90,13 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[Path]:
+def prepared(folder: Path, address: str, benchmark: dict[str, Any], names: list[str]) -> list[Path]:
     """Write this folder's configs and ways with tiny checkpoints in place of the real ones.
 
     Args:
         folder: Where checkpoints and configs go.
         address: The server's.
-        pairs: Pairs of samples of mini-world in place of the benchmark.
+        benchmark: The section in place of the real benchmark's.
         names: Which configs.
     """
     testing = importlib.import_module("pixcore_transformers.testing")
@@ -114,7 +114,7 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
         else:
             document["model"] = {"name": "served", **served}
         document["masks"]["checkpoint"] = str(folder / "sam")
-        document["benchmark"] = {"name": "mini-world", "pairs": pairs}
+        document["benchmark"] = benchmark
         document["store"] = str(folder / "store")
         configs.append(folder / f"{name}.yaml")
         configs[-1].write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -122,12 +122,12 @@ def prepared(folder: Path, address: str, pairs: int, names: list[str]) -> list[P
     return configs
 
 
-def segmenting(folder: Path, pairs: int) -> Path:
+def segmenting(folder: Path, benchmark: dict[str, Any]) -> Path:
     """Write the config of the model that segments by itself with tiny checkpoints in place of the real ones."""
     path = _write(folder, "segmenting")
     document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     document["model"] |= importlib.import_module("pixcore_lisa.testing").write_tiny(folder / "lisa")
-    document["benchmark"] = {"name": "mini-world", "pairs": pairs}
+    document["benchmark"] = benchmark
     document["store"], document["output"] = str(folder / "store"), str(folder / "runs" / "segmenting")
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path
@@ -150,18 +150,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Build, serve and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="where checkpoints, runs and the page go")
-    parser.add_argument("--pairs", type=int, default=2, help="pairs of samples (default 2)")
+    parser.add_argument("--pairs", type=int, default=2, help="pairs of samples of mini-world (default 2)")
+    parser.add_argument("--photos", action="store_true", help="the photographs of the benchmark photos in their place")
     parser.add_argument("--only", choices=ARCHITECTURES, action="append", help="this config alone; may be repeated")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
+    benchmark = {"name": "photos"} if given.photos else {"name": "mini-world", "pairs": given.pairs}
     command = importlib.import_module("pixcore_places.ways").ways
     with server() as address:
-        configs = prepared(given.out, address, given.pairs, given.only or list(ARCHITECTURES))
+        configs = prepared(given.out, address, benchmark, given.only or list(ARCHITECTURES))
         told = [*map(str, configs), "--ways", str(given.out / "ways.yaml"), "--out", str(given.out / "runs")]
         status: int = command.main(told, standalone_mode=False)
     if not given.only:
         run = importlib.import_module("pixcore.commands.run").run
-        status |= run.main([str(segmenting(given.out, given.pairs))], standalone_mode=False)
+        status |= run.main([str(segmenting(given.out, benchmark))], standalone_mode=False)
     return status
 
 

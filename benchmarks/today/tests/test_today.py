@@ -84,7 +84,7 @@ def test_a_model_is_run_here_in_every_way(tiny: ModuleType, tmp_path: Path) -> N
 def test_a_segmenting_model_has_every_way_in_one_table_of_one_run(tiny: ModuleType, tmp_path: Path) -> None:
     for module in ("transformers", "pixcore_lisa"):
         pytest.importorskip(module)
-    config = tiny.segmenting(tmp_path, 1)
+    config = tiny.segmenting(tmp_path, {"name": "mini-world", "pairs": 1})
     with pytest.raises(SystemExit) as end:
         cli.main(["run", str(config)])
     assert not end.value.code

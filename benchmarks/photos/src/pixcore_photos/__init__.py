@@ -1,0 +1,1 @@
+"""A few real photographs with masks and questions, for whatever needs no drawn scene."""
