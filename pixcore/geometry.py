@@ -108,8 +108,8 @@ class VisualGrid:
         if values.shape != (self.rows, self.cols):
             raise ValueError(f"expected values of shape {(self.rows, self.cols)}, got {values.shape}")
         (width, height), (x0, y0, x1, y1) = size, self.box
-        down = _cubic_matrix(self.rows, height, y0, y1)
-        across = _cubic_matrix(self.cols, width, x0, x1)
+        down = cubic_weights(self.rows, height, y0, y1)
+        across = cubic_weights(self.cols, width, x0, x1)
         tall, image = down @ values.astype(np.float64), np.empty((height, width), np.float32)
         some = max(1, _ONE_THREAD // across.size)
         for first in range(0, height, some):
@@ -124,7 +124,7 @@ class VisualGrid:
 
 
 @lru_cache(maxsize=64)
-def _cubic_matrix(cells: int, pixels: int, start: float, stop: float) -> NDArray[np.float64]:
+def cubic_weights(cells: int, pixels: int, start: float, stop: float) -> NDArray[np.float64]:
     """The (pixels, cells) weights of bicubic interpolation along one axis, borders replicated."""
     scale = cells / (stop - start)
     position = (np.arange(pixels) + 0.5 - start) * scale - 0.5

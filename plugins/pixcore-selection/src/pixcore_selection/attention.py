@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore_selection.borders import borders_of
 from pixcore_selection.config import AttentionInsideConfig
+from pixcore_selection.inside import RelevanceAtPixels, sums_inside
 from pixcore_selection.places import Place, all_places, not_empty
 
 
@@ -35,19 +37,21 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
         if not places or response.layout is None:
             return Selection.nothing("no candidate has a map: this strategy needs a model with attention")
         scores: dict[Place, float] = {}
-        for index, own in groupby(not_empty(candidates, places), key=lambda place: place[0]):
-            values = np.clip(maps[index], 0, None)
-            rles = candidates[index].masks
-            relevance = np.clip(response.layout.to_image(values, masks.size_of(rles[0])), 0, None)
-            total = float(relevance.sum(dtype=np.float64))
-            for place in own:
-                scores[place] = self._score(relevance, total, masks.decode(rles[place[1]]))
+        places = not_empty(candidates, places)
+        borders = borders_of([candidates[index].masks[mask] for index, mask in places])
+        at_pixels = RelevanceAtPixels(response.layout, masks.size_of(candidates[places[0][0]].masks[0]))
+        for index, group in groupby(zip(places, borders, strict=True), key=lambda one: one[0][0]):
+            own, drawn = zip(*group, strict=True)
+            found = sums_inside(at_pixels(np.clip(maps[index], 0, None)), drawn)
+            scores.update(zip(own, self._scores(*found), strict=True))
         best = max(scores, key=scores.__getitem__)  # of equals the first
         return Selection.chosen(*best, score=scores[best], reason=f"relevance inside: {scores[best]:.2f}")
 
-    def _score(self, relevance: NDArray[np.float32], total: float, mask: masks.Mask) -> float:
-        area = np.count_nonzero(mask) / mask.size
-        if not total > 0 or not area > 0:
-            return 0.0
-        share = float(relevance[mask].sum(dtype=np.float64)) / total
-        return share - area if self.config.normalise == "difference" else share / area
+    def _scores(self, sums: NDArray[np.float64], total: float, areas: NDArray[np.float64]) -> list[float]:
+        """Weigh each mask's share of the relevance against its share of the image; 0 where either is nothing."""
+        if not total > 0:
+            return [0.0] * len(sums)
+        shares = sums / total
+        with np.errstate(invalid="ignore"):
+            scores = shares - areas if self.config.normalise == "difference" else shares / areas
+        return [float(score) for score in np.where(areas > 0, scores, 0.0)]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import ConsensusConfig
+from pixcore_selection.overlaps import ious
 from pixcore_selection.places import Place, all_places, not_empty, score_at
 
 
@@ -41,12 +41,13 @@ class Consensus(SelectionStrategy[ConsensusConfig]):
     def _agreements(self, candidates: Sequence[Candidate], places: Sequence[Place]) -> list[float]:
         """The mean IoU of each mask with the nearest ones of the other candidates; 1 where there are no others."""
         flat = [candidates[index].masks[mask] for index, mask in places]
-        overlaps = masks.iou(flat, flat, both_empty=masks.EmptyMaskPolicy.ZERO)
+        overlaps = ious(flat)
         overlaps[overlaps < self.config.iou] = 0.0
         owners = np.array([index for index, _ in places])
-        asked, own = np.unique(owners, return_inverse=True)
-        if len(asked) == 1:
+        firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+        if len(firsts) == 1:
             return [1.0] * len(flat)
-        said = np.stack([overlaps[:, owners == index].max(axis=1) for index in asked], axis=1)  # (masks, candidates)
-        said[np.arange(len(flat)), own] = 0.0  # what a candidate says about its own masks does not count
-        return [float(total) / (len(asked) - 1) for total in said.sum(axis=1)]
+        said = np.maximum.reduceat(overlaps, firsts, axis=1)  # (masks, candidates)
+        said[np.arange(len(flat)), np.searchsorted(firsts, np.arange(len(flat)), side="right") - 1] = 0.0
+        # what a candidate says about its own masks does not count
+        return [float(total) / (len(firsts) - 1) for total in said.sum(axis=1)]
