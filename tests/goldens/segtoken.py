@@ -151,6 +151,7 @@ def _case_checks(
     expected: Mapping[str, NDArray[Any]],
 ) -> Iterator[Check]:
     prompt = case_prompt(inputs, case, settings["image"])
+    assert prompt.sam_pixels is not None
     embedding = model.sam.encode(prompt.sam_pixels[None]).numpy()
     stats = np.array([embedding.mean(), embedding.std(ddof=1), np.abs(embedding).max()])
     yield Check(f"{case}/image_embedding_stats", stats, atol=2e-5)
