@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pixcore_datasets import run_lengths
 from pixcore_selection.borders import borders_of
 from pixcore_selection.inside import RelevanceAtPixels, sums_inside
 from pixcore_selection.overlaps import ious
@@ -48,7 +49,8 @@ def test_sums_are_those_over_the_pixels(data: st.DataObject) -> None:
     values = data.draw(arrays(np.float32, rows * cols, elements=st.floats(0, 1, width=32)))
     whole = VisualLayout.single(VisualGrid.stretched(rows, cols, size))
     part = VisualLayout.single(VisualGrid(rows, cols, (0.0, 0.0, (width + 1) / 2, float(height))))
-    for layout in (whole, part):
+    padded = VisualLayout.single(VisualGrid.padded_to_square(rows, cols, size))
+    for layout in (whole, part, padded):
         plain = np.clip(layout.to_image(values, size), 0, None)
         at_pixels = RelevanceAtPixels(layout, size)
         at_pixels(values[::-1].copy())  # the next map overwrites it
@@ -57,3 +59,10 @@ def test_sums_are_those_over_the_pixels(data: st.DataObject) -> None:
         np.testing.assert_allclose(sums, expected, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(total, plain.sum(dtype=np.float64), rtol=1e-4, atol=1e-4)
         np.testing.assert_array_equal(areas, [mask.mean() for mask in drawn])
+
+
+def test_runs_of_no_pixels_are_no_borders() -> None:
+    outside = run_lengths.parse({"size": [4, 2], "counts": [2, 0, 1, 2, 0, 0, 3]}, where="here")
+    relevance = np.arange(8, dtype=np.float32).reshape(2, 4)
+    (found,), _, (share,) = sums_inside(relevance, borders_of([outside]))
+    assert (found, share) == (relevance.T[masks.decode(outside)].sum(), 2 / 8)
