@@ -7,10 +7,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
+from pixcore_plots.drawing import along, svg_of
+from pixcore_plots.panels import estimate
+from pixcore_plots.svg import compact, page_rules
 from pixcore_report.page import write_page
+from pixcore_statistics.estimates import Estimate
 
 FOLDER = Path("runs/miniature/training")
 PLACES = {"when": "when", "layers": "layers", "heads": "heads", "concepts": "concepts", "read": "how to read it"}
@@ -22,8 +26,6 @@ WHAT = {
     "control": "as many random points (oracle's control)",
     "less": "oracle less control, paired",
 }
-_LEFT, _TOP, _WIDTH, _HEIGHT = 44, 12, 620, 230
-
 Value = Sequence[float | None]
 """A figure and the ends of its interval."""
 Curve = Sequence[tuple[int, Value]]
@@ -87,52 +89,29 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and value == value
 
 
-def chart(series: Mapping[str, Curve], title: str, last: int) -> str:
-    """Draw curves with their intervals against the step, as an SVG, and their legend."""
-    ends = [end for points in series.values() for _, value in points for end in value if end is not None]
-    if not ends:
+class Line(NamedTuple):
+    """A curve as it is drawn: its name in the legend, the steps, and the value at each with its interval."""
+
+    name: str
+    n: Sequence[int]
+    points: Sequence[Estimate]
+
+
+def chart(series: Mapping[str, Curve], title: str, y: str) -> str:
+    """Draw curves with their intervals against the joint step; nothing where there are none."""
+    lines = [
+        Line(name, [step for step, _ in points], [Estimate(*value) for _, value in points])  # type: ignore[arg-type]
+        for name, points in series.items()
+        if points
+    ]
+    if not lines:
         return ""
-    low, high = min(0.0, *ends), max(ends)
-    high += 0.05 * (high - low) or 1.0
-
-    def x(step: float) -> float:
-        return _LEFT + step / max(last, 1) * _WIDTH
-
-    def y(value: float) -> float:
-        return _TOP + (high - value) / (high - low) * _HEIGHT
-
-    drawn, legend = [], []
-    for number, (name, points) in enumerate(series.items()):
-        ended = [(step, v[1], v[2]) for step, v in points if v[1] is not None and v[2] is not None]
-        band = [*((s, top) for s, _, top in ended), *((s, bottom) for s, bottom, _ in reversed(ended))]
-        shape = " ".join(f"{x(step):.1f},{y(end or 0):.1f}" for step, end in band)
-        line = " ".join(f"{x(step):.1f},{y(value[0] or 0):.1f}" for step, value in points)
-        dots = "".join(
-            f'<circle cx="{x(step):.1f}" cy="{y(value[0] or 0):.1f}" r="2.5"><title>{html.escape(name)}, step {step}: '
-            f"{_written(value)}</title></circle>"
-            for step, value in points
-        )
-        drawn.append(f'<g class="s{number}"><polygon points="{shape}"/><polyline points="{line}"/>{dots}</g>')
-        legend.append(f'<li class="s{number}">{html.escape(name)}</li>')
-    across = "".join(
-        f'<text x="{_LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        for tick in _ticks(low, high)
+    said = ". ".join(
+        f"{one.name}: {estimate(one.points[0])} at step {one.n[0]}, {estimate(one.points[-1])} at step {one.n[-1]}"
+        for one in lines
     )
-    along = "".join(
-        f'<text x="{x(tick):.1f}" y="{_TOP + _HEIGHT + 18}" text-anchor="middle">{tick:g}</text>'
-        for tick in _ticks(0, last)
-    )
-    whole = f"0 0 {_LEFT + _WIDTH + 24} {_TOP + _HEIGHT + 28}"
-    told, shapes = html.escape(title), "".join(drawn)
-    picture = f'<svg viewBox="{whole}" role="img" aria-label="{told}">{across}{along}{shapes}</svg>'
-    return f'<figure>{picture}<ul class="legend">{"".join(legend)}</ul><figcaption>{told}</figcaption></figure>'
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    span = high - low
-    step = next(size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if span / size <= 8)
-    return [tick * step for tick in range(-(-int(low) // step), int(high // step) + 1)]
+    picture = compact(svg_of(along("", lines, x="joint step", y=y)), title, said)
+    return f'<figure class="plot">{picture}<figcaption>{html.escape(title)}</figcaption></figure>'
 
 
 def _written(value: Value) -> str:
@@ -158,19 +137,19 @@ def page(steps: Sequence[Mapping[str, Any]]) -> str:
     layers = [line["name"] for line in lines if line["layer"] is not None and line["head"] is None]
     heads = [line["name"] for line in lines if line["head"] is not None]
     whole = next((line["name"] for line in lines if line["inside"] is not None and line["layer"] is None), "")
-    answers = chart({WHAT[n]: curve(steps, n) for n in ("questions", "words")}, "What is said, %, by joint step", last)
+    answers = chart({WHAT[n]: curve(steps, n) for n in ("questions", "words")}, "What is said, by joint step", "%")
     found = {WHAT[name]: curve(steps, name) for name in ("oracle", "plain", "control")}
-    masks = chart(found, "Masks asked for (M), mean IoU in %, by joint step", last)
+    masks = chart(found, "Masks asked for (M), by joint step", "mean IoU, %")
     by_layer = chart(
         {name: _named(steps, name, "less") for name in layers},
-        "Best mask from one layer's attention less the matched control's, mean IoU in %, by joint step",
-        last,
+        "Best mask from one layer's attention less the matched control's, by joint step",
+        "mean IoU, points",
     )
     concepts = sorted({name for one in steps for line in one["lines"] for name in line["by_concept"]})
     by_concept = chart(
         {name: _concept(steps, whole, name) for name in concepts},
-        "Attention inside the object beyond its area, in % of the attention to the image, by what the phrase is about",
-        last,
+        "Attention inside the object beyond its area, by what the phrase is about",
+        "% of the attention to the image",
     )
     said = "".join(f"<li>{html.escape(text)}</li>" for text in sentences(steps))
     letters, vision, joint = recipe["steps"]
@@ -246,19 +225,13 @@ def _head_table(steps: Sequence[Mapping[str, Any]], heads: Sequence[str]) -> str
     return _table("Heads", ("step", *kept), rows)
 
 
-_COLOURS = ("#3566a8", "#c2502e", "#8a9a3b", "#8155a8", "#2b8f86", "#b8860b", "#777777")
 _STYLE = """
 .lines { border-collapse: collapse; background: var(--card); }
 .lines th, .lines td { padding: 4px 7px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 .lines th:first-child { text-align: left; font-weight: 500; }
-figure { margin: 18px 0; } figcaption { color: var(--soft); }
-main svg { max-width: 760px; background: var(--card); } main svg text { font-size: 12px; fill: var(--soft); }
-main svg line { stroke: var(--line); } polyline { fill: none; stroke: currentColor; stroke-width: 2; }
-polygon { fill: currentColor; opacity: .13; } circle { fill: currentColor; }
-.legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 4px 18px; }
-.legend li::before { content: "— "; font-weight: 700; }
-""" + "".join(f".s{n} {{ color: {colour}; }}\n" for n, colour in enumerate(_COLOURS))
-_STYLE += "".join(f".h{n} {{ background: rgb(53 102 168 / {7 * n}%); }}\n" for n in range(10))
+figure { margin: 18px 0; } figcaption { color: var(--soft); } main svg { max-width: 760px; }
+"""
+_STYLE += page_rules() + "".join(f".h{n} {{ background: rgb(53 102 168 / {7 * n}%); }}\n" for n in range(10))
 
 
 def write() -> Path:

@@ -56,7 +56,7 @@ _STYLE: Any = {
 
 
 class Line(Protocol):
-    """What `curves` draws for one name of the legend: values over numbers, with the ends of their intervals."""
+    """What `curves` and `along` draw for one name of the legend: values over numbers, with the ends of their intervals."""
 
     @property
     def name(self) -> str:
@@ -128,12 +128,7 @@ def curves(title: str, drawn: Mapping[str, Sequence[Line]], *, x: str, y: str) -
         figure, axes = _axes(title, x, y)
         for place, (name, several) in enumerate(drawn.items()):
             for order, curve in enumerate(several):
-                colour = COLOURS[place % len(COLOURS)]
-                label = f"{name}: {curve.name}" if len(drawn) > 1 else curve.name
-                style = ("-", "--", ":")[min(order, 2)]
-                values = [point.value for point in curve.points]
-                axes.plot(curve.n, values, style, marker="os^"[min(order, 2)], color=colour, label=label, ms=4)
-                shade(axes, curve.n, curve.points, colour)
+                _line(axes, curve, f"{name}: {curve.name}" if len(drawn) > 1 else curve.name, place, min(order, 2))
         axes.set_xscale("log")
         ticks = sorted({n for several in drawn.values() for curve in several for n in curve.n})
         axes.set_xticks(ticks, [str(n) for n in ticks])
@@ -141,6 +136,23 @@ def curves(title: str, drawn: Mapping[str, Sequence[Line]], *, x: str, y: str) -
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def along(title: str, lines: Sequence[Line], *, x: str, y: str) -> Figure:
+    """Draw lines over a number with their intervals, each in a colour and a style of its own."""
+    with styled():
+        figure, axes = _axes(title, x, y)
+        for place, line in enumerate(lines):
+            _line(axes, line, line.name, place, place % 3)
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _line(axes: Any, line: Line, label: str, place: int, order: int) -> None:
+    """Draw one line: its colour by its place, its dashes and markers by its order."""
+    colour, values = COLOURS[place % len(COLOURS)], [point.value for point in line.points]
+    axes.plot(line.n, values, ("-", "--", ":")[order], marker="os^"[order], color=colour, label=label, ms=4)
+    shade(axes, line.n, line.points, colour)
 
 
 def shade(axes: Any, x: Iterable[float], points: Iterable[Estimate], colour: str) -> None:
