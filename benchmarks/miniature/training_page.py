@@ -99,7 +99,7 @@ class Line(NamedTuple):
 
 def chart(series: Mapping[str, Curve], title: str, y: str) -> str:
     """Draw curves with their intervals against the joint step; nothing where there are none."""
-    lines = [
+    lines: list[Line] = [
         Line(name, [step for step, _ in points], [Estimate(*value) for _, value in points])  # type: ignore[arg-type]
         for name, points in series.items()
         if points

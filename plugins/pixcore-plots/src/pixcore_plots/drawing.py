@@ -56,7 +56,7 @@ _STYLE: Any = {
 
 
 class Line(Protocol):
-    """What `curves` and `along` draw for one name of the legend: values over numbers, with the ends of their intervals."""
+    """What `curves` and `along` draw for one name of the legend: values over numbers, with their intervals."""
 
     @property
     def name(self) -> str:

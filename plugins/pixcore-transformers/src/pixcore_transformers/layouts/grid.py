@@ -33,36 +33,36 @@ class PaddedGrid(VisualFamily):
     """Lays out an image that is kept at its size, or made smaller, and padded on the right and below (Kimi K2.5)."""
 
     def layout(self, processed: Processed) -> VisualLayout:
-        """Lay one grid over the image and its padding: the last column and row reach out of the image."""
+        """Lay one grid over the image and its padding: the last column and row may reach out of the image."""
         rows, cols = merged(processed)
         settings = processed.processor.image_processor
         cell = settings.patch_size * settings.merge_size
-        width, height = processed.size
+        (width, height), (across, down) = processed.size, self.scaled(processed, cols * cell, rows * cell)
+        box = (0.0, 0.0, cols * cell * width / across, rows * cell * height / down)
+        return VisualLayout.single(VisualGrid(rows, cols, box))
+
+    def scaled(self, processed: Processed, wide: int, high: int) -> tuple[int, int]:
+        """Give the image's (width, height) on its canvas of `wide` x `high` pixels."""
         # imported here as its module asks for torchvision, which its processor has then found already
         from transformers.models.kimi_k25.image_processing_kimi_k25 import navit_resize
 
-        (scaled_height, scaled_width), _ = navit_resize(
+        (width, height), settings = processed.size, processed.processor.image_processor
+        (down, across), _ = navit_resize(
             height, width, settings.patch_size, settings.merge_size, settings.max_patches, settings.size.max_height
         )
-        box = (0.0, 0.0, cols * cell * width / scaled_width, rows * cell * height / scaled_height)
-        return VisualLayout.single(VisualGrid(rows, cols, box))
+        return across, down
 
 
-class ContentGrid(VisualFamily):
-    """Lays out an image that is fitted into a canvas of whole cells and padded on the right and below (GLM-5 Next)."""
+class ContentGrid(PaddedGrid):
+    """Lays out an image that is fitted into such a canvas (GLM-5 Next)."""
 
-    def layout(self, processed: Processed) -> VisualLayout:
-        """Lay one grid over the image and its padding; an image with cells enough is never made larger."""
-        rows, cols = merged(processed)
-        settings = processed.processor.image_processor
-        cell = settings.patch_size * settings.merge_size
-        width, height = processed.size
-        scale = min(rows * cell / height, cols * cell / width)
-        if height * width >= cell**2 * settings.min_image_tokens:
+    def scaled(self, processed: Processed, wide: int, high: int) -> tuple[int, int]:
+        """Give the image's (width, height) on the canvas; one with cells enough is never made larger."""
+        (width, height), settings = processed.size, processed.processor.image_processor
+        scale = min(high / height, wide / width)
+        if height * width >= (settings.patch_size * settings.merge_size) ** 2 * settings.min_image_tokens:
             scale = min(1.0, scale)
-        across, down = (max(1, math.floor(side * scale)) for side in processed.size)
-        box = (0.0, 0.0, cols * cell * width / across, rows * cell * height / down)
-        return VisualLayout.single(VisualGrid(rows, cols, box))
+        return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
 
 
 class FramedGrid(MergedGrid):
