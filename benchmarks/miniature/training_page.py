@@ -114,11 +114,6 @@ def chart(series: Mapping[str, Curve], title: str, y: str) -> str:
     return f'<figure class="plot">{picture}<figcaption>{html.escape(title)}</figcaption></figure>'
 
 
-def _written(value: Value) -> str:
-    first = f"{value[0]:.1f}"
-    return first if len(value) < 3 or value[1] is None else f"{first} ({value[1]:.1f}–{value[2]:.1f})"
-
-
 def _named(steps: Sequence[Mapping[str, Any]], name: str, key: str) -> Curve:
     """One figure of one line (a layer, a head) along the training."""
     found = ((one["step"], line[key]) for one in steps for line in one["lines"] if line["name"] == name)
@@ -133,7 +128,7 @@ def _sure(found: Iterable[tuple[int, Value | None]]) -> Curve:
 def page(steps: Sequence[Mapping[str, Any]]) -> str:
     """The page's content, escaped; the frame is the reports' own."""
     last, recipe = steps[-1]["step"], steps[-1]["recipe"]
-    lines = next((one["lines"] for one in reversed(steps) if one["lines"]), [])
+    lines: list[Mapping[str, Any]] = next((one["lines"] for one in reversed(steps) if one["lines"]), [])
     layers = [line["name"] for line in lines if line["layer"] is not None and line["head"] is None]
     heads = [line["name"] for line in lines if line["head"] is not None]
     whole = next((line["name"] for line in lines if line["inside"] is not None and line["layer"] is None), "")
@@ -188,7 +183,7 @@ def _layer_table(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         f"<tr><th>{html.escape(line['name'])}</th>"
         + "".join(
-            f"<td>{_written(line[key]) if line[key] is not None and _number(line[key][0]) else '–'}</td>"
+            f"<td>{'–' if line[key] is None else estimate(Estimate(*line[key]))}</td>"
             for key in ("best", "less", "inside")
         )
         + "</tr>"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from pixcore_report.reading import open_run
 from pixcore_statistics.estimates import Estimate
+from pixcore_table.table import interval, value
 from pixcore_table.written import figures_written
 from rich.table import Table
 
+from pixcore.figures.rows import Figure
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT
 from pixcore.terminal import Console
@@ -42,12 +43,12 @@ def _table(found: Sequence[Line]) -> Table:
     for column in ("attention of", "best mask (mIoU)", "less control", "inside beyond area"):
         table.add_column(column, justify="left" if column == "attention of" else "right")
     for line in found:
-        table.add_row(line.name, *(_cell(value) for value in (line.best, line.less, line.inside)))
+        table.add_row(line.name, *(_cell(one) for one in (line.best, line.less, line.inside)))
     return table
 
 
-def _cell(value: Any) -> str:
-    if not isinstance(value, Estimate) or value.value != value.value:
+def _cell(one: Estimate | None) -> str:
+    if one is None or one.value != one.value:
         return ""
-    within = "" if value.low is None else f" ({value.low:.1f}–{value.high:.1f})"
-    return f"{value.value:.1f}{within}"
+    within = interval(Figure(*one))
+    return value(one.value) + (f" ({within})" if within else "")
