@@ -148,12 +148,12 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
     plain: Any = {"soft_wrap": True, "markup": False, "highlight": False}
     files = [path for path in stores_in(store) if path.name not in needed and not path.name.startswith(f"{EXCHANGES}-")]
-    for begun in stopped:
-        note = noted(begun.parent)
-        own = [path for path in files if path.name in {Path(one).name for one in note["stores"]}]
+    notes = {begun: noted(begun) for begun in stopped}
+    for begun, (since, names) in notes.items():
+        own = [path for path in files if path.name in names]
         what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"
         room = _mib(sum(path.stat().st_size for path in own))
-        said = f"half-way since {note.get('began')}: {begun.parent}, {len(own)} files that no other run needs, {room}"
+        said = f"half-way since {since}: {begun.parent}, {len(own)} files that no other run needs, {room}"
         console.print(f"{said}; {what}", style="yellow", **plain)
         files = files if half_way else [path for path in files if path not in own]
     for path in files:
@@ -165,10 +165,8 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
         console.print(f"{'removed' if delete else 'not needed'}: {path}, {_mib(size)}", **plain)
         for one in (path, *path.parent.glob(f"{path.name}-*")) if delete else ():
             _remove(one)
-    for begun in stopped if delete and half_way else ():
-        if not any(
-            (store / Path(one).name).exists() for one in noted(begun.parent)["stores"] if Path(one).name not in needed
-        ):
+    for begun, (_, names) in notes.items() if delete and half_way else ():
+        if not any((store / name).exists() for name in names - needed):
             _remove(begun)
     done = "freed" if delete else "to be freed with --delete"
     console.print(f"{_mib(total)} {done}; {len(documents)} runs need the rest", **plain)

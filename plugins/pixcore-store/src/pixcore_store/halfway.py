@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pixcore.errors import DataError, StoreError
 from pixcore.files import read_object, write_json
@@ -29,17 +27,16 @@ def end(folder: Path) -> None:
         (folder / BEGUN).unlink(missing_ok=True)
 
 
-def noted(folder: Path) -> Mapping[str, Any]:
-    """Read what a run noted that was stopped half-way, or is at work.
+def noted(path: Path) -> tuple[str, set[str]]:
+    """Read the note of a run that was stopped half-way, or is at work: since when, and the names of its stores' files.
 
     Raises:
         StoreError: It is no such note.
     """
-    path = folder / BEGUN
     try:
         note = read_object(path)
     except DataError as error:
         raise StoreError(error.message, hint="remove it, or run it again") from error
     if not isinstance(note.get("stores"), list):
         raise StoreError(f"{path} does not name stores", hint="remove it, or run it again")
-    return note
+    return str(note.get("began")), {Path(one).name for one in note["stores"]}
