@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
-from pixcore_datasets.data_files import DataFile
+from pixcore_datasets.data_files import DataFile, digest
 
 from pixcore.components import Benchmark, Config
 from pixcore.records import Sample
@@ -47,15 +46,7 @@ class PhotosConfig(Config):
 
     def fingerprint(self) -> str:
         """Hash the masks and questions; the photographs' own pixels are in each record's key."""
-        return str(hash_of(ANNOTATIONS))
-
-
-@cache
-def hash_of(path: Path) -> str:
-    """Hash a file's bytes."""
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return digest(ANNOTATIONS)[:16]
 
 
 def folder() -> Path:
