@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ def carry_out(job: Run) -> int:
     Returns:
         The command's exit status.
     """
-    folder = job.resolved.config.output
-    known = all(one.says("drawn", "opens_files") for one in job.resolved.components.several("benchmark"))
+    folder, benchmarks = job.resolved.config.output, job.resolved.components.several("benchmark")
+    known = all(one.says("drawn", "opens_files") for one in benchmarks)
     follows = _follows_from(job) if known else ""
     note = _noted(folder / UNCHANGED) if known else {}
     if note.get("follows from") == follows and all(_stamp(path) == stamp for path, stamp in note["files"].items()):
@@ -53,7 +53,8 @@ def carry_out(job: Run) -> int:
         messages.print("nothing has changed since these results were written", style="dim")
         paths = {name: Path(path) for name, path in note["written"].items()}
         return Written(summary, paths, []).show(messages, Console())
-    with hearing() as heard:
+    opens = any(one.says("opens_files") for one in benchmarks)
+    with hearing() if opens else nullcontext(set[str]()) as heard:
         _ = job.items  # its samples, whose images are read
     read = {path: _stamp(path) for path in heard}  # as it was then: it may be written while the run is at work
     begin(job)
