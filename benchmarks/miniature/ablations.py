@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parent))
+from run import HERE, pixcore, set_words
+
 RUNS = Path("runs/miniature/ablations")
 TRAINED = Path("runs/ablations")
 """Where ablated trainings leave their models: runs/ablations/NAME/model."""
@@ -78,8 +80,8 @@ def best_heads(count: int = 3) -> str:
         rows, out = RUNS / "heads-rows", RUNS / "heads"
         settings = ["benchmark={name: mini-world, pairs: 36, split: validation}", "protocols=[segment]"]
         settings += [f"extractor={{name: raw, folder: {rows}}}", f"output={out}", "writers=[predictions]"]
-        _pixcore("run", str(HERE / "mini.yaml"), *_set(settings))
-        _pixcore("layers", str(out), "--heads", "--json", str(found))
+        pixcore("run", str(HERE / "mini.yaml"), *set_words(*settings))
+        pixcore("layers", str(out), "--heads", "--json", str(found))
     lines = [line for line in json.loads(found.read_text(encoding="utf-8"))["lines"] if line["head"] is not None]
     best = sorted(lines, key=lambda line: -line["best"][0])[:count]
     chosen = ", ".join(f"[{line['layer']}, {line['head']}]" for line in best)
@@ -127,19 +129,10 @@ def main() -> None:
             print(name, *settings)
             continue
         settings = [one.replace("{heads}", best_heads()) if "{heads}" in one else one for one in settings]
-        failed += _pixcore("run", str(HERE / "mini.yaml"), *_set(settings))
+        failed += pixcore("run", str(HERE / "mini.yaml"), *set_words(*settings))
     if not options.dry_run:
         subprocess.run([sys.executable, str(HERE / "report.py")], check=True)
     sys.exit(1 if failed else 0)
-
-
-def _set(settings: list[str]) -> list[str]:
-    return [word for setting in settings for word in ("--set", setting)]
-
-
-def _pixcore(*words: str) -> int:
-    """1 where the command fails."""
-    return int(subprocess.run([sys.executable, "-m", "pixcore", *words], check=False).returncode != 0)
 
 
 if __name__ == "__main__":

@@ -77,21 +77,25 @@ def main() -> None:
     for name, config, settings in runs():
         if options.only and name not in options.only:
             continue
-        words = [word for setting in [*settings, *options.set] for word in ("--set", setting)]
-        failed += _pixcore("run", str(config), *words, dry=options.dry_run)
+        failed += pixcore("run", str(config), *set_words(*settings, *options.set), dry=options.dry_run)
     if not options.dry_run:
         done = {path.parent.name for path in RUNS.glob("*/summary.json")}
         for _, words in comparisons(done) if "mini" in done else ():
-            failed += _pixcore("compare", *words)
+            failed += pixcore("compare", *words)
         looked = [str(RUNS / name) for name in ("mini", *(f"{v}-1-mined" for v in VARIANTS)) if name in done]
         if looked:
-            failed += _pixcore("emergence", *looked, "--output", str(RUNS / "emergence"))
+            failed += pixcore("emergence", *looked, "--output", str(RUNS / "emergence"))
         subprocess.run([sys.executable, str(HERE / "report.py")], check=True)
     sys.exit(1 if failed else 0)
 
 
-def _pixcore(*words: str, dry: bool = False) -> int:
-    """1 where the command fails."""
+def set_words(*settings: str) -> list[str]:
+    """Write settings as `pixcore run` takes them."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def pixcore(*words: str, dry: bool = False) -> int:
+    """Say a command and carry it out; 1 where it fails."""
     command = [sys.executable, "-m", "pixcore", *words]
     print(" ".join(command), flush=True)
     return 0 if dry else int(subprocess.run(command, check=False).returncode != 0)

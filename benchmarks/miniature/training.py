@@ -37,6 +37,7 @@ from pixcore.records import Protocol
 from pixcore.runs.plan import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
+from run import set_words
 from training_page import FOLDER, write
 
 FIGURES = {"A† per sample": "questions", "M": "oracle", "M less control": "less"}
@@ -52,16 +53,15 @@ def measure(checkpoint: Path, pairs: int) -> dict[str, Any]:
     """Let one model answer the first pairs, and measure what it says and where it looks."""
     with tempfile.TemporaryDirectory() as folder:
         rows, out, store = (Path(folder) / name for name in ("rows", "run", "store"))
-        settings = {
-            "benchmark": f"{{name: mini-world, pairs: {pairs}}}",
-            "model": f"{{name: mini, checkpoint: {checkpoint}}}",
-            "protocols": "[question, segment]",
-            "extractor": f"{{name: raw, folder: {rows}}}",
-            "writers": "[predictions]",
-            "output": out,
-            "store": store,
-        }
-        words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+        words = set_words(
+            f"benchmark={{name: mini-world, pairs: {pairs}}}",
+            f"model={{name: mini, checkpoint: {checkpoint}}}",
+            "protocols=[question, segment]",
+            f"extractor={{name: raw, folder: {rows}}}",
+            "writers=[predictions]",
+            f"output={out}",
+            f"store={store}",
+        )
         config = Path(__file__).parent / "mini.yaml"
         command = [sys.executable, "-m", "pixcore", "run", str(config), *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
