@@ -25,13 +25,14 @@ from _measure import in_turn, write
 from pixcore_mini.adapter import Mini
 from pixcore_mini.attention import PACKED
 from pixcore_mini.config import MiniConfig
+from pixcore_mini.dialogue import segment_prompt as mini_prompt
 from pixcore_mini.trainer import STAGES
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
 from pixcore_mini_seg.adapter import MiniSeg
 from pixcore_mini_seg.batches import MaskedBatches
-from pixcore_mini_seg.config import SEGMENT_PROMPT, MiniSegConfig
-from pixcore_mini_seg.dialogue import VARIANTS, Variant
+from pixcore_mini_seg.config import MiniSegConfig
+from pixcore_mini_seg.dialogue import VARIANTS, Variant, segment_prompt
 from pixcore_mini_seg.network import SegNetwork, base_model, new_decoder
 from pixcore_mini_seg.trainer import Recipe, Trainer
 from pixcore_mini_world.benchmark import MiniWorld
@@ -39,8 +40,6 @@ from pixcore_mini_world.config import MiniWorldConfig
 
 from pixcore.records import Protocol, Request, Sample
 from pixcore.terminal import Console
-
-PROMPT = "Identify {expression} in the scene."
 
 
 def stages(steps: int) -> dict[str, float]:
@@ -83,16 +82,16 @@ def _step(losses: Iterator[Any], optimizer: torch.optim.Optimizer) -> float:
     return min(seconds[1:])
 
 
-def requests(samples: Sequence[Sample], prompt: str) -> list[Request]:
+def requests(samples: Sequence[Sample], prompt: Callable[[str], str]) -> list[Request]:
     """What is asked of each sample."""
-    return [Request(one.id, Protocol.SEGMENT, one.image, prompt.format(expression=one.expression)) for one in samples]
+    return [Request(one.id, Protocol.SEGMENT, one.image, prompt(one.expression or "")) for one in samples]
 
 
 def answers() -> dict[str, float]:
     """Processor seconds of an answer of each model, and of one with its mask."""
     samples = list(MiniWorld(MiniWorldConfig(pairs=8)).samples())
     mini, seg = Mini(MiniConfig()), MiniSeg(MiniSegConfig(checkpoint="b"))
-    asked = {"mini": requests(samples, PROMPT), "mini-seg": requests(samples, SEGMENT_PROMPT)}
+    asked = {"mini": requests(samples, mini_prompt), "mini-seg": requests(samples, segment_prompt)}
 
     def both(model: Any, answer: Callable[..., Any], wanted: list[Request]) -> Callable[[], Any]:
         return lambda: [answer(model, wanted[at : at + 8]) for at in (0, 8)]
@@ -117,9 +116,9 @@ def peak(model: str) -> float:
 def _one(model: str) -> None:
     samples = list(MiniWorld(MiniWorldConfig(pairs=4)).samples())
     if model == "mini":
-        Mini(MiniConfig()).answer(requests(samples, PROMPT))
+        Mini(MiniConfig()).answer(requests(samples, mini_prompt))
     elif model == "mini-seg":
-        MiniSeg(MiniSegConfig(checkpoint="b")).answer(requests(samples, SEGMENT_PROMPT))
+        MiniSeg(MiniSegConfig(checkpoint="b")).answer(requests(samples, segment_prompt))
     status = Path("/proc/self/status").read_text(encoding="ascii")  # of this program alone, not of what started it
     print(json.dumps(int(status.partition("VmHWM:")[2].split()[0]) / 1024))
 

@@ -127,8 +127,9 @@ def caption(scene: Scene) -> Grounded:
 
 def training_turns(variant: Variant, scene: Scene, rng: Random) -> list[Grounded]:
     """Make up what a variant is asked about one training scene."""
-    regions = [region for region in regions_of(scene) if region[1] is None]
-    parts = [region for region in regions_of(scene) if region[1] is not None]
+    every = regions_of(scene)
+    regions = [region for region in every if region[1] is None]
+    parts = [region for region in every if region[1] is not None]
     if variant == "c":
         turns = [caption(scene), describe(scene, rng.choice([*regions, *parts]), rng)]
         return [

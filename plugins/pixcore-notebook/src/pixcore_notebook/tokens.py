@@ -73,9 +73,9 @@ def said_data(response: Response, size: tuple[int, int], maps: NDArray[np.float3
 def blank_data(image: Image) -> dict[str, Any]:
     """Collect what the token view shows of an image of which nothing is said yet."""
     width, height = image.size
-    picture: dict[str, Any] = {"image": image_uri(image, Display().image), "width": width, "height": height}
-    picture |= {"tokens": [], "grid": None, "maps": [], "choices": []}
-    return picture | {"masks": [], "mask_size": [width, height], "going": True}
+    nothing: dict[str, Any] = {"tokens": [], "grid": None, "maps": [], "choices": [], "masks": []}
+    shown = {"image": image_uri(image, Display().image), "width": width, "height": height, "mask_size": [width, height]}
+    return nothing | shown | {"going": True}
 
 
 def _choice(name: str, pick: dict[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@
 
     const update = (more) => {
       [data, shapes] = [more, []];
-      data.tokens.slice(chips.length).forEach((text, i, { length }) => word(text, data.tokens.length - length + i));
+      while (chips.length < data.tokens.length) word(data.tokens[chips.length], chips.length);
       choices.replaceChildren();
       data.choices.forEach(strategy);
       choices.hidden = !data.choices.length;
