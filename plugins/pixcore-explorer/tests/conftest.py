@@ -78,7 +78,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 
 def _make_hostile(run: pixcore.Run) -> str:
-    """Put a hostile answer into the last sample's record, as a model might have given it."""
+    """Put a hostile answer and notice into the last sample's record, as a model might have given it."""
     samples = run.samples()
     name = samples[len(samples) - 1].id
     job = run._job
@@ -94,6 +94,7 @@ def _make_hostile(run: pixcore.Run) -> str:
         [token[0], text, start, end]
         for token, text, start, end in zip(body["tokens"], pieces, starts, ends, strict=False)
     ]
+    body["extra"] = body["extra"] | {"notice": f"found by covering {HOSTILE}"}
     body["text"], body["tokens"] = "".join(pieces), told + body["tokens"][len(told) :]
     stage.store.put(key, name, type(entry)(body, entry.arrays))
     return name

@@ -279,9 +279,11 @@ def test_runs_side_by_side_flips_and_the_atlas(tab: Tab, shown: Any) -> None:
 def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_samples(tab: Tab, shown: Any) -> None:
     page = tab.go(f"#/run/{shown.key('first')}/sample/{shown.hostile}?probing=question")
     page.wait_for_selector(".chip")
-    said = page.inner_text(".chips")
-    for shown_as in ("<script>", "␛[31m", "⟨202e⟩", "שלום"):
-        assert shown_as in said
+    for part in (".chips", ".noted"):
+        said = page.inner_text(part)
+        for shown_as in ("<script>", "␛[31m", "⟨202e⟩", "שלום"):
+            assert shown_as in said
+    assert said.startswith("note found by covering")
     assert page.evaluate("window.pwned === undefined && document.querySelectorAll('img[src=x]').length === 0")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page = tab.go(f"#/run/{shown.key('first')}?view=table&filter=onerror")

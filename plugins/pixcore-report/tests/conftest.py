@@ -74,9 +74,11 @@ def _candidates(tokens: list[Token], rng: np.random.Generator) -> tuple[Candidat
 
 @pytest.fixture
 def make_result() -> Callable[..., SampleResult]:
-    """make_result(number, text=…, error=…) gives one sample under three protocols, different by its number."""
+    """make_result(number, text=…, error=…, notice=…) gives a sample under three protocols, different by its number."""
 
-    def make(number: int, *, text: str | None = None, error: str | None = None, **fields: Any) -> SampleResult:
+    def make(
+        number: int, *, text: str | None = None, error: str | None = None, notice: str | None = None, **fields: Any
+    ) -> SampleResult:
         rng = np.random.default_rng(number)
         picture = rng.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
         truth = masks.encode(_disc(20, 16, 0 if number % 5 == 4 else 8) & (number % 5 != 4))
@@ -114,7 +116,7 @@ def make_result() -> Callable[..., SampleResult]:
                 continue
             scores = {name: Score(sample.id, protocol, correct, number % 10 / 10, 0.9) for name in picks}
             verdict = None if correct is None else Verdict(correct, "the option's text")
-            response = Response(said, tuple(tokens), maps, layout)
+            response = Response(said, tuple(tokens), maps, layout, extra={"notice": notice} if notice else {})
             results[protocol] = ProtocolResult(
                 protocol,
                 f"asked as {protocol}",

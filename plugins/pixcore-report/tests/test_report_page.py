@@ -79,12 +79,12 @@ def open_report(browser: Any, tmp_path: Path, summary: Summary) -> Iterator[Call
 
 def test_what_a_model_says_is_shown_and_not_run(open_report: Callable[..., Page], make_result: Make) -> None:
     result = make_result(
-        1, text=ATTACK, error=ATTACK, id=ATTACK, question=ATTACK, expression=ATTACK, options=(ATTACK, "b"),
-        pair=ATTACK, categories={ATTACK: ATTACK, "category": ATTACK}, extra={ATTACK: [ATTACK]},
+        1, text=ATTACK, error=ATTACK, notice=ATTACK, id=ATTACK, question=ATTACK, expression=ATTACK,
+        options=(ATTACK, "b"), pair=ATTACK, categories={ATTACK: ATTACK, "category": ATTACK}, extra={ATTACK: [ATTACK]},
     )  # fmt: skip
     page = open_report([result, make_result(2)])
     card = page.card(0)
-    for part in (".id", ".question", ".options li", ".expression", ".response", "header .chip"):
+    for part in (".id", ".question", ".options li", ".expression", ".noted", ".response", "header .chip"):
         assert "<script>window.pwned = 1</script></script>" in card.locator(part).first.text_content(), part
     card.get_by_text("All ").click()
     card.get_by_text("More about this sample").click()
@@ -95,6 +95,7 @@ def test_what_a_model_says_is_shown_and_not_run(open_report: Callable[..., Page]
     page.tab.wait_for_timeout(200)
     assert page.tab.evaluate("window.pwned") is None
     assert page.complaints == []
+    assert page.card(1).locator(".noted").count() == 0
     assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
     assert page.tab.locator("img:not(.picture), svg[onload]").count() == 0
 

@@ -148,6 +148,7 @@ function Panel({ run, id, probing, rowKey, choices, whole, word, say, view, look
         <p class="prompt"><b>asked</b> <Said>{probed.prompt}</Said></p>
         {payload.expression && whole && <p class="prompt"><b>object</b> <Said>{payload.expression}</Said>{payload.absent && " (absent)"}</p>}
         {probed.error && <p class="wrong"><Said>{probed.error}</Said></p>}
+        {probed.notice && <p class="prompt noted"><b>note</b> <Said>{probed.notice}</Said></p>}
         <Chips probed={probed} shown={tokens} pinned={pinned} readable={!!maps?.grid} whole={whole}
           hover={(found) => { hover(found); say(found.length === 1 ? plainWord(probed.tokens[found[0]!] ?? "") || null : null); }} />
         {probed.answer && <p><b class={probed.answer}>{probed.answer}</b> {probed.verdict && <Said>{probed.verdict}</Said>}</p>}

@@ -48,7 +48,7 @@ export interface Pick {
 }
 
 export interface Probed {
-  prompt: string; error: string | null; answer: Outcome["answer"]; verdict: string | null;
+  prompt: string; error: string | null; notice: string; answer: Outcome["answer"]; verdict: string | null;
   text: string | null; tokens: string[]; groups: number[][]; grid: Grid | null;
   candidates: Candidate[]; controls: Record<string, Candidate[]>; picks: Record<string, Pick>;
 }

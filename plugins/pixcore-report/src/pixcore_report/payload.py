@@ -216,6 +216,7 @@ def _protocol_data(
     data = {
         "prompt": result.prompt,
         "error": result.error,
+        "notice": str(response.extra.get("notice", "")) if response else "",
         "answer": answer_state(result),
         "verdict": None if verdict is None else verdict.error or verdict.reason,
         "pieces": text_pieces(response.text, response.tokens, [c.group for c in kept]) if response else None,

@@ -110,6 +110,7 @@
       return el("div.answered", {},
         el("p.prompt", {}, el("span.label", {}, "asked"), result.prompt),
         result.error ? el("div.trouble", {}, el("b", {}, "failed"), result.error) : null,
+        result.notice ? el("p.prompt.noted", {}, el("span.label", {}, "note"), result.notice) : null,
         result.pieces ? this.pieces() : null,
         result.answer ? el(`p.verdict.${result.answer === "right" ? "right" : "wrong"}`, {},
           el("b", {}, STATES[result.answer]), result.verdict || "") : null,
