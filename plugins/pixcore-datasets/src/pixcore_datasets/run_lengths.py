@@ -101,30 +101,27 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     bounds = np.concatenate(([0], np.cumsum([len(text) for text in counts], dtype=np.int64)))
     codes = _codes("".join(counts))
 
-    def owner(position: int) -> str:
-        return names[int(np.searchsorted(bounds, position, side="right")) - 1]
+    def damaged(what: str, position: int, begins: Ints = bounds) -> DataError:
+        owner = names[int(np.searchsorted(begins, position, side="right")) - 1]
+        return DataError(f"{owner} has {what}", hint="is it damaged?")
 
     strange = np.flatnonzero(codes > 63)
     if len(strange):
-        raise DataError(
-            f"{owner(int(strange[0]))} has counts that are not COCO's compressed text", hint="is it damaged?"
-        )
+        raise damaged("counts that are not COCO's compressed text", int(strange[0]))
     goes_on = codes >= 32
     last = bounds[1:][np.diff(bounds) > 0] - 1
     if goes_on[last].any():
-        place = int(last[goes_on[last]][0])
-        raise DataError(f"{owner(place)} has counts that end in the middle of a number", hint="is it damaged?")
-    ends = np.flatnonzero(~goes_on)
-    lengths = np.diff(ends, prepend=-1)
-    if len(lengths) and lengths.max() > _LONGEST:
-        raise DataError(f"{owner(int(ends[lengths.argmax()]))} has a number of absurd size", hint="is it damaged?")
-    values = _numbers(codes, ends, lengths)
-    first = np.searchsorted(ends, bounds)
-    runs = _undo_differences(values, first)
+        raise damaged("counts that end in the middle of a number", int(last[goes_on[last]][0]))
+    if b"\1" * _LONGEST in goes_on.tobytes():
+        lengths = np.diff(ends := np.flatnonzero(~goes_on), prepend=-1)
+        raise damaged("a number of absurd size", int(ends[lengths.argmax()]))
+    runs, more = _numbers(codes, goes_on)
+    first = bounds - np.searchsorted(more, bounds)
+    _undo_differences(runs, first)
     if len(runs) and runs.min() < 0:
-        raise DataError(f"{owner(int(ends[runs.argmin()]))} has a negative run length", hint="is it damaged?")
+        raise damaged("a negative run length", int(runs.argmin()), first)
     if len(runs) and runs.max() >= _MOST:
-        raise DataError(f"{owner(int(ends[runs.argmax()]))} has a run of absurd length", hint="is it damaged?")
+        raise damaged("a run of absurd length", int(runs.argmax()), first)
     return runs, first
 
 
@@ -135,8 +132,9 @@ def covered(counts: Sequence[str], names: Sequence[str]) -> Ints:
         DataError: A text is damaged.
     """
     runs, first = run_lengths(counts, names)
-    sums = np.concatenate(([0], np.cumsum(runs)))
-    return np.asarray(sums[first[1:]] - sums[first[:-1]])
+    sums, filled = np.zeros(len(counts), np.int64), np.diff(first) > 0
+    sums[filled] = np.add.reduceat(runs, first[:-1][filled]) if filled.any() else 0
+    return sums
 
 
 def _codes(text: str) -> NDArray[np.uint8]:
@@ -145,33 +143,32 @@ def _codes(text: str) -> NDArray[np.uint8]:
     return np.frombuffer(plain.encode("ascii"), np.uint8) - np.uint8(48)
 
 
-def _numbers(codes: NDArray[np.uint8], ends: Ints, lengths: Ints) -> Ints:
-    """Put numbers together from their last digit, which carries the sign, to their first."""
-    highest = codes[ends].astype(np.int64)
-    values = (highest & 15) - (highest & 16)
-    longer = np.flatnonzero(lengths > 1)
-    digit = 1
-    while len(longer):
-        values[longer] = (values[longer] << 5) | (codes[ends[longer] - digit] & 31)
-        digit += 1
-        longer = longer[lengths[longer] > digit]
-    return values
+def _numbers(codes: NDArray[np.uint8], goes_on: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Put numbers together from their last digit, which carries the sign, to their first.
+
+    Returns:
+        The numbers, and the places of the digits that another follows.
+    """
+    values = ((codes[~goes_on] ^ 16).astype(np.int64)) - 16
+    more = np.flatnonzero(goes_on)
+    before_last = ~goes_on[more + 1]
+    place, number = more[before_last], (more - np.arange(len(more)))[before_last]
+    while len(place):
+        values[number] = (values[number] << 5) | (codes[place] & 31)
+        place -= 1  # before the first is the last, after which no digit follows
+        further = goes_on[place]
+        place, number = place[further], number[further]
+    return values, more
 
 
-def _undo_differences(values: Ints, first: Ints) -> Ints:
-    """Sum every second number of a mask: runs 1, 3, 5, … and runs 2, 4, 6, … each from their own first."""
-    sizes = np.diff(first)
-    # every mask begins at an even place, so that the two chains of all masks are two slices
-    padded_sizes = sizes + sizes % 2
-    padded_first = np.concatenate(([0], np.cumsum(padded_sizes)))
-    places = np.arange(len(values)) + np.repeat(padded_first[:-1] - first[:-1], sizes)
-    padded = np.zeros(padded_first[-1], np.int64)
-    padded[places] = values
-    filled = sizes > 0
-    starts, halves = padded_first[:-1][filled] // 2, padded_sizes[filled] // 2
-    even, odd = np.cumsum(padded[0::2]), np.cumsum(padded[1::2])
-    heads = padded[0::2][starts]
-    padded[0::2] = even - np.repeat(even[starts], halves)
-    padded[0::2][starts] = heads
-    padded[1::2] = odd - np.repeat(np.where(starts > 0, odd[starts - 1], 0), halves)
-    return np.asarray(padded[places])
+def _undo_differences(values: Ints, first: Ints) -> None:
+    """Sum every second number of a mask, in place: runs 1, 3, 5, … and runs 2, 4, 6, … each from their own first."""
+    third = first[:-1][np.diff(first) > 2] + 2
+    values[third] -= values[third - 2]  # so that runs 0, 2, 4, … are one chain
+    for parity in (0, 1):
+        chain = values[parity::2]
+        begins = (first + 1 - parity) // 2
+        begins = begins[:-1][np.diff(begins) > 0]  # of the masks that have a part in it
+        if len(begins):
+            chain[begins[1:]] -= np.add.reduceat(chain, begins)[:-1]
+            np.cumsum(chain, out=chain)
