@@ -15,6 +15,7 @@ from pixcore_emergence.looks import CONCEPTS, shares_word
 from pixcore_emergence.regression import regress
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
+from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks
 
 from pixcore import masks
 from pixcore.figures.intervals import Cluster
@@ -193,8 +194,8 @@ def test_a_term_that_says_nothing_new_gets_no_coefficient() -> None:
 
 
 def test_absent_and_unnamed_objects_are_not_looked_at() -> None:
-    assert emergence(candidate("x", 0, 1), mask=columns(0)).best == []
-    assert emergence(candidate("x", 0, 1), mask=columns(5), expression=None).best == []
+    assert not emergence(candidate("x", 0, 1), mask=columns(0)).best
+    assert not emergence(candidate("x", 0, 1), mask=columns(5), expression=None).best
     assert emergence(mask=columns(5)).left_out == 1
 
 
@@ -259,3 +260,26 @@ def test_whether_a_phrase_names_the_object() -> None:
     assert shares_word("Wings.", "the wings")
     assert not shares_word("the left side", "the wings")
     assert not shares_word("the car", "the cat")
+
+
+def test_looks_and_curves_of_many_samples_add_up_as_arrays_do() -> None:
+    rng = np.random.default_rng(0)
+    clusters, values = rng.integers(0, 700, 5000), rng.random((5000, 3))
+    rows = RowsInFile(3)
+    for cluster, row in zip(clusters.tolist(), values.tolist(), strict=True):
+        rows.add(cluster, *row)
+    firsts = list(dict.fromkeys(clusters.tolist()))
+    summed = summed_blocks(rows.blocks(), 700)
+    assert summed == pytest.approx(np.array([values[clusters == one].sum(axis=0) for one in firsts]))
+    curves = Curves(seed=0)
+    for index, row in enumerate(values):
+        ious = {"own": row} | ({"late": row[:2]} if index > 4000 else {})
+        curves.add(Cluster(str(clusters[index]), pair=True), ious)
+    assert curves.finish() == ()  # most samples have nothing under one of the names
+    curves = Curves(seed=0)
+    for index, row in enumerate(values):
+        curves.add(Cluster(str(clusters[index]), pair=True), {"own": row})
+    (own,) = curves.finish()
+    assert [point.value for point in own.points][::2] == pytest.approx(
+        [100 * values.mean(), 100 * values.max(1).mean()]
+    )

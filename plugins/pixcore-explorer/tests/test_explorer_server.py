@@ -8,12 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from pixcore_explorer import going
+from pixcore_explorer.atlas import MOST_DRAWN, Dots
 from pixcore_explorer.command import view
 from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
@@ -141,3 +143,15 @@ def test_what_the_server_refuses(shown: Any) -> None:
     for wrong in ("0-nothing.csv", "9-success.csv", "0-success.png", "success.csv", "..%2f0-success.csv"):
         assert _status(f"{shown.address}runs/{key}/figures/{wrong}")[0] in (400, 404), wrong
     assert "no masks under 'nobody'" in shown.ask(f"runs/{key}/figures?probing=nobody")["error"]
+
+
+def test_an_atlas_counts_every_phrase_and_draws_some_of_many_evenly() -> None:
+    dots = Dots()
+    for number in range(10_000):
+        dots.add(number, 0.0, 0.5, 3 if number % 100 == 0 else 1, "a phrase")
+    every, *concepts = dots.drawn()
+    assert [every["of"], *(one["of"] for one in concepts)] == [10_000, 0, 9900, 0, 100, 0, 0, 0]
+    places = [dot[0] for dot in every["drawn"]]
+    assert len(places) == MOST_DRAWN
+    assert {later - one for one, later in pairwise(places)} == {3, 4}
+    assert [dot[0] for dot in concepts[3]["drawn"]] == [*range(0, 10_000, 100)]

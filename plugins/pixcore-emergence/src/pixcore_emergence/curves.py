@@ -6,17 +6,21 @@ other samples stand behind its points. Two curves that are set side by side are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from pixcore_statistics.best_of import expected_best
-from pixcore_statistics.estimates import Estimate, Floats, means
+from pixcore_statistics.estimates import Estimate, Floats, of_sums
+from pixcore_statistics.rows_in_file import Ints, RowsInFile, summed_blocks
 
 from pixcore.figures.intervals import Cluster
+from pixcore.shelf import Shelf
 
 SIZES = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """Numbers of candidate masks at which best-of-N is evaluated."""
+
+_LACKING = np.full(len(SIZES), np.nan)
 
 OWN, CONTROL = "own candidates", "matched random control"
 
@@ -50,37 +54,41 @@ class Curves:
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._clusters: list[Cluster] = []
-        self._rows: list[Mapping[str, Floats]] = []
+        self._seed, self._length = seed, 0
+        self._clusters: Shelf[None] = Shelf()
+        self._rows: dict[str, RowsInFile] = {}
 
     def add(self, cluster: Cluster, ious: Mapping[str, Floats]) -> None:
         """Take in one sample's IoUs of all masks (n,) under each name."""
-        self._clusters.append(cluster)
-        self._rows.append({name: expected_best(values, SIZES) for name, values in ious.items()})
+        self._clusters.add(key := f"{cluster.pair:d}{cluster.name}")
+        number = self._clusters.number(key)
+        for name in dict.fromkeys((*self._rows, *ious)):
+            rows = self._rows.setdefault(name, RowsInFile(len(SIZES)))
+            while len(rows) < self._length:  # samples before had nothing under this name
+                rows.add(0, *_LACKING)
+            rows.add(number, *(expected_best(ious[name], SIZES) if name in ious else _LACKING))
+        self._length += 1
 
     def finish(self) -> tuple[Curve, ...]:
         """Make one curve a name, in the order in which names first came."""
-        names = list(dict.fromkeys(name for row in self._rows for name in row))
-        lacking = np.full(len(SIZES), np.nan)
-        table = np.array([[row.get(name, lacking) for name in names] for row in self._rows])
-        if not table.size:
-            return ()
-        reached = (~np.isnan(table)).all(axis=1).sum(axis=0)  # for each size the samples that have it
-        enough = np.flatnonzero(reached * 2 >= max(len(table), 1))
+        # for each size the samples that have it under every name
+        reached = sum((~np.isnan(table).any(axis=0)).sum(axis=0) for _, table in self._blocks())
+        enough = np.flatnonzero(np.multiply(reached, 2) >= max(self._length, 1))
         if not len(enough):
             return ()
         last = int(enough[-1])
-        kept = ~np.isnan(table[:, :, last]).any(axis=1)
-        clusters = [cluster for cluster, one in zip(self._clusters, kept, strict=True) if one]
-        sizes = SIZES[: last + 1]
-        return tuple(
-            Curve(
-                name,
-                sizes,
-                tuple(means(clusters, 100 * table[kept, column, : last + 1], seed=self._seed)),
-                int(kept.sum()),
-                int((~kept).sum()),
-            )
-            for column, name in enumerate(names)
-        )
+        return tuple(self._curve(name, place, last) for place, name in enumerate(self._rows))
+
+    def _curve(self, name: str, place: int, last: int) -> Curve:
+        there = ((clusters, table, ~np.isnan(table[:, :, last]).any(axis=0)) for clusters, table in self._blocks())
+        values = ((clusters[kept], 100 * table[place, kept, : last + 1]) for clusters, table, kept in there)
+        ones = ((clusters, np.concatenate([found, np.ones_like(found)], axis=1)) for clusters, found in values)
+        above, below = np.split(summed_blocks(ones, len(self._clusters)), 2, axis=1)
+        samples = int(below[:, 0].sum())
+        points = of_sums(above, below, seed=self._seed)
+        return Curve(name, SIZES[: last + 1], tuple(points), samples, self._length - samples)
+
+    def _blocks(self) -> Iterator[tuple[Ints, Floats]]:
+        """Give the samples, some at once: their clusters (n,), and the expected bests (names, n, sizes)."""
+        for several in zip(*(rows.blocks() for rows in self._rows.values()), strict=True):
+            yield np.max([clusters for clusters, _ in several], axis=0), np.stack([table for _, table in several])

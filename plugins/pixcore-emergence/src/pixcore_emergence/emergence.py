@@ -8,7 +8,7 @@ best phrase that fits nothing says nothing; under `published` the released way s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 from pixcore_plots.outcomes import Outcomes, OutcomeTally
 from pixcore_scoring.evaluation import BINS, grounding_succeeds
 from pixcore_statistics.best_of import distinct
-from pixcore_statistics.estimates import Estimate, Floats, means
+from pixcore_statistics.estimates import Estimate, Floats, of_sums
+from pixcore_statistics.rows_in_file import Ints, summed_blocks
 
-from pixcore.figures.intervals import cluster_of
+from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct
 from pixcore.protocols import in_order
 from pixcore.records import Fidelity, Protocol, ProtocolResult, Sample, SampleResult
+from pixcore.shelf import Shelf, View
 from pixcore_emergence.concepts import Concept, agreement
 from pixcore_emergence.curves import CONTROL, OWN, Curve, Curves
-from pixcore_emergence.looks import CONCEPTS, SUCCESS, Classifier, Look, Phrase, by_rule, look, shares_word, tenth
+from pixcore_emergence.looks import CONCEPTS, SUCCESS, Classifier, Looks, Phrase, by_rule, look, shares_word, tenth
 from pixcore_emergence.regression import Effect, effects
 
 
@@ -72,6 +74,7 @@ class Emergence:
         best: The best phrase of every sample.
         own: What each sample shows under the run's own candidates.
         control: What each shows under its matched control's.
+        clusters: What samples are drawn together with, by the numbers that `own` and `control` have.
         curves: Best-of-N of own candidates and control.
         distinct: The same over distinct masks alone: random points hit the ground again and again.
         outcomes: Answers and masks together; None where there are no graded answers.
@@ -83,9 +86,10 @@ class Emergence:
     model: str
     protocol: str
     released: bool = False
-    best: list[Best] = field(default_factory=list)
-    own: list[Look] = field(default_factory=list)
-    control: list[Look] = field(default_factory=list)
+    best: Sequence[Best] = ()
+    own: Looks = field(default_factory=Looks)
+    control: Looks = field(default_factory=Looks)
+    clusters: Shelf[Cluster] = field(default_factory=Shelf)
     curves: tuple[Curve, ...] = ()
     distinct: tuple[Curve, ...] = ()
     outcomes: Outcomes | None = None
@@ -111,11 +115,8 @@ class Emergence:
 
     def tokens(self) -> Floats:
         """Count the first best phrases by tenth of the tokens (10,), over samples whose object was found."""
-        counts = np.zeros(BINS)
-        for one in self.own:
-            if one.succeeded and one.first.token is not None:
-                counts[tenth(one.first.token)] += 1
-        return counts
+        _, (places,) = self.own.read("token", found=True)
+        return _by_tenth(places[~np.isnan(places)])
 
     def effects(self) -> list[Effect]:
         """Say what place and concept go with when success, length and number of phrases are held fixed."""
@@ -123,7 +124,7 @@ class Emergence:
 
     def published_places(self) -> Floats:
         """Count as released: the first of equals of every sample, found or not, by tenth of the text (10,)."""
-        return np.bincount([tenth(one.phrase.place) for one in self.best], minlength=BINS).astype(np.float64)
+        return _by_tenth(one.phrase.place for one in self.best)
 
     def published_concepts(self) -> Floats:
         """Count as released: the first of equals of every sample, found or not, in the order of `CONCEPTS`."""
@@ -142,42 +143,48 @@ class Emergence:
 
     def mean_iou(self) -> float | None:
         """Mean IoU of the best phrases, in percent."""
-        return 100 * float(np.mean([one.iou for one in self.own])) if self.own else None
+        return 100 * float(np.mean(self.own.read("iou")[1][0])) if len(self.own) else None
 
     def found(self) -> int:
         """Count the samples whose object the best mask has found."""
-        return sum(one.succeeded for one in self.own)
+        return sum(len(clusters) for clusters, _ in self.own.blocks(found=True))
 
-    def _sides(self) -> list[tuple[str, list[Look]]]:
-        return [(name, looks) for name, looks in ((OWN, self.own), (CONTROL, self.control)) if looks]
+    def pairs_drawn(self) -> set[bool]:
+        """Say whether what was drawn together is pairs, images or both."""
+        return {self.clusters.thing(number).pair for number in range(len(self.clusters))}
+
+    def _sides(self) -> list[tuple[str, Looks]]:
+        return [(name, looks) for name, looks in ((OWN, self.own), (CONTROL, self.control)) if len(looks)]
 
     def _shares(self, best: str, every: str) -> list[Shares]:
-        spread = [(name, [one for one in looks if one.succeeded], best) for name, looks in self._sides()]
-        spread += [(f"all phrases, {name}", looks, every) for name, looks, _ in spread[:1]]
-        return [
-            Shares(
-                name,
-                tuple(
-                    means(
-                        [one.cluster for one in looks],
-                        100 * np.array([getattr(one, kind) for one in looks]),
-                        seed=self.seed,
-                    )
-                ),
-                len(looks),
+        sides = [(name, looks, best) for name, looks in self._sides()]
+        sides += [(f"all phrases, {name}", looks, every) for name, looks, _ in sides[:1]]
+        found = []
+        for name, looks, kind in sides:
+            ones = (
+                (clusters, 100 * values, np.ones_like(values)) for clusters, (values,) in looks.blocks(kind, found=True)
             )
-            for name, looks, kind in spread
-            if looks
-        ]
+            found.append(self._spread(name, ones))
+        return [one for one in found if one.samples]
 
     def _ious(self, kind: str) -> list[Shares]:
         found = []
         for name, looks in self._sides():
-            weights = np.array([getattr(one, kind) for one in looks])
-            values = 100 * np.array([[one.iou] for one in looks]) * np.ones_like(weights)
-            clusters = [one.cluster for one in looks]
-            found.append(Shares(name, tuple(means(clusters, values, weights, seed=self.seed)), len(looks)))
+            blocks = ((clusters, 100 * iou, weights) for clusters, (iou, weights) in looks.blocks("iou", kind))
+            found.append(self._spread(name, blocks))
         return found
+
+    def _spread(self, name: str, blocks: Iterable[tuple[Ints, Floats, Floats]]) -> Shares:
+        """Average over samples, some of which are given at once: clusters (n,), values and their weights (n, k)."""
+        terms = (
+            (clusters, np.concatenate([values * weights, weights, np.ones((len(clusters), 1))], axis=1))
+            for clusters, values, weights in blocks
+        )
+        sums = summed_blocks(terms, len(self.clusters))
+        if not len(sums):
+            return Shares(name, (), 0)
+        above, below = np.split(sums[:, :-1], 2, axis=1)
+        return Shares(name, tuple(of_sums(above, below, seed=self.seed)), int(sums[:, -1].sum()))
 
 
 class EmergenceTally:
@@ -207,17 +214,18 @@ class EmergenceTally:
         self._into = Emergence(model, protocol, fidelity.released, seed=seed)
         self._row, self._answers, self._fidelity, self._classify = row, answers, fidelity, classifier
         self._curves, self._distinct, self._outcomes = Curves(seed), Curves(seed), OutcomeTally()
+        self._best: Shelf[Best] = Shelf()
 
-    def add(self, result: SampleResult) -> None:
-        """Take in one sample."""
+    def add(self, result: SampleResult) -> Best | None:
+        """Take in one sample, and give its best phrase, if it has any."""
         self._outcome(result)
         into, sample = self._into, result.sample
         outcome = result.by_probing.get(into.protocol)
         if outcome is None or sample.mask is None or sample.expression is None or sample.absent:
-            return
+            return None
         if outcome.error is not None or outcome.response is None:
             into.left_out += 1
-            return
+            return None
         sides = {OWN: (outcome.candidates, measured_ious(sample, outcome))}
         matched = next(iter(outcome.controls.values()), ())
         if matched:
@@ -233,16 +241,21 @@ class EmergenceTally:
         own, control = looks[OWN], looks.get(CONTROL)
         if own is None:
             into.left_out += 1
-            return
-        into.own.append(own)
+            return None
+        into.clusters.add(key := f"{cluster.pair:d}{cluster.name}", cluster)
+        number = into.clusters.number(key)
+        into.own.add(number, own)
         if control is not None:
-            into.control.append(control)
+            into.control.add(number, control)
         names = shares_word(own.first.text, sample.expression)
-        into.best.append(Best(sample.id, own.first, names, len(flat[OWN])))
+        best = Best(sample.id, own.first, names, len(flat[OWN]))
+        self._best.add(str(len(self._best)), best)
+        return best
 
     def finish(self) -> Emergence:
         """Give what was found."""
         into = self._into
+        into.best = View(self._best.thing, range(len(self._best)))
         into.curves, into.distinct = self._curves.finish(), self._distinct.finish()
         into.outcomes = self._outcomes.finish(self._answers)
         return into
@@ -265,6 +278,11 @@ class EmergenceTally:
 def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
     """Give the IoUs of a result's candidates, as they were measured, or measured now."""
     return candidate_ious(sample, result.candidates) if result.ious is None else result.ious
+
+
+def _by_tenth(places: Iterable[float]) -> Floats:
+    """Count places (0 to 100) by tenth: (10,)."""
+    return np.bincount([tenth(place) for place in places], minlength=BINS).astype(np.float64)
 
 
 def _flat(ious: Sequence[Floats]) -> Floats:

@@ -6,15 +6,16 @@ places and concepts are tie-aware: all phrases within `TIE` of the best IoU shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_scoring.evaluation import BINS
+from pixcore_statistics.rows_in_file import Ints, RowsInFile
 
-from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.records import Candidate, Response, Sample
 from pixcore_emergence.concepts import Concept, classify
 
@@ -58,7 +59,6 @@ class Look:
     """What one sample shows under one set of candidates: the run's own, or its control's.
 
     Attributes:
-        cluster: What the sample is drawn together with.
         first: The best phrase; the first of equals, as the released script takes it.
         iou: The best phrase's.
         place: Mean place of all phrases that are as good as the best, in percent of the text.
@@ -70,7 +70,6 @@ class Look:
         phrases: How many phrases have masks.
     """
 
-    cluster: Cluster
     first: Phrase
     iou: float
     place: float
@@ -81,10 +80,48 @@ class Look:
     words: int
     phrases: int
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether the best mask has found the object."""
-        return self.iou > SUCCESS
+
+_WIDTHS = {
+    **{"iou": 1, "place": 1, "token": 1, "places": BINS, "concepts": len(CONCEPTS)},
+    **{"all_places": BINS, "all_concepts": len(CONCEPTS), "words": 1, "phrases": 1},
+}
+_ENDS = dict(zip(_WIDTHS, accumulate(_WIDTHS.values()), strict=True))
+
+
+class Looks:
+    """What samples show, one after the other: numbers in a temporary file."""
+
+    def __init__(self) -> None:
+        self._rows = RowsInFile(sum(_WIDTHS.values()))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, cluster: int, look: Look) -> None:
+        """Take in what one sample shows, and the number of what it is drawn together with."""
+        token = np.nan if look.first.token is None else look.first.token
+        shares = (*look.places, *look.concepts, *look.all_places, *look.all_concepts)
+        self._rows.add(cluster, look.iou, look.place, token, *shares, look.words, look.phrases)
+
+    def blocks(self, *names: str, found: bool = False) -> Iterator[tuple[Ints, list[Floats]]]:
+        """Give some numbers of the samples, some samples at once.
+
+        Args:
+            names: Attributes of `Look`; "token" is the first phrase's, NaN where it is not known.
+            found: Of those samples alone whose object was found.
+
+        Yields:
+            The clusters (n,), and what is under each name (n, k).
+        """
+        for clusters, values in self._rows.blocks():
+            there = values[:, 0] > SUCCESS if found else slice(None)
+            yield clusters[there], [values[there, _ENDS[name] - _WIDTHS[name] : _ENDS[name]] for name in names]
+
+    def read(self, *names: str, found: bool = False) -> tuple[Ints, list[Floats]]:
+        """Give some numbers of all samples at once; as `blocks`."""
+        empty = np.zeros(0, np.int64), [np.zeros((0, _WIDTHS[name])) for name in names]
+        clusters, values = zip(empty, *self.blocks(*names, found=found), strict=True)
+        return np.concatenate(clusters), [np.concatenate(several) for several in zip(*values, strict=True)]
 
 
 def look(
@@ -122,7 +159,6 @@ def look(
     top = max(phrase.iou for phrase in phrases)
     tied = [phrase for phrase in phrases if phrase.iou >= top - TIE]
     return Look(
-        cluster=cluster_of(sample),
         first=next(phrase for phrase in phrases if phrase.iou == top),
         iou=top,
         place=float(np.mean([phrase.place for phrase in tied])),

@@ -91,7 +91,7 @@ def write(
 
 def _clusters(found: Sequence[Emergence]) -> str:
     """Name what was drawn together."""
-    kinds = {look.cluster.pair for one in found for look in one.own}
+    kinds = set().union(*(one.pairs_drawn() for one in found))
     return joined(word for word, pair in (("pairs", True), ("images", False)) if pair in kinds)
 
 
@@ -291,18 +291,23 @@ def _write_phrases(path: Path, found: Sequence[Emergence], sources: Sequence[Sou
         "masks",
         "prompt",
     ]
-    rows = []
+    _write_csv(path, header, _phrases(found, sources))
+
+
+def _phrases(found: Sequence[Emergence], sources: Sequence[Source]) -> Iterator[list[Any]]:
     for one, source in zip(found, sources, strict=True):
-        best = {entry.sample_id: entry for entry in one.best}
+        best = iter(one.best)  # in the order of the samples
+        entry = next(best, None)
         for result in source.file:
-            entry = best.get(result.sample.id)
-            response = result.by_probing[one.protocol].response if entry is not None else None
-            if entry is not None and response is not None:
+            if entry is None:
+                break
+            response = result.by_probing[one.protocol].response if entry.sample_id == result.sample.id else None
+            if response is not None:
                 phrase = entry.phrase
                 facts = (phrase.text, phrase.concept.value, entry.names_object, phrase.place, phrase.token, phrase.iou)
                 prompt = judge_prompt(phrase.text, response.text)
-                rows.append([one.model, entry.sample_id, *facts, entry.masks, prompt])
-    _write_csv(path, header, rows)
+                yield [one.model, entry.sample_id, *facts, entry.masks, prompt]
+                entry = next(best, None)
 
 
 def _write_shares(

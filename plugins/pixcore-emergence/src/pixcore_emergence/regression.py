@@ -8,7 +8,7 @@ samples).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,7 @@ from pixcore_statistics.bootstrap import summed
 from pixcore_statistics.estimates import Estimate, Floats
 from scipy import stats
 
-from pixcore.figures.intervals import Cluster
-from pixcore_emergence.looks import CONCEPTS, Look
+from pixcore_emergence.looks import CONCEPTS, SUCCESS, Looks
 
 TERMS = ("own, not control", "success", "10 more words", "1 more phrase")
 
@@ -36,21 +35,18 @@ class Effect(NamedTuple):
     estimate: Estimate | None
 
 
-def effects(own: Sequence[Look], control: Sequence[Look]) -> list[Effect]:
+def effects(own: Looks, control: Looks) -> list[Effect]:
     """Regress place and concepts of the best phrase on `TERMS`; nothing where there are too few samples."""
-    looks = [*own, *control]
-    clusters = [look.cluster for look in looks]
+    read = [looks.read("iou", "place", "concepts", "words", "phrases") for looks in (own, control)]
+    clusters = np.concatenate([several for several, _ in read]).tolist()
     if len(set(clusters)) <= len(TERMS) + 1:
         return []
-    terms = np.array(
-        [[index < len(own), look.succeeded, look.words / 10, look.phrases] for index, look in enumerate(looks)],
-        dtype=np.float64,
+    iou, place, concepts, words, phrases = (
+        np.concatenate(both) for both in zip(*(some for _, some in read), strict=True)
     )
-    outcomes = {"place": np.array([look.place for look in looks])}
-    outcomes |= {
-        concept.value: 100 * np.array([look.concepts[column] for look in looks])
-        for column, concept in enumerate(CONCEPTS)
-    }
+    is_own = np.arange(len(clusters))[:, None] < len(own)
+    terms = np.concatenate([is_own, iou > SUCCESS, words / 10, phrases], axis=1)
+    outcomes = {"place": place[:, 0]} | dict(zip(map(str, CONCEPTS), 100 * concepts.T, strict=True))
     return [
         Effect(name, term, estimate)
         for name, values in outcomes.items()
@@ -59,7 +55,7 @@ def effects(own: Sequence[Look], control: Sequence[Look]) -> list[Effect]:
     ]
 
 
-def regress(outcome: Floats, terms: Floats, clusters: Sequence[Cluster]) -> list[Estimate | None]:
+def regress(outcome: Floats, terms: Floats, clusters: Sequence[Hashable]) -> list[Estimate | None]:
     """Fit least squares with an intercept; intervals by cluster-robust errors and Student's t.
 
     Args:

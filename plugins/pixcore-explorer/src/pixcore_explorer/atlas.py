@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,12 +14,16 @@ from pixcore_emergence.emergence import Emergence, EmergenceTally, Shares, measu
 from pixcore_emergence.looks import CONCEPTS
 
 from pixcore.records import Sample, SampleResult
+from pixcore.shelf import on_disk
+
+MOST_DRAWN = 3000
+"""Phrases that the page draws at once: of all, and of each concept when it is picked."""
 
 _PHRASE = 80
 
 
 class Atlas:
-    """Takes in a run's samples, and gives what its atlas shows.
+    """Takes in a run's samples, and gives what its atlas shows; phrases wait in a temporary file.
 
     Args:
         model: The model's name.
@@ -27,34 +33,73 @@ class Atlas:
 
     def __init__(self, model: str, probings: Sequence[str], seed: int) -> None:
         self._tallies = {name: EmergenceTally(model, name, classifier=_concept, seed=seed) for name in probings}
-        self._dots: dict[str, list[list[Any]]] = {name: [] for name in probings}
+        self._dots = {name: Dots() for name in probings}
         self._count = 0
 
-    def add(self, result: SampleResult) -> None:
-        """Take in one sample; the n-th is the n-th of the run."""
-        sample = result.sample
+    def add(self, result: SampleResult) -> dict[str, tuple[float, str]]:
+        """Take in the next sample of the run; give by probing the place and the concept of its best phrase."""
+        sample, found = result.sample, {}
         for name, tally in self._tallies.items():
             outcome = result.by_probing.get(name)
             if outcome is None or outcome.response is None or sample.mask is None or outcome.error is not None:
                 continue
-            tally.add(result)
+            if (best := tally.add(result)) is not None:
+                found[name] = round(best.phrase.place, 2), str(best.phrase.concept)
             text = outcome.response.text
             for candidate, values in zip(outcome.candidates, measured_ious(sample, outcome), strict=True):
                 if (group := candidate.group) is not None and len(values):
                     concept = CONCEPTS.index(_concept(group.phrase, text, sample))
                     place, iou = round(group.place(text), 2), round(float(values.max()), 4)
-                    self._dots[name].append([self._count, place, iou, concept, group.phrase[:_PHRASE]])
+                    self._dots[name].add(self._count, place, iou, concept, group.phrase[:_PHRASE])
         self._count += 1
+        return found
 
-    def finish(self) -> tuple[dict[str, Any], dict[str, dict[str, tuple[float, str]]]]:
-        """Give what the atlas shows, and for each probing the place and concept of each sample's best phrase, by id."""
-        found = {name: tally.finish() for name, tally in self._tallies.items()}
-        best = {
-            name: {one.sample_id: (round(one.phrase.place, 2), str(one.phrase.concept)) for one in each.best}
-            for name, each in found.items()
+    def finish(self) -> dict[str, Any]:
+        """Give what the atlas shows."""
+        shown = {
+            name: {"dots": self._dots[name].drawn(), **_figures(tally.finish())}
+            for name, tally in self._tallies.items()
         }
-        shown = {name: {"dots": self._dots[name], **_figures(each)} for name, each in found.items()}
-        return {"concepts": [str(one) for one in CONCEPTS], "probings": shown}, best
+        return {"concepts": [str(one) for one in CONCEPTS], "probings": shown}
+
+
+class Dots:
+    """A probing's phrases, in a temporary file, of which no more are drawn than one can tell apart."""
+
+    def __init__(self) -> None:
+        self._of = [0] * (1 + len(CONCEPTS))  # all phrases, then those about each concept
+        with on_disk():
+            self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 (it goes with its object)
+
+    def add(self, sample: int, place: float, iou: float, concept: int, phrase: str) -> None:
+        """Take in a phrase: its sample, where it begins, its best IoU, what it is about, what it says."""
+        with on_disk():
+            self._file.write(json.dumps([sample, place, iou, concept, phrase]) + "\n")
+        for kind in (0, 1 + concept):
+            self._of[kind] += 1
+
+    def drawn(self) -> list[dict[str, Any]]:
+        """Give how many phrases there are, and those to draw, evenly of many; then the same of each concept."""
+        wanted, seen = [evenly(count) for count in self._of], [0] * len(self._of)
+        kinds: list[dict[str, Any]] = [{"of": count, "drawn": []} for count in self._of]
+        with on_disk():
+            self._file.seek(0)
+            for line in self._file:
+                dot = json.loads(line)
+                for kind in (0, 1 + dot[3]):
+                    if seen[kind] in wanted[kind]:
+                        kinds[kind]["drawn"].append(dot)
+                    seen[kind] += 1
+        return kinds
+
+
+def evenly(count: int, most: int = MOST_DRAWN) -> Collection[int]:
+    """Choose so many numbers below another, evenly; all where there are no more.
+
+    >>> sorted(evenly(10, 4))
+    [0, 2, 5, 7]
+    """
+    return {place * count // most for place in range(most)} if count > most else range(count)
 
 
 @lru_cache(maxsize=4096)

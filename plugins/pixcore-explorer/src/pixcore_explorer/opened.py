@@ -36,7 +36,7 @@ from pixcore_explorer.entries import entry, figures_data, rows_data
 INDEX = ".view-index.jsonl"
 """In a run's folder, made once of its records: its rows and its atlas, then a line for each sample."""
 
-_FORMAT = 2
+_FORMAT = 3
 _IMAGE, _THUMB = 1280, 176
 _MOMENT = 0.5
 
@@ -176,17 +176,11 @@ class OpenedRun:
         lines.rows = rows_data(specs)
         atlas = Atlas(job.loader.component.name, looked_at, config.seed)
         for result in self.results(job):
-            lines.entries.add(result.sample.id, entry(result, specs))
-            atlas.add(result)
-        shown, best = atlas.finish()
-        whole: Shelf[dict[str, Any]] = Shelf()
-        for line in lines:
-            for name, found in best.items():
-                if line["id"] in found and name in line["protocols"]:
-                    place, concept = found[line["id"]]
-                    line["protocols"][name] |= {"place": place, "concept": concept}
-            whole.add(line["id"], line)
-        lines.entries, lines.atlas = whole, shown
+            line = entry(result, specs)
+            for name, (place, concept) in atlas.add(result).items():
+                line["protocols"][name] |= {"place": place, "concept": concept}
+            lines.entries.add(result.sample.id, line)
+        lines.atlas = atlas.finish()
         lines.done = True
 
     def results(self, job: Run) -> Iterator[SampleResult]:

@@ -7,7 +7,6 @@ import { source } from "./source";
 import { useLines } from "./list";
 import type { AtlasOf, Shares } from "./types";
 
-const MOST_DOTS = 3000;
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8a8a8a"];
 
 function Chart({ options, name }: { options: (width: number) => Plot.PlotOptions; name: string }) {
@@ -20,13 +19,6 @@ function Chart({ options, name }: { options: (width: number) => Plot.PlotOptions
     place.current!.replaceChildren(drawn);
   }, [width, options]);
   return <div ref={place} class="chart" role="figure" aria-label={name} />;
-}
-
-/** The same numbers for everybody: which dots of many are drawn. */
-function some<T>(all: T[], most: number): T[] {
-  if (all.length <= most) return all;
-  const step = all.length / most;
-  return Array.from({ length: most }, (_, i) => all[Math.floor(i * step)]!);
 }
 
 export function AtlasPage({ run }: { run: string }) {
@@ -46,7 +38,7 @@ export function AtlasPage({ run }: { run: string }) {
       <div class="heading"><button class="quiet" onClick={() => go(link(["run", run]))}>← samples</button><h1>Atlas <small><Said>{runs?.find((one) => one.key === run)?.name}</Said></small></h1>
         <label>protocol <select value={probing} onChange={(event) => set({ probing: event.currentTarget.value })}>{probings.map((one) => <option>{one}</option>)}</select></label>
       </div>
-      <p class="legend">{atlas.concepts.map((name, i) => own.dots.some((dot) => dot[3] === i) && (
+      <p class="legend">{atlas.concepts.map((name, i) => own.dots[i + 1]!.of > 0 && (
         <button class="quiet" aria-pressed={concept === name} onClick={() => set({ concept: concept === name ? null : name })}><i style={{ background: COLOURS[i] }} />{name}</button>
       ))}</p>
       <Dots own={own} run={run} concepts={atlas.concepts} concept={concept} probing={probing} ids={lines!.entries.map((line) => line.id)} />
@@ -67,8 +59,7 @@ const tenth = (i: number) => (i === 9 ? "place >= 90" : `place >= ${i * 10} and 
 const samples = (run: string, probing: string, filter: string) => link(["run", run], { probing, filter });
 
 function Dots({ own, run, concepts, concept, probing, ids }: { own: AtlasOf; run: string; concepts: string[]; concept: string | null; probing: string; ids: string[] }) {
-  const all = concept ? own.dots.filter((dot) => concepts[dot[3]] === concept) : own.dots;
-  const dots = useMemo(() => some(all, MOST_DOTS), [own, concept]);
+  const { of, drawn: dots } = own.dots[concepts.indexOf(concept ?? "") + 1]!;
   const options = useMemo(() => (width: number): Plot.PlotOptions => ({
     height: Math.min(440, Math.max(280, width * 0.42)),
     x: { label: "place in the text, %", domain: [0, 100] }, y: { label: "IoU of the best mask", domain: [0, 1], grid: true },
@@ -81,7 +72,7 @@ function Dots({ own, run, concepts, concept, probing, ids }: { own: AtlasOf; run
       }),
     ],
   }), [dots]);
-  return <><Chart options={options} name="phrases" /><p class="notes">{all.length} phrases{dots.length < all.length ? `, of which ${dots.length} are drawn, evenly: pick a concept for more of it` : ""}; a dot opens its sample</p></>;
+  return <><Chart options={options} name="phrases" /><p class="notes">{of} phrases{dots.length < of ? `, of which ${dots.length} are drawn, evenly: pick a concept for more of it` : ""}; a dot opens its sample</p></>;
 }
 
 function Bars({ title, unit, found, names, to, tilted }: { title: string; unit: string; found: Shares[]; names: string[]; to: (i: number) => string; tilted?: boolean }) {

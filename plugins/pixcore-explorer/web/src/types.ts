@@ -75,7 +75,8 @@ export interface Reading {
 export type Estimate = [value: number | null, low?: number | null, high?: number | null];
 export interface Shares { name: string; samples: number; values: Estimate[] }
 export interface AtlasOf {
-  dots: [sample: number, place: number, iou: number, concept: number, phrase: string][];
+  /** Of all concepts, then of each: how many phrases there are, and those that are drawn. */
+  dots: { of: number; drawn: [sample: number, place: number, iou: number, concept: number, phrase: string][] }[];
   places: Shares[]; concepts: Shares[]; iou_by_place: Shares[]; iou_by_concept: Shares[];
   curves: { name: string; n: number[]; points: Estimate[] }[]; found: number; samples: number;
 }

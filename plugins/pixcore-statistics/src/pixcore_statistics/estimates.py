@@ -38,7 +38,17 @@ def means(clusters: Sequence[Cluster], values: Floats, weights: Floats | None = 
     if not len(values):
         return []
     weights = np.ones_like(values) if weights is None else weights
-    above, below = summed(clusters, values * weights), summed(clusters, weights)
+    return of_sums(summed(clusters, values * weights), summed(clusters, weights), seed=seed)
+
+
+def of_sums(above: Floats, below: Floats, *, seed: int) -> list[Estimate]:
+    """Divide what clusters add up to, column by column.
+
+    Args:
+        above: (clusters, k) sums of weighted values.
+        below: (clusters, k) sums of weights. A column without any is NaN.
+        seed: Of the bootstrap.
+    """
     drawn = resampled_ratios(above, below, seed=seed)
     return [
         Estimate(
