@@ -191,6 +191,7 @@ class Subject:
         marker: What stands for a mask in the answer.
         marked: Fidelities that leave markers in the text.
         folder: The option that names the folder with config.json.
+        silent: Fidelities under which nothing of an answer can be told before it is whole.
     """
 
     name: str
@@ -203,6 +204,7 @@ class Subject:
     marker: str = "[SEG]"
     marked: frozenset[Fidelity] = frozenset()
     folder: str = "checkpoint"
+    silent: frozenset[Fidelity] = frozenset()
 
     def chosen(self, **changes: Any) -> ChosenComponent:
         """The adapter as a run has chosen it, with some options changed."""
@@ -250,6 +252,56 @@ class Subject:
             made.close()
 
 
+def beginnings_of(adapter: ModelAdapter[Any]) -> list[Response]:
+    """What the adapter says is written by now of its answers in the making; one that says nothing skips the test."""
+    if not hasattr(adapter, "partial"):
+        pytest.skip("it says nothing of answers in the making")
+    return cast(list[Response], adapter.partial())
+
+
+def hold_to_its_beginnings(
+    adapter: ModelAdapter[Any],
+    requests: list[Request],
+    extractor: AttentionExtractor[Any] | None,
+    *,
+    silent: bool = False,
+) -> list[list[Response]]:
+    """Hold what is told of answers in the making to the answers, and these to the ones that nobody hears of.
+
+    Args:
+        adapter: Answers.
+        requests: What it is asked, as one batch.
+        extractor: Reads attention; maps are told meanwhile where its steps stand alone.
+        silent: Nothing can be told before an answer is whole.
+
+    Returns:
+        What was told, each time.
+    """
+    assert beginnings_of(adapter) == []
+    unheard = adapter.answer(requests, extractor)
+    heard: list[list[Response]] = []
+    with hearing(lambda tokens, most: heard.append(beginnings_of(adapter))):
+        final = adapter.answer(requests, extractor)
+    assert beginnings_of(adapter) == []
+    told = [each for each in heard if each]
+    says = any(whole.text for whole in final)
+    assert any(one.text for each in told for one in each) is (says and not silent)
+    for each in told:
+        for one, whole, same in zip(each, final, unheard, strict=True):
+            assert (whole.text, whole.tokens) == (same.text, same.tokens)
+            assert whole.text.startswith(one.text)
+            assert one.tokens == whole.tokens[: len(one.tokens)]
+            assert (one.maps is not None) is bool(getattr(extractor, "stepwise", False))
+            if one.maps is not None:
+                assert one.layout is not None
+                np.testing.assert_array_equal(one.maps, cast(Any, whole.maps)[: len(one.maps)])
+                np.testing.assert_array_equal(cast(Any, whole.maps), cast(Any, same.maps))
+    for place in range(len(requests)):
+        lengths = [len(each[place].text) for each in told]
+        assert lengths == sorted(lengths)
+    return told
+
+
 class AdapterSuite:
     """Tests for every adapter; a suite that extends it says what else a response has to share with one alone."""
 
@@ -286,6 +338,36 @@ class AdapterSuite:
             adapter.answer(subject.requests[:1])
         assert heard == [(count, most) for count in range(1, len(heard) + 1)]
         assert heard
+
+    @pytest.mark.parametrize("fidelity", FIDELITIES)
+    def test_what_is_told_meanwhile_is_the_beginning_of_the_answer(self, subject: Subject, fidelity: Fidelity) -> None:
+        with subject.adapter(fidelity) as adapter:
+            silent = fidelity in subject.silent
+            hold_to_its_beginnings(adapter, subject.requests, self.extractor(fidelity), silent=silent)
+
+    def test_whoever_hears_may_stop_it_and_the_next_answer_is_as_ever(self, subject: Subject) -> None:
+        class Enough(BaseException):
+            pass
+
+        heard: list[int] = []
+
+        def stop(tokens: int, most: int) -> None:
+            heard.append(tokens)
+            if tokens == 2:
+                raise Enough
+
+        with subject.adapter() as adapter:
+            beginnings_of(adapter)
+            extractor = self.extractor(Fidelity.CORRECTED)
+            before = adapter.answer(subject.requests[:1], extractor)
+            with hearing(stop), pytest.raises(Enough):
+                adapter.answer(subject.requests[:1], extractor)
+            assert heard[-2:] == [1, 2]
+            assert beginnings_of(adapter) == []
+            (after,) = adapter.answer(subject.requests[:1], extractor)
+        assert (after.text, after.tokens, after.mask) == (before[0].text, before[0].tokens, before[0].mask)
+        if before[0].maps is not None:
+            np.testing.assert_array_equal(cast(Any, after.maps), before[0].maps)
 
     def test_memory_that_runs_out_halves_the_batch_and_costs_no_sample(self, subject: Subject, tmp_path: Path) -> None:
         stage, items = subject.stage(tmp_path, batch_size=4)
@@ -622,6 +704,16 @@ class SegmentingAttentionSuite:
             assert seen.maps is not None
             np.testing.assert_allclose(one.maps, seen.maps, rtol=0, atol=1e-6)
             assert blind.maps is None
+
+    @pytest.mark.parametrize("attention", [True, "with-masks"])
+    @pytest.mark.parametrize("fidelity", FIDELITIES)
+    def test_its_maps_are_told_meanwhile(self, subject: Subject, fidelity: Fidelity, attention: bool | str) -> None:
+        with replace(subject, options={**subject.options, "attention": attention}).adapter(fidelity) as adapter:
+            for query in ("predicting", "emitted"):
+                mean = Mean(MeanConfig.model_validate({"query": query}), Context(fidelity))
+                hold_to_its_beginnings(adapter, subject.requests, mean)
+            relative = Relative(RelativeConfig.model_validate({"layers": [0]}))
+            hold_to_its_beginnings(adapter, subject.requests, relative)
 
     @staticmethod
     def eager(adapter: MaskAdapter[Any, Any], request: Request, response: Response) -> NDArray[np.float32]:

@@ -59,6 +59,7 @@ def subject(options: dict[str, object]) -> Subject:
         flips=2,
         marker="<seg>",
         marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}),
+        silent=frozenset({Fidelity.PUBLISHED}),
     )
 
 

@@ -15,8 +15,8 @@ from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import TransformersConfig
 
 from pixcore.components import AttentionExtractor, Context
-from pixcore.notices import hearing
-from pixcore.records import Fidelity, Image, Request, Response
+from pixcore.records import Fidelity, Image, Request
+from tests.adapters import hold_to_its_beginnings
 
 PUBLISHED, CORRECTED = Fidelity.PUBLISHED, Fidelity.CORRECTED
 
@@ -32,14 +32,14 @@ def mean(fidelity: Fidelity, query: str = "predicting") -> Mean:
 
 
 @pytest.mark.parametrize(
-    ("name", "fidelity", "reading", "rows"),
+    ("name", "fidelity", "reading"),
     [
-        ("llava_next", CORRECTED, lambda: mean(CORRECTED), True),  # sees an image once for several texts
-        ("llava_next", CORRECTED, lambda: mean(CORRECTED, "emitted"), True),
-        ("llava_next", CORRECTED, lambda: None, False),
-        ("qwen2_5_vl", CORRECTED, lambda: mean(CORRECTED), True),  # can't
-        ("qwen2_5_vl", PUBLISHED, lambda: mean(PUBLISHED, "emitted"), True),
-        ("qwen2_5_vl", CORRECTED, lambda: Raw(RawConfig()), False),  # its maps are made at the end
+        ("llava_next", CORRECTED, lambda: mean(CORRECTED)),  # sees an image once for several texts
+        ("llava_next", CORRECTED, lambda: mean(CORRECTED, "emitted")),
+        ("llava_next", CORRECTED, lambda: None),
+        ("qwen2_5_vl", CORRECTED, lambda: mean(CORRECTED)),  # can't
+        ("qwen2_5_vl", PUBLISHED, lambda: mean(PUBLISHED, "emitted")),
+        ("qwen2_5_vl", CORRECTED, lambda: Raw(RawConfig())),  # its maps are made at the end
     ],
 )
 def test_what_is_told_meanwhile_is_the_beginning_of_the_answer(
@@ -47,45 +47,11 @@ def test_what_is_told_meanwhile_is_the_beginning_of_the_answer(
     name: str,
     fidelity: Fidelity,
     reading: Callable[[], AttentionExtractor[Any] | None],
-    rows: bool,
 ) -> None:
     options = {"checkpoint": str(checkpoint(name)), "max_new_tokens": 6}
     model = TransformersAdapter(TransformersConfig.model_validate(options), Context(fidelity, batch_size=2))
-    unheard = model.answer(asked(2), reading())
-    heard: list[list[Response]] = []
-    with hearing(lambda tokens, most: heard.append(model.partial())):
-        final = model.answer(asked(2), reading())
-    assert model.partial() == []
-    assert len(heard) >= 6
-    for partial in heard:
-        for one, whole, same in zip(partial, final, unheard, strict=True):
-            assert (whole.text, whole.tokens) == (same.text, same.tokens)
-            assert whole.text.startswith(one.text)
-            assert one.tokens == whole.tokens[: len(one.tokens)]
-            assert (one.maps is not None) is rows
-            if one.maps is not None:
-                np.testing.assert_array_equal(one.maps, whole.maps[: len(one.maps)])
-                np.testing.assert_array_equal(whole.maps, same.maps)
-    counts = [len(partial[0].tokens) for partial in heard]
-    assert counts == sorted(counts)
-    whole_characters = len(final[0].text.rstrip("\ufffd"))  # what a half one begins is held back
-    assert counts[-1] >= sum(token.end <= whole_characters for token in final[0].tokens) - 1 > 1
-
-
-def test_whoever_hears_may_stop_it_and_the_next_answer_is_as_ever(checkpoint: Callable[..., Path]) -> None:
-    class Enough(BaseException):
-        pass
-
-    def stop(tokens: int, most: int) -> None:
-        if tokens == 3:
-            raise Enough
-
-    options = {"checkpoint": str(checkpoint("llava_next")), "max_new_tokens": 6}
-    model = TransformersAdapter(TransformersConfig.model_validate(options))
-    before = model.answer(asked(1), mean(CORRECTED))[0]
-    with hearing(stop), pytest.raises(Enough):
-        model.answer(asked(1), mean(CORRECTED))
-    assert model.partial() == []
-    after = model.answer(asked(1), mean(CORRECTED))[0]
-    assert after.tokens == before.tokens
-    np.testing.assert_array_equal(after.maps, before.maps)
+    told = hold_to_its_beginnings(model, asked(2), reading())
+    assert len(told) >= 6
+    (final,) = model.answer(asked(1), reading())
+    whole_characters = len(final.text.rstrip("\ufffd"))  # what a half one begins is held back
+    assert len(told[-1][0].tokens) >= sum(token.end <= whole_characters for token in final.tokens) - 1 > 1

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pixcore import masks
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response
+from pixcore.records import Image, Request, Response, Token
 from pixcore_llava_grounding.checkpoint import Loaded, load
 from pixcore_llava_grounding.config import LlavaGroundingConfig
 from pixcore_llava_grounding.masks import Mask, smooth_to_image, to_image
@@ -52,6 +52,10 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
             embedded = splice(self.language.model.embed_tokens, ids, [tokens])
             found.append(Shown(embedded, ids.index(IMAGE_ID), self.layout(request.image)))
         return found
+
+    def begun(self, shown: Shown, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write the beginning of an answer; nothing under `published`, where regions change what a phrase is."""
+        return ("", ()) if self.context.published else self.spoken(token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay out CLIP's grid over the part of the image that its centre crop keeps."""

@@ -21,7 +21,7 @@ from transformers import CLIPVisionConfig, LlamaForCausalLM
 from pixcore import masks
 from pixcore.errors import ModelError
 from pixcore.geometry import VisualLayout
-from pixcore.records import Image, Request, Response
+from pixcore.records import Image, Request, Response, Token
 from pixcore_segtoken.attending import Shown
 from pixcore_segtoken.clip import centre_crop, tower_rules
 from pixcore_segtoken.config import GroundedConfig
@@ -149,6 +149,12 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         respond = self._published if self.context.published else self._corrected
         return respond(shown.beside, answer, request.image.size)
 
+    def begun(self, shown: Shown, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write the beginning of an answer; the published script's text tells no tokens."""
+        if not self.context.published:
+            return self.spoken(token_ids)
+        return self._published_text(shown.beside, token_ids) if token_ids else "", ()
+
     def show(self, requests: Sequence[Request]) -> list[Shown]:
         """Put CLIP's tokens into the prompts; what SAM would see is beside them."""
         prompts = [self._prompt(request.image, request.prompt) for request in requests]
@@ -183,14 +189,17 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         )
 
     def _published(self, prompt: Prompt, answer: Answer, size: tuple[int, int]) -> Response:
-        ids = [*(index for index in prompt.token_ids if index != IMAGE_ID), *answer.generation.token_ids]
         found = masks.encode_many(self._drawn(answer.mask_logits))
         return Response(
-            self.published_text(self.loaded.tokenizer.decode(ids)),
+            self._published_text(prompt, answer.generation.token_ids),
             mask=found[0] if found else masks.empty(size),
             masks=tuple(found),
             extra=self._extra(answer),
         )
+
+    def _published_text(self, prompt: Prompt, token_ids: Sequence[int]) -> str:
+        ids = [*(index for index in prompt.token_ids if index != IMAGE_ID), *token_ids]
+        return self.published_text(self.loaded.tokenizer.decode(ids))
 
     def _corrected(self, prompt: Prompt, answer: Answer, size: tuple[int, int]) -> Response:
         tokenizer = self.loaded.tokenizer

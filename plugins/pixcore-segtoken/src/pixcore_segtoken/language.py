@@ -13,11 +13,11 @@ from typing import Protocol
 
 import torch
 from pixcore_transformers.placing import working_device
+from pixcore_transformers.streaming import tell
 from torch import Tensor, nn
 from transformers import DynamicCache, LlamaForCausalLM
 
 from pixcore.errors import NotFiniteError
-from pixcore.notices import tell_written
 
 
 class Stop(Protocol):
@@ -152,7 +152,6 @@ def generate(
         if keep_logits:
             logits.append(step_logits)
         chosen = step_logits.argmax(-1).tolist()
-        tell_written(step + 1, max_new_tokens)
         for index, token in enumerate(chosen):
             if finished[index]:
                 continue
@@ -160,6 +159,7 @@ def generate(
                 token = chosen[index] = forced[index][step]
             tokens[index].append(token)
             finished[index] = token in stop_ids or (stop is not None and stop(tokens[index]))
+        tell(lambda: [list(own) for own in tokens], step + 1, max_new_tokens)
         ended = all(finished) or step + 1 == max_new_tokens
         if ended and not extra_step:
             break

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from pixcore_checkpoints.loading import loading
 from pixcore_transformers.marks import check_marks
+from pixcore_transformers.streaming import HALF_CHARACTER, in_making, whole_part, written_by_now
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
@@ -38,6 +40,8 @@ class Read(Protocol):
 ConfigT = TypeVar("ConfigT", bound=SegmentingConfig)
 LoadedT = TypeVar("LoadedT", bound=Read)
 
+_HALF_MARK = re.compile(HALF_CHARACTER.pattern + r"|<[^>]*\Z|\[[^\]]*\Z")
+
 
 def finite(logits: Tensor, dtype: torch.dtype) -> Tensor:
     """Mask logits of any shape, as they are.
@@ -61,6 +65,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     does: nothing is segmented, and masks are mined from its attention. With `attention: with-masks` one answer has
     both: its text is then what was said, without any special token, under every fidelity.
     """
+
+    _writing: Sequence[Shown] = ()
 
     @abstractmethod
     def load(self) -> LoadedT:
@@ -87,6 +93,10 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
         """Write an answer, and say which token adds which characters: without any special token."""
         return spoken(self.loaded.tokenizer, token_ids)
+
+    def begun(self, shown: Shown, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+        """Write the beginning of an answer to a prompt as `segment` will write the whole."""
+        return self.spoken(token_ids)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -123,6 +133,20 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
             return []
         return self._answer(requests, extractor)
 
+    def partial(self) -> list[Response]:
+        """Give what is written by now of each answer in the making, without masks; none where none is.
+
+        As `pixcore_transformers.adapter.Adapter.partial`. Half a mark, which a published text loses once it is whole,
+        is held back.
+        """
+        return [self._by_now(*each) for each in zip(self._writing, written_by_now(), strict=False)]
+
+    def _by_now(self, shown: Shown, written: tuple[Sequence[int], dict[str, Any]]) -> Response:
+        write = self.spoken if self.config.attention else partial(self.begun, shown)
+        half = _HALF_MARK if self.context.published else HALF_CHARACTER
+        tokens, fields = whole_part(*written, lambda some: write(some)[0], half)
+        return Response(*write(tokens), maps=fields.get("maps"), layout=fields.get("layout"))
+
     def replay(
         self, requests: Sequence[Request], texts: Sequence[str], extractor: AttentionExtractor[Any]
     ) -> list[Response]:
@@ -147,7 +171,9 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         shown = self.show(requests)
         masks = forced is None and "masks" in self.capabilities
         if extractor is None:
-            return [self._told(*each, masks=masks) for each in zip(requests, shown, self._write(shown), strict=True)]
+            with in_making([one.layout for one in shown]):
+                told = self._write(shown)
+            return [self._told(*each, masks=masks) for each in zip(requests, shown, told, strict=True)]
         reader, references = reader_of(self.language, extractor), None
         if reader.needs.reference_prompt is not None:
             asked = [replace(request, prompt=reader.needs.reference_prompt) for request in requests]
@@ -182,15 +208,19 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         forced: Sequence[Sequence[int]] | None = None,
     ) -> list[Generation]:
         most = max(map(len, forced)) if forced is not None else most
-        return generate(
-            self.language,
-            [one.embedded for one in shown],
-            max_new_tokens=most or self.config.max_new_tokens,
-            stop_ids=self.ends,
-            forced=forced,
-            use_cache=not getattr(self.config, "recompute", False),
-            extra_step=extra_step,
-        )
+        self._writing = shown
+        try:
+            return generate(
+                self.language,
+                [one.embedded for one in shown],
+                max_new_tokens=most or self.config.max_new_tokens,
+                stop_ids=self.ends,
+                forced=forced,
+                use_cache=not getattr(self.config, "recompute", False),
+                extra_step=extra_step,
+            )
+        finally:
+            self._writing = ()
 
     def _told(self, request: Request, shown: Shown, generation: Generation, *, masks: bool) -> Response:
         own = self.segment(request, shown, generation) if masks else None

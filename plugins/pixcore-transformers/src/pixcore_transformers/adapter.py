@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -35,7 +35,7 @@ from pixcore_transformers.probing import Found, find
 from pixcore_transformers.prompts import Prompt, Prompts, Seen, can_share
 from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
 from pixcore_transformers.spans import Decoder, decode, exact_tokens, prefix_tokens
-from pixcore_transformers.streaming import in_making, written_by_now
+from pixcore_transformers.streaming import in_making, whole_part, written_by_now
 from pixcore_transformers.tap import untapped
 from pixcore_transformers.writing import Writer
 
@@ -234,13 +234,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         of those that `answer` will give; maps come meanwhile with an extractor that is `stepwise`.
         """
         found = []
-        for tokens, fields in written_by_now():
-            whole = len(tokens)
-            while whole and decode(self.decoder, tokens[:whole]).endswith("\ufffd"):  # half a character
-                whole -= 1
-            if "maps" in fields:
-                fields["maps"] = fields["maps"][:whole]
-            found.append(replace(self._respond(tokens[:whole], **fields), extra={}))
+        for written in written_by_now():
+            tokens, fields = whole_part(*written, partial(decode, self.decoder))
+            found.append(replace(self._respond(tokens, **fields), extra={}))
         return found
 
     def prepare(self, requests: Sequence[Request]) -> Batch:

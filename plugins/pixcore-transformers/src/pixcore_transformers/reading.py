@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -83,14 +83,16 @@ class Reader:
             with self._slot_tap(batch, min(len(batch.each), batch.at_once)) as tap:
                 row = None if self.own_row else self.needs.prefill_row
                 writer = Writer(self.model, batch, settings, seeds, tap, row, stay=not self.stepwise)
-                with self._in_making(batch, lambda: writer.maps(self.extractor.maps())):
-                    tokens = writer.write(order)
-            return tokens, writer.maps(self.extractor.maps())
+
+                def maps() -> list[Maps]:
+                    return writer.maps(self.extractor.maps())
+
+                with self._in_making(batch, maps):
+                    return writer.write(order), maps()
         self._begin(len(batch.layouts), batch.cells)
         if self.own_row:
             settings = replace(settings, extra_steps=1)
-        count = [settings.max_new_tokens] * len(batch.layouts)
-        with self._tap(batch), self._in_making(batch, lambda: self._finish(batch, count)):
+        with self._tap(batch), self._in_making(batch, lambda: self._finish(batch)):
             tokens = generate(self.model, batch.inputs, settings, seeds)
         return tokens, self._finish(batch, [len(answer) for answer in tokens])
 
@@ -102,11 +104,13 @@ class Reader:
         Args:
             batch: Where its prompts' visual tokens lie.
             write: Generates, one more step than it has tokens where `own_row`; gives each sample's tokens.
-            first: Which row of the prompts is read, from their end; None: as the extractor needs it.
+            first: Which row of the prompts is read, from their end, which makes no answer; None: as the extractor
+                needs it.
         """
         self._begin(len(batch.layouts), batch.cells)
         place = first if first is not None else 0 if self.own_row else self.needs.prefill_row
-        with Tap(self.model, batch.watch(place, self.layers, self.heads), self.extractor):
+        told = self._in_making(batch, lambda: self._finish(batch)) if first is None else nullcontext()
+        with Tap(self.model, batch.watch(place, self.layers, self.heads), self.extractor), told:
             tokens = write()
         return self._finish(batch, [len(answer) for answer in tokens])
 
@@ -199,11 +203,13 @@ class Reader:
     def _begin(self, samples: int, cells: int) -> None:
         self.extractor.begin(samples, len(self.layers), self.head_count, cells)
 
-    def _finish(self, batch: Batch | Prompts, steps: Sequence[int]) -> list[Maps]:
+    def _finish(self, batch: Batch | Prompts, steps: Sequence[int] | None = None) -> list[Maps]:
+        """Each sample's maps of its steps; None: of those by now."""
         maps = self.extractor.maps()
+        counts: Sequence[int | None] = steps or [None] * len(maps)
         return [
             np.ascontiguousarray(own[:count, : layout.tokens])
-            for own, count, layout in zip(maps, steps, batch.layouts, strict=True)
+            for own, count, layout in zip(maps, counts, batch.layouts, strict=True)
         ]
 
     def _replay_rows(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,9 @@ from pixcore.notices import tell_written
 
 Tokens = list[list[int]]
 Maps = NDArray[np.float32]
+
+HALF_CHARACTER = re.compile("\ufffd\\Z")
+"""How a text ends that stops in the middle of a character."""
 
 
 @dataclass(eq=False)
@@ -65,7 +69,7 @@ def tell(tokens: Callable[[], Tokens], count: int, most: int) -> None:
 
 
 def written_by_now() -> list[tuple[list[int], dict[str, Any]]]:
-    """Give of each answer in the making its tokens, and what `Adapter._respond` takes beside them.
+    """Give of each answer in the making its tokens, and what is known beside them, if anything: maps, layout, shifted.
 
     Where maps are read, those tokens are left out whose row is still to come.
     """
@@ -79,3 +83,24 @@ def written_by_now() -> list[tuple[list[int], dict[str, Any]]]:
         (own[: len(rows)], {"maps": rows[: len(own)], "layout": layout, "shifted": now.shifted})
         for own, rows, layout in zip(tokens, now.maps(), now.layouts, strict=True)
     ]
+
+
+def whole_part(
+    tokens: Sequence[int],
+    fields: dict[str, Any],
+    text: Callable[[Sequence[int]], str],
+    half: re.Pattern[str] = HALF_CHARACTER,
+) -> tuple[Sequence[int], dict[str, Any]]:
+    """Leave out the last tokens whose text is still to change, and their maps.
+
+    Args:
+        tokens: Of one answer, as `written_by_now` gives them.
+        fields: What is known beside them.
+        text: Writes tokens.
+        half: Found in a text whose end is still to change.
+    """
+    count = len(tokens)
+    while count and half.search(text(tokens[:count])):
+        count -= 1
+    maps = {"maps": fields["maps"][:count]} if "maps" in fields else {}
+    return tokens[:count], fields | maps
