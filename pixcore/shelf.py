@@ -6,10 +6,11 @@ import io
 import pickle
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import UserDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
 from pixcore.errors import StoreError
 
@@ -45,6 +46,11 @@ class Shelf(Generic[Kept]):
         self._length += added
         return bool(added)
 
+    def put(self, thing: Kept) -> int:
+        """Put an object behind the others, under its number."""
+        self.add(str(self._length), thing)
+        return self._length - 1
+
     def number(self, name: str) -> int:
         """Give a name's number; -1 where it is not there."""
         row = self._found("SELECT number FROM shelf WHERE name = ?", name.encode("utf-8", "surrogatepass"))
@@ -58,8 +64,7 @@ class Shelf(Generic[Kept]):
         """Give the object that has a number: a copy, where it could be pickled."""
         if number in self._held:
             return self._held[number]
-        thing: Kept = pickle.loads(self._found("SELECT thing FROM shelf WHERE number = ?", number)[0])
-        return thing
+        return cast(Kept, pickle.loads(self._found("SELECT thing FROM shelf WHERE number = ?", number)[0]))
 
     def _found(self, query: str, value: Any) -> Any:
         with on_disk():
@@ -76,16 +81,23 @@ class View(Sequence[Kept]):
         return len(self.places)
 
     def __getitem__(self, at: Any) -> Any:
-        """Give the object at a place, or a list of several."""
         return [*map(self._read, self.places[at])] if isinstance(at, slice) else self._read(self.places[at])
 
 
-def shelved(things: Iterable[Kept]) -> View[Kept]:
-    """Put objects on a shelf of their own, and give a view of it."""
-    shelf: Shelf[Kept] = Shelf()
-    for number, thing in enumerate(things):
-        shelf.add(str(number), thing)
-    return View(shelf.thing, range(len(shelf)))
+class Drawer(UserDict[str, Any]):
+    """Objects by name that are read when they are asked for, by their places in what they are read from."""
+
+    def __init__(self, read: Callable[[Any], Any], places: dict[str, Any]) -> None:
+        self._read, self.data = read, places
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read(self.data[name])
+
+
+def shelved(rows: Iterable[Mapping[str, Any]]) -> list[Drawer]:
+    """Put the objects of several rows on a shelf of their own, and give what reads them one by one."""
+    shelf: Shelf[Any] = Shelf()
+    return [Drawer(shelf.thing, {name: shelf.put(thing) for name, thing in row.items()}) for row in rows]
 
 
 @contextmanager

@@ -80,17 +80,16 @@ class KeptMasks:
 
 
 class KeptSamples:
-    """Samples by number, in the order in which they came: cluster, categories, answers and masks."""
+    """Samples by number, in the order in which they came: cluster, categories, answers, masks by row and probing."""
 
     def __init__(self) -> None:
         self._clusters: Shelf[Cluster] = Shelf()
         self._cluster_of = array("q")
         self._values: dict[str, tuple[dict[str, int], array[int]]] = {}
         self._right: dict[str, array[int]] = {}
-        self._masks: defaultdict[tuple[str, str], KeptMasks] = defaultdict(KeptMasks)
+        self.masks: defaultdict[tuple[str, str], KeptMasks] = defaultdict(KeptMasks)
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self._cluster_of)
 
     def add(
@@ -117,7 +116,7 @@ class KeptSamples:
         for probing, whether in right:
             _put(self._right.setdefault(probing, array("b")), number, whether)
         for place, mask in masks:
-            self._masks[place].add(number, mask)
+            self.masks[place].add(number, mask)
 
     def by_category(self) -> Iterator[tuple[str, Iterator[tuple[str, Group]]]]:
         """Give each category, and for each of its values the samples that have it; both sorted."""
@@ -131,10 +130,6 @@ class KeptSamples:
         for sample in group.samples[: np.searchsorted(group.samples, len(column))]:
             if column[sample] >= 0:
                 yield int(group.cluster_of[sample]), bool(column[sample])
-
-    def masks(self, row: str, probing: str) -> KeptMasks:
-        """Give what is kept of a row's masks under a probing."""
-        return self._masks[row, probing]
 
     def group(self, samples: Ints | None = None) -> Group:
         """Put samples in one group, by number, ascending: all where none are given."""

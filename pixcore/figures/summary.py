@@ -22,8 +22,8 @@ from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, PROBINGS
-from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
-from pixcore.shelf import View, shelved
+from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Score
+from pixcore.shelf import Drawer, shelved
 
 MANY = 2000
 """What is summed over more clusters than these waits in a file."""
@@ -118,7 +118,7 @@ class Tally:
     def _table(self, group: Group) -> tuple[Row, ...]:
         answered = self._answered(group)
         summed = (answered | self._masked(group, row.key) for row in self.rows)
-        columns = shelved(summed) if len(group.clusters) > MANY else list(summed)
+        columns: Sequence[Mapping[str, _Column]] = shelved(summed) if len(group.clusters) > MANY else list(summed)
         rows = []
         for row, figures in zip(self.rows, self._figures(columns), strict=True):
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
@@ -127,7 +127,7 @@ class Tally:
 
     def _pool(self, group: Group, row: str) -> tuple[float | None, ...]:
         """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
-        pools = (self._kept.masks(row, probing).pool(group) for probing in (*LOOKED_AT, *self._own))
+        pools = (self._kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self._own))
         return next(filter(None, pools), ())
 
     def _answered(self, group: Group) -> dict[str, _Column]:
@@ -138,8 +138,9 @@ class Tally:
                 continue
             terms = {right: entry.answer(right) for right in (False, True)}
             answers = ((place, terms[right]) for place, right in self._kept.answers(entry.probing, group))
-            per_pair = entry.pairs and self._paired
-            column = columns[entry.name] = _Column(len(group.clusters), entry.kind, per_pair=per_pair)
+            column = columns[entry.name] = _Column(
+                len(group.clusters), entry.kind, per_pair=entry.pairs and self._paired
+            )
             for place, pair in _whole(answers, group) if column.per_pair else answers:
                 column.add(place, *pair)
         return columns
@@ -153,25 +154,23 @@ class Tally:
                 column = columns[entry.name] = _Column(len(group.clusters), entry.kind)
                 fed.setdefault(entry.probing, []).append((column, entry.mask))
         for probing, asked in fed.items():
-            for place, mask in self._kept.masks(row, probing).of(group):
+            for place, mask in self._kept.masks[row, probing].of(group):
                 for column, terms_of in asked:
                     terms = terms_of(mask)
                     if terms is not None:
                         column.add(place, *terms)
         return {name: one for name, one in columns.items() if one.n or table.with_own(self.own)[name].main}
 
-    def _figures(self, rows: Sequence[dict[str, _Column]]) -> Iterator[dict[str, Figure]]:
+    def _figures(self, rows: Sequence[Mapping[str, _Column]]) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
-        sums = View(lambda at: {name: column.sums for name, column in rows[at].items()}, range(len(rows)))
+        sums = [Drawer(lambda at: at[0][at[1]].sums, {name: (row, name) for name in row}) for row in rows]
         given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, specs=self.rows)
         for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
             yield self._row_figures(row, spread)
 
-    def _row_figures(self, columns: dict[str, _Column], spread: Mapping[str, Any]) -> dict[str, Figure]:
+    def _row_figures(self, columns: Mapping[str, _Column], spread: Mapping[str, Any]) -> dict[str, Figure]:
         values = {name: ratios(one.sums.numerators.sum(), one.sums.denominators.sum()) for name, one in columns.items()}
-        figures = {
-            name: _figure(name, values[name], spread, column.n, column.per_pair) for name, column in columns.items()
-        }
+        figures = {name: _figure(name, values[name], spread, one.n, one.per_pair) for name, one in columns.items()}
         for entry, value in table.made(values, self.own):
             parts = [columns[name] for name in entry.parts]
             pairs = [column.n for column in parts if column.per_pair]
@@ -212,10 +211,10 @@ def _whole(terms: Iterable[tuple[int, Terms]], group: Group) -> Iterator[tuple[i
 
 
 def scored_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Score, fidelity: Fidelity) -> ScoredMask:
-    """Give what figures read of one sample's mask in one row."""
+    """Give what figures read of one sample's mask in one row; the first release skips images without a choice."""
     pool = result.pool(row.pool)
     chosen = result.selections.get(row.key)
-    answered = score.error is None and (chosen is None or chosen.gives_mask)
+    skipped = fidelity is Fidelity.PAPER and chosen is not None and chosen.outcome == "nothing"
     return ScoredMask(
         iou=score.iou or 0.0,
         best=score.best_iou,
@@ -224,16 +223,11 @@ def scored_mask(sample: Sample, result: ProtocolResult, row: RowSpec, score: Sco
         candidates=len(pool),
         masks=sum(len(candidate.masks) for candidate in pool),
         distinct=len({mask["counts"] for candidate in pool for mask in candidate.masks}),
-        headline=grounded(sample, fidelity) and not _skipped(chosen, fidelity),
+        headline=grounded(sample, fidelity) and not skipped,
         named=sample.expression is not None,
-        says_absent=answered and score.predicted_area == 0,
+        says_absent=score.error is None and score.predicted_area == 0 and (chosen is None or chosen.gives_mask),
         published=fidelity is Fidelity.PUBLISHED,
     )
-
-
-def _skipped(chosen: Selection | None, fidelity: Fidelity) -> bool:
-    """Whether an image is left out of the means because no mask was found for it, as the first release does."""
-    return fidelity is Fidelity.PAPER and chosen is not None and chosen.outcome == "nothing"
 
 
 def _figure(name: str, value: Floats, spread: Mapping[str, Any], n: int, per_pair: bool) -> Figure:

@@ -249,7 +249,7 @@ class EmergenceTally:
             into.control.add(number, control)
         names = shares_word(own.first.text, sample.expression)
         best = Best(sample.id, own.first, names, len(flat[OWN]))
-        self._best.add(str(len(self._best)), best)
+        self._best.put(best)
         return best
 
     def finish(self) -> Emergence:
