@@ -18,7 +18,6 @@ from pixcore.errors import DataError
 
 Mask = NDArray[np.bool_]
 
-
 MOST_PIXELS = 1 << 28
 """The largest image that a mask may belong to; Pillow opens none as large."""
 
@@ -117,8 +116,7 @@ def resized(mask: Mask, size: tuple[int, int]) -> Mask:
     width, height = size
     rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.int64)
     cols = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.int64)
-    result: Mask = mask[rows[:, None], cols]
-    return result
+    return np.asarray(mask[rows[:, None], cols])
 
 
 def area(rle: RLE) -> int:

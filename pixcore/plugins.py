@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache, partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import pluggy
 
@@ -30,6 +30,7 @@ from pixcore.notices import notice
 if TYPE_CHECKING:
     from pixcore import components
 
+Derived = TypeVar("Derived")
 CHOSEN_PLUGINS = "PIXCORE_PLUGINS"
 CORE = "pixcore"
 """The plugin of what the core offers itself; nobody takes its commands and run writers away."""
@@ -305,16 +306,14 @@ class Registration(Guest):
     def config_class(self) -> type[components.Config]:
         """The component's config model."""
         target = self.config or "pixcore.components:NoConfig"
-        found: type[components.Config] = self._of_class(self._import(target), target, _interfaces().Config)
-        return found
+        return self._of_class(self._import(target), target, _interfaces().Config)
 
     @cached_property
     def component_class(self) -> type[components.Component[Any]]:
         """The component's class; importing it may import heavy libraries."""
-        found: type[components.Component[Any]] = self._of_class(self.loaded, self.target, self.kind.interface)
-        return found
+        return self._of_class(self.loaded, self.target, self.kind.interface)
 
-    def _of_class(self, loaded: Any, target: str, wanted: type[Any]) -> Any:
+    def _of_class(self, loaded: Any, target: str, wanted: type[Derived]) -> type[Derived]:
         if isinstance(loaded, type) and issubclass(loaded, wanted):
             return loaded
         raise PluginError(

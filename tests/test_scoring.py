@@ -53,12 +53,14 @@ def plain_iou(left: np.ndarray, right: np.ndarray) -> float:
 @given(seed=st.integers(0, 2**32 - 1), counts=st.lists(st.integers(0, 4), max_size=5))
 def test_candidate_ious_are_those_of_decoded_masks(seed: int, counts: list[int]) -> None:
     rng = np.random.default_rng(seed)
-    truth = random_mask(rng)
+    truths = [random_mask(rng) for _ in range(2)]
     arrays = [[random_mask(rng) for _ in range(count)] for count in counts]
-    measured = candidate_ious(sample("1", truth), [candidate(*group) for group in arrays])
-    assert [len(values) for values in measured] == counts
-    for group, values in zip(arrays, measured, strict=True):
-        np.testing.assert_allclose(values, [plain_iou(one, truth) for one in group], atol=1e-12)
+    candidates = tuple(candidate(*group) for group in arrays)
+    for truth in (*truths, *truths):  # what was measured before is given again, with the truth that it is of
+        measured = candidate_ious(sample("1", truth), candidates)
+        assert [len(values) for values in measured] == counts
+        for group, values in zip(arrays, measured, strict=True):
+            np.testing.assert_allclose(values, [plain_iou(one, truth) for one in group], atol=1e-12)
 
 
 def test_every_outcome_of_a_selection() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,14 @@ def candidate_ious(sample: Sample, candidates: Sequence[Candidate]) -> list[NDAr
     """
     if sample.mask is None:
         raise ValueError(f"sample {sample.id} has no ground truth mask")
-    flat = [mask for candidate in candidates for mask in candidate.masks]
-    values = masks.iou(flat, [sample.mask])[:, 0] if flat else np.zeros(0)
-    ends = np.cumsum([len(candidate.masks) for candidate in candidates])
-    return np.split(values, ends[:-1]) if len(candidates) else []
+    return _ious(tuple(candidates), sample.mask["counts"], *sample.mask["size"])
+
+
+@lru_cache(maxsize=4)  # once for a strategy that sees the truth, and for the score
+def _ious(candidates: tuple[Candidate, ...], counts: str, height: int, width: int) -> list[NDArray[np.float64]]:
+    values = masks.iou([mask for one in candidates for mask in one.masks], [RLE(size=[height, width], counts=counts)])
+    values.flags.writeable = False
+    return np.split(values[:, 0], np.cumsum([len(one.masks) for one in candidates])[:-1]) if candidates else []
 
 
 def measured(sample: Sample, result: ProtocolResult) -> ProtocolResult:

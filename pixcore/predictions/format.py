@@ -84,5 +84,4 @@ def _choice_to_json(selection: Selection) -> Any:
     scored = selection.score is not None and math.isfinite(selection.score)
     if selection.outcome != "chosen":
         return {selection.outcome: selection.score} if scored else selection.outcome
-    place = {"candidate": selection.candidate, "mask": selection.mask}
-    return place | ({"score": selection.score} if scored else {})
+    return {"candidate": selection.candidate, "mask": selection.mask} | ({"score": selection.score} if scored else {})

@@ -169,5 +169,4 @@ def _shrink(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], NDArray[np.
 
 
 def _enlarge(arrays: Arrays) -> NDArray[np.float32]:
-    maps: NDArray[np.float32] = arrays["maps"].astype(np.float32) * arrays["scale"][:, None]
-    return maps
+    return np.asarray(arrays["maps"].astype(np.float32) * arrays["scale"][:, None])

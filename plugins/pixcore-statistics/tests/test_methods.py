@@ -104,6 +104,11 @@ def test_s_is_drawn_with_its_maxima() -> None:
         plain.append(float(harmonic_score(*(np.array(value[drawn].mean()) for value in terms.values()))))
     np.testing.assert_allclose((found.low, found.high), np.quantile(plain, [0.025, 0.975]), atol=0.012)
     assert found.method == "bootstrap"
+    unmeasured = {name: Sums("proportion", np.zeros(60), np.zeros(60)) for name in ("A†", "A")}
+    beside, alone = intervals([row | unmeasured, row])
+    assert beside["S"].low is None
+    assert alone["S"] == found
+    assert intervals([row | unmeasured])[0] == beside
 
 
 @pytest.mark.parametrize(("only_left", "only_right"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 18)])

@@ -53,14 +53,14 @@ def intervals(rows: Sequence[Mapping[str, Sums]], own: Own = NO_OWN, *, seed: in
         For each row an interval for each of its figures, and for each that is made of them.
     """
     known: dict[bytes, Interval] = {}  # rows share what answers feed, and often more
-    found: list[dict[str, Interval]] = []
+    keys: list[dict[str, bytes]] = []
     for row in rows:
-        found.append({})
-        for name, sums in row.items():
-            if (key := _told_apart(sums)) not in known:
-                known[key] = interval_of(sums)
-            found[-1][name] = known[key]
-    for told, spreads in zip(found, made_draws(rows, own, seed=seed), strict=True):
+        keys.append(told_apart(row))
+        for name, key in keys[-1].items():
+            if key not in known:
+                known[key] = interval_of(row[name])
+    found = [{name: known[key] for name, key in own_keys.items()} for own_keys in keys]
+    for told, spreads in zip(found, made_draws(rows, keys, own, seed=seed), strict=True):
         told |= {name: _percentiles(drawn, clusters) for name, (drawn, clusters) in spreads.items()}
     return found
 
@@ -80,44 +80,60 @@ def interval_of(sums: Sums, *, level: float = bootstrap.LEVEL) -> Interval:
 
 
 def made_draws(
-    rows: Sequence[Mapping[str, Sums]], own: Own, *, seed: int, resamples: int = bootstrap.RESAMPLES
+    rows: Sequence[Mapping[str, Sums]],
+    keys: Sequence[Mapping[str, bytes]],
+    own: Own = NO_OWN,
+    *,
+    seed: int,
+    resamples: int = bootstrap.RESAMPLES,
 ) -> Iterator[dict[str, tuple[Floats, int]]]:
     """Draw the figures that are made of others, all rows by the same draws.
+
+    Args:
+        rows: Of each row the figures' terms.
+        keys: What they are known by (`told_apart`).
+        own: The run's own probings and rules.
+        seed: Of the bootstrap.
+        resamples: How often to draw.
 
     Yields:
         For each row by name the bootstrap's values, (resamples,), and how many clusters count in any part of it.
     """
-    parts = {
-        name for entry, _ in made({name: np.zeros(1) for row in rows for name in row}, own) for name in entry.parts
-    }
+    names = {name for row in keys for name in row}
+    parts = {name for entry, _ in made(dict.fromkeys(names, np.ones(1)), own) for name in entry.parts}
     columns: dict[bytes, tuple[Floats, Floats]] = {}
-    fed: list[dict[str, bytes]] = []
-    for row in rows:
-        fed.append({name: _told_apart(sums) for name, sums in row.items() if name in parts})
-        for name, key in fed[-1].items():
+    fed = [{name: key for name, key in row.items() if name in parts} for row in keys]
+    defined = False
+    for row, known in zip(rows, fed, strict=True):
+        for name, key in known.items():
             if key not in columns:
                 terms = row[name].numerators, row[name].denominators
                 columns[key] = bootstrap.grouped(terms[0], seed), bootstrap.grouped(terms[1], seed)
-    if not columns:
-        yield from ({} for _ in rows)
-        return
-    numerators, denominators = (np.stack(terms, axis=1) for terms in zip(*columns.values(), strict=True))
-    values = bootstrap.resampled_ratios(numerators, denominators, seed=seed, resamples=resamples).T
+        some = {name: np.where(columns[key][1].any(), np.ones(1), np.nan) for name, key in known.items()}
+        defined = defined or not all(np.isnan(value) for _, value in made(some, own))
+    if defined:
+        numerators, denominators = (np.stack(terms, axis=1) for terms in zip(*columns.values(), strict=True))
+        values = bootstrap.resampled_ratios(numerators, denominators, seed=seed, resamples=resamples).T
+    else:  # what is made of figures that nobody measured is none in any draw
+        values = np.full((len(columns), resamples), np.nan)
     drawn = dict(zip(columns, values, strict=True))
-    for row, keys in zip(rows, fed, strict=True):
-        own_parts = {name: drawn[key] for name, key in keys.items()}
+    for row, known in zip(rows, fed, strict=True):
+        own_parts = {name: drawn[key] for name, key in known.items()}
         yield {
             entry.name: (spread, int(np.any([row[name].denominators > 0 for name in entry.parts], axis=0).sum()))
             for entry, spread in made(own_parts, own)
         }
 
 
-def _told_apart(sums: Sums) -> bytes:
-    """What terms are known by: equal ones, of whichever row, by the same."""
-    digest = hashlib.blake2b(sums.kind.encode())
-    for terms in (sums.numerators, sums.denominators):
-        digest.update(terms.tobytes())
-    return digest.digest()
+def told_apart(row: Mapping[str, Sums]) -> dict[str, bytes]:
+    """Give what each figure's terms are known by: equal ones, of whichever row, by the same."""
+    keys = {}
+    for name, sums in row.items():
+        digest = hashlib.blake2b(sums.kind.encode())
+        for terms in (sums.numerators, sums.denominators):
+            digest.update(terms.tobytes())
+        keys[name] = digest.digest()
+    return keys
 
 
 def _percentiles(drawn: Floats, clusters: int) -> Interval:

@@ -17,7 +17,7 @@ from scipy import stats
 from pixcore.figures.columns import NO_OWN, Own
 from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics import bootstrap, mcnemar
-from pixcore_statistics.intervals import made_draws
+from pixcore_statistics.intervals import made_draws, told_apart
 from pixcore_statistics.means import contrast, difference, t_interval
 from pixcore_statistics.power import least_mean_difference, least_share_difference
 
@@ -75,7 +75,8 @@ def paired_made(
     left: Mapping[str, Sums], right: Mapping[str, Sums], own: Own = NO_OWN, *, seed: int = 0
 ) -> dict[str, Paired]:
     """Compare the figures that are made of others, with the same draws on both sides."""
-    first, second = made_draws([left, right], own, seed=seed, resamples=bootstrap.RESAMPLES)
+    rows = [left, right]
+    first, second = made_draws(rows, [told_apart(row) for row in rows], own, seed=seed)
     found = {}
     for name in first.keys() & second.keys():
         clusters = max(first[name][1], second[name][1])
