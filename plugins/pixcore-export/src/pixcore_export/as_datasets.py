@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,9 @@ try:
 except ImportError:
     raise lacks("datasets", "datasets") from None
 
-_AT_ONCE = 32
+_GROUP = 4 * 2**20
+_MOST = 256
+"""A row group has so many bytes of pictures and masks, or so many rows: each costs memory until the file is whole."""
 
 
 def export_datasets(job: Run, folder: Path, tell: Tell) -> None:
@@ -37,8 +38,7 @@ def export_datasets(job: Run, folder: Path, tell: Tell) -> None:
         written_beside(folder / "data" / "test.parquet", GIVEN) as beside,
         parquet.ParquetWriter(beside, schema) as writer,
     ):
-        lines = _lines(job, tell)
-        while group := list(islice(lines, _AT_ONCE)):
+        for group in _groups(_lines(job, tell)):
             writer.write_batch(RecordBatch.from_pylist([dict.fromkeys(schema.names) | line for line in group], schema))
 
 
@@ -58,6 +58,19 @@ def _features(job: Run) -> datasets.Features:
         for row in job.rows:
             found |= {_column(probing, "mask", row): picture, _column(probing, "iou", row): number}
     return datasets.Features(found)
+
+
+def _groups(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    size = 0
+    for line in lines:
+        group.append(line)
+        size += sum(len(one["bytes"]) for one in line.values() if isinstance(one, dict))
+        if size >= _GROUP or len(group) >= _MOST:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _lines(job: Run, tell: Tell) -> Iterator[dict[str, Any]]:

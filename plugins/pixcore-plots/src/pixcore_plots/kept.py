@@ -1,18 +1,18 @@
-"""What is kept of a run's samples for its plots: a few numbers of each, row by row."""
+"""What is kept of a run's samples for its plots: some bytes of each, and rows' numbers in temporary files."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_scoring.evaluation import grounding_succeeds
-from pixcore_statistics.bootstrap import summed
+from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks
 
 from pixcore import masks
 from pixcore.figures.intervals import Cluster, cluster_of
@@ -20,6 +20,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import scored_mask
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult
+from pixcore.shelf import Shelf
 from pixcore_plots.plots import OWN
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,8 @@ Ints = NDArray[np.int64]
 
 UNKNOWN = -1
 """Stands in whole numbers for what nobody measured; where there is no real number, it is NaN."""
+
+_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Kept:
     def __init__(self, rows: Sequence[RowSpec], fidelity: Fidelity, probing: str, *, seed: int = 0) -> None:
         self.rows, self.probing, self.seed = tuple(rows), probing, seed
         self._fidelity = fidelity
-        self._clusters: dict[Cluster, int] = {}
+        self._clusters: Shelf[None] = Shelf()
+        self._kinds = {"pair": 0, "image": 0}
         self._cluster = array("q")
         self._sizes, self._guesses, self._named = array("d"), array("d"), array("b")
         self._answers: dict[str, array[int]] = {}
@@ -87,13 +91,18 @@ class Kept:
                 known = self._answers.setdefault(probing, array("b"))
                 known.extend([UNKNOWN] * (len(self) - len(known)))
                 known.append(right)
-        self._cluster.append(self._clusters.setdefault(cluster_of(sample), len(self._clusters)))
+        self._cluster.append(self._number_of(cluster_of(sample)))
         self._sizes.append(_size(sample))
         self._named.append(sample.expression is not None)
         self._guesses.append(1 / len(sample.options) if sample.options else math.nan)
         looked_at = result.by_probing.get(self.probing)
         for row in self.rows:
             self._lines[row.key].add(sample, looked_at, row, self._fidelity)
+
+    def _number_of(self, cluster: Cluster) -> int:
+        new = self._clusters.add(key := f"{cluster.pair:d}{cluster.name}")
+        self._kinds["pair" if cluster.pair else "image"] += new
+        return self._clusters.number(key)
 
     @property
     def sizes(self) -> Floats:
@@ -117,13 +126,12 @@ class Kept:
 
     def kinds(self) -> dict[str, int]:
         """Count what is drawn together: pairs, and images."""
-        pairs = sum(cluster.pair for cluster in self._clusters)
-        return {"pair": pairs, "image": len(self._clusters) - pairs}
+        return dict(self._kinds)
 
     def answers(self) -> dict[str, Ints]:
         """Say of each probing that is graded whether its answers are right, (n,); `UNKNOWN` where nobody did."""
-        padded = {name: [*known, *[UNKNOWN] * (len(self) - len(known))] for name, known in self._answers.items()}
-        return {name: np.array(known, np.int64) for name, known in padded.items()}
+        lacking = np.full(len(self), UNKNOWN)
+        return {name: np.concatenate([known, lacking[len(known) :]]) for name, known in self._answers.items()}
 
     def line(self, row: str) -> Line:
         """Give what a row has of every sample."""
@@ -136,9 +144,11 @@ class Kept:
                 controls = {one.pool or "control": self.line(one.key) for one in self.rows if one.control_of == row.key}
                 yield row, {OWN: self.line(row.key), **controls}
 
-    def sums(self, used: Bools, values: Floats) -> Floats:
-        """Add up values (samples used, k) over clusters: (clusters, k)."""
-        return summed(self.clusters[used].tolist(), values)
+    def sums(self, used: Bools, terms: Callable[[Ints], Floats]) -> Floats:
+        """Add up over clusters what is made of samples (n,) by number, some at once: (clusters, k)."""
+        clusters, samples = self.clusters, np.flatnonzero(used)
+        parts = (samples[start : start + _AT_ONCE] for start in range(0, len(samples), _AT_ONCE))
+        return summed_blocks(((clusters[part], terms(part)) for part in parts), len(self._clusters))
 
     def left_out(self, line: Line, used: Bools) -> dict[str, int]:
         """Say of how many samples a series makes no use, and why."""
@@ -156,46 +166,31 @@ class Kept:
 
 
 class _Columns:
-    """A row's numbers as they come, one a sample each."""
+    """A row's numbers as they come, one line a sample: in a temporary file."""
 
     def __init__(self) -> None:
-        self._iou, self._score = array("d"), array("d")
-        self._candidates = array("q")
-        self._counted, self._absent, self._found = array("b"), array("b"), array("b")
+        self._rows = RowsInFile(len(fields(Line)))
 
     def add(self, sample: Sample, outcome: ProtocolResult | None, row: RowSpec, fidelity: Fidelity) -> None:
+        number = len(self._rows)
         score = None if outcome is None else outcome.scores.get(row.key)
         if outcome is None or score is None or score.iou is None or sample.mask is None:
-            for column, nothing in zip(self._all(), (math.nan, math.nan, 0, 0, 0, UNKNOWN), strict=True):
-                column.append(nothing)
+            self._rows.add(number, math.nan, 0, 0, math.nan, 0, UNKNOWN)
             return
         mask = scored_mask(sample, outcome, row, score, fidelity)
         chosen = outcome.selections.get(row.key)
         found = grounding_succeeds(sample, outcome, row.key, fidelity)
         given = None if chosen is None else chosen.score
-        values = (
-            mask.iou,
-            math.nan if given is None or not math.isfinite(given) else float(given),
-            mask.candidates,
-            mask.headline,
-            mask.says_absent,
-            UNKNOWN if found is None else found,
-        )
-        for column, value in zip(self._all(), values, strict=True):
-            column.append(value)
-
-    def _all(self) -> tuple[array[Any], ...]:
-        return self._iou, self._score, self._candidates, self._counted, self._absent, self._found
+        score_given = math.nan if given is None or not math.isfinite(given) else float(given)
+        known = UNKNOWN if found is None else found
+        self._rows.add(number, mask.iou, mask.headline, mask.candidates, score_given, mask.says_absent, known)
 
     def line(self) -> Line:
-        return Line(
-            iou=np.array(self._iou),
-            counted=np.array(self._counted, bool),
-            candidates=np.array(self._candidates, np.int64),
-            score=np.array(self._score),
-            absent=np.array(self._absent, bool),
-            found=np.array(self._found, np.int64),
-        )
+        columns: list[Any] = [np.zeros(len(self._rows), one) for one in (float, bool, np.int64, float, bool, np.int64)]
+        for numbers, block in self._rows.blocks():
+            for column, values in zip(columns, block.T, strict=True):
+                column[numbers] = values
+        return Line(*columns)
 
 
 def _size(sample: Sample) -> float:

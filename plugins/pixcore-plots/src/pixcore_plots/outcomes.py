@@ -48,7 +48,7 @@ class Association:
     odds_ratio: Estimate
 
 
-def association(clusters: Sequence[Hashable], right: Ints, found: Ints) -> Association | None:
+def association(clusters: Sequence[Hashable] | Ints, right: Ints, found: Ints) -> Association | None:
     """Set answers beside masks.
 
     Args:

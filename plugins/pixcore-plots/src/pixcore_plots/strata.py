@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from pixcore_statistics.estimates import Estimate
 from pixcore_statistics.means import mean_interval
 
 from pixcore.figures.intervals import FEW
+from pixcore.figures.rows import RowSpec
 from pixcore_plots.kept import Floats, Ints, Kept, Line
 from pixcore_plots.plots import Panel, Plot, Series
 
@@ -79,9 +80,11 @@ def _plot(
     values_of: Callable[[Line], Floats],
     label: Callable[[float, float], str],
 ) -> Plot:
-    rows = [(row, lines, values_of(next(iter(lines.values())))) for row, lines in kept.panels()]
+    def rows() -> Iterator[tuple[RowSpec, dict[str, Line], Floats]]:
+        return ((row, lines, values_of(next(iter(lines.values())))) for row, lines in kept.panels())
+
     known = np.full(len(kept), np.nan)
-    for _, lines, values in rows:
+    for _, lines, values in rows():
         counted = np.any([line.counted for line in lines.values()], axis=0)
         known = np.where(np.isnan(known) & counted, values, known)
     there = ~np.isnan(known)
@@ -89,7 +92,7 @@ def _plot(
     group[there] = groups(known[there])
     spans = [known[group == number] for number in range(group.max(initial=-1) + 1)]
     panels, missing = [], {}
-    for row, lines, values in rows:
+    for row, lines, values in rows():
         series = tuple(
             _series(kept, series, line, np.where(np.isnan(values), -1, group), len(spans))
             for series, line in lines.items()
@@ -117,8 +120,12 @@ def _plot(
 def _series(kept: Kept, name: str, line: Line, group: Ints, count: int) -> Series:
     used = line.counted & (group >= 0)
     places = [number for number in range(count) if (used & (group == number)).any()]
-    weights = (group[used, None] == places).astype(np.float64)
-    sums = kept.sums(used, np.concatenate([weights * line.iou[used, None], weights], axis=1))
+
+    def terms(some: Ints) -> Floats:
+        weights = (group[some, None] == places).astype(np.float64)
+        return np.concatenate([weights * line.iou[some, None], weights], axis=1)
+
+    sums = kept.sums(used, terms)
     above, below = np.split(sums, 2, axis=1)
     points = tuple(
         Estimate(
@@ -130,7 +137,7 @@ def _series(kept: Kept, name: str, line: Line, group: Ints, count: int) -> Serie
         name=name,
         x=tuple(map(float, places)),
         points=points,
-        counts=tuple(int(number) for number in weights.sum(0)),
+        counts=tuple(int(number) for number in below.sum(0)),
         samples=int(used.sum()),
         clusters=len(sums),
         left_out=kept.left_out(line, used),

@@ -42,16 +42,20 @@ def success(kept: Kept) -> Plot:
 
 def _series(kept: Kept, name: str, line: Line) -> Series:
     used = line.counted
-    iou = line.iou[used]
-    sums = kept.sums(used, np.column_stack([np.ones(len(iou)), iou[:, None] > THRESHOLDS]))
-    points = tuple(_share(right, sums[:, 0]) for right in sums.T[1:])
+    counts = kept.sums(used, lambda some: np.ones((len(some), 1)))[:, 0]
+
+    def above(thresholds: Floats) -> Floats:
+        return kept.sums(used, lambda some: (line.iou[some, None] > thresholds).astype(np.float64))
+
+    # a few thresholds at once: each is as many numbers as there are clusters
+    points = tuple(_share(right, counts) for some in np.array_split(THRESHOLDS, 10) for right in above(some).T)
     return Series(
         name=name,
         x=tuple(THRESHOLDS.tolist()),
         points=points,
-        counts=(len(iou),) * len(points),
-        samples=len(iou),
-        clusters=len(sums),
+        counts=(int(used.sum()),) * len(points),
+        samples=int(used.sum()),
+        clusters=len(counts),
         left_out=kept.left_out(line, used),
         numbers={f"Pr@{f'{at:g}'[1:]}": points[int(np.searchsorted(THRESHOLDS, at))] for at in NAMED},
     )

@@ -23,7 +23,7 @@ def together(kept: Kept) -> tuple[Plot, Plot]:
     """Plot for each row the odds ratios of answers and masks, and how many are right in both."""
     answers = kept.answers()
     graded = in_order(answers)
-    clusters = kept.clusters.tolist()
+    clusters = kept.clusters
     odds, both, missing = [], [], {}
     for row, lines in kept.panels():
         of = {

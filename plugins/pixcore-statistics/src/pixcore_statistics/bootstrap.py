@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.figures.intervals import ratios
+from pixcore_statistics.rows_in_file import summed_blocks
 
 Floats = NDArray[np.float64]
 
@@ -20,8 +21,10 @@ MOST_CLUSTERS = 2000
 _CELLS = 250_000  # of one block of draws: bounds memory
 
 
-def summed(clusters: Sequence[Hashable], values: NDArray[Any]) -> Floats:
+def summed(clusters: Sequence[Hashable] | NDArray[np.int64], values: NDArray[Any]) -> Floats:
     """Add up the rows (samples, k) of each cluster: (clusters, k), in the order in which clusters first come."""
+    if isinstance(clusters, np.ndarray):  # numbers from 0
+        return summed_blocks([(clusters, values)], clusters.max(initial=-1) + 1)
     order: dict[Hashable, int] = {}
     rows = [order.setdefault(cluster, len(order)) for cluster in clusters]
     sums = np.zeros((len(order), values.shape[1]))
