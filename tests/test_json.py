@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import pixcore
+from pixcore.commands.run import json_option
+from pixcore.errors import ConfigError
 from pixcore.plugins import GuestKind, registry
 
 NO_FIGURES = {
-    "run": "its folder has summary.json",
     "annotate": "a page",
     "benchmarks import-via": "writes a file",
     "benchmarks parse-objects": "writes a file",
@@ -23,9 +25,7 @@ NO_FIGURES = {
     "view": "a page",
     "export": "writes files",
     "benchmarks export": "writes files",
-    "profile run": "run.json has where its time went",
     "report": "writes files, summary.json among them",
-    "services ask-anew": "the run's folder has drift.json",
     "store merge": "moves records",
     "store check": "says whether records are right",
     "store prune": "removes records",
@@ -39,8 +39,13 @@ NO_FIGURES = {
 
 def test_every_command_that_prints_figures_gives_them_as_json() -> None:
     for guest in registry().guests(GuestKind.COMMAND):
-        has = any("--json" in parameter.opts for parameter in guest.loaded.params)
-        assert has != (guest.name in NO_FIGURES), f"{guest.name}: --json, or a line in NO_FIGURES that says why not"
+        own = [option for option in guest.loaded.params if "--json" in option.opts]
+        assert bool(own) != (guest.name in NO_FIGURES), f"{guest.name}: --json, or a line above that says why not"
+        assert all(option.is_flag or option.help == OPTION.help for option in own), f"{guest.name}: one json_option"
+
+
+OPTION = json_option(click.Command("any")).params[0]
+"""What `--json` is where it names a file."""
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +89,24 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
     written = folder / "power.json"
     CliRunner().invoke(registry().guest(GuestKind.COMMAND, "power").loaded, ["--clusters", "9", "--json", str(written)])
     assert json.loads(written.read_text())["groups"][0]["n"] == 9
+
+
+def test_a_run_says_what_its_folder_has(folder: Path) -> None:
+    """Of a run that works, of one that is shown as it was written, and into a file beside the table."""
+    config = folder / "small.json"
+    small = {"model": "mini", "benchmark": {"name": "mini-world", "pairs": 1}, "selections": ["oracle"], "writers": []}
+    config.write_text(json.dumps({**small, "output": str(folder / "small"), "store": str(folder / "small-store")}))
+    first = said("run", config)
+    assert first == json.loads((folder / "small" / "summary.json").read_text())
+    assert first["samples"] == 2
+    assert said("run", config) == first
+    run = registry().guest(GuestKind.COMMAND, "run").loaded
+    beside = CliRunner().invoke(run, [str(config), "--json", str(folder / "beside.json")], catch_exceptions=False)
+    assert "oracle" in beside.stdout
+    assert json.loads((folder / "beside.json").read_text()) == first
+    profile = said("profile run", config)["profile"]
+    kept = json.loads((folder / "small" / "run.json").read_text())["profile"]
+    assert [(line["stage"], line["part"]) for line in profile] == [(line["stage"], line["part"]) for line in kept]
+    assert said("services ask-anew", config) == json.loads((folder / "small" / "drift.json").read_text())
+    with pytest.raises(ConfigError, match="no figures to write of a part"):
+        said("run", config, "--shard", "1/2")

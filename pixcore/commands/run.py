@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from typing import Any
 import click
 
 from pixcore import config as configs
+from pixcore.errors import ConfigError
 from pixcore.figures.rows import to_dict
-from pixcore.files import prepare
+from pixcore.files import SUMMARY, json_text, prepare, read_object, write_json
 from pixcore.notices import notice
 from pixcore.plugins import CORE, GuestKind, registry
 from pixcore.runs import results, writers
@@ -22,6 +25,8 @@ from pixcore.runs.plan import Run, Scope
 from pixcore.runs.progress import display_for
 from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
+
+json_option = click.option("--json", "written", type=click.Path(path_type=Path), help="All figures; - prints them.")
 
 
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -47,21 +52,36 @@ def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def figures_written(written: Path | None, document: Callable[[], Mapping[str, Any]]) -> bool:
+    """Write figures, made if they are wanted, where `--json` says; whether they stand alone on the terminal."""
+    if on_terminal := str(written) == "-":
+        click.echo(json_text(document()))
+    elif written is not None:
+        write_json(written, document(), "--json")
+    return on_terminal
+
+
 @click.command()
 @about_a_run
+@json_option
 @click.option("--estimate", "told", flag_value="services estimate", help="Say what it costs, and how long it takes.")
 @click.option("--profile", "told", flag_value="profile run", help="Say where time and memory went.")
 @click.option("--fresh-judge", "told", flag_value="services ask-anew", help="Ask services anew; say what changed.")
-def run(told: str | None, **about: Any) -> Any:
+def run(told: str | None, written: Path | None, **about: Any) -> Any:
     """Take a benchmark through the pipeline that CONFIG describes.
 
     Continues where it stopped, prints the table and writes the run's folder.
     """
     if told is None and not (job := planned(**about)).resolved.config.seeds:
-        status: int | None = registry().ask("carry_out_run", job=job)
-        return carry_out(job) if status is None else status
+        if written is not None and about["shard"] is not None:
+            raise ConfigError("--json has no figures to write of a part", hint="leave it out, or --shard")
+        with redirect_stdout(sys.stderr if str(written) == "-" else sys.stdout):
+            status: int | None = registry().ask("carry_out_run", job=job)
+            status = carry_out(job) if status is None else status
+        figures_written(written, lambda: read_object(job.resolved.config.output / SUMMARY))
+        return status
     command: click.Command = registry().guest(GuestKind.COMMAND, told or "seeds").loaded
-    return command.callback(**about) if command.callback is not None else None
+    return command.callback(**about, written=written) if command.callback is not None else None
 
 
 def planned(
@@ -75,14 +95,7 @@ def planned(
 ) -> Run:
     """Plan a run, as `about_a_run` says which, and make its folder.
 
-    Args:
-        config: The config's file.
-        settings: Changes to it, "key=value".
-        limit: The first so many samples.
-        samples: These ids alone.
-        shard: (i, n): the i-th of n parts.
-        executor: Its name; its options are the config's, where that names the same.
-        on_record: Services are asked anew, and it hears of every record before and after.
+    With `on_record` services are asked anew, and it hears of every record before and after.
     """
     document = configs.apply_settings(configs.read_yaml(config), settings)
     if executor is not None and configs.name_in(document.get("executor")) != executor:

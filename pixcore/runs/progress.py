@@ -11,11 +11,7 @@ from pixcore.terminal import Console
 
 
 class Display(Monitor):
-    """Says which stage starts and what failed, a line each; the base of every display.
-
-    Args:
-        console: Where.
-    """
+    """Says on a console which stage starts and what failed, a line each; the base of every display."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -30,11 +30,7 @@ class Written:
     failures: list[str]
 
     def show(self, messages: Console, output: Console) -> int:
-        """Print the table, and what was written and what was not as messages.
-
-        Returns:
-            The command's exit status.
-        """
+        """Print the table, and what was written and what was not as messages; the command's exit status comes back."""
         shown = registry().ask("show_summary", summary=self.summary)
         output.print("\n".join(_lines(self.summary)) if shown is None else shown)
         for name, path in self.paths.items():
@@ -45,13 +41,7 @@ class Written:
 
 
 def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
-    """Write a run's folder from its records.
-
-    Args:
-        job: The run.
-        folder: Where.
-        guests: The writers; `run.json` and `summary.json` are written without any.
-    """
+    """Write a run's folder from its records, `run.json` and `summary.json` beside what its writers leave."""
     config = job.resolved.config
     tally = Tally(job.rows, config.fidelity, seed=config.seed, s_of=config.s_of or ())
     document = job.document()

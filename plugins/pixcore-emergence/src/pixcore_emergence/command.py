@@ -9,8 +9,8 @@ import click
 from pixcore_datasets.tables import read_table
 from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
-from pixcore_table.written import figures_written
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.files import RUN, prepare, read_object
@@ -44,12 +44,7 @@ from pixcore_emergence.standing import parser
 @click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; emergence/ in the first run by default.")
-@click.option(
-    "--json",
-    "written",
-    type=click.Path(path_type=Path),
-    help="Write the page's numbers there as well; - prints them, and writes no page.",
-)
+@json_option
 def emergence(
     runs: tuple[Path, ...],
     protocol: str,

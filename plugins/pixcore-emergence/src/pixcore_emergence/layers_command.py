@@ -10,9 +10,9 @@ import click
 from pixcore_report.reading import open_run
 from pixcore_statistics.estimates import Estimate
 from pixcore_table.table import interval, value
-from pixcore_table.written import figures_written
 from rich.table import Table
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.figures.rows import Figure
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT
@@ -24,9 +24,7 @@ from pixcore_emergence.layers import Line, by_layer
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--protocol", metavar="NAME", default=LOOKED_AT[0], show_default=True, help="Whose masks are looked at.")
 @click.option("--heads", is_flag=True, help="A line for each head that was kept, too.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def layers(run: Path, protocol: str, heads: bool, written: Path | None) -> None:
     """Show which decoder layer of RUN grounds: the best mask that each layer's attention alone gives, in one table.
 

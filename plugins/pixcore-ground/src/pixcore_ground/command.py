@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pixcore_table.written import figures_written
 from rich.table import Table
 from rich.text import Text
 
 from pixcore import config as configs
+from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import StoreError
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
@@ -31,9 +31,7 @@ from pixcore_ground.picture import ground_picture
 @click.option("--model", help="The model adapter, in place of the config's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3")
 @click.option("--output", type=click.Path(path_type=Path), help="The picture; IMAGE with -grounded.png by default.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def ground(
     image: Path,
     expression: str,

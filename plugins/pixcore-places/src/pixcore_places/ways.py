@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pixcore_table.written import figures_written
 from rich.table import Table
 
-from pixcore.commands.run import carry_out
+from pixcore.commands.run import carry_out, figures_written, json_option
 from pixcore.config import apply_settings, read_yaml, resolve
 from pixcore.errors import ConfigError, one_line
 from pixcore.files import prepare, replacing
@@ -75,9 +74,7 @@ def _main(summary: Mapping[str, Any]) -> set[str]:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of runs and of ways.html.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of every run.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def ways(
     configs: Sequence[Path],
     file: Path,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pixcore.commands.run import about_a_run, carry_out, planned
+from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
 from pixcore.files import RUN, read_json, write_json
 from pixcore.plugins import Guest
 from pixcore.runs import results
@@ -19,7 +19,8 @@ from pixcore_progress.profile import Profile, followed, followed_writer
 
 @click.command("run")
 @about_a_run
-def profile_run(**about: Any) -> int:
+@json_option
+def profile_run(written: Path | None = None, **about: Any) -> int:
     """Run CONFIG, and show where time and memory went.
 
     By stage, and in it by component, store, scoring and writer: as a table at the end, and in run.json under "profile".
@@ -38,6 +39,7 @@ def profile_run(**about: Any) -> int:
     with profile.part("reading the benchmark", "start"):
         len(job.items)
     with profile.part("looking for records", "start"):
-        status = carry_out(job, write=write)
-    Console().print(profile.table())
+        status = carry_out(job, output=Console(stderr=str(written) == "-"), write=write)
+    if not figures_written(written, lambda: {"profile": profile.document()}):
+        Console().print(profile.table())
     return status

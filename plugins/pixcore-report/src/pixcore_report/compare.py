@@ -14,11 +14,11 @@ from pixcore_pictures.drawing import data_uri, fitted, overlay
 from pixcore_scoring.source import Source, notes, open_source
 from pixcore_statistics.agreement import Agreement
 from pixcore_table.table import value
-from pixcore_table.written import figures_written
 from rich import box
 from rich.measure import Measurement
 from rich.table import Table
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import predicted_mask
@@ -45,9 +45,7 @@ _LONGEST = 560
     "--delta", type=click.FloatRange(min=0), help="A difference of no matter: which figures are alike within it?"
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of compare.html and compare.json.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def compare_command(
     runs: tuple[Path, ...],
     rows: tuple[str, ...],

@@ -13,8 +13,9 @@ from pixcore_scoring.source import Source, open_source
 from pixcore_scoring.streaming import accumulate
 from pixcore_table.table import bare_table
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import ConfigError, nearest
-from pixcore.files import json_text, prepare, replacing, write_json
+from pixcore.files import prepare, replacing, write_json
 from pixcore.plugins import registry
 from pixcore.terminal import Console
 
@@ -25,11 +26,9 @@ from pixcore.terminal import Console
 @click.option("--benchmark", metavar="NAME", help="Which benchmark a predictions file answers; a run knows it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; figures/ in the run by default.")
-@click.option(
-    "--json", "output", type=click.Path(path_type=Path), help="Write all numbers there as well; - prints them alone."
-)
+@json_option
 def figures(
-    run: Path, protocol: str | None, benchmark: str | None, root: Path | None, out: Path | None, output: Path | None
+    run: Path, protocol: str | None, benchmark: str | None, root: Path | None, out: Path | None, written: Path | None
 ) -> None:
     """Draw the plots of RUN that a reviewer asks for, each with its matched control in it.
 
@@ -39,8 +38,8 @@ def figures(
     """
     source = open_source(run, registry(), benchmark=benchmark, root=root)
     plots = _plots(source, protocol)
-    if output is not None and str(output) == "-":
-        click.echo(json_text(_document(source, plots)))
+    if str(written) == "-":
+        figures_written(written, lambda: _document(source, plots))
         return
     if out is None:
         if not run.is_dir():
@@ -48,8 +47,7 @@ def figures(
         out = run / "figures"
     prepare(out, "--out")
     page = _write(out, source, plots)
-    if output is not None:
-        write_json(output, _document(source, plots), "--json")
+    figures_written(written, lambda: _document(source, plots))
     Console().print(_summary(plots))
     messages = Console(stderr=True)
     for plot in plots.plots:

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 from pixcore_scoring.source import open_source
-from pixcore_table.written import figures_written
 
-from pixcore.commands.run import about_a_run, carry_out, planned
+from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
 from pixcore.config import apply_settings, read_yaml, resolve
 from pixcore.errors import ConfigError
 from pixcore.files import write_json
@@ -25,9 +24,7 @@ from pixcore_report.page import write_page
 @about_a_run
 @click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Several, for the config's `seeds`.")
 @click.option("--row", metavar="NAME", help="Which row of the tables spreads; the first if left out.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write both spreads there as well; - prints them."
-)
+@json_option
 def seeds(
     config: Path,
     settings: tuple[str, ...],

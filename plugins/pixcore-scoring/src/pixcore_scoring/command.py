@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from pixcore_table.written import figures_written
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
@@ -38,9 +38,7 @@ from pixcore_scoring.source import notes, open_source
 )
 @click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
 @click.option("--sample", "names", multiple=True, metavar="ID", help="This sample alone; may be given repeatedly.")
-@click.option(
-    "--json", "output", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def score(
     predictions: Path,
     benchmark: str | None,
@@ -53,7 +51,7 @@ def score(
     missing: Missing,
     limit: int | None,
     names: tuple[str, ...],
-    output: Path | None,
+    written: Path | None,
 ) -> None:
     """Score PREDICTIONS, a file in the format of predictions.jsonl.
 
@@ -84,5 +82,5 @@ def score(
         s_of=source.origin.s_of,
         notes=notes(source),
     )
-    if not figures_written(output, found.document):
+    if not figures_written(written, found.document):
         Console().print(EvaluationTable(found))

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pixcore_table.written import figures_written
 
-from pixcore.commands.run import about_a_run, carry_out, planned
+from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
 from pixcore.files import write_json
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
@@ -19,9 +18,7 @@ from pixcore_services.spending import Spending
 
 @click.command()
 @about_a_run
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def estimate(written: Path | None = None, **about: Any) -> None:
     """Say what the run of CONFIG will ask of services, and how long it will take; ask and compute nothing.
 
@@ -46,12 +43,14 @@ def estimate(written: Path | None = None, **about: Any) -> None:
 
 @click.command()
 @about_a_run
-def ask_anew(**about: Any) -> int:
+@json_option
+def ask_anew(written: Path | None = None, **about: Any) -> int:
     """Run CONFIG, asking services anew, and say what changed; `drift.json` in the run's folder has all of it."""
     drift = Drift()
     job = planned(**about, on_record=drift)
-    status = carry_out(job)
+    status = carry_out(job, output=Console(stderr=str(written) == "-"))
     write_json(job.resolved.config.output / DRIFT, drift.document())
+    figures_written(written, drift.document)
     for line in drift.lines():
         Console(stderr=True).print(line, soft_wrap=True, highlight=False)
     return status

@@ -13,9 +13,9 @@ import numpy as np
 from pixcore_scoring.evaluation import unit_of
 from pixcore_scoring.source import Origin, open_benchmark, open_source
 from pixcore_table.table import bare_table, value
-from pixcore_table.written import figures_written
 from rich.table import Table
 
+from pixcore.commands.run import figures_written, json_option
 from pixcore.components import Context
 from pixcore.figures.intervals import Cluster
 from pixcore.plugins import registry
@@ -33,9 +33,7 @@ SPREADS = (0.1, 0.2, 0.3, 0.4)
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
 @click.option("--clusters", type=click.IntRange(min=2), help="So many pairs or images, in place of a benchmark's.")
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def power(
     benchmark: str | None, root: Path | None, settings: tuple[str, ...], clusters: int | None, written: Path | None
 ) -> None:
@@ -124,9 +122,7 @@ def _points(share: float | None) -> str:
 @click.option(
     "--fix", metavar="A,M", help="The two figures that S is made of, named before you look; the config's s_of."
 )
-@click.option(
-    "--json", "written", type=click.Path(path_type=Path), help="Write all figures there as well; - prints them."
-)
+@json_option
 def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None, written: Path | None) -> None:
     """Work out S of RUN without its flattery: the probing is chosen on one half and S measured on the other.
 
