@@ -40,11 +40,11 @@ from pixcore.stages.store import StageStore
 
 PICTURE = HERE.parents[1] / "docs" / "images" / "growth.png"
 SWEEPS = {
-    "candidates": ("of a sample: merging duplicates, consensus", (10, 30, 100, 300, 600)),
+    "candidates": ("of a sample: merging duplicates, consensus", (10, 30, 100, 300, 1000)),
     "image side": ("in pixels: cutting into regions, ten prompts", (224, 512, 1024, 2048, 4096)),
     "answer length": ("in tokens: groups, maps to pixels, kept and read again", (32, 128, 512, 2048)),
     "strategies": ("rows of the table: scoring 300 samples, intervals", (1, 4, 10, 20, 40)),
-    "samples": ("scored from predictions.jsonl", (300, 1000, 3000)),
+    "samples": ("scored from predictions.jsonl", (100, 1000, 10_000, 100_000)),
 }
 
 

@@ -5,7 +5,7 @@
 Each size is a run of the tests' toy components with ten strategies. Two samples are taken through the pipeline; their
 records, under every other sample's own keys, are the rest. Then each command is a process of its own: its processor's
 seconds a thousand samples, which stay the same where time is linear, and its peak of memory, which stays the same where
-nothing is held of a sample. What writes a picture of every sample is measured up to 10,000. With `--keep` runs stay in
+nothing is held of a sample. Exported pages are measured up to 10,000 samples. With `--keep` runs stay in
 FOLDER, and `--only` measures some commands on them again. Writes `scale.json` beside itself, over what it says of the
 same; the largest size takes an hour, so `make speed` leaves this one out.
 """
@@ -36,7 +36,7 @@ STRATEGIES = (
 )
 SIZE = [16, 12]
 PAGE = 500  # records of a transaction
-MOST = 10_000  # samples of what writes a picture of each
+MOST = 10_000  # samples of a run that is exported as pages
 LOOKED_AT = 100  # samples of which the explorer's page asks for everything
 
 
@@ -119,7 +119,7 @@ def steps(folder: Path, samples: int) -> dict[str, list[str]]:
         "view, the first time": [*own, "--lines", out],
         f"view, {LOOKED_AT} samples": [*own, "--look", out],
     }
-    for form in ("csv", "parquet", *(("datasets", "coco", "labelme") if samples <= MOST else ())):
+    for form in ("csv", "parquet", "datasets", "coco", "labelme"):
         found[f"export --to {form}"] = [*pixcore, "export", out, "--to", form, "--out", str(folder / form)]
     if samples <= MOST:
         found["view --export"] = [*pixcore, "view", out, "--export", str(folder / "pages")]
