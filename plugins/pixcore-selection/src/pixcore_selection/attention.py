@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
-from pixcore_selection.borders import borders_of
+from pixcore_selection.borders import borders_of, is_empty
 from pixcore_selection.config import AttentionInsideConfig
 from pixcore_selection.inside import RelevanceAtPixels, sums_inside
-from pixcore_selection.places import Place, all_places, not_empty
+from pixcore_selection.places import all_places
 
 
 class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
@@ -36,22 +36,24 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
         places = [place for place in all_places(candidates) if place[0] in maps]
         if not places or response.layout is None:
             return Selection.nothing("no candidate has a map: this strategy needs a model with attention")
-        scores: dict[Place, float] = {}
-        places = not_empty(candidates, places)
         borders = borders_of([candidates[index].masks[mask] for index, mask in places])
+        known = {place: each for place, each in zip(places, borders, strict=True) if not is_empty(each)}
+        known = known or dict(zip(places, borders, strict=True))
         at_pixels = RelevanceAtPixels(response.layout, masks.size_of(candidates[places[0][0]].masks[0]))
-        for index, group in groupby(zip(places, borders, strict=True), key=lambda one: one[0][0]):
-            own, drawn = zip(*group, strict=True)
-            found = sums_inside(at_pixels(np.clip(maps[index], 0, None)), drawn)
-            scores.update(zip(own, self._scores(*found), strict=True))
-        best = max(scores, key=scores.__getitem__)  # of equals the first
-        return Selection.chosen(*best, score=scores[best], reason=f"relevance inside: {scores[best]:.2f}")
+        shares, areas = [], []
+        for index, group in groupby(known, key=lambda place: place[0]):
+            sums, total, covered = sums_inside(
+                at_pixels(np.clip(maps[index], 0, None)), [known[place] for place in group]
+            )
+            shares.append(sums / total if total > 0 else np.full(len(sums), np.nan))
+            areas.append(covered)
+        scores = self._scores(np.concatenate(shares), np.concatenate(areas))
+        best = int(np.argmax(scores))  # of equals the first
+        score = float(scores[best])
+        return Selection.chosen(*list(known)[best], score=score, reason=f"relevance inside: {score:.2f}")
 
-    def _scores(self, sums: NDArray[np.float64], total: float, areas: NDArray[np.float64]) -> list[float]:
+    def _scores(self, shares: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weigh each mask's share of the relevance against its share of the image; 0 where either is nothing."""
-        if not total > 0:
-            return [0.0] * len(sums)
-        shares = sums / total
         with np.errstate(invalid="ignore"):
             scores = shares - areas if self.config.normalise == "difference" else shares / areas
-        return [float(score) for score in np.where(areas > 0, scores, 0.0)]
+        return np.where((areas > 0) & ~np.isnan(shares), scores, 0.0)
