@@ -85,10 +85,10 @@ def describe(labels: NDArray[np.int32], lab: NDArray[np.float32]) -> Superpixels
     flat = labels.reshape(-1)
     area = np.bincount(flat, minlength=count).astype(np.float64)
     sums = [np.bincount(flat, lab[..., channel].reshape(-1), count) for channel in range(3)]
-    first = np.concatenate([labels[:, :-1].reshape(-1), labels[:-1].reshape(-1)]).astype(np.int64)
-    second = np.concatenate([labels[:, 1:].reshape(-1), labels[1:].reshape(-1)]).astype(np.int64)
-    between = first != second
-    low, high = np.minimum(first, second)[between], np.maximum(first, second)[between]
+    steps = [(labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])]
+    between = [np.stack([one[one != other], other[one != other]]) for one, other in steps]
+    first, second = np.concatenate(between, axis=1).astype(np.int64)
+    low, high = np.minimum(first, second), np.maximum(first, second)
     pairs = np.unique(low * count + high)
     edges = np.stack([pairs // count, pairs % count], axis=1)
     return Superpixels(labels, area, np.stack(sums, axis=1) / area[:, None], edges)

@@ -126,17 +126,18 @@ def _ward(patches: Superpixels, piece: NDArray[np.int32]) -> RegionTree:
         children.append((one, other))
         total = area[one] + area[other]
         area.append(total)
-        colour.append(
-            tuple((area[one] * p + area[other] * q) / total for p, q in zip(colour[one], colour[other], strict=True))
-        )
+        mine, theirs, (a, b, c), (d, e, f) = area[one], area[other], colour[one], colour[other]
+        mean = (mine * a + theirs * d) / total, (mine * b + theirs * e) / total, (mine * c + theirs * f) / total
+        colour.append(mean)
         of_piece.append(of_piece[one])
         height.append(max(energy**0.5, height[one], height[other]))
-        around = neighbours[one] | neighbours[other]
-        around -= {one, other}
+        merged = {one, other}
+        around = (neighbours[one] | neighbours[other]) - merged
         neighbours.append(around)
         for near in around:
-            neighbours[near] -= {one, other}
-            neighbours[near].add(node)
+            beside = neighbours[near]
+            beside -= merged
+            beside.add(node)
             if of_piece[near] == of_piece[node]:
                 heapq.heappush(heap, (distance(near, node), near, node))
 
