@@ -109,6 +109,23 @@ def test_the_index_sorts_searches_notes_and_follows_a_run(tab: Tab, shown: Any) 
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_the_index_has_all_its_columns_on_the_screen(browser: Any, shown: Any, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.goto(shown.address)
+    page.wait_for_selector("#runs tbody tr >> nth=2")
+    beyond = page.locator("#runs :is(th, td, progress)").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).filter(box => box.left < 0 || box.right > innerWidth)"
+    )
+    box = page.locator("#runs").locator("xpath=..")
+    assert (beyond, box.evaluate("box => box.scrollWidth - box.clientWidth")) == ([], 0)
+    told = page.locator(f"tr[data-run='{shown.key('going')}'] .state").inner_text()
+    assert "running" in told
+    for head in page.locator("#runs thead button").all():
+        assert head.is_visible()
+    page.close()
+
+
 def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) -> None:
     run = pixcore.open_run(shown.root / "first")
     low = [one.id for one in run.samples() if (one.result.by_probing["segment"].scores["mask-score"].iou or 0) < 0.2]

@@ -124,14 +124,14 @@ export function Index() {
                   {edited === run.key && <Notes run={run} done={() => { edit(null); ask(); }} />}
                   {run.error && <span class="note wrong"><Said>{run.error}</Said></span>}
                 </th>
-                <td><Said>{run.model}</Said>{run.checkpoint && <span class="note"><Said>{run.checkpoint}</Said></span>}</td>
-                <td><Said>{run.benchmark}</Said></td>
-                <td>{row && <Said>{row.label}</Said>}{row?.bound && <span class="tag bound">upper bound</span>}</td>
-                <td>{run.fidelity}</td>
-                <td class="figure plain">{run.samples || "–"}{run.failed > 0 && <span class="note wrong">{run.failed} failed</span>}</td>
-                {figures.map((name) => <FigureCell figure={row?.figures[name]} />)}
-                <td class="when">{run.written ? run.written.replace("T", " ").slice(0, 16) : "–"}</td>
-                <td><State run={run} /></td>
+                <td data-label="model"><Said>{run.model}</Said>{run.checkpoint && <span class="note"><Said>{run.checkpoint}</Said></span>}</td>
+                <td data-label="benchmark"><Said>{run.benchmark}</Said></td>
+                <td data-label="row">{row && <Said>{row.label}</Said>}{row?.bound && <span class="tag bound">upper bound</span>}</td>
+                <td data-label="fidelity">{run.fidelity}</td>
+                <td class="figure plain" data-label="samples">{run.samples || "–"}{run.failed > 0 && <span class="note wrong">{run.failed} failed</span>}</td>
+                {figures.map((name) => <FigureCell name={name} figure={row?.figures[name]} />)}
+                <td class="when" data-label="date">{run.written ? <><span>{run.written.slice(0, 10)}</span> <span>{run.written.slice(11, 16)}</span></> : "–"}</td>
+                <td data-label="state"><State run={run} /></td>
               </tr>
             ))}
           </tbody>

@@ -12,11 +12,11 @@ export function duration(seconds: number): string {
   return s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
-export function FigureCell({ figure }: { figure: Figure | undefined }) {
-  if (!figure) return <td class="figure none">–</td>;
+export function FigureCell({ figure, name }: { figure: Figure | undefined; name: string }) {
+  if (!figure) return <td class="figure none" data-label={name}>–</td>;
   const [value, low, high, n] = figure;
   return (
-    <td class="figure" title={`n = ${n}`}>
+    <td class="figure" data-label={name} title={`n = ${n}`}>
       <b>{value.toFixed(1)}</b>
       {low != null && high != null && <span class="interval">{low.toFixed(1)}–{high.toFixed(1)}</span>}
       {low != null && high != null && (
