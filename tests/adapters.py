@@ -730,7 +730,11 @@ class SegmentingAttentionSuite:
             with torch.no_grad():
                 ids = torch.tensor([token.id for token in response.tokens])
                 whole = torch.cat([shown.embedded.clone(), language.model.embed_tokens(ids)])
-                attentions = language(inputs_embeds=whole[None], output_attentions=True).attentions
+                places = {}
+                if shown.positions is not None:
+                    behind = shown.positions.max() + torch.arange(1, len(ids) + 1)
+                    places["position_ids"] = torch.cat([shown.positions, behind.expand(3, -1)], dim=1)[:, None]
+                attentions = language(inputs_embeds=whole[None], output_attentions=True, **places).attentions
         finally:
             language.set_attn_implementation(tapped)
         last = len(shown.embedded) - 1

@@ -22,13 +22,22 @@ from pixcore_llava_grounding.sizes import OpenSeedSizes
 from pixcore_omg_llava.checkpoint import weights_of as omg_weights
 from pixcore_omg_llava.internlm2 import Adapters
 from pixcore_omg_llava.sizes import PerceptionSizes
+from pixcore_rga.adapter import weights_of as rga_weights
+from pixcore_rga.config import Sam2Sizes
+from pixcore_rga.model import Sizes as RgaSizes
 from pixcore_segtoken.adapter import weights_of as grounded_weights
 from pixcore_segtoken.config import SamSizes
 from pixcore_segtoken.grounded import GroundedSizes
 from pixcore_transformers.config import PlacingConfig
 from pixcore_transformers.fitting import Weights, on_meta
 from safetensors.torch import save_file
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    Qwen2_5_VLConfig,
+)
 
 from pixcore.plugins import Kind, registry
 
@@ -112,6 +121,21 @@ def llava_grounding() -> Weights:
     return spoken + segmenter_weights(partial(OpenSeed, seed))
 
 
+def rga() -> Weights:
+    """Qwen2.5-VL 7B and SAM 2's Hiera-L."""
+    text = {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 151666,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+    }
+    vision = {"hidden_size": 1280, "intermediate_size": 3420, "depth": 32, "num_heads": 16, "out_hidden_size": 3584}
+    return rga_weights(RgaSizes(Qwen2_5_VLConfig(text_config=text, vision_config=vision), Sam2Sizes()))
+
+
 def cambrian(folder: Path) -> Weights:
     stored = LLAMA_3 | {
         "connector_only": False,
@@ -179,9 +203,10 @@ def taken(weights: Weights, quantization: str | None = None, *, offload: bool = 
         (partial(grounded, 336, 2, 32007), 7.72e9, 14.4),  # GLaMM-GCG
         (llava_grounding, 7.31e9, 14.1),
         (omg_llava, 8.0e9, 15.3),
+        (rga, 8.53e9, 15.9),  # UniGR-7B: Qwen2.5-VL 7B, SAM 2 Hiera-L
         (partial(llava, VICUNA), 7.06e9, 13.2),  # LLaVA-1.5 7B
     ],
-    ids=["lisa", "glamm", "llava-grounding", "omg-llava", "llava-1.5"],
+    ids=["lisa", "glamm", "llava-grounding", "omg-llava", "rga", "llava-1.5"],
 )
 def test_a_system_at_its_default_fits_a_card_of_24_gb(
     system: Callable[[], Weights], counted: float, needed: float
@@ -209,6 +234,7 @@ def test_every_system_with_weights_has_the_options_that_make_it_fit() -> None:
         "glamm",
         "omg-llava",
         "llava-grounding",
+        "rga",
         "mini",
     }
     options = {"device_map", "quantization", "offload_towers"}

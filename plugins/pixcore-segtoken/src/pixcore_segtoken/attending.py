@@ -29,12 +29,14 @@ class Shown:
         start: Where its visual tokens begin; they follow each other.
         layout: Where they lie in the image.
         beside: What its system segments the image with, if it does.
+        positions: (axes, L), where they are not counted along the prompt.
     """
 
     embedded: Tensor
     start: int
     layout: VisualLayout
     beside: Any = None
+    positions: Tensor | None = None
 
     @property
     def visual(self) -> NDArray[np.bool_]:

@@ -89,6 +89,8 @@ def generate(
     keep_logits: bool = False,
     extra_step: bool = False,
     on_forward: Callable[[int, Tensor], None] | None = None,
+    positions: Sequence[Tensor] | None = None,
+    adjust: Callable[[Sequence[Sequence[int]], Tensor], Tensor] | None = None,
 ) -> list[Generation]:
     """Decode a batch of prompts, given as embeddings, greedily.
 
@@ -105,6 +107,9 @@ def generate(
         extra_step: Run the model once more after the last token, so that a tap sees that token's own row.
         on_forward: Called after each forward with the step number and the padding mask (B, S) of what
             that forward attended to; how an attention tap learns which step it saw.
+        positions: (axes, L_i) of each prompt, where they are not counted along it; what is written goes on behind the
+            largest.
+        adjust: Changes the scores (B, V), float32, by what each sample has written: a penalty for repetition.
 
     Returns:
         One `Generation` a prompt.
@@ -127,6 +132,7 @@ def generate(
     logits: list[Tensor] = []
     prompt_states: Tensor | None = None
     inputs = embeds
+    counted = _padded_positions(positions, longest) if positions is not None else None
     broken = torch.zeros((), dtype=torch.bool, device=device)
 
     def forward() -> Tensor:
@@ -134,7 +140,7 @@ def generate(
             inputs_embeds=inputs,
             # Without padding the model may use its faster kernels for a plain causal mask.
             attention_mask=mask if padded else None,
-            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, -inputs.shape[1] :],
+            position_ids=_positions(mask, counted)[..., -inputs.shape[1] :],
             past_key_values=cache,
             use_cache=use_cache,
         ).last_hidden_state
@@ -151,6 +157,8 @@ def generate(
         broken = broken | ~step_logits.isfinite().all().to(device)
         if keep_logits:
             logits.append(step_logits)
+        if adjust is not None:
+            step_logits = adjust(tokens, step_logits)
         chosen = step_logits.argmax(-1).tolist()
         for index, token in enumerate(chosen):
             if finished[index]:
@@ -184,3 +192,17 @@ def generate(
         )
         for index, sample in enumerate(tokens)
     ]
+
+
+def _padded_positions(positions: Sequence[Tensor], longest: int) -> Tensor:
+    """Stack positions (axes, L_i) to (axes, B, longest), padded on the left."""
+    return torch.stack([nn.functional.pad(own, (longest - own.shape[1], 0)) for own in positions], dim=1)
+
+
+def _positions(mask: Tensor, given: Tensor | None) -> Tensor:
+    """Say where each place of a sequence stands: (B, S) counted along it, or (axes, B, S) as its prompt is `given`."""
+    if given is None:
+        return (mask.cumsum(1) - 1).clamp(min=0)
+    written = mask.shape[1] - given.shape[2]
+    next_ones = given.amax(dim=(0, 2))[:, None] + torch.arange(1, written + 1, device=mask.device)
+    return torch.cat([given, next_ones.expand(len(given), -1, -1)], dim=2)

@@ -98,6 +98,14 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         """Write the beginning of an answer to a prompt as `segment` will write the whole."""
         return self.spoken(token_ids)
 
+    def dictated(self, requests: Sequence[Request]) -> Sequence[Sequence[int]] | None:
+        """Give the tokens that each answer begins with, whatever the model would say; None: it speaks by itself."""
+        return None
+
+    def adjust(self, shown: Sequence[Shown], written: Sequence[Sequence[int]], scores: Tensor) -> Tensor:
+        """Change the scores (B, V) of the next tokens by what was asked and written; they stay as they are here."""
+        return scores
+
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Text, and masks or attention."""
@@ -170,9 +178,11 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
     ) -> list[Response]:
         shown = self.show(requests)
         masks = forced is None and "masks" in self.capabilities
+        most = None if forced is None else max(map(len, forced))
+        forced = self.dictated(requests) if forced is None else forced
         if extractor is None:
             with in_making([one.layout for one in shown]):
-                told = self._write(shown)
+                told = self._write(shown, forced=forced)
             return [self._told(*each, masks=masks) for each in zip(requests, shown, told, strict=True)]
         reader, references = reader_of(self.language, extractor), None
         if reader.needs.reference_prompt is not None:
@@ -185,7 +195,7 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         written: list[Generation] = []
 
         def write() -> Sequence[Sequence[int]]:
-            written.extend(self._write(shown, extra_step=reader.own_row, forced=forced))
+            written.extend(self._write(shown, most=most, extra_step=reader.own_row, forced=forced))
             return _ids(written)
 
         maps = read(reader, shown, write)
@@ -207,7 +217,7 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         extra_step: bool = False,
         forced: Sequence[Sequence[int]] | None = None,
     ) -> list[Generation]:
-        most = max(map(len, forced)) if forced is not None else most
+        positions = [one.positions for one in shown if one.positions is not None]
         self._writing = shown
         try:
             return generate(
@@ -218,6 +228,8 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
                 forced=forced,
                 use_cache=not getattr(self.config, "recompute", False),
                 extra_step=extra_step,
+                positions=positions or None,
+                adjust=partial(self.adjust, shown),
             )
         finally:
             self._writing = ()

@@ -156,7 +156,7 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
         Rename(rf"{image}patch_embed\.proj\.{leaf}", rf"{ours_image}patch_embed.projection.\1"),
         Rename(rf"{image}blocks\.(\d+)\.norm(\d)\.{leaf}", rf"{ours_image}layers.\1.layer_norm\2.\3"),
         Rename(rf"{image}blocks\.(\d+)\.((?:attn|mlp)\..+)", rf"{ours_image}layers.\1.\2"),
-        *_numbered(
+        *numbered(
             rf"{image}neck\.",
             f"{ours_image}neck.",
             {0: "conv1", 1: "layer_norm1", 2: "conv2", 3: "layer_norm2"},
@@ -170,7 +170,7 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
         ),
         Rename(rf"{prompt}point_embeddings\.(\d+)\.weight", rf"{ours_prompt}point_embed.\1.weight"),
         Rename(rf"{prompt}(not_a_point_embed|no_mask_embed)\.weight", rf"{ours_prompt}\1.weight"),
-        *_numbered(
+        *numbered(
             rf"{prompt}mask_downscaling\.",
             f"{ours_prompt}mask_embed.",
             {0: "conv1", 1: "layer_norm1", 3: "conv2", 4: "layer_norm2", 6: "conv3"},
@@ -182,22 +182,23 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
             rf"{mask}transformer\.({two_way}|layers\.\d+\.mlp\.lin\d|final_attn_token_to_image\.\w+_proj)\.{leaf}",
             rf"{ours_mask}transformer.\1.\2",
         ),
-        *_numbered(
+        *numbered(
             rf"{mask}output_upscaling\.",
             ours_mask,
             {0: "upscale_conv1", 1: "upscale_layer_norm", 3: "upscale_conv2"},
         ),
-        *_feed_forward(rf"{mask}(output_hypernetworks_mlps\.\d+)", ours_mask, depth=3),
-        *_feed_forward(rf"{mask}(iou_prediction_head)", ours_mask, depth=sizes.iou_head_depth),
+        *feed_forward(rf"{mask}(output_hypernetworks_mlps\.\d+)", ours_mask, depth=3),
+        *feed_forward(rf"{mask}(iou_prediction_head)", ours_mask, depth=sizes.iou_head_depth),
     )
 
 
-def _numbered(pattern: str, target: str, names: Mapping[int, str]) -> list[Rule]:
-    """Sequential modules, whose layers have numbers there and names here."""
+def numbered(pattern: str, target: str, names: Mapping[int, str]) -> list[Rule]:
+    """Map sequential modules, whose layers have numbers there and names here."""
     return [Rename(rf"{pattern}{number}\.(weight|bias)", rf"{target}{name}.\1") for number, name in names.items()]
 
 
-def _feed_forward(pattern: str, target: str, depth: int) -> list[Rule]:
+def feed_forward(pattern: str, target: str, depth: int) -> list[Rule]:
+    """Map the feed-forward heads that a pattern's one group names: `depth` linear layers."""
     names = {0: "proj_in", depth - 1: "proj_out"} | {n: f"layers.{n - 1}" for n in range(1, depth - 1)}
     return [
         Rename(rf"{pattern}\.layers\.{number}\.(weight|bias)", rf"{target}\1.{name}.\2")

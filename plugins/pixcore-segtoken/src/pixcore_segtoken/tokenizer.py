@@ -114,7 +114,7 @@ class PublishedTokenizer(PieceTokenizer):
             ModelError: There is no `tokenizer.model`.
         """
         pieces = read_pieces(folder, "the published checkpoint has one; fetch it whole")
-        return cls(pieces, _added_tokens(folder))
+        return cls(pieces, added_tokens(folder))
 
     def encode(self, text: str) -> list[int]:
         """Turn text into token ids, the begin token first."""
@@ -187,8 +187,12 @@ def encode_with_image(encode: Callable[[str], list[int]], prompt: str) -> list[i
     return ids
 
 
-def _added_tokens(folder: Path) -> dict[str, int]:
-    """From `added_tokens.json`, or from `tokenizer_config.json` as newer versions write it."""
+def added_tokens(folder: Path) -> dict[str, int]:
+    """Read added tokens from `added_tokens.json`, or from `tokenizer_config.json` as newer versions write them.
+
+    Raises:
+        ModelError: An id is none.
+    """
     path = folder / "added_tokens.json"
     if not path.is_file():
         # The first three are the model's own unknown, begin and end tokens.
