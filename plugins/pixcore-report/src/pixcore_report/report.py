@@ -184,10 +184,12 @@ def _phrases(candidates: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
 LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 """A map's levels in the page, a character each: more than the eye tells apart where colours run into each other."""
 
+_LEVEL_OF = bytes(ord(LEVELS[(63 * value + 127) // 255]) for value in range(256))
+
 
 def coarse(quantised: str) -> str:
     """Write a map of a byte a cell (`pixcore_report.payload.quantise`) as one of `LEVELS` a cell."""
-    return "".join(LEVELS[(63 * value + 127) // 255] for value in base64.b64decode(quantised))
+    return base64.b64decode(quantised).translate(_LEVEL_OF).decode("ascii")
 
 
 def particulars(run: Mapping[str, Any]) -> dict[str, Any]:
