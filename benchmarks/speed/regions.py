@@ -3,7 +3,8 @@
     python benchmarks/speed/regions.py
 
 A photograph at 640x480 is cut into regions, by SLIC, and at the working size of 512 by the segmentation that `regions`
-begins with alone; at 2,560x1,920 ten prompts are asked of it once it is cut, with their masks encoded. Writes `regions.json` beside itself.
+begins with alone; at 2,560x1,920 ten prompts are asked of it once it is cut, with their masks encoded. Writes
+`regions.json` beside itself.
 """
 
 from __future__ import annotations
