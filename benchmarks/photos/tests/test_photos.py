@@ -1,4 +1,4 @@
-"""The photographs are there with their masks, as the outlines have them, and the contract is kept."""
+"""The photographs are there with their masks, as they were drawn, and the contract is kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pixcore_annotate.journal import Journal
+from pixcore_annotate.project import read_tasks
 from pixcore_photos.benchmark import ANNOTATIONS, PHOTOGRAPHS, Photos, PhotosConfig
 from pixcore_testing import PluginContract
 
@@ -16,7 +18,7 @@ from pixcore.plugins import registry
 from pixcore.records import Sample
 from tests.scripts import loaded
 
-draw = loaded(Path(__file__).resolve().parents[1] / "draw.py")
+annotations = loaded(Path(__file__).resolve().parents[1] / "annotations.py")
 
 
 class TestPlugin(PluginContract):
@@ -28,8 +30,20 @@ def samples() -> list[Sample]:
     return list(Photos(PhotosConfig()).samples())
 
 
-def test_the_file_is_what_the_outlines_give() -> None:
-    assert json.loads(ANNOTATIONS.read_text(encoding="utf-8")) == json.loads(json.dumps(draw.document()))
+def test_the_file_is_what_was_decided_in_the_annotator() -> None:
+    assert json.loads(ANNOTATIONS.read_text(encoding="utf-8")) == json.loads(json.dumps(annotations.document()))
+
+
+def test_the_annotator_goes_on_with_the_masks(tmp_path: Path) -> None:
+    """Every object is an item that is done, with a polygon that somebody can correct; its photograph lies beside it."""
+    annotations.begin(tmp_path)
+    tasks = read_tasks(tmp_path)
+    journal = Journal(tmp_path, annotations.ANNOTATOR, tasks)
+    assert len(tasks) == 20
+    for name, item in tasks.items():
+        assert journal[name].status == "done"
+        assert journal[name].polygons
+        assert (tmp_path / item.image).is_file()
 
 
 def test_each_photograph_is_asked_about_with_and_without_its_object(samples: list[Sample]) -> None:

@@ -15,7 +15,7 @@ from pixcore.components import Benchmark, Config
 from pixcore.records import Sample
 
 ANNOTATIONS = Path(__file__).parent / "photos.json"
-"""COCO's format; `benchmarks/photos/draw.py` of the repository writes it."""
+"""COCO's format; `benchmarks/photos/annotations.py` of the repository writes it."""
 
 
 @dataclass(frozen=True)
