@@ -66,6 +66,7 @@ def test_a_wheel_holds_the_module_and_nothing_else(project: Path, dist: Path) ->
 def test_wheels_have_what_is_not_code(dist: Path) -> None:
     named = {
         "pixcore-mini": "pixcore_mini/weights/model.safetensors",
+        "pixcore-mini-sam": "pixcore_mini_sam/weights/model.safetensors",
         "pixcore-mini-seg": "pixcore_mini_seg/weights/a-1/mini-seg.safetensors",
         "pixcore-notebook": "pixcore_notebook/templates/views.html",
         "pixcore-report": "pixcore_report/templates/report.html",

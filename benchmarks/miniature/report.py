@@ -48,6 +48,7 @@ AGAINST = {
     "own": "its own masks against the best of mini's, the oracle having the truth in hand",
     "plain": "its own masks against mini's by attend-and-segment, neither having the truth",
     "mined": "mined from both by the oracle",
+    "sam": "mined from both by the oracle, masks by mini-sam",
 }
 """What a comparison's masks are, by the end of its name."""
 
@@ -58,7 +59,7 @@ class Line:
 
     Attributes:
         model: "mini", or the letter of a variant.
-        kind: "own" or "mined".
+        kind: "own", "mined", or "sam": mined with the generator mini-sam.
         row: The row of its run.
         figures: By column, of the first seed: value, low, high, in percent; None where it was not measured.
         seeds: By column, the value of every seed.
@@ -74,7 +75,9 @@ class Line:
 def lines(runs: Path) -> list[Line]:
     """Every row of every model that was run, seeds of one variant together; mini first, the oracle's control last."""
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for path in sorted(runs.glob("*/summary.json"), key=lambda path: (path.parent.name != "mini", path.parent.name)):
+    for path in sorted(
+        runs.glob("*/summary.json"), key=lambda path: (not path.parent.name.startswith("mini"), path.parent.name)
+    ):
         name = path.parent.name
         model, kind = name.split("-")[0], name.rsplit("-", 1)[1] if name.count("-") == 2 else "mined"
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
@@ -224,7 +227,8 @@ def _row(number: int, line: Line) -> str:
     for name in COLUMNS:
         figure, seeds = line.figures[name], line.seeds[name]
         cells.append(_cell(figure, f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""))
-    head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(line.row)}</small></th>"
+    row = f"{line.row}, masks by mini-sam" if line.kind == "sam" else line.row
+    head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(row)}</small></th>"
     return f"<tr>{head}{''.join(cells)}</tr>"
 
 

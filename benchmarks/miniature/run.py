@@ -2,8 +2,8 @@
 
     python benchmarks/miniature/run.py [--only NAME ...] [--set KEY=VALUE ...] [--dry-run]
 
-A variant is run twice: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
-(mini.yaml with another model). The shipped weights are those of seed 1; other seeds, and variant d, are run where the
+A variant is run three times: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
+(mini.yaml with another model), once with the generator `regions` and once with `mini-sam`. The shipped weights are those of seed 1; other seeds, and variant d, are run where the
 trainings have left them: runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
 """
 
@@ -26,6 +26,9 @@ RUNS = Path("runs/miniature")
 ASKED_ALIKE = "prompts={segment: 'Identify {expression} in the scene.'}"
 """A variant whose attention is mined is asked as mini is, and may describe."""
 
+SAM = "masks=mini-sam"
+"""The other mask generator, which has seen masks of this world; regions has seen none."""
+
 
 def trained(folder: Path = Path("runs/mini-seg")) -> Iterator[tuple[str, str]]:
     """Each variant's seeds, as "a-1", and the checkpoint of each: shipped ones first."""
@@ -41,6 +44,7 @@ def trained(folder: Path = Path("runs/mini-seg")) -> Iterator[tuple[str, str]]:
 def runs() -> Iterator[tuple[str, Path, list[str]]]:
     """The name of each run, its config, and what is set in it."""
     yield "mini", HERE / "mini.yaml", []
+    yield "mini-1-sam", HERE / "mini.yaml", [SAM, f"output={RUNS / 'mini-1-sam'}"]
     for own in sorted(Path("runs/mini").glob("*/model/config.json")):
         name = f"mini-{own.parent.parent.name}"
         yield name, HERE / "mini.yaml", [f"model={{name: mini, checkpoint: {own.parent}}}", f"output={RUNS / name}"]
@@ -48,6 +52,7 @@ def runs() -> Iterator[tuple[str, Path, list[str]]]:
         model = f"model={{name: mini-seg, checkpoint: {checkpoint}}}"
         yield f"{name}-own", HERE / "own.yaml", [model, f"output={RUNS / f'{name}-own'}"]
         yield f"{name}-mined", HERE / "mini.yaml", [model, ASKED_ALIKE, f"output={RUNS / f'{name}-mined'}"]
+        yield f"{name}-sam", HERE / "mini.yaml", [model, ASKED_ALIKE, SAM, f"output={RUNS / f'{name}-sam'}"]
 
 
 def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
@@ -57,13 +62,16 @@ def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
     with what attend-and-segment mines, which has not either, as well: the comparison "plain".
     """
     for name in sorted(name for name in done if not name.startswith("mini")):
+        left = "mini-1-sam" if name.endswith("-sam") else "mini"
+        if left not in done:
+            continue
         kinds = [(name, ["oracle"])]
         if name.endswith("-own"):
             plain = name.removesuffix("own") + "plain"
             kinds = [(name, ["oracle", "own masks"]), (plain, ["attend-and-segment", "own masks"])]
         for output, rows in kinds:
             words = [word for row in rows for word in ("--row", row)]
-            yield output, [str(RUNS / "mini"), str(RUNS / name), *words, "--output", str(RUNS / "compared" / output)]
+            yield output, [str(RUNS / left), str(RUNS / name), *words, "--output", str(RUNS / "compared" / output)]
 
 
 def main() -> None:
@@ -80,7 +88,7 @@ def main() -> None:
         failed += pixcore("run", str(config), *set_words(*settings, *options.set), dry=options.dry_run)
     if not options.dry_run:
         done = {path.parent.name for path in RUNS.glob("*/summary.json")}
-        for _, words in comparisons(done) if "mini" in done else ():
+        for _, words in comparisons(done):
             failed += pixcore("compare", *words)
         looked = [str(RUNS / name) for name in ("mini", *(f"{v}-1-mined" for v in VARIANTS)) if name in done]
         if looked:

@@ -33,18 +33,22 @@ def test_each_run_is_of_a_variant_that_is_there(tmp_path: Path, monkeypatch: pyt
         folder.mkdir(parents=True)
         (folder / file).touch()
     names = [name for name, _, _ in run.runs()]
-    assert names[:2] == ["mini", "mini-2"]
-    assert {"a-2-own", "a-2-mined", "d-1-own"} < set(names)
+    assert names[:3] == ["mini", "mini-1-sam", "mini-2"]
+    assert {"a-2-own", "a-2-mined", "a-2-sam", "d-1-own"} < set(names)
     for name, path, settings in run.runs():
         document = apply_settings(read_yaml(path), settings)
-        config = resolve(document, registry()).config
+        resolved = resolve(document, registry())
+        config, masks = resolved.config, resolved.components["masks"]
         assert config.output.parent == run.RUNS
-        if name.endswith("mined"):  # asked as mini is
+        if name.endswith(("mined", "sam")) and not name.startswith("mini"):  # asked as mini is
             assert config.prompts[Protocol.SEGMENT] == "Identify {expression} in the scene."
+        assert (masks is not None and masks.name == "mini-sam") == name.endswith("sam")
 
 
 def test_own_masks_are_compared_with_mini_s_best(tmp_path: Path) -> None:
-    found = dict(run.comparisons({"mini", "mini-2", "a-1-own", "a-1-mined"}))
+    found = dict(run.comparisons({"mini", "mini-1-sam", "mini-2", "a-1-own", "a-1-mined", "a-1-sam"}))
+    assert found["a-1-sam"][:2] == ["runs/miniature/mini-1-sam", "runs/miniature/a-1-sam"]
+    assert "a-1-sam" not in dict(run.comparisons({"mini", "a-1-sam"}))
     assert found["a-1-own"][:6] == [
         "runs/miniature/mini",
         "runs/miniature/a-1-own",

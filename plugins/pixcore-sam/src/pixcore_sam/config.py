@@ -114,6 +114,11 @@ class SamTransformersConfig(GeneratorConfig):
     checkpoint: str = "facebook/sam-vit-huge"
     revision: str | None = None
 
+    @property
+    def source(self) -> str:
+        """Where the checkpoint is loaded from."""
+        return self.checkpoint
+
     def _weights(self) -> str:
         """Hash a folder's files; of a name on the hub give the commit that is on this machine."""
-        return fingerprint_of(self.checkpoint, self.revision)
+        return fingerprint_of(self.source, self.revision)

@@ -52,7 +52,8 @@ SMALLER = {
 _PADDED = frozenset({"sam", "sam_hq"})
 """These keep an image's aspect and pad it; the later ones squeeze it into a square."""
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of pixels from 0 to 1, by channel: what SAM was trained with."""
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
@@ -65,8 +66,8 @@ class SamTransformers(SharedWork[SamTransformersConfig]):
 
     def __init__(self, config: SamTransformersConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        with loading(config.checkpoint):
-            self._model, self._kind, normalisation = load(config.checkpoint, config.revision, self.device)
+        with loading(config.source):
+            self._model, self._kind, normalisation = load(config.source, config.revision, self.device)
             self._model.to(self.device)
         self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
@@ -167,7 +168,7 @@ def load(
             if classes[kind] == "Sam3TrackerModel"
             else "is it complete?",
         )
-    default = _HALF if kind.startswith("sam3") else _IMAGENET
+    default = _HALF if kind.startswith("sam3") else IMAGENET
     return model.eval().requires_grad_(False), kind, _normalisation(source, revision, default)
 
 

@@ -1,0 +1,1 @@
+"""A small SAM, trained on mini-world."""
