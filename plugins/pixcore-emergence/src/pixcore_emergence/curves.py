@@ -63,7 +63,9 @@ class Curves:
         self._clusters.add(key := f"{cluster.pair:d}{cluster.name}")
         number = self._clusters.number(key)
         for name in dict.fromkeys((*self._rows, *ious)):
-            rows = self._rows.setdefault(name, RowsInFile(len(SIZES)))
+            if name not in self._rows:
+                self._rows[name] = RowsInFile(len(SIZES))
+            rows = self._rows[name]
             while len(rows) < self._length:  # samples before had nothing under this name
                 rows.add(0, *_LACKING)
             rows.add(number, *(expected_best(ious[name], SIZES) if name in ious else _LACKING))
