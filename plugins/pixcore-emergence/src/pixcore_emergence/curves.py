@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pixcore_scoring.clusters import Clusters
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import Estimate, Floats, of_sums
 from pixcore_statistics.rows_in_file import Ints, RowsInFile, summed_blocks
 
 from pixcore.figures.intervals import Cluster
-from pixcore.shelf import Shelf
 
 SIZES = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 """Numbers of candidate masks at which best-of-N is evaluated."""
@@ -55,13 +55,12 @@ class Curves:
 
     def __init__(self, seed: int) -> None:
         self._seed, self._length = seed, 0
-        self._clusters: Shelf[None] = Shelf()
+        self._clusters = Clusters()
         self._rows: dict[str, RowsInFile] = {}
 
     def add(self, cluster: Cluster, ious: Mapping[str, Floats]) -> None:
         """Take in one sample's IoUs of all masks (n,) under each name."""
-        self._clusters.add(key := f"{cluster.pair:d}{cluster.name}")
-        number = self._clusters.number(key)
+        number = self._clusters.number(cluster)
         for name in dict.fromkeys((*self._rows, *ious)):
             if name not in self._rows:
                 self._rows[name] = RowsInFile(len(SIZES))

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_plots.outcomes import Outcomes, OutcomeTally
+from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.evaluation import BINS, grounding_succeeds
 from pixcore_statistics.best_of import distinct
 from pixcore_statistics.estimates import Estimate, Floats, of_sums
 from pixcore_statistics.rows_in_file import Ints, summed_blocks
 
-from pixcore.figures.intervals import Cluster, cluster_of
+from pixcore.figures.intervals import cluster_of
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct
 from pixcore.protocols import in_order
@@ -89,7 +90,7 @@ class Emergence:
     best: Sequence[Best] = ()
     own: Looks = field(default_factory=Looks)
     control: Looks = field(default_factory=Looks)
-    clusters: Shelf[Cluster] = field(default_factory=Shelf)
+    clusters: Clusters = field(default_factory=Clusters)
     curves: tuple[Curve, ...] = ()
     distinct: tuple[Curve, ...] = ()
     outcomes: Outcomes | None = None
@@ -151,7 +152,7 @@ class Emergence:
 
     def pairs_drawn(self) -> set[bool]:
         """Say whether what was drawn together is pairs, images or both."""
-        return {self.clusters.thing(number).pair for number in range(len(self.clusters))}
+        return {kind == "pair" for kind, count in self.clusters.kinds().items() if count}
 
     def _sides(self) -> list[tuple[str, Looks]]:
         return [(name, looks) for name, looks in ((OWN, self.own), (CONTROL, self.control)) if len(looks)]
@@ -242,8 +243,7 @@ class EmergenceTally:
         if own is None:
             into.left_out += 1
             return None
-        into.clusters.add(key := f"{cluster.pair:d}{cluster.name}", cluster)
-        number = into.clusters.number(key)
+        number = into.clusters.number(cluster)
         into.own.add(number, own)
         if control is not None:
             into.control.add(number, control)

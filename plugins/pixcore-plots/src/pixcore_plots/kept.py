@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.evaluation import grounding_succeeds
 from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks
 
 from pixcore import masks
-from pixcore.figures.intervals import Cluster, cluster_of
+from pixcore.figures.intervals import cluster_of
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import scored_mask
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult
-from pixcore.shelf import Shelf
 from pixcore_plots.plots import OWN
 
 Floats = NDArray[np.float64]
@@ -72,8 +72,7 @@ class Kept:
     def __init__(self, rows: Sequence[RowSpec], fidelity: Fidelity, probing: str, *, seed: int = 0) -> None:
         self.rows, self.probing, self.seed = tuple(rows), probing, seed
         self._fidelity = fidelity
-        self._clusters: Shelf[None] = Shelf()
-        self._kinds = {"pair": 0, "image": 0}
+        self._clusters = Clusters()
         self._cluster = array("q")
         self._sizes, self._guesses, self._named = array("d"), array("d"), array("b")
         self._answers: dict[str, array[int]] = {}
@@ -91,18 +90,13 @@ class Kept:
                 known = self._answers.setdefault(probing, array("b"))
                 known.extend([UNKNOWN] * (len(self) - len(known)))
                 known.append(right)
-        self._cluster.append(self._number_of(cluster_of(sample)))
+        self._cluster.append(self._clusters.number(cluster_of(sample)))
         self._sizes.append(_size(sample))
         self._named.append(sample.expression is not None)
         self._guesses.append(1 / len(sample.options) if sample.options else math.nan)
         looked_at = result.by_probing.get(self.probing)
         for row in self.rows:
             self._lines[row.key].add(sample, looked_at, row, self._fidelity)
-
-    def _number_of(self, cluster: Cluster) -> int:
-        new = self._clusters.add(key := f"{cluster.pair:d}{cluster.name}")
-        self._kinds["pair" if cluster.pair else "image"] += new
-        return self._clusters.number(key)
 
     @property
     def sizes(self) -> Floats:
@@ -126,7 +120,7 @@ class Kept:
 
     def kinds(self) -> dict[str, int]:
         """Count what is drawn together: pairs, and images."""
-        return dict(self._kinds)
+        return self._clusters.kinds()
 
     def answers(self) -> dict[str, Ints]:
         """Say of each probing that is graded whether its answers are right, (n,); `UNKNOWN` where nobody did."""

@@ -22,7 +22,7 @@ from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
-from pixcore.shelf import Shelf
+from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.streaming import accumulate
 
 OUTCOMES = ("answer fails, grounding succeeds", "answer succeeds, grounding fails", "both fail", "both succeed")
@@ -117,7 +117,7 @@ class Evaluator:
 
     def __init__(self, tally: Tally) -> None:
         self._tally, self._rows, self._fidelity = tally, tally.rows, tally.fidelity
-        self._units: Shelf[None] = Shelf()
+        self._units = Clusters()
         self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
         self._grounded: dict[tuple[str, str], bytearray] = {}
         self._bins: dict[tuple[str, str], list[int]] = {}
@@ -127,8 +127,7 @@ class Evaluator:
         """Take in one sample."""
         self._tally.add(result)
         sample = result.sample
-        self._units.add(name := "{1:d}{0}".format(*unit_of(sample)))
-        unit = self._units.number(name)
+        unit = self._units.number(unit_of(sample))
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.evaluation import unit_of
 
 from pixcore.figures.columns import FigureColumn, Own, ScoredMask, main_columns, mean_ious, with_own
@@ -21,7 +22,6 @@ from pixcore.figures.summary import scored_mask
 from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import PROBINGS
 from pixcore.records import Fidelity, ProtocolResult, Sample, SampleResult, Selection
-from pixcore.shelf import Shelf
 from pixcore_statistics.best_of import EqualMasks
 from pixcore_statistics.wording import flattery, joined, legend, plural
 
@@ -46,7 +46,7 @@ class Accounts:
         self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
         self._equal: dict[tuple[str, str], EqualMasks] = {}
         self._noticed: Counter[str] = Counter()  # what a reader of an answer has to know
-        self._units: Shelf[None] = Shelf()
+        self._units = Clusters()
         self._sizes = bytearray()
         self._answers: dict[str, _Answers] = {}
 
@@ -54,8 +54,7 @@ class Accounts:
         """Take in one sample."""
         sample = result.sample
         self._samples += 1
-        self._units.add(name := "{1:d}{0}".format(*unit_of(sample)))
-        unit = self._units.number(name)
+        unit = self._units.number(unit_of(sample))
         self._sizes.extend(bytes(unit + 1 - len(self._sizes)))
         self._sizes[unit] = min(self._sizes[unit] + 1, 255)
         for probing in dict.fromkeys((*PROBINGS, *result.by_probing)):
