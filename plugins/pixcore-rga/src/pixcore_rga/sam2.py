@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from PIL import Image
-from pixcore_segtoken.keymap import Ignore, Merge, Named, Rename, Rule, Split, both
-from pixcore_segtoken.sam import PIXEL_MEAN, PIXEL_STD, feed_forward, numbered
+from pixcore_segtoken.keymap import Ignore, Merge, Named, Rename, Rule
+from pixcore_segtoken.sam import alike_rules, feed_forward, normalised
 from torch import Tensor, nn
 from transformers import Sam2Config, Sam2HieraDetConfig, Sam2Model, Sam2VisionConfig
 
@@ -99,8 +99,7 @@ class PromptableSam2(nn.Module):
 
 def squeezed(image: Image.Image, size: int) -> Tensor:
     """Prepare an image as RGA does for SAM 2: squeezed into a square (bicubic), normalised, (3, size, size) float32."""
-    pixels = torch.from_numpy(np.array(image.convert("RGB").resize((size, size)))).permute(2, 0, 1).float()
-    return (pixels - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+    return normalised(np.asarray(image.convert("RGB").resize((size, size))))
 
 
 def sam2_rules(official: str, ours: str) -> Sequence[Rule]:
@@ -135,33 +134,14 @@ def sam2_rules(official: str, ours: str) -> Sequence[Rule]:
         Rename(rf"{trunk}(blocks\.\d+\.(?:attn\.qkv|attn\.proj|proj))\.{leaf}", rf"{backbone}\1.\2"),
         *feed_forward(rf"{trunk}(blocks\.\d+\.mlp)", backbone, depth=2),
         Rename(rf"{neck}(convs\.\d+)\.conv\.{leaf}", rf"{ours_image}neck.\1.\2"),
-        Split(
-            rf"{prompt}pe_layer\.positional_encoding_gaussian_matrix",
-            both(
-                f"{ours_prompt}shared_embedding.positional_embedding",
-                f"{ours}model.shared_image_embedding.positional_embedding",
-            ),
-        ),
         Merge({f"{kind}": rf"{prompt}point_embeddings\.{kind}\.weight" for kind in range(4)}, one_table),
-        Rename(rf"{prompt}(not_a_point_embed|no_mask_embed)\.weight", rf"{ours_prompt}\1.weight"),
-        *numbered(
-            rf"{prompt}mask_downscaling\.",
-            f"{ours_prompt}mask_embed.",
-            {0: "conv1", 1: "layer_norm1", 3: "conv2", 4: "layer_norm2", 6: "conv3"},
-        ),
         Rename(rf"{mask}(iou_token|mask_tokens|obj_score_token)\.weight", rf"{ours_mask}\1.weight"),
         Rename(rf"{mask}(conv_s[01])\.{leaf}", rf"{ours_mask}\1.\2"),
-        Rename(rf"{mask}transformer\.(layers\.\d+)\.norm(\d)\.{leaf}", rf"{ours_mask}transformer.\1.layer_norm\2.\3"),
-        Rename(rf"{mask}transformer\.norm_final_attn\.{leaf}", rf"{ours_mask}transformer.layer_norm_final_attn.\1"),
         Rename(rf"{mask}({attention}[qkv]_proj)\.{leaf}", rf"{ours_mask}\1.\2"),
         Rename(rf"{mask}({attention})out_proj\.{leaf}", rf"{ours_mask}\1o_proj.\2"),
         *feed_forward(rf"{mask}(transformer\.layers\.\d+\.mlp)", ours_mask, depth=2),
-        *numbered(
-            rf"{mask}output_upscaling\.",
-            ours_mask,
-            {0: "upscale_conv1", 1: "upscale_layer_norm", 3: "upscale_conv2"},
-        ),
         *feed_forward(
             rf"{mask}(output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head)", ours_mask, depth=3
         ),
+        *alike_rules(prompt, mask, ours),
     )

@@ -6,7 +6,16 @@ import json
 from pathlib import Path
 
 from huggingface_hub import save_torch_state_dict
-from pixcore_segtoken.testing import Shapes, affine, local, noise, stack
+from pixcore_segtoken.testing import (
+    Shapes,
+    affine,
+    attention_shapes,
+    local,
+    noise,
+    prompt_shapes,
+    stack,
+    transposed,
+)
 from pixcore_transformers.testing.tokenizer import tiny_tokenizer
 
 from pixcore_rga.config import Sam2Sizes
@@ -132,7 +141,9 @@ def sam2_shapes(sizes: Sam2Sizes, prefix: str) -> Shapes:
     shapes = _trunk(sizes, f"{prefix}image_encoder.trunk.")
     for index in range(4):
         shapes |= affine(f"{prefix}image_encoder.neck.convs.{index}.conv", width, sizes.embed_dim << 3 - index, 1, 1)
-    shapes |= _prompts(sizes, f"{prefix}sam_prompt_encoder.") | _decoder(sizes, f"{prefix}sam_mask_decoder.")
+    shapes |= prompt_shapes(f"{prefix}sam_prompt_encoder.", width, sizes.mask_in_chans) | _decoder(
+        sizes, f"{prefix}sam_mask_decoder."
+    )
     shapes |= affine(f"{prefix}memory_attention.norm", width) | affine(
         f"{prefix}memory_encoder.out_proj", 8, width, 1, 1
     )
@@ -162,21 +173,6 @@ def _trunk(sizes: Sam2Sizes, start: str) -> Shapes:
     return shapes
 
 
-def _prompts(sizes: Sam2Sizes, start: str) -> Shapes:
-    width, channels = sizes.prompt_dim, sizes.mask_in_chans
-    shapes: Shapes = {
-        f"{start}pe_layer.positional_encoding_gaussian_matrix": (2, width // 2),
-        f"{start}not_a_point_embed.weight": (1, width),
-        f"{start}no_mask_embed.weight": (1, width),
-    }
-    shapes |= {f"{start}point_embeddings.{kind}.weight": (1, width) for kind in range(4)}
-    shapes |= affine(f"{start}mask_downscaling.0", channels // 4, 1, 2, 2)
-    shapes |= affine(f"{start}mask_downscaling.1", channels // 4)
-    shapes |= affine(f"{start}mask_downscaling.3", channels, channels // 4, 2, 2)
-    shapes |= affine(f"{start}mask_downscaling.4", channels)
-    return shapes | affine(f"{start}mask_downscaling.6", width, channels, 1, 1)
-
-
 def _decoder(sizes: Sam2Sizes, start: str) -> Shapes:
     width = sizes.prompt_dim
     tokens = {"iou_token": 1, "mask_tokens": 4, "obj_score_token": 1}
@@ -190,14 +186,10 @@ def _decoder(sizes: Sam2Sizes, start: str) -> Shapes:
         attentions[f"{block}self_attn."] = width
         for name in ("cross_attn_token_to_image", "cross_attn_image_to_token"):
             attentions[f"{block}{name}."] = width // 2
-    for name, inner in attentions.items():
-        for projection in ("q_proj", "k_proj", "v_proj"):
-            shapes |= affine(f"{name}{projection}", inner, width)
-        shapes |= affine(f"{name}out_proj", width, inner)
+    shapes |= attention_shapes(attentions, width)
     shapes |= affine(f"{start}transformer.norm_final_attn", width)
-    for index, (given, made) in {0: (width, width // 4), 3: (width // 4, width // 8)}.items():
-        shapes |= {f"{start}output_upscaling.{index}.weight": (given, made, 2, 2)}
-        shapes |= {f"{start}output_upscaling.{index}.bias": (made,)}
+    shapes |= transposed(f"{start}output_upscaling.0", width, width // 4)
+    shapes |= transposed(f"{start}output_upscaling.3", width // 4, width // 8)
     shapes |= affine(f"{start}output_upscaling.1", width // 4)
     shapes |= affine(f"{start}conv_s0", width // 8, width, 1, 1) | affine(f"{start}conv_s1", width // 4, width, 1, 1)
     for mask in range(4):

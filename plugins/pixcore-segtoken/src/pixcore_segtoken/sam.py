@@ -130,9 +130,13 @@ def longest_side(image: Image.Image, size: int) -> tuple[np.ndarray, Tensor]:
     scale = size / max(image.size)
     width, height = (int(side * scale + 0.5) for side in image.size)
     resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(resized.copy()).permute(2, 0, 1).float()
-    normalised = (pixels - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
-    return resized, nn.functional.pad(normalised, (0, size - width, 0, size - height))
+    return resized, nn.functional.pad(normalised(resized), (0, size - width, 0, size - height))
+
+
+def normalised(pixels: np.ndarray) -> Tensor:
+    """Turn (h, w, 3) uint8 into (3, h, w) float32, by SAM's mean and deviation."""
+    values = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float()
+    return (values - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
 
 
 def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
@@ -161,6 +165,28 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
             f"{ours_image}neck.",
             {0: "conv1", 1: "layer_norm1", 2: "conv2", 3: "layer_norm2"},
         ),
+        Rename(rf"{prompt}point_embeddings\.(\d+)\.weight", rf"{ours_prompt}point_embed.\1.weight"),
+        Rename(rf"{mask}(iou_token|mask_tokens)\.weight", rf"{ours_mask}\1.weight"),
+        Rename(
+            rf"{mask}transformer\.({two_way}|layers\.\d+\.mlp\.lin\d|final_attn_token_to_image\.\w+_proj)\.{leaf}",
+            rf"{ours_mask}transformer.\1.\2",
+        ),
+        *feed_forward(rf"{mask}(output_hypernetworks_mlps\.\d+)", ours_mask, depth=3),
+        *feed_forward(rf"{mask}(iou_prediction_head)", ours_mask, depth=sizes.iou_head_depth),
+        *alike_rules(prompt, mask, ours),
+    )
+
+
+def alike_rules(prompt: str, mask: str, ours: str) -> Sequence[Rule]:
+    """Give the key map of what SAM and SAM 2 name alike.
+
+    Args:
+        prompt: Regular expression of the official prompt encoder's prefix.
+        mask: The mask decoder's.
+        ours: Prefix of the module in ours that holds `model`, with its dot.
+    """
+    ours_prompt, ours_mask, leaf = f"{ours}model.prompt_encoder.", f"{ours}model.mask_decoder.", "(weight|bias)"
+    return (
         Split(
             rf"{prompt}pe_layer\.positional_encoding_gaussian_matrix",
             both(
@@ -168,27 +194,19 @@ def sam_rules(official: str, ours: str, sizes: SamSizes) -> Sequence[Rule]:
                 f"{ours}model.shared_image_embedding.positional_embedding",
             ),
         ),
-        Rename(rf"{prompt}point_embeddings\.(\d+)\.weight", rf"{ours_prompt}point_embed.\1.weight"),
         Rename(rf"{prompt}(not_a_point_embed|no_mask_embed)\.weight", rf"{ours_prompt}\1.weight"),
         *numbered(
             rf"{prompt}mask_downscaling\.",
             f"{ours_prompt}mask_embed.",
             {0: "conv1", 1: "layer_norm1", 3: "conv2", 4: "layer_norm2", 6: "conv3"},
         ),
-        Rename(rf"{mask}(iou_token|mask_tokens)\.weight", rf"{ours_mask}\1.weight"),
         Rename(rf"{mask}transformer\.(layers\.\d+)\.norm(\d)\.{leaf}", rf"{ours_mask}transformer.\1.layer_norm\2.\3"),
         Rename(rf"{mask}transformer\.norm_final_attn\.{leaf}", rf"{ours_mask}transformer.layer_norm_final_attn.\1"),
-        Rename(
-            rf"{mask}transformer\.({two_way}|layers\.\d+\.mlp\.lin\d|final_attn_token_to_image\.\w+_proj)\.{leaf}",
-            rf"{ours_mask}transformer.\1.\2",
-        ),
         *numbered(
             rf"{mask}output_upscaling\.",
             ours_mask,
             {0: "upscale_conv1", 1: "upscale_layer_norm", 3: "upscale_conv2"},
         ),
-        *feed_forward(rf"{mask}(output_hypernetworks_mlps\.\d+)", ours_mask, depth=3),
-        *feed_forward(rf"{mask}(iou_prediction_head)", ours_mask, depth=sizes.iou_head_depth),
     )
 
 

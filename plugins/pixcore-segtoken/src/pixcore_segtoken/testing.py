@@ -122,7 +122,7 @@ def sam_shapes(sizes: SamSizes, prefix: str) -> Shapes:
     """List the names and shapes of SAM as segment-anything has them."""
     return (
         _sam_encoder(sizes, f"{prefix}image_encoder.")
-        | _sam_prompts(sizes, f"{prefix}prompt_encoder.")
+        | prompt_shapes(f"{prefix}prompt_encoder.", sizes.prompt_dim, sizes.mask_in_chans)
         | _sam_decoder(sizes, f"{prefix}mask_decoder.")
     )
 
@@ -148,21 +148,6 @@ def _sam_encoder(sizes: SamSizes, start: str) -> Shapes:
     return shapes
 
 
-def _sam_prompts(sizes: SamSizes, start: str) -> Shapes:
-    prompt, channels = sizes.prompt_dim, sizes.mask_in_chans
-    shapes: Shapes = {
-        f"{start}pe_layer.positional_encoding_gaussian_matrix": (2, prompt // 2),
-        f"{start}not_a_point_embed.weight": (1, prompt),
-        f"{start}no_mask_embed.weight": (1, prompt),
-    }
-    shapes |= {f"{start}point_embeddings.{kind}.weight": (1, prompt) for kind in range(4)}
-    shapes |= affine(f"{start}mask_downscaling.0", channels // 4, 1, 2, 2)
-    shapes |= affine(f"{start}mask_downscaling.1", channels // 4)
-    shapes |= affine(f"{start}mask_downscaling.3", channels, channels // 4, 2, 2)
-    shapes |= affine(f"{start}mask_downscaling.4", channels)
-    return shapes | affine(f"{start}mask_downscaling.6", prompt, channels, 1, 1)
-
-
 def _sam_decoder(sizes: SamSizes, start: str) -> Shapes:
     width, masks = sizes.prompt_dim, sizes.num_multimask_outputs + 1
     shapes: Shapes = {f"{start}iou_token.weight": (1, width), f"{start}mask_tokens.weight": (masks, width)}
@@ -177,18 +162,46 @@ def _sam_decoder(sizes: SamSizes, start: str) -> Shapes:
         for name in ("cross_attn_token_to_image", "cross_attn_image_to_token"):
             attentions[f"{block}{name}."] = width // sizes.attention_downsample_rate
     attentions[f"{start}transformer.final_attn_token_to_image."] = width // sizes.attention_downsample_rate
-    for name, inner in attentions.items():
-        for projection in ("q_proj", "k_proj", "v_proj"):
-            shapes |= affine(f"{name}{projection}", inner, width)
-        shapes |= affine(f"{name}out_proj", width, inner)
+    shapes |= attention_shapes(attentions, width)
     shapes |= affine(f"{start}transformer.norm_final_attn", width)
-    shapes |= _transposed(f"{start}output_upscaling.0", width, width // 4)
+    shapes |= transposed(f"{start}output_upscaling.0", width, width // 4)
     shapes |= affine(f"{start}output_upscaling.1", width // 4)
-    shapes |= _transposed(f"{start}output_upscaling.3", width // 4, width // 8)
+    shapes |= transposed(f"{start}output_upscaling.3", width // 4, width // 8)
     for mask in range(masks):
         shapes |= stack(f"{start}output_hypernetworks_mlps.{mask}.layers.", [width, width, width, width // 8])
     widths = [width, *[sizes.iou_head_hidden] * (sizes.iou_head_depth - 1), masks]
     return shapes | stack(f"{start}iou_prediction_head.layers.", widths)
+
+
+def prompt_shapes(start: str, width: int, channels: int) -> Shapes:
+    """List the names and shapes of the prompt encoder of SAM and SAM 2.
+
+    Args:
+        start: Prefix, with its dot.
+        width: Of a prompt.
+        channels: Of a mask that is given as a prompt.
+    """
+    shapes: Shapes = {
+        f"{start}pe_layer.positional_encoding_gaussian_matrix": (2, width // 2),
+        f"{start}not_a_point_embed.weight": (1, width),
+        f"{start}no_mask_embed.weight": (1, width),
+    }
+    shapes |= {f"{start}point_embeddings.{kind}.weight": (1, width) for kind in range(4)}
+    shapes |= affine(f"{start}mask_downscaling.0", channels // 4, 1, 2, 2)
+    shapes |= affine(f"{start}mask_downscaling.1", channels // 4)
+    shapes |= affine(f"{start}mask_downscaling.3", channels, channels // 4, 2, 2)
+    shapes |= affine(f"{start}mask_downscaling.4", channels)
+    return shapes | affine(f"{start}mask_downscaling.6", width, channels, 1, 1)
+
+
+def attention_shapes(attentions: Mapping[str, int], width: int) -> Shapes:
+    """List the names and shapes of attentions of SAM's decoder, by their prefixes and how wide each is inside."""
+    shapes: Shapes = {}
+    for name, inner in attentions.items():
+        for projection in ("q_proj", "k_proj", "v_proj"):
+            shapes |= affine(f"{name}{projection}", inner, width)
+        shapes |= affine(f"{name}out_proj", width, inner)
+    return shapes
 
 
 def affine(name: str, made: int, *given: int) -> Shapes:
@@ -196,7 +209,8 @@ def affine(name: str, made: int, *given: int) -> Shapes:
     return {f"{name}.weight": (made, *given), f"{name}.bias": (made,)}
 
 
-def _transposed(name: str, given: int, made: int) -> Shapes:
+def transposed(name: str, given: int, made: int) -> Shapes:
+    """Name a transposed convolution of two by two pixels."""
     return {f"{name}.weight": (given, made, 2, 2), f"{name}.bias": (made,)}
 
 
