@@ -102,7 +102,7 @@ ASKED = (
 )  # fmt: skip
 
 
-def begin(work: Path) -> None:
+def begin(work: Path, decisions: Path = DECISIONS) -> None:
     """Make a folder for the annotator: a copy of each photograph, an item for each object, and what was decided."""
     items = {}
     for one in ASKED:
@@ -115,13 +115,13 @@ def begin(work: Path) -> None:
     write_tasks(work, list(items.values()))
     for item in items.values():
         shutil.copy(folder() / item.image, work)
-    shutil.copy(DECISIONS, work)
+    shutil.copy(decisions, work / DECISIONS.name)
 
 
-def drawn() -> dict[Name, NDArray[np.bool_]]:
+def drawn(decisions: Path = DECISIONS) -> dict[Name, NDArray[np.bool_]]:
     """Read the masks that were decided, (height, width) each."""
     with TemporaryDirectory() as work:
-        begin(Path(work))
+        begin(Path(work), decisions)
         tasks = read_tasks(Path(work))
         journal = Journal(Path(work), ANNOTATOR, tasks)
         whole = {
@@ -142,10 +142,10 @@ def _item_id(photograph: str, name: str) -> str:
     return f"{photograph}-{name.replace(' ', '-')}"
 
 
-def document() -> dict[str, Any]:
+def document(decisions: Path = DECISIONS) -> dict[str, Any]:
     """Write every question as an image of COCO's format, with its object's mask where it is there."""
     images, annotations = [], []
-    masks = drawn()
+    masks = drawn(decisions)
     for number, one in enumerate(ASKED, 1):
         width, height = Image.open(folder() / PHOTOGRAPHS[one.photograph].file).size
         right = number % 2
@@ -183,9 +183,11 @@ def main() -> None:
     if options.begin is not None:
         begin(options.begin)
         return
+    decisions = DECISIONS if options.take is None else options.take / DECISIONS.name
+    text = json.dumps(document(decisions), indent=1) + "\n"  # damaged decisions replace nothing
     if options.take is not None:
-        shutil.copy(options.take / DECISIONS.name, DECISIONS)
-    ANNOTATIONS.write_text(json.dumps(document(), indent=1) + "\n", encoding="utf-8")
+        shutil.copy(decisions, DECISIONS)
+    ANNOTATIONS.write_text(text, encoding="utf-8")
     if options.look is not None:
         look(options.look)
 

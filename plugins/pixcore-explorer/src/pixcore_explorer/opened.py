@@ -46,6 +46,7 @@ class Lines:
     """A run's lines as they are made.
 
     Attributes:
+        of: What they are made of (`OpenedRun.stamp`).
         entries: A line for each sample, by its id, in a temporary file.
         total: How many there will be; None while nobody knows.
         done: Whether these are all.
@@ -54,6 +55,7 @@ class Lines:
         error: Why there are no more.
     """
 
+    of: list[Any] = field(default_factory=list)
     entries: Shelf[dict[str, Any]] = field(default_factory=Shelf)
     total: int | None = None
     done: bool = False
@@ -79,7 +81,6 @@ class OpenedRun:
         self.lock = threading.RLock()
         self._lines = Lines()
         self._maker: threading.Thread | None = None
-        self._of: Any = None
         self._awaited: deque[str] | None = None
         self._in_vain = 0
 
@@ -109,8 +110,8 @@ class OpenedRun:
     def renew(self) -> list[Any]:
         """Forget what was read of a run that has changed since, and say what is read now (`stamp`)."""
         with self.lock:
-            if self._of != (stamp := self.stamp()):
-                self._of, self._lines, self._maker, self._awaited = stamp, Lines(), None, None
+            if self._lines.of != (stamp := self.stamp()):
+                self._lines, self._maker, self._awaited = Lines(stamp), None, None
                 self.__dict__.pop("job", None)
             return stamp
 
@@ -201,18 +202,18 @@ class OpenedRun:
         try:
             with path.open(encoding="utf-8") as file:
                 head = json.loads(next(file, "null")) or {}
-                for text in file if head.get("of") == self._of else ():
+                for text in file if head.get("of") == lines.of else ():
                     entries.add((line := json.loads(text))["id"], line)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
-        if head.get("of") != self._of or len(entries) != head.get("samples"):
+        if head.get("of") != lines.of or len(entries) != head.get("samples"):
             return False
         lines.rows, lines.entries, lines.atlas = head["rows"], entries, head["atlas"]
         lines.total, lines.done = len(entries), True
         return True
 
     def _keep(self, lines: Lines) -> None:
-        head = {"of": self._of, "samples": len(lines.entries), "rows": lines.rows, "atlas": lines.atlas}
+        head = {"of": lines.of, "samples": len(lines.entries), "rows": lines.rows, "atlas": lines.atlas}
         with suppress(StoreError), replacing(self.folder / INDEX, "folder") as file:  # else it is read again
             file.writelines(json.dumps(one) + "\n" for one in chain([head], lines))
 

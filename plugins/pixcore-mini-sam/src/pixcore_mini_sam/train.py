@@ -98,7 +98,7 @@ def train(
         load_checkpoint(checkpoint, model, optimizer)
     stop = recipe.steps if stop_after is None else min(recipe.steps, start + stop_after)
     steps: DataLoader[Any] = DataLoader(PromptBatches(recipe.seed), batch_size=None, sampler=range(start, stop))
-    recent, saved = 0.0, time.monotonic()
+    recent, saved = list[float](), time.monotonic()
     for done, batch in enumerate(steps, start + 1):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate_at(done - 1)
@@ -108,10 +108,10 @@ def train(
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        recent += ious.mean().item() / 25
+        recent.append(ious.mean().item())
         if done % 25 == 0:
-            _log(out, step=done, loss=round(loss.item(), 4), iou=round(recent, 4))
-            recent = 0.0
+            _log(out, step=done, loss=round(loss.item(), 4), iou=round(sum(recent) / len(recent), 4))
+            recent.clear()
         if time.monotonic() - saved > save_every or done == stop:
             save_checkpoint(checkpoint, model, optimizer, {"step": done, "recipe": recipe_json(recipe)})
             saved = time.monotonic()
