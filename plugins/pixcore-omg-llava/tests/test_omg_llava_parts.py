@@ -17,7 +17,7 @@ from pixcore_omg_llava.masks import app_crop, content_crop, corner_crop, cut
 from pixcore_omg_llava.perception import pixel_shuffle
 from pixcore_omg_llava.preprocessing import centred_square, model_input
 from pixcore_omg_llava.segrule import seg_places, states_at
-from pixcore_omg_llava.text import AnswerText, chat, corrected_text, published_text
+from pixcore_omg_llava.text import answer_text, chat, corrected_text, published_text
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
 
 from tests.goldens.altering import altered_set, missed_without
@@ -192,6 +192,6 @@ def test_published_and_corrected_text() -> None:
 def test_an_answer_is_cleaned_the_same_way_while_it_grows(internlm_folder: Path) -> None:
     tokenizer = InternLM2Tokenizer.from_folder(internlm_folder)
     ids = tokenizer.encode("Yes, the dog [SEG].<|im_end|>", bos=False)
-    assert AnswerText(tokenizer, published=False).decode(ids) == "Yes, the dog."
+    assert answer_text(tokenizer, ids, published=False) == "Yes, the dog."
     # The markers go last, so the spaces around them stay.
-    assert AnswerText(tokenizer, published=True).decode(ids).split() == ["Yes,", "the", "dog", "."]
+    assert answer_text(tokenizer, ids, published=True).split() == ["Yes,", "the", "dog", "."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from pixcore_segtoken.language import Generation, splice
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE_ID
-from pixcore_transformers.spans import exact_tokens
+from pixcore_transformers.spans import written_tokens
 from torch import Tensor
 
 from pixcore import masks
@@ -26,7 +27,7 @@ from pixcore_llava_grounding.openseed import StateRegions, regions_of_states
 from pixcore_llava_grounding.preprocessing import padded_square
 from pixcore_llava_grounding.query_decoder import Detections
 from pixcore_llava_grounding.states import seg_places, seg_states
-from pixcore_llava_grounding.text import PHRASE, PHRASE_END, SEG, PublishedText, chat
+from pixcore_llava_grounding.text import PHRASE, PHRASE_END, SEG, chat, published_text
 
 
 class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
@@ -82,7 +83,7 @@ class LlavaGrounding(MaskAdapter[LlavaGroundingConfig, Loaded]):
         size = image.size
         if self.context.published:
             empty = [not len(state.matched) for state in regions]
-            text, tokens = exact_tokens(PublishedText(tokenizer, empty), ids)
+            text, tokens = written_tokens(partial(published_text, tokenizer, empty), ids)
             # Phrases without a region are dropped with their empty masks.
             kept = [index for index, nothing in enumerate(empty) if not nothing]
             drawn = [to_image(regions[index].masks, size) for index in kept]

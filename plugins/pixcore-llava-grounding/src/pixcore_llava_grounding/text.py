@@ -44,19 +44,14 @@ def drop_empty_phrases(text: str, empty: Sequence[bool]) -> str:
     return "".join([*kept, pieces[-1]])
 
 
-class PublishedText:
-    """Decodes an answer as the released script writes it, markers and all.
+def published_text(tokenizer: PublishedTokenizer, empty: Sequence[bool], token_ids: Sequence[int]) -> str:
+    """Decode an answer, or the beginning of one, as the released script writes it: markers stay, `<s>` and `</s>` go.
 
-    In the form that `pixcore_transformers.spans.exact_tokens` asks for.
+    Args:
+        tokenizer: Decodes.
+        empty: Of each [SEG], whether it has no region: its phrase is dropped.
+        token_ids: Of the answer.
     """
-
-    def __init__(self, tokenizer: PublishedTokenizer, empty: Sequence[bool]) -> None:
-        self._tokenizer, self._empty = tokenizer, empty
-
-    def decode(
-        self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
-    ) -> str:
-        """Decode the text so far, `<s>` and `</s>` always left out; the flags change nothing."""
-        special = (self._tokenizer.bos, self._tokenizer.eos)
-        text = self._tokenizer.decode([index for index in token_ids if index not in special])
-        return drop_empty_phrases(text, self._empty)
+    special = (tokenizer.bos, tokenizer.eos)
+    text = tokenizer.decode([index for index in token_ids if index not in special])
+    return drop_empty_phrases(text, empty)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.text import mask_spans
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID
 from pixcore_transformers.placing import working_device
-from pixcore_transformers.spans import exact_tokens
+from pixcore_transformers.spans import written_tokens
 from torch import Tensor
 
 from pixcore import masks
@@ -26,7 +27,7 @@ from pixcore_omg_llava.perception import VisualTokens
 from pixcore_omg_llava.preprocessing import model_input
 from pixcore_omg_llava.query_decoder import ImageMemory
 from pixcore_omg_llava.segrule import seg_places, states_at
-from pixcore_omg_llava.text import AnswerText, chat
+from pixcore_omg_llava.text import answer_text, chat
 from pixcore_omg_llava.tokenizer import SEG
 
 
@@ -63,7 +64,7 @@ class OmgLlava(MaskAdapter[OmgLlavaConfig, Loaded]):
 
     def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
         """Write an answer as the fidelity asks for."""
-        return exact_tokens(AnswerText(self.loaded.tokenizer, published=self.context.published), token_ids)
+        return written_tokens(partial(answer_text, self.loaded.tokenizer, published=self.context.published), token_ids)
 
     def layout(self, image: Image) -> VisualLayout:
         """Lay the pixel tokens' grid over the padded square; the query tokens that follow lie nowhere."""

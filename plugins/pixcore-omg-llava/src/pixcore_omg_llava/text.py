@@ -41,16 +41,8 @@ def corrected_text(spoken: str) -> str:
     return re.sub(r" +([.,;:!?])", r"\1", re.sub(r" {2,}", " ", spoken)).strip()
 
 
-class AnswerText:
-    """Decodes an answer and cleans it, in the form that `pixcore_transformers.spans.exact_tokens` asks for."""
-
-    def __init__(self, tokenizer: InternLM2Tokenizer, *, published: bool) -> None:
-        self._tokenizer, self._published = tokenizer, published
-
-    def decode(
-        self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
-    ) -> str:
-        """Decode the text so far; how markers are treated is this class's own affair, not the flags'."""
-        if self._published:
-            return published_text(self._tokenizer.decode(token_ids))
-        return corrected_text(self._tokenizer.spoken(token_ids))
+def answer_text(tokenizer: InternLM2Tokenizer, token_ids: Sequence[int], *, published: bool) -> str:
+    """Decode an answer, or the beginning of one, and clean it."""
+    if published:
+        return published_text(tokenizer.decode(token_ids))
+    return corrected_text(tokenizer.spoken(token_ids))

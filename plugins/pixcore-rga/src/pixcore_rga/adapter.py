@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pixcore_transformers.generation import penalised
 from pixcore_transformers.loading import generation_settings, model_type, read_config, resolve
 from pixcore_transformers.placing import Placement, check_placing, dtype_of, quantize
 from pixcore_transformers.processors import load_processor
-from pixcore_transformers.spans import exact_tokens
+from pixcore_transformers.spans import written_tokens
 from torch import Tensor
 
 from pixcore import masks
@@ -33,7 +34,7 @@ from pixcore.records import Image, Protocol, Request, Response, Token
 from pixcore_rga.config import RgaConfig
 from pixcore_rga.model import TOWERS, Sizes, Speaker, Unigr, positions, rules
 from pixcore_rga.sam2 import squeezed
-from pixcore_rga.text import AnswerText, ChatTokenizer
+from pixcore_rga.text import ChatTokenizer
 
 FRAMES, SECONDS = 4, 1
 """How often PixFoundation's script shows an image, and how many seconds it says lie between two pairs of frames."""
@@ -142,7 +143,7 @@ class Rga(MaskAdapter[RgaConfig, Loaded]):
 
     def spoken(self, token_ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
         """Write an answer as the fidelity asks for."""
-        return exact_tokens(AnswerText(self.loaded.tokenizer, published=self.context.published), token_ids)
+        return written_tokens(partial(self.loaded.tokenizer.decode, published=self.context.published), token_ids)
 
     def dictated(self, requests: Sequence[Request]) -> Sequence[Sequence[int]] | None:
         """Give the published answer to who asks for a mask; every other one is the model's own."""

@@ -85,16 +85,3 @@ class ChatTokenizer:
         kept = list(ids) if published else [index for index in ids if index != self.seg]
         text = str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         return text.strip().replace("addCriterion\n", "") if published else text
-
-
-class AnswerText:
-    """Decodes an answer in the form that `pixcore_transformers.spans.exact_tokens` asks for."""
-
-    def __init__(self, tokenizer: ChatTokenizer, *, published: bool) -> None:
-        self._tokenizer, self._published = tokenizer, published
-
-    def decode(
-        self, token_ids: Sequence[int], *, skip_special_tokens: bool = True, clean_up_tokenization_spaces: bool = False
-    ) -> str:
-        """Decode the text so far; how marks are treated is the fidelity's affair, not the flags'."""
-        return self._tokenizer.decode(token_ids, published=self._published)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import bleach  # type: ignore[import-untyped]
-from pixcore_transformers.spans import exact_tokens
+from pixcore_transformers.spans import written_tokens
 
 from pixcore.records import Token
 from pixcore_segtoken.tokenizer import IMAGE, PublishedTokenizer
@@ -71,19 +71,9 @@ def published_phrases(decoded: str) -> list[str]:
     return [phrase.strip() for phrase in re.findall(r"<p>(.*?)</p>", published_answer(decoded))]
 
 
-class _Spoken:
-    """The tokenizer's decoding without special and added tokens, as `exact_tokens` asks for it."""
-
-    def __init__(self, tokenizer: PublishedTokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
-        return self._tokenizer.spoken(token_ids)
-
-
 def spoken(tokenizer: PublishedTokenizer, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
     """Write the answer without any special or added token, and say which token adds which characters."""
-    return exact_tokens(_Spoken(tokenizer), ids)
+    return written_tokens(tokenizer.spoken, ids)
 
 
 def mask_spans(

@@ -7,7 +7,8 @@ the replacement characters of a half-decoded one, so that a start may exceed its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from pixcore.records import Token
@@ -26,24 +27,29 @@ def decode(tokenizer: Decoder, ids: Sequence[int]) -> str:
 
 
 def exact_tokens(tokenizer: Decoder, ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
-    """Decode tokens, and say what each adds to the text.
+    """Decode tokens with a tokenizer, and say what each adds to the text; see `written_tokens`."""
+    return written_tokens(partial(decode, tokenizer), ids)
+
+
+def written_tokens(write: Callable[[Sequence[int]], str], ids: Sequence[int]) -> tuple[str, tuple[Token, ...]]:
+    """Write tokens, and say what each adds to the text.
 
     A token adds what the text has in common with the decoded prefix that ends with it, beyond what came before. A
     character that is written in several tokens (an emoji in bytes) is added by the one that completes it; those before
     it, and special tokens, add nothing: their span is empty.
 
     Args:
-        tokenizer: Decodes.
+        write: Writes some of the first tokens.
         ids: All generated tokens, special ones included.
 
     Returns:
         The text, and one token for each id; their spans tile the text.
     """
-    text = decode(tokenizer, ids)
+    text = write(ids)
     tokens: list[Token] = []
     start = 0
     for count, number in enumerate(ids, 1):
-        prefix = text if count == len(ids) else decode(tokenizer, ids[:count])
+        prefix = text if count == len(ids) else write(ids[:count])
         end = _common(prefix, text, start)
         tokens.append(Token(int(number), text[start:end], start, end))
         start = end
