@@ -164,7 +164,7 @@ def main() -> None:
         look(asked.look)
     else:
         began = time.monotonic()
-        before = json.loads(HERE.joinpath("scale.json").read_text()) if asked.only else {}
+        before = json.loads(HERE.joinpath("scale.json").read_text())
         document: dict[str, Any] = {**before, "load before": os.getloadavg()[0]}
         for size in map(int, asked.sizes.split(",")):
             with tempfile.TemporaryDirectory() as name:
