@@ -18,7 +18,7 @@ say = @echo "$$(($$(date +%s) - $(BEGAN))) s: $(1)"
 editable = $(foreach package,$(1),--editable $(package))
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
-.PHONY: demo test lint format docs wheels speed paper miniature clean
+.PHONY: demo test pytest test-long lint format docs wheels speed paper miniature clean
 
 demo: .venv/demo-installed
 	$(call say,asking the model mini about 300 drawn scenes$(comma) and looking where it looks)
@@ -30,8 +30,16 @@ demo: .venv/demo-installed
 	@$(BIN)/python benchmarks/miniature/side.py runs/demo runs/demo-masks
 	$(call say,done; open runs/demo/report.html in a browser)
 
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+# types are checked beside the tests, on one core; a third process of tests works while others wait
+test: .venv/test-installed
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: .venv/test-installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+
+# what takes its minutes: a campaign whose short form `make test` runs, pages that are walked to their end
+test-long: .venv/test-installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long
 
 lint: .venv/test-installed
 	$(BIN)/ruff check .

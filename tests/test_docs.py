@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -30,6 +31,12 @@ FOLLOWED = sorted(
 )
 
 
+def walked(page: Path) -> Any:
+    """A page to follow; the two by which people come in always, the others in `make test-long`."""
+    marks = () if page.stem in ("first-run", "model-adapter") else (pytest.mark.long,)
+    return pytest.param(page, id=page.stem, marks=marks)
+
+
 @pytest.fixture(scope="module")
 def written() -> tuple[ModuleType, dict[str, str]]:
     """The module that writes the reference pages, and what it writes."""
@@ -43,7 +50,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return layered(tmp_path_factory.mktemp("environment"))
 
 
-@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", map(walked, FOLLOWED))
 def test_a_page_can_be_followed(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     pytest.importorskip("pixcore_mini")
     for language, title, text in FENCE.findall(page.read_text()):

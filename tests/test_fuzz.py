@@ -1,4 +1,4 @@
-"""A thousand broken inputs, the same ones each time; `python -m tests.fuzz --minutes 60` breaks more."""
+"""Broken inputs, the same ones each time; `make test-long` has a thousand, `python -m tests.fuzz --minutes 60` more."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from tests.fuzz.kinds.predictions import pixels_of
 from tests.fuzz.mutate import broken_json, damaged, places
 from tests.fuzz.rule import Case, Ending, complaint
 
-INPUTS = 1000
 
-
-def test_every_broken_input_ends_as_a_right_result_or_one_line(tmp_path):
+@pytest.mark.parametrize("inputs", [200, pytest.param(1000, marks=pytest.mark.long)])
+def test_every_broken_input_ends_as_a_right_result_or_one_line(tmp_path, inputs):
     """In a process of its own, whose memory is limited and whose plugins are the fuzz's."""
-    command = [sys.executable, "-m", "tests.fuzz", "--inputs", str(INPUTS), "--seed", "20261128"]
+    command = [sys.executable, "-m", "tests.fuzz", "--inputs", str(inputs), "--seed", "20261128"]
     done = subprocess.run(
         [*command, "--failures", str(tmp_path)], cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert f"{INPUTS} inputs" in done.stdout
+    assert f"{inputs} inputs" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def test_the_table_is_what_the_demo_prints(after_the_demo: Run) -> None:
     assert [line.split() for line in made[:4]] == [line.split() for line in lines[:4]]
 
 
+@pytest.mark.long
 def test_what_is_printed_works_as_printed(after_the_demo: Run) -> None:
     """One after the other; what needs more than the demo installs says what."""
     refused = {

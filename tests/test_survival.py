@@ -18,7 +18,6 @@ import pytest
 
 from tests import kills
 
-KILLS = 20
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
@@ -32,7 +31,8 @@ def records(store: Path) -> dict[str, dict[str, tuple]]:
     return found
 
 
-def test_kills_at_random_instants_end_like_an_undisturbed_run(workplace):
+@pytest.mark.parametrize("most", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_kills_at_random_instants_end_like_an_undisturbed_run(workplace, most):
     """SIGKILL at random instants, until the run has ended and beyond."""
     log = workplace.folder / "answered.log"
     model = {"name": "toy", "pause": 0.005, "log": str(log)}
@@ -40,7 +40,7 @@ def test_kills_at_random_instants_end_like_an_undisturbed_run(workplace):
     config = workplace.config(model=model, benchmark=benchmark, batch_size=1)
     rng = random.Random(20261123)
     kills = finished = 0
-    while kills < KILLS:
+    while kills < most:
         process = workplace.start("run", str(config))
         deadline = time.monotonic() + 600
         before = _written(workplace.folder / "store")
@@ -84,11 +84,12 @@ def test_two_processes_on_one_store(workplace, outputs):
         assert workplace.summary(output) == workplace.summary("calm")
 
 
-def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_run_ends_as_if_there_had_been_none(tmp_path):
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_a_kill_at_any_moment_leaves_whole_files_and_the_next_run_ends_as_if_there_had_been_none(tmp_path, times):
     """Files being written, put in place and removed; half of one is cleared by the next run."""
-    moments = list(kills.campaign(tmp_path, times=10, seed=20261128))
+    moments = list(kills.campaign(tmp_path, times=times, seed=20261128))
     assert [one for one in moments if one[1] is not None] == []
-    assert sum(moment > 0 for moment, _ in moments) == 10
+    assert sum(moment > 0 for moment, _ in moments) == times
 
 
 def test_a_store_is_readable_while_it_is_written(workplace):

@@ -161,6 +161,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, dist: Path) -> Environ
     return Environment(tmp_path_factory.mktemp("wheels"), dist)
 
 
+@pytest.mark.long
 def test_the_demo_runs_from_wheels_alone(environment: Environment) -> None:
     """The extra `demo` is all that demo.yaml needs, in whichever folder it lies."""
     environment.install("demo")

@@ -171,6 +171,7 @@ def test_azures_older_api(server, memory):
     assert one.grade(*ITEM).correct is True
 
 
+@pytest.mark.long
 def test_soak(server, memory):
     """600 calls, every fifth with a fault: all answered or recorded, none paid twice, a bounded number of calls."""
     kinds = ["429", "500", "503", "drop", "truncated", "wrong", "refusal", "400"]

@@ -79,6 +79,7 @@ def test_processes_make_the_records_of_one(workplace: Workplace) -> None:
     assert any("toy failure on s3" in str(row) for stage in found.values() for row in stage.values())
 
 
+@pytest.mark.long
 def test_a_cluster_that_loses_a_node_and_an_actor_ends_as_one_process() -> None:
     """The short form of what `python -m tools.kill_cluster` does fifty times, on one node and on two."""
     command = [

@@ -31,7 +31,7 @@ print(resident("VmHWM:") - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc")
-@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+@pytest.mark.parametrize("suffix", ["safetensors", pytest.param("bin", marks=pytest.mark.long)])
 def test_a_converted_checkpoint_costs_its_own_size(tmp_path: Path, suffix: str) -> None:
     """400 MiB in float32 become 200 in bfloat16; beside them there is room for what is mapped at a time."""
     file = tmp_path / f"model.{suffix}"

@@ -22,7 +22,14 @@ Found = dict[str, Any]
 """
 
 
-@pytest.fixture(params=["tensorboard", "mlflow", "wandb", "trackio"])
+TRACKERS = ["tensorboard", "mlflow", "wandb", "trackio"]
+few = pytest.mark.parametrize(
+    "tracker", [pytest.param(one, marks=pytest.mark.long if one == "mlflow" else ()) for one in TRACKERS], indirect=True
+)
+"""All trackers in `make test-long`; mlflow, which takes a third of a minute to start, only there."""
+
+
+@pytest.fixture(params=TRACKERS)
 def tracker(request: pytest.FixtureRequest, workplace: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """A tracker that is installed, whose files lie in the workplace."""
     name: str = request.param
@@ -197,6 +204,7 @@ def by_sample(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: names.index(line["sample_id"]))
 
 
+@few
 def test_a_killed_run_goes_on_as_the_same(tracker: str, workplace: Any) -> None:
     model = {"name": "toy", "pause": 0.02}
     benchmark = {"name": "toy-boxes", "pairs": 20}
@@ -215,6 +223,7 @@ def test_a_killed_run_goes_on_as_the_same(tracker: str, workplace: Any) -> None:
     assert found["figures"]["samples"] == workplace.summary()["samples"]
 
 
+@few
 def test_a_tracker_that_is_named_later_is_told_what_is_there_and_then_what_is_new(tracker: str, workplace: Any) -> None:
     workplace("run", str(workplace.config(writers=["predictions"])))
     for _ in range(2):
