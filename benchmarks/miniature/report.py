@@ -254,6 +254,16 @@ _STYLE = """
 .lines th, .lines td { padding: 6px 9px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 .lines tbody th { text-align: left; font-weight: 500; }
 .lines small { display: block; color: var(--soft); font-weight: 400; line-height: 1.2; }
+@media (max-width: 720px) {
+.lines, .lines thead, .lines tbody { display: block; }
+.lines tr { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); }
+.lines tr { border-bottom: 1px solid var(--line); padding: 5px 0; }
+.lines th, .lines td { border: 0; padding: 1px 3px; white-space: normal; font-size: 13px; }
+.lines small, .lines thead th { font-size: 11px; } .lines td small { letter-spacing: -.03em; white-space: nowrap; }
+.lines th:first-child { grid-column: 1 / -1; }
+.numbered th:first-child { grid-column: 1; } .numbered th:nth-child(2) { grid-column: 2 / -1; }
+.numbered th:nth-child(3), .numbered td:nth-child(3) { grid-column: 2; }
+}
 main svg { max-width: 460px; } main svg text { font-size: 12px; fill: var(--soft); }
 main svg rect { fill: var(--card); stroke: var(--line); }
 .vanilla { fill: var(--truth); } circle.own { fill: #c2502e; } circle.mined { fill: #8a9a3b; }
