@@ -109,4 +109,5 @@ def test_a_run_says_what_its_folder_has(folder: Path) -> None:
     assert [(line["stage"], line["part"]) for line in profile] == [(line["stage"], line["part"]) for line in kept]
     assert said("services ask-anew", config) == json.loads((folder / "small" / "drift.json").read_text())
     with pytest.raises(ConfigError, match="no figures to write of a part"):
-        said("run", config, "--shard", "1/2")
+        said("run", config, "--shard", "1/2", "--set", f"output={folder / 'part'}")
+    assert not (folder / "part").exists()

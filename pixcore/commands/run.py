@@ -72,9 +72,9 @@ def run(told: str | None, written: Path | None, **about: Any) -> Any:
 
     Continues where it stopped, prints the table and writes the run's folder.
     """
+    if told is None and written is not None and about["shard"] is not None:
+        raise ConfigError("--json has no figures to write of a part", hint="leave it out, or --shard")
     if told is None and not (job := planned(**about)).resolved.config.seeds:
-        if written is not None and about["shard"] is not None:
-            raise ConfigError("--json has no figures to write of a part", hint="leave it out, or --shard")
         with redirect_stdout(sys.stderr if str(written) == "-" else sys.stdout):
             status: int | None = registry().ask("carry_out_run", job=job)
             status = carry_out(job) if status is None else status
