@@ -93,28 +93,20 @@ def attention_rows(
     count = selected.shape[1]
     # the query heads that share a key head are stacked as rows of one product: nothing is repeated
     stacked = selected.reshape(batch, count // group, group * len(rows), width)
-    scores = _product(stacked, key).reshape(batch, count, len(rows), key.shape[2])
-    scores = scores * (scaling if scaling is not None else width**-0.5)
+    scaled = stacked.float() * (scaling if scaling is not None else width**-0.5)
+    scores = torch.matmul(scaled, key.float().transpose(-1, -2)).reshape(batch, count, len(rows), key.shape[2])
+    # in place from here on: of many rows each new tensor costs as much as their product
     if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
+        scores = scores.div_(softcap).tanh() * softcap
     if bias is not None:
-        scores = scores + bias[:, :, list(rows), : scores.shape[3]].float().to(scores.device)
+        scores += bias[:, :, list(rows), : scores.shape[3]].to(scores)
     if mask is not None:
         mask = mask.to(scores.device)
-        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+        scores = scores.masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else scores.add_(mask)
     if sinks is not None:
         sink = sinks[:, :, list(rows)].to(scores).expand(batch, -1, -1, -1)
         return torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
-    return torch.softmax(scores, dim=-1)
-
-
-def _product(query: Tensor, key: Tensor) -> Tensor:
-    """q·Kᵀ in float32: (batch, heads, rows, keys)."""
-    query, key = query.float(), key.float()
-    if query.shape[2] == 1:
-        # one row, as in decoding: the keys as they lie in memory times a vector, three times as fast on a CPU
-        return torch.matmul(key, query.transpose(-1, -2)).transpose(-1, -2)
-    return torch.matmul(query, key.transpose(-1, -2))
+    return torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
 
 
 def take_columns(rows: Tensor, columns: Tensor, valid: Tensor, offset: int) -> Tensor:
