@@ -34,6 +34,7 @@ NUMERICAL = (
 """Libraries whose release can change a text, a map or a mask."""
 
 
+@cache
 def version_of(distribution: metadata.Distribution) -> str:
     """Give a package's version; of an editable install with a hash of its sources, because edits change no version."""
     direct = distribution.read_text("direct_url.json")
@@ -78,7 +79,7 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
                 continue
             seen.add((required, asked))
             if required in NUMERICAL:
-                found[required] = there.version.split("+")[0]
+                found[required] = version_of(there).split("+")[0]
             elif required == canonicalize_name(name):  # an extra may name its own package
                 waiting.append((required, asked))
             elif ("pixcore", "") in _requirements(required, ""):

@@ -12,7 +12,7 @@ from pixcore.versions import foundations
 
 def forget() -> None:
     """What is installed is looked up once a process."""
-    for remembered in (foundations, versions._requirements, versions.installed):
+    for remembered in (foundations, versions._requirements, versions.installed, versions.version_of):
         remembered.cache_clear()
 
 

@@ -111,8 +111,7 @@ class JudgeStage(AskingStage):
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
-                entry = self.before.get(item)
-                sample = item.sample
+                entry, sample = self.before.get(item), item.sample
                 if entry is None or sample.question is None or sample.answer is None:
                     raise SampleError(f"sample {sample.id} has no answer to grade")
                 yield sample.question, sample.options, sample.answer, str(entry.body["text"])

@@ -25,9 +25,7 @@ from pixcore.stages.serialise import Entry
 from pixcore.stages.store import content_key
 
 _NO_CANDIDATES = serialise.candidates_to_entry(())
-
 _LENDERS = 8  # other images whose prompts a control is lent: what all images share is in them, and no one object
-
 _CHUNK = 32  # responses that a grouper is handed together
 
 
@@ -196,11 +194,11 @@ class Control(CandidateStage):
     revision = 1
     uses: ClassVar = {"points": Kind.POINTS, "masks": Kind.MASKS}
     not_in_key = frozenset({"ring"})
-    _last = "", ""  # the key of an item, and with its lenders': the stages after it ask for the same again and again
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.proposals.alongside.append(self)
+        self._known_keys: dict[str, str] = {}
 
     def ingredients(self) -> dict[str, Any]:
         """Say where own candidates are merged that these are as well."""
@@ -217,7 +215,7 @@ class Control(CandidateStage):
 
     def turn(self, ring: Sequence[Item]) -> None:
         """Take another ring; an item's lenders are the same on any that has them."""
-        self.ring = ring
+        self.ring, self._known_keys = ring, {}
         vars(self).pop("_able", None)
 
     def reads(self, item: Item) -> list[tuple[Stage, Item]]:
@@ -230,10 +228,13 @@ class Control(CandidateStage):
 
     def key_of(self, item: Item) -> str:
         """Use the keys of all images whose prompts are at work."""
-        if self._last[0] != item.key:
+        known = self._known_keys
+        if item.key not in known:
             lenders = [lender.key for lender in self.lenders(item)]
-            self._last = item.key, content_key([item.key, *lenders]) if lenders else item.key
-        return self._last[1]
+            if len(known) >= 4096:  # enough, as the stages after it ask for the same again and again
+                known.clear()
+            known[item.key] = content_key([item.key, *lenders]) if lenders else item.key
+        return known[item.key]
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Draw as many prompts for an image as it has candidates; where there are none, nothing is made."""

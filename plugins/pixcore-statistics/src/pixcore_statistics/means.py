@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # scipy.stats takes four times as long to import, and every run would wait for it
 
 from pixcore.figures.intervals import FEW, Sums
 from pixcore_statistics.bootstrap import LEVEL
+from pixcore_statistics.quantiles import student
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def standard_error(without: Floats) -> float:
 
 def t_interval(value: float, error: float, clusters: int, *, level: float = LEVEL) -> tuple[float, float]:
     """Give the t interval around a value with a standard error from so many clusters."""
-    reach = float(special.stdtrit(clusters - 1, (1 + level) / 2)) * error
+    reach = student(clusters - 1, (1 + level) / 2) * error
     return value - reach, value + reach
 
 

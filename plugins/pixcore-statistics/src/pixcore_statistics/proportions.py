@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from pixcore_statistics.bootstrap import LEVEL
+from pixcore_statistics.quantiles import normal, student
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def wilson(right: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
     >>> [round(end, 3) for end in wilson(150, 150)]
     [0.975, 1.0]
     """
-    z = float(special.ndtri((1 + level) / 2))
+    z = normal((1 + level) / 2)
     share = right / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
@@ -56,8 +56,8 @@ def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL) -> fl
     variance = clusters / (clusters - 1) * float(np.sum((right - share * counts) ** 2)) / total**2
     if variance == 0:
         return float(clusters)
-    shrunk = (special.ndtri((1 + level) / 2) / special.stdtrit(clusters - 1, (1 + level) / 2)) ** 2
-    return max(1.0, min(total, share * (1 - share) / variance * float(shrunk)))
+    shrunk = (normal((1 + level) / 2) / student(clusters - 1, (1 + level) / 2)) ** 2
+    return max(1.0, min(total, share * (1 - share) / variance * shrunk))
 
 
 def share_interval(right: Floats, counts: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:
