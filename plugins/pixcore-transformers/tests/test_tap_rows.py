@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from pixcore_transformers.tap import Tap, Watch, install, untapped
+from pixcore_transformers.tap import Tap, Watch, install, keys_alone, rows_alone, untapped
 from transformers import (
     AutoModelForCausalLM,
+    DynamicCache,
     Gemma2Config,
     Gemma3TextConfig,
     GenerationConfig,
@@ -187,6 +188,47 @@ def test_one_pass_shows_what_generating_showed(name: str) -> None:
     with torch.no_grad(), Tap(model, watch(inputs, model), replayed):
         model(input_ids=text[:, :-1])
     torch.testing.assert_close(replayed.stack(), live.stack(), atol=1e-5, rtol=0)
+
+
+def passed(model: PreTrainedModel) -> list[int]:
+    """Collect the layers that computed all of a pass."""
+    layers: list[int] = []
+    for number, layer in enumerate(model.get_decoder().layers):
+        layer.register_forward_hook(lambda *_, number=number: layers.append(number))
+    return layers
+
+
+def test_a_pass_for_rows_alone_ends_with_the_last_of_them() -> None:
+    model, inputs = tapped(MODELS["llama, grouped queries"]), prompts([12])
+    watched = watch(inputs, model)
+    few = Watch(watched.columns, watched.valid, 5, 9, layers=(0, 1))
+    whole, ended = Recorder(), Recorder()
+    layers = passed(model)
+    with torch.no_grad(), Tap(model, few, whole):
+        model(**inputs)
+    assert layers == [0, 1, 2]
+    layers.clear()
+    with torch.no_grad(), rows_alone(Tap(model, few, ended)):
+        model(**inputs)
+    assert layers == [0]
+    assert torch.equal(ended.stack(), whole.stack())
+    with torch.no_grad():  # and the next one is whole again
+        assert model(**inputs).logits.shape[1] == 12
+
+
+def test_a_pass_for_keys_alone_leaves_those_of_a_whole_one() -> None:
+    model, inputs = tapped(MODELS["llama, grouped queries"]), prompts([12])
+    whole, ended = DynamicCache(config=model.config), DynamicCache(config=model.config)
+    layers = passed(model)
+    with torch.no_grad():
+        model(**inputs, past_key_values=whole)
+        layers.clear()
+        with keys_alone(model):
+            model(**inputs, past_key_values=ended)
+    assert layers == [0, 1]
+    for one, other in zip(ended.layers, whole.layers, strict=True):
+        assert torch.equal(one.keys, other.keys)
+        assert torch.equal(one.values, other.values)
 
 
 def test_only_the_wanted_layers_and_heads_are_read() -> None:

@@ -14,7 +14,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from pixcore.geometry import VisualLayout
-from pixcore_transformers.tap import PREFIX, untapped
+from pixcore_transformers.tap import PREFIX, keys_alone
 
 Tensor = torch.Tensor
 _KERNELS = frozenset({f"{PREFIX}sdpa", f"{PREFIX}eager"})  # that take a mask of any form
@@ -154,6 +154,6 @@ class Seen:
     def _look(self, prompt: Prompt) -> list[tuple[Tensor, Tensor]]:
         # each alone, so that no neighbour changes anything
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
-        with torch.no_grad(), untapped():
-            self.model(**self._moved(prompt.inputs), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        with torch.no_grad(), keys_alone(self.model):
+            self.model(**self._moved(prompt.inputs), past_key_values=cache, use_cache=True)
         return [(layer.keys[0], layer.values[0]) for layer in cache.layers]

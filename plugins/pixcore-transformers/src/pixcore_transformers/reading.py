@@ -19,7 +19,7 @@ from pixcore_transformers.generation import Settings, generate
 from pixcore_transformers.prompts import Prompts
 from pixcore_transformers.slots import Slots
 from pixcore_transformers.streaming import in_making
-from pixcore_transformers.tap import Tap
+from pixcore_transformers.tap import Tap, rows_alone
 from pixcore_transformers.writing import SlotTap, Writer, texts_of
 
 Tensor = torch.Tensor
@@ -137,7 +137,7 @@ class Reader:
             self._pass(batch, *texts_of(batch.each), (-1,))
             return [maps[0] for maps in self._finish(batch, [1] * len(batch.layouts))]
         self._begin(len(batch.layouts), batch.cells)
-        with Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor):
+        with rows_alone(Tap(self.model, batch.watch(-1, self.layers, self.heads), self.extractor)):
             generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(batch.layouts))
         return [maps[0] for maps in self._finish(batch, [1] * len(batch.layouts))]
 
@@ -196,8 +196,9 @@ class Reader:
         slots = Slots(self.model, len(seen), seen[0], int(places.max()) + 1)
         for slot, own in enumerate(seen):
             slots.begin(slot, own)
-        with self._slot_tap(prompts, len(seen)) as tap:
-            tap.turn(prompts.each, rows)
+        tap = self._slot_tap(prompts, len(seen))
+        tap.turn(prompts.each, rows)
+        with rows_alone(tap):
             slots.run(0, ids, places)
 
     def _begin(self, samples: int, cells: int) -> None:
@@ -216,12 +217,13 @@ class Reader:
         longest = max(len(answer) for answer in tokens)
         seeds = [0] * len(tokens)
         whole = batch.with_text(tokens)
-        with self._tap(batch):
-            if self.in_one_pass(batch, tokens):
+        if self.in_one_pass(batch, tokens):
+            with rows_alone(self._tap(batch)):
                 generate(self.model, whole, Settings(max_new_tokens=1, end=(), cache=False), seeds)
-            else:
-                forced = whole["input_ids"][:, batch.length :]
-                settings = Settings(longest, end=(), extra_steps=int(self.own_row))
+        else:
+            forced = whole["input_ids"][:, batch.length :]
+            settings = Settings(longest, end=(), extra_steps=int(self.own_row))
+            with self._tap(batch):
                 generate(self.model, batch.inputs, settings, seeds, forced=forced)
 
     def in_one_pass(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -85,12 +85,14 @@ class Tap:
 
     Attributes:
         graph: With `connected`, each layer's whole rows (batch, heads, 1, keys) of the last step.
+        alone: A pass ends with the last wanted layer's rows, as in `rows_alone`.
     """
 
     def __init__(self, model: PreTrainedModel, watch: Watch, sink: RowSink, *, connected: bool = False) -> None:
         self.watch = watch
         self.sink = sink
         self.connected = connected
+        self.alone = False
         self.graph: dict[int, Tensor] = {}
         layers = ((module, getattr(module, "layer_idx", None)) for module in model.get_decoder().modules())
         self._wanted = {id(module): layer for module, layer in layers if layer in watch.layers}
@@ -176,6 +178,37 @@ class Tap:
             self._held.clear()
 
 
+class _Enough(Exception):  # a signal, not a failure
+    """All that a pass was for is read."""
+
+
+@contextmanager
+def rows_alone(tap: Tap) -> Iterator[None]:
+    """Open a tap for one pass of which nobody wants more: it ends with the last wanted layer's rows, the block too."""
+    tap.alone = True
+    with suppress(_Enough), tap:
+        yield
+
+
+@contextmanager
+def keys_alone(model: PreTrainedModel) -> Iterator[None]:
+    """End one sample's pass, and the block, as soon as the last layer's keys and values are in the cache."""
+    nowhere = torch.zeros(1, 0, dtype=torch.long)
+    last = int(model.config.get_text_config(decoder=True).num_hidden_layers) - 1
+    with rows_alone(Tap(model, Watch(nowhere, nowhere.bool(), -1, sys.maxsize, (last,)), _Nobody())):
+        yield
+
+
+class _Nobody:
+    """A sink for no rows."""
+
+    def observe(self, layer: int, rows: Any) -> None:
+        """Never called."""
+
+    def end_step(self) -> None:
+        """Never called."""
+
+
 @contextmanager
 def untapped() -> Iterator[None]:
     """Keep an open tap from seeing what runs inside: another use of its model in the middle of a generation."""
@@ -221,11 +254,14 @@ def _tapped(kernel: str) -> Kernel:
     def attention(
         module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
-        output, weights = base(module, query, key, value, attention_mask, **kwargs)
         tap = _open.get()
         if tap is not None and (layer := tap.layer_of(module)) is not None:
-            output = _read(tap, layer, kernel, output, module, query, key, value, attention_mask, kwargs)
-        return output, weights
+            output = _read(tap, layer, kernel, module, query, key, value, attention_mask, kwargs)
+            if tap.alone and layer == tap.watch.layers[-1]:
+                raise _Enough
+            if output is not None:
+                return output, None
+        return base(module, query, key, value, attention_mask, **kwargs)
 
     return attention
 
@@ -265,15 +301,14 @@ def _read(
     tap: Tap,
     layer: int,
     kernel: str,
-    output: Tensor,
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
     kwargs: dict[str, Any],
-) -> Tensor:
-    """Read the wanted rows of one call; returns the kernel's output, or one computed from the rows if connected."""
+) -> Tensor | None:
+    """Read the wanted rows of one call; returns what the kernel would give, computed from the rows, if connected."""
     for name in ("s_aux", "cache"):
         if kwargs.get(name) is not None:
             raise ModelError(
@@ -282,7 +317,7 @@ def _read(
             )
     rows, offset = tap.advance(layer, query, key)
     if not rows:
-        return output
+        return None
     flash = kernel.startswith("flash")
     causal = kwargs.get("is_causal")
     allowed = allowed_keys(
@@ -306,13 +341,14 @@ def _read(
         sinks=kwargs.get("sinks"),
         heads=tap.watch.heads if not tap.connected else None,
     )
+    output = None
     if tap.connected:
         if not probabilities.requires_grad:
             probabilities.requires_grad_(True)
         tap.graph[layer] = probabilities
         group = query.shape[1] // value.shape[1]
         mixed = probabilities.to(value.dtype) @ value.repeat_interleave(group, dim=1)
-        output = mixed.transpose(1, 2).reshape(output.shape)
+        output = mixed.transpose(1, 2).contiguous()
     cells = tap.cut(probabilities.detach(), offset)
     if tap.connected and tap.watch.heads is not None:
         cells = cells[:, list(tap.watch.heads)]
