@@ -26,6 +26,7 @@ from pixcore_table import reading, table
 from pixcore.figures.columns import main_columns
 from pixcore.figures.rows import Row, shown
 from pixcore.files import printable, replacing
+from pixcore_report.compiled import Compiled
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -108,6 +109,7 @@ def environment_of(package: str) -> Environment:
         finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=Compiled(package),
     )
     environment.filters["embed"] = embed_json
     environment.filters["value"] = table.value
