@@ -1,6 +1,6 @@
 """The answer stage: three probings of one image that share its tower and its keys, beside each request on its own.
 
-    python benchmarks/speed/answering.py [--quick]
+    python benchmarks/speed/answering.py [--quick] [--only stage|replay]
 
 Each image is asked the paper's three probings; attention is read where the answer is looked at for masks (the mean over
 layers and heads). "alone" is a batch as transformers generates it: probing after probing, every request with its image,
@@ -11,12 +11,13 @@ weights and answers of 40 tokens on average, of one for the letter. Tokens are t
 replay: given answers of 64 and 256 tokens to the three probings of an image, in one pass behind its shared keys, beside
 generating them with the tap, each request with its image and shared too; 2 layers with 16 heads of 64, as in
 `replay.py`. One thread, processor time, best of several rounds in turn (LLaVA's shape: of one). Writes
-`answering.json` beside itself.
+`answering.json` beside itself; with `--only` the other part stays as it is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import in_turn, write
+from _measure import HERE, in_turn, write
 from attention_tap import TEXT_AFTER, TEXT_BEFORE, Shape
 from PIL.Image import Image as PILImage
 from pixcore_attention.config import MeanConfig
@@ -213,24 +214,30 @@ def replays(shape: Shape, length: int, rounds: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small shapes, few turns, nothing written")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=["stage", "replay"])
+    arguments = parser.parse_args()
+    quick, only = arguments.quick, arguments.only
     torch.set_num_threads(1)
-    context = Context(batch_size=AT_ONCE)
-    models: dict[str, tuple[Adapter[Any], int, int]] = {
-        "mini": (Mini(MiniConfig(), context), 2 * AT_ONCE, 1 if quick else 3),
-        "LLaVA-1.5's shape, 2 layers": (OfShape(SMALL if quick else LLAVA, 3 * MEAN_TOKENS, context), AT_ONCE // 2, 1),
-    }
-    result: dict[str, Any] = {"threads": 1, "stage": {}}
-    for name, (model, samples, rounds) in models.items():
-        found = stage(model, samples, rounds)
-        result["stage"][name] = found
-        print(f"{name}: {found['shared of alone']:.3f} of each request on its own ({found['s']['alone']:.2f} s)")
-    result["replay"] = {}
-    for length in LENGTHS:
-        found = replays(SMALL if quick else SHAPE, length, 1 if quick else 2)
-        result["replay"][f"{length} tokens"] = found
-        ratios = [f"{found[f'replay of {name}']:.3f}" for name in ("live", "live, shared")]
-        print(f"replay of {length} tokens: {ratios[0]} of generating with the tap, {ratios[1]} where that is shared")
+    result: dict[str, Any] = json.loads((HERE / "answering.json").read_text())
+    if only != "replay":
+        context = Context(batch_size=AT_ONCE)
+        llava = OfShape(SMALL if quick else LLAVA, 3 * MEAN_TOKENS, context)
+        models: dict[str, tuple[Adapter[Any], int, int]] = {
+            "mini": (Mini(MiniConfig(), context), 2 * AT_ONCE, 1 if quick else 3),
+            "LLaVA-1.5's shape, 2 layers": (llava, AT_ONCE // 2, 1),
+        }
+        for name, (model, samples, rounds) in models.items():
+            found = stage(model, samples, rounds)
+            result["stage"][name] = found
+            print(f"{name}: {found['shared of alone']:.3f} of each request on its own ({found['s']['alone']:.2f} s)")
+    if only != "stage":
+        for length in LENGTHS:
+            found = replays(SMALL if quick else SHAPE, length, 1 if quick else 2)
+            result["replay"][f"{length} tokens"] = found
+            ratios = [f"{found[f'replay of {name}']:.3f}" for name in ("live", "live, shared")]
+            print(
+                f"replay of {length} tokens: {ratios[0]} of generating with the tap, {ratios[1]} where that is shared"
+            )
     if not quick:
         write("answering", result)
 
