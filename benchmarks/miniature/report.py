@@ -256,10 +256,11 @@ _STYLE = """
 .lines small { display: block; color: var(--soft); font-weight: 400; line-height: 1.2; }
 @media (max-width: 720px) {
 .lines, .lines thead, .lines tbody { display: block; }
-.lines tr { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); }
-.lines tr { border-bottom: 1px solid var(--line); padding: 5px 0; }
+.lines tr {
+display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); border-bottom: 1px solid var(--line); padding: 5px 0; }
 .lines th, .lines td { border: 0; padding: 1px 3px; white-space: normal; font-size: 13px; }
-.lines small, .lines thead th { font-size: 11px; } .lines td small { letter-spacing: -.03em; white-space: nowrap; }
+.lines small { font-size: 11px; letter-spacing: -.03em; } .lines td small { white-space: nowrap; }
+.lines thead th { font-size: 10px; letter-spacing: -.03em; }
 .lines th:first-child { grid-column: 1 / -1; }
 .numbered th:first-child { grid-column: 1; } .numbered th:nth-child(2) { grid-column: 2 / -1; }
 .numbered th:nth-child(3), .numbered td:nth-child(3) { grid-column: 2; }
