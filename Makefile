@@ -16,6 +16,8 @@ comma := ,
 BEGAN := $(shell date +%s)
 say = @echo "$$(($$(date +%s) - $(BEGAN))) s: $(1)"
 editable = $(foreach package,$(1),--editable $(package))
+# a third process works while the other two wait
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 modules = $(foreach package,$(1),$(notdir $(wildcard $(package)/src/*)))
 
 .PHONY: demo test pytest test-long lint format docs wheels speed paper miniature clean
@@ -30,16 +32,16 @@ demo: .venv/demo-installed
 	@$(BIN)/python benchmarks/miniature/side.py runs/demo runs/demo-masks
 	$(call say,done; open runs/demo/report.html in a browser)
 
-# types are checked beside the tests, on one core; a third process of tests works while others wait
+# types are checked beside the tests
 test: .venv/test-installed
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
 pytest: .venv/test-installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(PYTEST)
 
 # what takes its minutes: a campaign whose short form `make test` runs, pages that are walked to their end
 test-long: .venv/test-installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long
+	$(PYTEST) -m long
 
 lint: .venv/test-installed
 	$(BIN)/ruff check .

@@ -66,7 +66,7 @@ def _read(record: str, name: str) -> list[EntryPoint]:
 def recalled() -> str | None:
     """Give the help screen as it was shown last; None where a package came or went, or a module was edited since."""
     with suppress(OSError, ValueError, TypeError):  # not there, or not whole
-        with open(kept_at("help"), encoding="utf-8") as file:
+        with open(kept_at("help", ".json"), encoding="utf-8") as file:
             known, modules, text = json.load(file)
         if known == _key() and all(os.stat(module).st_mtime_ns == changed for module, changed in modules):
             return str(text)
@@ -75,7 +75,7 @@ def recalled() -> str | None:
 
 def remember(text: str) -> None:
     """Keep the help screen for `recalled`; what it stands on is every module that is imported by now."""
-    path, modules = kept_at("help"), list(sys.modules.values())
+    path, modules = kept_at("help", ".json"), list(sys.modules.values())
     files = {str(module.__file__) for module in modules if getattr(module, "__file__", None)}
     with suppress(OSError):  # no home, or no room there: it is made anew
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -84,10 +84,10 @@ def remember(text: str) -> None:
         os.replace(file.name, path)
 
 
-def kept_at(name: str) -> str:
-    """Name a file for each environment, in the folder for caches."""
+def kept_at(name: str, ending: str = "") -> str:
+    """Name a file, or a folder, for each environment, in the folder for caches."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, GROUP, f"{name}{re.sub('[^0-9A-Za-z]+', '-', sys.prefix)}.json")
+    return os.path.join(cache, GROUP, f"{name}{re.sub('[^0-9A-Za-z]+', '-', sys.prefix)}{ending}")
 
 
 def _key() -> list[object]:

@@ -60,6 +60,12 @@ def demo(folder: Path | str, *settings: str, limit: int | None = None) -> list[s
     return ["-m", "pixcore", "run", str(HERE.parents[1] / "demo.yaml"), *changes, *few]
 
 
+def read(name: str) -> dict[str, Any]:
+    """Read what was written of a measurement last."""
+    found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
+    return found
+
+
 def write(name: str, result: Mapping[str, Any]) -> None:
     """Write a measurement's numbers beside it."""
     (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -17,7 +17,6 @@ generating them with the tap, each request with its image and shared too; 2 laye
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import HERE, in_turn, write
+from _measure import in_turn, read, write
 from attention_tap import TEXT_AFTER, TEXT_BEFORE, Shape
 from PIL.Image import Image as PILImage
 from pixcore_attention.config import MeanConfig
@@ -218,7 +217,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quick, only = arguments.quick, arguments.only
     torch.set_num_threads(1)
-    result: dict[str, Any] = json.loads((HERE / "answering.json").read_text())
+    result = read("answering")
     if only != "replay":
         context = Context(batch_size=AT_ONCE)
         llava = OfShape(SMALL if quick else LLAVA, 3 * MEAN_TOKENS, context)

@@ -13,7 +13,6 @@ same; the largest size takes an hour, so `make speed` leaves this one out.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _measure import HERE, write
+from _measure import HERE, read, write
 
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "toy")]
@@ -164,8 +163,7 @@ def main() -> None:
         look(asked.look)
     else:
         began = time.monotonic()
-        before = json.loads(HERE.joinpath("scale.json").read_text())
-        document: dict[str, Any] = {**before, "load before": os.getloadavg()[0]}
+        document = read("scale") | {"load before": os.getloadavg()[0]}
         for size in map(int, asked.sizes.split(",")):
             with tempfile.TemporaryDirectory() as name:
                 folder = (asked.keep or Path(name)) / str(size)

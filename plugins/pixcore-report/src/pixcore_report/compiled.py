@@ -26,7 +26,7 @@ class Compiled(BytecodeCache):
     """
 
     def __init__(self, package: str) -> None:
-        self._folder = Path(kept_at("templates")).with_suffix("")
+        self._folder = Path(kept_at("templates"))
         found = (installed(name) for name in (package.replace("_", "-"), "pixcore-report", "pixcore-table"))
         self._say = " ".join([jinja2.__version__, *(version_of(one) for one in found if one is not None)]).encode()
 

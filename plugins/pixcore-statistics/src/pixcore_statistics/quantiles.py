@@ -28,19 +28,24 @@ def student(freedom: int, share: float) -> float:
 
 @cache
 def _quantile(function: str, *arguments: float) -> float:
-    path, key = Path(kept_at("quantiles")), " ".join((_release(), function, *map(repr, arguments)))
-    known: dict[str, object] = {}
-    with suppress(DataError):  # not there, or not whole
-        known = read_object(path)
+    known, key = _kept(), " ".join((_release(), function, *map(repr, arguments)))
     found = known.get(key)
     if not isinstance(found, float):
         from scipy import special
 
-        found = float(getattr(special, function)(*arguments))
+        found = known[key] = float(getattr(special, function)(*arguments))
+        path = Path(kept_at("quantiles", ".json"))
         with suppress(OSError, StoreError):  # no home, or no room there
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, known | {key: found}, indent=None)
+            write_json(path, known, indent=None)
     return found
+
+
+@cache
+def _kept() -> dict[str, object]:
+    with suppress(DataError):  # not there, or not whole
+        return read_object(Path(kept_at("quantiles", ".json")))
+    return {}
 
 
 @cache
