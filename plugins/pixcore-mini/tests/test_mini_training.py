@@ -22,7 +22,7 @@ from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.dialogue import dialogue
 from pixcore_mini.network import build_network, pixels
 from pixcore_mini.tokenizer import Encoder
-from pixcore_mini.trainer import Recipe, Trainer
+from pixcore_mini.trainer import Recipe, Trainer, use_attention
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
 from rich.console import Console
@@ -54,16 +54,16 @@ def test_a_packed_row_answers_as_single_prompts_do(tokenizer: PreTrainedTokenize
     batch = pack(encoder, rows)
     core = network.model
     with torch.no_grad():
+        use_attention(network, PACKED)
         patches = core.vision_tower(pixel_values=pixels(batch.images)).last_hidden_state[:, 1:]
         embed = core.language_model.get_input_embeddings()
         begin = embed(torch.full_like(batch.tokens[:, :1], encoder.begin))
         inputs = torch.cat([begin, core.multi_modal_projector(patches), embed(batch.tokens)], dim=1)
         mask = torch.zeros(batch.attention_mask().shape).masked_fill_(~batch.attention_mask(), -1e9)
-        network.config.text_config._attn_implementation = PACKED
         hidden = core.language_model(
             inputs_embeds=inputs, attention_mask=mask, position_ids=batch.all_positions(), use_cache=False
         ).last_hidden_state
-        network.config.text_config._attn_implementation = "sdpa"
+        use_attention(network, "sdpa")
         logits = network.lm_head(hidden[:, -batch.tokens.shape[1] :])
         left_out = 0
         for row, (_, turns) in enumerate(rows):

@@ -32,9 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)")
     parser.add_argument("--steps", type=int, help="optimizer steps, in place of the recipe's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile, where everything is trained (d)")
     options = parser.parse_args(arguments)
     out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"
-    Trainer(Recipe.of(options.variant, options.seed, options.steps), out, device=options.device).train()
+    recipe = Recipe.of(options.variant, options.seed, options.steps)
+    Trainer(recipe, out, device=options.device, compiled=options.compile).train()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pixcore_mini.checkpoint import load_checkpoint, progress_of, read_progress,
 from pixcore_mini.network import pixels
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
-from pixcore_mini.trainer import answer_loss, rate_at, text_states
+from pixcore_mini.trainer import answer_loss, rate_at, text_states, use_attention
 from pixcore_mini_world.scene import scene_random
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -86,6 +86,7 @@ class Trainer:
         out: Path,
         *,
         device: str = "cpu",
+        compiled: bool = False,
         save_every: float = 60.0,
         validate_every: int = 250,
         validation_images: int = 64,
@@ -97,12 +98,14 @@ class Trainer:
             recipe: What to do.
             out: The folder for the checkpoint, the log and the finished weights.
             device: A torch device.
+            compiled: Whether torch.compile is used where everything is trained; it changes the speed and, by rounding,
+                the last digits.
             save_every: Seconds between two checkpoints.
             validate_every: Steps between two validations.
             validation_images: How many images each of them asks about.
             console: Where progress goes.
         """
-        self.recipe, self.out, self.device = recipe, out, torch.device(device)
+        self.recipe, self.out, self.device, self.compiled = recipe, out, torch.device(device), compiled
         self.save_every, self.validate_every, self.validation_images = save_every, validate_every, validation_images
         self.console = console or Console()
         self.tokenizer = build_tokenizer()
@@ -127,7 +130,10 @@ class Trainer:
         if not start:
             self._shape(decoder, llava.to(self.device))
         self.network = SegNetwork(llava, decoder, len(self.tokenizer), recipe.rank).to(self.device)
-        llava.config.text_config._attn_implementation = PACKED
+        use_attention(llava, PACKED)
+        if self.compiled and recipe.rank is None:
+            llava.model.vision_tower.compile()
+            llava.model.language_model.compile()
         optimizer = self._optimizer()
         if start:
             load_checkpoint(self.checkpoint, self.network, optimizer)
@@ -135,7 +141,7 @@ class Trainer:
         self._run(optimizer, start, stop)
         self._save(stop, optimizer)
         if stop == recipe.steps:
-            llava.config.text_config._attn_implementation = "sdpa"
+            use_attention(llava, "sdpa")
             write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed)
 
     def _run(self, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:

@@ -88,6 +88,18 @@ def rate_at(peak: float, step: int, total: int, *, warmup: int, hold: float) -> 
     return peak * min(1.0, (step + 1) / min(warmup, max(1, total // 5))) * decay
 
 
+def use_attention(llava: LlavaForConditionalGeneration, language: str, *, tower: str | None = None) -> None:
+    """Attend in a way that transformers knows by name; its configuration is read at every call.
+
+    Args:
+        llava: The model.
+        language: The language model's way.
+        tower: The vision tower's; None: the same.
+    """
+    llava.config.text_config._attn_implementation = language
+    llava.config.vision_config._attn_implementation = tower or language
+
+
 def text_states(
     llava: LlavaForConditionalGeneration, language: Callable[..., Any], batch: Packed, visual: torch.Tensor, begin: int
 ) -> torch.Tensor:
@@ -208,7 +220,7 @@ class Trainer:
         if self.rank:
             return
         self._write_model(self.out / "model")
-        self.network.config.text_config._attn_implementation = "sdpa"
+        use_attention(self.network, "sdpa")
         training, validation = self.drawn_scenes
         tower = self.network.model.vision_tower
         measure(tower, training=training, validation=validation).write(self.out / "model")
@@ -216,7 +228,7 @@ class Trainer:
     def _write_model(self, folder: Path) -> None:
         """Writes configuration, weights (rounded to float16) and tokenizer, as a run's `checkpoint:` reads them."""
         copied = deepcopy(self.network).half()
-        copied.config.text_config._attn_implementation = "sdpa"
+        use_attention(copied, "sdpa")
         copied.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
@@ -237,8 +249,8 @@ class Trainer:
         optimizer = self._optimizer(stage)
         if start:
             load_checkpoint(self.checkpoint, self.everything, optimizer)
-        # The configuration's attention is read at every call; the packed one knows packed rows alone.
-        self.network.config.text_config._attn_implementation = PACKED if stage == 2 else "sdpa"
+        # The language model's packed attention knows packed rows alone.
+        use_attention(self.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
         loss_of = (self._letters_loss, self._vision_loss, self._joint_loss)[stage]
         stop = total if left is None else min(total, start + left)
         batches = self._batches(stage, start, stop)
