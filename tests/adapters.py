@@ -369,40 +369,6 @@ class AdapterSuite:
         if before[0].maps is not None:
             np.testing.assert_array_equal(cast(Any, after.maps), before[0].maps)
 
-    def test_memory_that_runs_out_halves_the_batch_and_costs_no_sample(self, subject: Subject, tmp_path: Path) -> None:
-        stage, items = subject.stage(tmp_path, batch_size=4)
-        with warnings.catch_warnings(record=True) as told, small_device(1) as device:
-            warnings.simplefilter("always")
-            stage.run(items, Display(Console(file=io.StringIO())))
-        if not device.refused:
-            pytest.skip("no language model of transformers works in this process")
-        assert device.refused == [4, 2]
-        assert device.alive == 0
-        assert ["memory ran out" in str(each.message) for each in told if each.category is Notice].count(True) == 1
-        whole, items = subject.stage(tmp_path / "whole", batch_size=1)
-        whole.run(items, Display(Console(file=io.StringIO())))
-        for item in items:
-            made, expected = stage.response(item), whole.response(item)
-            assert made is not None
-            assert expected is not None
-            assert made.text == expected.text
-
-    def test_memory_that_one_sample_exhausts_stops_the_run(self, subject: Subject, tmp_path: Path) -> None:
-        stage, items = subject.stage(tmp_path, batch_size=1)
-        said = ""
-        with small_device(0) as device:
-            try:
-                stage.run(items, Display(Console(file=io.StringIO())))
-            except ModelError as error:
-                said = error.message
-        if not device.refused:
-            pytest.skip("no language model of transformers works in this process")
-        assert said == (
-            f"memory ran out in stage answer on sample {items[0].sample.id} alone: 20.00 MiB more were needed, 12.75 "
-            "MiB of GPU 0's 23.65 GiB are free"
-        )
-        assert device.refused == [1]
-
     def test_what_can_not_fit_is_refused_by_config_json_alone(self, subject: Subject, tmp_path: Path) -> None:
         copy, options = subject.copied(tmp_path, weights=False)
         change_config(copy, lambda content: {name: 10**10 for name in content if name in WIDTHS})
@@ -451,6 +417,40 @@ class AdapterSuite:
         registration = registry().get(Kind.MODEL, subject.name)
         config = registration.config_class.model_validate(subject.options)
         assert check_registration(registration, config, Context(fidelity=fidelity), geometry=False, asks=True) == []
+
+
+class MemorySuite:
+    """Tests for adapters whose language model is transformers' and works in this process."""
+
+    def test_memory_that_runs_out_halves_the_batch_and_costs_no_sample(self, subject: Subject, tmp_path: Path) -> None:
+        stage, items = subject.stage(tmp_path, batch_size=4)
+        with warnings.catch_warnings(record=True) as told, small_device(1) as device:
+            warnings.simplefilter("always")
+            stage.run(items, Display(Console(file=io.StringIO())))
+        assert device.refused == [4, 2]
+        assert device.alive == 0
+        assert ["memory ran out" in str(each.message) for each in told if each.category is Notice].count(True) == 1
+        whole, items = subject.stage(tmp_path / "whole", batch_size=1)
+        whole.run(items, Display(Console(file=io.StringIO())))
+        for item in items:
+            made, expected = stage.response(item), whole.response(item)
+            assert made is not None
+            assert expected is not None
+            assert made.text == expected.text
+
+    def test_memory_that_one_sample_exhausts_stops_the_run(self, subject: Subject, tmp_path: Path) -> None:
+        stage, items = subject.stage(tmp_path, batch_size=1)
+        said = ""
+        with small_device(0) as device:
+            try:
+                stage.run(items, Display(Console(file=io.StringIO())))
+            except ModelError as error:
+                said = error.message
+        assert said == (
+            f"memory ran out in stage answer on sample {items[0].sample.id} alone: 20.00 MiB more were needed, 12.75 "
+            "MiB of GPU 0's 23.65 GiB are free"
+        )
+        assert device.refused == [1]
 
 
 class VisualTokensSuite:

@@ -14,7 +14,7 @@ from tests.fuzz.mutate import broken_json, damaged, places
 from tests.fuzz.rule import Case, Ending, complaint
 
 
-@pytest.mark.parametrize("inputs", [200, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("inputs", [100, pytest.param(1000, marks=pytest.mark.long)])
 def test_every_broken_input_ends_as_a_right_result_or_one_line(tmp_path, inputs):
     """In a process of its own, whose memory is limited and whose plugins are the fuzz's."""
     command = [sys.executable, "-m", "tests.fuzz", "--inputs", str(inputs), "--seed", "20261128"]

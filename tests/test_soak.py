@@ -60,6 +60,7 @@ def growth(work: Callable[[int], None], short: int, long: int) -> float:
     return (peaks[1] - peaks[0]) / (long - short)
 
 
+@pytest.mark.long
 def test_a_line_of_predictions_costs_a_few_hundred_bytes(tmp_path: Path, registry: plugins.Registry) -> None:
     def score(lines: int) -> None:
         arguments = soak.predictions(tmp_path, lines)

@@ -69,7 +69,11 @@ def test_kills_at_random_instants_end_like_an_undisturbed_run(workplace, most):
     assert workplace.summary("out") == workplace.summary("calm")
 
 
-@pytest.mark.parametrize("outputs", [("out0", "out1"), ("out0", "out0")], ids=["two folders", "one folder"])
+@pytest.mark.parametrize(
+    "outputs",
+    [pytest.param(("out0", "out1"), marks=pytest.mark.long), ("out0", "out0")],
+    ids=["two folders", "one folder"],
+)
 def test_two_processes_on_one_store(workplace, outputs):
     model, benchmark = {"name": "toy", "pause": 0.01}, {"name": "toy-boxes", "pairs": 15}
     config = workplace.config(model=model, benchmark=benchmark)

@@ -187,6 +187,7 @@ def test_the_demo_runs_from_wheels_alone(environment: Environment) -> None:
     assert (output / "predictions.jsonl").is_file()
 
 
+@pytest.mark.long
 def test_everything_installs_together_and_loads(environment: Environment) -> None:
     """The extra `all`: every package, each of its modules, each plugin, from its wheel."""
     environment.install("all")

@@ -26,6 +26,7 @@ from tests.adapters import (
     AttentionAdapterSuite,
     FolderSuite,
     HubSuite,
+    MemorySuite,
     PlacingSuite,
     RestSuite,
     Subject,
@@ -56,7 +57,9 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
     )
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite):
+class TestAdapter(
+    AttentionAdapterSuite, MemorySuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+):
     """What every adapter whose attention can be read must do."""
 
 

@@ -356,6 +356,7 @@ def test_figures_are_those_of_the_command_whatever_a_row_is_called(tab: Tab, sho
     page.wait_for_selector("text=the run has no figures yet")
 
 
+@pytest.mark.long
 def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path) -> None:
     path = export(shown.explorer, tmp_path / "site", Console(quiet=True))
     assert not [one for one in path.parent.rglob("*") if one.is_file() and str(shown.root) in one.read_text("latin-1")]

@@ -21,6 +21,7 @@ from tests.adapters import (
     FolderSuite,
     HubSuite,
     MaskAdapterSuite,
+    MemorySuite,
     PlacingSuite,
     RestSuite,
     SegmentingAttentionSuite,
@@ -54,7 +55,14 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
 
 
 class TestAdapter(
-    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+    MaskAdapterSuite,
+    MemorySuite,
+    SegmentingAttentionSuite,
+    VisualTokensSuite,
+    PlacingSuite,
+    FolderSuite,
+    HubSuite,
+    RestSuite,
 ):
     """What every adapter of its kind must do."""
 

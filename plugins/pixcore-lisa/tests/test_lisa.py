@@ -22,6 +22,7 @@ from tests.adapters import (
     FolderSuite,
     HubSuite,
     MaskAdapterSuite,
+    MemorySuite,
     PlacingSuite,
     RestSuite,
     SegmentingAttentionSuite,
@@ -62,7 +63,14 @@ def subject(lisa_options: dict[str, object]) -> Subject:
 
 
 class TestAdapter(
-    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+    MaskAdapterSuite,
+    MemorySuite,
+    SegmentingAttentionSuite,
+    VisualTokensSuite,
+    PlacingSuite,
+    FolderSuite,
+    HubSuite,
+    RestSuite,
 ):
     """What every adapter of its kind must do."""
 

@@ -21,6 +21,7 @@ from tests.adapters import (
     FolderSuite,
     HubSuite,
     MaskAdapterSuite,
+    MemorySuite,
     PlacingSuite,
     RestSuite,
     SegmentingAttentionSuite,
@@ -64,7 +65,14 @@ def subject(options: dict[str, object]) -> Subject:
 
 
 class TestAdapter(
-    MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
+    MaskAdapterSuite,
+    MemorySuite,
+    SegmentingAttentionSuite,
+    VisualTokensSuite,
+    PlacingSuite,
+    FolderSuite,
+    HubSuite,
+    RestSuite,
 ):
     """What every adapter of its kind must do."""
 

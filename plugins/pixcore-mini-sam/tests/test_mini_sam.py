@@ -46,6 +46,7 @@ def test_batches_follow_from_seed_and_step() -> None:
     assert not torch.equal(first.images, other.images)
 
 
+@pytest.mark.long
 def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> None:
     """The last bit of every weight is the same; the model is a checkpoint as SAM's are."""
     train(TINY, tmp_path / "whole")

@@ -21,7 +21,7 @@ from pixcore.components import Context
 from pixcore.errors import SampleError
 from pixcore.protocols import build_prompt
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import AttentionAdapterSuite, Subject
+from tests.adapters import AttentionAdapterSuite, MemorySuite, Subject
 
 
 def requests(config: MiniSegConfig, count: int = 6) -> list[Request]:
@@ -41,7 +41,7 @@ def subject(begun: Path) -> Subject:
     return Subject("mini-seg", options, requests(MiniSegConfig()), tolerance=2e-6, folder="none")
 
 
-class TestAdapter(AttentionAdapterSuite):
+class TestAdapter(AttentionAdapterSuite, MemorySuite):
     """What every adapter whose attention can be read must do."""
 
 

@@ -22,7 +22,7 @@ from transformers import LlavaForConditionalGeneration
 from pixcore.components import AttentionExtractor, Needs, NoConfig
 from pixcore.errors import ModelError
 from pixcore.records import Image, Protocol, Request
-from tests.adapters import AttentionAdapterSuite, PlacingSuite, Subject
+from tests.adapters import AttentionAdapterSuite, MemorySuite, PlacingSuite, Subject
 
 
 class Everything(AttentionExtractor[NoConfig]):
@@ -76,7 +76,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     return Subject("mini", options, requests(8), tolerance=2e-6)
 
 
-class TestAdapter(AttentionAdapterSuite, PlacingSuite):
+class TestAdapter(AttentionAdapterSuite, MemorySuite, PlacingSuite):
     """What every adapter whose attention can be read must do; where its tokens look has a test below."""
 
 

@@ -19,8 +19,6 @@ from transformers import PreTrainedTokenizerFast
 from pixcore.protocols import build_prompt
 from pixcore.records import Fidelity, Protocol
 
-FAST = build_tokenizer()
-
 
 def turns(split: str, count: int) -> list[Turn]:
     said = []
@@ -33,7 +31,7 @@ def turns(split: str, count: int) -> list[Turn]:
 @given(st.one_of(st.text(), st.text("aA (b)'.?\n0é<>:")))
 @settings(max_examples=300, deadline=None)
 def test_offsets_tile_any_text(text: str) -> None:
-    encoded = FAST.backend_tokenizer.encode(text, add_special_tokens=False)
+    encoded = build_tokenizer().backend_tokenizer.encode(text, add_special_tokens=False)
     ends = [0]
     for start, end in encoded.offsets:
         assert start == ends[-1]
@@ -48,32 +46,32 @@ def test_all_that_is_said_comes_back_exactly() -> None:
     """On the test side too: its contents are new, its words are not."""
     for turn in [*turns("train", 60), *turns("test", 60)]:
         for text in (turn.prompt, turn.answer):
-            ids = FAST.encode(text)
-            assert FAST.unk_token_id not in ids, text
-            assert FAST.decode(ids) == text
+            ids = build_tokenizer().encode(text)
+            assert build_tokenizer().unk_token_id not in ids, text
+            assert build_tokenizer().decode(ids) == text
 
 
 def test_it_is_the_same_after_saving(tmp_path: Path) -> None:
-    FAST.save_pretrained(tmp_path)
+    build_tokenizer().save_pretrained(tmp_path)
     loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path, local_files_only=True)
-    assert loaded.get_vocab() == FAST.get_vocab()
+    assert loaded.get_vocab() == build_tokenizer().get_vocab()
     text = "Is the door of the red house open or closed? (a) open (b) closed"
-    assert loaded.encode(text) == FAST.encode(text)
+    assert loaded.encode(text) == build_tokenizer().encode(text)
     assert loaded.decode(loaded.encode(text)) == text
     assert loaded.padding_side == "left"
 
 
 def test_marks_inside_a_prompt_are_text() -> None:
-    encoder = Encoder(FAST)
+    encoder = Encoder(build_tokenizer())
     ids = encoder.full_prompt("the <image> of </s> ASSISTANT: the house")
     assert ids.count(IMAGE_ID) == GRID * GRID
     assert ids.count(encoder.end) == 0
-    assert ids.count(FAST.convert_tokens_to_ids(ASSISTANT)) == 1
+    assert ids.count(build_tokenizer().convert_tokens_to_ids(ASSISTANT)) == 1
 
 
 def test_unknown_words_are_unknown() -> None:
-    assert FAST.encode("Identify the zebra in the scene.").count(FAST.unk_token_id) == 1
-    assert FAST.convert_ids_to_tokens(range(len(SPECIAL))) == list(SPECIAL)
+    assert build_tokenizer().encode("Identify the zebra in the scene.").count(build_tokenizer().unk_token_id) == 1
+    assert build_tokenizer().convert_ids_to_tokens(range(len(SPECIAL))) == list(SPECIAL)
 
 
 @pytest.mark.parametrize("fidelity", Fidelity)

@@ -23,6 +23,7 @@ from tests.adapters import (
     FolderSuite,
     HubSuite,
     MaskAdapterSuite,
+    MemorySuite,
     PlacingSuite,
     SegmentingAttentionSuite,
     Subject,
@@ -56,7 +57,9 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2, folder="language")
 
 
-class TestAdapter(MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
+class TestAdapter(
+    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
+):
     """What every adapter of its kind must do."""
 
 

@@ -39,6 +39,7 @@ print(sum(weight.nbytes for weight in model.parameters()) / 2**20, resident("VmH
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc")
 def test_merging_costs_the_models_own_size(tmp_path: Path) -> None:
     shapes = {

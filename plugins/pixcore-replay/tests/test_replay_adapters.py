@@ -11,7 +11,7 @@ import pytest
 from pixcore_testing import inputs
 
 from pixcore.records import Fidelity
-from tests.adapters import AdapterSuite, AttentionAdapterSuite, Subject, requests_of
+from tests.adapters import AdapterSuite, AttentionAdapterSuite, MemorySuite, Subject, requests_of
 
 REQUESTS = requests_of(["one", "two", "three", "four"])
 CONTRACT = [inputs.request(inputs.WIDE), inputs.request(inputs.TALL, "What is it?", seed=1)]
@@ -46,7 +46,7 @@ class TestRecorded(AdapterSuite):
         return Subject("recorded", {"file": texts}, REQUESTS)
 
 
-class TestReplayed(AttentionAdapterSuite):
+class TestReplayed(AttentionAdapterSuite, MemorySuite):
     """Text from a file, attention from mini."""
 
     @pytest.fixture

@@ -155,6 +155,7 @@ def test_a_ratio_whose_denominator_is_the_prediction_is_each_sides_own() -> None
     assert found.clusters == many.sum()
 
 
+@pytest.mark.long
 def test_equal_sides_show_something_as_seldom_as_promised() -> None:
     """Over many comparisons of sides that do not differ, one in twenty may show anything at all; a third once did."""
     shown = 0

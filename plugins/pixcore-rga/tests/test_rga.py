@@ -30,6 +30,7 @@ from tests.adapters import (
     FolderSuite,
     HubSuite,
     MaskAdapterSuite,
+    MemorySuite,
     PlacingSuite,
     SegmentingAttentionSuite,
     Subject,
@@ -64,7 +65,9 @@ def subject(rga_options: dict[str, object]) -> Subject:
     return Subject("rga", dict(rga_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
+class TestAdapter(
+    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
+):
     """What every adapter of its kind must do."""
 
 

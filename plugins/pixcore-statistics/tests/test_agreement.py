@@ -50,6 +50,7 @@ def test_alpha_is_brute_force(sides: int) -> None:
     assert found.low < found.alpha < found.high
 
 
+@pytest.mark.long
 def test_answers_that_agree_by_chance_agree_in_nothing() -> None:
     right = np.random.default_rng(1).random((4000, 3)) < 0.9
     found = agreement(right, list(range(4000)))

@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 
 from pixcore.components import AttentionExtractor, Context, Needs, NoConfig
 from pixcore.records import Fidelity, Protocol
-from tests.adapters import AttentionAdapterSuite, HubSuite, PlacingSuite, Subject, requests_of
+from tests.adapters import AttentionAdapterSuite, HubSuite, MemorySuite, PlacingSuite, Subject, requests_of
 
 SERVED = sorted(set(RECIPES) - {"mllama"})
 NEW_TOKENS = 6
@@ -57,11 +57,16 @@ def subject(request: pytest.FixtureRequest, checkpoint: Callable[..., Path]) -> 
     return Subject("transformers", options, requests_of(QUESTIONS, 1, Protocol.QUESTION))
 
 
-class TestAdapter(AttentionAdapterSuite, PlacingSuite, HubSuite):
+class TestAdapter(AttentionAdapterSuite):
     """What every adapter whose attention can be read must do; the geometry of every family has tests of its own."""
 
     def extractor(self, fidelity: Fidelity) -> Weighted:
         return Weighted(NoConfig())
+
+
+@pytest.mark.long
+class TestPlaces(PlacingSuite, HubSuite, MemorySuite):
+    """Where weights come from and lie, which is the same code for every family: LLaVA-1.5's own tests hold it daily."""
 
 
 def test_maps_are_the_rows_of_eager_attention(subject: Subject) -> None:

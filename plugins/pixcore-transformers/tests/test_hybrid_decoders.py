@@ -19,7 +19,7 @@ from transformers import AutoModelForImageTextToText
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Protocol, Request
-from tests.adapters import AttentionAdapterSuite, Subject, requests_of
+from tests.adapters import AttentionAdapterSuite, MemorySuite, Subject, requests_of
 
 QUESTIONS = ("Is there a snowman in the scene?", "Where?", "Identify the butterfly's wings.", "What colour?")
 NEW_TOKENS = 5
@@ -34,7 +34,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return Subject("transformers", options, requests_of(QUESTIONS, 1, Protocol.QUESTION))
 
 
-class TestAdapter(AttentionAdapterSuite):
+class TestAdapter(AttentionAdapterSuite, MemorySuite):
     """What every adapter whose attention can be read must do."""
 
 

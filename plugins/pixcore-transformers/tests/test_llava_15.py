@@ -26,6 +26,7 @@ from tests.adapters import (
     AttentionAdapterSuite,
     FolderSuite,
     HubSuite,
+    MemorySuite,
     PlacingSuite,
     Subject,
     VisualTokensSuite,
@@ -134,7 +135,7 @@ def subject(original: Path) -> Subject:
     return Subject("llava-1.5", {"checkpoint": str(original), "max_new_tokens": 9}, requests_of(prompts))
 
 
-class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
+class TestAdapter(AttentionAdapterSuite, MemorySuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
     """What every adapter whose attention can be read must do."""
 
 
