@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlparse
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -43,7 +43,7 @@ def version_of(distribution: metadata.Distribution) -> str:
     origin = json.loads(direct)
     if not origin.get("dir_info", {}).get("editable"):
         return distribution.version
-    root = Path(url2pathname(urlparse(origin["url"]).path))
+    root = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
     source = root / "src"
     if source.is_dir():
         files = set(source.rglob("*.py"))

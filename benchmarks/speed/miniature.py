@@ -26,7 +26,7 @@ from pixcore_mini.adapter import Mini
 from pixcore_mini.attention import PACKED
 from pixcore_mini.config import MiniConfig
 from pixcore_mini.dialogue import segment_prompt as mini_prompt
-from pixcore_mini.trainer import STAGES
+from pixcore_mini.trainer import STAGES, use_attention
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
 from pixcore_mini_seg.adapter import MiniSeg
@@ -46,7 +46,7 @@ def stages(steps: int) -> dict[str, float]:
     """Images (in the letters' stage: questions) a processor second, in each stage."""
     with tempfile.TemporaryDirectory() as folder:
         found = dict(_mini(Path(folder), steps))
-        for variant in tuple(VARIANTS)[:3]:
+        for variant in VARIANTS:
             found[f"mini-seg {variant}"] = _mini_seg(variant, Path(folder), steps)
     return found
 
@@ -55,7 +55,7 @@ def _mini(folder: Path, steps: int) -> Iterator[tuple[str, float]]:
     trainer = MiniTrainer(MiniRecipe(), folder, console=Console(quiet=True))
     losses = (trainer._letters_loss, trainer._vision_loss, trainer._joint_loss)
     for stage, (name, loss_of) in enumerate(zip(STAGES, losses, strict=True)):
-        trainer.network.config.text_config._attn_implementation = PACKED if stage == 2 else "sdpa"
+        use_attention(trainer.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
         drawn = (loss_of(batch) for batch in trainer._batches(stage, 0, steps + 1))
         yield f"mini, {name}", trainer.recipe.batch[stage] / _step(drawn, trainer._optimizer(stage))
 
@@ -64,7 +64,7 @@ def _mini_seg(variant: Variant, folder: Path, steps: int) -> float:
     trainer = Trainer(Recipe.of(variant), folder, console=Console(quiet=True))
     llava = base_model()
     trainer.network = SegNetwork(llava, new_decoder(llava), len(trainer.tokenizer), trainer.recipe.rank)
-    llava.config.text_config._attn_implementation = PACKED
+    use_attention(llava, PACKED)
     batches = MaskedBatches(trainer.encoder, variant, 1, trainer.recipe.batch)
     losses = (trainer.losses(batches[step]) for step in range(steps + 1))
     return trainer.recipe.batch / _step((saying + masks for saying, masks, _ in losses), trainer._optimizer())

@@ -9,8 +9,8 @@ from rich.console import Console
 TINY = Recipe("c", steps=2, batch=2, warmup=1, shapes=2)
 
 
-def trainer(out: Path, recipe: Recipe = TINY) -> Trainer:
-    return Trainer(recipe, out, console=Console(quiet=True), save_every=0.0, validation_images=1)
+def trainer(out: Path, recipe: Recipe = TINY, *, compiled: bool = False) -> Trainer:
+    return Trainer(recipe, out, compiled=compiled, console=Console(quiet=True), save_every=0.0, validation_images=1)
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,19 @@ def test_from_scratch_goes_through_mini_s_first_stages_and_resumes(tmp_path: Pat
     assert not any(isinstance(module, LowRank) for module in again.network.modules())
 
 
+@pytest.mark.long
+def test_a_compiled_training_learns_the_same(tmp_path: Path) -> None:
+    """But for the last digits; a compiler of C++ is needed."""
+    recipe = replace(Recipe.of("d", steps=3), batch=2, warmup=1, shapes=1, before=(1, 1))
+    logs = []
+    for compiled in (False, True):
+        trainer(tmp_path / str(compiled), recipe, compiled=compiled).train()
+        logs.append(json.loads((tmp_path / str(compiled) / "log.jsonl").read_text().splitlines()[-1]))
+    plain, compiled_too = logs
+    assert plain.keys() == compiled_too.keys()
+    assert compiled_too == pytest.approx(plain, abs=0.05)
+
+
 def test_the_decoder_learns_a_mask() -> None:
     """Two states, two halves of one image: within a few steps each gets its own."""
     torch.manual_seed(0)

@@ -16,17 +16,19 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pixcore_table import reading, table
 
 from pixcore.figures.columns import main_columns
 from pixcore.figures.rows import Row, shown
 from pixcore.files import printable, replacing
-from pixcore_report.compiled import Compiled
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _BASE_STYLES = ("base.css",)
 _BASE_SCRIPTS = ("base.js",)
@@ -102,6 +104,11 @@ def environment_of(package: str) -> Environment:
     Args:
         package: The package, whose templates lie in `templates/`.
     """
+    # a run whose report stands as it is renders nothing
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from pixcore_report.compiled import Compiled
+
     environment = Environment(
         loader=PackageLoader(package),
         autoescape=True,
@@ -137,8 +144,7 @@ def _visible(value: Any) -> Any:
 
 
 def _source(name: str) -> str:
-    source, _, _ = PackageLoader("pixcore_report").get_source(_environment(), name)
-    return source
+    return files("pixcore_report").joinpath("templates", name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:
