@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import struct
@@ -17,13 +18,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-
-pytest.importorskip("gradio", reason="the demo's page is made with Gradio")
-
 from pixcore_app.desk import Desk, Question, Stopped
 from pixcore_app.offered import Choices
 from pixcore_app.scenes import Scenes
-from pixcore_app.serving import desk_of, launch, serve
 
 import pixcore
 from pixcore.errors import ConfigError, DataError
@@ -31,18 +28,24 @@ from pixcore.plugins import Kind, registry
 from tests.served import answering
 
 
+def serving() -> Any:
+    """The module that serves, imported where it is needed: Gradio takes seconds in each process that collects."""
+    pytest.importorskip("gradio", reason="the demo's page is made with Gradio")
+    return importlib.import_module("pixcore_app.serving")
+
+
 @pytest.fixture(scope="module")
 def desk() -> Iterator[Desk]:
     pytest.importorskip("pixcore_mini")
     pytest.importorskip("pixcore_mini_world")
-    desk = desk_of([])
+    desk = serving().desk_of([])
     yield desk
     desk.close()
 
 
 @pytest.fixture(scope="module")
 def address(desk: Desk) -> Iterator[str]:
-    server = serve(desk)
+    server = serving().serve(desk)
     with answering(server):
         yield server.address
 
@@ -65,13 +68,13 @@ def test_a_config_adds_what_it_sets_up(tmp_path: Path) -> None:
     labelled = {"name": "phrase-overlap", "label": "mine"}
     first.write_text(yaml.safe_dump({"model": "mini", "selections": ["oracle", labelled], "points": "centre"}))
     second.write_text(yaml.safe_dump({"model": {"name": "llava-1.5", "checkpoint": "nowhere"}}))
-    desk = desk_of([first, second])
+    desk = serving().desk_of([first, second])
     assert {"mini", "llava-1.5"} <= set(desk.offer.names(Kind.MODEL))
     assert desk.offer.first.strategies == ("mine",)
     written = desk.config(desk.offer.first, "a question")
     assert (written["selections"], written["points"], written["protocols"]) == ([labelled], "centre", ["question"])
     with pytest.raises(ConfigError):
-        desk_of([tmp_path / "none.yaml"])
+        serving().desk_of([tmp_path / "none.yaml"])
 
 
 def test_a_picture_that_is_too_large_is_refused_in_a_line_before_it_is_decoded(desk: Desk, tmp_path: Path) -> None:
@@ -148,7 +151,9 @@ def test_the_recipe_of_a_space_is_one() -> None:
     assert said["python_version"] in SpecifierSet(project["requires-python"])
     (call,) = (node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call))
     assert ast.unparse(call.func) == "pixcore_app.launch"
-    given = inspect.signature(launch).bind(**{one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg})
+    given = inspect.signature(serving().launch).bind(
+        **{one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+    )
     given.apply_defaults()
     assert (given.arguments["host"], given.arguments["port"]) == ("0.0.0.0", 7860)
 
