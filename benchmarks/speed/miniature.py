@@ -24,8 +24,10 @@ import torch
 from _measure import in_turn, write
 from pixcore_mini.adapter import Mini
 from pixcore_mini.attention import PACKED
+from pixcore_mini.batches import all_queries
 from pixcore_mini.config import MiniConfig
 from pixcore_mini.dialogue import segment_prompt as mini_prompt
+from pixcore_mini.probe import AttributeDecoder
 from pixcore_mini.trainer import STAGES, use_attention
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
@@ -33,7 +35,7 @@ from pixcore_mini_seg.adapter import MiniSeg
 from pixcore_mini_seg.batches import MaskedBatches
 from pixcore_mini_seg.config import MiniSegConfig
 from pixcore_mini_seg.dialogue import VARIANTS, Variant, segment_prompt
-from pixcore_mini_seg.network import SegNetwork, base_model, new_decoder
+from pixcore_mini_seg.network import base_model, new_decoder
 from pixcore_mini_seg.trainer import Recipe, Trainer
 from pixcore_mini_world.benchmark import MiniWorld
 from pixcore_mini_world.config import MiniWorldConfig
@@ -63,9 +65,10 @@ def _mini(folder: Path, steps: int) -> Iterator[tuple[str, float]]:
 def _mini_seg(variant: Variant, folder: Path, steps: int) -> float:
     trainer = Trainer(Recipe.of(variant), folder, console=Console(quiet=True))
     llava = base_model()
-    trainer.network = SegNetwork(llava, new_decoder(llava), len(trainer.tokenizer), trainer.recipe.rank)
-    use_attention(llava, PACKED)
-    batches = MaskedBatches(trainer.encoder, variant, 1, trainer.recipe.batch)
+    scratch = trainer.recipe.rank is None
+    width = llava.config.vision_config.hidden_size
+    trainer.assemble(llava, new_decoder(llava), AttributeDecoder(all_queries(), width) if scratch else None)
+    batches = MaskedBatches(trainer.encoder, variant, 1, trainer.recipe.batch, scratch=steps + 1 if scratch else None)
     losses = (trainer.losses(batches[step]) for step in range(steps + 1))
     return trainer.recipe.batch / _step((saying + masks for saying, masks, _ in losses), trainer._optimizer())
 

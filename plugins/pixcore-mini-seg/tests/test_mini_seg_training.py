@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pixcore_mini.batches import all_queries
 from pixcore_mini_seg.batches import MaskedBatches, pack_masked
 from pixcore_mini_seg.decoder import FINE, MaskDecoder, at_size, ious, mask_loss
 from pixcore_mini_seg.dialogue import VARIANTS, Variant, ground, training_turns
@@ -96,6 +98,22 @@ def test_batches_follow_from_variant_seed_and_step() -> None:
     assert not torch.equal(first.packed.images, MaskedBatches(ENCODER, "a", 2, 2)[5].packed.images)
 
 
+def test_from_scratch_letters_begin_easy_and_scenes_bring_their_attributes() -> None:
+    """As in mini's own last stage: by its end, a tenth of the letter questions is told the answer."""
+
+    def told(step: int) -> float:
+        batches = MaskedBatches(ENCODER, "d", 1, 64, scratch=100)
+        batch = batches[step]
+        assert batch.attributes.shape == (64, len(all_queries()))
+        text = " ".join(build_tokenizer().decode(row) for row in batch.packed.tokens)
+        asked = re.findall(r"USER:([^:]*)Options:", text)
+        return sum("." in one for one in asked) / len(asked)
+
+    assert MaskedBatches(ENCODER, "b", 1, 2)[0].attributes.numel() == 0
+    assert told(0) > 0.6
+    assert told(99) < 0.3
+
+
 def test_interrupted_training_ends_like_undisturbed_training(begun: Path, tmp_path: Path) -> None:
     """The last bit of every weight is the same."""
     out = tmp_path / "out"
@@ -117,10 +135,8 @@ def test_what_is_kept_makes_the_trained_network_again(begun: Path) -> None:
     torch.manual_seed(0)
     llava = base_model()
     trained = SegNetwork(llava, new_decoder(llava), len(build_tokenizer()), TINY.rank)
-    state = load_file(begun / "checkpoint.safetensors")
-    trained.load_state_dict(
-        {name.removeprefix("module."): t for name, t in state.items() if name.startswith("module.")}
-    )
+    state, own = load_file(begun / "checkpoint.safetensors"), "module.network."
+    trained.load_state_dict({name.removeprefix(own): t for name, t in state.items() if name.startswith(own)})
     difference = read(begun / "model")
     assert (difference.variant, difference.seed) == ("c", 1)
     merged = base_model()
@@ -150,6 +166,8 @@ def test_from_scratch_goes_through_mini_s_first_stages_and_resumes(tmp_path: Pat
     assert (tmp_path / "model" / "config.json").is_file()
     kept = read(tmp_path / "model")
     assert kept.base == ""
+    assert again.attributes is not None
+    assert not any("attributes" in name for name in kept.tensors)
     assert set(kept.tensors) == {f"decoder.{name}" for name, _ in again.network.decoder.named_parameters()}
     assert not any(isinstance(module, LowRank) for module in again.network.modules())
 

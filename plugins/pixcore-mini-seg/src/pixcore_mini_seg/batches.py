@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from random import Random
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
-from pixcore_mini.batches import Packed, pack
+from pixcore_mini.batches import Packed, all_queries, pack, told_share
 from pixcore_mini_world.render import Picture, render
-from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
+from pixcore_mini_world.scene import make_scene, scene_random
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -26,12 +25,14 @@ class Masked:
         masks: (n, side, side) bool, in the order in which the [SEG] come, row by row.
         owners: (n,) the row that each belongs to.
         parts: (n,) bool, whether it is a part's.
+        attributes: (rows, queries) what mini's vision stage asks of each scene; in a training from scratch alone.
     """
 
     packed: Packed
     masks: Tensor
     owners: Tensor
     parts: Tensor
+    attributes: Tensor = field(default_factory=lambda: torch.zeros((0, 0), dtype=torch.long))
 
     def to(self, device: torch.device) -> Masked:
         """Bring the batch to a device."""
@@ -61,21 +62,37 @@ def _trimmed(packed: Packed) -> Packed:
     return replace(packed, **{name: getattr(packed, name)[:, :longest].contiguous() for name in texts})
 
 
-def row_of(variant: Variant, split: Split, rng: Random) -> tuple[Picture, list[Grounded]]:
-    """Draw a scene of a side, and what a variant is asked about it."""
-    scene: Scene = make_scene(rng, split)
-    return render(scene), training_turns(variant, scene, rng)
-
-
 class MaskedBatches(Dataset[Masked]):
     """The batches of one variant."""
 
-    def __init__(self, encoder: MarkedEncoder, variant: Variant, seed: int, size: int) -> None:
-        """Args as their names say; `size` is the images of a batch."""
-        self._encoder, self._variant, self._seed, self._size = encoder, variant, seed, size
+    def __init__(
+        self, encoder: MarkedEncoder, variant: Variant, seed: int, size: int, *, scratch: int | None = None
+    ) -> None:
+        """Takes what a batch follows from.
+
+        Args:
+            encoder: Turns text into ids.
+            variant: Whose.
+            seed: Of the training.
+            size: The images of a batch.
+            scratch: From scratch, the steps of the training: letter questions begin easy and scenes come with their
+                attributes, as in mini's own last stage.
+        """
+        self._encoder, self._variant, self._seed, self._size, self._scratch = encoder, variant, seed, size, scratch
+        self._queries = all_queries()
 
     def __getitem__(self, step: int) -> Masked:
         """The batch of one step."""
         keys = (self._seed, "mini-seg", self._variant, step)
-        rows = [row_of(self._variant, "train", scene_random("train", *keys, row)) for row in range(self._size)]
-        return pack_masked(self._encoder, rows)
+        told = {} if self._scratch is None else {"told": told_share(step, self._scratch)}
+        rows, scenes = [], []
+        for row in range(self._size):
+            rng = scene_random("train", *keys, row)
+            scene = make_scene(rng, "train")
+            rows.append((render(scene), training_turns(self._variant, scene, rng, **told)))
+            scenes.append(scene)
+        batch = pack_masked(self._encoder, rows)
+        if self._scratch is None:
+            return batch
+        asked = [[query.target(scene) for query in self._queries] for scene in scenes]
+        return replace(batch, attributes=torch.tensor(asked))

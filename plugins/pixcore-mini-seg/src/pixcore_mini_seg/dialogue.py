@@ -125,8 +125,15 @@ def caption(scene: Scene) -> Grounded:
     return Grounded(Turn("Describe the scene.", " ".join(said).replace(f" {OPEN}", f"{OPEN} "), "caption"), (*regions,))
 
 
-def training_turns(variant: Variant, scene: Scene, rng: Random) -> list[Grounded]:
-    """Make up what a variant is asked about one training scene."""
+def training_turns(variant: Variant, scene: Scene, rng: Random, told: float = 0.1) -> list[Grounded]:
+    """Make up what a variant is asked about one training scene.
+
+    Args:
+        variant: Which one.
+        scene: The scene.
+        rng: Where the choices come from.
+        told: The share of letter questions that come with the sentence that answers them.
+    """
     every = regions_of(scene)
     regions = [region for region in every if region[1] is None]
     parts = [region for region in every if region[1] is not None]
@@ -140,5 +147,5 @@ def training_turns(variant: Variant, scene: Scene, rng: Random) -> list[Grounded
     asked = [*rng.sample(regions, min(2, len(regions))), *rng.sample(parts, min(4, len(parts)))]
     if variant == "a":
         return [refer(scene, region, rng) for region in asked]
-    questions = [Grounded(turn) for turn in dialogue(scene, rng)[:5]]
+    questions = [Grounded(turn) for turn in dialogue(scene, rng, told)[:5]]
     return [*(refer(scene, region, rng) for region in asked[:3]), *questions]

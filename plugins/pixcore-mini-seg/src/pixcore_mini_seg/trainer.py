@@ -14,18 +14,20 @@ from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import IGNORED
 from pixcore_mini.checkpoint import load_checkpoint, progress_of, read_progress, recipe_json, save_checkpoint
 from pixcore_mini.network import pixels
+from pixcore_mini.probe import AttributeDecoder
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
 from pixcore_mini.trainer import answer_loss, rate_at, text_states, use_attention
-from pixcore_mini_world.scene import scene_random
+from pixcore_mini_world.render import render
+from pixcore_mini_world.scene import make_scene, scene_random
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import LlavaForConditionalGeneration
 
 from pixcore.terminal import Console
-from pixcore_mini_seg.batches import Masked, MaskedBatches, pack_masked, row_of
+from pixcore_mini_seg.batches import Masked, MaskedBatches, pack_masked
 from pixcore_mini_seg.decoder import MaskDecoder, at_size, ious, mask_loss
-from pixcore_mini_seg.dialogue import Variant
+from pixcore_mini_seg.dialogue import Variant, training_turns
 from pixcore_mini_seg.network import SegNetwork, base_model, new_decoder
 from pixcore_mini_seg.shapes import train_shapes
 from pixcore_mini_seg.weights import write
@@ -42,13 +44,15 @@ class Recipe:
         steps: Optimizer steps.
         batch: Images of a step.
         rate: The peak learning rate.
-        warmup: Steps until the peak; from half of the steps on the rate falls along a cosine to a fiftieth.
+        warmup: Steps until the peak.
+        hold: The fraction of the steps after which the rate falls, along a cosine to a fiftieth.
         rank: Of the changes to mini; None: everything is trained.
         vision_rate: The vision tower's share of the rate where everything is trained.
         decoder_rate: The mask decoder's, which can draw already, but for the layers that are given the states: at the
             full rate it unlearns to, before the states tell it what.
         shapes: Steps of the stage before, in which the mask decoder is trained alone.
         before: From scratch, the steps of mini's two first stages.
+        attribute_weight: From scratch, the weight of mini's vision stage's loss, which goes on as in mini's last stage.
     """
 
     variant: Variant = "a"
@@ -57,24 +61,37 @@ class Recipe:
     batch: int = 4
     rate: float = 1.5e-3
     warmup: int = 30
+    hold: float = 0.5
     rank: int | None = 16
     vision_rate: float = 0.5
     decoder_rate: float = 0.3
     shapes: int = 500
     before: tuple[int, int] = (0, 0)
+    attribute_weight: float = 0.0
 
     @classmethod
     def of(cls, variant: Variant, seed: int = 1, steps: int | None = None) -> Recipe:
         """Give a variant's recipe; `steps` in place of its own."""
         if variant == "d":
             mini = MiniRecipe()
-            before = (mini.steps[0], mini.steps[1])
-            return cls("d", seed, steps or 3500, batch=16, rate=1e-3, warmup=200, rank=None, before=before)
+            return cls(
+                "d",
+                seed,
+                steps or mini.steps[2],
+                batch=mini.batch[2],
+                rate=mini.rate[2],
+                warmup=mini.warmup,
+                hold=mini.hold,
+                rank=None,
+                vision_rate=mini.vision_rate,
+                before=mini.steps[:2],
+                attribute_weight=mini.attribute_weight,
+            )
         return cls(variant, seed, steps or cls.steps)
 
     def rate_at(self, step: int) -> float:
         """Give the learning rate of a step."""
-        return rate_at(self.rate, step, self.steps, warmup=self.warmup, hold=0.5)
+        return rate_at(self.rate, step, self.steps, warmup=self.warmup, hold=self.hold)
 
 
 class Trainer:
@@ -124,19 +141,18 @@ class Trainer:
         if progress := progress_of(self.checkpoint, recipe):
             start = progress["step"]
             self.console.print(f"going on at step {start}")
-        llava = base_model() if recipe.rank is not None else self._from_scratch()
+        llava, attributes = (base_model(), None) if recipe.rank is not None else self._from_scratch()
         torch.manual_seed(recipe.seed)
         decoder = new_decoder(llava).to(self.device)
         if not start:
             self._shape(decoder, llava.to(self.device))
-        self.network = SegNetwork(llava, decoder, len(self.tokenizer), recipe.rank).to(self.device)
-        use_attention(llava, PACKED)
+        self.assemble(llava, decoder, attributes)
         if self.compiled and recipe.rank is None:
             llava.model.vision_tower.compile()
             llava.model.language_model.compile()
         optimizer = self._optimizer()
         if start:
-            load_checkpoint(self.checkpoint, self.network, optimizer)
+            load_checkpoint(self.checkpoint, self.everything, optimizer)
         stop = recipe.steps if stop_after is None else min(recipe.steps, start + stop_after)
         self._run(optimizer, start, stop)
         self._save(stop, optimizer)
@@ -144,9 +160,26 @@ class Trainer:
             use_attention(llava, "sdpa")
             write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed)
 
+    def assemble(
+        self, llava: LlavaForConditionalGeneration, decoder: MaskDecoder, attributes: AttributeDecoder | None
+    ) -> None:
+        """Put together what is trained, from torch's random state where it is new.
+
+        Args:
+            llava: What speaks.
+            decoder: What draws.
+            attributes: From scratch, what names attributes, and is thrown away in the end.
+        """
+        self.network = SegNetwork(llava, decoder, len(self.tokenizer), self.recipe.rank)
+        self.attributes = attributes
+        named = {"network": self.network} if attributes is None else {"network": self.network, "attributes": attributes}
+        self.everything = nn.ModuleDict(named).to(self.device)
+        use_attention(llava, PACKED)
+
     def _run(self, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
         recipe = self.recipe
-        batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, recipe.batch)
+        scratch = recipe.steps if self.attributes is not None else None
+        batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, recipe.batch, scratch=scratch)
         loader: DataLoader[Any] = DataLoader(batches, batch_size=None, sampler=range(start, stop))
         recent: dict[str, float] = defaultdict(float)
         saved = began = time.monotonic()
@@ -156,7 +189,7 @@ class Trainer:
                 group["lr"] = rate * group["share"]
             saying, masks, found = self.losses(batch.to(self.device))
             torch.autograd.backward(saying + masks)
-            nn.utils.clip_grad_norm_(self.network.trained().values(), 1.0)
+            nn.utils.clip_grad_norm_((p for p in self.everything.parameters() if p.requires_grad), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for name, value in (("saying", saying), ("masks", masks), ("iou", found.mean())):
@@ -174,13 +207,15 @@ class Trainer:
                 saved = time.monotonic()
 
     def losses(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
-        """Give a batch's loss of what is said, its loss of masks, and each mask's IoU, (n,)."""
-        logits, answers, masks = self._forward(batch)
+        """Give a batch's loss of what is said (and named), its loss of masks, and each mask's IoU, (n,)."""
+        logits, answers, masks, named = self._forward(batch)
         saying = answer_loss(logits, batch.packed, answers)
+        if self.attributes is not None:
+            saying = saying + self.recipe.attribute_weight * self.attributes.loss(named, batch.attributes)
         return saying, mask_loss(masks, batch.masks), ious(masks.detach(), batch.masks)
 
-    def _forward(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (answers' tokens, words), which tokens they follow, and the logits of masks at the masks' size."""
+    def _forward(self, batch: Masked) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """Logits (answers' tokens, words), which tokens they follow, masks' logits at the masks' size, attributes'."""
         packed, core = batch.packed, self.network.llava.model
         seen = pixels(packed.images)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -192,8 +227,9 @@ class Trainer:
             logits = self.network.llava.lm_head(hidden[answers])
             states = hidden[packed.labels == self.encoder.seg]
             drawn = self.network.decoder(states, batch.owners, patches, seen)
+            named = [] if self.attributes is None else self.attributes(patches)
         side = (int(batch.masks.shape[1]), int(batch.masks.shape[2]))
-        return logits, answers, at_size(drawn.float(), side)
+        return logits, answers, at_size(drawn.float(), side), named
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -207,9 +243,13 @@ class Trainer:
         for first in range(0, self.validation_images, size):
             keys = (0, "mini-seg", recipe.variant)
             images = range(first, min(first + size, self.validation_images))
-            rows = [row_of(recipe.variant, "validation", scene_random("validation", *keys, index)) for index in images]
+            rows = []
+            for index in images:
+                rng = scene_random("validation", *keys, index)
+                scene = make_scene(rng, "validation")
+                rows.append((render(scene), training_turns(recipe.variant, scene, rng)))
             batch = pack_masked(self.encoder, rows).to(self.device)
-            logits, answers, masks = self._forward(batch)
+            logits, answers, masks, _ = self._forward(batch)
             for iou, part in zip(ious(masks, batch.masks).tolist(), batch.parts.tolist(), strict=True):
                 found["IoU of parts" if part else "IoU of things"].append(iou)
             wrong = torch.zeros_like(answers)
@@ -230,7 +270,7 @@ class Trainer:
         folder = shared if recipe.rank is not None else self.out / "shapes"
         train_shapes(decoder, llava.model.vision_tower, folder, seed=recipe.seed, steps=recipe.shapes, width=width)
 
-    def _from_scratch(self) -> LlavaForConditionalGeneration:
+    def _from_scratch(self) -> tuple[LlavaForConditionalGeneration, AttributeDecoder]:
         """Train mini's first two stages: the letters in text alone, and the tower by attributes. No masks yet."""
         letters, vision = self.recipe.before
         usual = MiniRecipe()
@@ -243,7 +283,7 @@ class Trainer:
         if done < letters + vision:
             trainer.train(stop_after=letters + vision - done)
         load_checkpoint(trainer.checkpoint, trainer.everything)
-        return trainer.network
+        return trainer.network, trainer.decoder
 
     def _optimizer(self) -> torch.optim.Optimizer:
         groups: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
@@ -254,11 +294,14 @@ class Trainer:
             elif name.startswith("decoder.") and not name.startswith("decoder.prompt."):
                 share = self.recipe.decoder_rate
             groups[share, 0.02 if tensor.ndim >= 2 else 0.0].append(tensor)
+        if self.attributes is not None:
+            for tensor in self.attributes.parameters():
+                groups[1.0, 0.02 if tensor.ndim >= 2 else 0.0].append(tensor)
         listed = [{"params": own, "weight_decay": decay, "share": share} for (share, decay), own in groups.items()]
         return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)
 
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        save_checkpoint(self.checkpoint, self.network, optimizer, {"step": step, "recipe": recipe_json(self.recipe)})
+        save_checkpoint(self.checkpoint, self.everything, optimizer, {"step": step, "recipe": recipe_json(self.recipe)})
 
     def _log(self, **entry: Any) -> None:
         line = json.dumps(entry)

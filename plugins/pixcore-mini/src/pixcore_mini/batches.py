@@ -131,6 +131,15 @@ def all_queries() -> list[Query]:
     return queries
 
 
+def told_share(step: int, steps: int) -> float:
+    """Say what share of letter questions are told the answer at a step of a training of so many.
+
+    It falls from 0.8 to 0.1 over the first 60 %: a model that can't see yet unlearns the lookup from letter questions
+    about images.
+    """
+    return max(0.1, 0.8 - 0.7 * step / (0.6 * steps))
+
+
 class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
     """Batches of images with all kinds of turns, and the answers to all queries: they train the whole model."""
 
@@ -139,21 +148,13 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
         self._encoder, self._seed, self._rows, self._steps = encoder, seed, rows, steps
         self._queries = all_queries()
 
-    def told(self, step: int) -> float:
-        """Say what share of letter questions are told the answer.
-
-        It falls from 0.8 to 0.1 over the first 60 % of the stage: a model that can't see yet unlearns the lookup
-        from letter questions about images.
-        """
-        return max(0.1, 0.8 - 0.7 * step / (0.6 * self._steps))
-
     def __getitem__(self, step: int) -> tuple[Packed, torch.Tensor]:
         """The batch of one step, and (batch, queries) targets."""
         rows, targets = [], []
         for row in self._rows:
             rng = scene_random("train", self._seed, "joint", step, row)
             scene = make_scene(rng, "train")
-            rows.append((render(scene).image, dialogue(scene, rng, self.told(step))))
+            rows.append((render(scene).image, dialogue(scene, rng, told_share(step, self._steps))))
             targets.append([query.target(scene) for query in self._queries])
         return pack(self._encoder, rows), torch.tensor(targets)
 
