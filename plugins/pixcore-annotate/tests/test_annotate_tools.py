@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,35 @@ def test_zoomed_in_a_corner_is_moved_made_and_removed(opened: Opened, work: Path
     corners = np.reshape(kept(work).polygons[0], (-1, 2))
     wanted = np.array([(140, 20), (190, 100), (150, 110), (120, 60)])
     assert np.abs(corners - wanted).max() < 1.5
+
+
+def test_corners_that_are_moved_and_removed_faster_than_the_server_answers_all_count(
+    opened: Opened, work: Path
+) -> None:
+    page = opened.page
+    page.keyboard.press("p")
+    for corner in ((140, 20), (190, 20), (190, 100), (140, 100)):
+        opened.click(*corner)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#polygons >> text=polygon of 4 points")
+    page.evaluate(
+        "() => { const real = window.fetch; const wait = () => new Promise((go) => setTimeout(go, 700));"
+        " window.fetch = async (...all) => { await wait(); return real(...all); } }"
+    )
+    opened.drag((140, 60), (120, 60))
+    opened.drag((140, 100), (150, 110))
+    page.keyboard.down("Alt")
+    opened.click(190, 20)
+    page.keyboard.up("Alt")
+    deadline = time.monotonic() + 30
+    wanted = np.array([(140, 20), (190, 100), (150, 110), (120, 60)])
+    while time.monotonic() < deadline:
+        corners = np.reshape(kept(work).polygons[0], (-1, 2))
+        if corners.shape == wanted.shape and np.abs(corners - wanted).max() < 1.5:
+            break
+        page.wait_for_timeout(100)
+    else:
+        pytest.fail(f"{corners.tolist()} was kept")
 
 
 def test_clicks_ask_the_generator_and_keys_reach_every_mask(opened: Opened, work: Path) -> None:

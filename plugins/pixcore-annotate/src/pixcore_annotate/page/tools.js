@@ -31,24 +31,30 @@ export class Pick {
     const found = this.page.reviews ? null : this.corner(at);
     if (!found) return false;
     const points = pairs(this.page.state.polygons[found.ring]);
+    const corner = points[found.middle ? found.place - 1 : found.place];
     if (event.altKey) {
-      if (found.middle || points.length === 3) return true;
-      points.splice(found.place, 1);
-      this.put(found.ring, points);
+      if (!found.middle) this.put(found.ring, corner, (now, here) => { if (now.length > 3) now.splice(here, 1); });
       return true;
     }
     if (found.middle) points.splice(found.place, 0, at);
-    this.held = { ...found, points };
+    this.held = { ...found, points, corner };
     return true;
   }
   move(at) { if (this.held) { this.held.points[this.held.place] = at; this.page.paint(); } }
   up() {
     const held = this.held;
     this.held = null;
-    if (held) this.put(held.ring, held.points);
+    if (!held) return;
+    const at = held.points[held.place];
+    this.put(held.ring, held.corner, (now, here) => { if (held.middle) now.splice(here + 1, 0, at); else now[here] = at; });
   }
-  put(ring, points) {
-    this.page.decide((now) => ({ status: "open", polygons: now.polygons.map((one, place) => place === ring ? points.flat() : one) }));
+  // the polygon may have changed since the pointer went down, so the corner is looked for where it was
+  put(ring, [x, y], change) {
+    this.page.decide((now) => ({ status: "open", polygons: now.polygons.map((one, place) => {
+      const points = pairs(one), here = points.findIndex((point) => point[0] === x && point[1] === y);
+      if (place === ring && here >= 0) change(points, here);
+      return points.flat();
+    }) }));
   }
   click(at) {
     const found = this.page.under(at);
