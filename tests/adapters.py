@@ -804,3 +804,9 @@ class MaskAdapterSuite(AdapterSuite):
     def test_attention_is_refused(self, subject: Subject) -> None:
         with subject.adapter() as adapter, pytest.raises(ModelError, match=r"not attention|no attention"):
             adapter.answer(subject.requests, extractor=object())  # type: ignore[arg-type]
+
+
+class SegmentingAdapterSuite(
+    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
+):
+    """Tests for adapters that segment beside a language model of transformers, from folders and from the hub."""

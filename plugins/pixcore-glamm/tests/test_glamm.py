@@ -17,18 +17,7 @@ from pixcore_segtoken.keymap import Ignore
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import (
-    FolderSuite,
-    HubSuite,
-    MaskAdapterSuite,
-    MemorySuite,
-    PlacingSuite,
-    RestSuite,
-    SegmentingAttentionSuite,
-    Subject,
-    VisualTokensSuite,
-    requests_of,
-)
+from tests.adapters import RestSuite, SegmentingAdapterSuite, Subject, requests_of
 from tests.goldens.glamm import prepare
 from tests.goldens.runner import compare
 from tests.goldens.segtoken import sizes_of
@@ -54,16 +43,7 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
     return Subject(request.param, dict(glamm_options), requests())
 
 
-class TestAdapter(
-    MaskAdapterSuite,
-    MemorySuite,
-    SegmentingAttentionSuite,
-    VisualTokensSuite,
-    PlacingSuite,
-    FolderSuite,
-    HubSuite,
-    RestSuite,
-):
+class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -18,19 +18,7 @@ from pixcore_segtoken.testing import TINY_SAM
 from pixcore import cli, masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import (
-    FolderSuite,
-    HubSuite,
-    MaskAdapterSuite,
-    MemorySuite,
-    PlacingSuite,
-    RestSuite,
-    SegmentingAttentionSuite,
-    Subject,
-    VisualTokensSuite,
-    requests_of,
-    run_on_mini_world,
-)
+from tests.adapters import RestSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
@@ -62,16 +50,7 @@ def subject(lisa_options: dict[str, object]) -> Subject:
     return Subject("lisa", dict(lisa_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(
-    MaskAdapterSuite,
-    MemorySuite,
-    SegmentingAttentionSuite,
-    VisualTokensSuite,
-    PlacingSuite,
-    FolderSuite,
-    HubSuite,
-    RestSuite,
-):
+class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

@@ -16,19 +16,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import (
-    SIZES,
-    FolderSuite,
-    HubSuite,
-    MaskAdapterSuite,
-    MemorySuite,
-    PlacingSuite,
-    RestSuite,
-    SegmentingAttentionSuite,
-    Subject,
-    VisualTokensSuite,
-    requests_of,
-)
+from tests.adapters import SIZES, RestSuite, SegmentingAdapterSuite, Subject, requests_of
 
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
@@ -64,16 +52,7 @@ def subject(options: dict[str, object]) -> Subject:
     )
 
 
-class TestAdapter(
-    MaskAdapterSuite,
-    MemorySuite,
-    SegmentingAttentionSuite,
-    VisualTokensSuite,
-    PlacingSuite,
-    FolderSuite,
-    HubSuite,
-    RestSuite,
-):
+class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
 
 

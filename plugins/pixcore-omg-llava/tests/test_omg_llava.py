@@ -18,18 +18,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import (
-    SIZES,
-    FolderSuite,
-    HubSuite,
-    MaskAdapterSuite,
-    MemorySuite,
-    PlacingSuite,
-    SegmentingAttentionSuite,
-    Subject,
-    VisualTokensSuite,
-    requests_of,
-)
+from tests.adapters import SIZES, SegmentingAdapterSuite, Subject, requests_of
 
 QUESTIONS = (
     "Can you please segment the dog in the given image",
@@ -57,9 +46,7 @@ def subject(release: Any) -> Subject:
     return Subject("omg-llava", dict(release.options()), requests(), flips=2, folder="language")
 
 
-class TestAdapter(
-    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
-):
+class TestAdapter(SegmentingAdapterSuite):
     """What every adapter of its kind must do."""
 
 

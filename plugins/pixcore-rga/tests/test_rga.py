@@ -26,18 +26,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import (
-    FolderSuite,
-    HubSuite,
-    MaskAdapterSuite,
-    MemorySuite,
-    PlacingSuite,
-    SegmentingAttentionSuite,
-    Subject,
-    VisualTokensSuite,
-    requests_of,
-    run_on_mini_world,
-)
+from tests.adapters import SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 
 QUESTIONS = (
     "Can you identify  the dog in this image? (with grounding)",
@@ -65,9 +54,7 @@ def subject(rga_options: dict[str, object]) -> Subject:
     return Subject("rga", dict(rga_options), requests(), marked=frozenset({Fidelity.PUBLISHED, Fidelity.PAPER}))
 
 
-class TestAdapter(
-    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
-):
+class TestAdapter(SegmentingAdapterSuite):
     """What every adapter of its kind must do."""
 
 
