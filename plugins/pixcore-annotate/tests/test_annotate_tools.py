@@ -56,6 +56,13 @@ class Opened:
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector("#polygons >> text=polygon of 4 points")
 
+    def slow_down(self) -> None:
+        """Let every answer of the server come 0.7 seconds late from now on."""
+        self.page.evaluate(
+            "() => { const real = window.fetch; const wait = () => new Promise((go) => setTimeout(go, 700));"
+            " window.fetch = async (...all) => { await wait(); return real(...all); } }"
+        )
+
     def close(self) -> None:
         self.page.close()
         assert not self.problems
@@ -170,10 +177,7 @@ def test_corners_that_are_moved_and_removed_faster_than_the_server_answers_all_c
 ) -> None:
     page = opened.page
     opened.draw_rectangle(140, 20, 190, 100)
-    page.evaluate(
-        "() => { const real = window.fetch; const wait = () => new Promise((go) => setTimeout(go, 700));"
-        " window.fetch = async (...all) => { await wait(); return real(...all); } }"
-    )
+    opened.slow_down()
     opened.drag((140, 60), (120, 60))
     opened.drag((140, 100), (150, 110))
     page.keyboard.down("Alt")
@@ -184,6 +188,20 @@ def test_corners_that_are_moved_and_removed_faster_than_the_server_answers_all_c
     corners = np.reshape(kept(work).polygons[0], (-1, 2))
     wanted = np.array([(140, 20), (190, 100), (150, 110), (120, 60)])
     assert np.abs(corners - wanted).max() < 1.5
+
+
+def test_polygons_that_are_removed_faster_than_the_server_answers_are_those_that_were_meant(
+    opened: Opened, work: Path
+) -> None:
+    for left in (10, 70, 130):
+        opened.draw_rectangle(left, 20, left + 40, 100)
+        opened.page.wait_for_selector(f"#polygons > li:nth-child({left // 60 + 1})")
+    opened.slow_down()
+    for place in (1, 2):
+        opened.page.locator(f"#polygons > li:nth-child({place}) button").click()
+    opened.page.wait_for_function("() => document.querySelectorAll('#polygons > li').length === 1")
+    (ring,) = kept(work).polygons
+    assert min(ring[0::2]) == pytest.approx(130, abs=1.5)
 
 
 def test_clicks_ask_the_generator_and_keys_reach_every_mask(opened: Opened, work: Path) -> None:

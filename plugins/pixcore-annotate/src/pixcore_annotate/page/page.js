@@ -115,7 +115,7 @@ function render() {
   const focused = document.activeElement?.dataset?.index;
   at("instances").replaceChildren(...item.instances.map(row));
   if (focused !== undefined) at("instances").querySelector(`[data-index="${focused}"]`)?.focus();
-  at("polygons").replaceChildren(...state.polygons.map(drawn), ...(state.painted || state.erased ? [handmade()] : []));
+  at("polygons").replaceChildren(...state.polygons.map((ring) => drawn(ring)), ...(state.painted || state.erased ? [handmade()] : []));
   for (const name of Object.keys(TOOLS)) at("tool-" + name).setAttribute("aria-pressed", String(tool.name === name));
   for (const status of ["done", "absent"]) at(status).setAttribute("aria-pressed", String(state.status === status));
   at("skip").setAttribute("aria-pressed", String(state.status === "skipped"));
@@ -155,8 +155,10 @@ function removable(text, change) {
   return line;
 }
 
-function drawn(ring, index) {
-  return removable(`polygon of ${ring.length / 2} points`, (now) => ({ status: "open", polygons: now.polygons.filter((_, other) => other !== index) }));
+// a polygon before it may be gone by the time it is removed, so it is known by its points, not by its number
+function drawn(ring) {
+  const same = (other) => String(other) === String(ring);
+  return removable(`polygon of ${ring.length / 2} points`, (now) => ({ status: "open", polygons: now.polygons.filter((_, index) => index !== now.polygons.findIndex(same)) }));
 }
 
 function handmade() {
