@@ -23,12 +23,11 @@ from typing import Any
 import torch
 from _measure import in_turn, write
 from pixcore_mini.adapter import Mini
-from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import all_queries
 from pixcore_mini.config import MiniConfig
 from pixcore_mini.dialogue import segment_prompt as mini_prompt
 from pixcore_mini.probe import AttributeDecoder
-from pixcore_mini.trainer import STAGES, use_attention
+from pixcore_mini.trainer import STAGES
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
 from pixcore_mini_seg.adapter import MiniSeg
@@ -57,7 +56,7 @@ def _mini(folder: Path, steps: int) -> Iterator[tuple[str, float]]:
     trainer = MiniTrainer(MiniRecipe(), folder, console=Console(quiet=True))
     losses = (trainer._letters_loss, trainer._vision_loss, trainer._joint_loss)
     for stage, (name, loss_of) in enumerate(zip(STAGES, losses, strict=True)):
-        use_attention(trainer.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
+        trainer._attend(stage)
         drawn = (loss_of(batch) for batch in trainer._batches(stage, 0, steps + 1))
         yield f"mini, {name}", trainer.recipe.batch[stage] / _step(drawn, trainer._optimizer(stage))
 

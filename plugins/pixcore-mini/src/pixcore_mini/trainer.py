@@ -249,8 +249,7 @@ class Trainer:
         optimizer = self._optimizer(stage)
         if start:
             load_checkpoint(self.checkpoint, self.everything, optimizer)
-        # The language model's packed attention knows packed rows alone.
-        use_attention(self.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
+        self._attend(stage)
         loss_of = (self._letters_loss, self._vision_loss, self._joint_loss)[stage]
         stop = total if left is None else min(total, start + left)
         batches = self._batches(stage, start, stop)
@@ -286,6 +285,10 @@ class Trainer:
         else:
             self._save(stage, stop, optimizer)
         return None if left is None else left - (stop - start)
+
+    def _attend(self, stage: int) -> None:
+        """Let the tower attend by plain products, and the language model where its rows are packed."""
+        use_attention(self.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
 
     def _share_gradients(self, optimizer: torch.optim.Optimizer) -> None:
         """Makes every process's gradients the mean over the processes."""
