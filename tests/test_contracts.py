@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 
 from pixcore.plugins import Kind, registry
+from tests import adapters
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = [path.parent for path in sorted(ROOT.glob("*/*/pyproject.toml"))]
-SUITES = {"AttentionAdapterSuite", "MaskAdapterSuite"}
-"""What holds a model adapter to the contract, among much else (`tests.adapters`)."""
+SUITES = {
+    name
+    for name, one in vars(adapters).items()
+    if isinstance(one, type) and issubclass(one, (adapters.AttentionAdapterSuite, adapters.MaskAdapterSuite))
+}
+"""What holds a model adapter to the contract, among much else."""
 
 
 def plugins() -> Iterator[tuple[Path, str]]:
