@@ -14,6 +14,8 @@ from pathlib import Path
 
 import yaml
 
+from tests import forks
+
 TOY = Path(__file__).parent / "toy"
 
 TOY_RUN = {
@@ -81,14 +83,7 @@ class Workplace:
 
     def __call__(self, *arguments: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end and hold it to an exit status."""
-        done = subprocess.run(
-            [sys.executable, "-m", "pixcore", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        done = forks.run(arguments, self.folder, self.environment)
         assert status is None or done.returncode == status, f"{done.returncode}: {done.stderr}\n{done.stdout}"
         return done
 
