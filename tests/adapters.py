@@ -2,8 +2,8 @@
 
 `AdapterSuite` is for all; `AttentionAdapterSuite` and `MaskAdapterSuite` extend it; `VisualTokensSuite` is for those
 whose image tokens have places, `PlacingSuite` for those whose weights can be placed, `FolderSuite` for those that read
-a checkpoint's folder, `HubSuite` for those that download one. They need the fixture `subject`, and `MaskAdapterSuite`
-its responses too.
+a checkpoint's folder, `HubSuite` for those that download one, `MemorySuite` for those that answer in batches. They need
+the fixture `subject`, and `MaskAdapterSuite` its responses too.
 """
 
 from __future__ import annotations
@@ -806,7 +806,12 @@ class MaskAdapterSuite(AdapterSuite):
             adapter.answer(subject.requests, extractor=object())  # type: ignore[arg-type]
 
 
-class SegmentingAdapterSuite(
-    MaskAdapterSuite, MemorySuite, SegmentingAttentionSuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite
-):
-    """Tests for adapters that segment beside a language model of transformers, from folders and from the hub."""
+class SegmentingAdapterSuite(MaskAdapterSuite, SegmentingAttentionSuite, VisualTokensSuite, FolderSuite):
+    """Tests for adapters that segment beside a language model of transformers and read a checkpoint's folders."""
+
+
+class PlacesSuite(PlacingSuite, HubSuite, MemorySuite):
+    """Where weights come from and lie, and memory that runs out: for all adapters the same code.
+
+    LLaVA-1.5's tests and LISA's hold it daily, the others' in `make test-long`.
+    """

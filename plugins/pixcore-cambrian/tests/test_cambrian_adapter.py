@@ -25,9 +25,7 @@ from pixcore.records import Fidelity, Image, Request
 from tests.adapters import (
     AttentionAdapterSuite,
     FolderSuite,
-    HubSuite,
-    MemorySuite,
-    PlacingSuite,
+    PlacesSuite,
     RestSuite,
     Subject,
     VisualTokensSuite,
@@ -57,10 +55,13 @@ def subject(cambrian_options: dict[str, Any]) -> Subject:
     )
 
 
-class TestAdapter(
-    AttentionAdapterSuite, MemorySuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite, RestSuite
-):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, FolderSuite, RestSuite):
     """What every adapter whose attention can be read must do."""
+
+
+@pytest.mark.long
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 def extractor(fidelity: Fidelity = Fidelity.CORRECTED) -> Mean:

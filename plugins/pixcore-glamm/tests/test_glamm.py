@@ -17,7 +17,7 @@ from pixcore_segtoken.keymap import Ignore
 from pixcore import masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import RestSuite, SegmentingAdapterSuite, Subject, requests_of
+from tests.adapters import PlacesSuite, RestSuite, SegmentingAdapterSuite, Subject, requests_of
 from tests.goldens.glamm import prepare
 from tests.goldens.runner import compare
 from tests.goldens.segtoken import sizes_of
@@ -45,6 +45,11 @@ def subject(request: pytest.FixtureRequest, glamm_options: dict[str, object]) ->
 
 class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
+
+
+@pytest.mark.long
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 def test_the_published_numbers(goldens: Path) -> None:

@@ -18,7 +18,7 @@ from pixcore_segtoken.testing import TINY_SAM
 from pixcore import cli, masks
 from pixcore.components import Context
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import RestSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
+from tests.adapters import PlacesSuite, RestSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 from tests.goldens import segtoken as grounded_goldens
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.lisa import prepare
@@ -52,6 +52,10 @@ def subject(lisa_options: dict[str, object]) -> Subject:
 
 class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
+
+
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 @pytest.mark.parametrize("key", ["two_seg/seg_embed", "free/mask_bits", "image/B/sam_image_embedding"])

@@ -16,7 +16,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError, NotFiniteError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, RestSuite, SegmentingAdapterSuite, Subject, requests_of
+from tests.adapters import SIZES, PlacesSuite, RestSuite, SegmentingAdapterSuite, Subject, requests_of
 
 QUESTIONS = (
     "Can you identify the dog in this image? (with grounding)",
@@ -54,6 +54,11 @@ def subject(options: dict[str, object]) -> Subject:
 
 class TestAdapter(SegmentingAdapterSuite, RestSuite):
     """What every adapter of its kind must do."""
+
+
+@pytest.mark.long
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 def test_published_masks_have_the_image_size_and_are_united(published: list[Response]) -> None:

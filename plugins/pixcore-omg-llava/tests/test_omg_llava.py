@@ -18,7 +18,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
-from tests.adapters import SIZES, SegmentingAdapterSuite, Subject, requests_of
+from tests.adapters import SIZES, PlacesSuite, SegmentingAdapterSuite, Subject, requests_of
 
 QUESTIONS = (
     "Can you please segment the dog in the given image",
@@ -48,6 +48,11 @@ def subject(release: Any) -> Subject:
 
 class TestAdapter(SegmentingAdapterSuite):
     """What every adapter of its kind must do."""
+
+
+@pytest.mark.long
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 def test_the_input_is_whole_cells(release: Any) -> None:

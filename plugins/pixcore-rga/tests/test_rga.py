@@ -26,7 +26,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Protocol, Request, Response
-from tests.adapters import SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
+from tests.adapters import PlacesSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 
 QUESTIONS = (
     "Can you identify  the dog in this image? (with grounding)",
@@ -56,6 +56,11 @@ def subject(rga_options: dict[str, object]) -> Subject:
 
 class TestAdapter(SegmentingAdapterSuite):
     """What every adapter of its kind must do."""
+
+
+@pytest.mark.long
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 
 from pixcore.components import AttentionExtractor, Context, Needs, NoConfig
 from pixcore.records import Fidelity, Protocol
-from tests.adapters import AttentionAdapterSuite, HubSuite, MemorySuite, PlacingSuite, Subject, requests_of
+from tests.adapters import AttentionAdapterSuite, PlacesSuite, Subject, requests_of
 
 SERVED = sorted(set(RECIPES) - {"mllama"})
 NEW_TOKENS = 6
@@ -65,8 +65,8 @@ class TestAdapter(AttentionAdapterSuite):
 
 
 @pytest.mark.long
-class TestPlaces(PlacingSuite, HubSuite, MemorySuite):
-    """Where weights come from and lie, which is the same code for every family: LLaVA-1.5's own tests hold it daily."""
+class TestPlaces(PlacesSuite):
+    """Where weights come from and lie."""
 
 
 def test_maps_are_the_rows_of_eager_attention(subject: Subject) -> None:

@@ -25,9 +25,7 @@ from pixcore.records import Fidelity, Image, Protocol, Request
 from tests.adapters import (
     AttentionAdapterSuite,
     FolderSuite,
-    HubSuite,
-    MemorySuite,
-    PlacingSuite,
+    PlacesSuite,
     Subject,
     VisualTokensSuite,
     change_config,
@@ -135,7 +133,7 @@ def subject(original: Path) -> Subject:
     return Subject("llava-1.5", {"checkpoint": str(original), "max_new_tokens": 9}, requests_of(prompts))
 
 
-class TestAdapter(AttentionAdapterSuite, MemorySuite, VisualTokensSuite, PlacingSuite, FolderSuite, HubSuite):
+class TestAdapter(AttentionAdapterSuite, VisualTokensSuite, PlacesSuite, FolderSuite):
     """What every adapter whose attention can be read must do."""
 
 
