@@ -43,7 +43,7 @@ def reasons_to_skip(config: Path, benchmark: str, *, download: bool) -> list[str
     document = yaml.safe_load(config.read_text(encoding="utf-8"))
     reasons = [] if Path("data", benchmark).is_dir() else [f"data/{benchmark} is not there"]
     try:
-        part = resolve(document, registry()).model
+        part = resolve(document, registry()).components.one("model")
     except UserError as error:
         return [*reasons, str(error)]
     checkpoint = getattr(part.config, "checkpoint", None)

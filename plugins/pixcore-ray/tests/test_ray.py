@@ -202,10 +202,28 @@ def test_stages_that_ask_for_the_same_share_their_actors(job: Run) -> None:
     assert found == {"answer": (1.0, 3), "propose, control": (0.0, 13), "select": (0.0, 6)}
 
 
-def test_a_model_with_a_device_has_a_gpu_where_there_is_one(job: Run) -> None:
-    found = shared(job, {}, CLUSTER)
-    wants = "device" in type(job.resolved.components.one("model").config).model_fields
-    assert found["answer" if wants else "answer, propose, control, select"][0] == float(wants)
+def test_a_model_has_a_gpu_where_there_is_one(job: Run) -> None:
+    assert shared(job, {}, CLUSTER) == {"answer": (1.0, 4), "propose, control, select": (0.0, 12)}
+
+
+SAM = {"name": "sam", "checkpoint": "sam.pth"}
+NO_MASKS = "propose, control, select"
+
+
+@pytest.mark.parametrize(
+    ("section", "part", "gpus"),
+    [
+        ("model", {"name": "mini", "device_map": "cpu"}, {f"answer, {NO_MASKS}": 0.0}),
+        ("model", {"name": "mini", "device_map": {"": 1}}, {"answer": 1.0, NO_MASKS: 0.0}),
+        ("masks", SAM, {"answer": 1.0, "propose, control": 1.0, "select": 0.0}),
+        ("masks", SAM | {"device": "cpu"}, {"answer": 1.0, NO_MASKS: 0.0}),
+    ],
+)
+def test_who_loads_weights_on_no_cpu_has_a_gpu(
+    job: Run, section: str, part: dict[str, Any], gpus: dict[str, float]
+) -> None:
+    told = Run(resolve(job.resolved.document() | {section: part}, registry()), job.scope)
+    assert {name: of for name, (of, _) in shared(told, {}, CLUSTER).items()} == gpus
 
 
 def test_gpu_hours_are_hours_of_the_share_that_an_actor_holds(job: Run) -> None:

@@ -15,6 +15,9 @@ from pixcore_ray.config import Resources
 _WITH_WEIGHTS = {"answer": "model", "propose": "masks", "control": "masks"}
 """What a stage loads on a device, by what it calls it."""
 
+_DEVICE = ("device", "device_map")
+"""The options by which a component's config says where its weights are held."""
+
 
 @dataclass(frozen=True)
 class Crew:
@@ -102,7 +105,9 @@ def _on_device(stage: Stage) -> bool:
     parts: tuple[ChosenComponent, ...] = stage.components.several(loaded) if loaded is not None else ()
     if _asks_model(stage) and loaded is None:
         return True
-    return any("device" in type(one.config).model_fields and one.config.device != "cpu" for one in parts)  # type: ignore[attr-defined]
+    return any(
+        getattr(one.config, option) != "cpu" for one in parts for option in _DEVICE if hasattr(one.config, option)
+    )
 
 
 def by_service(stage: Stage) -> bool:
