@@ -174,7 +174,7 @@ class Needs:
         prefill_row: Which row of the prompt is read at the first step: the last, or the second to last as
             PixFoundation's released code does.
         gradients: Attention rows carry gradients of the token's log probability.
-        hidden_states: `observe_hidden` is called with the visual tokens' states.
+        hidden_states: `observe_hidden` is called with the visual tokens' states, after every layer or after these.
         reference_prompt: A second prompt on the same image whose last row gives `Response.reference`.
     """
 
@@ -183,7 +183,7 @@ class Needs:
     query: Literal["predicting", "emitted"] = "predicting"
     prefill_row: Literal[-1, -2] = -1
     gradients: bool = False
-    hidden_states: bool = False
+    hidden_states: bool | tuple[int, ...] = False
     reference_prompt: str | None = None
 
 

@@ -20,6 +20,7 @@ from pixcore_attention.localization_heads import LocalizationHeads, elbow_of, sp
 from pixcore_attention.logit_lens import LogitLens
 from pixcore_attention.raw import Raw
 from pixcore_attention.relative import Relative
+from pydantic import ValidationError
 from scipy.special import softmax
 
 from pixcore.components import Context
@@ -112,12 +113,6 @@ def test_logit_lens_is_the_best_layers_probability(rng: np.random.Generator) -> 
     read = softmax(states @ head, axis=-1).max(axis=0)
     for sample, own in enumerate(extractor.maps()):
         np.testing.assert_allclose(own, read[sample][:, tokens[sample]].T, atol=1e-6)
-    some = LogitLens(LogitLensConfig(layers=(1,)))
-    some.begin(2, 0, 4, 7)
-    some.observe_tokens(tokens, lambda own: own @ head)
-    for layer in range(3):
-        some.observe_hidden(layer, states[layer])
-    np.testing.assert_allclose(some.maps()[1], softmax(states[1] @ head, axis=-1)[1][:, [10]].T, atol=1e-6)
 
 
 def blob(side: int, *cells: tuple[int, int]) -> np.ndarray:
@@ -176,10 +171,16 @@ def test_heads_are_chosen_by_the_first_row_and_smoothed(rng: np.random.Generator
         extractor.prepare(requests(1), [square(6)])
     [maps] = feed(plain, rows)
     np.testing.assert_allclose(maps[1:], later[:, 0, 0, 4])
-    [smoothed] = feed(smooth, rows)
+    [smoothed] = feed(smooth, rows[:, :, :, [4]])
     assert smoothed[0].reshape(6, 6).argmax() == 14
     assert smoothed[0].max() < maps[0].max()
-    assert smooth.needs.layers == (0,)
+    assert (smooth.needs.layers, smooth.needs.heads) == ((0,), (4,))
+
+
+def test_chosen_heads_are_counted_from_either_end() -> None:
+    assert LocalizationHeadsConfig(chosen=((-1, 3), (-2, -1))).chosen == ((-1, 3), (-2, -1))
+    with pytest.raises(ValidationError, match=r"count all layers from the start .* or all from the end"):
+        LocalizationHeadsConfig(chosen=((0, 3), (-1, 3)))
 
 
 def test_grids_must_be_known() -> None:

@@ -234,17 +234,28 @@ def keep_state(states: list[torch.Tensor], _: object, __: object, output: Any) -
     states.append(output[0] if isinstance(output, tuple) else output)
 
 
-@pytest.mark.parametrize("name", ["llava_next", "gemma3"])
-def test_the_logit_lens_reads_every_layer(folder: Callable[[str], Path], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "config", "read_after"),
+    [
+        ("llava_next", {}, slice(None)),
+        ("llava_next", {"layers": (-1,)}, slice(-1, None)),
+        ("llava_next", {"layers": (0,)}, slice(1)),
+        ("gemma3", {}, slice(None)),
+    ],
+)
+def test_the_logit_lens_reads_the_layers_that_a_config_names(
+    folder: Callable[[str], Path], name: str, config: dict[str, Any], read_after: slice
+) -> None:
     path = folder(name)
     model = adapter(path)
     requests = [ask(), ask("And this one, please?", 3, (30, 61))]
-    for request, response in zip(requests, model.answer(requests, LogitLens(LogitLensConfig())), strict=True):
+    lens = LogitLens(LogitLensConfig.model_validate(config))
+    for request, response in zip(requests, model.answer(requests, lens), strict=True):
         batch = model.prepare([request])
         plain = AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
         states: list[torch.Tensor] = []
         decoder = plain.get_decoder()
-        for layer in decoder.layers:
+        for layer in decoder.layers[read_after]:
             layer.register_forward_hook(partial(keep_state, states))
         with torch.no_grad():
             plain(**batch.inputs)
@@ -265,6 +276,15 @@ def test_localization_heads_choose_before_they_add(folder: Callable[[str], Path]
     np.testing.assert_allclose(response.maps, expected.numpy(), **EQUAL)
     [fixed] = model.answer([ask()], LocalizationHeads(LocalizationHeadsConfig(chosen=tuple(heads), sigma=0)))
     same(fixed, response)
+
+
+@pytest.mark.parametrize("chosen", [((-1, -1), (-2, 1)), ((1, 3), (0, 1), (0, -1))])
+def test_chosen_heads_are_found_from_either_end(folder: Callable[[str], Path], chosen: Any) -> None:
+    model, seen = adapter(folder("llava_next")), Recorder()
+    [response] = model.answer([ask()], LocalizationHeads(LocalizationHeadsConfig(chosen=chosen, sigma=0)))
+    model.answer([ask()], seen)
+    expected = sum(seen.rows[:, layer, 0, head] for layer, head in chosen)
+    np.testing.assert_allclose(response.maps, expected.numpy(), **EQUAL)
 
 
 def test_raw_rows_are_on_disk(folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pixcore_attention.config import GradientConfig, MeanConfig
+from pixcore_attention.config import GradientConfig, LocalizationHeadsConfig, LogitLensConfig, MeanConfig
 from pixcore_attention.gradient import Gradient
+from pixcore_attention.localization_heads import LocalizationHeads
+from pixcore_attention.logit_lens import LogitLens
 from pixcore_attention.mean import Mean
 from pixcore_transformers.adapter import TransformersAdapter
 from pixcore_transformers.config import TransformersConfig
@@ -116,5 +118,12 @@ def test_a_layer_that_is_not_there_is_refused_by_config_json_alone(
     (tmp_path / "config.json").write_bytes((checkpoint("llava_next") / "config.json").read_bytes())
     one = TransformersAdapter(TransformersConfig(checkpoint=str(tmp_path)))
     request: Request = requests_of(QUESTIONS, 1, Protocol.QUESTION)[0]
-    with pytest.raises(ModelError, match=r"the model has no attention layer 9 .*it has 2, counted from 0"):
-        one.answer([request], mean(layers=[9]))
+    for asked, extractor in (
+        ("attention layer 9", mean(layers=[9])),
+        ("attention head -9", mean(heads=[-9])),
+        ("layer 40", LogitLens(LogitLensConfig(layers=(40,)))),
+        ("attention layer -3", LocalizationHeads(LocalizationHeadsConfig(chosen=((-3, 0),)))),
+        ("attention head 8", LocalizationHeads(LocalizationHeadsConfig(chosen=((0, 8),)))),
+    ):
+        with pytest.raises(ModelError, match=rf"the model has no {asked} .*it has \d, counted from 0"):
+            one.answer([request], extractor)

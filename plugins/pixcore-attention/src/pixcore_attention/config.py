@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pixcore.components import Config
 
@@ -54,7 +54,8 @@ class LocalizationHeadsConfig(Config):
     """Options of `localization-heads`: the few heads whose attention is compact.
 
     Attributes:
-        chosen: (layer, head) pairs found beforehand; left out: chosen anew for each response, by its first row.
+        chosen: (layer, head) pairs found beforehand, negative from the end (the layers all or none); left out: chosen
+            anew for each response, by its first row.
         count: Heads to use; the paper's.
         sigma: Smoothing of each head's map, in cells.
         threshold: Attention above the map's mean that makes a cell part of a blob.
@@ -64,6 +65,14 @@ class LocalizationHeadsConfig(Config):
     count: int = Field(default=3, ge=1)
     sigma: float = Field(default=1.0, ge=0)
     threshold: float = Field(default=0.001, ge=0)
+
+    @field_validator("chosen")
+    @classmethod
+    def _from_one_end(cls, chosen: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
+        """Take layers that are in order whatever the model's depth."""
+        if len({layer < 0 for layer, _ in chosen or ()}) > 1:
+            raise ValueError("count all layers from the start (0, 1, ...) or all from the end (-1, -2, ...)")
+        return chosen
 
 
 class RelativeConfig(Config):
@@ -92,7 +101,7 @@ class LogitLensConfig(Config):
     """Options of `logit-lens`: where the visual tokens' states already read as the token.
 
     Attributes:
-        layers: Decoder layers; left out: all.
+        layers: Decoder layers, negative from the end; left out: all.
         cells_at_once: Visual tokens whose logits are held at the same time.
     """
 

@@ -18,7 +18,7 @@ from pixcore_attention.config import LocalizationHeadsConfig
 from pixcore_attention.grids import apply_to_grids
 
 Head = tuple[int, int]
-"""(layer, head)."""
+"""(layer, head), or their places among those that are shown."""
 
 
 class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
@@ -41,18 +41,20 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
     def __init__(self, config: LocalizationHeadsConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.votes: Counter[Head] = Counter()
+        self._asked_layers = tuple(sorted({layer for layer, _ in config.chosen or ()}))
+        self._asked_heads = tuple(sorted({head for _, head in config.chosen or ()}))
         self._layouts: Sequence[VisualLayout] = ()
         self._shape = (0, 0)
         self._first: dict[int, NDArray[np.float32]] = {}
-        self._heads: list[tuple[Head, ...]] = []
+        self._place = 0
+        self._heads: list[list[Head]] = []
         self._sums: list[NDArray[np.float32]] = []
         self._maps: list[list[NDArray[np.float32]]] = []
 
     @property
     def needs(self) -> Needs:
-        """All layers, or those of the chosen heads."""
-        chosen = self.config.chosen
-        return Needs(layers=None if chosen is None else tuple(sorted({layer for layer, _ in chosen})))
+        """All layers and heads, or those of the chosen."""
+        return Needs(layers=self._asked_layers or None, heads=self._asked_heads or None)
 
     def prepare(self, requests: Sequence[Request], layouts: Sequence[VisualLayout]) -> None:
         """Take the grids, which say which cells are neighbours."""
@@ -67,7 +69,9 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
             self._layouts = [VisualLayout.single(VisualGrid.stretched(side, side, (side, side)))] * batch
         self._shape = (batch, cells)
         self._first = {}
-        self._heads = [] if self.config.chosen is None else [self.config.chosen] * batch
+        chosen = self.config.chosen or ()
+        places = [(self._asked_layers.index(layer), self._asked_heads.index(head)) for layer, head in chosen]
+        self._heads = [places] * batch if places else []
         self._maps = [[] for _ in range(batch)]
         self._clear()
 
@@ -77,9 +81,10 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
             self._first[layer] = to_numpy(rows)
             return
         for sample, chosen in enumerate(self._heads):
-            for own_layer, head in chosen:
-                if own_layer == layer:
+            for place, head in chosen:
+                if place == self._place:
                     self._add(sample, to_numpy(rows[sample, head]))
+        self._place += 1
 
     def end_step(self) -> None:
         """Choose heads if they are not yet, and finish one token's map."""
@@ -88,8 +93,8 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
             stacked = np.stack([self._first[layer] for layer in layers], axis=1)
             for sample, own in enumerate(stacked):
                 picked = self._choose(own, self._layouts[sample])
-                self._heads.append(tuple((layers[index], head) for index, head in picked))
-                self.votes.update(self._heads[-1])
+                self._heads.append(picked)
+                self.votes.update((layers[index], head) for index, head in picked)
                 for index, head in picked:
                     self._add(sample, own[index, head])
             self._first = {}
@@ -104,6 +109,7 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
 
     def _clear(self) -> None:
         batch, cells = self._shape
+        self._place = 0
         self._sums = [np.zeros(cells, np.float32) for _ in range(batch)]
 
     def _add(self, sample: int, row: NDArray[np.float32]) -> None:

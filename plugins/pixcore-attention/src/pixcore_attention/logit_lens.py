@@ -31,8 +31,8 @@ class LogitLens(AttentionExtractor[LogitLensConfig]):
 
     @property
     def needs(self) -> Needs:
-        """The visual tokens' states; no layer's rows."""
-        return Needs(layers=(), hidden_states=True)
+        """The visual tokens' states after the configured layers; no layer's rows."""
+        return Needs(layers=(), hidden_states=self.config.layers or True)
 
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
         """Start a batch."""
@@ -51,8 +51,6 @@ class LogitLens(AttentionExtractor[LogitLensConfig]):
         """Read one layer's states (batch, cells, width)."""
         if self._unembed is None:
             raise RuntimeError("observe_tokens comes before observe_hidden")
-        if self.config.layers is not None and layer not in self.config.layers:
-            return
         step = self.config.cells_at_once
         for sample, own in enumerate(self._tokens):
             for start in range(0, states.shape[1], step):

@@ -51,7 +51,7 @@ def _extracted(report: Report, extractor: AttentionExtractor[Any], steps: int) -
         if needs.hidden_states:
             unembedding = rng.normal(size=(16, 50)).astype(np.float32)
             extractor.observe_tokens([list(range(3, 3 + steps))] * 2, lambda states: states @ unembedding)
-            for layer in range(_LAYERS):
+            for layer in sorted(_resolved(needs.hidden_states, _LAYERS)):
                 extractor.observe_hidden(layer, rng.normal(size=(2, cells, 16)).astype(np.float32))
         for _ in range(steps):
             for layer in layers:
@@ -72,8 +72,8 @@ def _extracted(report: Report, extractor: AttentionExtractor[Any], steps: int) -
     return []
 
 
-def _resolved(wanted: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
-    return tuple(range(count)) if wanted is None else tuple(index % count for index in wanted)
+def _resolved(wanted: tuple[int, ...] | bool | None, count: int) -> tuple[int, ...]:
+    return tuple(index % count for index in (wanted if isinstance(wanted, tuple) else range(count)))
 
 
 def check_map_transform(transform: MapTransform[Any]) -> list[Finding]:

@@ -33,7 +33,7 @@ from pixcore_transformers.marks import check_marks, check_text
 from pixcore_transformers.placing import working_device
 from pixcore_transformers.probing import Found, find
 from pixcore_transformers.prompts import Prompt, Prompts, Seen, can_share
-from pixcore_transformers.reading import Maps, Reader, layers_read, text_config
+from pixcore_transformers.reading import Maps, Reader, read_of, text_config
 from pixcore_transformers.spans import Decoder, decode, exact_tokens, prefix_tokens
 from pixcore_transformers.streaming import in_making, whole_part, written_by_now
 from pixcore_transformers.tap import untapped
@@ -418,7 +418,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
                 check_served(model_type(self.config), probed=self.config.layout == "probe")
             if extractor is not None and not self.config.trust_remote_code:  # a config of its own would need its code
                 config = read_config(resolve(self.config, only=("config.json",)), self.config)
-                layers_read(extractor.needs, text_config(config))
+                read_of(extractor.needs, text_config(config))
 
     def _reader(self, extractor: Extractor) -> Reader:
         # the released `query` alignment reads the same rows as `predicting` and assigns them one token later

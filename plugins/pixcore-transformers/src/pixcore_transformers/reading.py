@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,13 +49,9 @@ class Reader:
     def __init__(self, model: PreTrainedModel, extractor: Extractor, *, own_row: bool, one_pass: bool = True) -> None:
         text = text_config(model.config)
         self.model, self.extractor, self.own_row, self.one_pass = model, extractor, own_row, one_pass
-        needs = extractor.needs
-        self.needs: Needs = needs
-        self.layers = layers_read(needs, text)
+        self.needs: Needs = extractor.needs
+        self.layers, self.heads, self.states = read_of(self.needs, text)
         self.mixed = len(attention_layers(text)) < int(text.num_hidden_layers)
-        self.heads = (
-            None if needs.heads is None else _counted("head", needs.heads, range(int(text.num_attention_heads)))
-        )
         self.head_count = int(text.num_attention_heads) if self.heads is None else len(self.heads)
 
     @property
@@ -238,7 +234,7 @@ class Reader:
         return self.one_pass and held <= LARGEST_PASS and not any(placeholder in answer for answer in tokens)
 
     def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
-        """Show the visual tokens' states after each layer; they do not depend on the text, which comes later."""
+        """Show the visual tokens' states after some layers; they do not depend on the text, which comes later."""
         decoder = self.model.get_decoder()
         layers, norm = getattr(decoder, "layers", None), getattr(decoder, "norm", None)
         head = self.model.get_output_embeddings()
@@ -264,8 +260,8 @@ class Reader:
 
         self.extractor.observe_tokens(tokens, unembed)
         with ExitStack() as stack, torch.no_grad():
-            for index, layer in enumerate(layers):
-                handle = layer.register_forward_hook(show(index))
+            for index in self.states:
+                handle = layers[index].register_forward_hook(show(index))
                 stack.callback(handle.remove)
             generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(tokens))
 
@@ -281,12 +277,35 @@ def attention_layers(text: PreTrainedConfig) -> list[int]:
     return [index for index in range(int(text.num_hidden_layers)) if kinds is None or kinds[index] not in _WITHOUT]
 
 
-def layers_read(needs: Needs, text: PreTrainedConfig) -> tuple[int, ...]:
-    """List the layers whose rows an extractor gets: those that it asks for, or all that have attention.
+class ReadOf(NamedTuple):
+    """What is read of a decoder, counted from 0.
+
+    Attributes:
+        layers: Those whose rows are read.
+        heads: Of each of them; None for all.
+        states: The layers after which the visual tokens' states are read.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[int, ...] | None
+    states: tuple[int, ...]
+
+
+def read_of(needs: Needs, text: PreTrainedConfig) -> ReadOf:
+    """List what an extractor gets of a decoder: what it asks for, or all that there is.
 
     Raises:
-        ModelError: One of them has no attention, or is not there; or gradients are asked for and some have none.
+        ModelError: Some of it is not there, or a layer has no attention; or gradients are asked for and some have none.
     """
+    depth, heads, states = int(text.num_hidden_layers), needs.heads, needs.hidden_states
+    return ReadOf(
+        layers=_layers_read(needs, text),
+        heads=None if heads is None else _counted("attention head", heads, range(int(text.num_attention_heads))),
+        states=_counted("layer", range(depth) if states is True else states or (), range(depth)),
+    )
+
+
+def _layers_read(needs: Needs, text: PreTrainedConfig) -> tuple[int, ...]:
     there = attention_layers(text)
     if not there and needs.layers != ():
         raise ModelError("no layer of the model's decoder has attention", hint="set extractor: null for this model")
@@ -299,7 +318,7 @@ def layers_read(needs: Needs, text: PreTrainedConfig) -> tuple[int, ...]:
         )
     if needs.layers is None:
         return tuple(there)
-    found = _counted("layer", needs.layers, range(count))
+    found = _counted("attention layer", needs.layers, range(count))
     for index, given in zip(found, needs.layers, strict=True):
         if index not in there:
             listing = ", ".join(map(str, there))
@@ -314,5 +333,5 @@ def _counted(what: str, asked: Sequence[int], there: range) -> tuple[int, ...]:
     found = tuple(index + count if index < 0 else index for index in asked)
     for index, given in zip(found, asked, strict=True):
         if index not in there:
-            raise ModelError(f"the model has no attention {what} {given}", hint=f"it has {count}, counted from 0")
+            raise ModelError(f"the model has no {what} {given}", hint=f"it has {count}, counted from 0")
     return found
