@@ -48,7 +48,9 @@ def layered(folder: Path) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nexec {folder / "bin" / "python"} -m {name} "$@"\n')
         script.chmod(0o755)
     kept = {key: value for key, value in os.environ.items() if key != "PIXCORE_PLUGINS"}
-    return {**kept, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # what pages print installs without the network: pip reads 0 as *no* build isolation; what is required is here
+    offline = {"PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_DEPS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**kept, **offline, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 class Workplace:
