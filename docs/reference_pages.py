@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: hooks, kinds, config keys, commands, errors, the Python API.
+"""Write the reference pages from the code: hooks, kinds, config keys, commands, errors, words, the Python API.
 
 `pages()` gives each page as Markdown under its path in the site; `docs/site_hooks.py` hands them to MkDocs, and
 `tests/test_docs.py` holds them to the code.
@@ -17,7 +17,7 @@ import yaml
 from pixcore_testing.schema import attribute_texts, json_schema
 
 import pixcore
-from pixcore import errors, hookspecs
+from pixcore import errors, hookspecs, records
 from pixcore.config import RunConfig
 from pixcore.plugins import GuestKind, Kind, Registration, Registry, registry
 
@@ -83,6 +83,7 @@ def pages() -> dict[str, str]:
         "reference/config.md": config(found),
         "reference/cli.md": commands(found),
         "reference/errors.md": error_classes(),
+        "reference/glossary.md": glossary(),
         "reference/kinds/index.md": kinds(found),
         "reference/api/index.md": api(),
         "reference/api/pixcore.md": face(),
@@ -91,6 +92,37 @@ def pages() -> dict[str, str]:
     result |= {f"reference/kinds/{kind.value}.md": kind_page(kind, found) for kind in Kind}
     result |= {f"reference/api/{module}.md": module_page(module) for module in API}
     return result
+
+
+_GLOSSARY = """\
+# Glossary
+
+A benchmark's samples are asked under several *probings*, which files and configs call protocols: `question` (its
+question, freely), `segment` (its expression) and `letter` (its question with lettered options). A model answers; where
+it looked while it spoke is read by the *tap*, which sees single rows of attention as they are computed and changes
+nothing. Where the text is from elsewhere, *replay* shows it to a local checkpoint in one pass, whose attention is read
+instead. The attention of what belongs together becomes points, points become candidates, and strategies choose among
+these.
+
+A *pair* is two samples that differ in one visual detail; it counts as right where both answers are. The figures with a
+*dagger*, A† and M†, are of `question`: the answer in words, and the masks that nobody asked for; A and M are of
+`letter` and `segment`. The *oracle* is the strategy that chooses with the ground truth in hand, so that what it reaches
+is an upper bound. A *matched control* is what a row's own strategy reaches with as many candidates from points that no
+attention chose: what the row has beyond it is what attention adds. The *fidelity* says whose rules hold: `corrected`
+what is right, `published` and `paper` what the last and the first release of the paper's code did.
+
+The words, one for a thing:
+
+| word | what it is |
+|---|---|
+"""
+
+
+def glossary() -> str:
+    """The words at the head of `pixcore.records`, after how they hang together."""
+    listed = [line.strip() for line in (records.__doc__ or "").splitlines() if line.startswith("    ")]
+    rows = [re.split(r"\s{2,}", line, maxsplit=1) for line in listed]
+    return _GLOSSARY + "".join(f"| {word} | {_cell(meaning)} |\n" for word, meaning in rows)
 
 
 def hook_names() -> list[str]:

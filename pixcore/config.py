@@ -193,7 +193,7 @@ class RunConfig(BaseModel):
     @classmethod
     def _once_each(cls, value: tuple[ProbingSection, ...]) -> tuple[ProbingSection, ...]:
         if len({section.name for section in value}) != len(value):
-            raise ValueError("a protocol is named twice")
+            raise ValueError("a probing is named twice")
         return value
 
     @field_validator("prompts")

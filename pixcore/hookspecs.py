@@ -1,4 +1,4 @@
-"""The contract: a hook for each kind of component, two for what else a plugin adds, two about figures, four to observe.
+"""The contract: what a plugin may offer, answer and observe, a hook each.
 
 A plugin is a light module that an entry point in group `pixcore` names. Its hooks receive `register` and call it once
 a component: `register(name, "package.module:Class", config="package.config:Model", summary="one line")`. The strings

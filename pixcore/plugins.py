@@ -243,7 +243,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Guest(Owner):
-    """A command or a run writer that a plugin adds, or what a component (`Registration`) has in common with one.
+    """A command, a run writer or a probing that a plugin adds, or what a component (`Registration`) shares with one.
 
     Attributes:
         kind: Which kind it is.
@@ -433,7 +433,7 @@ class Registry:
         return found
 
     def guest(self, kind: GuestKind, name: str) -> Guest:
-        """Look up a command or a run writer.
+        """Look up a command, a run writer or a probing.
 
         Raises:
             PluginError: No plugin offers it, or two do.
@@ -461,7 +461,7 @@ class Registry:
         return any(claims and name.startswith(f"{word} ") for name, claims in self._found[GuestKind.COMMAND].items())
 
     def guests(self, kind: GuestKind) -> list[Guest]:
-        """List the commands or the run writers, the core's own first, without those that two plugins claim."""
+        """List the commands, run writers or probings, the core's own first, without those that two plugins claim."""
         found = self._found[kind].items()
         return [claims[0] for name, claims in found if len(claims) == 1 and not self.has_command_group(name)]
 
@@ -504,7 +504,7 @@ class Registry:
         return found
 
     def ask(self, hook: str, **arguments: Any) -> Any:
-        """Ask whichever plugin answers a hook of one result; None where none does."""
+        """Ask a hook: its first answer where it has one result (None without any), else the list of all."""
         return getattr(self._manager.hook, hook)(**arguments)
 
     def notify(self, hook: str, **arguments: Any) -> None:

@@ -20,7 +20,7 @@ The words, one for a thing, everywhere:
     judge            a component that reads an answer and gives a verdict; also its stage, store and files
     verdict          whether an answer is right
     control          what stands beside a row and knows nothing: as many masks, from points no attention chose
-    cluster          samples that are drawn together in the bootstrap: a pair of questions, or one sample
+    cluster          samples that are drawn together in the bootstrap: a pair, or those of one image
     run, run folder  a config carried out on a benchmark, and where what it leaves behind lies
     stage            a step of a run with records of its own
     record           what a stage made of one item

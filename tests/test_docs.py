@@ -18,7 +18,7 @@ from click import Option
 from pixcore_testing.schema import json_schema
 
 import pixcore
-from pixcore import components, errors
+from pixcore import components, errors, records
 from pixcore.plugins import GuestKind, Kind, registry
 from tests.scripts import loaded
 from tests.workplace import layered
@@ -166,6 +166,13 @@ def test_every_error_has_its_section(written: tuple[ModuleType, dict[str, str]])
     named = [name for name in ours if getattr(errors, name).__module__ == errors.__name__]
     assert named
     assert not [name for name in named if f"::: pixcore.errors.{name}\n" not in written[1]["reference/errors.md"]]
+
+
+def test_every_word_has_its_line(written: tuple[ModuleType, dict[str, str]]) -> None:
+    page = written[1]["reference/glossary.md"]
+    words = [line for line in (records.__doc__ or "").splitlines() if line.startswith("    ")]
+    assert len(words) >= 20
+    assert not [line for line in words if "| {} | {} |\n".format(*re.split(r"\s{2,}", line.strip())) not in page]
 
 
 def test_every_name_of_the_face_has_its_line(written: tuple[ModuleType, dict[str, str]]) -> None:

@@ -167,7 +167,7 @@ def test_what_is_no_probing_is_one_line(workplace, given, said):
 
 def test_a_name_counts_once(workplace):
     done = workplace("run", str(workplace.config(protocols=[DESCRIBE, DESCRIBE])), status=2)
-    assert "a protocol is named twice" in done.stderr
+    assert "a probing is named twice" in done.stderr
 
 
 def test_the_schema_knows_probings(workplace):

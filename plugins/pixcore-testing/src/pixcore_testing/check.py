@@ -36,8 +36,8 @@ Checked = tuple[str, Callable[[], list[Finding]]]
 def check(name: str, kind: str | None, settings: tuple[str, ...], asks: bool, model: str | None) -> int:
     """Check NAME against the contract: shapes, types, behaviour, and that its plugin is light.
 
-    NAME is a component, a command, a run writer, or a plugin: then its module and its observers are checked, and
-    everything it offers that has to be told nothing.
+    NAME is a component, a command, a run writer, a probing, or a plugin: then its module and its observers are checked,
+    and everything it offers that has to be told nothing.
     """
     console = Console()
     wrong = 0
@@ -94,7 +94,7 @@ def _named(name: str, kind: str | None, settings: tuple[str, ...], context: Cont
 
 
 def _plugin(name: str) -> Iterator[Checked]:
-    """A plugin's module, its observers, its commands and run writers; components may need options."""
+    """A plugin's module, its observers, its commands, run writers and probings; components may need options."""
     for entry, target, _ in entry_points():
         if entry == name:
             yield f"plugin {name!r}", partial(check_module, name)

@@ -220,7 +220,7 @@ class PluginContract:
     def test_what_it_offers_keeps_the_contract(
         self, offer: Guest, fidelity: Fidelity, options: Mapping[str, Any], context: Context
     ) -> None:
-        """Every component, command and run writer."""
+        """Every component, command, run writer and probing."""
         if isinstance(offer, Registration):
             config = offer.config_class.model_validate(options)
             hold(check_registration(offer, config, context, **_asking(offer.kind, self.asks)))

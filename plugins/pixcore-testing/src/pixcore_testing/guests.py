@@ -55,7 +55,7 @@ def check_probing(name: str, template: Any) -> list[Finding]:
 
 
 def check_guest_offer(guest: Guest) -> list[Finding]:
-    """Check how a command or a run writer is offered, without running it."""
+    """Check how a command, a run writer or a probing is offered, without running it."""
     report = Report(page_of(guest.kind.value))
     with report.step("registration", "what is registered can be imported"):
         report.one_line(guest.summary)
