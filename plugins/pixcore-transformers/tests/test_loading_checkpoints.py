@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -122,6 +123,52 @@ def test_the_fingerprint_follows_the_weights(copy: Path) -> None:
     content[-1] ^= 1
     weights.write_bytes(content)
     assert config.fingerprint() != before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
+def test_one_part_of_a_large_file_changes_the_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / name
+    parts = {"tower": 30 << 20, "projector": 1 << 20, "language": 34 << 20}
+    save_file({part: torch.zeros(size, dtype=torch.uint8) for part, size in parts.items()}, path)
+    header = path.open("rb").read(1000)
+    begin = 8 + int.from_bytes(header[:8], "little")
+    seen = {fingerprint_of(path)}
+    for entry in json.loads(header[8:begin]).values():
+        start, end = entry["data_offsets"]
+        with path.open("rb+") as file:
+            file.seek(begin + start)
+            file.write(b"1" * (end - start))
+        seen.add(fingerprint_of(path))
+        assert fingerprint_of(path) in seen
+    assert len(seen) == 1 + len(parts)
+
+
+def test_what_is_kept_of_a_small_file_is_the_hash_of_its_size_and_content(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(range(256)) * 1000)
+    digest = hashlib.sha256(b"256000" + bytes(range(256)) * 1000)
+    assert fingerprint_of(tmp_path / "weights.bin") == digest.hexdigest()
+
+
+def test_a_large_file_that_is_cut_short_has_a_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "model.safetensors"
+    with path.open("wb") as file:
+        file.truncate(65 << 20)
+    assert fingerprint_of(path) == fingerprint_of(path)
+
+
+def test_the_fingerprint_follows_the_tower_where_it_is_named(copy: Path, tmp_path: Path) -> None:
+    tower = tmp_path / "tower"
+    tower.mkdir()
+    (tower / "model.bin").write_bytes(b"one")
+    own = Llava15Config(checkpoint=str(copy)).fingerprint()
+    named = Llava15Config(checkpoint=str(copy), vision_tower=str(tower))
+    first = named.fingerprint()
+    (tower / "model.bin").write_bytes(b"two")
+    assert len({own, first, named.fingerprint()}) == 3
 
 
 def test_the_fingerprint_of_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

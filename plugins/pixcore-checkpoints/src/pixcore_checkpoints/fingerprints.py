@@ -1,16 +1,22 @@
-"""Say what changes when a checkpoint does, without reading all of it."""
+"""Say what changes when a checkpoint does, without reading all of it each time."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import chain, starmap
 from pathlib import Path
+from typing import BinaryIO
 
-from pixcore.errors import ModelError
-from pixcore.files import open_file
+from pixcore.errors import ModelError, StoreError
+from pixcore.files import open_file, replacing
+from pixcore_checkpoints.headers import read_places
 
 _WHOLE = 64 << 20  # bytes: a file up to this size is hashed whole
-_PIECES, _PIECE = 32, 1 << 16  # of a larger one so many pieces of so many bytes
+_PIECE = 1 << 10  # bytes that are hashed in each place of a tensor
+_READ = 1 << 20  # bytes that are read at a time
 
 
 def fingerprint_of(checkpoint: str | Path, revision: str | None = None) -> str:
@@ -45,12 +51,52 @@ def hash_folder(folder: Path) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """Hash a file's size and content, SHA-256 in hex; of one above 64 MiB pieces that are spread over it."""
+    """Hash a file's size and content, SHA-256 in hex.
+
+    Of a safetensors file above 64 MiB the header and a few places of each tensor stand for the content; of another one
+    so large the hash is kept in the folder for caches until the file changes.
+    """
     with open_file(path, "checkpoint") as file:
-        size = file.seek(0, os.SEEK_END)
-        digest = hashlib.sha256(str(size).encode())
-        starts = range(0, size, _PIECE)
-        for start in starts if size <= _WHOLE else [(size - _PIECE) * i // (_PIECES - 1) for i in range(_PIECES)]:
-            file.seek(start)
-            digest.update(file.read(_PIECE))
+        size = os.fstat(file.fileno()).st_size
+        if size <= _WHOLE:
+            return _hash_spans(file, size, [(0, size)])
+        if path.suffix != ".safetensors":
+            return _hash_once(file, path)
+        with suppress(ModelError):  # whoever loads it says what is wrong with it
+            places = read_places(path)
+            header = (0, min((start for start, _ in places), default=size))
+            return _hash_spans(file, size, [header, *chain.from_iterable(starmap(_within, places))])
+        return _hash_once(file, path)
+
+
+def _within(start: int, end: int) -> list[tuple[int, int]]:
+    """Where a tensor is looked at: its beginning, its middle and its end, where rows that were added lie."""
+    starts = sorted({start, max(start, (start + end - _PIECE) // 2), max(start, end - _PIECE)})
+    return [(at, min(at + _PIECE, end)) for at in starts]
+
+
+def _hash_spans(file: BinaryIO, size: int, spans: Iterable[tuple[int, int]]) -> str:
+    digest = hashlib.sha256(str(size).encode())
+    for start, end in spans:
+        file.seek(start)
+        for at in range(start, end, _READ):
+            digest.update(file.read(min(_READ, end - at)))
     return digest.hexdigest()
+
+
+def _hash_once(file: BinaryIO, path: Path) -> str:
+    """Hash all of a file, or give what is kept of it."""
+    status = os.fstat(file.fileno())
+    known = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    kept = home / "pixcore" / "fingerprints" / hashlib.sha256(known.encode(errors="surrogateescape")).hexdigest()[:32]
+    with suppress(OSError, ValueError):
+        found = kept.read_text("ascii")
+        if len(found) == 64:
+            return found
+    found = _hash_spans(file, status.st_size, [(0, status.st_size)])
+    with suppress(OSError, StoreError):  # no home, or no room there: it is hashed anew
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as written:
+            written.write(found)
+    return found

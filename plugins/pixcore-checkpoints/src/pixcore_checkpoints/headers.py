@@ -1,4 +1,4 @@
-"""What the header of a safetensors file says: the shapes of its tensors, none of which is read or mapped."""
+"""What the header of a safetensors file says: its tensors' shapes and places, none of which is read or mapped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ModelError: It is cut short, or no safetensors file.
     """
+    return {name: shape for name, (shape, _) in _tensors(path).items()}
+
+
+def read_places(path: Path) -> list[tuple[int, int]]:
+    """Read where in a file each tensor's bytes begin and end, in their order; errors as of `read_header`."""
+    return sorted(place for _, place in _tensors(path).values())
+
+
+def _tensors(path: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, int]]]:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -24,9 +33,13 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
                 raise ValueError("its header is cut short")
             entries = json.loads(file.read(length))
         entries.pop("__metadata__", None)
-        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-        if end != size - 8 - length:
-            raise ValueError(f"it has {size} bytes, and its header tells of {8 + length + end}")
-        return {name: tuple(map(int, entry["shape"])) for name, entry in entries.items()}
+        found = {}
+        for name, entry in entries.items():
+            start, end = (8 + length + int(offset) for offset in entry["data_offsets"])
+            found[name] = tuple(map(int, entry["shape"])), (start, end)
+        told = max((end for _, (_, end) in found.values()), default=8 + length)
+        if told != size:
+            raise ValueError(f"it has {size} bytes, and its header tells of {told}")
+        return found
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: {describe(error)}", hint="download it again") from error

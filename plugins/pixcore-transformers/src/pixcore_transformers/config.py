@@ -1,4 +1,4 @@
-"""The options of both adapters."""
+"""The options of `transformers` and `llava-1.5`, and what every adapter of weights shares with them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,6 @@ class TransformersConfig(PlacingConfig):
         offline: Never ask the hub; what is there in the cache has to do.
         trust_remote_code: Run code that comes with the checkpoint.
         dtype: auto: what the checkpoint says on a GPU, float32 on a CPU.
-        device_map: A device, or accelerate's auto, balanced or a map; left out: the GPU if there is one.
         lora_adapter: A folder or a name on the hub: a LoRA adapter of the checkpoint, added into its weights by peft.
         layout: auto: the architecture's own; probe: found by covering parts of images, for an architecture that has
             none.
@@ -69,7 +68,6 @@ class TransformersConfig(PlacingConfig):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", validation_alias=AliasChoices("dtype", "torch_dtype")
     )
-    device_map: str | dict[str, int | str] | None = None
     lora_adapter: str | None = None
     # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
     layout: Literal["auto", "probe"] = Field(default="auto", exclude_if=lambda value: value == "auto")
@@ -130,6 +128,11 @@ class Llava15Config(TransformersConfig):
 
     checkpoint: str = Field(default="llava-hf/llava-1.5-7b-hf", validation_alias=CHECKPOINT)
     vision_tower: str | None = None
+
+    def fingerprint(self) -> str:
+        """Hash the checkpoint and its tower, where that is named."""
+        own = super().fingerprint()
+        return own if self.vision_tower is None else f"{own} {place(self.vision_tower).fingerprint()}"
 
     @field_validator("prompt_template")
     @classmethod
