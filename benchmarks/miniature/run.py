@@ -4,7 +4,7 @@
 
 A variant is run three times: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
 (mini.yaml with another model), once with the generator `regions` and once with `mini-sam`. The shipped weights are
-those of seed 1; other seeds, and variant d, are run where the trainings have left them: runs/mini/SEED/model and
+those of seed 1; other seeds are run where the trainings have left them: runs/mini/SEED/model and
 runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
 """
 

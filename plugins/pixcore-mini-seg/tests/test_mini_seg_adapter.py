@@ -49,9 +49,10 @@ def test_the_prompt_is_that_of_the_training() -> None:
     assert MiniSegConfig.prompts[Protocol.SEGMENT] == SEGMENT_PROMPT
 
 
-@pytest.fixture(scope="module")
-def model() -> MiniSeg:
-    return MiniSeg(MiniSegConfig())
+@pytest.fixture(scope="module", params=["a", "d"])
+def model(request: pytest.FixtureRequest) -> MiniSeg:
+    """One that differs from mini and one that was trained from scratch."""
+    return MiniSeg(MiniSegConfig(checkpoint=request.param))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ class MiniSegConfig(MiniConfig):
     """Which variant, and the options of every transformers model.
 
     Attributes:
-        checkpoint: A shipped variant, a, b or c, or a folder that `python -m pixcore_mini_seg.train` wrote: OUT/model.
+        checkpoint: A shipped variant, a to d, or a folder that `python -m pixcore_mini_seg.train` wrote: OUT/model.
         max_new_tokens: Tokens of an answer, its end and marks included.
     """
 
