@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pixcore_points.config import (
+    CentreConfig,
     BoxOfRegionConfig,
     PeakConfig,
     PeakRegionConfig,
@@ -13,11 +14,13 @@ from pixcore_points.config import (
     PositiveNegativeConfig,
     RandomPointsConfig,
 )
+from pixcore_points.nulls import Centre
 from pixcore_points.peaks import Peak, Peaks, PositiveNegative
 from pixcore_points.random_points import RandomPoints
 from pixcore_points.regions import BoxOfRegion, WeightedCentre, peak_region
 
 from pixcore.components import Context
+from pixcore.records import PointPrompt
 
 maps = hnp.arrays(
     np.float32,
@@ -119,6 +122,16 @@ def test_random_is_uniform_over_the_pixels():
     points = selector.select(np.zeros((2, 3), np.float32)).points
     counts = np.bincount((points[:, 1] * 3 + points[:, 0]).astype(int), minlength=6)
     assert (abs(counts - 1000) < 150).all()  # five standard deviations
+
+
+@pytest.mark.parametrize("selector", [RandomPoints(RandomPointsConfig()), Centre(CentreConfig())])
+def test_a_control_has_a_point_in_place_of_words_alone(selector):
+    words = PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), text="the red cat")
+    also = PointPrompt(np.array([[1, 2]], np.float32), np.ones(1, np.int8), also=(words,))
+    alone, beside = selector.control((20, 10), [words, also], [])
+    for one in (alone, *beside.also):
+        assert (one.text, one.box, one.labels.tolist()) == (None, None, [1])
+        assert ((one.points >= 0) & (one.points < (20, 10))).all()
 
 
 def test_negative_points_lie_where_the_map_is_low_and_apart():

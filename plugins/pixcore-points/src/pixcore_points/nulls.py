@@ -53,11 +53,15 @@ def stretched(prompt: PointPrompt, size: tuple[int, int], other: tuple[int, int]
 def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDArray[np.float32]]) -> PointPrompt:
     """Make a prompt of another's kind: as many points, labelled alike, and a box as large within the image.
 
+    For words alone a point: words know of the object wherever they are put.
+
     Args:
         prompt: The other.
         size: (width, height) of the image.
         drawn: Draws so many pixels (n, 2) of it, (x, y) float32; a box lies about one.
     """
+    if prompt.text is not None and not len(prompt.points) and prompt.box is None:
+        return PointPrompt(drawn(1), np.ones(1, np.int8))
     points, also = drawn(len(prompt.points)), tuple(alike(one, size, drawn) for one in prompt.also)
     if prompt.box is None:
         return replace(prompt, points=points, also=also)
@@ -79,7 +83,7 @@ class Centre(PointSelector[CentreConfig]):
         return PointPrompt(self._drawn(1, (width, height)), np.ones(1, np.int8))
 
     def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
-        """Draw prompts of the run's own kind: as many points, labelled alike, and boxes as large."""
+        """Draw prompts of the run's own kind: as many points, labelled alike, boxes as large, for words alone a point."""
         return [alike(prompt, size, lambda count: self._drawn(count, size)) for prompt in own]
 
     def _drawn(self, count: int, size: tuple[int, int]) -> NDArray[np.float32]:
