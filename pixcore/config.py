@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
 from pixcore.components import Config, Context
-from pixcore.errors import ConfigError, DataError, PluginError, nearest
+from pixcore.errors import ConfigError, DataError, PluginError, first_line, nearest
 from pixcore.files import at_home, read_file
 from pixcore.notices import notice
 from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry, registry
@@ -382,7 +382,7 @@ def read_yaml(path: Path, what: str = "config") -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark is not None else "somewhere"
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        problem = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"{what} {path}, {where}: {problem}", hint="fix the YAML") from error
     except RecursionError as error:
         raise ConfigError(f"{what} {path} is nested too deeply: {error}", hint="mend it") from error

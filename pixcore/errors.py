@@ -101,9 +101,14 @@ def describe(error: BaseException) -> str:
     """Describe an error in one line."""
     if isinstance(error, PixcoreError):
         return one_line(str(error))
-    lines = str(error).strip().splitlines() or [""]
-    said = " ".join(lines[: 1 + lines[0].endswith(":")])  # a line that ends so says what only the next one tells
-    return one_line(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+    name, said = type(error).__name__, first_line(error)
+    return one_line(said if said == name else f"{name}: {said}")
+
+
+def first_line(error: BaseException) -> str:
+    """Take what an error says first, or its class's name where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[: 1 + lines[0].endswith(":")])  # a line that ends so says what only the next one tells
 
 
 def one_line(text: str) -> str:

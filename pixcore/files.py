@@ -67,10 +67,8 @@ def _is_alive(process: int) -> bool:
     try:
         if os.name == "posix":
             os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)
     return True
 
 

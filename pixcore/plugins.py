@@ -227,10 +227,8 @@ class Owner:
         try:
             return self.read_version()
         except Exception as error:
-            raise PluginError(
-                f"the version of {self.distribution} can't be read: {one_line(f'{type(error).__name__}: {error}')}",
-                hint="its installation is damaged; install it again",
-            ) from error
+            message = f"the version of {self.distribution} can't be read: {describe(error)}"
+            raise PluginError(message, hint="its installation is damaged; install it again") from error
 
     @property
     def shown_version(self) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from pixcore.errors import UserError, describe, one_line
+from pixcore.errors import UserError, describe, first_line, one_line
 from pixcore.files import printable
 from pixcore.terminal import Console
 from tests.workplace import Workplace
@@ -48,6 +48,19 @@ def test_messages_are_short_and_hold_no_address() -> None:
     assert long.startswith("begin")
     assert long.endswith("end")
     assert len(describe(UserError("m" * 400, hint="h" * 400))) <= 300
+
+
+@pytest.mark.parametrize(
+    ("message", "first"),
+    [
+        ("", "ValueError"),
+        (" \n ", "ValueError"),
+        ("\n no file \nmore", "no file"),
+        ("two:\none\nmore", "two: one"),
+    ],
+)
+def test_the_first_line_of_an_error_is_its_class_where_it_says_nothing(message: str, first: str) -> None:
+    assert first_line(ValueError(message)) == first
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from pixcore import __version__, entries
-from pixcore.errors import PixcoreError, one_line
+from pixcore.errors import PixcoreError, describe, one_line
 from pixcore.files import printable
 from pixcore.notices import show_in_one_line
 from pixcore.plugins import GuestKind, registry
@@ -99,8 +99,7 @@ def main(given: Sequence[str]) -> None:
         if isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename is not None:
             _show(f"can't use {error.filename}: {error.strerror} (check the path)", show_traceback)
             sys.exit(2)
-        said = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-        _show(f"{said} (this is a failure of pixcore or a plugin; --traceback shows where)", show_traceback)
+        _show(f"{describe(error)} (this is a failure of pixcore or a plugin; --traceback shows where)", show_traceback)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
 

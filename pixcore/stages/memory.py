@@ -6,6 +6,7 @@ import errno
 import gc
 import re
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from pixcore.errors import DataError, ModelError, UserError, describe
@@ -111,15 +112,13 @@ def causes(error: BaseException, *, hidden: bool = False) -> list[BaseException]
 def free_memory() -> int | None:
     """Count the bytes that this machine, and this process's container, has left; None where they aren't told."""
     found = []
-    try:
+    with suppress(OSError, ValueError, LookupError):  # no Linux, no container, or one without a limit
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
         group = Path("/sys/fs/cgroup")
         taken = int((group / "memory.current").read_text())
         files = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         found.append(int((group / "memory.max").read_text()) - taken + int(files["inactive_file"]))
-    except (OSError, ValueError, LookupError):  # no Linux, no container, or one without a limit
-        pass
     return min(found, default=None)
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pixcore_points.config import (
-    CentreConfig,
     BoxOfRegionConfig,
+    CentreConfig,
     PeakConfig,
     PeakRegionConfig,
     PeaksConfig,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pixcore.errors import DataError, StoreError
+from pixcore.errors import DataError, StoreError, first_line
 from pixcore.files import write_json, written_beside
 
 LOCK = "pieces.json"
@@ -180,7 +180,7 @@ def fetch(
                 }
                 _write_lock(root, locked)
         except (HfHubHTTPError, StoreError, OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = first_line(error)
             failed.append(Finding(piece.path, f"{piece.repo}: {reason}; {piece.source}", piece.optional))
     return failed
 

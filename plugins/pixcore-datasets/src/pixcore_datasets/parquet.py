@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, first_line
 from pixcore_datasets.data_files import there
 
 
@@ -63,5 +63,5 @@ def read_rows(path: Path, *, hint: str) -> tuple[list[str], list[dict[str, Any]]
         columns: list[str] = parquet.read_schema(path).names
         table = parquet.read_table(path, columns=[name for name in columns if name != "image"])
     except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"can't read {path}: {error}".splitlines()[0], hint=hint) from error
+        raise DataError(f"can't read {path}: {first_line(error)}", hint=hint) from error
     return columns, table.to_pylist()

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, first_line
 from pixcore.files import written_beside
 from pixcore_mini_seg.network import SegNetwork
 
@@ -75,7 +75,7 @@ def read(folder: Path) -> Difference:
             about = json.loads(file.metadata()["mini-seg"])
             tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     except Exception as error:
-        raise ModelError(f"can't load mini-seg from {folder}: {str(error).splitlines()[0]}", hint=_HINT) from error
+        raise ModelError(f"can't load mini-seg from {folder}: {first_line(error)}", hint=_HINT) from error
     if about["base"] and about["base"] != base_hash():
         raise ModelError(
             f"{folder} holds what differs from another mini than the one that is installed",

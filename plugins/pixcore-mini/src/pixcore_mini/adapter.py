@@ -18,7 +18,7 @@ from pixcore_transformers.loading import Loaded, check_size, model_arguments, pr
 from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from pixcore.components import AttentionExtractor
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, first_line
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.notices import notice
 from pixcore.records import Request, Response
@@ -109,7 +109,7 @@ class Mini(Adapter[ConfigT], Generic[ConfigT]):
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"can't load mini from {folder}: {str(error).splitlines()[0]}",
+                f"can't load mini from {folder}: {first_line(error)}",
                 hint="checkpoint: shipped, or the folder OUT/model that `python -m pixcore_mini.train` wrote",
             ) from error
         return Loaded(prepare_model(model, self.config), tokenizer, None)

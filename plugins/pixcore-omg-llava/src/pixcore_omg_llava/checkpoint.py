@@ -23,7 +23,7 @@ from pixcore_transformers.placing import Placement, check_placing, dtype_of, mai
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, first_line
 from pixcore_omg_llava.config import OmgLlavaConfig
 from pixcore_omg_llava.internlm2 import Adapters, GroupedLayout, rules
 from pixcore_omg_llava.keymap import CLIP, PERCEPTION, clip_rules, perception_rules, projector_rules
@@ -102,7 +102,7 @@ def release_file(config: OmgLlavaConfig, name: str) -> Path:
         return Path(hf_hub_download(config.checkpoint, name, revision=config.revision, local_files_only=config.offline))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelError(
-            f"can't get {name} of {config.checkpoint} from the hub: {str(error).splitlines()[0]}",
+            f"can't get {name} of {config.checkpoint} from the hub: {first_line(error)}",
             hint="check the name and revision, or give a folder",
         ) from error
 

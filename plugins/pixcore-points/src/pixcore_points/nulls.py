@@ -83,7 +83,7 @@ class Centre(PointSelector[CentreConfig]):
         return PointPrompt(self._drawn(1, (width, height)), np.ones(1, np.int8))
 
     def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
-        """Draw prompts of the run's own kind: as many points, labelled alike, boxes as large, for words alone a point."""
+        """Draw prompts of the run's own kind: as many points, labelled alike, boxes as large; a point for words."""
         return [alike(prompt, size, lambda count: self._drawn(count, size)) for prompt in own]
 
     def _drawn(self, count: int, size: tuple[int, int]) -> NDArray[np.float32]:

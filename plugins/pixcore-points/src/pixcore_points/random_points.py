@@ -26,7 +26,7 @@ class RandomPoints(PointSelector[RandomPointsConfig]):
         return PointPrompt(points, np.ones(len(points), np.int8))
 
     def control(self, size: tuple[int, int], own: Sequence[PointPrompt], others: Sequence[Lent]) -> list[PointPrompt]:
-        """Draw prompts of the run's own kind: as many points, labelled alike, boxes as large, for words alone a point."""
+        """Draw prompts of the run's own kind: as many points, labelled alike, boxes as large; a point for words."""
         return [alike(prompt, size, lambda count: self._drawn(count, size)) for prompt in own]
 
     def _drawn(self, count: int, size: tuple[int, ...]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from pixcore_checkpoints.loading import loading
 from torch.nn.functional import interpolate
 
 from pixcore.components import Context, MaskGenerator
-from pixcore.errors import ConfigError, ModelError, NotFiniteError
+from pixcore.errors import ConfigError, ModelError, NotFiniteError, first_line
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore_sam.config import SamConceptConfig
 from pixcore_sam.generator import device_named, resized
@@ -111,5 +111,5 @@ def _tokenizer(checkpoint: str, revision: str | None) -> Any:
         return AutoTokenizer.from_pretrained(str(folder) if folder.is_dir() else checkpoint, revision=revision)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"the checkpoint {checkpoint!r} has no tokenizer: {str(error).splitlines()[0]}", hint="is it complete?"
+            f"the checkpoint {checkpoint!r} has no tokenizer: {first_line(error)}", hint="is it complete?"
         ) from error

@@ -15,7 +15,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from pixcore.components import Context, MaskGenerator
-from pixcore.errors import ModelError, NotFiniteError
+from pixcore.errors import ModelError, NotFiniteError, first_line
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore.stages.memory import Room
 from pixcore_sam.config import GeneratorConfig
@@ -255,4 +255,4 @@ def device_named(name: str) -> torch.device:
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise ModelError(f"device {name!r}: {str(error).splitlines()[0]}", hint="auto, cpu, cuda or cuda:1") from error
+        raise ModelError(f"device {name!r}: {first_line(error)}", hint="auto, cpu, cuda or cuda:1") from error

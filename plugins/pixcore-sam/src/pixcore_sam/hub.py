@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pixcore.components import Context
-from pixcore.errors import ModelError, PluginError, nearest
+from pixcore.errors import ModelError, PluginError, first_line, nearest
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamTransformersConfig
 from pixcore_sam.decoder import FewTokens
@@ -157,7 +157,7 @@ def load(
         if shortage(error) is not None:
             raise
         raise ModelError(
-            f"can't load the checkpoint {checkpoint!r}: {_first_line(error)}", hint="is it complete?"
+            f"can't load the checkpoint {checkpoint!r}: {first_line(error)}", hint="is it complete?"
         ) from error
     missing = sorted(report["missing_keys"])  # what is tied to another weight is not among them
     if missing:
@@ -190,7 +190,7 @@ def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping
         config, _ = transformers.PreTrainedConfig.get_config_dict(source, revision=revision)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"can't find the checkpoint {source!r}: {_first_line(error)}",
+            f"can't find the checkpoint {source!r}: {first_line(error)}",
             hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
         ) from error
     kind = str(config.get("model_type"))
@@ -255,8 +255,3 @@ def _flat(given: Any) -> list[Tensor]:
     if isinstance(given, Tensor):
         return [given]
     return [tensor for part in given for tensor in _flat(part)]
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

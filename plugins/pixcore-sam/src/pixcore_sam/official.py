@@ -18,7 +18,7 @@ from pixcore_checkpoints.loading import loading
 from torch import Tensor, nn
 
 from pixcore.components import Context
-from pixcore.errors import ModelError, PluginError
+from pixcore.errors import ModelError, PluginError, first_line
 from pixcore.stages.memory import shortage
 from pixcore_sam.config import SamConfig
 from pixcore_sam.decoder import FewTokens
@@ -90,9 +90,8 @@ def load(checkpoint: Path, device: torch.device) -> Any:
         for name, values in (("pixel_mean", _PIXEL_MEAN), ("pixel_std", _PIXEL_STD)):
             model.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)  # no checkpoint has them
     except (KeyError, IndexError, RuntimeError, AttributeError, TypeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"{path} is not a checkpoint of segment-anything's layout: {first}",
+            f"{path} is not a checkpoint of segment-anything's layout: {first_line(error)}",
             hint="checkpoints of transformers are for masks: sam-transformers",
         ) from error
     return model.float().eval().requires_grad_(False)
@@ -108,8 +107,9 @@ def _read(path: Path, **how: Any) -> Mapping[str, Any]:
     except Exception as error:  # torch raises many kinds for damaged files
         if shortage(error) is not None:
             raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"can't read the SAM checkpoint {path}: {first}", hint="is the download complete?") from error
+        raise ModelError(
+            f"can't read the SAM checkpoint {path}: {first_line(error)}", hint="is the download complete?"
+        ) from error
     if not isinstance(content, Mapping):
         raise ModelError(f"{path} is not a checkpoint of segment-anything's layout", hint="it holds no named tensors")
     return content

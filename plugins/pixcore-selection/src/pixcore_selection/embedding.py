@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.components import Context, SelectionStrategy
-from pixcore.errors import ModelError, PluginError
+from pixcore.errors import ModelError, PluginError, first_line
 from pixcore.records import Candidate, Response, Sample, Selection
 from pixcore_selection.config import EmbeddingConfig
 from pixcore_selection.phrases import choose_by_similarity, phrases_of
@@ -61,8 +61,7 @@ def _load(config: EmbeddingConfig) -> Any:
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"can't load the sentence-transformers model {config.model!r}: {first}",
+            f"can't load the sentence-transformers model {config.model!r}: {first_line(error)}",
             hint="name a folder, or a name on the hub",
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixcore.components import Context
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, first_line
 from pixcore.notices import notice
 from pixcore.stages.store import content_key
 from pixcore_spacy.config import PipelineConfig
@@ -35,7 +35,7 @@ def load(name: str) -> Any:
         if Path(name).name != name or Path(name).exists():
             instead = f", or an installed pipeline: {installed}" if installed else ""
             raise ModelError(
-                f"no spaCy pipeline can be read from {name!r}: {_first_line(error)}",
+                f"no spaCy pipeline can be read from {name!r}: {first_line(error)}",
                 hint=f"name the folder that holds the pipeline's meta.json and config.cfg{instead}",
             ) from error
         instead = f", or name an installed one: pipeline: {installed}" if installed else ""
@@ -44,7 +44,7 @@ def load(name: str) -> Any:
         ) from error
     except (ValueError, KeyError, ImportError) as error:
         raise ModelError(
-            f"the spaCy pipeline {name!r} can't be loaded: {_first_line(error)}",
+            f"the spaCy pipeline {name!r} can't be loaded: {first_line(error)}",
             hint="is it made for this version of spaCy?",
         ) from error
 
@@ -130,7 +130,3 @@ def tell_of_shared_vectors(name: str, facts: Facts) -> None:
             "can be equal, as 'dog' and 'cat' in en_core_web_md, and a threshold then means little; 0.7 is made for "
             "en_core_web_lg's"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pixcore.errors import DataError, ModelError, one_line
+from pixcore.errors import DataError, ModelError, first_line, one_line
 from pixcore.files import read_object
 from pixcore.notices import notice
 from pixcore.stages.memory import gib, shortage
@@ -432,8 +432,3 @@ def _image_tower(model: PreTrainedModel) -> str | None:
         return image_tower(model)
     except ModelError:
         return None
-
-
-def first_line(error: Exception) -> str:
-    """Take what an error says first."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -24,12 +24,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, first_line
 from pixcore_transformers.config import Llava15Config, TransformersConfig, place
 from pixcore_transformers.loading import (
     Loaded,
     check_size,
-    first_line,
     generation_settings,
     model_arguments,
     prepare_model,
