@@ -64,6 +64,15 @@ def test_a_writer_that_fails_costs_no_other_its_file(workplace):
     assert not list((workplace.folder / "other").glob(".*"))
 
 
+def test_predictions_of_an_earlier_run_do_not_stay_under_the_name_of_another(workplace):
+    other = {"model": {"name": "toy", "says": "there is nothing"}}
+    for writers, status in ((["report"], 0), (None, 0), (["toy-fails", "report"], 1)):
+        workplace("run", str(workplace.config()))
+        assert "predictions.jsonl" in files(workplace)
+        workplace("run", str(workplace.config(writers=writers, **other)), status=status)
+        assert "predictions.jsonl" not in files(workplace), writers
+
+
 def test_a_half_written_file_never_takes_the_place_of_a_whole_one(workplace):
     workplace("run", str(workplace.config()))
     target = workplace.folder / "out/predictions.jsonl"

@@ -129,9 +129,12 @@ class Writers:
             self._guarded(name, partial(writer.add, result))
 
     def finish(self, summary: Summary) -> None:
-        """Let each writer write."""
+        """Let each writer write; predictions that this run did not write don't stay under its name."""
         for name, writer in list(self._at_work.items()):
             self._guarded(name, partial(self._finish, name, writer, summary))
+        if "predictions" not in self._at_work:
+            with suppress(OSError):  # it is a folder
+                (self._folder / PREDICTIONS).unlink()
 
     def _finish(self, name: str, writer: RunWriter, summary: Summary) -> None:
         path = writer.finish(summary)
@@ -149,7 +152,5 @@ class Writers:
             self._let_go(name)
 
     def _let_go(self, name: str) -> None:
-        writer = self._at_work.pop(name, None)
-        if writer is not None:
-            with suppress(Exception):  # it has failed or is done; nothing more is expected of it
-                writer.close()
+        with suppress(Exception):  # it was never begun, has failed or is done; nothing more is expected of it
+            self._at_work.pop(name).close()
