@@ -73,6 +73,20 @@ def test_where_there_is_no_other_image_the_controls_sample_fails_alone(workplace
     assert rows["toy-best"]["figures"]["M"]["value"] is not None
 
 
+def test_a_sample_that_fails_is_no_zero_in_the_control_of_those_it_lends_to(workplace):
+    workplace.environment["PIXCORE_PLUGINS"] += ",points"
+    asked = {
+        "benchmark": {"name": "toy-boxes", "pairs": 6},
+        "control": {"points": "other-images", "selection": "toy-best"},
+        "on_error": "record",
+    }
+    for model in ({"name": "toy", "fails_on": ["s4"]}, {"name": "toy"}):
+        workplace("run", str(workplace.config(model=model, **asked)))
+        counted = {row["key"]: row["figures"]["M"]["n"] for row in workplace.summary()["rows"]}
+        assert counted["toy-best"] == 12
+        assert counted["other-images points, toy-best pick"] == (12 - 8 if "fails_on" in model else 12)
+
+
 def test_two_controls_of_one_name_are_refused(workplace):
     controls = [{"points": "toy-anywhere", "selection": name} for name in ("toy-best", "toy-first")]
     failed = workplace("run", str(workplace.config(control=controls)), status=2)

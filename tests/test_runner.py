@@ -177,11 +177,11 @@ def test_a_text_that_can_not_be_grouped_costs_no_other(workplace):
     assert all("can't parse this" in line["error"] for line in failed)
 
 
-def test_scores_that_are_no_numbers_fail_their_sample_alone(workplace):
+def test_scores_and_stabilities_that_are_no_numbers_fail_their_samples_alone(workplace):
     config = workplace.config(masks="toy-unsure", on_error="record")
     workplace("run", str(config))
     failed = {line["sample_id"] for line in workplace.predictions() if "not a finite number" in line.get("error", "")}
-    assert failed == {"s0"}
+    assert failed == {"s0", "s1"}
 
 
 def test_a_pixel_level_model_needs_no_attention(workplace):

@@ -65,9 +65,9 @@ class Local(Executor[NoConfig]):
 
 
 def ready(stage: Stage, missing: Sequence[Item]) -> View[Item]:
-    """Choose the items that the stage before has records of."""
-    places = (at for at, item in enumerate(missing) if stage.before is None or stage.before.has(item))
-    return View(missing.__getitem__, places)
+    """Choose the items that the stage before has all records of that theirs are made of."""
+    read = ([one.has(its) for one, its in stage.reads(item) if one is stage.before] for item in missing)
+    return View(missing.__getitem__, (at for at, there in enumerate(read) if all(there)))
 
 
 class StoppingMonitor(Monitor):

@@ -50,9 +50,14 @@ def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Ite
 class CandidateStage(Stage):
     """A stage that makes candidates."""
 
+    @property
     @abstractmethod
+    def before(self) -> Answer | CandidateStage:
+        """The stage whose records candidates are made of."""
+
     def response(self, item: Item) -> Response | None:
         """Give what the model said, which an item's candidates are of."""
+        return self.before.response(item)
 
     def candidates(self, item: Item) -> tuple[Candidate, ...] | None:
         """Read an item's candidates; None where there are none yet."""
@@ -82,10 +87,6 @@ class Propose(CandidateStage):
     def before(self) -> Answer:
         """The answers that candidates are made of."""
         return self.answers
-
-    def response(self, item: Item) -> Response | None:
-        """Give what the model said to an item."""
-        return self.answers.response(item)
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Group several responses at once, then go image by image.
@@ -167,14 +168,15 @@ def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) 
 def _candidate(
     group: TokenGroup | None, values: NDArray[np.float32] | None, prompt: PointPrompt, proposal: MaskProposal
 ) -> Candidate:
-    if not np.isfinite(proposal.scores).all():
-        raise SampleError("the mask generator gave a score that is not a finite number")
+    stability = () if proposal.stability is None else tuple(map(float, proposal.stability))
+    if not np.isfinite([*proposal.scores, *stability]).all():
+        raise SampleError("the mask generator gave a score or a stability that is not a finite number")
     return Candidate(
         group=group,
         point=prompt,
         masks=tuple(encode_many(proposal.masks, proposal.size)),
         scores=tuple(float(score) for score in proposal.scores),
-        stability=tuple(float(value) for value in proposal.stability) if proposal.stability is not None else (),
+        stability=stability,
         map=values,
     )
 
@@ -221,10 +223,6 @@ class Control(CandidateStage):
     def reads(self, item: Item) -> list[tuple[Stage, Item]]:
         """List the item's own records, and those of its lenders."""
         return [*super().reads(item), *((self.proposals, lender) for lender in self.lenders(item))]
-
-    def response(self, item: Item) -> Response | None:
-        """Give what the model said to an item."""
-        return self.proposals.response(item)
 
     def key_of(self, item: Item) -> str:
         """Use the keys of all images whose prompts are at work."""

@@ -180,13 +180,15 @@ class ToySquares(MaskGenerator):
 
 
 class ToyUnsure(ToySquares):
-    """The same squares; the first image's scores are NaN, as of a generator in half precision."""
+    """The same squares; of two images the scores or the stability is NaN, as of a generator in half precision."""
 
     def segment(self, image, prompts):
         proposals = super().segment(image, prompts)
-        if image.name != "s0":
+        if image.name not in ("s0", "s1"):
             return proposals
-        return [MaskProposal(one.masks, np.full(3, np.nan, np.float32)) for one in proposals]
+        unsure = np.full(3, np.nan, np.float32)
+        given = (unsure, None) if image.name == "s0" else (np.ones(3, np.float32), unsure)
+        return [MaskProposal(one.masks, *given) for one in proposals]
 
 
 class ToyFirst(SelectionStrategy):
