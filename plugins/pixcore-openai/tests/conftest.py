@@ -65,6 +65,7 @@ class Script:
         fingerprint: Its fingerprint.
         schemas: Whether it knows response_format.
         retry_after: What it says with a 429, if anything.
+        torn: Says of which calls a batch's line is cut off.
     """
 
     answer: Callable[[Asked], str] = lambda asked: "yes"
@@ -74,6 +75,7 @@ class Script:
     fingerprint: str = "fp_1"
     schemas: bool = True
     retry_after: str | None = None
+    torn: Callable[[Asked], bool] = lambda asked: False
 
 
 @dataclass
@@ -240,9 +242,9 @@ def application(server: LocalServer) -> Starlette:
             asked = read_call(call["body"], "")
             server.calls.append(asked)
             reply = completion(server.script, server.script.answer(asked))
-            lines.append(
-                json.dumps({"custom_id": call["custom_id"], "response": {"status_code": 200, "body": reply}}) + "\n"
-            )
+            result = {"custom_id": call["custom_id"], "response": {"status_code": 200, "body": reply}}
+            written = json.dumps(result, ensure_ascii=False)
+            lines.append((written[:-9] if server.script.torn(asked) else written) + "\n")
         output = f"{name}-output"
         server.files[output] = "".join(reversed(lines)).encode()  # a batch's answers come in any order
         return JSONResponse(_batch(name, "completed", output))

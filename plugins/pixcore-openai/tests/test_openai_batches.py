@@ -28,6 +28,18 @@ def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, mo
     assert len(server.calls) == 30
 
 
+def test_a_line_of_a_batch_that_can_not_be_read_costs_its_call_alone(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    server.script.answer = lambda asked: "yes,\u2028\x85it is"  # ends of lines to Unicode, and none to JSON Lines
+    server.script.torn = lambda asked: "<answer>answer 3" in asked.text
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
+    assert "has no answer for this call" in str(verdicts.pop(3))
+    assert [verdict.correct for verdict in verdicts] == [True] * 4
+    list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
+    assert [content.count(b"\n") for name, content in server.files.items() if "output" not in name] == [5, 1]
+
+
 def test_a_batch_that_was_left_under_way_is_found_again(server, memory, monkeypatch):
     monkeypatch.setattr(batches, "_QUIET", 0.3)
     config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)

@@ -49,6 +49,9 @@ def test_the_files_of_other_tools_are_told_by_their_fields(tmp_path):
     ]
     mine.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert read_texts(mine) == {("a", "question"): "Yes.", ("a", "letter"): ""}
+    ends = {"sample_id": "a", "protocol": "letter", "text": "of a line, to Unicode: \u2028\u2029\x85"}
+    mine.write_text(json.dumps(ends, ensure_ascii=False) + "\r\n")
+    assert read_texts(mine) == {("a", "letter"): ends["text"]}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -116,8 +117,8 @@ class Batches:
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id:
                 content = await self._patiently(partial(client.files.content, file_id))
-                for line in content.text.splitlines():
-                    if line.strip():
+                for line in content.text.split("\n"):
+                    with suppress(ValueError, LookupError, TypeError, RecursionError):  # it costs its call alone
                         result = json.loads(line)
                         results[result["custom_id"]] = result
         return results

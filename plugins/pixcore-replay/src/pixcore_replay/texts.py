@@ -95,7 +95,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     else:
         lines = (
             (number, _parsed(line, path, number))
-            for number, line in enumerate(text.splitlines(), start=1)
+            for number, line in enumerate(text.split("\n"), start=1)
             if line.strip()
         )
     for number, row in lines:

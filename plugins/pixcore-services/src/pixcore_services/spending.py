@@ -115,7 +115,7 @@ class Spending:
 def read_ledger(path: Path) -> Iterator[Expense]:
     """Read the expenses of earlier commands; a last line that a killed process left torn is passed over."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return
     for line in lines:
