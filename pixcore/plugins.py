@@ -276,10 +276,8 @@ class Guest(Owner):
             with _named_if_it_hangs(where, _LIBRARIES_SECONDS):
                 return load(target)
         except ImportError as error:
-            raise PluginError(
-                f"{self.kind.noun} {self.name!r} can't be imported: {error}",
-                hint=f"it comes from {self.distribution}; pip install {package} brings what it needs",
-            ) from error
+            hint = f"it comes from {self.distribution}; pip install {package} brings what it needs"
+            raise PluginError(f"{self.kind.noun} {self.name!r} can't be imported: {error}", hint=hint) from error
         except AttributeError as error:
             raise PluginError(
                 f"{self.kind.noun} {self.name!r} names {target}, which does not exist",

@@ -32,6 +32,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -235,6 +236,12 @@ class Token:
     text: str
     start: int
     end: int
+
+
+def marks_in(text: str) -> str:
+    r"""List a text's marks that are parts of words, and no `\w`: vowel signs as Hindi's, accents apart from letters."""
+    marks = {char for char in text if unicodedata.category(char) in ("Mn", "Mc")}
+    return "".join(sorted(mark for mark in marks if not "\ufe00" <= mark <= "\ufe0f"))  # those choose a picture
 
 
 @dataclass(frozen=True, eq=False)

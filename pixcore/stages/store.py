@@ -252,15 +252,11 @@ class StageStore:
                 hint = "is the folder writable, and on a local disk?"
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
         except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"the stage store {self.path} is damaged: {error}",
-                hint="move this file away and run again: this stage is computed anew, the others are kept",
-            ) from error
+            hint = "move this file away and run again: this stage is computed anew, the others are kept"
+            raise StoreError(f"the stage store {self.path} is damaged: {error}", hint=hint) from error
         except OSError as error:
-            raise StoreError(
-                f"can't use the stage store {self.path}: {error.strerror or error}",
-                hint="choose another folder with store:",
-            ) from error
+            hint = "choose another folder with store:"
+            raise StoreError(f"can't use the stage store {self.path}: {error.strerror or error}", hint=hint) from error
 
 
 def _pack_body(body: Any) -> str | bytes:

@@ -35,6 +35,12 @@ def test_words_gather_their_tokens():
     assert all(text[group.start : group.end] == group.phrase for group in groups)
 
 
+@pytest.mark.parametrize("word", ["लाल", "कुत्ता", "cafe\u0301", "e\u0301cru's"])
+def test_a_word_goes_on_over_its_marks(word):
+    (group,) = Words(NoConfig()).group(*cut(f" {word}", " ❤\ufe0f"))
+    assert group.phrase == word
+
+
 def test_a_token_over_two_words_is_in_both():
     groups = Words(NoConfig()).group(*cut("red fi", "sh"))
     assert [(group.phrase, group.tokens) for group in groups] == [("red", (0,)), ("fish", (0, 1))]

@@ -312,6 +312,29 @@ def test_merged_phrases_are_compared_too(make_sample, make_candidate):
     assert PhraseOverlap(PhraseOverlapConfig()).select(make_sample(), Response(""), candidates).candidate == 1
 
 
+@pytest.mark.parametrize(
+    ("phrase", "expression", "overlap"),
+    [
+        ("कुत्ता", "कित्ती", None),
+        ("लाल कुत्ता", "कुत्ता", 2 / 3),
+        ("cafe\u0301", "café", 1.0),
+        ("red_door 2", "The red_door", 2 / 3),
+    ],
+)
+def test_words_are_compared_with_their_marks(make_sample, make_candidate, phrase, expression, overlap):
+    from dataclasses import replace
+
+    from pixcore_selection.config import PhraseOverlapConfig
+    from pixcore_selection.phrases import PhraseOverlap
+
+    asked = replace(make_sample(), expression=expression)
+    selection = PhraseOverlap(PhraseOverlapConfig()).select(asked, Response(""), [make_candidate(phrase, (0, 9))])
+    if overlap is None:
+        assert selection.candidate is None
+    else:
+        assert selection.score == pytest.approx(overlap)
+
+
 def test_the_plugin_and_its_configs_import_nothing_heavy():
     code = (
         "import sys, pixcore_selection.plugin, pixcore_selection.config;"

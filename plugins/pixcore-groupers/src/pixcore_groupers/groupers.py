@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 from pixcore.components import NoConfig, TokenGrouper
-from pixcore.records import Token, TokenGroup
+from pixcore.records import Token, TokenGroup, marks_in
 
 _SAYS_SOMETHING = re.compile(r"\w")
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 
 
 class Tokens(TokenGrouper[NoConfig]):
@@ -30,14 +29,15 @@ class Tokens(TokenGrouper[NoConfig]):
 class Words(TokenGrouper[NoConfig]):
     """Puts the tokens of each word together.
 
-    A word is a run of letters, digits and underscores, joined by apostrophes and hyphens ("boat's", "T-shirt"). A token
-    that reaches over two words belongs to both. In scripts without spaces a word is the whole run.
+    A word is a run of letters with their marks, digits and underscores, joined by apostrophes and hyphens ("boat's",
+    "T-shirt"). A token that reaches over two words belongs to both. In scripts without spaces a word is the whole run.
     """
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
         """Make one group for each word that a token holds a part of."""
         groups = []
-        for word in _WORD.finditer(text):
+        run = rf"\w[\w{marks_in(text)}]*"
+        for word in re.finditer(rf"{run}(?:['’\-]{run})*", text):
             start, end = word.span()
             inside = tuple(
                 index

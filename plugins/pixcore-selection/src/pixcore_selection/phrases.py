@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
 from pixcore.components import SelectionStrategy
 from pixcore.errors import SampleError
-from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.records import Candidate, Response, Sample, Selection, marks_in
 from pixcore_selection.config import PhraseOverlapConfig
 from pixcore_selection.pick import MaskRule, best_score, nothing_similar, pick_mask
 
@@ -74,7 +75,8 @@ def _top_score(candidate: Candidate) -> float:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", text.casefold())) - _ARTICLES
+    plain = unicodedata.normalize("NFC", text.casefold())
+    return frozenset(re.findall(rf"\w[\w{marks_in(plain)}]*", plain)) - _ARTICLES
 
 
 def _dice(one: frozenset[str], other: frozenset[str]) -> float:
