@@ -137,9 +137,16 @@ def test_an_annotation_that_covers_no_pixel_is_noted(root: Path) -> None:
     assert any("ADE_val_2.jpg, annotation 0" in note for note in benchmark.notes)
 
 
-def questions(root: Path, *, name: str = "test_2d.parquet", drop: tuple[str, ...] = (), order: int = 1) -> None:
+def questions(
+    root: Path,
+    *,
+    name: str = "test_2d.parquet",
+    drop: tuple[str, ...] = (),
+    order: int = 1,
+    size: tuple[int, int] = (20, 10),
+) -> None:
     picture = root / "picture.png"
-    PILImage.new("RGB", (20, 10), (1, 2, 3)).save(picture)
+    PILImage.new("RGB", size, (1, 2, 3)).save(picture)
     rows = [
         {
             "type": "2D",
@@ -207,6 +214,30 @@ def test_ade_masks_of_another_size_than_the_image_are_scaled(root: Path) -> None
     scaled = masks.decode(load(root)["0"].mask)  # type: ignore[arg-type]
     expected = np.asarray(PILImage.fromarray(SMALL).resize((40, 30), PILImage.Resampling.NEAREST))
     np.testing.assert_array_equal(scaled, expected)
+
+
+def test_masks_have_the_size_of_the_picture_that_is_shown(root: Path) -> None:
+    questions(root, size=(40, 30))
+    path = root / FILES[0]
+    path.parent.mkdir(parents=True)
+    PILImage.new("RGB", (60, 50)).save(path)
+    for images, size in (("questions", (40, 30)), ("sources", (60, 50))):
+        sample = load(root, images=images)["0"]
+        assert sample.image.pil().size == size
+        scaled = PILImage.fromarray(SMALL).resize(size, PILImage.Resampling.NEAREST)
+        np.testing.assert_array_equal(masks.decode(sample.mask), np.asarray(scaled))  # type: ignore[arg-type]
+
+
+def test_a_picture_that_can_not_be_read_costs_its_sample_alone(root: Path) -> None:
+    questions(root)
+    path = root / "CV-Bench/test_2d.parquet"
+    rows = parquet.read_table(path).to_pylist()
+    rows[1]["image"]["bytes"] = b"torn"
+    parquet.write_table(arrow.Table.from_pylist(rows), path)
+    samples = load(root)
+    assert samples["0"].image.size == samples["2"].image.pil().size == (20, 10)
+    with pytest.raises(DataError, match="can't decode image"):
+        samples["0"].image.pil()
 
 
 def test_objects_are_parsed_without_running_anything() -> None:

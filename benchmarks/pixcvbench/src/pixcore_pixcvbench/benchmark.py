@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -113,7 +114,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
         if questions is None:
             notes.append("CV-Bench's questions are not there: only grounding is measured")
         rows = [row for row in self._rows() if row.source in annotations]
-        samples = tuple(self._sample(row, annotations[row.source], questions) for row in rows)
+        sizes = self._shown_sizes(rows, questions or {})
+        samples = tuple(self._sample(row, annotations[row.source], questions, sizes.get(row.file.name)) for row in rows)
         unmeasured = [sample.id for sample in samples if sample.mask is None]
         if unmeasured:
             shown = ", ".join(unmeasured[:12]) + (", ..." if len(unmeasured) > 12 else "")
@@ -159,7 +161,24 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             rows[name] = _Row(name, file, row["Objects"], parse_objects(row["Objects"], where=f"{path} Id {name}"))
         return list(rows.values())
 
-    def _sample(self, row: _Row, images: Mapping[str, CocoImage], questions: Mapping[str, Question] | None) -> Sample:
+    def _shown_sizes(self, rows: Sequence[_Row], questions: Mapping[str, Question]) -> dict[str, Size]:
+        """The sizes of the questions' pictures, if they are shown, by file name; none of one that can't be read."""
+        sizes: dict[str, Size] = {}
+        names = {row.file.name for row in rows if self.config.images == "questions"} & questions.keys()
+        for name in sorted(names, key=lambda one: questions[one].row):  # as they lie in the file
+            image = questions[name].image
+            if image is not None:
+                with suppress(DataError):  # told with its sample, when it is looked at
+                    sizes[name] = measured(Image(image, name)).size
+        return sizes
+
+    def _sample(
+        self,
+        row: _Row,
+        images: Mapping[str, CocoImage],
+        questions: Mapping[str, Question] | None,
+        shown: Size | None,
+    ) -> Sample:
         question = questions.get(row.file.name) if questions is not None else None
         if questions is not None and question is None:
             raise DataError(f"CV-Bench has no 2D question about {row.file.name} (Id {row.id})", hint="is it whole?")
@@ -170,7 +189,7 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             )
         path = self._image_path(row)
         stated = _ANNOTATIONS[row.source].path
-        size = measured(path).size if path is not None else annotated.stated_size(stated)
+        size = shown or (measured(path).size if path is not None else annotated.stated_size(stated))
         if size is None and question is not None and question.image is not None:
             size = Image(question.image, row.file.name).size
         task = question.task if question is not None and question.task else ("Relation" if row.relates else "Count")
