@@ -27,13 +27,14 @@ def results(count: int, *, absent: int = 0, failed: int = 0, unread: int = 0) ->
         sample = Sample(str(index), image, "?", ("a", "b"), 0, "it", masks.encode(truth), pair=str(index // 2))
         outcomes = {}
         for protocol in (Protocol.QUESTION, Protocol.SEGMENT):
+            graded = protocol == Protocol.QUESTION
             said = Response("", mask=masks.encode(np.zeros(SIZE, bool)))
             verdict = Verdict(None if absent + failed <= index < absent + failed + unread else True)
             if absent <= index < absent + failed:
-                outcomes[protocol] = ProtocolResult(protocol, "", error="broke")
+                outcomes[protocol] = ProtocolResult(protocol, "", graded=graded, error="broke")
             else:
                 outcomes[protocol] = ProtocolResult(
-                    protocol, "", said, verdict=verdict if protocol == Protocol.QUESTION else None
+                    protocol, "", said, graded=graded, verdict=verdict if graded else None
                 )
         yield score_sample(sample, outcomes, [ROW])
 
@@ -92,5 +93,15 @@ def test_s_of_a_probing_that_was_named() -> None:
     found = dict(halves(results(24, failed=2), [ROW], Fidelity.CORRECTED, fix="A†,M"))
     assert found[OWN_MASKS].honest == pytest.approx(0)  # every mask is empty
     assert found[OWN_MASKS].made_of == ("A†, M",)
+
+
+def test_s_as_in_tables_is_made_of_what_the_config_named() -> None:
+    given = list(results(24, absent=8))
+    named = evaluate(given, [ROW], benchmark="b", model="m", fidelity=Fidelity.PUBLISHED, s_of=("A†", "M"))
+    ((_, found),) = halves(given, [ROW], Fidelity.PUBLISHED, s_of=("A†", "M"))
+    assert found.chosen == pytest.approx(named.summary.rows[0].figures["S"].value)
+
+
+def test_figures_to_fix_are_an_accuracy_and_a_mean_iou() -> None:
     with pytest.raises(ConfigError, match="no accuracy and mean IoU"):
         fixed("M,A")

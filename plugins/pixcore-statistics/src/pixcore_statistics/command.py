@@ -129,8 +129,9 @@ def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None
     Both ways, then the mean. --fix names the probing instead, and S is measured on everything.
     """
     source = open_source(run, registry(), benchmark=benchmark, root=root)
-    fix = fix or ",".join(source.origin.s_of) or None
-    found = list(halves(source.file, source.file.rows, source.fidelity, fix=fix, seed=source.origin.seed))
+    origin = source.origin
+    fix = fix or ",".join(origin.s_of) or None
+    found = list(halves(source.file, source.file.rows, source.fidelity, fix=fix, s_of=origin.s_of, seed=origin.seed))
     if figures_written(written, lambda: {"fix": fix, "rows": [{"row": row, **asdict(one)} for row, one in found]}):
         return
     table = bare_table()

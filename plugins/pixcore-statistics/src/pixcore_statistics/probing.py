@@ -29,7 +29,7 @@ class Halves:
     """S of one row, in percent.
 
     Attributes:
-        chosen: As tables have it: the better of each on the same samples.
+        chosen: As tables have it: of what the config named, or the better of each on the same samples.
         honest: Of the probing that was named, or chosen on the other half.
         low: Lower end of its 95 % interval; None where none would be honest.
         high: Upper end.
@@ -49,6 +49,7 @@ def halves(
     fidelity: Fidelity,
     *,
     fix: str | None = None,
+    s_of: tuple[str, ...] = (),
     seed: int = 0,
 ) -> Iterator[tuple[str, Halves]]:
     """Give each row's label and S.
@@ -58,6 +59,7 @@ def halves(
         rows: The table's rows.
         fidelity: Whose rules.
         fix: The two figures that S is made of, such as "A†,M"; None: chosen on one half, measured on the other.
+        s_of: What the table's S is made of; empty: the better of each.
         seed: Of the halves and of the bootstrap.
 
     Raises:
@@ -72,7 +74,7 @@ def halves(
         if any(sums[name].denominators.any() for name in ACCURACIES) and any(
             sums[name].denominators.any() for name in GROUNDINGS
         ):
-            yield row.label, _halves(sums, named, seed)
+            yield row.label, _halves(sums, named, s_of, seed)
 
 
 def fixed(text: str | None) -> tuple[str, str] | None:
@@ -89,11 +91,12 @@ def fixed(text: str | None) -> tuple[str, str] | None:
     return names
 
 
-def _halves(sums: dict[str, Sums], named: tuple[str, str] | None, seed: int) -> Halves:
+def _halves(sums: dict[str, Sums], named: tuple[str, str] | None, s_of: Sequence[str], seed: int) -> Halves:
     names = (*ACCURACIES, *GROUNDINGS)
     above = np.stack([sums[name].numerators for name in names], axis=1)
     below = np.stack([sums[name].denominators for name in names], axis=1)
-    whole = float(harmonic_score(*ratios(above.sum(0), below.sum(0))))
+    known = ratios(above.sum(0), below.sum(0))
+    whole = float(harmonic_mean(*known[[names.index(name) for name in s_of]]) if s_of else harmonic_score(*known))
     first = np.random.default_rng(seed).permutation(len(above)) % 2 == 0
     picks = [named, named] if named else [_better(names, above[half], below[half]) for half in (first, ~first)]
     counted = [~first, first]  # what was chosen on one half is measured on the other
