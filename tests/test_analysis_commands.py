@@ -246,6 +246,12 @@ def test_a_config_with_seeds_is_a_run_with_each_and_says_both_spreads(workplace)
     assert (folder / "run.json").exists(), again.stderr
 
 
+def test_each_seed_runs_in_a_folder_of_the_output_whatever_its_name_holds(workplace):
+    workplace("run", str(workplace.config(seeds=[1, 2], output="runs/try #2")))
+    assert [one.name for one in (workplace.folder / "runs").iterdir()] == ["try #2"]
+    assert {"seed-1", "seed-2"} < {one.name for one in (workplace.folder / "runs" / "try #2").iterdir()}
+
+
 def test_what_s_is_made_of_can_be_named_beforehand(workplace):
     best = {"toy-best": "oracle"}
     workplace("run", str(workplace.config(s_of=["A", "M†"], selections=list(best))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def seeds(
     status, tables = 0, Console(stderr=str(written) == "-")
     for seed, own in zip(chosen, folders, strict=True):
         own.parent.mkdir(parents=True, exist_ok=True)
+        quoted = json.dumps(str(own), ensure_ascii=False)  # a setting is YAML, and a path may hold " #"
         status |= carry_out(
-            planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={own}"), **scope), output=tables
+            planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={quoted}"), **scope), output=tables
         )
     if several:
         _tell(resolved.output, folders, chosen[0], row, written)
