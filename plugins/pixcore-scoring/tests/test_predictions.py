@@ -253,6 +253,7 @@ def run_results(rng: np.random.Generator) -> Iterator[SampleResult]:
                     "random points, oracle pick": spare,
                     "scrambled, oracle pick": spare,
                 },
+                graded=protocol is not Protocol.SEGMENT,
                 verdict=None if protocol is Protocol.SEGMENT else Verdict([True, False, None][int(rng.integers(3))]),
                 error="it broke" if sample.id == "5" and not letter else None,
             )

@@ -37,6 +37,17 @@ def test_a_part_of_a_file_scores_as_a_run_of_that_part(workplace, scope):
     }
 
 
+@pytest.mark.parametrize("section", ["judge", "letter_judge"])
+def test_what_a_run_did_not_grade_is_not_graded_when_its_file_is_read_again(workplace, section):
+    workplace("run", str(workplace.config(**{section: None})))
+    expected = {one["name"]: one["figures"] for one in workplace.summary()["rows"]}
+    assert {one["name"]: one["figures"] for one in scored(workplace)["rows"]} == expected
+    asked = {"judge": ("--judge", "toy-judge"), "letter_judge": ("--letters-or-words",)}[section]
+    accuracy = {"judge": "A†", "letter_judge": "A"}[section]
+    assert expected["toy-first"].get(accuracy, {}).get("value") is None
+    assert scored(workplace, *asked)["rows"][0]["figures"][accuracy]["value"] is not None
+
+
 def test_a_line_about_no_sample_of_the_benchmark_is_named_whatever_is_asked_for(workplace):
     workplace("run", str(workplace.config()))
     lines = workplace.predictions()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -35,6 +35,7 @@ class Origin:
         probings: Those that its lines may be of: the paper's and its own.
         bare_letters: Whether its letters were counted alone.
         s_of: What its S was to be made of; empty: the better of each.
+        ungraded: Which of a config's judges it says that it had none of.
     """
 
     benchmark: Section | None = None
@@ -46,6 +47,7 @@ class Origin:
     probings: Mapping[str, Probing] = field(default_factory=lambda: PROBINGS)
     bare_letters: bool = False
     s_of: tuple[str, ...] = ()
+    ungraded: frozenset[Judged] = frozenset()
 
     @classmethod
     def of(cls, predictions: Path) -> Origin:
@@ -76,6 +78,7 @@ class Origin:
             probings={**PROBINGS, **{probing.name: probing for probing in asked}},
             bare_letters=bool((config.get("letter_judge") or {}).get("bare_letters", False)),
             s_of=tuple(str(name) for name in config.get("s_of") or ()),
+            ungraded=frozenset(one for one in get_args(Judged) if config.get(one, {}) is None),
         )
 
 
@@ -128,6 +131,11 @@ def open_source(
     limit = limit if limit is not None or names else origin.limit
     names = names or origin.samples
     choosers = Choosers(plugins, context)
+    known, ungraded = origin.probings, set(origin.ungraded)
+    if judge is not None:
+        ungraded.discard("judge")
+    if bare_letters is not None:
+        ungraded.discard("letter_judge")
     file = PredictionsFile(
         predictions,
         data.samples,
@@ -139,7 +147,7 @@ def open_source(
         grade=answer_judge(plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters),
         regraded=() if bare_letters in (None, origin.bare_letters) else ("letter_judge",),
         missing=missing,
-        probings=origin.probings,
+        probings={name: replace(one, judge=None) if one.judge in ungraded else one for name, one in known.items()},
     )
     return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
 
