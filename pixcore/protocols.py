@@ -109,11 +109,6 @@ def own_accuracy(name: str) -> str:
     return f"A {name}"
 
 
-def judge_of(name: str) -> Judged | None:
-    """Name the config's section that grades the answers to one of the paper's probings; None: nobody does."""
-    return PROBINGS[name].judge if name in PROBINGS else None
-
-
 def in_order(names: Iterable[str]) -> list[str]:
     """Put names of probings in order, each once: the paper's in its order, then a config's own as they come."""
     given = dict.fromkeys(names)

@@ -492,7 +492,7 @@ class ProtocolResult:
         selections: By strategy; the control's under its row's name. One that failed fails its own row alone.
         scores: By row name.
         verdict: The judge's word, where an answer was asked.
-        graded: Whether a judge grades it though it is none of the paper's.
+        graded: Whether a judge of the run grades this probing's answers.
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
         ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
             measured them.

@@ -1,6 +1,7 @@
 """Scores and figures against plain arithmetic on decoded masks, and scipy's bootstrap."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
 from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary
-from pixcore.figures.scores import candidate_ious, score_protocol, score_result, score_sample
+from pixcore.figures.scores import candidate_ious, is_correct, score_protocol, score_result, score_sample
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -84,7 +85,7 @@ def test_every_outcome_of_a_selection() -> None:
 
 
 def test_a_failed_sample_counts_in_every_row() -> None:
-    failed = ProtocolResult(Protocol.LETTER, "?", error="the model said nothing")
+    failed = ProtocolResult(Protocol.LETTER, "?", graded=True, error="the model said nothing")
     rows = [ORACLE, RowSpec(OWN_MASKS, own_masks=True), RowSpec("random points", control_of="oracle")]
     scores = score_protocol(sample("1", np.ones((8, 12), bool)), failed, rows)
     assert {row.key for row in rows} == set(scores)
@@ -95,6 +96,12 @@ def test_a_mask_of_another_size_is_a_clear_error() -> None:
     wrong = Candidate(None, None, (masks.encode(np.ones((12, 8), bool)),), (1.0,))
     with pytest.raises(DataError, match="size"):
         candidate_ious(sample("1", np.ones((8, 12), bool)), [wrong])
+
+
+def test_a_failed_sample_is_no_wrong_answer_where_nobody_grades() -> None:
+    failed = ProtocolResult(Protocol.QUESTION, "?", error="the model said nothing")
+    assert is_correct(sample("1", None), failed) is None
+    assert is_correct(sample("1", None), replace(failed, graded=True)) is False
 
 
 def random_results(rng: np.random.Generator, pairs: int, rows: Sequence[RowSpec]) -> list[SampleResult]:
@@ -112,6 +119,7 @@ def random_results(rng: np.random.Generator, pairs: int, rows: Sequence[RowSpec]
                 Response("x", mask=masks.encode(random_mask(rng))),
                 tuple(groups),
                 selections={"oracle": chosen, "other": Selection.chosen(index % 4, 0)},
+                graded=True,
                 verdict=Verdict(bool(rng.random() < 0.7)),
             )
         results.append(score_sample(one, outcomes, rows))
@@ -201,7 +209,7 @@ def test_a_pair_without_its_partner_is_left_out_and_noted() -> None:
 
 
 def test_an_unjudged_answer_is_wrong_and_said() -> None:
-    outcome = ProtocolResult(Protocol.LETTER, "?", Response("x"), verdict=Verdict(None))
+    outcome = ProtocolResult(Protocol.LETTER, "?", Response("x"), graded=True, verdict=Verdict(None))
     result = score_sample(sample("1", None), {Protocol.LETTER: outcome}, [ORACLE])
     summary = evaluate([result], [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
     assert summary.rows[0].figures["A"].value == 0.0

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pixcore import masks
 from pixcore.figures.rows import RowSpec
 from pixcore.masks import RLE
-from pixcore.protocols import judge_of
 from pixcore.records import Candidate, Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
 
@@ -69,7 +68,7 @@ def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
         None where nobody grades the probing, or graded, or the sample has no answer; False where the sample failed or
         the judge could not tell.
     """
-    if sample.answer is None or not (result.graded or judge_of(result.protocol)):
+    if sample.answer is None or not result.graded:
         return None
     if result.error is not None:
         return False

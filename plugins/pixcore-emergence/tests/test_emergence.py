@@ -70,7 +70,7 @@ def emergence(*candidates: Candidate, control: tuple[Candidate, ...] = (), **sam
     drawn = {"random points": control} if control else {}
     outcomes = {
         Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response(TEXT, TOKENS), candidates, drawn, chosen),
-        Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), verdict=Verdict(True)),
+        Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), graded=True, verdict=Verdict(True)),
     }
     tally = EmergenceTally("m", row=ORACLE)
     tally.add(score_sample(one, outcomes, [ORACLE]))

@@ -45,6 +45,7 @@ def view(text: str, image: Image | None = None, **fields: Any) -> SampleView:
         candidates=(candidate,),
         selections={text: Selection.chosen(0, 0, reason=text)},
         scores={text: Score("one", text, iou=1.0)},
+        graded=True,
         verdict=Verdict(None, text),
         ious=(np.ones(1),),
         **fields,

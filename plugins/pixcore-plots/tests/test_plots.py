@@ -74,7 +74,7 @@ def sample_of(number: int, size: int, fit: int, score: float | None, right: bool
     control = {"random points": tuple(Candidate(None, None, (columns(1),), (0.5,)) for _ in own)}
     outcomes = {
         Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response("x"), own, control, selections),
-        Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), verdict=Verdict(right)),
+        Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), graded=True, verdict=Verdict(right)),
     }
     return score_sample(sample, outcomes, ROWS)
 

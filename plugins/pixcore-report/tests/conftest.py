@@ -112,7 +112,7 @@ def make_result() -> Callable[..., SampleResult]:
             }
             if error is not None and protocol is Protocol.QUESTION:
                 failed = {name: Score(sample.id, protocol, correct=False, iou=0.0, error=error) for name in picks}
-                results[protocol] = ProtocolResult(protocol, "why?", scores=failed, error=error)
+                results[protocol] = ProtocolResult(protocol, "why?", scores=failed, graded=True, error=error)
                 continue
             scores = {name: Score(sample.id, protocol, correct, number % 10 / 10, 0.9) for name in picks}
             verdict = None if correct is None else Verdict(correct, "the option's text")
@@ -126,6 +126,7 @@ def make_result() -> Callable[..., SampleResult]:
                 picks,
                 scores,
                 verdict,
+                graded=verdict is not None,
             )
         return SampleResult(sample, results)
 

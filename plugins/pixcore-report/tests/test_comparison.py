@@ -37,7 +37,9 @@ def runs(right: np.ndarray, cut: np.ndarray, *, skip: int = -1) -> Iterator[Samp
         guess = truth.copy()
         guess[:, : cut[index]] = False
         outcomes = {
-            Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response(""), verdict=Verdict(bool(right[index]))),
+            Protocol.LETTER: ProtocolResult(
+                Protocol.LETTER, "", Response(""), graded=True, verdict=Verdict(bool(right[index]))
+            ),
             Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response("", mask=masks.encode(guess))),
         }
         yield score_sample(sample, outcomes, [ROW])

@@ -15,7 +15,7 @@ from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec
 from pixcore.files import RUN, prepare, read_object
 from pixcore.plugins import registry
-from pixcore.protocols import LOOKED_AT, in_order, judge_of
+from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, read_letters
 from pixcore_emergence.emergence import Emergence, EmergenceTally
@@ -98,7 +98,7 @@ def _check_probings(sources: Sequence[Source], protocol: str, answers: str | Non
         known = [name for name, probing in source.file.probings.items() if probing.masks]
         if protocol not in known:
             raise ConfigError(f"{source.name} has no masks under {protocol!r}", hint=nearest(protocol, known))
-        graded = [name for name in in_order(source.file.probings) if judge_of(name)]
+        graded = [name for name in in_order(source.file.probings) if source.file.probings[name].judge]
         if answers is not None and answers not in graded:
             raise ConfigError(f"{source.name} has no graded answers under {answers!r}", hint=nearest(answers, graded))
 

@@ -175,7 +175,7 @@ def _results() -> list[SampleResult]:
         ProtocolResult("segment", "Identify it.", response, found, {}, chosen, scores, verdict),
         ProtocolResult("segment", "Identify it.", response, (), {}, nothing, scores),
         ProtocolResult("segment", "Identify it.", error="ModelError: no answer"),
-        ProtocolResult("question", "Left?", replace(response, mask=sample.mask), (), {}, {}, {}, Verdict(None)),
+        ProtocolResult("question", "Left?", replace(response, mask=sample.mask), (), {}, {}, {}, Verdict(None), True),
     )
     return [
         SampleResult(replace(sample, id=f"sample {index}"), {outcome.protocol: outcome})
