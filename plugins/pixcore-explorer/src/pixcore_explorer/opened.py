@@ -163,7 +163,7 @@ class OpenedRun:
                 self._fill(lines)
                 self._keep(lines)
         except PixcoreError as error:
-            lines.error = f"{error.message}" + (f" ({hint})" if (hint := getattr(error, "hint", "")) else "")
+            lines.error = str(error)
         except Exception as error:  # a page that waits for ever says nothing
             lines.error = f"the run can't be read: {error!r}"
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.commands.run import figures_written, json_option
-from pixcore.errors import StoreError
+from pixcore.files import written_beside
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
 from pixcore.records import Image
@@ -53,10 +53,8 @@ def ground(
     messages.quiet = not messages.is_terminal
     found = ground_in(Image.from_path(image), expression, document, display_for(messages, registry()))
     target = output or image.with_name(f"{image.stem}-grounded.png")
-    try:
-        ground_picture(found).save(target, "PNG")
-    except OSError as error:
-        raise StoreError(f"can't write {target}: {error.strerror or error}", hint="choose another --output") from error
+    with written_beside(target, "--output") as beside:
+        ground_picture(found).save(beside, "PNG")
     if not figures_written(written, lambda: _document(found)):
         _tell(found)
     click.echo(f"picture: {target}", err=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from pixcore.components import Context, ModelConfig
 from pixcore.config import ChosenComponent, apply_settings, component_config
-from pixcore.errors import StoreError
+from pixcore.files import write_json
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity
 from pixcore_testing.verification import Case, read_expectations, report, run_cases, stored_expectations
@@ -49,10 +48,7 @@ def verify(name: str, settings: tuple[str, ...], fidelity: str, expect: Path | N
     finally:
         adapter.close()
     target = output or Path(f"{name}-verified.json")
-    try:
-        target.write_text(json.dumps(report(part, context, cases), indent=1), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"can't write {target}: {error.strerror}", hint="choose another --output") from error
+    write_json(target, report(part, context, cases), "--output")
     click.echo(_summary(name, cases))
     click.echo(f"report: {target}", err=True)
     return 1 if any(case.agrees is False for case in cases) else 0
