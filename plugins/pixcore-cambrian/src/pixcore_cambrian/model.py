@@ -204,7 +204,6 @@ class Cambrian(nn.Module):
         forced: Sequence[Sequence[int]] | None = None,
         use_cache: bool = True,
         keep_logits: bool = False,
-        on_forward: Callable[[int, Tensor], None] | None = None,
     ) -> list[Generation]:
         """Answer a batch greedily; see `pixcore_segtoken.language.generate`."""
         embedded = [self.embed(ids, tokens) for ids, tokens in zip(prompts, seen.tokens, strict=True)]
@@ -218,7 +217,6 @@ class Cambrian(nn.Module):
                 forced=forced,
                 use_cache=use_cache,
                 keep_logits=keep_logits,
-                on_forward=on_forward,
             )
 
     @contextmanager

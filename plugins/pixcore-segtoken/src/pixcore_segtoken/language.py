@@ -88,7 +88,6 @@ def generate(
     use_cache: bool = True,
     keep_logits: bool = False,
     extra_step: bool = False,
-    on_forward: Callable[[int, Tensor], None] | None = None,
     positions: Sequence[Tensor] | None = None,
     adjust: Callable[[Sequence[Sequence[int]], Tensor], Tensor] | None = None,
 ) -> list[Generation]:
@@ -105,8 +104,6 @@ def generate(
         use_cache: False recomputes the whole sequence for every token, as LISA and GLaMM are published.
         keep_logits: Keep every step's logits (V floats a token).
         extra_step: Run the model once more after the last token, so that a tap sees that token's own row.
-        on_forward: Called after each forward with the step number and the padding mask (B, S) of what
-            that forward attended to; how an attention tap learns which step it saw.
         positions: (axes, L_i) of each prompt, where they are not counted along it; what is written goes on behind the
             largest.
         adjust: Changes the scores (B, V), float32, by what each sample has written: a penalty for repetition.
@@ -148,8 +145,6 @@ def generate(
 
     for step in range(max_new_tokens):
         hidden = forward()
-        if on_forward is not None:
-            on_forward(step, mask)
         if prompt_states is None:
             prompt_states = hidden
         states.append(hidden[:, -1])

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_selection.phrases import phrases_of
 from pixcore_selection.pick import cut_of, nothing_similar, pick_mask
 from pixcore_selection.vectors import PhraseVectors
 
@@ -97,7 +98,7 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
             expression = sample.released_expression
         if expression is None:
             return Selection.nothing("no expression to compare phrases with")
-        phrases = [_phrases(candidate) for candidate in candidates]
+        phrases = [phrases_of(candidate) for candidate in candidates]
         usable = [index for index, candidate in enumerate(candidates) if candidate.masks]
         if not usable:
             return Selection.nothing("no candidates")
@@ -107,7 +108,7 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
             similarities = [max(self._embedder.similarity(phrase, expression) for phrase in own) for own in phrases]
         if not np.isfinite(similarities).all():
             raise SampleError(f"spaCy's {self.config.pipeline} gave a similarity that is not a finite number")
-        # `>=` lets the last of equals win, max the first
+        # under the released rules the last of equals wins, else the first
         best = max(reversed(usable) if published else usable, key=similarities.__getitem__)
         similarity = similarities[best]
         details = {"similarities": [round(value, 6) for value in similarities]}
@@ -126,7 +127,3 @@ class SpacySimilarity(SelectionStrategy[SpacySimilarityConfig]):
             score=similarity,
             details=details,
         )
-
-
-def _phrases(candidate: Candidate) -> list[str]:
-    return [candidate.group.phrase if candidate.group is not None else "", *candidate.merged]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,9 @@ def power(
         return
     console = Console()
     console.print(f"{benchmark or 'a benchmark'}: {units} pairs or single samples", style="bold", highlight=False)
-    console.print(_accuracies({"all": units, **categories}))
-    console.print(_means({"all": units, **categories}))
+    groups = {"all": units, **categories}
+    console.print(_table("A or A†", "discordance", DISCORDANCES, least_share_difference, groups))
+    console.print(_table("M or M†", "spread", SPREADS, _least_mean, groups))
     for line in (
         "A, A†: the discordance is the share of pairs that one side alone has right; McNemar's exact test",
         "M, M†: by the standard deviation of what both sides differ by, in IoU; between the mask strategies of one "
@@ -78,12 +79,12 @@ def _document(benchmark: str | None, groups: dict[str, int]) -> dict[str, Any]:
     found = []
     for name, n in groups.items():
         shares = {f"{share:g}": _in_points(least_share_difference(n, share)) for share in DISCORDANCES}
-        means = {f"{spread:g}": _in_points(_least_mean(spread, n)) for spread in SPREADS}
+        means = {f"{spread:g}": _in_points(_least_mean(n, spread)) for spread in SPREADS}
         found.append({"samples": name, "n": n, "by_discordance": shares, "by_spread": means})
     return {"benchmark": benchmark, "groups": found}
 
 
-def _least_mean(spread: float, n: int) -> float | None:
+def _least_mean(n: int, spread: float) -> float | None:
     return least_mean_difference(spread / np.sqrt(n), n) if n > 1 else None
 
 
@@ -91,23 +92,15 @@ def _in_points(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _accuracies(groups: dict[str, int]) -> Table:
-    table = bare_table("least difference of A or A†, in points, by discordance")
+def _table(
+    figure: str, by: str, values: Sequence[float], least: Callable[[int, float], float | None], groups: dict[str, int]
+) -> Table:
+    table = bare_table(f"least difference of {figure}, in points, by {by}")
     table.add_column("samples")
-    for heading in ("n", *(f"{share:g}" for share in DISCORDANCES)):
+    for heading in ("n", *(f"{one:g}" for one in values)):
         table.add_column(heading, justify="right")
     for name, n in groups.items():
-        table.add_row(name, str(n), *(_points(least_share_difference(n, share)) for share in DISCORDANCES))
-    return table
-
-
-def _means(groups: dict[str, int]) -> Table:
-    table = bare_table("least difference of M or M†, in points, by spread")
-    table.add_column("samples")
-    for heading in ("n", *(f"{spread:g}" for spread in SPREADS)):
-        table.add_column(heading, justify="right")
-    for name, n in groups.items():
-        table.add_row(name, str(n), *(_points(_least_mean(spread, n)) for spread in SPREADS))
+        table.add_row(name, str(n), *(_points(least(n, one)) for one in values))
     return table
 
 

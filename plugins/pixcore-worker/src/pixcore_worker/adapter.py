@@ -28,7 +28,6 @@ class Reply(BaseModel):
         mask: The final one; None: all of them united.
         mask_spans: Characters of the text that each mask belongs to; empty if unknown.
         token_ids: The generated tokens, for the record.
-        seconds: How long the handler took.
         extra: Anything else for the record.
     """
 
@@ -39,7 +38,6 @@ class Reply(BaseModel):
     mask: dict[str, Any] | None = None
     mask_spans: list[tuple[int, int]] = Field(default_factory=list)
     token_ids: list[int] = Field(default_factory=list)
-    seconds: float | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
 
 
