@@ -207,3 +207,32 @@ def test_bare_letters_are_a_switch_of_the_run_that_its_file_follows(workplace):
     assert accuracy("out", "--bare-letters") == pytest.approx(alone)
     assert accuracy("bare") == pytest.approx(alone)
     assert accuracy("bare", "--letters-or-words") == pytest.approx(words_too)
+
+
+def test_a_run_by_other_rules_is_graded_and_chosen_anew_or_said_to_stand(workplace):
+    pytest.importorskip("pixcore_selection")
+    workplace.environment["PIXCORE_PLUGINS"] += ",judges,selection"
+    changes = {"letter_judge": {"name": "exact-match"}, "selections": ["oracle"], "control": None}
+    workplace("run", str(workplace.config(**changes)))
+    lines = workplace.predictions()
+    for line in lines:
+        if line["protocol"] == "letter":
+            line |= {"text": "A. that one", "verdict": {"correct": True}}
+        if line.get("choices"):
+            line["choices"] = {"oracle": "nothing"}
+    (workplace.folder / "out" / "predictions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    def scored(*said):
+        document = json.loads(workplace("score", "out/predictions.jsonl", *said, "--json", "-").stdout)
+        figures = document["rows"][0]["figures"]
+        (said,) = [note for note in document["notes"] if " stand " in note] or [""]
+        return figures["A per sample"]["value"], figures["M"]["value"], said
+
+    assert scored() == (100, 0, "")
+    assert scored("--fidelity", "corrected") == (100, 0, "")
+    letters, masks, said = scored("--fidelity", "published")  # which knows a bare letter or the option's bare text
+    assert (letters, masks) == (0, 0)
+    assert "letters are graded by the rules of published; other verdicts and choices stand" in said
+    letters, masks, said = scored("--fidelity", "published", "--select", "oracle")
+    assert (letters, masks > 0) == (0, True)
+    assert "letters are graded and oracle has chosen by the rules of published" in said

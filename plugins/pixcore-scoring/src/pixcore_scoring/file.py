@@ -9,7 +9,7 @@ it was is refused.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -101,6 +101,7 @@ class PredictionsFile:
         unsuited: Says why another strategy can't choose from a file, by name; choices of its that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
         regraded: Whose verdicts in the file do not stand.
+        rechosen: Whose choices in the file do not stand; they can choose from a file.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
         probings: Those that lines may be of, by name.
 
@@ -120,7 +121,8 @@ class PredictionsFile:
         strategies: Mapping[str, SelectionStrategy[Any]] | None = None,
         unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
         grade: AnswerJudge | None = None,
-        regraded: Sequence[Judged] = (),
+        regraded: Collection[Judged] = (),
+        rechosen: Collection[str] = (),
         missing: Missing = "fail",
         probings: Mapping[str, Probing] = PROBINGS,
     ) -> None:
@@ -132,6 +134,7 @@ class PredictionsFile:
         self._unsuited = unsuited
         self._grade = grade or letter_judge_of(fidelity)
         self._regraded = regraded
+        self._rechosen = rechosen
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         self._file = open_file(path, "predictions")
@@ -220,7 +223,7 @@ class PredictionsFile:
         result = prediction.result
         if result.error is not None or prediction.mask_alone or result.protocol not in self._contents.masked:
             return result
-        selections = dict(result.selections)
+        selections = {name: one for name, one in result.selections.items() if name not in self._rechosen}
         for row in self.rows:
             if row.key in selections or row.own_masks or row.key == ANSWERS_ALONE:
                 continue

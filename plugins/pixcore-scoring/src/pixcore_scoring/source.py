@@ -49,6 +49,10 @@ class Origin:
     s_of: tuple[str, ...] = ()
     ungraded: frozenset[Judged] = frozenset()
 
+    def differs_from(self, rules: Fidelity) -> bool:
+        """Tell whether there is a run, and its rules are others than these."""
+        return self.benchmark is not None and self.fidelity is not rules
+
     @classmethod
     def of(cls, predictions: Path) -> Origin:
         """Look beside a predictions file."""
@@ -93,6 +97,7 @@ class Source:
         benchmark: Its name.
         origin: What the run beside the file says.
         fidelity: Whose rules.
+        rechosen: Whose choices were made anew, as the rules are not the run's.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Source:
     benchmark: str
     origin: Origin
     fidelity: Fidelity
+    rechosen: tuple[str, ...] = ()
 
 
 def open_source(
@@ -120,6 +126,9 @@ def open_source(
 ) -> Source:
     """Open a run's folder or a predictions file; what is not said is taken from the run that the file lies in.
 
+    By other rules than the run's letters are graded anew, and strategies that are named by `select` and can choose from
+    a file choose anew; whatever else the run decided stands, and `notes` says so.
+
     Raises:
         UserError: The file, the benchmark or an option is not what it should be.
     """
@@ -131,6 +140,11 @@ def open_source(
     limit = limit if limit is not None or names else origin.limit
     names = names or origin.samples
     choosers = Choosers(plugins, context)
+    others = origin.differs_from(rules)
+    rechosen = tuple(name for name in select if others and name in choosers)
+    regraded: tuple[Judged, ...] = (
+        ("letter_judge",) if others or bare_letters not in (None, origin.bare_letters) else ()
+    )
     known, ungraded = origin.probings, set(origin.ungraded)
     if judge is not None:
         ungraded.discard("judge")
@@ -145,11 +159,12 @@ def open_source(
         strategies=choosers,
         unsuited=choosers.why_not,
         grade=answer_judge(plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters),
-        regraded=() if bare_letters in (None, origin.bare_letters) else ("letter_judge",),
+        regraded=regraded,
+        rechosen=rechosen,
         missing=missing,
         probings={name: replace(one, judge=None) if one.judge in ungraded else one for name, one in known.items()},
     )
-    return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
+    return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules, rechosen)
 
 
 def open_benchmark(
@@ -262,5 +277,11 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
 def notes(source: Source) -> Iterator[str]:
     """Say, when all samples have gone by, what the benchmark left out, and what the file lacks."""
     yield from source.data.notes
+    if source.origin.differs_from(source.fidelity):
+        anew = " and ".join(["letters are graded", *(f"{name} has chosen" for name in source.rechosen)])
+        yield (
+            f"{anew} by the rules of {source.fidelity}; other verdicts and choices stand as the run made them by those "
+            f"of {source.origin.fidelity} (--select STRATEGY chooses anew)"
+        )
     if source.file.lacking:
         yield f"{source.file.lacking} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
