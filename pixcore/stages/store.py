@@ -252,7 +252,7 @@ class StageStore:
                 hint = "is the folder writable, and on a local disk?"
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
         except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
-            hint = "move this file away and run again: this stage is computed anew, the others are kept"
+            hint = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"
             raise StoreError(f"the stage store {self.path} is damaged: {error}", hint=hint) from error
         except OSError as error:
             hint = "choose another folder with store:"
