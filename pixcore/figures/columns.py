@@ -39,7 +39,7 @@ class ScoredMask:
         headline: Whether it counts in the mean IoU (`pixcore.figures.scores.grounded`).
         named: Whether the sample names an object.
         says_absent: Whether the prediction is an empty mask.
-        published: Whether it counts by the released rules.
+        published: Whether it counts in the figures of the fidelity `published` alone.
     """
 
     iou: float

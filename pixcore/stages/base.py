@@ -119,7 +119,8 @@ class Stage(ABC):
     """A step of a run whose records are kept: it makes those that are missing.
 
     What it is made of, it says once: `uses` names its components, and its fields are what else it works with. Its key
-    is made of all of these but for what `not_in_key` names, and it can make no component that `uses` does not name.
+    is made of these components and of its `kw_only` fields but for what `not_in_key` names, and it can make no
+    component that `uses` does not name.
 
     A pickled copy keeps its records in memory and makes the same ones: it works elsewhere, and the original keeps them.
 
