@@ -16,8 +16,8 @@ import numpy as np
 from pixcore import masks
 from pixcore.figures import columns as table
 from pixcore.figures.columns import ScoredMask, Terms
-from pixcore.figures.intervals import Cluster, FigureKind, Floats, Sums, cluster_of, ratios
-from pixcore.figures.kept import Group, Ints, KeptSamples
+from pixcore.figures.intervals import FigureKind, Floats, Sums, cluster_of, ratios
+from pixcore.figures.kept import Group, KeptSamples
 from pixcore.figures.rows import Figure, Row, RowSpec, Summary
 from pixcore.figures.scores import grounded, is_correct
 from pixcore.plugins import registry
@@ -104,16 +104,16 @@ class Tally:
         )
         return reduce(lambda told, accounts: accounts.closed(told), self._accounts, summary)
 
-    def sums(self, row: str, samples: Ints | None = None) -> tuple[Sequence[Cluster], dict[str, Sums]]:
-        """Give what one row's figures are made of: the clusters, and each figure's terms summed over each.
+    def sums(self, row: str, group: Group | None = None) -> dict[str, Sums]:
+        """Give what one row's figures are made of: each figure's terms, summed over each cluster.
 
         Args:
             row: The row's key.
-            samples: Of these samples alone, by number as they came, ascending.
+            group: Of these samples alone, in its clusters.
         """
-        group = self._kept.group(samples)
+        group = group or self._kept.group()
         columns = self._answered(group) | self._masked(group, row)
-        return group.clusters, {name: column.sums for name, column in columns.items()}
+        return {name: column.sums for name, column in columns.items()}
 
     def _table(self, group: Group) -> tuple[Row, ...]:
         answered = self._answered(group)

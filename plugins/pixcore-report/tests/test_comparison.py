@@ -1,13 +1,14 @@
 """Paired comparisons against closed forms and planted differences."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from pixcore_report.comparison import Side, agreements, compare, spreads, told
+from pixcore_report.comparison import Side, agreements, asked_alike, compare, spreads, told
 
 from pixcore import masks
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, DataError
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import score_sample
 from pixcore.records import (
@@ -90,6 +91,53 @@ def test_only_shared_samples_count() -> None:
     found = compare(side("a", right, cut), side("b", right, cut, skip=9))
     assert found.notes == ("1 sample(s) are on one side alone and left out",)
     assert {one.name: one.clusters for one in found.differences}["A"] == 4
+
+
+def seen(name: str, right: np.ndarray, cut: np.ndarray, picture: Callable[[int], str]) -> Side:
+    """A side whose samples have no pairs, and the files that `picture` names."""
+    side = Side(name, ROW, Fidelity.CORRECTED)
+    for index, result in enumerate(runs(right, cut)):
+        image = Image(picture(index).encode, picture(index), SIZE)
+        side.add(replace(result, sample=replace(result.sample, image=image, pair=None)))
+    return side
+
+
+@pytest.mark.parametrize("other", [lambda index: f"{index // 2}.jpg", lambda index: f"{index}.jpg"])
+def test_clusters_are_the_left_sides_where_the_right_has_other_files_of_the_pictures(other):
+    """Re-encoded pictures, and copies of one picture that differ: each sample is still set beside itself."""
+    rng = np.random.default_rng(5)
+    right, cut = rng.random(60) < 0.6, rng.integers(1, 9, 60)
+    better, less = right | (rng.random(60) < 0.3), cut - rng.integers(0, 2, 60)
+    left = seen("png", right, cut, lambda index: f"{index // 2}.png")
+    same, recoded = (seen("b", better, less, files) for files in (lambda index: f"{index // 2}.png", other))
+    assert compare(left, recoded) == compare(left, same)
+    assert {one.name: one.clusters for one in compare(left, recoded).differences}["M"] == 30
+    assert list(spreads([left, recoded])) == list(spreads([left, same]))
+
+
+def changed(side: Side, right: np.ndarray, cut: np.ndarray, **fields: object) -> Side:
+    """Take in runs of whose samples the first two are stated otherwise."""
+    for index, result in enumerate(runs(right, cut)):
+        side.add(replace(result, sample=replace(result.sample, **fields)) if index < 2 else result)
+    return side
+
+
+@pytest.mark.parametrize("fields", [{"question": "!"}, {"options": ("b", "a")}, {"expression": "that"}])
+def test_sides_that_were_asked_different_things_are_not_compared(fields):
+    right, cut = np.ones(24, bool), np.full(24, 3)
+    sides = side("a", right, cut), changed(Side("b", ROW, Fidelity.CORRECTED), right, cut, **fields)
+    for together in (lambda: compare(*sides), lambda: asked_alike([sides[0], *sides])):
+        with pytest.raises(DataError, match="2 of 24 shared samples are asked something else on each side, first '0'"):
+            together()
+
+
+@pytest.mark.parametrize("fields", [{"answer": 1}, {"mask": masks.encode(np.zeros(SIZE, bool))}])
+def test_sides_with_another_truth_are_compared_and_the_reader_is_told(fields):
+    right, cut = np.ones(24, bool), np.full(24, 3)
+    other = changed(Side("b", ROW, Fidelity.CORRECTED), right, cut, **fields)
+    found = compare(side("a", right, cut), other)
+    assert found.notes == ("2 shared sample(s) have another truth (answer or mask) on each side",)
+    assert found.differences
 
 
 def test_several_judges_agree_as_far_as_they_do() -> None:

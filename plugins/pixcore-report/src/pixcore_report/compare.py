@@ -27,7 +27,18 @@ from pixcore.plugins import registry
 from pixcore.protocols import PROBINGS
 from pixcore.records import ProtocolResult, Sample, SampleResult
 from pixcore.terminal import Console
-from pixcore_report.comparison import SPREADS, Comparison, Flip, Side, Spread, agreements, compare, spreads, told
+from pixcore_report.comparison import (
+    SPREADS,
+    Comparison,
+    Flip,
+    Side,
+    Spread,
+    agreements,
+    asked_alike,
+    compare,
+    spreads,
+    told,
+)
 from pixcore_report.page import write_page
 
 _PICTURES = 60
@@ -192,16 +203,19 @@ class Agreed:
         sides: The runs, over the same samples.
         agreements: By probing.
         spreads: Of each figure.
+        notes: What a reader has to know.
     """
 
     sides: Sequence[Side]
     agreements: Mapping[str, Agreement]
     spreads: Sequence[Spread]
+    notes: Sequence[str] = ()
 
     @classmethod
     def of(cls, sides: Sequence[Side], seed: int) -> Agreed:
         """Measure it, with the intervals that the seed draws."""
-        return cls(sides, agreements(sides, seed=seed), tuple(spreads(sides)))
+        notes = asked_alike(sides)
+        return cls(sides, agreements(sides, seed=seed), tuple(spreads(sides)), notes)
 
     def document(self) -> dict[str, Any]:
         """Give it as data."""
@@ -210,6 +224,7 @@ class Agreed:
             "samples": len(self.sides[0].numbers),
             "agreements": {protocol: asdict(one) for protocol, one in self.agreements.items()},
             "figures": [_spread(asdict(one)) for one in self.spreads],
+            "notes": list(self.notes),
         }
 
 
@@ -243,7 +258,7 @@ def print_agreement(console: Console, found: Agreed) -> None:
         split = (parts.of_samples, parts.of_sides, parts.rest, parts.error) if parts else (None,) * 4
         table.add_row(spread.name, *map(value, (min(values), sum(values) / len(values), max(values), *split)))
     console.print(in_width(table, console))
-    for line in SPREADS:
+    for line in (*SPREADS, *found.notes):
         console.print(line, style="dim", highlight=False)
 
 

@@ -9,7 +9,7 @@ and the least difference that so many clusters would have found four times in fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,10 +19,11 @@ from pixcore_statistics import holm, mcnemar
 from pixcore_statistics.agreement import Agreement, Components, agreement, components
 from pixcore_statistics.paired import Paired, paired, paired_less, paired_made
 
-from pixcore.errors import ConfigError, nearest
+from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures import columns as table
 from pixcore.figures.columns import FigureColumn, Own
 from pixcore.figures.intervals import FEW, Cluster, Sums, cluster_of, ratios
+from pixcore.figures.kept import Group
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
@@ -173,6 +174,8 @@ class Side:
     ious: dict[str, dict[str, float]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     clusters: dict[str, Cluster] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    truths: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = [self.row] if self.control is None else [self.row, self.control]
@@ -189,6 +192,8 @@ class Side:
         sample = result.sample
         self.numbers[sample.id] = len(self.numbers)
         self.clusters[sample.id] = cluster_of(sample)
+        self.asked[sample.id] = hash((sample.question, sample.options, sample.expression))
+        self.truths[sample.id] = hash((sample.answer, repr(sample.mask)))
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
@@ -212,11 +217,13 @@ def compare(
 
     Raises:
         ConfigError: The sides have no such primary figure.
+        DataError: They were asked different things about samples of one id.
     """
     notes = []
     alone = left.numbers.keys() ^ right.numbers.keys()
     if alone:
         notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
+    notes += asked_alike((left, right))
     if left.fidelity is not right.fidelity:
         notes.append(f"the sides have different fidelities: {left.fidelity} and {right.fidelity}")
     if left.s_of != right.s_of:
@@ -259,6 +266,23 @@ SPREADS = (
 """What the columns of a table of spreads say."""
 
 
+def asked_alike(sides: Sequence[Side]) -> list[str]:
+    """Make sure that the sides were asked the same of the samples they share, and note where the truth differs.
+
+    Raises:
+        DataError: They were asked different things about samples of one id.
+    """
+    shared = _shared(sides)
+    others = [name for name in shared if len({side.asked[name] for side in sides}) > 1]
+    if others:
+        problem = (
+            f"{len(others)} of {len(shared)} shared samples are asked something else on each side, first {others[0]!r}"
+        )
+        raise DataError(problem, hint="compare runs of the same questions, options and expressions")
+    differing = sum(len({side.truths[name] for side in sides}) > 1 for name in shared)
+    return [f"{differing} shared sample(s) have another truth (answer or mask) on each side"] if differing else []
+
+
 def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
     """Measure how far the answers of several judges or seeds agree, for each probing that all have."""
     found = {}
@@ -273,18 +297,14 @@ def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
 
 def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
     """Tell how each figure spreads over several runs of the same samples; of made ones, what each run has."""
-    tables = []
-    asked = set.intersection(*(set(side.numbers) for side in sides))
-    for side in sides:
-        clusters, sums = side.tally.sums(side.row.key, np.array(sorted(side.numbers[name] for name in asked), np.int64))
-        tables.append((dict(zip(clusters, range(len(clusters)), strict=True)), sums))
-    shared = [cluster for cluster in tables[0][0] if all(cluster in places for places, _ in tables)]
-    for name, first in tables[0][1].items():
-        if first.kind == "ratio" or not all(name in sums for _, sums in tables):
+    shared = _shared(sides)
+    groups = _groups(sides, shared, _places(sides[0], shared))
+    tables = [side.tally.sums(side.row.key, group) for side, group in zip(sides, groups, strict=True)]
+    for name, first in tables[0].items():
+        if first.kind == "ratio" or not all(name in sums for sums in tables):
             continue
         above, below = (
-            np.stack([getattr(sums[name], term)[[places[one] for one in shared]] for places, sums in tables], axis=1)
-            for term in ("numerators", "denominators")
+            np.stack([getattr(sums[name], term) for sums in tables], axis=1) for term in ("numerators", "denominators")
         )
         counted = (below > 0).all(1)
         if counted.any():
@@ -294,9 +314,9 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
             yield Spread(name, values, split, int(counted.sum()))
     own = sides[0].tally.own
     known = {
-        name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for _, sums in tables])
-        for name in tables[0][1]
-        if all(name in sums for _, sums in tables)
+        name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for sums in tables])
+        for name in tables[0]
+        if all(name in sums for sums in tables)
     }
     for entry, made in table.made(known, own):
         if not np.isnan(made).any():
@@ -363,20 +383,13 @@ def _differences(left: Side, right: Side, seed: int) -> Iterator[Difference]:
 def _shared_sums(left: Side, right: Side, own: Own) -> tuple[dict[str, Sums], dict[str, Sums]]:
     """The terms of each figure on both sides, over the samples that both were asked and the same clusters."""
     found: tuple[dict[str, Sums], dict[str, Sums]] = ({}, {})
-    places: dict[Cluster, int] = {}
-    summed = []
-    for entries, shared in _fed_alike(left, right, own):
-        for side, sums in zip((left, right), found, strict=True):
-            numbers = np.array(sorted(side.numbers[name] for name in shared), np.int64)
-            clusters, columns = side.tally.sums(side.row.key, numbers)
-            at = np.array([places.setdefault(cluster, len(places)) for cluster in clusters], np.int64)
-            kept = {entry.name: columns[entry.name] for entry in entries if entry.name in columns}
-            summed.append((sums, at, kept))
-    for sums, at, kept in summed:
-        for name, one in kept.items():
-            terms = np.zeros((2, len(places)))
-            terms[:, at] = one.numerators, one.denominators
-            sums[name] = Sums(one.kind, *terms)
+    fed = list(_fed_alike(left, right, own))
+    places = _places(left, (name for _, shared in fed for name in shared))
+    for entries, shared in fed:
+        groups = _groups((left, right), shared, places)
+        for side, sums, group in zip((left, right), found, groups, strict=True):
+            columns = side.tally.sums(side.row.key, group)
+            sums.update((entry.name, columns[entry.name]) for entry in entries if entry.name in columns)
     both = [name for name in found[0] if name in found[1]]
     return {name: found[0][name] for name in both}, {name: found[1][name] for name in both}
 
@@ -384,25 +397,38 @@ def _shared_sums(left: Side, right: Side, own: Own) -> tuple[dict[str, Sums], di
 def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sums, Sums], tuple[Sums, Sums]]:
     """The terms of a figure of each side's strategy and of its control, over the samples that both sides have."""
     (shared,) = [names for entries, names in _fed_alike(left, right, own) if of in {entry.name for entry in entries}]
-    sides = []
+    groups = _groups((left, right), shared, _places(left, shared))
+    first, second = (
+        [side.tally.sums(row.key, group)[of] for row in (side.row, side.control) if row is not None]
+        for side, group in zip((left, right), groups, strict=True)
+    )
+    return (first[0], first[1]), (second[0], second[1])
+
+
+def _shared(sides: Sequence[Side]) -> list[str]:
+    """The samples that all sides have, as they came on the first."""
+    return [name for name in sides[0].numbers if all(name in side.numbers for side in sides)]
+
+
+def _places(side: Side, names: Iterable[str]) -> dict[Cluster, int]:
+    """Number the clusters that one side has samples in."""
     places: dict[Cluster, int] = {}
-    for side in (left, right):
-        numbers = np.array(sorted(side.numbers[name] for name in shared), np.int64)
-        both = [side.tally.sums(row.key, numbers) for row in (side.row, side.control) if row is not None]
-        at = [places.setdefault(cluster, len(places)) for cluster in both[0][0]]
-        sides.append([(sums[of], at) for _, sums in both])
-    found = []
-    for terms in sides:
-        spread = []
-        for one, at in terms:
-            placed = np.zeros((2, len(places)))
-            placed[:, at] = one.numerators, one.denominators
-            spread.append(Sums(one.kind, *placed))
-        found.append((spread[0], spread[1]))
-    return found[0], found[1]
+    for name in names:
+        places.setdefault(side.clusters[name], len(places))
+    return places
 
 
-def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], Collection[str]]]:
+def _groups(sides: Sequence[Side], shared: Sequence[str], places: Mapping[Cluster, int]) -> Iterator[Group]:
+    """The shared samples on each side, in the first side's clusters: another side's files may tell images otherwise."""
+    at = np.array([places[sides[0].clusters[name]] for name in shared], np.int64)
+    for side in sides:
+        numbers = np.array([side.numbers[name] for name in shared], np.int64)
+        cluster_of = np.full(len(side.numbers), -1)
+        cluster_of[numbers] = at
+        yield Group(np.sort(numbers), list(places), cluster_of, np.bincount(at, minlength=len(places)))
+
+
+def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], list[str]]]:
     """Figures that the same samples feed on both sides: those whose answers, or whose masks, both sides have."""
     for probing in dict.fromkeys(entry.probing for entry in table.with_own(own).values() if entry.probing):
         fed = [entry for entry in table.with_own(own).values() if entry.probing == probing]
@@ -410,10 +436,9 @@ def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureC
             ("correct", [one for one in fed if one.answer]),
             ("ious", [one for one in fed if one.mask]),
         ):
-            names = [getattr(side, known).get(probing, {}).keys() for side in (left, right)]
-            shared = names[0] & names[1]
+            first, second = (getattr(side, known).get(probing, {}) for side in (left, right))
             if entries:
-                yield entries, shared
+                yield entries, [name for name in first if name in second]
 
 
 def _difference(name: str, left: float, right: float, found: Paired) -> Difference:

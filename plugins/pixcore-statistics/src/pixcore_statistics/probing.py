@@ -70,7 +70,7 @@ def halves(
     for result in results:
         tally.add(result)
     for row in rows:
-        _, sums = tally.sums(row.key)
+        sums = tally.sums(row.key)
         if any(sums[name].denominators.any() for name in ACCURACIES) and any(
             sums[name].denominators.any() for name in GROUNDINGS
         ):

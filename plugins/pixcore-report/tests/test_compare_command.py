@@ -1,0 +1,63 @@
+"""`pixcore compare` on runs of folders: the same pictures in another format, and samples of equal names."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.workplace import Workplace
+
+pytest.importorskip("pixcore_folder")
+
+COUNT = 12
+
+
+def ran(workplace, name, *, extension="png", expression="the box", shift=0):
+    """Run the toy on a folder of noise with a bright box, two samples a picture."""
+    root = workplace.folder / f"{name}-files"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    rows = ["id,image,mask,expression"]
+    for index in range(COUNT):
+        pixels = np.random.default_rng(index).integers(0, 90, (24, 40, 3)).astype(np.uint8)
+        truth = np.zeros((24, 40), np.uint8)
+        truth[4:16, 3 + index + shift : 13 + index + shift] = 255
+        pixels[truth > 0] = 255
+        Image.fromarray(pixels).save(root / "images" / f"{index}.{extension}")
+        Image.fromarray(truth).save(root / "masks" / f"{index}.png")
+        rows += [f"{index}-{of},{index}.{extension},{index}.png,{expression}" for of in "ab"]
+    (root / "samples.csv").write_text("\n".join(rows) + "\n")
+    benchmark = {"name": "folder", "root": str(root)}
+    workplace("run", str(workplace.config(benchmark=benchmark, selections=["toy-best"], control=None, output=name)))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    workplace = Workplace(tmp_path_factory.mktemp("folders"))
+    workplace.environment["PIXCORE_PLUGINS"] += ",folder"
+    ran(workplace, "left")
+    return workplace
+
+
+def test_pictures_in_another_format_are_paired_by_the_left_sides(folders):
+    ran(folders, "jpeg", extension="jpg")
+    found = json.loads(folders("compare", "left", "jpeg", "--json", "-").stdout)
+    assert {one["name"]: one["clusters"] for one in found["differences"]}["M"] == COUNT
+    assert not any("truth" in note for note in found["notes"])
+
+
+def test_other_questions_of_equal_names_are_refused_in_a_line(folders):
+    ran(folders, "sky", expression="the sky")
+    for runs in (("left", "sky"), ("left", "left", "sky")):
+        said = folders("compare", *runs, status=2).stderr
+        assert "24 of 24 shared samples are asked something else on each side, first '0-a'" in said
+        assert said.count("\n") == 1
+
+
+def test_another_truth_is_told_below_the_comparison(folders):
+    ran(folders, "moved", shift=2)
+    for runs in (("left", "moved"), ("left", "left", "moved")):
+        assert "24 shared sample(s) have another truth" in " ".join(folders("compare", *runs).stdout.split())
