@@ -47,15 +47,16 @@ def test_every_command_that_prints_figures_gives_them_as_json() -> None:
 OPTION = json_option(click.Command("any")).params[0]
 """What `--json` is where it names a file."""
 
+CONFIG = {"benchmark": {"name": "mini-world", "pairs": 3}, "selections": ["oracle", "phrase-overlap"]}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for package in ("pixcore_mini", "pixcore_mini_world", "pixcore_statistics", "pixcore_services"):
         pytest.importorskip(package)
     work = tmp_path_factory.mktemp("json")
-    config = {"benchmark": {"name": "mini-world", "pairs": 3}, "selections": ["oracle", "phrase-overlap"]}
     for seed in (0, 1):
-        pixcore.run(config, seed=seed, output=work / f"seed-{seed}", store=work / "store")
+        pixcore.run(CONFIG, seed=seed, output=work / f"seed-{seed}", store=work / "store")
     image = pixcore.open_run(work / "seed-0").samples()[0].image
     image.pil().save(work / "scene.png")
     (work / "run.json").write_text(json.dumps({"model": "mini", "benchmark": "mini-world"}))
@@ -89,6 +90,15 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
     written = folder / "power.json"
     CliRunner().invoke(registry().guest(GuestKind.COMMAND, "power").loaded, ["--clusters", "9", "--json", str(written)])
     assert json.loads(written.read_text())["groups"][0]["n"] == 9
+
+
+def test_s_as_in_tables_is_of_what_the_config_named(folder: Path) -> None:
+    own = {"output": folder / "named", "store": folder / "store"}
+    pixcore.run({**CONFIG, "s_of": ["A†", "M"]}, **own)
+    rows = json.loads((folder / "named" / "summary.json").read_text())["rows"]
+    assert any(row["figures"]["M†"]["value"] > row["figures"]["M"]["value"] for row in rows), "the better is another"
+    found = said("probing", folder / "named")["rows"]
+    assert [one["chosen"] for one in found] == pytest.approx([row["figures"]["S"]["value"] for row in rows])
 
 
 def test_a_run_says_what_its_folder_has(folder: Path) -> None:

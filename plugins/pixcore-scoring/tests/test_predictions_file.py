@@ -39,6 +39,7 @@ def test_a_part_of_a_file_scores_as_a_run_of_that_part(workplace, scope):
 
 @pytest.mark.parametrize("section", ["judge", "letter_judge"])
 def test_what_a_run_did_not_grade_is_not_graded_when_its_file_is_read_again(workplace, section):
+    workplace.environment["PIXCORE_PLUGINS"] += ",judges"  # has the judge that grades by default
     workplace("run", str(workplace.config(**{section: None})))
     expected = {one["name"]: one["figures"] for one in workplace.summary()["rows"]}
     assert {one["name"]: one["figures"] for one in scored(workplace)["rows"]} == expected
