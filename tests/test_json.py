@@ -93,8 +93,7 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
 
 
 def test_s_as_in_tables_is_of_what_the_config_named(folder: Path) -> None:
-    own = {"output": folder / "named", "store": folder / "store"}
-    pixcore.run({**CONFIG, "s_of": ["A†", "M"]}, **own)
+    pixcore.run({**CONFIG, "s_of": ["A†", "M"]}, output=folder / "named", store=folder / "store")
     rows = json.loads((folder / "named" / "summary.json").read_text())["rows"]
     assert any(row["figures"]["M†"]["value"] > row["figures"]["M"]["value"] for row in rows), "the better is another"
     found = said("probing", folder / "named")["rows"]
