@@ -86,8 +86,12 @@ def remember(text: str) -> None:
 
 def kept_at(name: str, ending: str = "") -> str:
     """Name a file, or a folder, for each environment, in the folder for caches."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache, GROUP, f"{name}{re.sub('[^0-9A-Za-z]+', '-', sys.prefix)}{ending}")
+    return cached_at(f"{name}{re.sub('[^0-9A-Za-z]+', '-', sys.prefix)}{ending}")
+
+
+def cached_at(name: str) -> str:
+    """Name a file, or a folder, that all environments share, in the folder for caches."""
+    return os.path.join(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), GROUP, name)
 
 
 def _key() -> list[object]:

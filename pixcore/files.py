@@ -58,11 +58,11 @@ def _clear_what_the_killed_left(folder: Path) -> None:
     """Remove the half-written files of this machine's processes that are no more."""
     for left in folder.glob(".*.part"):
         found = _HALF_WRITTEN.fullmatch(left.name)
-        if found and found["host"] in (None, _HOST) and not _is_alive(int(found["process"])):
+        if found and found["host"] in (None, _HOST) and not is_alive(int(found["process"])):
             left.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     """Say whether a process may be running; where the system can't be asked without harm, it may."""
     try:
         if os.name == "posix":

@@ -238,10 +238,11 @@ class Token:
     end: int
 
 
-def marks_in(text: str) -> str:
-    r"""List a text's marks that are parts of words, and no `\w`: vowel signs as Hindi's, accents apart from letters."""
+def word_of(text: str) -> str:
+    r"""Write the pattern of a word in a text: marks go on with it though no `\w`, as vowel signs, accents apart."""
     marks = {char for char in text if unicodedata.category(char) in ("Mn", "Mc")}
-    return "".join(sorted(mark for mark in marks if not "\ufe00" <= mark <= "\ufe0f"))  # those choose a picture
+    inside = "".join(sorted(mark for mark in marks if not "\ufe00" <= mark <= "\ufe0f"))  # those choose a picture
+    return rf"\w[\w{inside}]*"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from itertools import chain, starmap
 from pathlib import Path
 from typing import BinaryIO
 
+from pixcore.entries import cached_at
 from pixcore.errors import ModelError, StoreError
 from pixcore.files import open_file, replacing
 from pixcore_checkpoints.headers import read_places
@@ -88,8 +89,7 @@ def _hash_once(file: BinaryIO, path: Path) -> str:
     """Hash all of a file, or give what is kept of it."""
     status = os.fstat(file.fileno())
     known = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    kept = home / "pixcore" / "fingerprints" / hashlib.sha256(known.encode(errors="surrogateescape")).hexdigest()[:32]
+    kept = Path(cached_at("fingerprints"), hashlib.sha256(known.encode(errors="surrogateescape")).hexdigest()[:32])
     with suppress(OSError, ValueError):
         found = kept.read_text("ascii")
         if len(found) == 64:

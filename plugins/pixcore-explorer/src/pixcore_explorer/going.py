@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import DataError
-from pixcore.files import SUMMARY, read_object, write_json
+from pixcore.files import SUMMARY, is_alive, read_object, write_json
 
 STATE = ".going.json"
 NODES = ".nodes.json"
@@ -56,7 +56,7 @@ def state_of(folder: Path) -> dict[str, Any] | None:
         return None
     state = read_object(path)
     if state["host"] == platform.node() and os.name == "posix":  # elsewhere a process can't be asked without harm
-        alive = _is_alive(state["process"])
+        alive = is_alive(state["process"])
     else:
         alive = time.time() - state["told"] < _QUIET
     if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
@@ -72,13 +72,3 @@ def nodes_of(folder: Path) -> str:
     except DataError:  # it is removed just now
         return ""
     return str(said["nodes"]) if time.time() - said.get("told", 0) < _QUIET else ""
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

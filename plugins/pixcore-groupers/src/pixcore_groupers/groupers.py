@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from pixcore.components import NoConfig, TokenGrouper
-from pixcore.records import Token, TokenGroup, marks_in
+from pixcore.records import Token, TokenGroup, word_of
 
 _SAYS_SOMETHING = re.compile(r"\w")
 
@@ -36,7 +36,7 @@ class Words(TokenGrouper[NoConfig]):
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
         """Make one group for each word that a token holds a part of."""
         groups = []
-        run = rf"\w[\w{marks_in(text)}]*"
+        run = word_of(text)
         for word in re.finditer(rf"{run}(?:['’\-]{run})*", text):
             start, end = word.span()
             inside = tuple(

@@ -101,7 +101,7 @@ class PredictionsFile:
         unsuited: Says why another strategy can't choose from a file, by name; choices of its that it holds stand.
         grade: Grades answers that came without a verdict; letters by the fidelity's rule if left out.
         regraded: Whose verdicts in the file do not stand.
-        rechosen: Whose choices in the file do not stand; they can choose from a file.
+        anew: Whether those of `select` that can choose from a file do, whatever choices of theirs it holds.
         missing: What a sample is that has no line: a failure that is counted, left out, or an error.
         probings: Those that lines may be of, by name.
 
@@ -122,7 +122,7 @@ class PredictionsFile:
         unsuited: Callable[[str], str] = lambda name: "it can't be worked out from candidates",
         grade: AnswerJudge | None = None,
         regraded: Collection[Judged] = (),
-        rechosen: Collection[str] = (),
+        anew: bool = False,
         missing: Missing = "fail",
         probings: Mapping[str, Probing] = PROBINGS,
     ) -> None:
@@ -134,9 +134,9 @@ class PredictionsFile:
         self._unsuited = unsuited
         self._grade = grade or letter_judge_of(fidelity)
         self._regraded = regraded
-        self._rechosen = rechosen
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
+        self.rechosen = [name for name in self._select if anew and name in self._strategies]
         self._file = open_file(path, "predictions")
         weakref.finalize(self, self._file.close)
         ids = _ids(samples())
@@ -223,7 +223,7 @@ class PredictionsFile:
         result = prediction.result
         if result.error is not None or prediction.mask_alone or result.protocol not in self._contents.masked:
             return result
-        selections = {name: one for name, one in result.selections.items() if name not in self._rechosen}
+        selections = {name: one for name, one in result.selections.items() if name not in self.rechosen}
         for row in self.rows:
             if row.key in selections or row.own_masks or row.key == ANSWERS_ALONE:
                 continue

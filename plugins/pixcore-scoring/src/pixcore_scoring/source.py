@@ -97,7 +97,6 @@ class Source:
         benchmark: Its name.
         origin: What the run beside the file says.
         fidelity: Whose rules.
-        rechosen: Whose choices were made anew, as the rules are not the run's.
     """
 
     name: str
@@ -106,7 +105,6 @@ class Source:
     benchmark: str
     origin: Origin
     fidelity: Fidelity
-    rechosen: tuple[str, ...] = ()
 
 
 def open_source(
@@ -141,15 +139,11 @@ def open_source(
     names = names or origin.samples
     choosers = Choosers(plugins, context)
     others = origin.differs_from(rules)
-    rechosen = tuple(name for name in select if others and name in choosers)
     regraded: tuple[Judged, ...] = (
         ("letter_judge",) if others or bare_letters not in (None, origin.bare_letters) else ()
     )
-    known, ungraded = origin.probings, set(origin.ungraded)
-    if judge is not None:
-        ungraded.discard("judge")
-    if bare_letters is not None:
-        ungraded.discard("letter_judge")
+    asked = {"judge": judge, "letter_judge": bare_letters}
+    ungraded = [section for section in origin.ungraded if asked[section] is None]
     file = PredictionsFile(
         predictions,
         data.samples,
@@ -160,11 +154,13 @@ def open_source(
         unsuited=choosers.why_not,
         grade=answer_judge(plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters),
         regraded=regraded,
-        rechosen=rechosen,
+        anew=others,
         missing=missing,
-        probings={name: replace(one, judge=None) if one.judge in ungraded else one for name, one in known.items()},
+        probings={
+            name: replace(one, judge=None) if one.judge in ungraded else one for name, one in origin.probings.items()
+        },
     )
-    return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules, rechosen)
+    return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
 
 
 def open_benchmark(
@@ -278,7 +274,7 @@ def notes(source: Source) -> Iterator[str]:
     """Say, when all samples have gone by, what the benchmark left out, and what the file lacks."""
     yield from source.data.notes
     if source.origin.differs_from(source.fidelity):
-        anew = " and ".join(["letters are graded", *(f"{name} has chosen" for name in source.rechosen)])
+        anew = " and ".join(["letters are graded", *(f"{name} has chosen" for name in source.file.rechosen)])
         yield (
             f"{anew} by the rules of {source.fidelity}; other verdicts and choices stand as the run made them by those "
             f"of {source.origin.fidelity} (--select STRATEGY chooses anew)"

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixcore.components import SelectionStrategy
 from pixcore.errors import SampleError
-from pixcore.records import Candidate, Response, Sample, Selection, marks_in
+from pixcore.records import Candidate, Response, Sample, Selection, word_of
 from pixcore_selection.config import PhraseOverlapConfig
 from pixcore_selection.pick import MaskRule, best_score, nothing_similar, pick_mask
 
@@ -76,7 +76,7 @@ def _top_score(candidate: Candidate) -> float:
 
 def _words(text: str) -> frozenset[str]:
     plain = unicodedata.normalize("NFC", text.casefold())
-    return frozenset(re.findall(rf"\w[\w{marks_in(plain)}]*", plain)) - _ARTICLES
+    return frozenset(re.findall(word_of(plain), plain)) - _ARTICLES
 
 
 def _dice(one: frozenset[str], other: frozenset[str]) -> float:

@@ -10,7 +10,6 @@ is left, or two that no place decides between, the checkpoint is refused.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import transformers
 from numpy.typing import NDArray
 
+from pixcore.entries import cached_at
 from pixcore.errors import ModelError
 from pixcore.files import read_object, write_json
 from pixcore.geometry import VisualGrid, VisualLayout
@@ -226,6 +226,5 @@ def _written(layouts: Sequence[VisualLayout]) -> str:
 
 def _kept(fingerprint: str) -> Path:
     """Where it is written which layout a checkpoint has: beside no checkpoint, as that would change what it is."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     name = sha256(f"{fingerprint} {transformers.__version__}".encode()).hexdigest()[:32]
-    return home / "pixcore" / "layouts" / f"{name}.json"
+    return Path(cached_at("layouts"), f"{name}.json")
