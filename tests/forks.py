@@ -50,14 +50,29 @@ asked = Lock()
 def run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `pixcore` with some arguments in a folder, to its end."""
     command = [sys.executable, "-m", "pixcore", *arguments]
-    if at_start(environment) == at_start(os.environ) and asked.acquire(blocking=False):
+    able = hasattr(os, "fork") and at_start(environment) == at_start(os.environ)
+    if able and asked.acquire(blocking=False):
         try:
             done = forked(command, folder, environment)
         finally:
             asked.release()
         if done is not None:
             return done
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    return plain(command, folder, environment)
+
+
+def plain(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command in a Python of its own."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
 
 
 def at_start(environment: Mapping[str, str]) -> dict[str, str]:

@@ -32,20 +32,17 @@ def place(workplace: Workplace) -> Workplace:
     return workplace
 
 
-def plain(place: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command the plain way."""
-    command = [sys.executable, "-m", "pixcore", *arguments]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.run(command, cwd=place.folder, env=place.environment, **streams, text=True, check=False)
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pixcore", *arguments]
 
 
 def forked(place: Workplace, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    return forks.forked([sys.executable, "-m", "pixcore", *arguments], place.folder, place.environment)
+    return forks.forked(command(*arguments), place.folder, place.environment)
 
 
 @pytest.mark.parametrize("arguments", [["plugins"], ["--version"], ["run", "nothing.yaml"], ["runn"]], ids=" ".join)
 def test_it_finds_and_says_the_same(place: Workplace, arguments: list[str]) -> None:
-    expected = plain(place, *arguments)
+    expected = forks.plain(command(*arguments), place.folder, place.environment)
     assert vars(forked(place, *arguments)) == vars(expected)
     assert ("a process of its own" in expected.stdout) == (arguments != ["--version"])
 
