@@ -11,6 +11,7 @@ import threading
 import tomllib
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,43 @@ def test_scenes_come_one_after_the_other_and_round_again() -> None:
     assert Scenes(None, registry()).next(3) == []
 
 
+@contextmanager
+def somebody_else(desk: Desk, text: str) -> Iterator[None]:
+    """Somebody else is being answered meanwhile, who asks what nobody has asked yet."""
+    gate, held = threading.Event(), threading.Event()
+
+    def wait(line: str) -> None:
+        held.set()
+        gate.wait()
+
+    (scene,) = Scenes({"name": "mini-world", "seed": 6}, registry()).next()
+    other = threading.Thread(
+        target=desk.answer, args=(Question(scene.image, text, "an expression", desk.offer.first), wait)
+    )
+    other.start()
+    held.wait()
+    yield
+    gate.set()
+    other.join()
+
+
+def test_who_stops_and_asks_again_at_once_is_answered(address: str, desk: Desk, browser: Any) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.locator("#scenes button:has(img)").first.click()
+    page.locator("#picture img").wait_for()
+    with somebody_else(desk, "b"):
+        page.click("#look")
+        page.locator("#stop:not([disabled])").click()
+        page.locator("#status", has_text="stopped").wait_for()
+        page.click("#look")
+        page.locator("#status", has_text="waiting for the model").wait_for()
+    page.locator("#status", has_text="asked of mini").wait_for()
+    context.close()
+
+
 def test_the_page_by_clicks(address: str, desk: Desk, browser: Any, tmp_path: Path) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
     page = context.new_page()
@@ -179,23 +217,10 @@ def test_the_page_by_clicks(address: str, desk: Desk, browser: Any, tmp_path: Pa
     page.locator("#picture img").wait_for()
     assert list(Path(desk.scratch).rglob("*.webp"))  # what is shown lies there too, not where all users' pages put it
 
-    gate, held = threading.Event(), threading.Event()  # somebody else is being answered
-
-    def wait(line: str) -> None:
-        held.set()
-        gate.wait()
-
-    (scene,) = Scenes({"name": "mini-world", "seed": 6}, registry()).next()
-    other = threading.Thread(
-        target=desk.answer, args=(Question(scene.image, "a", "an expression", desk.offer.first), wait)
-    )
-    other.start()
-    held.wait()
-    page.click("#look")
-    page.locator("#stop:not([disabled])").click()
-    page.locator("#status", has_text="stopped").wait_for()
-    gate.set()
-    other.join()
+    with somebody_else(desk, "a"):
+        page.click("#look")
+        page.locator("#stop:not([disabled])").click()
+        page.locator("#status", has_text="stopped").wait_for()
     assert page.locator("#view .token").count() == 0
 
     page.click("#look")

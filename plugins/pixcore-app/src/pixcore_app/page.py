@@ -160,6 +160,7 @@ class _Page:
                 "concurrency_limit": 1,
                 "concurrency_id": "model",
                 "show_progress": "hidden",
+                "trigger_mode": "always_last",  # who has stopped one may ask before it is over
             }
             again = {**ask, "fn": self._ask_again}
             for event in (look.click, text.submit):  # Gradio begins with a second one once a first is over
