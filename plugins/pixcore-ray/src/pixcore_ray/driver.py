@@ -24,7 +24,6 @@ from pixcore.records import Image
 from pixcore.runs.plan import Run, Work
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Made, Monitor, Stage
-from pixcore.stages.propose import Control
 from pixcore_ray.config import Options
 from pixcore_ray.crews import Crew, by_service, crews
 from pixcore_ray.parcels import Batch, Packed, Reply, path_of, sent
@@ -121,7 +120,6 @@ class Driver:
         self._images: OrderedDict[str, Any] = OrderedDict()
         self._names: dict[str, str] = {}
         self._seen: str | None = None
-        self._strict = True
 
     def run(self) -> None:
         """Make all that can be made; whatever happens, no actor is left."""
@@ -132,9 +130,8 @@ class Driver:
         try:
             if left:
                 self._open()
-                for self._strict in (True, False):
-                    while self._wave():
-                        pass
+                while self._wave():
+                    pass
         finally:
             self._monitor.end()
             for line in self._lines:
@@ -252,9 +249,7 @@ class Driver:
                 known[before] = before.has(item)
             if not known[before]:
                 return False
-        if not isinstance(stage, Control) or not self._strict:
-            return True
-        return all(stage.proposals.has(lender) for lender in stage.lenders(item))
+        return all(one.has(its) for one, its in stage.reads(item) if one is before and its is not item)
 
     # who does it
 
