@@ -24,7 +24,6 @@ from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Reg
 from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
-from pixcore.versions import foundations
 
 Validated = TypeVar("Validated", bound=BaseModel)
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
@@ -232,6 +231,8 @@ class ChosenComponent:
 
     def ingredients(self) -> dict[str, Any]:
         """Everything about this component that can change its records, as JSON data."""
+        from pixcore.versions import foundations  # a finished run asks for none, and need not import what reads them
+
         return {
             "kind": self.registration.kind.value,
             "name": self.name,

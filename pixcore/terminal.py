@@ -19,19 +19,20 @@ from pixcore.files import STEERS, printable
 _PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
 """What ASCII has in place of the marks of our tables."""
 
-_UNBOUNDED = 10_000  # columns: more than any table has
-
 
 class Console(rich.console.Console):
     """A console of rich's, in which a renderable's own text is printable; colours are rich's and stay.
 
-    A table that goes to a file or a pipe is as wide as it is: nothing is cut where no terminal ends.
+    Where no terminal ends, no table is cut. Brackets or colons in a text are its own, and name no style or emoji.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, **options})
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, after making room for tables where there is any."""
         if not self.is_terminal:
-            room = self.options.update(max_width=_UNBOUNDED)
+            room = self.options.update(max_width=10_000)  # columns: more than any table has
             tables = (each for each in objects if isinstance(each, Table))
             self.width = max(self.width, *(Measurement.get(self, room, table).maximum for table in tables), 0)
         super().print(*objects, **options)

@@ -109,6 +109,16 @@ def test_labels_that_hold_escapes(workplace: Workplace) -> None:
     assert r"\x1b[31mred" in done.stdout
 
 
+def test_what_looks_like_markup_is_shown_as_it_is(workplace: Workplace) -> None:
+    config = workplace.config(selections=[{"name": "toy-first", "label": "a:cat:[red]"}], output="out[bold]:dog:")
+    done = workplace("run", str(config))
+    assert "a:cat:[red]" in done.stdout
+    assert "out[bold]:dog:" in done.stderr
+    file = io.StringIO()
+    Console(file=file).print(Table("[x]:cat:", title="[b]t[/]"), "[i]:cat:")
+    assert all(each in file.getvalue() for each in ("[x]:cat:", "[b]t[/]", "[i]:cat:"))
+
+
 def test_a_table_in_a_pipe_is_whole() -> None:
     table = Table("component", "basis", title="What it asks", title_justify="left")
     long = "from 3 of 300 samples, the others assumed to be alike " * 4

@@ -27,7 +27,6 @@ from pixcore.stages.answer import Answer, Loader
 from pixcore.stages.base import Item, OnRecord, Stage, with_memory
 from pixcore.stages.choose import JudgeStage, Select
 from pixcore.stages.propose import CandidateStage, Control, Propose
-from pixcore.versions import NUMERICAL, installed
 
 hold_to_kinds(
     "the `uses` of pixcore.stages",
@@ -393,6 +392,8 @@ class Run:
 
         "seconds" is how long their records took, over all commands that computed them.
         """
+        from pixcore.versions import NUMERICAL, installed
+
         used: dict[str, list[str]] = {}
         for stage in self.stages():
             used.setdefault(stage.name, []).append(str(stage.store.path))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from pixcore.errors import describe
 from pixcore.plugins import Registry
 from pixcore.stages.base import Item, Monitor
@@ -35,7 +33,7 @@ class Display(Monitor):
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line."""
-        self.console.print(Text(line, style=style), soft_wrap=not self.console.is_terminal)
+        self.console.print(line, style=style, highlight=False, soft_wrap=not self.console.is_terminal)
 
 
 def display_for(console: Console, registry: Registry) -> Monitor:

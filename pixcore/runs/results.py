@@ -36,7 +36,7 @@ class Written:
         for name, path in self.paths.items():
             messages.print(f"{name}: {path}", style="bold", soft_wrap=True)
         for line in self.failures:
-            messages.print(line, style="yellow", soft_wrap=True, highlight=False, markup=False)
+            messages.print(line, style="yellow", soft_wrap=True, highlight=False)
         return 1 if self.failures else 0
 
 

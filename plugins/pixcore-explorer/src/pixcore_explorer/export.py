@@ -51,7 +51,7 @@ def export(explorer: Explorer, target: Path, console: Console) -> Path:
     done = [run for run in every if run["state"] == "done" and run["error"] is None]
     for run in every:
         if run not in done:
-            console.print(f"{run['name']} is left out: it is not done", style="yellow", highlight=False, markup=False)
+            console.print(f"{run['name']} is left out: it is not done", style="yellow", highlight=False)
     if not done:
         raise DataError("no run is done", hint="pixcore run finishes one")
     prepare(target / "data", "--export")

@@ -40,7 +40,7 @@ def export(run: Path, form: str, out: Path) -> None:
     prepare(out, "--out")
     console = Console(stderr=True)
     try:
-        exporter(job, out, partial(console.print, style="yellow", highlight=False, markup=False, soft_wrap=True))
+        exporter(job, out, partial(console.print, style="yellow", highlight=False, soft_wrap=True))
     except BaseException:
         _empty(out)  # so that the same command can be given again
         raise

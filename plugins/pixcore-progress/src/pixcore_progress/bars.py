@@ -40,9 +40,10 @@ class BarMonitor(Display):
         if done == total:
             self.say(f"{stage}: {total} there already" if total else f"{stage}: -", "dim")
             return
-        counted = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), _Rate())
+        what = bars.TextColumn("{task.description}", markup=False)
+        counted = (what, bars.BarColumn(), bars.MofNCompleteColumn(), _Rate())
         timed = (bars.TimeElapsedColumn(), bars.TimeRemainingColumn())
-        length = bars.TextColumn("{task.fields[written]}", style="dim")
+        length = bars.TextColumn("{task.fields[written]}", style="dim", markup=False)
         self._progress = bars.Progress(*counted, *timed, length, console=self.console)
         self._progress.start()
         self._progress.add_task(stage, total=total, completed=done, written="")

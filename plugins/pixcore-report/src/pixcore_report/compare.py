@@ -185,7 +185,7 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
             console.print(line, highlight=False, soft_wrap=True)
     console.print(f"{len(found.flips)} flipped", highlight=False)
     for flip in found.flips[:10]:
-        console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False, markup=False)
+        console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False)
     for note in found.notes:
         console.print(note, style="dim")
 
@@ -244,7 +244,7 @@ def print_agreement(console: Console, found: Agreed) -> None:
         console.print(line, soft_wrap=True, highlight=False)
         for side, gained, lost in zip(sides[1:], one.gained, one.lost, strict=True):
             line = f"  {side.name} against {sides[0].name}: {gained} wrong to right, {lost} right to wrong"
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+            console.print(line, soft_wrap=True, highlight=False)
     if not found.agreements:
         console.print("the runs share no judged answers")
     table = Table(

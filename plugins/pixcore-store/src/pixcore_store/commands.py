@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from pixcore.errors import StoreError
@@ -31,7 +30,7 @@ def merge(stores: tuple[Path, ...], target: Path) -> int:
     under one key the first stays, each such record is told, and the exit status is 1.
     """
     console = Console(stderr=True)
-    plain: Any = {"soft_wrap": True, "markup": False, "highlight": False}  # what names of files and samples are
+    plain: Any = {"soft_wrap": True, "highlight": False}  # what names of files and samples are
     found = merged_into(list(stores), target, lambda line: console.print(line, style="dim", **plain))
     console.print(
         f"{target}: {found.records} records new, {found.same} there already, {found.failures} failures, "
@@ -65,10 +64,10 @@ def check(store: Path) -> int:
                 beside.clear()
             paid = sum(map(len, file.exchanges()))
             said = f"{path}: records {count}{f', answers of services {paid}' if paid else ''}, all as they were written"
-            console.print(said, soft_wrap=True, markup=False)
+            console.print(said, soft_wrap=True)
         except StoreError as error:
             damaged += 1
-            console.print(f"{path}: {error.message}", style="yellow", soft_wrap=True, markup=False)
+            console.print(f"{path}: {error.message}", style="yellow", soft_wrap=True)
     return 1 if damaged else 0
 
 
@@ -88,7 +87,7 @@ def ls(store: Path, as_json: bool) -> int:
         except StoreError as error:
             damaged.append(error)
     for one in damaged:
-        Console(stderr=True).print(one.message, style="yellow", soft_wrap=True, markup=False)
+        Console(stderr=True).print(one.message, style="yellow", soft_wrap=True)
     if as_json:
         click.echo(json.dumps(listed, indent=1))
         return 1 if damaged else 0
@@ -101,7 +100,7 @@ def ls(store: Path, as_json: bool) -> int:
     for entry in listed:
         size, hours = f"{entry['bytes'] / 2**20:.1f}", f"{entry['seconds'] / 3600:.2f}"
         counts = str(entry["records"]), str(entry["failures"])
-        table.add_row(escape(entry["stage"]), escape(entry["made from"]), *counts, size, hours, escape(entry["file"]))
+        table.add_row(entry["stage"], entry["made from"], *counts, size, hours, entry["file"])
     Console().print(table)
     return 1 if damaged else 0
 
@@ -146,7 +145,7 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
             needed |= {Path(path).name for paths in stores.values() for path in paths}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
-    plain: Any = {"soft_wrap": True, "markup": False, "highlight": False}
+    plain: Any = {"soft_wrap": True, "highlight": False}
     files = [path for path in stores_in(store) if path.name not in needed and not path.name.startswith(f"{EXCHANGES}-")]
     notes = {begun: noted(begun) for begun in stopped}
     for begun, (since, names) in notes.items():
