@@ -5,7 +5,7 @@
 Runs go to runs/miniature/ablations/NAME and continue where they stopped; the rows stand on the miniature's page. The
 three heads of `three-heads` are those whose attention alone gives the best masks on 36 pairs of the validation side, so
 that the test side chooses nothing. Ablations of training are options of its recipe, and are measured once their models
-are there: python -m pixcore_mini.train OPTIONS --out runs/ablations/NAME.
+are there: python -m pixcore_mini.train OPTIONS --out runs/ablations/NAME. Their row tells the training's minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pixcore_mini.checkpoint import read_progress
+from pixcore_mini.trainer import STAGES
 
 sys.path.insert(0, str(Path(__file__).parent))
 from run import HERE, pixcore, set_words
@@ -56,9 +59,16 @@ ABLATIONS = {
     "fine-regions": Ablation("finer regions (fineness 0.75)", ("masks={name: regions, fineness: 0.75}",)),
     "coarse-regions": Ablation("coarser regions (fineness 3)", ("masks={name: regions, fineness: 3}",)),
     "mini-sam": Ablation("masks of a small SAM trained on this world in place of regions", ("masks=mini-sam",)),
-    "half-data": Ablation("trained on half of the scenes", training="--steps 500 1500 1750"),
+    "half-data": Ablation("trained on half of the scenes, in half of the steps", training="--steps 500 1500 1750"),
     "no-attributes": Ablation("trained without the attribute stage", training="--steps 500 0 3500"),
     "no-attribute-loss": Ablation("its loss not gone on with in the joint stage", training="--attribute-weight 0"),
+    "neither": Ablation(
+        "trained with neither the attribute stage nor its loss", training="--steps 500 0 3500 --attribute-weight 0"
+    ),
+    "no-joint": Ablation(
+        "trained without the joint stage: the language model has never been shown an image",
+        training="--steps 500 3000 0",
+    ),
 }
 
 
@@ -89,8 +99,26 @@ def best_heads(count: int = 3) -> str:
     return f"{{name: localization-heads, sigma: 0, chosen: [{chosen}]}}"
 
 
-def rows(runs: Path = RUNS) -> list[dict[str, Any]]:
-    """What the page shows of each ablation that was run: the oracle, less its control, and attend-and-segment."""
+def training_seconds(folder: Path) -> float | None:
+    """Give the seconds that a training took, by its log: each stage's last step at the speed told there; None without.
+
+    A log tells the speed since the training was last gone on with, so of an interrupted one this is an estimate.
+    """
+    log = folder / "log.jsonl"
+    if not log.exists():
+        return None
+    recipe = read_progress(folder / "checkpoint.safetensors")["recipe"]
+    batches = dict(zip(STAGES, recipe["batch"], strict=True))
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    last = {entry["stage"]: entry for entry in entries if "per_second" in entry}
+    return float(sum(entry["step"] * batches[stage] / entry["per_second"] for stage, entry in last.items()))
+
+
+def rows(runs: Path = RUNS, trained: Path = TRAINED) -> list[dict[str, Any]]:
+    """What the page shows of each ablation that was run: the oracle, less its control, and attend-and-segment.
+
+    The seconds are those of the run, or of the training where the ablation is one of training.
+    """
     made = []
     for name, ablation in ABLATIONS.items():
         path = runs / name / "summary.json"
@@ -109,7 +137,7 @@ def rows(runs: Path = RUNS) -> list[dict[str, Any]]:
                 "plain": by_name["attend-and-segment"]["figures"]["M"],
                 "candidates": by_name["oracle"]["candidates"],
                 "training": ablation.training,
-                "seconds": run["seconds"],
+                "seconds": training_seconds(trained / name) if ablation.training else run["seconds"],
             }
         )
     return made

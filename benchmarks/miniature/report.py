@@ -39,7 +39,10 @@ MEANS = {
     "A": "answers by letter (A)",
     "M†": "masks unasked (M†)",
     "M": "masks asked for (M)",
+    "M† less control": "masks unasked, less those of as many random points (M† less control)",
+    "M less control": "masks asked for, less those of as many random points (M less control)",
 }
+"""What a sentence calls each figure; those less a control are there of masks that are mined, own masks have none."""
 
 PLACES = {"table": "table", "scatter": "scatter", "cost": "cost", "when": "when and what"}
 PLACES |= {"ablations": "ablations", "apart": "differences"}
@@ -63,6 +66,7 @@ class Line:
         row: The row of its run.
         figures: By column, of the first seed: value, low, high, in percent; None where it was not measured.
         seeds: By column, the value of every seed.
+        candidates: Of every seed, the mean number that a sample's mask was chosen from; own masks have none.
     """
 
     model: str
@@ -70,6 +74,7 @@ class Line:
     row: str
     figures: Mapping[str, tuple[float, float | None, float | None] | None]
     seeds: Mapping[str, Sequence[float]]
+    candidates: Sequence[float]
 
 
 def lines(runs: Path) -> list[Line]:
@@ -83,12 +88,13 @@ def lines(runs: Path) -> list[Line]:
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
             if row["control"] and row["name"] != "random points, oracle pick":
                 continue
-            found.setdefault((model, kind, row["name"]), []).append(row["figures"])
+            found.setdefault((model, kind, row["name"]), []).append(row)
     made = []
     for (model, kind, row), seeds in found.items():
-        every = [{name: _interval(one.get(name)) for name in COLUMNS} for one in seeds]
+        every = [{name: _interval(one["figures"].get(name)) for name in COLUMNS} for one in seeds]
         values = {name: [figure[0] for one in every if (figure := one[name])] for name in COLUMNS}
-        made.append(Line(model, kind, row, every[0], values))
+        candidates = [one["candidates"] for one in seeds if one["candidates"] is not None]
+        made.append(Line(model, kind, row, every[0], values, candidates))
     return made
 
 
@@ -184,12 +190,6 @@ def page(runs: Path) -> str:
         f'<li class="{ {True: "won", False: "lost", None: "even"}[won] }">{html.escape(text)}</li>'
         for text, won in sentences(runs)
     )
-    seeds = sorted({len(values) for line in found for values in line.seeds.values() if values and line.model != "mini"})
-    counted = (
-        "One seed of each: there is no range over seeds, so this is about these weights, not about ways of training."
-        if seeds in ([], [1])
-        else "The first figure and its interval are of the shipped seed, 1; below stand mean and range over all seeds."
-    )
     absent = [letter for letter in "abcd" if letter not in {line.model for line in found}]
     lacking = "".join(
         f"<li>{html.escape(WHAT[letter])}: not trained here; "
@@ -200,7 +200,7 @@ def page(runs: Path) -> str:
     taken_out = "".join(_ablation(one) for one in ablations(runs / "ablations"))
     asked = "<code>python benchmarks/miniature/ablations.py</code>"
     parts = {"ablations": taken_out or f'<tr><th colspan="7">None has been run yet: {asked}</th></tr>', "rows": rows}
-    parts |= {"said": said or "<li>Nothing has been compared yet.</li>", "counted": counted}
+    parts |= {"said": said or "<li>Nothing has been compared yet.</li>", "counted": _counted(found)}
     parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "drawn": drawn, "scatter": scatter(found)}
     text = (HERE / "page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
@@ -208,11 +208,28 @@ def page(runs: Path) -> str:
     return text
 
 
+def _counted(found: Sequence[Line]) -> str:
+    """Say of which models there are several seeds, and what stands in the table of them."""
+    most = {line.model: 0 for line in found}
+    for line in found:
+        most[line.model] = max(most[line.model], *map(len, line.seeds.values()))
+    names = {model: model if model == "mini" else f"variant {model}" for model in most}
+    several = [f"{names[model]}: {count}" for model, count in most.items() if count > 1]
+    single = [names[model] for model, count in most.items() if count <= 1]
+    if not several:
+        text = "One seed of each: there is no range over seeds, so this is about these weights, "
+        return text + "not about ways of training."
+    text = "The first figure and its interval are of the shipped seed, 1. Where there are several seeds "
+    text += f"({', '.join(several)}), mean and range over all of them stand below."
+    return text + (f" One seed: {', '.join(single)}." if single else "")
+
+
 def _ablation(one: Mapping[str, Any]) -> str:
     """A line of the table of ablations."""
     cells = "".join(_cell(_interval(one[name])) for name in ("oracle", "less", "equal", "plain"))
     trained = f"<small>{html.escape(one['training'])}</small>" if one["training"] else ""
-    took = f"<td>{one['candidates']:.1f}</td><td>{one['seconds'] / 60:.1f}</td>"
+    minutes = "–" if one["seconds"] is None else f"{one['seconds'] / 60:.1f}"
+    took = f"<td>{one['candidates']:.1f}</td><td>{minutes}</td>"
     return f"<tr><th>{html.escape(one['what'])}{trained}</th>{cells}{took}</tr>"
 
 
@@ -228,7 +245,12 @@ def _row(number: int, line: Line) -> str:
         figure, seeds = line.figures[name], line.seeds[name]
         cells.append(_cell(figure, f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""))
     row = f"{line.row}, masks by mini-sam" if line.kind == "sam" else line.row
-    head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}<small>{html.escape(row)}</small></th>"
+    below = [row]
+    if line.candidates:
+        spread = f"; {_spread(line.candidates)}" if len(line.candidates) > 1 else ""
+        below.append(f"{line.candidates[0]:.1f} candidates a sample{spread}")
+    said = "".join(f"<small>{html.escape(text)}</small>" for text in below)
+    head = f"<td>{number}</td><th>{html.escape(WHAT[line.model])}{said}</th>"
     return f"<tr>{head}{''.join(cells)}</tr>"
 
 

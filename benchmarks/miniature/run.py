@@ -4,8 +4,8 @@
 
 A variant is run three times: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
 (mini.yaml with another model), once with the generator `regions` and once with `mini-sam`. The shipped weights are
-those of seed 1; other seeds are run where the trainings have left them: runs/mini/SEED/model and
-runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
+those of seed 1, of mini and of each variant that is shipped; other seeds are run where the trainings have left them:
+runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def runs() -> Iterator[tuple[str, Path, list[str]]]:
     yield "mini", HERE / "mini.yaml", []
     yield "mini-1-sam", HERE / "mini.yaml", [SAM, f"output={RUNS / 'mini-1-sam'}"]
     for own in sorted(Path("runs/mini").glob("*/model/config.json")):
+        if own.parent.parent.name == "1":
+            continue  # the shipped seed, trained again
         name = f"mini-{own.parent.parent.name}"
         yield name, HERE / "mini.yaml", [f"model={{name: mini, checkpoint: {own.parent}}}", f"output={RUNS / name}"]
     for name, checkpoint in trained():

@@ -3,19 +3,23 @@
     python benchmarks/miniature/side.py runs/demo runs/miniature/a-1-own
 
 First what models without masks answer, then the own masks of those trained with them, then what strategies mine, then
-the upper bounds, and last the controls.
+the upper bounds, and last the controls. Runs of other samples, or under another fidelity, are refused.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixcore_report.reading import from_dict
 from pixcore_table.table import SummaryTable
 
+from pixcore.errors import DataError, UserError, one_line
 from pixcore.figures.rows import OWN_MASKS, Row, Summary
 from pixcore.files import RUN, SUMMARY, read_object
 from pixcore.terminal import Console
@@ -47,16 +51,61 @@ def _placed(name: str, summary: Summary) -> Iterator[tuple[int, Row]]:
         yield place, replace(kept, candidates=None, masks=None, distinct=None, oracle_gap=None)
 
 
-def main() -> None:
-    """Print the table."""
+def read(folders: Sequence[Path]) -> dict[str, Summary]:
+    """Read runs that may stand in one table, each by a name of its own.
+
+    Raises:
+        DataError: They are not of the same benchmark, fidelity and number of samples, or one is given twice.
+    """
+    documents = [read_object(folder / RUN) for folder in folders]
+    summaries = [from_dict(read_object(folder / SUMMARY)) for folder in folders]
+    told = {
+        "benchmark": [_options(document["config"]["benchmark"]) for document in documents],
+        "fidelity": [summary.fidelity for summary in summaries],
+        "number of samples": [str(summary.samples) for summary in summaries],
+    }
+    for what, values in told.items():
+        for folder, value in zip(folders, values, strict=True):
+            if value != values[0]:
+                raise DataError(
+                    f"{folder} and {folders[0]} differ in their {what}: {value} and {values[0]}",
+                    hint="one table shows runs of the same samples",
+                )
+    names = names_of(folders, [document["config"]["model"] for document in documents])
+    return dict(zip(names, summaries, strict=True))
+
+
+def _options(part: Mapping[str, Any]) -> str:
+    """Write a component and its options in one line."""
+    return ", ".join([str(part["name"]), *(f"{key} {value}" for key, value in part.items() if key != "name")])
+
+
+def names_of(folders: Sequence[Path], models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name each run by its model; where names repeat add the checkpoint, then the folder's name, then its path.
+
+    Raises:
+        DataError: A run is given twice.
+    """
+    names = [str(model["name"]) for model in models]
+    checkpoints = [f" {model['checkpoint']}" if model.get("checkpoint") else "" for model in models]
+    for more in (checkpoints, [f" ({folder.name})" for folder in folders], [f" at {folder}" for folder in folders]):
+        times = Counter(names)
+        names = [name + one if times[name] > 1 else name for name, one in zip(names, more, strict=True)]
+    if len({*names}) < len(names):
+        raise DataError("a run is given twice", hint="name each folder once")
+    return names
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, or one line that says why not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs of one benchmark")
-    folders: list[Path] = parser.parse_args().runs
-    models = [read_object(folder / RUN)["config"]["model"] for folder in folders]
-    alike = len({model["name"] for model in models}) < len(models)
-    names = [f"{model['name']} {model['checkpoint']}" if alike else model["name"] for model in models]
-    summaries = [from_dict(read_object(folder / SUMMARY)) for folder in folders]
-    Console().print(SummaryTable(together(dict(zip(names, summaries, strict=True)))))
+    try:
+        runs = read(parser.parse_args(arguments).runs)
+    except UserError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    Console().print(SummaryTable(together(runs)))
 
 
 if __name__ == "__main__":

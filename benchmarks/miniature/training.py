@@ -4,24 +4,25 @@
     python benchmarks/miniature/training.py runs/mini/2 [--pairs 36] [--page-only]
 
 Each model of OUT/steps answers the first pairs of mini-world's test side once, with every layer's and head's attention
-kept. Figures go to runs/miniature/training/STEP.json, and the curves, with intervals over the pairs, to
-runs/miniature/training.html. What is measured already is not measured again; a training that goes on is gone on with.
+kept. A training is named by its folder, runs/mini/2 is mini-2: figures go to runs/miniature/training/mini-2/STEP.json,
+and the curves, with intervals over the pairs, to runs/miniature/training-mini-2.html. What is measured already, of the
+same recipe, weights and pairs, is not measured again; a training that goes on is gone on with.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pixcore_checkpoints.fingerprints import hash_file
 from pixcore_emergence.layers import by_layer
 from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.evaluate import words_in_place
@@ -32,6 +33,7 @@ from pixcore_statistics.estimates import means
 
 from pixcore.errors import DataError
 from pixcore.figures.intervals import cluster_of
+from pixcore.files import written_beside
 from pixcore.plugins import registry
 from pixcore.records import Protocol
 from pixcore.runs.plan import Run
@@ -41,6 +43,41 @@ from run import set_words
 from training_page import FOLDER, write
 
 FIGURES = {"A† per sample": "questions", "M": "oracle", "M less control": "less"}
+
+
+def name_of(out: Path) -> str:
+    """Name a training by its folder: the path below runs/, or all of it, with hyphens."""
+    place, runs = out.resolve(), Path("runs").resolve()
+    return "-".join(place.relative_to(runs).parts if place.is_relative_to(runs) else place.parts[1:])
+
+
+def figures_of(out: Path, pairs: int, *, page_only: bool = False) -> list[dict[str, Any]]:
+    """Give the figures of each model that is kept along a training; measure what has not been.
+
+    Figures are used again where they are of the same recipe, weights and pairs.
+
+    Args:
+        out: The training's folder.
+        pairs: How many pairs each model answers.
+        page_only: Measure nothing, and leave out what has not been.
+    """
+    folder = FOLDER / name_of(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = read_progress(out / "checkpoint.safetensors")["recipe"]
+    steps = []
+    for step, checkpoint in kept(out):
+        target = folder / f"{step:05}.json"
+        about = {"recipe": recipe, "pairs": pairs, "weights": hash_file(checkpoint / "model.safetensors")}
+        found = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+        if any(found.get(key) != value for key, value in about.items()):
+            if page_only:
+                continue
+            print(f"step {step} of {recipe['steps'][2]}", flush=True)
+            found = {"step": step, **about, **measure(checkpoint, pairs)}
+            with written_beside(target) as beside:
+                beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        steps.append(found)
+    return steps
 
 
 def kept(out: Path) -> Iterator[tuple[int, Path]]:
@@ -113,25 +150,20 @@ def _lines(job: Run) -> list[dict[str, Any]]:
         return []
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is there, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the training's folder, runs/mini/SEED")
     parser.add_argument("--pairs", type=int, default=36, help="how many pairs of the test side each model answers")
     parser.add_argument("--page-only", action="store_true", help="measure nothing")
-    options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    recipe = read_progress(options.out / "checkpoint.safetensors")["recipe"]
-    for step, checkpoint in () if options.page_only else kept(options.out):
-        target = FOLDER / f"{step:05}.json"
-        if target.exists() and json.loads(target.read_text(encoding="utf-8"))["pairs"] == options.pairs:
-            continue
-        print(f"step {step} of {recipe['steps'][2]}", flush=True)
-        found = {"step": step, "recipe": recipe, "pairs": options.pairs, **measure(checkpoint, options.pairs)}
-        beside = target.with_suffix(".part")
-        beside.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        shutil.move(beside, target)
-    print(f"report: {write()}")
+    options = parser.parse_args(arguments)
+    steps = figures_of(options.out, options.pairs, page_only=options.page_only)
+    if not steps:
+        raise SystemExit(
+            f"nothing of {options.out} has been measured with {options.pairs} pairs: train with --keep-every, "
+            "then measure its folder"
+        )
+    print(f"report: {write(name_of(options.out), steps)}")
 
 
 if __name__ == "__main__":

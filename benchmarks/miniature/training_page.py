@@ -1,9 +1,8 @@
-"""Writes the page of a training, `runs/miniature/training.html`: when attention begins to ground, as curves."""
+"""Writes the page of a training, `runs/miniature/training-NAME.html`: when attention begins to ground, as curves."""
 
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,8 @@ from pixcore_report.page import write_page
 from pixcore_statistics.estimates import Estimate
 
 FOLDER = Path("runs/miniature/training")
+"""Where the figures of every training are, each training's in a folder of its name."""
+
 PLACES = {"when": "when", "layers": "layers", "heads": "heads", "concepts": "concepts", "read": "how to read it"}
 WHAT = {
     "questions": "questions answered rightly",
@@ -125,7 +126,7 @@ def _sure(found: Iterable[tuple[int, Value | None]]) -> Curve:
     return [(step, value) for step, value in found if value is not None and _number(value[0]) and value[1] is not None]
 
 
-def page(steps: Sequence[Mapping[str, Any]]) -> str:
+def page(name: str, steps: Sequence[Mapping[str, Any]]) -> str:
     """The page's content, escaped; the frame is the reports' own."""
     last, recipe = steps[-1]["step"], steps[-1]["recipe"]
     lines: list[Mapping[str, Any]] = next((one["lines"] for one in reversed(steps) if one["lines"]), [])
@@ -151,10 +152,11 @@ def page(steps: Sequence[Mapping[str, Any]]) -> str:
     samples = lines[0]["samples"] if lines else 0
     ended = "" if last >= joint else f" The training had come to step {last} of {joint}: the rest is not here."
     return f"""<h1>When does attention begin to ground?</h1>
-<p>One training of mini (seed {recipe["seed"]}; {letters} steps of letters in text alone, {vision} of the vision tower
-by words, then {joint} of everything together), without any mask. Models kept along its joint stage, {len(steps)} of
-them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples} with their object there, at the
-last one). Step 0 has a tower that sees and a language model that has never been shown an image.{ended}</p>
+<p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone, {vision}
+of the vision tower by words, then {joint} of everything together), without any mask. Models kept along its joint stage,
+{len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples} with their object
+there, at the last one). Step 0 has a tower that sees and a language model that has never been shown an
+image.{ended}</p>
 <h2 id="when">Before or after answering</h2><ul>{said}</ul>{answers}{masks}
 <h2 id="layers">Decoder layers</h2>
 <p>Each layer's attention alone, from the one run of each model.</p>{by_layer}{_layer_table(lines)}
@@ -229,12 +231,9 @@ figure { margin: 18px 0; } figcaption { color: var(--soft); } main svg { max-wid
 _STYLE += page_rules() + "".join(f".h{n} {{ background: rgb(53 102 168 / {7 * n}%); }}\n" for n in range(10))
 
 
-def write() -> Path:
-    """Write the page from what has been measured, and say where."""
-    steps = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
-    if not steps:
-        raise SystemExit("nothing has been measured: train with --keep-every, then measure its folder")
-    target = FOLDER.parent / "training.html"
+def write(name: str, steps: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the page of the training of that name from the figures of its models, and say where."""
+    target = FOLDER.parent / f"training-{name}.html"
     context = {"title": "When attention begins to ground", "kind": "The miniature", "places": PLACES}
-    write_page(target, "bare.html", rules=_STYLE, context=context | {"content": Markup(page(steps))})
+    write_page(target, "bare.html", rules=_STYLE, context=context | {"content": Markup(page(name, steps))})
     return target

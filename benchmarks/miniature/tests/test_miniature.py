@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from pixcore_mini.checkpoint import save_checkpoint
 
 from pixcore.config import apply_settings, read_yaml, resolve
-from pixcore.figures.rows import OWN_MASKS, Figure, Row, Summary
+from pixcore.figures.rows import OWN_MASKS, Figure, Row, Summary, to_dict
 from pixcore.plugins import registry
 from pixcore.records import Protocol
 from tests.scripts import loaded
@@ -28,12 +33,17 @@ def test_every_option_is_one_that_its_component_knows(path: Path) -> None:
 
 def test_each_run_is_of_a_variant_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for place, file in (("mini-seg/a-2", run.FILE), ("mini-seg/d-1", run.FILE), ("mini/2", "config.json")):
+    for place, file in (
+        ("mini-seg/a-2", run.FILE),
+        ("mini-seg/d-1", run.FILE),
+        ("mini/1", "config.json"),
+        ("mini/2", "config.json"),
+    ):
         folder = tmp_path / "runs" / place / "model"
         folder.mkdir(parents=True)
         (folder / file).touch()
     names = [name for name, _, _ in run.runs()]
-    assert names[:3] == ["mini", "mini-1-sam", "mini-2"]
+    assert names[:4] == ["mini", "mini-1-sam", "mini-2", "a-1-own"]  # not mini-1: that is the shipped seed
     assert {"a-2-own", "a-2-mined", "a-2-sam", "d-1-own"} < set(names)
     for name, path, settings in run.runs():
         document = apply_settings(read_yaml(path), settings)
@@ -80,6 +90,72 @@ def test_rows_of_several_runs_stand_in_the_paper_s_order() -> None:
     assert len({row.key for row in rows}) == 5
 
 
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., Path]:
+    """Writes what the table reads of a run: its config, and its summary of one row."""
+
+    def written(
+        place: str, model: dict[str, str], *, pairs: int = 3, fidelity: str = "corrected", samples: int = 6
+    ) -> Path:
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        config = {"benchmark": {"name": "mini-world", "pairs": pairs}, "model": model}
+        (folder / "run.json").write_text(json.dumps({"config": config}))
+        rows = (Row("oracle", {"M": Figure(40.0)}),)
+        (folder / "summary.json").write_text(
+            json.dumps(to_dict(Summary("mini-world", model["name"], fidelity, samples, 0, rows)))
+        )
+        return folder
+
+    return written
+
+
+def test_no_run_is_lost_for_its_name(told: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    seg = {"name": "mini-seg", "checkpoint": "a"}
+    folders = [told("mini", {"name": "mini"}), told("a-1-mined", seg), told("a-1-sam", seg), told("again/a-1-sam", seg)]
+    names = list(side.read(folders))
+    assert names[:2] == ["mini", "mini-seg a (a-1-mined)"]
+    assert names[2:] == [f"mini-seg a (a-1-sam) at {folder}" for folder in folders[2:]]
+    assert list(side.read([folders[0], told("b-1-own", seg | {"checkpoint": "b"}), folders[1]])) == [
+        "mini", "mini-seg b", "mini-seg a",
+    ]  # fmt: skip
+    side.main([str(folder) for folder in folders[:3]])
+    printed = capsys.readouterr().out
+    assert "(a-1-mined), oracle" in printed
+    assert "(a-1-sam), oracle" in printed
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"pairs": 4}, "benchmark: mini-world, pairs 4 and mini-world, pairs 3"),
+        ({"fidelity": "published"}, "fidelity: published and corrected"),
+        ({"samples": 5}, "number of samples: 5 and 6"),
+    ],
+)
+def test_runs_of_other_samples_are_refused(
+    told: Callable[..., Path], capsys: pytest.CaptureFixture[str], other: dict[str, Any], said: str
+) -> None:
+    first, second = told("mini", {"name": "mini"}), told("other", {"name": "mini-seg", "checkpoint": "a"}, **other)
+    with pytest.raises(SystemExit) as left:
+        side.main([str(first), str(second)])
+    assert left.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_a_run_that_is_given_twice_or_is_not_there_is_one_line(
+    told: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    first = str(told("mini", {"name": "mini"}))
+    for second in (first, str(tmp_path / "nothing")):
+        with pytest.raises(SystemExit) as left:
+            side.main([first, second])
+        assert left.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def figure(value: float | None) -> dict[str, float | None]:
     return {"value": value, "low": None if value is None else value - 5, "high": None if value is None else value + 5}
 
@@ -87,7 +163,12 @@ def figure(value: float | None) -> dict[str, float | None]:
 def summary(folder: Path, rows: dict[str, dict[str, float | None]]) -> None:
     folder.mkdir(parents=True)
     lines = [
-        {"name": name, "control": name.startswith("random"), "figures": {key: figure(v) for key, v in values.items()}}
+        {
+            "name": name,
+            "control": name.startswith("random"),
+            "candidates": None if name == "own masks" else 6.92,
+            "figures": {key: figure(v) for key, v in values.items()},
+        }
         for name, values in rows.items()
     ]
     (folder / "summary.json").write_text(json.dumps({"rows": lines}))
@@ -124,6 +205,42 @@ def test_seeds_of_a_variant_share_a_line(runs: Path) -> None:
     assert own.seeds["M"] == [62.0, 58.0]
     assert own.seeds["A"] == [5.0]
     assert own.figures["S"] is None
+
+
+def test_a_row_says_how_many_candidates_it_had(runs: Path) -> None:
+    page = report.page(runs)
+    assert page.count("<small>6.9 candidates a sample</small>") == 2  # own masks are chosen from none
+    summary(runs / "mini-2", {"oracle": {"M": 66.0}})
+    assert "6.9 candidates a sample; 2 seeds: mean 6.9, 6.9 to 6.9" in report.page(runs)
+
+
+def test_models_of_several_seeds_are_named(runs: Path) -> None:
+    assert "several seeds (variant a: 2), mean and range over all of them stand below. One seed: mini." in report.page(
+        runs
+    )
+    summary(runs / "mini-2", {"oracle": {"M": 66.0}})
+    assert "several seeds (mini: 2, variant a: 2), mean" in report.page(runs)
+    shutil.rmtree(runs / "a-2-own")
+    assert "several seeds (mini: 2), mean and range over all of them stand below. One seed: variant a." in report.page(
+        runs
+    )
+    shutil.rmtree(runs / "mini-2")
+    assert "One seed of each" in report.page(runs)
+
+
+def test_masks_mined_are_also_compared_less_their_control(runs: Path) -> None:
+    """An oracle among fewer candidates finds less, whatever attention does."""
+    figures = {"left": 44.5, "right": 36.7, "difference": -7.8, "low": -15.0, "high": -0.5, "clusters": 150}
+    entry = figures | {"name": "M less control", "adjusted": 0.117, "method": "t"}
+    for kind in ("mined", "sam"):
+        (runs / f"compared/a-1-{kind}").mkdir()
+        document = {"differences": [entry, entry | {"name": "M† less control", "adjusted": 0.01}]}
+        (runs / f"compared/a-1-{kind}/compare.json").write_text(json.dumps(document))
+    said = [text for text, _ in report.sentences(runs) if "less control" in text]
+    assert len(said) == 4
+    assert "M less control), mined from both by the oracle: no difference is shown: 7.8 points" in said[0]
+    assert "M† less control), mined from both by the oracle: cost 7.8 points, from 44.5 to 36.7" in said[1]
+    assert "masks by mini-sam" in said[2]
 
 
 def test_each_sentence_has_its_figure_and_its_test(runs: Path) -> None:
@@ -176,6 +293,29 @@ def test_an_ablation_is_a_row_of_the_page(runs: Path) -> None:
     assert "the mean over tokens not subtracted" in page
     assert "<td>33.0<small>28.0–38.0</small></td><td>–</td><td>20.0" in page
     assert "<td>6.5</td><td>1.5</td>" in page
+
+
+def test_an_ablation_of_training_tells_the_time_of_the_training(tmp_path: Path) -> None:
+    runs, trained = tmp_path / "runs", tmp_path / "trained"
+    for name in ("neither", "no-joint", "all"):
+        summary(runs / name, {"oracle": {"M": 60.0}, "attend-and-segment": {"M": 20.0}})
+        written = json.loads((runs / name / "summary.json").read_text())
+        (runs / name / "summary.json").write_text(json.dumps(written | {"accounts": {}}))
+        (runs / name / "run.json").write_text(json.dumps({"seconds": 90.0}))
+    (trained / "neither").mkdir(parents=True)
+    recipe = {"recipe": {"batch": [48, 32, 16]}}
+    save_checkpoint(trained / "neither/checkpoint.safetensors", torch.nn.Linear(1, 1), None, recipe)
+    log = [
+        {"stage": "letters", "step": 50, "loss": 1.0, "per_second": 10.0},
+        {"stage": "letters", "step": 500, "loss": 1.0, "per_second": 100.0},  # 240 s
+        {"stage": "joint", "step": 3500, "loss": 1.0, "per_second": 20.0},  # 2,800 s
+        {"stage": "joint", "step": 3500, "attributes": 0.9},
+    ]
+    (trained / "neither/log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    found = {one["what"]: one["seconds"] for one in ablations.rows(runs, trained)}
+    assert list(found.values()) == [90.0, 240.0 + 2800.0, None]
+    assert "<td>–</td></tr>" in report._ablation(ablations.rows(runs, trained)[2])
+    assert "<td>50.7</td></tr>" in report._ablation(ablations.rows(runs, trained)[1])
 
 
 def test_nothing_run_is_said(tmp_path: Path) -> None:

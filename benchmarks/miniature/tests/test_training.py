@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 from pixcore_emergence.layers_command import layers
+from pixcore_mini.checkpoint import save_checkpoint
 from pixcore_progress.lines import LineMonitor
 from rich.console import Console
 
@@ -74,8 +76,65 @@ def test_what_begins_first_is_said() -> None:
     assert page.sentences(steps)[-1] == "So, in this training, attention grounds at the same kept model."
     steps[2] = step(200, 4.0, 52.0)
     assert page.sentences(steps)[-1] == "So, in this training, attention grounds before it answers."
-    text = page.page(steps)
+    text = page.page("mini-2", steps)
+    assert "mini (mini-2, seed 2" in text
     assert "had come to step 300 of 400" in text
     assert text.count("<svg") == 3  # of masks there is no figure
     assert "layer 0, head 1" in text
     assert "nan" not in text
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Which models of which trainings have been measured; each gives the figures of its own step."""
+    monkeypatch.chdir(tmp_path)
+    done: list[tuple[str, int]] = []
+
+    def measure(checkpoint: Path, pairs: int) -> dict[str, Any]:
+        at = int(checkpoint.name)
+        done.append((checkpoint.parts[-3], at))
+        return {key: value for key, value in step(at, 5.0, 50.0).items() if key not in ("step", "recipe", "pairs")}
+
+    monkeypatch.setattr(training, "measure", measure)
+    return done
+
+
+def begun(out: Path, seed: int, *steps: int, weights: str = "") -> str:
+    """Write what a training leaves along the way, and give its folder."""
+    recipe = {"seed": seed, "steps": [5, 6, 400]}
+    save_checkpoint(out / "checkpoint.safetensors", torch.nn.Linear(1, 1), None, {"recipe": recipe})
+    for at in steps:
+        folder = out / "steps" / f"{at:05}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_text(f"{seed} {at} {weights}")
+    return str(out)
+
+
+def test_each_training_has_figures_and_a_page_of_its_own(asked: list[tuple[str, int]], tmp_path: Path) -> None:
+    second, fourth = begun(Path("runs/mini/2"), 2, 0, 50), begun(Path("runs/mini/4"), 4, 50, 100)
+    training.main([second])
+    training.main([fourth])
+    assert asked == [("2", 0), ("2", 50), ("4", 50), ("4", 100)]
+    pages = {name: Path(f"runs/miniature/training-mini-{name}.html").read_text() for name in "24"}
+    assert "had come to step 50 of 400" in pages["2"]
+    assert "(mini-4, seed 4" in pages["4"]
+    assert "had come to step 100 of 400" in pages["4"]
+    assert training.name_of(tmp_path / "elsewhere/2").endswith("elsewhere-2")
+
+
+def test_figures_of_other_weights_recipes_or_pairs_are_not_used(asked: list[tuple[str, int]]) -> None:
+    out = begun(Path("runs/mini/2"), 2, 0, 50)
+    training.main([out])
+    training.main([out])
+    assert asked == [("2", 0), ("2", 50)]
+    begun(Path(out), 2, 50, weights="trained again")
+    training.main([out])
+    assert asked[2:] == [("2", 50)]
+    training.main([out, "--pairs", "3"])
+    assert asked[3:] == [("2", 0), ("2", 50)]
+    begun(Path(out), 5, 0, weights="of another seed")
+    assert training.figures_of(Path(out), 3, page_only=True) == []
+    with pytest.raises(SystemExit, match="nothing of runs/mini/2 has been measured with 3 pairs"):
+        training.main([out, "--pairs", "3", "--page-only"])
+    assert len(asked) == 5

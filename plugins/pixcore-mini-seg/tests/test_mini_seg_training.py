@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +13,19 @@ import numpy as np
 import pytest
 import torch
 from pixcore_mini.batches import all_queries
+from pixcore_mini.checkpoint import recipe_json, save_checkpoint
+from pixcore_mini.config import MiniConfig
 from pixcore_mini_seg.batches import MaskedBatches, pack_masked
 from pixcore_mini_seg.decoder import FINE, MaskDecoder, at_size, ious, mask_loss
 from pixcore_mini_seg.dialogue import VARIANTS, Variant, ground, training_turns
 from pixcore_mini_seg.network import LowRank, SegNetwork, base_model, change, new_decoder, widen
 from pixcore_mini_seg.trainer import Recipe
-from pixcore_mini_seg.weights import FILE, read
+from pixcore_mini_seg.weights import FILE, base_hash, read
 from pixcore_mini_seg.words import MARKS, MarkedEncoder, build_tokenizer
 from pixcore_mini_world import language
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pixcore.errors import ModelError
 
@@ -155,6 +159,44 @@ def test_the_difference_from_another_mini_is_refused(begun: Path, monkeypatch: p
         read(begun / "model")
     with pytest.raises(ModelError, match="can't load mini-seg"):
         read(begun)
+
+
+@pytest.fixture
+def another_mini(tmp_path: Path) -> Callable[[pytest.MonkeyPatch], None]:
+    """Installs a mini whose tower differs in its last layer."""
+
+    def install(patch: pytest.MonkeyPatch) -> None:
+        other = shutil.copytree(MiniConfig().folder, tmp_path / "another-mini")
+        tensors = load_file(other / "model.safetensors")
+        changed = next(name for name in tensors if "vision_tower" in name and "layers.2" in name)
+        save_file(tensors | {changed: tensors[changed] * 2}, other / "model.safetensors", metadata={"format": "pt"})
+        patch.setattr(MiniConfig, "folder", property(lambda config: other))
+
+    return install
+
+
+def test_a_training_is_not_gone_on_with_from_another_mini(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another_mini: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    """Its weights would say that they differ from a mini that they were not trained from."""
+    out = tmp_path / "seg/out"
+    trainer(out).train(stop_after=1)
+    with monkeypatch.context() as patch:
+        another_mini(patch)
+        with pytest.raises(SystemExit, match="another mini than the one that is installed"):
+            trainer(out).train()
+        with pytest.raises(SystemExit, match=r"shapes-1/checkpoint.safetensors .* another mini is installed"):
+            trainer(tmp_path / "seg/new").train()
+    assert not (out / "model").exists()
+    trainer(out).train()
+    assert read(out / "model").base == base_hash()
+
+
+def test_a_checkpoint_that_does_not_say_from_which_mini_is_refused(tmp_path: Path) -> None:
+    old = {"step": 1, "recipe": recipe_json(TINY)}
+    save_checkpoint(tmp_path / "checkpoint.safetensors", torch.nn.Linear(1, 1), None, old)
+    with pytest.raises(SystemExit, match="does not say with which"):
+        trainer(tmp_path).train()
 
 
 def test_from_scratch_goes_through_mini_s_first_stages_and_resumes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -67,13 +68,23 @@ def train_shapes(decoder: MaskDecoder, tower: nn.Module, out: Path, *, seed: int
         seed: Of every batch.
         steps: Optimizer steps.
         width: Of the states that will prompt the decoder.
+
+    Raises:
+        SystemExit: The checkpoint was made with another recipe or another tower; one that does not say with which
+            tower is refused.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path, about = out / "checkpoint.safetensors", {"seed": seed, "steps": steps}
+    path = out / "checkpoint.safetensors"
+    about = {"seed": seed, "steps": steps, "tower": _hash(tower)}
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=RATE, betas=(0.9, 0.98))
     start = 0
     if path.exists():
         progress = read_progress(path)
+        if progress["about"].get("tower") != about["tower"]:
+            raise SystemExit(
+                f"{path} was made with another vision tower, or does not say with which: another mini is installed, "
+                "or the tower was trained anew; move the folder away"
+            )
         if progress["about"] != about:
             raise SystemExit(f"{path} was made with another recipe; choose another --out")
         start = progress["step"]
@@ -104,3 +115,12 @@ def train_shapes(decoder: MaskDecoder, tower: nn.Module, out: Path, *, seed: int
         if time.monotonic() - saved > 60 or done == steps:
             save_checkpoint(path, decoder, optimizer, {"step": done, "about": about})
             saved = time.monotonic()
+
+
+def _hash(tower: nn.Module) -> str:
+    """Hash a tower's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in tower.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -30,13 +30,13 @@ from pixcore_mini_seg.decoder import MaskDecoder, at_size, ious, mask_loss
 from pixcore_mini_seg.dialogue import Variant, training_turns
 from pixcore_mini_seg.network import SegNetwork, base_model, new_decoder
 from pixcore_mini_seg.shapes import train_shapes
-from pixcore_mini_seg.weights import write
+from pixcore_mini_seg.weights import base_hash, write
 from pixcore_mini_seg.words import MarkedEncoder, build_tokenizer
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights.
+    """What is trained on what, for how long and how fast; the mini that a, b and c begin from decides the weights too.
 
     Attributes:
         variant: What is trained on what.
@@ -128,17 +128,27 @@ class Trainer:
         self.tokenizer = build_tokenizer()
         self.encoder = MarkedEncoder(self.tokenizer)
         self.checkpoint = out / "checkpoint.safetensors"
+        self.base = base_hash() if recipe.rank is not None else ""
 
     def train(self, stop_after: int | None = None) -> None:
         """Trains to the end and writes the weights; goes on from the checkpoint where there is one.
 
         Args:
             stop_after: Stop, with a checkpoint, after so many steps of this call.
+
+        Raises:
+            SystemExit: The checkpoint was made with another recipe, or begun with another mini than the one that is
+                installed; one of a, b or c that does not say with which is refused.
         """
         recipe = self.recipe
         self.out.mkdir(parents=True, exist_ok=True)
         start = 0
         if progress := progress_of(self.checkpoint, recipe):
+            if progress.get("base", "") != self.base:
+                raise SystemExit(
+                    f"{self.checkpoint} was begun with another mini than the one that is installed, or does not say "
+                    "with which; install that pixcore-mini, or choose another --out"
+                )
             start = progress["step"]
             self.console.print(f"going on at step {start}")
         llava, attributes = (base_model(), None) if recipe.rank is not None else self._from_scratch()
@@ -158,7 +168,7 @@ class Trainer:
         self._save(stop, optimizer)
         if stop == recipe.steps:
             use_attention(llava, "sdpa")
-            write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed)
+            write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed, self.base)
 
     def assemble(
         self, llava: LlavaForConditionalGeneration, decoder: MaskDecoder, attributes: AttributeDecoder | None
@@ -301,7 +311,8 @@ class Trainer:
         return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)
 
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
-        save_checkpoint(self.checkpoint, self.everything, optimizer, {"step": step, "recipe": recipe_json(self.recipe)})
+        progress = {"step": step, "recipe": recipe_json(self.recipe), "base": self.base}
+        save_checkpoint(self.checkpoint, self.everything, optimizer, progress)
 
     def _log(self, **entry: Any) -> None:
         line = json.dumps(entry)

@@ -50,12 +50,23 @@ def base_hash() -> str:
     return hashlib.sha256((MiniConfig().folder / "model.safetensors").read_bytes()).hexdigest()[:16]
 
 
-def write(folder: Path, network: SegNetwork, tokenizer: PreTrainedTokenizerFast, variant: str, seed: int) -> None:
-    """Write a trained network: the difference alone where it is one."""
+def write(
+    folder: Path, network: SegNetwork, tokenizer: PreTrainedTokenizerFast, variant: str, seed: int, base: str
+) -> None:
+    """Write a trained network: the difference alone where it is one.
+
+    Args:
+        folder: Where to.
+        network: What was trained.
+        tokenizer: Of its words.
+        variant: Which one it is.
+        seed: Of its training.
+        base: Hash of the mini that its training began from; empty where it began from nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     alone = network.rank is not None
     kept = {name: t for name, t in network.trained().items() if alone or name.startswith("decoder.")}
-    about = {"variant": variant, "seed": seed, "base": base_hash() if alone else ""}
+    about = {"variant": variant, "seed": seed, "base": base}
     with written_beside(folder / FILE) as beside:
         halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in kept.items()}
         save_file(halves, beside, metadata={"mini-seg": json.dumps(about)})

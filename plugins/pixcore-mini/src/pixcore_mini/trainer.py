@@ -46,7 +46,10 @@ STAGES = ("letters", "vision", "joint")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the weights.
+    """What is learned, how long and how fast; the weights follow from it and from how many processes share a batch.
+
+    Each process averages the loss over its own share, so another number of them gives other weights; so do
+    torch.compile, threads and the device, which round otherwise.
 
     Attributes:
         seed: of the initialisation and of every batch.
