@@ -46,7 +46,7 @@ class Config(BaseModel):
             found): they are no part of the records' key.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
 
@@ -85,12 +85,14 @@ class ModelConfig(Config):
         family: The architecture's name (`model_type`), or the model's, which says how it writes places.
         asks_service: Whether it asks a service that may cost money, as of a selection strategy.
         refills: Whether it is asked all probings of `batch_size` samples at once; where an answer ends, another begins.
+        by_sample: Whether it answers by a sample's id and not by what it is asked alone.
     """
 
     prompts: ClassVar[Mapping[Protocol, str]] = {}
     family: ClassVar[str] = ""
     asks_service: ClassVar[bool] = False
     refills: ClassVar[bool] = False
+    by_sample: ClassVar[bool] = False
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -515,6 +517,5 @@ class Executor(Component[ConfigT]):
         return None
 
 
-hold_to_kinds(
-    "pixcore.components", [kind.interface_name for kind in Kind], [one.__name__ for one in Component.__subclasses__()]
-)
+_THERE = [one.__name__ for one in Component.__subclasses__()]
+hold_to_kinds("pixcore.components", [kind.interface_name for kind in Kind], _THERE)

@@ -107,7 +107,9 @@ class ProbingSection(BaseModel):
         elif self.name in PROBINGS:
             raise ValueError(f"{self.name!r} is the paper's: change its template under prompts, or take another name")
         elif not _OWN_NAME.fullmatch(self.name):
-            raise ValueError("a name is lower-case letters, digits, - and _, a letter first, 40 of them at most")
+            raise ValueError(
+                "a name is lower-case letters, digits, - and _, a letter first, 40 of them at most, and not 'there'"
+            )
         else:
             _check_template(self.template, f"the template of {self.name}")
         return self
@@ -128,7 +130,7 @@ class ProbingSection(BaseModel):
 
 _EXAMPLE = 'such as {name: describe, template: "Describe {expression}."}'
 
-_OWN_NAME = re.compile("[a-z][a-z0-9_-]{0,39}")  # it names files and columns, and no further figure of another
+_OWN_NAME = re.compile("(?!there$)[a-z][a-z0-9_-]{0,39}")  # it names files and columns; "M there" is a further figure
 
 
 def _check_template(template: str, what: str) -> None:
@@ -422,9 +424,8 @@ def _put(node: Any, keys: list[str], value: Any, setting: str, inside: str = "")
     key, *rest = keys
     if isinstance(node, list):
         if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(node):
-            raise ConfigError(
-                f"--set {setting!r}: {key!r} is not a place in a list of {len(node)}", hint="count from 0"
-            )
+            said = f"--set {setting!r}: {key!r} is not a place in a list of {len(node)}"
+            raise ConfigError(said, hint="count from 0")
     elif not isinstance(node, dict):
         raise ConfigError(f"--set {setting!r}: nothing can be set inside {inside!r}", hint="see the config")
     place: Any = int(key) if isinstance(node, list) else key

@@ -55,18 +55,18 @@ def encode(mask: Mask) -> RLE:
 
 
 def encode_many(masks: NDArray[np.bool_], size: tuple[int, int] | None = None) -> list[RLE]:
-    """Encode (n, height, width) bool masks, brought to a (width, height) of more pixels by their run lengths alone."""
+    """Encode (n, height, width) bool masks, brought to another (width, height) by their runs alone if one is given."""
     if masks.ndim != 3:
         raise ValueError(f"masks have the shape (n, height, width), got {masks.shape}")
     if size is not None and masks.shape[:0:-1] != size:
-        return [_enlarged(mask, size) for mask in masks]
+        return [_resized(mask, size) for mask in masks]
     if not len(masks):
         return []
     stacked = np.asfortranarray(np.moveaxis(masks, 0, -1), dtype=np.uint8)
     return [_text(rle) for rle in coco.encode(stacked)]
 
 
-def _enlarged(mask: Mask, size: tuple[int, int]) -> RLE:
+def _resized(mask: Mask, size: tuple[int, int]) -> RLE:
     """Encode `resized(mask, size)`: where a column's runs begin and end, as often as the column is repeated."""
     (rows, columns), (width, height) = mask.shape, size
     column, row = np.diff(mask.T, prepend=False, append=False, axis=1).nonzero()
@@ -76,7 +76,7 @@ def _enlarged(mask: Mask, size: tuple[int, int]) -> RLE:
     count = np.diff(first)[source]
     places = np.arange(count.sum()) + np.repeat(first[source] - np.cumsum(count) + count, count)
     borders, times = np.unique(np.repeat(np.arange(width), count) * height + below[places], return_counts=True)
-    borders = borders[(times == 1) & (borders < width * height)]  # runs that go on in the next column end nowhere
+    borders = borders[(times % 2 == 1) & (borders < width * height)]  # runs that end where the next begins go on
     runs = np.diff(borders, prepend=0, append=width * height).tolist()
     return _text(coco.frPyObjects({"size": [height, width], "counts": runs}, height, width))
 
@@ -164,10 +164,8 @@ def iou(
     expected = list(truths[0]["size"])
     for rle in (*predictions, *truths):
         if list(rle["size"]) != expected:
-            raise DataError(
-                f"a mask of size {list(rle['size'])} meets one of size {expected} ([height, width])",
-                hint="a predicted mask must have the size of its image",
-            )
+            said = f"a mask of size {list(rle['size'])} meets one of size {expected} ([height, width])"
+            raise DataError(said, hint="a predicted mask must have the size of its image")
     left, right = [_bytes(rle) for rle in predictions], [_bytes(rle) for rle in truths]
     values = _overlaps(left) if predictions is truths else np.asarray(coco.iou(left, right, [0] * len(right)))
     nowhere = areas(truths) == 0

@@ -279,10 +279,8 @@ class Guest(Owner):
             hint = f"it comes from {self.distribution}; pip install {package} brings what it needs"
             raise PluginError(f"{self.kind.noun} {self.name!r} can't be imported: {error}", hint=hint) from error
         except AttributeError as error:
-            raise PluginError(
-                f"{self.kind.noun} {self.name!r} names {target}, which does not exist",
-                hint=f"a mistake in plugin {self.plugin!r} ({self.distribution})",
-            ) from error
+            said = f"{self.kind.noun} {self.name!r} names {target}, which does not exist"
+            raise PluginError(said, hint=f"a mistake in plugin {self.plugin!r} ({self.distribution})") from error
 
 
 @dataclass(frozen=True)
@@ -312,10 +310,8 @@ class Registration(Guest):
     def _of_class(self, loaded: Any, target: str, wanted: type[Derived]) -> type[Derived]:
         if isinstance(loaded, type) and issubclass(loaded, wanted):
             return loaded
-        raise PluginError(
-            f"plugin {self.plugin!r}: {target} does not derive from {wanted.__name__}",
-            hint=f"derive it from pixcore.components.{wanted.__name__}",
-        )
+        said = f"plugin {self.plugin!r}: {target} does not derive from {wanted.__name__}"
+        raise PluginError(said, hint=f"derive it from pixcore.components.{wanted.__name__}")
 
     def create(self, config: components.Config, context: components.Context) -> Any:
         """Make the component."""

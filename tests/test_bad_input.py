@@ -114,6 +114,7 @@ CONFIGS = {
     "prompt that asks a field for an item": ({"prompts": {"segment": "{expression[a]}"}}, ["prompts", "{expression}"]),
     "prompt for an unknown protocol": ({"prompts": {"box": "Find"}}, ["prompts.box"]),
     "overlap above one": ({"merge_iou": 1.5}, ["merge_iou", "got 1.5"]),
+    "option without an end": ({"model": {"name": "toy", "pause": float("inf")}}, ["model.pause", "finite"]),
     "ids twice": ({"benchmark": {"name": "toy-boxes", "twice": True}}, ["two samples with the id 's0'"]),
 }
 

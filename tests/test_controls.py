@@ -82,9 +82,17 @@ def test_a_sample_that_fails_is_no_zero_in_the_control_of_those_it_lends_to(work
     }
     for model in ({"name": "toy", "fails_on": ["s4"]}, {"name": "toy"}):
         workplace("run", str(workplace.config(model=model, **asked)))
-        counted = {row["key"]: row["figures"]["M"]["n"] for row in workplace.summary()["rows"]}
+        rows = workplace.summary()["rows"]
+        counted = {row["key"]: row["figures"]["M"]["n"] for row in rows}
         assert counted["toy-best"] == 12
         assert counted["other-images points, toy-best pick"] == (12 - 8 if "fails_on" in model else 12)
+        told = any("8 samples of other-images points, toy-best pick" in note for note in workplace.summary()["notes"])
+        assert told == ("fails_on" in model)
+        lines = [line for line in workplace.predictions() if line["protocol"] == "segment"]
+        whole = {line["sample_id"] for line in lines if line.get("control", {}).get("choices")}
+        both = {name for name in whole if f"s{int(name[1:]) ^ 1}" in whole}
+        less = next(row for row in rows if row["key"] == "toy-best")["figures"]["M less control"]
+        assert less["n"] == len(both)
 
 
 def test_two_controls_of_one_name_are_refused(workplace):

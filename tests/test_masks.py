@@ -52,6 +52,12 @@ def test_masks_are_enlarged_by_their_run_lengths(stack, wider, taller):
     assert masks.encode_many(stack, size) == masks.encode_many(expected)
 
 
+@given(stacks, st.integers(1, 12), st.integers(1, 12))
+def test_masks_are_brought_to_any_size(stack, width, height):
+    expected = np.stack([masks.resized(mask, (width, height)) for mask in stack])
+    assert masks.encode_many(stack, (width, height)) == masks.encode_many(expected)
+
+
 def test_empty_masks_follow_the_named_policy():
     nothing, something = masks.empty((4, 3)), masks.encode(np.ones((3, 4), bool))
     assert masks.iou([nothing], [nothing])[0, 0] == 1.0

@@ -155,6 +155,7 @@ def test_a_probing_whose_answers_are_not_looked_at_has_no_column(workplace):
         ({**DESCRIBE, "judge": "toy-judge"}, ["protocols.1", "'toy-judge'", "'judge' or 'letter_judge'"]),
         ({"name": "letter", "judge": "judge"}, ["protocols.1", "'letter' is the paper's"]),
         ({**DESCRIBE, "name": "../x"}, ["protocols.1", "a name is lower-case letters"]),
+        ({**DESCRIBE, "name": "there"}, ["protocols.1", "not 'there'"]),
         ({"template": "Hm?"}, ["protocols.1.name: is needed and missing"]),
         (7, ["protocols.1"]),
     ],

@@ -282,6 +282,16 @@ def test_answers_alone(workplace):
     assert row["figures"]["M"]["value"] is None
 
 
+def test_a_failure_gives_no_mask_a_figure_where_nothing_is_mined(workplace):
+    model = {"name": "toy", "fails_on": ["s1"]}
+    workplace("run", str(workplace.config(model=model, extractor=None, masks=None, selections=[], on_error="record")))
+    (row,) = workplace.summary()["rows"]
+    assert row["figures"]["A per sample"]["n"] == 6
+    assert [row["figures"][name]["value"] for name in ("M†", "M", "S")] == [None] * 3
+    scored = json.loads(workplace("score", "out", "--json", "-").stdout)
+    assert scored["rows"][0]["figures"] == row["figures"]
+
+
 def test_the_models_own_prompt_is_asked(workplace):
     workplace("run", str(workplace.config()))
     prompts = {line["protocol"]: line["prompt"] for line in workplace.predictions()}

@@ -10,12 +10,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from pixcore import plugins
 from pixcore.components import Context, NoConfig
-from pixcore.config import ChosenComponent, ChosenComponents
-from pixcore.plugins import Kind, Registration
+from pixcore.config import ChosenComponent, ChosenComponents, resolve
+from pixcore.errors import DataError
+from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import Image, Protocol, Request, Sample
+from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
 from pixcore.stages.serialise import Entry
+from tests.workplace import TOY, TOY_RUN
 
 
 class Numbers(Stage):
@@ -53,6 +57,25 @@ def test_a_stages_key_is_made_of_all_that_it_works_with(tmp_path: Path) -> None:
     assert len({key(), key(earlier="others"), key(threshold=0.6), key(judge=other)}) == 4
     with pytest.raises(TypeError, match=r"no component is called 'judge' here, only points"):
         Later(tmp_path, Context(), ChosenComponents(points=judge), earlier=None, threshold=1, batch=1)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
+    plugins.registry.cache_clear()
+    yield plugins.registry()
+    plugins.registry.cache_clear()
+
+
+def test_two_samples_of_one_id_are_refused_whatever_each_is_asked(tmp_path: Path, registry: Registry) -> None:
+    document = {**TOY_RUN, "benchmark": None, "output": str(tmp_path / "out"), "store": str(tmp_path / "store")}
+    pictures = [Image.from_pixels(np.full((2, 2, 3), number, np.uint8)) for number in range(2)]
+    named = Sample("a", pictures[0], expression="the box")
+    asked = Sample("a", pictures[1], question="Left?", options=("yes", "no"), answer=0)
+    for samples in ([named, asked], [asked, named]):
+        with pytest.raises(DataError, match="two samples with the id 'a'"):
+            _ = Run(resolve(document, registry), samples=samples).items
 
 
 def item(number: int) -> Item:

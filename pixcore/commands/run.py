@@ -103,7 +103,7 @@ def planned(
     resolved = configs.resolve(document, registry())
     if shard is not None:  # parts may be at work on several machines, and SQLite is safe on one's own disk alone
         store = resolved.config.store
-        own = store.with_name(f"{store.name}-{shard[0]}-of-{shard[1]}")
+        own = store.parent / f"{store.name or 'store'}-{shard[0]}-of-{shard[1]}"
         resolved = replace(resolved, config=resolved.config.model_copy(update={"store": own}))
         notice(f"this part has its own store, {own}, on a local disk; pixcore store merge unites all in {store}")
     prepare(resolved.config.output)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import masks
-from pixcore.figures.rows import RowSpec
+from pixcore.figures.rows import ANSWERS_ALONE, RowSpec
 from pixcore.masks import RLE
 from pixcore.records import Candidate, Fidelity, ProtocolResult, Sample, SampleResult, Score, Selection
 
@@ -116,12 +116,13 @@ def score_result(
 def score_protocol(sample: Sample, result: ProtocolResult, rows: Iterable[RowSpec]) -> dict[str, Score]:
     """Score one sample under one protocol for every row that it has a selection or a mask for.
 
-    A failed sample gets a score in every row, so that it counts as a failure in every figure.
+    A failed sample gets a score in every row of masks, so that it counts as a failure in every figure.
     """
     scores: dict[str, Score] = {}
     for row in rows:
         selection = result.selections.get(row.key)
-        if result.error is None and selection is None and not (row.own_masks and _own_mask(result) is not None):
+        scored = result.error is not None or selection is not None or (row.own_masks and _own_mask(result) is not None)
+        if row.key == ANSWERS_ALONE or not scored:
             continue
         scores[row.key] = score_result(sample, result, selection, control=row.pool)
     return scores

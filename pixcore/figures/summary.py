@@ -138,9 +138,8 @@ class Tally:
                 continue
             terms = {right: entry.answer(right) for right in (False, True)}
             answers = ((place, terms[right]) for place, right in self._kept.answers(entry.probing, group))
-            column = columns[entry.name] = _Column(
-                len(group.clusters), entry.kind, per_pair=entry.pairs and self._paired
-            )
+            per_pair = entry.pairs and self._paired
+            column = columns[entry.name] = _Column(len(group.clusters), entry.kind, per_pair=per_pair)
             for place, pair in _whole(answers, group) if column.per_pair else answers:
                 column.add(place, *pair)
         return columns

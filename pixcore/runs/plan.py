@@ -122,9 +122,8 @@ class Run:
             if at % step == first - 1:
                 yield sample
         if at < 0:
-            raise DataError(
-                f"benchmark {self.benchmark_name!r} has no samples", hint="check its options and its folder"
-            )
+            hint = "check its options and its folder"
+            raise DataError(f"benchmark {self.benchmark_name!r} has no samples", hint=hint)
 
     @cached_property
     def items(self) -> Shelf[Item]:
@@ -135,9 +134,11 @@ class Run:
         """
         shelf: Shelf[Item] = Shelf()
         for sample in self._samples():
-            if not all(shelf.add(f"{item.request.protocol}\n{sample.id}", item) for item in self._items_of(sample)):
+            if self._places(shelf, sample.id):
                 message = f"benchmark {self.benchmark_name!r} has two samples with the id {sample.id!r}"
                 raise DataError(message, hint="ids must be unique")
+            for item in self._items_of(sample):
+                shelf.add(f"{item.request.protocol}\n{sample.id}", item)
         return shelf
 
     def _items_of(self, sample: Sample) -> Iterator[Item]:
@@ -146,9 +147,10 @@ class Run:
         asked = {name: build_prompt(sample, one, config.fidelity, templates) for name, one in self._probings.items()}
         prompts = {name: prompt for name, prompt in asked.items() if prompt is not None} or {"": ""}
         grounded = sample.mask is not None or self._given is not None
+        by_sample = isinstance(own, ModelConfig) and own.by_sample
         for name, prompt in prompts.items():
             request = Request(sample.id, name, sample.image, prompt, sample.expression, config.seed)
-            item = Item(sample, request, bool(name) and self._probings[name].masks and grounded)
+            item = Item(sample, request, bool(name) and self._probings[name].masks and grounded, by_sample=by_sample)
             self._segmented |= item.segmented
             try:
                 _ = item.truth_key if name else ""  # reads the image
@@ -183,12 +185,8 @@ class Run:
         if components["masks"] is None or not len(self.items) or not self._segmented:
             return {}
         looked_at = {name: answers for name, answers in self.answers.items() if self._probings[name].masks}
-        return _after(
-            looked_at,
-            lambda answers: Propose(
-                config.store, self.context, components, "propose", answers=answers, merge_iou=config.merge_iou
-            ),
-        )
+        about: Any = (config.store, self.context, components, "propose")
+        return _after(looked_at, lambda answers: Propose(*about, answers=answers, merge_iou=config.merge_iou))
 
     @cached_property
     def controls(self) -> dict[str, dict[str, Control]]:
@@ -325,8 +323,11 @@ class Run:
         return [(stage, stage.key_of(item)) for item in items for stage in self._stages_of(item)] if read else []
 
     def _items_named(self, sample: str) -> list[Item]:
-        places = (self.items.number(f"{name}\n{sample}") for name in (*self._probings, ""))
-        return [self.items.thing(place) for place in places if place >= 0]
+        return [self.items.thing(place) for place in self._places(self.items, sample)]
+
+    def _places(self, shelf: Shelf[Item], sample: str) -> list[int]:
+        places = (shelf.number(f"{name}\n{sample}") for name in (*self._probings, ""))
+        return [place for place in places if place >= 0]
 
     def _scored(self, items: Sequence[Item], rows: Sequence[RowSpec]) -> SampleResult:
         sample, scored = items[0].sample, dict[str, ProtocolResult]()

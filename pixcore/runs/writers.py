@@ -110,9 +110,8 @@ class Writers:
     def _begin(self, guest: Guest, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
         kind = guest.loaded
         if not (isinstance(kind, type) and issubclass(kind, RunWriter)):
-            raise PluginError(
-                f"{guest.target} is not a RunWriter", hint="derive it from pixcore.runs.writers.RunWriter"
-            )
+            hint = "derive it from pixcore.runs.writers.RunWriter"
+            raise PluginError(f"{guest.target} is not a RunWriter", hint=hint)
         writer = self._at_work[guest.name] = kind()
         writer.begin(folder, run, rows)
 

@@ -36,17 +36,24 @@ class Item:
         request: What the model is asked about it.
         segmented: Whether its response is looked at for masks.
         unreadable: Why its image can't be read; "" if it can.
+        by_sample: Whether the model answers by a sample's id, so that no other that is asked alike shares its records.
     """
 
     sample: Sample
     request: Request
     segmented: bool
     unreadable: str = ""
+    by_sample: bool = False
+
+    @cached_property
+    def asked(self) -> str:
+        """Hash of what a model is shown and asked."""
+        return asked_key(self.request, self.request.image.digest)
 
     @cached_property
     def key(self) -> str:
-        """Hash of what a model is shown and asked."""
-        return asked_key(self.request, self.request.image.digest)
+        """Hash of that, and of the sample's id where the model answers by it."""
+        return content_key([self.asked, self.request.sample_id]) if self.by_sample else self.asked
 
     @cached_property
     def truth_key(self) -> str:
@@ -57,7 +64,7 @@ class Item:
     @property
     def entropy(self) -> int:
         """A number from the content, so that randomness depends on neither the order nor the neighbours."""
-        return entropy_of(self.key)
+        return entropy_of(self.asked)
 
 
 def asked_key(request: Request, image: str) -> str:
@@ -67,9 +74,8 @@ def asked_key(request: Request, image: str) -> str:
         request: What it is asked.
         image: The digest of what it is shown; "" where the image is not there to be read.
     """
-    return content_key(
-        {"image": image, "prompt": request.prompt, "protocol": request.protocol, "expression": request.expression}
-    )
+    asked = {"prompt": request.prompt, "protocol": request.protocol, "expression": request.expression}
+    return content_key({"image": image, **asked})
 
 
 def entropy_of(key: str) -> int:

@@ -127,10 +127,8 @@ class Propose(CandidateStage):
             return _NO_CANDIDATES
         image, truth = item.request.image, item.sample.mask
         if truth is not None and size_of(truth) != image.size:
-            raise DataError(
-                f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}",
-                hint="is it the mask of another image?",
-            )
+            said = f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}"
+            raise DataError(said, hint="is it the mask of another image?")
         parts["points"].reseed(item.entropy)
         maps: Any = group_maps(response, groups, parts["transforms"]) if layout else [None] * len(groups)
         if layout and not all(np.isfinite(values).all() for values in maps):

@@ -98,9 +98,8 @@ class StageStore:
             self._db.execute("PRAGMA cache_size = -128")  # KiB; the system keeps what is read again
             self._db.executescript(_SCHEMA)
             document = json.dumps({"stage": stage, **ingredients}, sort_keys=True, indent=1)
-            self._db.execute(
-                "INSERT INTO ingredients SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ingredients)", (document,)
-            )
+            first = "INSERT INTO ingredients SELECT ? WHERE NOT EXISTS (SELECT 1 FROM ingredients)"
+            self._db.execute(first, (document,))
             if self._db.execute("SELECT document FROM ingredients").fetchall() != [(document,)]:
                 raise ValueError("it holds the records of another stage")
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from PIL import Image as PILImage
 from pixcore_replay.served import BLIND
 
 from pixcore.cli import main
@@ -23,7 +24,8 @@ from pixcore.plugins import registry
 from pixcore.records import Image
 
 PLUGINS = (
-    "replay,table,openai,services,statistics,mini,mini-world,attention,points,regions,selection,groupers,judges,scoring"
+    "replay,folder,table,openai,services,statistics,mini,mini-world,attention,points,regions,selection,groupers,judges,"
+    "scoring"
 )
 
 
@@ -248,6 +250,25 @@ def test_a_wrong_key_ends_the_run_and_is_not_printed(place, speaking):
     said = place(model=text_from(speaking), on_error="record", status=2).stderr
     assert "sk-test" not in said
     assert "error: " in said
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_samples_that_are_asked_alike_have_each_its_own_recorded_text(place, replayed):
+    rows = []
+    for name, text in (("a", "It is a car."), ("b", "It is a tree.")):
+        PILImage.new("RGB", (64, 64), "green").save(place.folder / f"{name}.png")
+        rows.append({"sample_id": name, "protocol": "question", "text": text})
+    (place.folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    listed = "".join(f"{name},{name}.png,What is it?,a car|a tree,0\n" for name in "ab")
+    (place.folder / "samples.csv").write_text("id,image,question,options,answer\n" + listed)
+    model = {"name": "mini", "text": "texts.jsonl"} if replayed else {"name": "recorded", "file": "texts.jsonl"}
+    benchmark = {"name": "folder", "root": ".", "images": "."}
+    alone = {"extractor": None, "masks": None, "selections": [], "protocols": ["question"]}
+    place("--sample", "b", benchmark=benchmark, model=model, **alone)
+    place(benchmark=benchmark, model=model, **alone)
+    assert {line["sample_id"]: line["text"] for line in place.lines()} == {
+        row["sample_id"]: row["text"] for row in rows
+    }
 
 
 def test_an_earlier_runs_texts_are_replayed_and_what_the_tokenizer_lacks_is_said(place, live):

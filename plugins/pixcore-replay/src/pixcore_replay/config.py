@@ -70,6 +70,7 @@ class RecordedConfig(ModelConfig):
     """
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"file"})
+    by_sample: ClassVar[bool] = True
 
     file: Path
     probing: str | None = None
@@ -148,6 +149,11 @@ class ReplayedConfig(ModelConfig):
     def asks_service(self) -> bool:  # type: ignore[override]
         """Whether the text's source does."""
         return bool(getattr(self.source.config, "asks_service", False))
+
+    @property
+    def by_sample(self) -> bool:  # type: ignore[override]
+        """Whether the text's source does."""
+        return bool(getattr(self.source.config, "by_sample", False))
 
     @property
     def refills(self) -> bool:  # type: ignore[override]

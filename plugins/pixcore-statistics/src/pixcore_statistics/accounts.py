@@ -49,6 +49,7 @@ class Accounts:
         self._units = Clusters()
         self._sizes = bytearray()
         self._answers: dict[str, _Answers] = {}
+        self._asked: Counter[str] = Counter()
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample."""
@@ -66,6 +67,7 @@ class Accounts:
                 elif entry.kind != "proportion":
                     self._count_mask(entry, sample, outcome, masks)
             if outcome is not None:
+                self._asked[probing] += 1
                 if outcome.response is not None and "notice" in outcome.response.extra:
                     self._noticed[str(outcome.response.extra["notice"])] += 1
                 self._count_choices(sample, outcome)
@@ -121,6 +123,10 @@ class Accounts:
         self._left_out.setdefault(figure, Counter())[why] += 1
 
     def _count_choices(self, sample: Sample, outcome: ProtocolResult) -> None:
+        for row in self._rows if outcome.selections else ():
+            self._of_row[row.key, outcome.protocol, "lacks"] += (
+                row.pool is not None and row.key not in outcome.selections
+            )
         for name, selection in outcome.selections.items():
             self._of_row[name, outcome.protocol, "failed"] += selection.outcome == "failed"
             skipped = self._fidelity is Fidelity.PAPER and selection.outcome == "nothing" and sample.mask is not None
@@ -152,7 +158,9 @@ class Accounts:
 
     def _account(self, name: str, summary: Summary) -> dict[str, Any]:
         entry = with_own(summary.own)[name]
-        left_out, troubled = self._left_out.get(name, Counter()), self._troubled.get(name, Counter())
+        left_out, troubled = Counter(self._left_out.get(name)), self._troubled.get(name, Counter())
+        if entry.probing not in PROBINGS and (unasked := self._samples - self._asked[entry.probing or ""]):
+            left_out["not asked or not graded" if entry.answer is not None else "not asked"] += unasked
         account: dict[str, Any] = {"of": self._samples, "left_out": dict(left_out), "as_wrong": dict(troubled)}
         answers = self._answers.get(entry.probing or "")
         figure = next((row.figures[name] for row in summary.rows if name in row.figures), None)
@@ -220,6 +228,11 @@ class Accounts:
         for (name, probing, what), count in self._of_row.items():
             if count and what == "failed":
                 yield f"{count} choice(s) of {name} failed under {probing}; they count as IoU 0 in its row alone"
+            elif count and what == "lacks":
+                yield (
+                    f"{plural(count, 'sample')} of {name} under {probing}: not there, as what lends to it failed; its "
+                    "row leaves them out, and the difference to it their pairs"
+                )
             elif count:
                 yield f"{count} image(s) of which {name} chose nothing under {probing} are left out of its mean IoU"
         for (name, noted), total in self._noted.items():

@@ -31,11 +31,10 @@ def less_controls(
     """
     less = {entry.name: entry.less_control for entry in with_own(own).values() if entry.less_control is not None}
     for strategy, control in beside(rows, specs):
-        yield {
-            name: _less(name, control[of], strategy[of])
-            for name, of in less.items()
-            if all(of in side and side[of].denominators.any() for side in (strategy, control))
+        both = {
+            name: _alike(control[of], strategy[of]) for name, of in less.items() if of in control and of in strategy
         }
+        yield {name: _less(name, *sides) for name, sides in both.items() if sides[0].denominators.any()}
 
 
 def beside(
@@ -52,9 +51,15 @@ def beside(
         yield strategy, control
 
 
+def _alike(*sides: Sums) -> list[Sums]:
+    """Leave the clusters in which all sides have as many samples: a sample may lack its control alone."""
+    alike = np.ptp([side.denominators for side in sides], axis=0) == 0
+    return [Sums(side.kind, side.numerators[alike], side.denominators[alike]) for side in sides]
+
+
 def _less(name: str, control: Sums, strategy: Sums) -> Figure:
     value, error, clusters = difference(control, strategy)
-    n, unit = int(min(control.denominators.sum(), strategy.denominators.sum())), scale(name)
+    n, unit = int(control.denominators.sum()), scale(name)
     if np.isnan(error):
         return Figure(unit * value, n=n)
     low, high = t_interval(unit * value, unit * error, clusters)
