@@ -493,6 +493,23 @@ def test_masks_of_every_kind_are_encoded_alike(shape: tuple[int, int]) -> None:
         assert run_lengths.parse(side.encode(constant), where="mask") == masks.encode(constant.astype(bool))
 
 
+@pytest.mark.parametrize("mask", [[[-3.2, 4.1], [0.1, -9.0]], [[0.2, 0.0], [0.7, 0.0]], [[0, 1], [2, 0]]])
+def test_what_is_not_cut_off_yet_is_no_mask(mask: list[list[float]]) -> None:
+    for form in (mask, np.array(mask)):
+        with pytest.raises(ValueError, match="boolean, or hold 0 and one other value"):
+            side.encode(form)
+    assert side.encode(255 * np.eye(2)) == side.encode(np.eye(2, dtype=bool))
+
+
+def test_a_manifest_that_is_edited_is_read_again(write_manifest: Callable[..., Path]) -> None:
+    path = write_manifest(ECHO, options={"checkpoint": "a"})
+    before = WorkerConfig(manifest=path)
+    assert before.read().options == {"checkpoint": "a"}
+    path.write_text(path.read_text().replace("checkpoint: a", "checkpoint: b"))
+    after = WorkerConfig(manifest=path)
+    assert after.read().options == {"checkpoint": "b"}
+
+
 def test_the_other_side_is_python_3_8_and_its_standard_library() -> None:
     source = Path(side.__file__).read_text()
     tree = ast.parse(source, feature_version=(3, 8))

@@ -57,13 +57,18 @@ class Manifest(BaseModel):
     restarts: Annotated[int, Field(ge=0)] = 3
 
 
-@lru_cache(maxsize=16)
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest, its paths made absolute.
 
     Raises:
         ConfigError: It is missing, no YAML, says something wrong, or names a file that is not there.
     """
+    return _read(path, path.read_bytes() if path.is_file() else b"")
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, written: bytes) -> Manifest:
+    """Read a manifest, once as long as the same is `written` in it: its prompts are asked for with every sample."""
     content = read_yaml(path, "worker manifest")
     try:
         manifest = Manifest.model_validate(content)

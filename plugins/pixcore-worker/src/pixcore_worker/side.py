@@ -151,7 +151,11 @@ def answer(
 
 
 def encode(mask: Any) -> dict[str, Any]:
-    """Encode a mask to COCO's uncompressed run lengths: column by column, zeros first."""
+    """Encode a mask to COCO's uncompressed run lengths: column by column, zeros first.
+
+    Raises:
+        ValueError: It holds more than 0 and one other value, as logits and probabilities do.
+    """
     if isinstance(mask, dict):
         counts = mask["counts"]
         return {"size": list(mask["size"]), "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
@@ -159,12 +163,17 @@ def encode(mask: Any) -> dict[str, Any]:
         mask = mask.detach().cpu().numpy()
     if hasattr(mask, "astype"):
         height, width = mask.shape
+        plain = not mask.size or not ((mask < 0) | ((mask != 0) & (mask != mask.max()))).any()
         data = (mask != 0).astype("uint8").tobytes(order="F")
     else:
         height, width = len(mask), len(mask[0])
         if any(len(row) != width for row in mask):
             raise ValueError("a mask's rows must be equally long")
+        held = {float(value) for row in mask for value in row} - {0.0}
+        plain = len(held) < 2 and all(value > 0 for value in held)
         data = bytes(1 if row[column] else 0 for column in range(width) for row in mask)
+    if not plain:
+        raise ValueError("a mask must be boolean, or hold 0 and one other value: cut it off first, as in mask > 0")
     runs = [len(run.group()) for run in re.finditer(b"\x00+|\x01+", data)]
     return {"size": [int(height), int(width)], "counts": ([0] if data[:1] == b"\x01" else []) + runs}
 
