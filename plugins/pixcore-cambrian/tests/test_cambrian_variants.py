@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pixcore_cambrian.geometry import content
 from pixcore_cambrian.sampler import Sampler
 from pixcore_cambrian.testing import sampler_shapes
 from pixcore_cambrian.weights import sampler_rules
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
+from pixcore.errors import SampleError
 from tests.goldens.cambrian import prepare
 from tests.goldens.runner import Verdict, compare
 
@@ -150,3 +152,9 @@ def test_context_and_features_have_widths_of_their_own(tmp_path: Path) -> None:
     with torch.no_grad():
         ours = sampler(queries, given, features, mask)
     torch.testing.assert_close(ours, queries + made, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(1200, 40), (40, 1200)])
+def test_an_image_of_which_no_cell_is_left_is_named(size: tuple[int, int]) -> None:
+    with pytest.raises(SampleError, match=f"{size[0]}x{size[1]} pixels is too long"):
+        content(24, *size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pixcore_llava_grounding.masks import smooth_to_image, to_image, union
 from pixcore_llava_grounding.openseed import regions_of_states
 from pixcore_llava_grounding.preprocessing import PADDING, padded_square
 from pixcore_llava_grounding.query_decoder import Detections, inverse_sigmoid
-from pixcore_llava_grounding.text import chat, drop_empty_phrases
+from pixcore_llava_grounding.text import chat, drop_empty_phrases, published_text
+from pixcore_transformers.spans import written_tokens
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.goldens.altering import altered_set, missed_without
@@ -122,6 +124,35 @@ def test_phrases_without_a_region_lose_their_markers() -> None:
     assert drop_empty_phrases(text, [False, True]) == "The <g_s> cat <g_e> <seg> and a dog sleep."
     assert drop_empty_phrases(text, [True, True]) == " The cat and a dog sleep."
     assert drop_empty_phrases("No <g_s> marks.", []) == "No <g_s> marks."
+
+
+class Words:
+    """A tokenizer of which each token is a word, as far as decoding goes."""
+
+    words = ("<s>", "</s>", "<g_s>", "<seg>", "<g_e>", "A", "dog", "on", "grass", ".")
+
+    def __init__(self) -> None:
+        self.added, self.bos, self.eos = {"<seg>": 3}, 0, 1
+
+    def decode(self, token_ids: list[int]) -> str:
+        return " ".join(self.words[index] for index in token_ids)
+
+
+@pytest.mark.parametrize(
+    ("empty", "expected"),
+    [
+        ([False, False], ["<g_s>", "A", "dog", "<g_e>", "<seg>", "on", "<g_s>", "grass", "<g_e>", "<seg>", "."]),
+        ([True, False], ["", "", "", "", "A dog", "on", "<g_s>", "grass", "<g_e>", "<seg>", "."]),
+        ([False, True], ["<g_s>", "A", "dog", "<g_e>", "<seg>", "on", "", "", "", "grass", "."]),
+    ],
+)
+def test_the_beginning_of_an_answer_is_the_beginning_of_its_text(empty: list[bool], expected: list[str]) -> None:
+    ids = [
+        Words.words.index(word)
+        for word in ["<g_s>", "A", "dog", "<g_e>", "<seg>", "on", "<g_s>", "grass", "<g_e>", "<seg>", ".", "</s>"]
+    ]
+    text, tokens = written_tokens(partial(published_text, Words(), empty), ids)
+    assert [text[token.start : token.end].strip() for token in tokens] == [*expected, ""]
 
 
 def test_a_state_matches_several_regions_or_none() -> None:

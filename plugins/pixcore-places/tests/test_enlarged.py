@@ -60,3 +60,11 @@ def test_pixels_that_it_writes_are_of_what_it_saw(looked: bool) -> None:
     ((group,),) = grouper.group_asked([(ASKED, replace(Response(said), layout=layout))])
     assert group.prompt is not None
     assert group.prompt.box == pytest.approx((14, 7, 70, 35))  # it saw 280 x 140
+
+
+def test_pixels_of_the_image_are_of_the_enlarged_one() -> None:
+    config = EnlargedConfig(of={"name": "silent"}, times=2)
+    grouper = WrittenPlaces(WrittenPlacesConfig(convention="pixels"), Context(model_config=config))
+    ((group,),) = grouper.group_asked([(ASKED, Response("[40, 40, 80, 60]"))])
+    assert group.prompt is not None
+    assert group.prompt.box == pytest.approx((20, 20, 40, 30))

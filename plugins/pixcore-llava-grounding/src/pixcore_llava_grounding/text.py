@@ -54,4 +54,5 @@ def published_text(tokenizer: PublishedTokenizer, empty: Sequence[bool], token_i
     """
     special = (tokenizer.bos, tokenizer.eos)
     text = tokenizer.decode([index for index in token_ids if index not in special])
-    return drop_empty_phrases(text, empty)
+    ended = sum(index == tokenizer.added[SEG] for index in token_ids)  # whose phrases a beginning holds
+    return drop_empty_phrases(text, empty[:ended])

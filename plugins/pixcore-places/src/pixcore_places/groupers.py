@@ -42,6 +42,8 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         size = request.image.size
         convention = chosen(self.config.convention, self._family)
         resized = self._seen(response, size) if convention.unit == "resized" else None
+        if convention.unit == "pixels" and self._times != 1:  # of the enlarged image, which is what the model saw
+            convention, resized = replace(convention, unit="resized"), (self._times * size[0], self._times * size[1])
         return read(response.text, size, convention, resized, whole_pixels=self.context.published)
 
     def _seen(self, response: Response, size: tuple[int, int]) -> tuple[int, int]:

@@ -128,7 +128,7 @@ def longest_side(image: Image.Image, size: int) -> tuple[np.ndarray, Tensor]:
         The resized image (h, w, 3) uint8, and the model's input (3, size, size) float32.
     """
     scale = size / max(image.size)
-    width, height = (int(side * scale + 0.5) for side in image.size)
+    width, height = (max(1, int(side * scale + 0.5)) for side in image.size)
     resized = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
     return resized, nn.functional.pad(normalised(resized), (0, size - width, 0, size - height))
 
