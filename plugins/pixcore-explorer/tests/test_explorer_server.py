@@ -17,11 +17,14 @@ from click.testing import CliRunner
 from pixcore_explorer import going
 from pixcore_explorer.atlas import MOST_DRAWN, Dots
 from pixcore_explorer.command import view
+from pixcore_explorer.export import export
 from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
+from pixcore_explorer.server import Explorer
 
 from pixcore.errors import DataError
-from pixcore.files import RUN
+from pixcore.files import RUN, SUMMARY
+from pixcore.terminal import Console
 
 
 def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
@@ -78,6 +81,28 @@ def test_a_folder_without_runs_is_told_in_one_line(tmp_path: Path) -> None:
         found = CliRunner().invoke(view, [str(place)])
         assert isinstance(found.exception, DataError)
         assert "\n" not in str(found.exception)
+
+
+def test_an_export_that_fails_leaves_a_folder_that_takes_the_next(shown: Any, tmp_path: Path) -> None:
+    moved = tmp_path / "runs/moved"
+    moved.mkdir(parents=True)
+    for name in (RUN, SUMMARY):
+        text = (shown.root / "first" / name).read_text()
+        (moved / name).write_text(text.replace(str(shown.root.parent / "store"), str(tmp_path / "gone")))
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "new", tmp_path / "empty"):
+        there = target.exists()
+        with pytest.raises(DataError, match="are not at"):
+            export(Explorer([moved]), target, Console(quiet=True))
+        assert target.exists() == there
+    assert not [*(tmp_path / "empty").iterdir()]
+    earlier = tmp_path / "earlier"
+    (earlier / "data").mkdir(parents=True)
+    (earlier / "index.html").write_text("<html data-exported>")
+    with pytest.raises(DataError, match="are not at"):
+        export(Explorer([moved]), earlier, Console(quiet=True))
+    assert (earlier / "index.html").exists(), "what an earlier export wrote stays"
+    assert (earlier / "data").exists()
 
 
 def _status(address: str, body: Any = None, **headers: str) -> tuple[int, Any]:

@@ -71,6 +71,22 @@ def test_mini_says_on_the_picture_that_a_photograph_is_nothing_to_it(
     assert orange.any()
 
 
+@pytest.mark.parametrize("name", ["seen.jpg", "seen"])
+def test_a_picture_is_not_named_what_it_is_not(
+    name: str, picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, expression = picture
+    with pytest.raises(SystemExit) as end:
+        main(["ground", str(path), expression, "--output", str(tmp_path / name)])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "the picture is written as PNG (a name that ends in .png)" in said
+    assert said.count("\n") == 1
+    assert not [*tmp_path.iterdir()]
+    ground(path, expression, "--output", tmp_path / "seen.PNG")
+    assert (tmp_path / "seen.PNG").read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux which files are open")
 def test_no_file_of_its_store_stays_open(picture: tuple[Path, str]) -> None:
     ground(*picture)

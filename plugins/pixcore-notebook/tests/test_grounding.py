@@ -157,6 +157,7 @@ def test_candidates_are_a_frame() -> None:
     assert frame["pixels"].tolist() == [600, 600]
     assert frame["chosen_by"].tolist() == ["mine", ""]
     assert frame["phrase"].tolist() == ["the roof", "the roof"]
+    assert by_hand(strategy="").to_pandas()["chosen_by"].tolist() == ["the model's own mask", ""]
 
 
 def test_without_pandas_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

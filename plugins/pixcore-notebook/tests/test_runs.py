@@ -38,6 +38,13 @@ def test_a_notebook_shows_the_table(finished: pixcore.Run, checked: Callable[[st
                 assert f"{value:.1f}" in html
 
 
+def test_a_figure_of_a_handful_has_the_star_that_the_note_explains(finished: pixcore.Run) -> None:
+    assert any(note.startswith("* counts fewer") for note in finished.table().notes)
+    html = finished.table()._repr_html_()
+    (row,) = [row for row in finished.summary.rows if row.key == "oracle"]
+    assert f"{row.figures['M'].value:.1f}*</span>" in html
+
+
 def test_the_rows_are_a_frame(finished: pixcore.Run, folder: Path) -> None:
     pytest.importorskip("pandas")
     frame = finished.table().to_pandas().set_index("row")

@@ -31,7 +31,9 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202eev
 SIZE = (40, 30)
 
 
-def view(text: str, image: Image | None = None, **fields: Any) -> SampleView:
+def view(
+    text: str, image: Image | None = None, categories: dict[str, str] | None = None, truth: bool = True, **fields: Any
+) -> SampleView:
     inside = np.zeros((30, 40), np.bool_)
     inside[5:20, 5:20] = True
     rle = masks.encode(inside)
@@ -57,8 +59,8 @@ def view(text: str, image: Image | None = None, **fields: Any) -> SampleView:
         options=(text, text),
         answer=1,
         expression=text,
-        mask=rle,
-        categories={text: text},
+        mask=rle if truth else None,
+        categories=categories or {text: text},
     )
     return SampleView(SampleResult(sample, {text: result}), [RowSpec(text)])
 
@@ -75,6 +77,23 @@ def test_lines_say_what_the_records_say() -> None:
     assert (line["text"], line["correct"], line["iou: roof"], line["roof"]) == ("roof", None, 1.0, "roof")
     (mask,) = one.candidate_lines()
     assert (mask["pixels"], mask["iou"], mask["chosen_by"], mask["x"]) == (225, 1.0, "roof", 9.0)
+
+
+def test_no_category_takes_the_place_of_a_line_s_own_column() -> None:
+    own = ("sample_id", "pair", "expression", "absent", "probing", "prompt", "text", "correct", "error", "iou: roof")
+    (plain,) = view("roof").lines()
+    assert set(own) <= plain.keys()
+    (line,) = view("roof", categories=dict.fromkeys((*own, "category: text", "state"), "mine")).lines()
+    assert {name: line[name] for name in own} == {name: plain[name] for name in own}
+    assert all(line[f"category: {name}"] == "mine" for name in (*own, "category: text"))
+    assert line["state"] == "mine"
+
+
+def test_a_picture_without_a_truth_is_not_called_the_true_mask(checked: Callable[[str], str]) -> None:
+    assert "“roof”: the true mask" in view("roof")._repr_html_()
+    html = checked(view("roof", truth=False)._repr_html_())
+    assert "“roof”" in html
+    assert "“roof”: the true mask" not in html
 
 
 def test_an_image_that_is_gone_costs_no_more_than_its_picture(checked: Callable[[str], str]) -> None:

@@ -257,6 +257,19 @@ def test_names_of_others_are_shown_as_they_are(name: str, recwarn: pytest.Warnin
     assert not [one for one in recwarn if "Glyph" in str(one.message)]
 
 
+def test_a_series_without_points_takes_no_room_from_the_panels() -> None:
+    plots = made(*some())
+    (odds,) = [plot for plot in plots.plots if plot.name == "odds"]
+    assert [one.x for panel in odds.panels for one in panel.series] == [(0.0,), (0.0,), ()]
+    picture = whole(plots, odds)
+    ends = [
+        [float(x) for x in re.findall(rf' x="([-0-9.]+)" [^>]*>{tick}</text>', picture)] for tick in (r"0\.1", "10")
+    ]
+    decades = [right - left for left, right in zip(*ends, strict=True)]
+    assert len(decades) == len(odds.panels)
+    assert min(decades) > 100, "from 0.1 to 10, of a picture of 475 pixels"
+
+
 def test_every_colour_of_a_picture_has_one_for_the_dark() -> None:
     (plot,) = [plot for plot in made(*some()).plots if plot.name == "risk"]
     used = set(re.findall(r"\bk\d+[fs]\b", small(plot, plot.panels[0])))

@@ -61,3 +61,11 @@ def test_another_truth_is_told_below_the_comparison(folders):
     ran(folders, "moved", shift=2)
     for runs in (("left", "moved"), ("left", "left", "moved")):
         assert "24 shared sample(s) have another truth" in " ".join(folders("compare", *runs).stdout.split())
+
+
+@pytest.mark.parametrize("option", [("--output", "side"), ("--primary", "M"), ("--delta", "0")])
+def test_what_is_about_two_runs_is_refused_for_three(folders, option):
+    said = folders("compare", "left", "left", "left", *option, status=2).stderr
+    assert f"{option[0]} is about two runs, and 3 are given" in said
+    assert said.count("\n") == 1
+    assert not (folders.folder / "side").exists()

@@ -14,7 +14,7 @@ import pytest
 from pixcore_report.report import Report
 
 from pixcore import masks
-from pixcore.figures.rows import Row, Summary
+from pixcore.figures.rows import Figure, Row, Summary
 from pixcore.geometry import VisualGrid
 from pixcore.records import Protocol, SampleResult
 
@@ -389,6 +389,19 @@ def test_tables_sort_by_a_click_and_by_the_keyboard(open_report: Callable[..., P
     table.get_by_role("button", name="Selection").click()
     assert table.evaluate(names) == sorted(as_run)
     assert table.locator("[aria-sort]").count() == 1
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(("without", "first"), [((), "M"), (("M", "A†"), "A"), (("A†", "A", "M†", "M", "S"), "A†")])
+def test_breakdowns_open_with_a_figure_that_was_measured(
+    open_report: Callable[..., Page], make_result: Make, summary: Summary, without: tuple[str, ...], first: str
+) -> None:
+    unmeasured = dict.fromkeys(without, Figure(None, None, None, 0))
+    rows = tuple(replace(row, figures=row.figures | unmeasured) for row in summary.rows)
+    page = open_report([make_result(0)], summary=replace(summary, rows=rows, breakdowns={"category": {"state": rows}}))
+    assert page.tab.locator("#figure [aria-pressed=true]").get_attribute("value") == first
+    shown = page.tab.locator("[data-figure]:not([hidden])").evaluate_all("all => all.map(one => one.dataset.figure)")
+    assert shown == [first]
     assert page.complaints == []
 
 

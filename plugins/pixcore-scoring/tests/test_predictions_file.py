@@ -182,6 +182,22 @@ def test_a_pipe_is_no_predictions_file(tmp_path):
         PredictionsFile(tmp_path / "pipe", lambda: iter(()), fidelity=Fidelity.CORRECTED)
 
 
+@pytest.mark.parametrize("command", [("score",), ("figures",), ("emergence",), ("compare", "out")])
+def test_what_holds_no_predictions_is_told_before_anything_is_asked(workplace, command):
+    workplace("run", str(workplace.config()))
+    (workplace.folder / "stopped").mkdir()
+    workplace("run", str(workplace.config(output="no-lines", writers=["report"])))
+    for path, told, hint in (
+        ("runz/typo", "can't read predictions runz/typo: there is no such run or file", "check the path"),
+        ("stopped", "stopped holds no run that is done", "goes on where it stopped"),
+        ("no-lines", "run no-lines left no predictions.jsonl", "add predictions to its config's writers:"),
+    ):
+        said = workplace(*command, path, status=2).stderr
+        assert told in said
+        assert hint in said
+        assert said.count("\n") == 1
+
+
 def test_bare_letters_are_a_switch_of_the_run_that_its_file_follows(workplace):
     workplace.environment["PIXCORE_PLUGINS"] += ",judges"
     run = ("run", str(workplace.config(letter_judge={"name": "exact-match"})))

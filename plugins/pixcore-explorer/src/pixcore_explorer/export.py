@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from pixcore_explorer.server import KINDS, PAGE, PLOT_STYLE, Explorer, command_f
 CHUNK = 24
 """How many samples a piece holds."""
 
-_MARK = "data-exported"
+_MARK, _STYLE = "data-exported", "figures.css"
 
 
 def export(explorer: Explorer, target: Path, console: Console) -> Path:
@@ -54,22 +57,45 @@ def export(explorer: Explorer, target: Path, console: Console) -> Path:
             console.print(f"{run['name']} is left out: it is not done", style="yellow", highlight=False)
     if not done:
         raise DataError("no run is done", hint="pixcore run finishes one")
+    with _nothing_half_written(target, keep=ours):
+        _write_all(explorer, done, target)
+    return page
+
+
+@contextmanager
+def _nothing_half_written(target: Path, *, keep: bool) -> Iterator[None]:
+    """Take back what a failed export left in a new or empty folder, which would refuse the next; `keep` leaves it."""
+    there = target.exists()
+    try:
+        yield
+    except BaseException:
+        if not keep:
+            shutil.rmtree(target / "data", ignore_errors=True)
+            with suppress(OSError):  # what ended the export is told, not what can't be tidied up after it
+                for name in (_STYLE, *KINDS):
+                    (target / name).unlink(missing_ok=True)
+                if not there:
+                    target.rmdir()
+        raise
+
+
+def _write_all(explorer: Explorer, done: list[dict[str, Any]], target: Path) -> None:
+    """Write runs, and last the page, by which an export is known that is whole."""
+    from pixcore_plots.svg import page_rules
+
     prepare(target / "data", "--export")
     for run in done:
         opened, looking = explorer.opened(run["key"])
         _write_run(target / "data", run, opened, looking)
-    from pixcore_plots.svg import page_rules
-
-    with replacing(target / "figures.css", "--export") as file:
+    with replacing(target / _STYLE, "--export") as file:
         file.write(page_rules())
     told = [run | {"path": "", "going": None} for run in done]
     _write(target / "data", "runs", {"runs": told})
     for name in KINDS:
         if name != "index.html":
             (target / name).write_bytes((PAGE / name).read_bytes())
-    with replacing(page, "--export") as file:
+    with replacing(target / "index.html", "--export") as file:
         file.write(_page())
-    return page
 
 
 def _page() -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pixcore import config as configs
 from pixcore.commands.run import figures_written, json_option
+from pixcore.errors import ConfigError
 from pixcore.files import written_beside
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
@@ -30,7 +31,9 @@ from pixcore_ground.picture import ground_picture
 @click.option("--config", type=click.Path(path_type=Path), help="A run's config; its benchmark is not used.")
 @click.option("--model", help="The model adapter, in place of the config's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3")
-@click.option("--output", type=click.Path(path_type=Path), help="The picture; IMAGE with -grounded.png by default.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="The picture, a PNG; IMAGE with -grounded.png by default."
+)
 @json_option
 def ground(
     image: Path,
@@ -47,6 +50,8 @@ def ground(
     candidates. The config's first selection that needs no ground truth chooses; where the config has none, the default
     for this command does.
     """
+    if output is not None and output.suffix.lower() != ".png":
+        raise ConfigError(f"--output {output}: the picture is written as PNG", hint="a name that ends in .png")
     document: dict[str, Any] = {} if config is None else configs.read_yaml(config)
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     messages = Console(stderr=True)

@@ -162,7 +162,7 @@ class Grounding(Grounded):
         Raises:
             PluginError: anywidget is not installed.
         """
-        rows = {self.strategy or "the model's own mask": self.selection}
+        rows = {self._chooser: self.selection}
         one = ProtocolResult("segment", "", self.response, self.candidates, selections=rows)
         sample = Sample("image", self.image, expression=self.expression)
         return token_widget(token_data(SampleResult(sample, {"segment": one}), "segment", self.maps))
@@ -174,7 +174,11 @@ class Grounding(Grounded):
             PluginError: pandas is not installed.
         """
         place = self.selection.candidate if self.chosen is not None else None
-        return Lines(candidate_lines(self.candidates, {self.strategy: (place, self.selection.mask)})).to_pandas()
+        return Lines(candidate_lines(self.candidates, {self._chooser: (place, self.selection.mask)})).to_pandas()
+
+    @property
+    def _chooser(self) -> str:
+        return self.strategy or "the model's own mask"
 
     @property
     def _rle(self) -> masks.RLE | None:

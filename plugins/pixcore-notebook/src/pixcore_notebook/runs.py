@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 
+_COLUMNS = frozenset(("sample_id", "pair", "expression", "absent", "probing", "prompt", "text", "correct", "error"))
+"""What a sample's line has beside its categories, and an IoU for each row."""
+
 
 def run(config: ConfigLike, *, limit: int | None = None, samples: Sequence[str] = (), **sections: Any) -> Run:
     """Take a benchmark through the pipeline that a config describes; it continues where it stopped.
@@ -161,6 +164,12 @@ class Samples(Sequence["SampleView"]):
         return rendered("samples", shown=first, count=len(self))
 
 
+def _column(category: str) -> str:
+    """Name a category's column: as the category, or apart from the line's own columns where it is called like one."""
+    taken = category in _COLUMNS or category.startswith(("iou: ", "category: "))
+    return f"category: {category}" if taken else category
+
+
 class SampleView:
     """What became of one sample: what was asked and said, where the model looked, which masks were chosen.
 
@@ -214,9 +223,13 @@ class SampleView:
         return token_widget(token_data(self.result, name, maps, own))
 
     def lines(self) -> list[dict[str, Any]]:
-        """Give a line for each probing: what was asked and said, whether it is right, each row's IoU."""
+        """Give a line for each probing: what was asked and said, whether it is right, each row's IoU.
+
+        A category has the column of its name; one that is called like another column has "category: " before it.
+        """
         sample, lines = self.result.sample, []
-        about = {"sample_id": sample.id, "pair": sample.pair, **sample.categories, "expression": sample.expression}
+        categories = {_column(name): value for name, value in sample.categories.items()}
+        about = {"sample_id": sample.id, "pair": sample.pair, **categories, "expression": sample.expression}
         for name, one in self.result.by_probing.items():
             line: dict[str, Any] = {**about, "absent": sample.absent, "probing": str(name), "prompt": one.prompt}
             line["text"] = one.response.text if one.response is not None else None

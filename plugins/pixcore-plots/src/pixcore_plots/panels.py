@@ -175,7 +175,12 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
 
 
 def _points(axes: Any, x: list[float], y: list[float], place: int) -> None:
-    """Draw points: the row's own are filled, its controls' are not."""
+    """Draw points: the row's own are filled, its controls' are not.
+
+    None make no line: outside its axes it would still be given room, and the panels would shrink for it.
+    """
+    if not x:
+        return
     colour = COLOURS[place % len(COLOURS)]
     axes.plot(x, y, MARKERS[place % 3], color=colour, mfc=PAPER if place else colour, ms=4.5, mew=1.2, clip_on=False)
 

@@ -51,11 +51,15 @@ _LONGEST = 560
 @click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--select", multiple=True, metavar="STRATEGY", help="Choose among the candidates of predictions files.")
-@click.option("--primary", metavar="FIGURE", help="The figure that decides, named before you look: no correction.")
+@click.option("--primary", metavar="FIGURE", help="Of two runs, the figure that decides, named before: no correction.")
 @click.option(
-    "--delta", type=click.FloatRange(min=0), help="A difference of no matter: which figures are alike within it?"
+    "--delta",
+    type=click.FloatRange(min=0),
+    help="Of two runs, a difference of no matter: which figures are alike within it?",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of compare.html and compare.json.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Of two runs, the folder of compare.html and compare.json."
+)
 @json_option
 def compare_command(
     runs: tuple[Path, ...],
@@ -78,6 +82,9 @@ def compare_command(
         raise ConfigError("compare needs two runs", hint="pixcore compare RUN RUN")
     if len(rows) > 2:
         raise ConfigError("--row is given more than twice", hint="once for both sides, twice for left and right")
+    of_two = {"--primary": primary, "--delta": delta, "--output": output}
+    if len(runs) > 2 and (given := [option for option, value in of_two.items() if value is not None]):
+        raise ConfigError(f"{given[0]} is about two runs, and {len(runs)} are given", hint="leave it out, or name two")
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=select) for path in runs]
     if len({source.benchmark for source in sources}) > 1:

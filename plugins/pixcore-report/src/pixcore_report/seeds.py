@@ -12,9 +12,11 @@ from pixcore_scoring.source import open_source
 
 from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
 from pixcore.config import apply_settings, read_yaml, resolve
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, nearest
+from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS
 from pixcore.files import write_json
 from pixcore.plugins import registry
+from pixcore.runs.plan import Run
 from pixcore.terminal import Console
 from pixcore_report.compare import Agreed, print_agreement, rows_of
 from pixcore_report.comparison import SPREADS, Side
@@ -51,12 +53,20 @@ def seeds(
     for seed, own in zip(chosen, folders, strict=True):
         own.parent.mkdir(parents=True, exist_ok=True)
         quoted = json.dumps(str(own), ensure_ascii=False)  # a setting is YAML, and a path may hold " #"
-        status |= carry_out(
-            planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={quoted}"), **scope), output=tables
-        )
+        job = planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={quoted}"), **scope)
+        if row is not None:
+            _check_row(row, job)
+        status |= carry_out(job, output=tables)
     if several:
         _tell(resolved.output, folders, chosen[0], row, written)
     return status
+
+
+def _check_row(row: str, job: Run) -> None:
+    """Refuse a row that no run of the config can have, before anything is computed."""
+    possible = [OWN_MASKS, ANSWERS_ALONE, *job.selections]
+    if row not in possible:
+        raise ConfigError(f"--row: the config has no row {row!r}", hint=nearest(row, possible))
 
 
 def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None, written: Path | None) -> None:

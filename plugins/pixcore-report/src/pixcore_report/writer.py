@@ -10,6 +10,7 @@ from typing import Any
 from pixcore_plots.every import every_plot, looked_at
 from pixcore_plots.kept import Kept
 
+from pixcore.config import ProbingSection
 from pixcore.figures.intervals import FEW
 from pixcore.figures.rows import RowSpec, Summary
 from pixcore.records import Fidelity, SampleResult
@@ -46,6 +47,7 @@ class ReportWriter(RunWriter):
 
 def _kept_for(run: Mapping[str, Any], rows: Sequence[RowSpec]) -> Kept:
     config: Mapping[str, Any] = run.get("config") or {}
-    asked = [one if isinstance(one, str) else one["name"] for one in config.get("protocols") or ()]
+    asked = [ProbingSection.model_validate(one).probing for one in config.get("protocols") or ()]
+    masked = [probing.name for probing in asked if probing.masks]
     fidelity = Fidelity(config.get("fidelity", Fidelity.CORRECTED))
-    return Kept(rows, fidelity, looked_at(asked), seed=int(config.get("seed", 0)))
+    return Kept(rows, fidelity, looked_at(masked), seed=int(config.get("seed", 0)))

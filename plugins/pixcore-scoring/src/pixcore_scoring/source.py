@@ -130,7 +130,7 @@ def open_source(
     Raises:
         UserError: The file, the benchmark or an option is not what it should be.
     """
-    predictions = path / PREDICTIONS if path.is_dir() else path
+    predictions = predictions_at(path)
     origin = Origin.of(predictions)
     rules = Fidelity(fidelity) if fidelity else origin.fidelity
     context = Context(rules, origin.seed)
@@ -161,6 +161,26 @@ def open_source(
         },
     )
     return Source(path.name if path.is_dir() else str(path), file, data, name, origin, rules)
+
+
+def predictions_at(path: Path) -> Path:
+    """Find the predictions of a run's folder, or of a file.
+
+    Raises:
+        DataError: There is nothing at the path, or a folder in which no run has left its predictions.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"can't read predictions {path}: there is no such run or file", hint="check the path")
+        return path
+    predictions = path / PREDICTIONS
+    if predictions.exists():
+        return predictions
+    if (path / RUN).exists():
+        hint = "add predictions to its config's writers: and run it again; records are kept"
+        raise DataError(f"run {path} left no {PREDICTIONS}", hint=hint)
+    hint = "pixcore run CONFIG goes on where it stopped; or name another folder"
+    raise DataError(f"{path} holds no run that is done: it has neither {RUN} nor {PREDICTIONS}", hint=hint)
 
 
 def open_benchmark(

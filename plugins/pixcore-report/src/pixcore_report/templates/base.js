@@ -49,7 +49,7 @@ pixcore.segments = (label, choices, value, changed) => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("theme")));
 })();
 
-// breakdowns: one figure at a time
+// breakdowns: one figure at a time, at first M, or where no mask was measured the first that was
 (() => {
   const group = document.getElementById("figure");
   if (!group) return;
@@ -58,7 +58,10 @@ pixcore.segments = (label, choices, value, changed) => {
     for (const table of document.querySelectorAll("[data-figure]")) table.hidden = table.dataset.figure !== name;
   };
   for (const button of group.children) button.addEventListener("click", () => show(button.value));
-  show("M");
+  const cells = [...document.querySelectorAll("[data-figure] td.figure:not(.none)")];
+  const measured = new Set(cells.map((cell) => cell.closest("[data-figure]").dataset.figure));
+  const names = [...group.children].map((button) => button.value);
+  show(["M", ...names].find((name) => measured.has(name)) ?? names[0]);
 })();
 
 // tables sort by a click on a head: figures from the highest, names from A; a third click brings the order of the run back
