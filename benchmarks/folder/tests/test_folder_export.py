@@ -93,3 +93,13 @@ def test_a_category_called_like_a_column_stays_one(tmp_path: Path) -> None:
     (found,) = Folder(config).samples()
     assert found.categories == {"text (category)": "big", "category": "c"}
     assert found.expression == "it"
+
+
+def test_what_is_written_is_read_the_same_with_a_threshold(tmp_path: Path) -> None:
+    inside = np.zeros((5, 7), bool)
+    inside[1:4, 2:6] = True
+    picture = Image.from_pixels(np.zeros((5, 7, 3), np.uint8))
+    assert write_folder([Sample(id="a", image=picture, expression="x", mask=masks.encode(inside))], tmp_path / "d") == 1
+    for threshold in (None, 1, 128, 255):
+        (sample,) = Folder(FolderConfig(root=tmp_path / "d", threshold=threshold)).samples()
+        assert sample.mask == masks.encode(inside), threshold

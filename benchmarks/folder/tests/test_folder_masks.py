@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from pixcore.errors import DataError
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 BYTES = arrays.arrays(np.uint8, SHAPES, elements=st.integers(0, 255))
+COLOURS = arrays.arrays(
+    np.uint8, SHAPES.map(lambda shape: (*shape, 3)), elements=st.sampled_from([0, 1, 100, 127, 128, 255])
+)
 
 
 def saved(picture: PILImage.Image, form: str = "PNG") -> bytes:
@@ -112,6 +116,47 @@ def test_a_threshold_over_colours_is_one_of_brightness() -> None:
     labels = read_labels(saved(PILImage.fromarray(pixels)), "m")
     assert labels.inside(threshold=128).tolist() == [[False, True, True]]
     assert labels.inside(threshold=300).tolist() == [[False, False, False]]
+
+
+@settings(deadline=None)
+@given(COLOURS, st.integers(1, 256), st.randoms())
+def test_a_threshold_sees_a_palettes_colours(pixels: NDArray[np.uint8], threshold: int, order: random.Random) -> None:
+    """The same picture with 24 bits and with a palette in any order, its background first, last or in between."""
+    colours, indices = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    places = np.array(order.sample(range(len(colours)), len(colours)))
+    colours, indices = colours[np.argsort(places)], places[indices]
+    indexed = PILImage.frombytes("P", pixels.shape[1::-1], indices.astype(np.uint8).tobytes())
+    indexed.putpalette(colours.tobytes())
+    found = [read_labels(saved(one), "m").inside(threshold=threshold) for one in (PILImage.fromarray(pixels), indexed)]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], pixels.max(axis=-1) >= threshold)
+
+
+@settings(deadline=None)
+@given(arrays.arrays(bool, SHAPES), st.sampled_from(["bits", "palette", "clear palette", "alpha"]), st.integers(1, 255))
+def test_any_threshold_takes_the_object_of_a_mask_of_two_values(
+    inside: NDArray[np.bool_], form: str, threshold: int
+) -> None:
+    bits, size = inside.astype(np.uint8), inside.shape[::-1]
+    if form == "bits":
+        encoded = saved(PILImage.fromarray(inside))
+    elif form == "alpha":
+        alpha = PILImage.fromarray(bits * np.uint8(255))
+        encoded = saved(PILImage.merge("RGBA", [PILImage.new("L", size)] * 3 + [alpha]))
+    else:
+        indexed = PILImage.frombytes("P", size, bits.tobytes())
+        indexed.putpalette([0, 0, 0, 255, 255, 255] if form == "palette" else [0, 0, 0, 0, 0, 0])
+        encoded = saved(indexed) if form == "palette" else clear(indexed)
+    if form in ("alpha", "clear palette") and inside.all():  # black, and nowhere transparent, is black
+        inside = ~inside
+    np.testing.assert_array_equal(read_labels(encoded, "m").inside(threshold=threshold), inside)
+
+
+def clear(indexed: PILImage.Image) -> bytes:
+    """Save a picture whose index 0 is transparent."""
+    buffer = io.BytesIO()
+    indexed.save(buffer, "PNG", transparency=0)
+    return buffer.getvalue()
 
 
 def test_a_mask_is_turned_as_its_exif_says() -> None:

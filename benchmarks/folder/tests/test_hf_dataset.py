@@ -133,6 +133,74 @@ def test_masks_in_other_forms(tmp_path: Path) -> None:
         check(load(tmp_path / name))
 
 
+def in_form(values: Any, tmp_path: Path, **options: Any) -> list[Sample]:
+    """The samples of a dataset whose two masks are rows of these numbers."""
+    made(mask=[np.asarray(values).tolist()] * 2).save_to_disk(tmp_path / "rows")
+    return list(load(tmp_path / "rows", **options).values())
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("threshold", [None, 1])
+def test_rows_of_numbers_are_labels_whatever_their_type(kind: Any, threshold: int | None, tmp_path: Path) -> None:
+    inside = np.asarray(mask()) > 0
+    for one in in_form(inside.astype(kind), tmp_path, threshold=threshold):
+        assert one.mask == masks.encode(inside)
+
+
+def test_a_threshold_takes_rows_of_true_and_false(tmp_path: Path) -> None:
+    inside = np.asarray(mask()) > 0
+    assert [one.mask for one in in_form(inside, tmp_path, threshold=128)] == [masks.encode(inside)] * 2
+
+
+@pytest.mark.parametrize("odd", [0.5, float("nan"), float("inf"), 1e300])
+def test_rows_of_fractions_are_refused(odd: float, tmp_path: Path) -> None:
+    values = np.asarray(mask()).astype(float)
+    values[3, 3] = odd
+    assert_told(lambda: in_form(values, tmp_path), "row 0, column 'mask' has values that are not whole numbers")
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, float])
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        (np.asarray(mask())[::2, ::2], "20x15"),
+        (np.asarray(mask()).T, "30x40"),
+        (np.asarray(mask()).repeat(2, axis=0).repeat(2, axis=1), "80x60"),
+        (np.asarray(mask())[2:], "40x28"),
+        (np.asarray(mask())[:, 2:], "38x30"),
+        (np.asarray(mask())[::4, ::5], "8x8"),
+        (np.asarray(mask())[::4, ::8], "5x8"),
+        (np.add.outer(np.arange(15), np.arange(20)) % 16, "20x15"),
+        (np.tile([0, 0, 255, 255, 255, 0, 0, 0], (6, 1)), "8x6"),
+    ],
+)
+def test_rows_of_another_size_are_no_outlines(kind: Any, values: Any, size: str, tmp_path: Path) -> None:
+    told = f"row 0, column 'mask' is {size} pixels, its picture"
+    assert_told(lambda: in_form(values.astype(kind), tmp_path), told)
+
+
+@pytest.mark.parametrize(
+    ("rings", "area"),
+    [
+        ([[5, 4, 15, 4, 15, 12, 5, 12]], 80),
+        ([[5, 4, 15, 4, 15, 12, 5, 12], [20, 4, 30, 4, 30, 12, 20, 12]], 160),
+        ([[x, 4, x + 2, 4, x + 2, 6, x, 6] for x in range(0, 36, 3)], 48),
+        ([[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for y in range(0, 27, 3) for x in range(0, 36, 3)], 9 * 48),
+        ([[5, 4, 15, 4, 15, 12, 5, 12], [20, 4, 30, 4, 30, 12, 20, 12, 20, 8]], 160),
+    ],
+    ids=["one", "two", "a line of boxes", "a grid of boxes", "of several lengths"],
+)
+@pytest.mark.parametrize("kind", [int, float])
+def test_rings_of_one_length_are_outlines_still(rings: Any, area: int, kind: Any, tmp_path: Path) -> None:
+    made(mask=[[[kind(value) for value in ring] for ring in rings]] * 2).save_to_disk(tmp_path / "rings")
+    assert [masks.area(one.mask) for one in load(tmp_path / "rings").values() if one.mask] == [area] * 2
+
+
+@pytest.mark.parametrize("points", [[[5, 4], [15, 4], [15, 12]], [[], []]])
+def test_points_one_by_one_are_told_as_polygons_that_lack_some(points: Any, tmp_path: Path) -> None:
+    assert_told(lambda: in_form(points, tmp_path), "points (a polygon needs at least three)")
+
+
 def test_values_absence_and_nothing(tmp_path: Path) -> None:
     several = np.zeros((30, 40), np.uint8)
     several[0, :3], several[1, :4] = 2, 3

@@ -228,6 +228,52 @@ def test_masks_have_the_size_of_the_picture_that_is_shown(root: Path) -> None:
         np.testing.assert_array_equal(masks.decode(sample.mask), np.asarray(scaled))  # type: ignore[arg-type]
 
 
+SPOON = "000000000007.jpg"
+OUTLINE = [[2, 2, 8, 2, 8, 6, 2, 6]]
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_polygons_are_scaled_like_the_run_lengths_beside_them(root: Path, stated: bool) -> None:
+    """By the size that the file states, or else that of another annotation of the image."""
+    path = root / "COCO/FinalSegmentations.json"
+    document = json.loads(path.read_text())
+    if stated:
+        document["images"][0].update(width=20, height=10)
+        document["annotations"].pop(0)
+    path.write_text(json.dumps(document))
+    (root / "images").mkdir()
+    PILImage.new("RGB", (60, 30)).save(root / "images" / SPOON)
+    assert load(root)["2"].mask == from_polygons([[3 * value for value in OUTLINE[0]]], (60, 30))
+
+
+def test_polygons_whose_size_nothing_states_stay(root: Path) -> None:
+    edited("COCO/FinalSegmentations.json", lambda d: d["annotations"].pop(0))(root)
+    (root / "images").mkdir()
+    PILImage.new("RGB", (60, 30)).save(root / "images" / SPOON)
+    assert load(root)["2"].mask == from_polygons(OUTLINE, (60, 30))
+
+
+@pytest.mark.parametrize("kept", [0, 1], ids=["run lengths", "a polygon"])
+def test_a_turned_picture_is_refused(root: Path, kept: int) -> None:
+    def alone(document: Any) -> None:
+        document["images"][0].update(width=20, height=10)
+        document["annotations"] = [document["annotations"][kept]]
+
+    edited("COCO/FinalSegmentations.json", alone)(root)
+    (root / "images").mkdir()
+    PILImage.new("RGB", (10, 20)).save(root / "images" / SPOON)
+    assert_told(lambda: load(root), f"image {SPOON} is annotated at 20x10 pixels, its picture has 10x20")
+
+
+def test_a_picture_of_another_shape_is_noted(root: Path) -> None:
+    (root / "images").mkdir()
+    PILImage.new("RGB", (30, 30)).save(root / "images" / SPOON)
+    notes = PixCVBench(PixCVBenchConfig(root=root)).notes
+    (note,) = (one for one in notes if "shape" in one)
+    assert note.startswith("1 image(s) have another shape than their annotations")
+    assert SPOON in note
+
+
 def test_a_picture_that_can_not_be_read_costs_its_sample_alone(root: Path) -> None:
     questions(root)
     path = root / "CV-Bench/test_2d.parquet"

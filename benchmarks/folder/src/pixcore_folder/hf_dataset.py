@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixcore.components import Benchmark
 from pixcore.errors import DataError, UserError, describe, nearest
@@ -22,9 +23,10 @@ from pixcore.masks import RLE
 from pixcore.records import Image, Sample
 from pixcore_folder.columns import Columns, Row
 from pixcore_folder.config import HfDatasetConfig
-from pixcore_folder.labels import Labels, read_labels
+from pixcore_folder.labels import Labels, labels_of, read_labels
 from pixcore_folder.truth import Truth, sample_of, sized
 
+_FEW = 8  # outlines of one object that have the same number of points; and numbers of four corners
 _MASK_NAMES = ("mask", "masks", "segmentation_mask", "label", "annotation")  # a picture column's, not an image's
 
 
@@ -156,9 +158,22 @@ class HfDataset(Benchmark[HfDatasetConfig]):
             rows = np.asarray(value)
         except ValueError:
             rows = np.zeros(0)
-        if rows.ndim == 2 and rows.dtype.kind in "biu" and rows.shape[::-1] == image.size:
-            return Labels(rows.astype(np.int64))
+        if rows.ndim == 2 and rows.dtype.kind in "biuf" and (rows.shape[::-1] == image.size or _no_outlines(rows)):
+            return labels_of(rows, where)  # of another size, they are refused like a file
         return self._truth.outlined(value, image, where)
+
+
+def _no_outlines(rows: NDArray[Any]) -> bool:
+    """Whether rows of one length are a mask of another size than its picture, and not x, y, x, y, … of a ring each.
+
+    Rows of a mask repeat; of boxes in a line or a column at most half of the numbers do. Where none does, a mask has
+    more rows, and longer ones, than one object has outlines with the same number of points.
+    """
+    height, width = rows.shape
+    if rows.dtype.kind == "b" or height < 3 or not width:
+        return rows.dtype.kind == "b"
+    repeated = float(np.mean(rows[1:] == rows[:-1]))
+    return width % 2 == 1 or repeated > 0.5 or min(height, width) > _FEW
 
 
 @contextmanager

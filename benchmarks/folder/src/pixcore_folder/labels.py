@@ -34,11 +34,14 @@ class Labels:
         values: (height, width) whole numbers: grey values, a palette's indices, or colours as 0xRRGGBB.
         background: The value of what is no object.
         coloured: Whether values are colours.
+        brightness: What a threshold is compared with, from 0 to 255: of a colour, the strongest of red, green and blue.
+            None: the values themselves.
     """
 
     values: NDArray[np.integer[Any]]
     background: int = 0
     coloured: bool = False
+    brightness: NDArray[np.uint8] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,7 +75,7 @@ class Labels:
                 )
             return np.asarray(np.isin(self.values, list(wanted)))
         if threshold is not None:
-            return np.asarray(self._brightness >= threshold)
+            return np.asarray((self.values if self.brightness is None else self.brightness) >= threshold)
         others = self.present[self.present != self.background]
         if len(others) > 1:
             raise DataError(
@@ -80,13 +83,6 @@ class Labels:
                 hint="name the object's in a column `value`; or threshold: 128 cuts soft edges, threshold: 1 takes all",
             )
         return np.asarray(self.values != self.background)
-
-    @property
-    def _brightness(self) -> NDArray[np.integer[Any]]:
-        """What a threshold is compared with: of a colour, the strongest of red, green and blue."""
-        if not self.coloured:
-            return self.values
-        return np.asarray(np.max([self.values >> shift & 255 for shift in (16, 8, 0)], axis=0))
 
     def _shown(self, values: Sequence[int] | NDArray[np.integer[Any]]) -> str:
         names = [f"#{one:06x}" if self.coloured and one else str(one) for one in list(values)[:_SHOWN]]
@@ -125,28 +121,51 @@ def read_labels(encoded: bytes, where: str) -> Labels:
         raise DataError(f"can't read mask {where}: {why}", hint="is the file whole?") from error
 
 
+def labels_of(numbers: NDArray[Any], where: str) -> Labels:
+    """Take numbers, a (height, width) array, for the values of a mask.
+
+    Args:
+        numbers: Whole ones, of any type; or true and false, which a threshold takes for white and black.
+        where: Names the mask in an error.
+
+    Raises:
+        DataError: Some are not whole, or far too large.
+    """
+    if numbers.dtype.kind == "b":
+        return Labels(numbers.astype(np.uint8), brightness=numbers * np.uint8(255))
+    if numbers.dtype.kind != "f":
+        return Labels(numbers)
+    whole = np.nan_to_num(numbers).clip(-(1 << 30), 1 << 30).astype(np.int32)
+    if (whole != numbers).any():
+        raise DataError(f"{where} has values that are not whole numbers", hint="round them, or save 8 or 16 bits")
+    return Labels(whole)
+
+
 def _labels(picture: PILImage.Image, where: str) -> Labels:
     if picture.mode in ("P", "PA"):
         indices = np.asarray(picture if picture.mode == "P" else picture.getchannel("P"))
-        return Labels(indices, _background(picture, indices))
+        shown = np.asarray(picture.convert("RGBA"))
+        return Labels(indices, _background(picture, indices), brightness=_brightness(shown))
     if picture.mode in ("1", "L", "F") or picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        if values.dtype.kind == "f":
-            whole = np.nan_to_num(values).clip(-(1 << 30), 1 << 30).astype(np.int32)
-            if (whole != values).any():
-                raise DataError(f"mask {where} has values that are not whole numbers", hint="save it as 8 or 16 bits")
-            return Labels(whole)
-        return Labels(values.astype(np.uint8) if values.dtype == bool else values)
+        return labels_of(np.asarray(picture), f"mask {where}")
     channels = np.asarray(picture.convert("RGBA"))
     red, green, blue = (channels[..., one] for one in range(3))
     opaque = channels[..., 3] >= _OPAQUE
     grey = bool((red == green).all() and (green == blue).all())
     values = red if grey else red.astype(np.int32) << 16 | green.astype(np.int32) << 8 | blue
+    brightness = _brightness(channels)
     if opaque.all():
-        return Labels(values, coloured=not grey)
+        return Labels(values, coloured=not grey, brightness=brightness)
     if not values[opaque].any():  # black on nothing
-        return Labels(opaque.astype(np.uint8))
-    return Labels(np.where(opaque, values, 0), coloured=not grey)
+        return Labels(opaque.astype(np.uint8), brightness=brightness)
+    return Labels(np.where(opaque, values, 0), coloured=not grey, brightness=brightness)
+
+
+def _brightness(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The strongest of red, green and blue, 0 where it is transparent; of black on nothing the black is what shows."""
+    opaque = channels[..., 3] >= _OPAQUE
+    strongest = np.where(opaque, np.max([channels[..., one] for one in range(3)], axis=0), np.uint8(0))
+    return strongest if opaque.all() or strongest.any() else opaque * np.uint8(255)
 
 
 def _background(picture: PILImage.Image, indices: NDArray[np.integer[Any]]) -> int:

@@ -73,8 +73,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
 
     A sample's id is the Id of Objects.csv, "0" to "1437". Annotations and questions are joined to it by the image's
     file name. All annotations of an image are united: how several objects count together is not said in the paper, and
-    the union is what the released loader of PixMMVP takes. Run lengths of another size than the image are brought to it
-    by nearest neighbours.
+    the union is what the released loader of PixMMVP takes. Annotations of another size than the image are brought to
+    it: run lengths by nearest neighbours, polygons by their corners. A turned image is refused.
     """
 
     opens_files = True
@@ -218,7 +218,8 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
             none_there = question is not None and question.options[question.answer].strip() == "0"
             return empty(size) if none_there else None
         where = f"{_ANNOTATIONS[source].path}: image {annotated.file_name}"
-        return self._truth.of(annotated.annotations, size, where=where, resize=True)
+        own = annotated.stated_size(_ANNOTATIONS[source].path)
+        return self._truth.of(annotated.annotations, size, where=where, resize=True, own=own)
 
     def _image_path(self, row: _Row) -> Path | None:
         root = self.config.root

@@ -61,26 +61,33 @@ class CocoImage:
 
 
 class GroundTruth:
-    """Unites an image's annotations, and remembers those that cover no pixel.
+    """Unites an image's annotations, and remembers those that cover no pixel or are stretched.
 
-    Such an annotation lies outside its image, has coordinates from 0 to 1, or is finer than a pixel. It is left out and
-    noted: absence is what a file says, not what remains.
+    An annotation that covers no pixel lies outside its image, has coordinates from 0 to 1, or is finer than a pixel. It
+    is left out and noted: absence is what a file says, not what remains.
     """
 
     def __init__(self) -> None:
         self._nowhere: dict[str, None] = {}
+        self._stretched: dict[str, None] = {}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which annotations were left out, in one line."""
-        if not self._nowhere:
-            return ()
-        names = list(self._nowhere)
-        shown = "; ".join(names[:5]) + ("; ..." if len(names) > 5 else "")
-        return (f"{len(names)} annotation(s) cover no pixel of their image: left out, not scored ({shown})",)
+        """Which annotations were left out, and which images' are stretched, a line each."""
+        said = (
+            (self._nowhere, "annotation(s) cover no pixel of their image: left out, not scored"),
+            (self._stretched, "image(s) have another shape than their annotations, which are stretched to it"),
+        )
+        return tuple(f"{len(names)} {what} ({_shortened(list(names))})" for names, what in said if names)
 
     def of(
-        self, annotations: Sequence[Mapping[str, Any]], size: Size, *, where: str, resize: bool = False
+        self,
+        annotations: Sequence[Mapping[str, Any]],
+        size: Size,
+        *,
+        where: str,
+        resize: bool = False,
+        own: Size | None = None,
     ) -> RLE | None:
         """Unite annotations of one image, as `union_of`; None where they cover no pixel.
 
@@ -88,7 +95,11 @@ class GroundTruth:
         """
         parts = []
         for number, annotation in enumerate(annotations):
-            part = union_of([annotation["segmentation"]], size, where=where, resize=resize)
+            segmentation = annotation["segmentation"]
+            part = union_of([segmentation], size, where=where, resize=resize, own=own)
+            drawn_at = tuple(segmentation["size"][::-1]) if isinstance(segmentation, Mapping) else own
+            if resize and drawn_at is not None and not same_shape(drawn_at, size):
+                self._stretched[where] = None
             if masks.area(part):
                 parts.append(part)
             else:
@@ -141,30 +152,39 @@ def read_coco(path: Path) -> dict[int | str, CocoImage]:
     return images
 
 
-def union_of(segmentations: Sequence[Any], size: Size, *, where: str, resize: bool = False) -> RLE:
+def union_of(
+    segmentations: Sequence[Any], size: Size, *, where: str, resize: bool = False, own: Size | None = None
+) -> RLE:
     """Rasterise segmentations and unite them.
 
     Args:
         segmentations: Polygons ([[x0, y0, x1, y1, …], …]) or run lengths, compressed or not.
         size: (width, height) of the image.
         where: Names the image in an error.
-        resize: Whether run lengths of another size are brought to the image's, by nearest neighbours.
+        resize: Whether annotations of another size are brought to the image's: run lengths by nearest neighbours,
+            polygons by their corners.
+        own: The (width, height) that polygons are drawn at; None where nobody knows, and they stay as they are.
 
     Returns:
         The mask. It is empty where nothing of the image is covered, and where all coordinates lie between 0 and 1: they
         are shares of its sides, which cover its first pixel at most.
 
     Raises:
-        DataError: A polygon has fewer than three points, or run lengths are damaged or of another size.
+        DataError: A polygon has fewer than three points, run lengths are damaged or of another size, or the image is
+            turned against what is to be resized.
     """
-    parts = [_one(segmentation, size, where, resize) for segmentation in segmentations]
+    drawn_at = own if resize and own is not None else size
+    parts = [_one(segmentation, size, where, resize, drawn_at) for segmentation in segmentations]
     return masks.union(parts, size)
 
 
-def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
+def _one(segmentation: Any, size: Size, where: str, resize: bool, drawn_at: Size) -> RLE:
     if isinstance(segmentation, Mapping):
         rle = run_lengths.parse(segmentation, where=f"{where}: a mask", size=None if resize else size)
-        return rle if masks.size_of(rle) == size else masks.encode(masks.resized(masks.decode(rle), size))
+        if masks.size_of(rle) == size:
+            return rle
+        _check_upright(masks.size_of(rle), size, where)
+        return masks.encode(masks.resized(masks.decode(rle), size))
     if segmentation is None or segmentation == []:
         raise DataError(f"{where} has no outline", hint="give it one, or drop it: a bounding box alone is no mask")
     if not isinstance(segmentation, list):
@@ -177,7 +197,21 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool) -> RLE:
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
             )
     shares = max(size) > 1 and all(0 <= value <= 1 for ring in segmentation for value in ring)
-    return masks.empty(size) if shares else from_polygons(segmentation, size)
+    if shares:
+        return masks.empty(size)
+    if drawn_at != size:
+        _check_upright(drawn_at, size, where)
+        scales = (size[0] / drawn_at[0], size[1] / drawn_at[1])
+        segmentation = [[value * scales[at % 2] for at, value in enumerate(ring)] for ring in segmentation]
+    return from_polygons(segmentation, size)
+
+
+def _check_upright(own: Size, size: Size, where: str) -> None:
+    if same_shape(own[::-1], size) and not same_shape(own, size):
+        raise DataError(
+            f"{where} is annotated at {own[0]}x{own[1]} pixels, its picture has {size[0]}x{size[1]}",
+            hint="is the picture turned by its EXIF data? turn its annotations as well",
+        )
 
 
 def same_shape(one: Size, other: Size) -> bool:
@@ -188,6 +222,10 @@ def same_shape(one: Size, other: Size) -> bool:
     """
     scaled = (one[0] * other[1], one[1] * other[0])
     return abs(scaled[0] - scaled[1]) <= max(*one, *other)
+
+
+def _shortened(names: Sequence[str], most: int = 5) -> str:
+    return "; ".join(names[:most]) + ("; ..." if len(names) > most else "")
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from pixcore_datasets.data_files import there
 
 
 class Pictures:
-    """The pictures in a parquet file's column `image`, one row group in memory at a time."""
+    """The pictures in a parquet file's column `image`, one row group in memory at a time; threads may share it."""
 
     def __init__(self, path: Path) -> None:
         there(path)  # pyarrow opens it itself
@@ -33,9 +33,10 @@ class Pictures:
                 if row < first + rows:
                     break
                 first += rows
-            if self._group is None or self._group[0] != group:
-                self._group = (group, file.read_row_group(group, columns=["image"])["image"].to_pylist())
-        picture = self._group[1][row - first]
+            held = self._group  # another thread may put its own there at any time
+            if held is None or held[0] != group:
+                held = self._group = (group, file.read_row_group(group, columns=["image"])["image"].to_pylist())
+        picture = held[1][row - first]
         content = picture.get("bytes") if isinstance(picture, Mapping) else picture
         if not isinstance(content, bytes):
             raise DataError(f"{self._path} row {row} holds no picture", hint="fetch it again, with its pictures")
