@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,45 @@ def test_parsing_again_never_touches_a_correction(tmp_path: Path) -> None:
     assert after["2"]["parsed"] == "lions"
     update_table(table, questions[:1])  # rows of questions that are gone stay
     assert {row["id"] for row in csv.DictReader(table.open())} == {"1", "2", "3"}
+
+
+def test_parsing_again_keeps_the_columns_that_a_person_added(tmp_path: Path) -> None:
+    table = tmp_path / "objects.csv"
+    questions = [Question(str(one), "a.jpg", "How many dogs are in the image?") for one in range(4)]
+    update_table(table, questions[:3])
+    rows = list(csv.DictReader(table.open()))
+    rows[1]["objects"] = "puppies"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["note", *rows[0]])
+        writer.writeheader()
+        writer.writerows({**row, "note": f"said of {row['id']}, twice"} for row in rows)
+    update_table(table, questions[1:])  # the first is gone, the last is new
+    after = {row["id"]: row for row in csv.DictReader(table.open())}
+    assert {name: row["note"] for name, row in after.items()} == {
+        **{str(one): f"said of {one}, twice" for one in range(3)},
+        "3": "",
+    }
+    assert [after[name]["objects"] for name in "0123"] == ["dogs", "puppies", "dogs", "dogs"]
+
+
+def test_an_id_that_is_there_twice_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    table = tmp_path / "objects.csv"
+    one, other = Question("1", "a.jpg", "How many dogs?"), Question("1", "b.jpg", "How many cats?")
+    asked: list[str] = []
+
+    def parser(texts: Sequence[str]) -> list[None]:
+        asked.extend(texts)
+        return [None for _ in texts]
+
+    with pytest.raises(DataError, match="two questions have the id '1'"):
+        update_table(table, [one, other], parser=parser)
+    assert not table.exists()
+    table.write_text("id,image,question,parsed,objects,checked\n1,a.jpg,?,x,x,\n1,b.jpg,?,y,z,\n")
+    before = table.read_text()
+    with pytest.raises(DataError, match=r"objects\.csv has two rows with the id '1'"):
+        update_table(table, [one], parser=parser)
+    assert table.read_text() == before
+    assert not asked
 
 
 def test_another_parser_that_could_not_read_everything(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as PILImage
 from pixcore_annotate.desks import Reviewing, runs_of
+from pixcore_annotate.instances import items_from_coco
 from pixcore_annotate.journal import Journal, state_from_json
-from pixcore_annotate.merge import merge
-from pixcore_annotate.project import Item, State, read_tasks
+from pixcore_annotate.merge import export, merge
+from pixcore_annotate.project import Item, State, read_tasks, write_tasks
 from pixcore_annotate.review import Review, Reviews
 from pycocotools import mask as coco
 
@@ -147,3 +150,60 @@ def test_a_coco_file_alone_begins_the_work(tmp_path: Path, capsys: pytest.Captur
     assert masks.area(read_tasks(work)["1-1"].instances[0].mask) == 100
     refused([*arguments, "--instances", str(tmp_path)])
     assert "--instances alone is one COCO file" in capsys.readouterr().err
+
+
+ASKED = {
+    "question": "Up or down?",
+    "options": ["up", "down"],
+    "answer": 1,
+    "pair": "p1",
+    "categories": {"direction": "vertical"},
+}
+
+
+def coco_file(folder: Path, *images: dict[str, Any], said: Sequence[tuple[int | str, str]]) -> Path:
+    """Write a COCO file of pictures of 40 x 30 pixels, and what is said of a square in them."""
+    for image in images:
+        PILImage.new("RGB", (40, 30)).save(folder / image["file_name"])
+    square = [[5, 5, 15, 5, 15, 15, 5, 15]]
+    notes = [
+        {"id": number, "image_id": image, "category_id": 1, "segmentation": square, "expression": text}
+        for number, (image, text) in enumerate(said)
+    ]
+    document = {"images": images, "annotations": notes, "categories": [{"id": 1, "name": "box"}]}
+    path = folder / "coco.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_what_a_coco_benchmark_asks_is_in_the_exported_one(tmp_path: Path) -> None:
+    images: list[dict[str, Any]] = [
+        {"id": 1, "file_name": "a.png", **ASKED},
+        {"id": 2, "file_name": "b.png", "expression": "the moon"},
+    ]
+    path = coco_file(tmp_path, *images, said=[(1, "the red one"), (1, "the blue one")])
+    work = tmp_path / "work"
+    write_tasks(work, items_from_coco(path, tmp_path))
+    items = read_tasks(work)
+    states = {name: State(tuple(one.id for one in item.instances), status="done") for name, item in items.items()}
+    document = json.loads(export(work, states, tmp_path / "out").read_text())
+    found = {image["id"]: {key: image[key] for key in ASKED if key in image} for image in document["images"]}
+    assert found == {"1-0": ASKED, "1-1": ASKED, "2": {}}
+
+
+def test_a_question_that_is_not_text_is_refused_by_name(tmp_path: Path) -> None:
+    path = coco_file(tmp_path, {"id": 1, "file_name": "a.png", "question": ["Up?"]}, said=[])
+    with pytest.raises(DataError, match=r"image a\.png has a question that is not text"):
+        items_from_coco(path, tmp_path)
+
+
+@pytest.mark.parametrize("other", ["1-0", "1"])
+def test_items_of_a_coco_file_with_one_id_are_refused(other: str, tmp_path: Path) -> None:
+    images: list[dict[str, Any]] = [
+        {"id": 1, "file_name": "a.png"},
+        {"id": other, "file_name": "b.png", "expression": "the moon"},
+    ]
+    said = [(1, "the red one"), (1, "the blue one")] if other == "1-0" else [(1, "the red one")]
+    path = coco_file(tmp_path, *images, said=said)
+    with pytest.raises(DataError, match=rf"image b\.png makes a second item with the id '{other}'"):
+        items_from_coco(path, tmp_path)

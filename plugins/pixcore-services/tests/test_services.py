@@ -62,6 +62,19 @@ def test_a_torn_ledger_counts_what_is_whole(tmp_path):
     assert list(read_ledger(ledger)) == [CALL]
 
 
+def test_what_is_paid_after_a_kill_counts_in_the_next_command(tmp_path):
+    ledger = tmp_path / "spending.jsonl"
+    spend(Spending(ledger=ledger))
+    whole = ledger.read_bytes()
+    for cut in (1, 20, len(whole) - 1):
+        ledger.write_bytes(whole + whole[:cut])
+        for _ in range(2):
+            spend(Spending(ledger=ledger))
+        kept = 4 if cut == len(whole) - 1 else 3  # of a whole line only the end was cut
+        assert Spending(ledger=ledger).spent.calls == kept
+        assert ledger.read_bytes() == whole + whole[:cut] + b"\n" + 2 * whole
+
+
 def test_threads_do_not_exceed_it_together(tmp_path):
     spending = Spending(budget=Budget(calls=20), ledger=tmp_path / "spending.jsonl")
     refused = []

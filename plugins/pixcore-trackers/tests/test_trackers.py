@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pixcore_trackers.sessions import KEY, _key_of, note, was_told
+from pixcore_trackers.sessions import KEY, _key_of, note, take_back, was_told
 
 Found = dict[str, Any]
 """What a tracker holds: "runs", how many; "figures" by name, "told" how often each; "tables" with their first column;
@@ -195,8 +196,8 @@ def test_a_run_is_there_once_over_all_commands(tracker: str, workplace: Any) -> 
 
 
 def mended(name: str, tracker: str) -> str:
-    """A row's name without what MLflow does not take."""
-    return "".join(one for one in name if one.isalnum() or one in "_-. :/") if tracker == "mlflow" else name
+    """A row's name as MLflow takes it."""
+    return name.replace(", ", "_ ") if tracker == "mlflow" else name
 
 
 def by_sample(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -251,6 +252,52 @@ def test_a_tracker_that_fails_ends_no_run(does: str, workplace: Any) -> None:
     assert workplace.predictions()
 
 
+WANDB = """
+import pathlib, sys
+
+CALLS, FAILS = pathlib.Path(__file__).with_name("calls"), pathlib.Path(__file__).with_name("fails")
+
+def called(what):
+    with CALLS.open("a") as file:
+        file.write(what + "\\n")
+    if FAILS.exists() and what in FAILS.read_text():
+        raise ConnectionError("no network")
+
+class Table:
+    def __init__(self, columns): pass
+    def add_data(self, *row): pass
+
+class Summary:
+    def update(self, figures): called("figures")
+
+class Run:
+    summary = Summary()
+    def log(self, what): called("samples") if "samples" in what else None
+    def finish(self): pass
+
+def init(**options): return Run()
+def Settings(**options): pass
+def Image(picture): pass
+"""
+
+
+@pytest.mark.parametrize("fails", ["figures", "samples"])
+def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace: Any) -> None:
+    site = workplace.folder / "site"
+    site.mkdir()
+    (site / "wandb.py").write_text(WANDB)
+    (site / "fails").write_text(fails)
+    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    config = str(workplace.config(writers=["predictions", "wandb"]))
+    assert "tracker wandb failed" in workplace("run", config).stderr
+    (site / "fails").unlink()
+    (site / "calls").unlink()
+    for _ in range(2):
+        assert "tracker" not in workplace("run", config).stderr
+    assert (site / "calls").read_text().split() == ["figures", "samples"]
+
+
 def test_a_run_that_names_no_tracker_leaves_nothing_of_one(workplace: Any) -> None:
     workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
     workplace("run", str(workplace.config()))
@@ -270,3 +317,45 @@ def test_what_was_told_is_kept_by_tracker(tmp_path: Path) -> None:
     assert note(tmp_path, "wandb", "abc")
     assert was_told(tmp_path, "wandb", "abc")
     assert not was_told(tmp_path, "wandb", "ab")
+    for _ in range(2):
+        take_back(tmp_path, "wandb", "abc")
+        assert not was_told(tmp_path, "wandb", "abc")
+        assert was_told(tmp_path, "mlflow", "abc")
+        assert note(tmp_path, "wandb", "abc")
+        assert was_told(tmp_path, "wandb", "abc")
+
+
+@pytest.mark.parametrize(
+    ("name", "as_mlflow_has_it"),
+    [
+        ("figures/oracle/M† cIoU", "figures/oracle/M free cIoU"),
+        ("figures/attend-and-segment v1.5: my_own/M", "figures/attend-and-segment v1.5: my_own/M"),
+        ("figures/random points, oracle pick/M", "figures/random points_ oracle pick/M"),
+        ("figures/红/M", "figures/红/M"),
+        ("figures/k=3/M", "figures/k_x3d_3/M"),
+        ("figures/k3/M", "figures/k3/M"),
+        ("figures/†/M", "figures/_x2020_/M"),
+        ("figures/a//b/../M", "figures/a_x2f_/b/_x2e_./M"),
+        ("figures/a_ b_x3d_/M", "figures/a_x5f_ b_x5f_x3d_/M"),
+    ],
+)
+def test_a_name_that_mlflow_refuses_is_written_otherwise(name: str, as_mlflow_has_it: str) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    from pixcore_trackers.to_mlflow import _named
+
+    assert _named(name) == as_mlflow_has_it
+
+
+@pytest.mark.parametrize("size", [*range(1, 5), 300])
+def test_different_names_stay_different_in_mlflow(size: int) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    from mlflow.utils.validation import _validate_metric
+    from pixcore_trackers.to_mlflow import _named
+
+    labels = ["".join(one) for one in product("_x3d,= ./:†红", repeat=min(size, 4))]
+    names = {f"figures/{'红' * (size - 4)}{label}/M" for label in labels}
+    told = {_named(name) for name in names}
+    for one in told:
+        _validate_metric(one, 1.0, 0, 0)
+        assert len(one.encode()) <= 250
+    assert len(told) == len(names)

@@ -33,6 +33,8 @@ _IRREGULAR: Mapping[str, str] = {
 
 _SEEN, _HIDDEN = 255, 128
 
+_CARRIED = ("options", "answer", "pair", "categories")
+
 Found = TypeVar("Found")
 
 Finder = Callable[[str, Sequence[str], Size], list[Instance]]
@@ -184,37 +186,47 @@ def items_from_coco(path: Path, images: Path) -> list[Item]:
     """Make items from a COCO file alone: one for each image and thing that is said of it.
 
     What is said is an annotation's own `expression`, else its image's, else the name of its class. An image of which
-    nothing is said is an item too: its expression is written by hand.
+    nothing is said is an item too: its expression is written by hand. What an image asks (`question`, `options`,
+    `answer`, `pair`, `categories`) goes with each of its items.
 
     Args:
         path: The file.
         images: The folder that its file names begin in.
 
     Raises:
-        DataError: The file or an image is missing or damaged.
+        DataError: The file or an image is missing or damaged, or two items would have one id.
     """
     names = _class_names(path)
-    items = []
+    items: dict[str, Item] = {}
     for image in read_coco(path).values():
         where = f"{path}: image {image.file_name}"
         size = measured_of(path, images / image.file_name).size
         whole = str(image.extra.get("expression") or "")
+        question = image.extra.get("question") or ""
+        if not isinstance(question, str):
+            raise DataError(f"{where} has a question that is not text", hint="expected a text")
         said: dict[str, list[Instance]] = {} if image.annotations else {whole: []}
         for number, annotation in enumerate(image.annotations):
             label = names.get(str(annotation.get("category_id")), "")
             expression = str(annotation.get("expression") or whole or label)
             said.setdefault(expression, []).append(_instance(image, number, label, size, where))
         for number, (expression, instances) in enumerate(said.items()):
-            items.append(
-                Item(
-                    id=f"{image.id}" if len(said) == 1 else f"{image.id}-{number}",
-                    image=str((images / image.file_name).resolve()),
-                    size=size,
-                    expression=expression.strip(),
-                    instances=_told_apart(instances),
+            name = f"{image.id}" if len(said) == 1 else f"{image.id}-{number}"
+            if name in items:
+                raise DataError(
+                    f"{where} makes a second item with the id {name!r}",
+                    hint="decisions are kept by id: give the image another one",
                 )
+            items[name] = Item(
+                id=name,
+                image=str((images / image.file_name).resolve()),
+                size=size,
+                expression=expression.strip(),
+                question=question,
+                instances=_told_apart(instances),
+                extra={key: image.extra[key] for key in _CARRIED if key in image.extra},
             )
-    return items
+    return list(items.values())
 
 
 def _told_apart(instances: Sequence[Instance]) -> tuple[Instance, ...]:

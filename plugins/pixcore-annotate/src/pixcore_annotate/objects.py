@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pixcore_datasets.tables import read_table
 
+from pixcore.errors import DataError
 from pixcore.files import replacing
 
 Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
@@ -67,7 +69,7 @@ def by_rules(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = by_rules) -> Mapping[str, int]:
-    """Parse questions into a table; a person's corrections in it stay.
+    """Parse questions into a table; a person's corrections in it stay, and the columns that a person added.
 
     Args:
         path: The table; made if need be. A row counts as corrected where `objects` differs from `parsed`, or `checked`
@@ -79,27 +81,38 @@ def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = 
         How many rows were "parsed", "kept" as corrected, and "unread": `objects` is empty.
 
     Raises:
-        DataError: The table is there and damaged.
+        DataError: The table is there and damaged, or an id is there twice, in it or in the questions.
     """
-    old = {row["id"]: row for row in read_table(path, COLUMNS)} if path.exists() else {}
+    asked = list(questions)
+    if (twice := _twice(question.id for question in asked)) is not None:
+        raise DataError(f"two questions have the id {twice!r}", hint="corrections are kept by id: rename one")
+    there = read_table(path, COLUMNS) if path.exists() else []
+    if (twice := _twice(row["id"] for row in there)) is not None:
+        raise DataError(f"{path} has two rows with the id {twice!r}", hint="corrections are kept by id: rename one")
+    old = {row["id"]: row for row in there}
     counts = {"parsed": 0, "kept": 0, "unread": 0}
     rows: dict[str, dict[str, str]] = {}
-    asked = list(questions)
     for question, found in zip(asked, parser([question.text for question in asked]), strict=True):
         parsed = JOIN.join(found) if isinstance(found, tuple) else ""
         row = {"id": question.id, "image": question.image, "question": question.text, "parsed": parsed}
-        before = old.get(question.id)
-        if before is not None and (before["checked"].strip() or before["objects"] != before["parsed"]):
-            rows[question.id] = {**row, "objects": before["objects"], "checked": before["checked"]}
+        before = old.get(question.id, {})
+        if before and (before["checked"].strip() or before["objects"] != before["parsed"]):
+            rows[question.id] = {**before, **row}
             counts["kept"] += 1
         else:
-            rows[question.id] = {**row, "objects": parsed, "checked": ""}
+            rows[question.id] = {**before, **row, "objects": parsed, "checked": ""}
             counts["parsed" if parsed else "unread"] += 1
     for name, row in old.items():  # rows of questions that are gone stay: somebody may have worked on them
-        rows.setdefault(name, {column: row[column] for column in COLUMNS})
+        rows.setdefault(name, row)
+    columns = list(dict.fromkeys((*COLUMNS, *(column for row in there for column in row))))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, "file", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
     return counts
+
+
+def _twice(ids: Iterable[str]) -> str | None:
+    """The first id that is there more than once."""
+    return next((name for name, count in Counter(ids).items() if count > 1), None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 from weakref import WeakKeyDictionary
 
 from pixcore.errors import ConfigError, StoreError, UserError
@@ -104,8 +105,9 @@ class Spending:
         if self._ledger is None:
             return
         try:
-            with self._ledger.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(expense)) + "\n")
+            with self._ledger.open("a+b") as file:
+                begin = b"\n" if _is_torn(file) else b""
+                file.write(begin + json.dumps(asdict(expense)).encode() + b"\n")
         except OSError as error:
             raise StoreError(
                 f"can't write {self._ledger}: {error.strerror}", hint="nothing more is spent unseen"
@@ -123,6 +125,14 @@ def read_ledger(path: Path) -> Iterator[Expense]:
             yield Expense(**json.loads(line))
         except (ValueError, TypeError):
             continue
+
+
+def _is_torn(file: BinaryIO) -> bool:
+    """Whether a kill cut the last line of a file short."""
+    if not file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def summed(expenses: Iterable[Expense], model: str = "") -> Expense:

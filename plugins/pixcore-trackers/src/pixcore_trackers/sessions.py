@@ -1,7 +1,8 @@
 """The trackers that are open, and what each was told before: a run is one run there, over all commands that work on it.
 
 The run's key and what was told lie in the run's folder. What is about to be told is noted first, so that a process that
-is killed just then tells nothing twice. A tracker that fails is told of in one line and left alone; it ends no run.
+is killed just then tells nothing twice. A tracker that fails is told of in one line and left alone; it ends no run, and
+what it was about to be told is left for the next command.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pixcore_trackers.tracker import Shown, TrackedRun, Tracker
 
 KEY, TOLD = ".tracker-run", ".tracker-told"
 """In the run's folder: what trackers know the run by, and which figures each has, a line each."""
+
+_NOT = "not"
 
 _open: dict[tuple[str, str], Session] = {}
 
@@ -51,8 +54,12 @@ class Session:
 
             def tell() -> None:
                 if note(self._folder, self._name, digest):
-                    tracker.figures(figures)
-                    tracker.samples(table)
+                    try:
+                        tracker.figures(figures)
+                        tracker.samples(table)
+                    except BaseException:  # the next command tells it
+                        take_back(self._folder, self._name, digest)
+                        raise
 
             self._try(tell)
 
@@ -89,16 +96,26 @@ def open_of(folder: str | Path) -> list[Session]:
 def was_told(folder: Path, name: str, digest: str) -> bool:
     """Say whether a tracker has these figures of a run."""
     path = folder / TOLD
-    return path.is_file() and f"{name} {digest}" in path.read_text(encoding="ascii").splitlines()
+    lines = path.read_text(encoding="ascii").splitlines() if path.is_file() else []
+    return lines.count(f"{name} {digest}") > lines.count(f"{_NOT} {name} {digest}")
 
 
 def note(folder: Path, name: str, digest: str) -> bool:
     """Note that a tracker is about to be told these figures; False where it was before."""
     if was_told(folder, name, digest):
         return False
-    with (folder / TOLD).open("a", encoding="ascii") as file:
-        file.write(f"\n{name} {digest}\n")  # on its own, even after one that a kill cut short
+    _add(folder, f"{name} {digest}")
     return True
+
+
+def take_back(folder: Path, name: str, digest: str) -> None:
+    """Note that a tracker was not told these figures after all, by a line more: another process may add its own."""
+    _add(folder, f"{_NOT} {name} {digest}")
+
+
+def _add(folder: Path, line: str) -> None:
+    with (folder / TOLD).open("a", encoding="ascii") as file:
+        file.write(f"\n{line}\n")  # on its own, even after one that a kill cut short
 
 
 def _place(folder: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -17,6 +18,14 @@ from pixcore_trackers.tracker import Shown, TrackedRun, Tracker, columns_of
 
 _TAG = "pixcore.run"
 _LONGEST = 6000  # characters of a parameter
+_LONGEST_NAME = 250  # bytes
+_REFUSED = re.compile(
+    r"(?P<dagger>†)(?=[^/]*$)"  # of a figure, which is what comes last
+    r"|(?P<comma>, )"
+    r"|[^\w\-. :/]"
+    r"|_(?= |x[0-9a-f])"  # stands for a comma, or begins a code
+    r"|^/|/(?=/|$)|(?<![^/])\.(?=\.?(?:/|$))"  # paths that have another name too
+)
 
 
 class Client(Tracker):
@@ -73,5 +82,19 @@ class Client(Tracker):
 
 
 def _named(name: str) -> str:
-    """A name as MLflow takes one: letters, digits, and _ - . space : /."""
-    return re.sub(r"[^\w\-. :/]", "", name.replace("†", " free"), flags=re.ASCII)[:250]
+    """A name as MLflow takes one: letters, digits, and _ - . space : /, different ones for different names.
+
+    A comma between words is written "_", the dagger of a figure " free", and all else by its code: "k=3" is "k_x3d_3".
+    A name that is too long is cut, and a digest of it ends it.
+    """
+    whole = _REFUSED.sub(_written, name)
+    if len(whole.encode()) <= _LONGEST_NAME:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return f"{whole.encode()[: _LONGEST_NAME - 17].decode(errors='ignore')}-{digest}"
+
+
+def _written(refused: re.Match[str]) -> str:
+    if refused["dagger"]:
+        return " free"
+    return "_ " if refused["comma"] else f"_x{ord(refused[0]):x}_"
