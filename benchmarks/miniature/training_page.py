@@ -27,6 +27,9 @@ WHAT = {
     "control": "as many random points (oracle's control)",
     "less": "oracle less control, paired",
 }
+GUESSING = 50.0
+"""How many of a hundred questions with two options are answered rightly by who knows nothing."""
+
 Value = Sequence[float | None]
 """A figure and the ends of its interval."""
 Curve = Sequence[tuple[int, Value]]
@@ -48,12 +51,20 @@ def onset(points: Curve, above: float) -> int | None:
     return first
 
 
-def halfway(points: Curve) -> float | None:
-    """Give the step at which a curve is half of the way from its first value to its last, between two by a line."""
+def halfway(points: Curve, above: float | None = None) -> float | None:
+    """Give the step at which a curve is half of the way to its last value, between two by a line.
+
+    Args:
+        points: The curve.
+        above: From where the way begins; the curve's first value where it is left out.
+    """
     values = [(step, float(value[0] or 0)) for step, value in points]
-    if len(values) < 2 or values[-1][1] <= values[0][1]:
+    if len(values) < 2:
         return None
-    half = (values[0][1] + values[-1][1]) / 2
+    begin = values[0][1] if above is None else above
+    if values[-1][1] <= begin:
+        return None
+    half = (begin + values[-1][1]) / 2
     for (left, low), (right, high) in pairwise(values):
         if high >= half:
             return left if high == low else left + (right - left) * max(0.0, (half - low) / (high - low))
@@ -62,13 +73,14 @@ def halfway(points: Curve) -> float | None:
 
 def sentences(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say when each begins, and which comes first."""
-    grounds, answers = onset(curve(steps, "less"), 0.0), onset(curve(steps, "questions"), 50.0)
+    grounds, answers = onset(curve(steps, "less"), 0.0), onset(curve(steps, "questions"), GUESSING)
     said = [
         f"The best mask mined from attention is better than the best from as many random points {_from(grounds)} "
         "(the paired difference's interval lies above nothing).",
         f"Questions are answered better than by guessing {_from(answers)} (the interval lies above 50 %).",
     ]
-    halves = [(WHAT[name], halfway(curve(steps, name))) for name in ("less", "plain", "words", "questions")]
+    halves = [(WHAT[name], halfway(curve(steps, name))) for name in ("less", "plain", "words")]
+    halves.append((f"{WHAT['questions']}, from guessing on,", halfway(curve(steps, "questions"), GUESSING)))
     known = ", ".join(f"{name} {step:.0f}" for name, step in halves if step is not None)
     if known:
         said.append(f"Half of the way from the first kept model to the last, in steps: {known}.")

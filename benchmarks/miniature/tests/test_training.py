@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ def test_what_begins_first_is_said() -> None:
     assert page.onset(page.curve(steps, "less"), 0.0) == 300  # at 200 the interval reached below nothing again
     assert page.halfway(page.curve(steps, "less")) == pytest.approx(100)
     assert page.halfway(page.curve(steps, "questions")) == pytest.approx(200 + 100 * 13 / 38)
+    last = page.curve(steps, "questions")[-1][1][0]
+    half = (50 + last) / 2
+    at = page.halfway(page.curve(steps, "questions"), 50.0)
+    assert 200 < at < 300
+    low = page.curve(steps, "questions")[-2][1][0]
+    assert at == pytest.approx(200 + 100 * (half - low) / (last - low))
     assert page.sentences(steps)[-1] == "So, in this training, attention grounds at the same kept model."
     steps[2] = step(200, 4.0, 52.0)
     assert page.sentences(steps)[-1] == "So, in this training, attention grounds before it answers."
@@ -138,3 +145,27 @@ def test_figures_of_other_weights_recipes_or_pairs_are_not_used(asked: list[tupl
     with pytest.raises(SystemExit, match="nothing of runs/mini/2 has been measured with 3 pairs"):
         training.main([out, "--pairs", "3", "--page-only"])
     assert len(asked) == 5
+
+
+def rows_below(text: str, head: str) -> list[list[str]]:
+    """The cells of a Markdown table's rows, by how its head begins."""
+    lines = text[text.index(head) :].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in takewhile(lambda one: "|" in one, lines)]
+
+
+def test_what_is_told_of_the_second_seed_is_its_record() -> None:
+    record = json.loads((HERE / "records" / "mini-2.json").read_text(encoding="utf-8"))
+    told = rows_below((HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8"), "| joint step |")
+    assert len(told) > 5
+    for at, *cells in told:
+        one = record["along"][at.replace(",", "")]
+        plain = [f"{one[name][0]:.1f}" for name in ("questions", "words", "oracle", "control")]
+        value, low, high = one["less"]
+        less = f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "−")
+        assert cells == [*plain, less, f"{one['plain'][0]:.1f}"]
+    card = (HERE.parents[1] / "plugins/pixcore-mini/README.md").read_text(encoding="utf-8")
+    figures = record["rows"]["oracle"]
+    names = ("A†", "A", "M†", "M", "M less control")
+    expected = ["2", *(f"{value:.1f} ({low:.1f}–{high:.1f})" for value, low, high in map(figures.__getitem__, names))]
+    assert rows_below(card, "| seed |")[1] == expected
+    assert f"did not ({record['letters']['loss']:.2f}".replace("0.", ".") in card
