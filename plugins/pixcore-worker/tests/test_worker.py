@@ -26,7 +26,8 @@ from pydantic import ValidationError
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
 from pixcore.notices import hearing
-from pixcore.records import Image, Protocol, Request, Response
+from pixcore.records import Image, Protocol, Request, Response, Sample
+from pixcore.stages.base import Item
 from pixcore.stages.memory import shortage
 from tests.adapters import MaskAdapterSuite, Subject, requests_of
 
@@ -499,6 +500,16 @@ def test_what_is_not_cut_off_yet_is_no_mask(mask: list[list[float]]) -> None:
         with pytest.raises(ValueError, match="boolean, or hold 0 and one other value"):
             side.encode(form)
     assert side.encode(255 * np.eye(2)) == side.encode(np.eye(2, dtype=bool))
+
+
+@pytest.mark.parametrize("by_sample", [False, True])
+def test_a_handler_that_answers_by_id_says_so(write_manifest: Callable[..., Path], by_sample: bool) -> None:
+    config = WorkerConfig(manifest=write_manifest(ECHO, **({"by_sample": True} if by_sample else {})))
+    image = Image.from_pixels(np.zeros((2, 2, 3), np.uint8))
+    requests = [Request(name, "question", image, "What is it?") for name in "ab"]
+    items = [Item(Sample(one.sample_id, image), one, False, by_sample=config.by_sample) for one in requests]
+    assert (items[0].key != items[1].key) == by_sample
+    assert items[0].entropy == items[1].entropy
 
 
 def test_a_manifest_that_is_edited_is_read_again(write_manifest: Callable[..., Path]) -> None:

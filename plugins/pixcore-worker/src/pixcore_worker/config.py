@@ -42,6 +42,11 @@ class WorkerConfig(ModelConfig):
         """The manifest's own prompts: workers differ, so they are not the class's."""
         return self.read().prompts
 
+    @property
+    def by_sample(self) -> bool:  # type: ignore[override]
+        """Whether its handler answers by a sample's id, as the manifest says."""
+        return self.read().by_sample
+
     def fingerprint(self) -> str:
         """Hash the manifest and its handler; weights that the handler names are its own affair."""
         return fingerprint(self.manifest.expanduser().resolve())

@@ -27,6 +27,7 @@ class Manifest(BaseModel):
         capabilities: What its responses hold.
         prompts: How it is asked under a protocol, with the fields {question}, {options}, {expression}.
         options: Given to the handler's `load`.
+        by_sample: Whether it answers by a request's `id`; if not, samples that are asked alike share an answer.
         environment: Variables set for the process.
         inherit: Variables of pixcore's own environment that it gets besides paths, locale, caches and GPU settings:
             no key, token or password reaches it that is not named here.
@@ -48,6 +49,7 @@ class Manifest(BaseModel):
     capabilities: frozenset[Literal["text", "masks"]] = frozenset({"text", "masks"})
     prompts: dict[Protocol, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    by_sample: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     inherit: tuple[str, ...] = ()
     images: Literal["original", "png"] = "original"
