@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -74,8 +75,11 @@ def _pipeline_version(pipeline: str) -> str:
     return hash_folder(folder)[:16]
 
 
+_read_once = cache(metadata.version)  # of what is installed; what is not there is looked for again
+
+
 def _version(distribution: str) -> str:
     try:
-        return metadata.version(distribution)
+        return _read_once(distribution)
     except (metadata.PackageNotFoundError, ValueError):
         return _ABSENT
