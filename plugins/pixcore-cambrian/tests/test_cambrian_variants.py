@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pixcore_cambrian.geometry import content
+from pixcore_cambrian.geometry import kept_cells
 from pixcore_cambrian.sampler import Sampler
 from pixcore_cambrian.testing import sampler_shapes
 from pixcore_cambrian.weights import sampler_rules
@@ -157,4 +157,4 @@ def test_context_and_features_have_widths_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1200, 40), (40, 1200)])
 def test_an_image_of_which_no_cell_is_left_is_named(size: tuple[int, int]) -> None:
     with pytest.raises(SampleError, match=f"{size[0]}x{size[1]} pixels is too long"):
-        content(24, *size)
+        kept_cells(24, *size)

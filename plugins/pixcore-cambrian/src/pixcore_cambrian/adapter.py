@@ -27,7 +27,7 @@ from pixcore.errors import ModelError
 from pixcore.geometry import VisualLayout
 from pixcore_cambrian.config import CambrianConfig
 from pixcore_cambrian.generation import CambrianForGeneration
-from pixcore_cambrian.geometry import content, layout
+from pixcore_cambrian.geometry import kept_cells, layout
 from pixcore_cambrian.model import Cambrian
 from pixcore_cambrian.prompt import llama_3
 from pixcore_cambrian.towers import build_tower, hub_name
@@ -156,7 +156,7 @@ class CambrianAdapter(Adapter[CambrianConfig]):
         sequences = []
         for image, prompt in zip(images, prompts, strict=True):
             ids = encode_with_image(tokenizer.encode, self.full_prompt(prompt))
-            kept = content(model.cambrian.sizes.side, *image.size)
+            kept = kept_cells(model.cambrian.sizes.side, *image.size)
             place = ids.index(IMAGE_ID)
             sequences.append([*ids[:place], *[IMAGE_ID] * (kept.rows * (kept.cols + 1)), *ids[place + 1 :]])
         longest = max(map(len, sequences))

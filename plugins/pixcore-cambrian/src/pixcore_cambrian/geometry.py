@@ -49,15 +49,24 @@ def content(side: int, width: int, height: int) -> Content:
     """Find the cells of a side x side grid that the published code keeps for a width x height image.
 
     Source: Cambrian `cambrian_arch.py`, unpad_image; the order of the float operations is part of the result.
+    """
+    if width > height:
+        padding = (side - int(height * (side / width))) // 2
+        return Content(padding, side - padding, 0, side)
+    padding = (side - int(width * (side / height))) // 2
+    return Content(0, side, padding, side - padding)
+
+
+def kept_cells(side: int, width: int, height: int) -> Content:
+    """Find the cells that `content` keeps of an image that some are kept of.
 
     Raises:
-        SampleError: The image is so long that none is left.
+        SampleError: The image is so long that none is.
     """
-    short, long = sorted((width, height))
-    padding = (side - int(short * (side / long))) // 2
-    if side == 2 * padding:
+    kept = content(side, width, height)
+    if not kept.rows or not kept.cols:
         raise SampleError(f"an image of {width}x{height} pixels is too long: none of the {side}x{side} cells is left")
-    return Content(padding, side - padding, 0, side) if width > height else Content(0, side, padding, side - padding)
+    return kept
 
 
 def content_mask(side: int, width: int, height: int) -> Tensor:
