@@ -185,8 +185,8 @@ class Run:
         if components["masks"] is None or not len(self.items) or not self._segmented:
             return {}
         looked_at = {name: answers for name, answers in self.answers.items() if self._probings[name].masks}
-        about: Any = (config.store, self.context, components, "propose")
-        return _after(looked_at, lambda answers: Propose(*about, answers=answers, merge_iou=config.merge_iou))
+        store, context, iou = config.store, self.context, config.merge_iou
+        return _after(looked_at, lambda one: Propose(store, context, components, "propose", answers=one, merge_iou=iou))
 
     @cached_property
     def controls(self) -> dict[str, dict[str, Control]]:
