@@ -230,8 +230,8 @@ class Accounts:
                 yield f"{count} choice(s) of {name} failed under {probing}; they count as IoU 0 in its row alone"
             elif count and what == "lacks":
                 yield (
-                    f"{plural(count, 'sample')} of {name} under {probing}: not there, as what lends to it failed; its "
-                    "row leaves them out, and the difference to it their pairs"
+                    f"{plural(count, 'sample')} of {name} under {probing}: not there (what lends to it may have "
+                    "failed); its row leaves them out, and the difference to it their pairs"
                 )
             elif count:
                 yield f"{count} image(s) of which {name} chose nothing under {probing} are left out of its mean IoU"
