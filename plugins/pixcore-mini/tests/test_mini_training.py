@@ -28,7 +28,7 @@ from pixcore_mini_world.scene import make_scene, scene_random
 from rich.console import Console
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-TINY = Recipe(steps=(2, 2, 3), batch=(4, 4, 2), warmup=1)
+TINY = Recipe(steps=(2, 2, 3), rounds=2, batch=(4, 4, 2), warmup=1)
 
 
 def trainer(out: Path, recipe: Recipe = TINY) -> Trainer:
@@ -129,7 +129,7 @@ def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> 
     """Stopped in every stage and at a stage's end; the last bit of every weight is the same."""
     whole = trainer(tmp_path / "whole")
     whole.train()
-    for stop in (1, 1, 1, 2, 1):
+    for stop in (1, 1, 1, 2, 2, 1):
         trainer(tmp_path / "parts").train(stop_after=stop)
     last = trainer(tmp_path / "parts")
     assert read_progress(last.checkpoint)["stage"] == 2
@@ -148,6 +148,7 @@ def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> 
         LlavaForConditionalGeneration.from_pretrained(one, dtype=torch.float16)
     assert [folder.name for folder in kept[0]] == ["00000", "00002"]
     log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in log if "right" in line] == [("letters", 2)]
     assert log[-1]["step"] == 3
     assert 0 <= log[-1]["attributes"] <= 1
 
@@ -165,6 +166,28 @@ def test_the_rate_warms_up_holds_and_falls() -> None:
     assert rates[99:500] == pytest.approx([1.0] * 401)
     assert rates[500:] == sorted(rates[500:], reverse=True)
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
+
+
+def test_letters_are_learned_in_rounds_until_they_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more rounds than are allowed, each with new questions, and none behind one whose lookup is known."""
+    drawn: list[int] = []
+    draw = LetterBatches.__getitem__
+
+    def noted(batches: LetterBatches, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn.append(step)
+        return draw(batches, step)
+
+    monkeypatch.setattr(LetterBatches, "__getitem__", noted)
+    recipe = replace(TINY, steps=(2, 0, 0), rounds=3)
+    guessing = trainer(tmp_path / "guessing", recipe)
+    guessing.train(stages=1)
+    assert drawn == [0, 1, 2, 2, 3, 4, 4, 5]  # a round's questions are new, and so are those that end it
+    assert read_progress(guessing.checkpoint)["stage"] == 1
+    knowing = trainer(tmp_path / "knowing", replace(recipe, seed=2))
+    monkeypatch.setattr("pixcore_mini.trainer.LETTERS_KNOWN", 0.0)
+    knowing.train(stages=1)
+    assert [json.loads(line)["step"] for line in (tmp_path / "knowing" / "log.jsonl").read_text().splitlines()] == [2]
+    assert not (tmp_path / "knowing" / "model").exists()
 
 
 def test_learning_happens(tmp_path: Path) -> None:

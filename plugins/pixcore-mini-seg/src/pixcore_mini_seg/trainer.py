@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pixcore_mini.attention import PACKED
 from pixcore_mini.batches import IGNORED
-from pixcore_mini.checkpoint import load_checkpoint, progress_of, read_progress, recipe_json, save_checkpoint
+from pixcore_mini.checkpoint import load_checkpoint, progress_of, recipe_json, save_checkpoint
 from pixcore_mini.network import pixels
 from pixcore_mini.probe import AttributeDecoder
 from pixcore_mini.trainer import Recipe as MiniRecipe
@@ -286,13 +286,7 @@ class Trainer:
         usual = MiniRecipe()
         recipe = MiniRecipe(seed=self.recipe.seed, steps=(letters, vision, usual.steps[2]))
         trainer = MiniTrainer(recipe, self.out / "before", device=str(self.device), console=self.console)
-        done = 0
-        if trainer.checkpoint.exists():
-            progress = read_progress(trainer.checkpoint)
-            done = sum(recipe.steps[: progress["stage"]]) + progress["step"]
-        if done < letters + vision:
-            trainer.train(stop_after=letters + vision - done)
-        load_checkpoint(trainer.checkpoint, trainer.everything)
+        trainer.train(stages=2)
         return trainer.network, trainer.decoder
 
     def _optimizer(self) -> torch.optim.Optimizer:

@@ -42,6 +42,8 @@ from pixcore_mini.tokenizer import Encoder
 from pixcore_mini.vocabulary import build_tokenizer
 
 STAGES = ("letters", "vision", "joint")
+LETTERS_KNOWN = 0.9
+"""The share of new letter questions answered rightly that ends the letters stage; guessing is right half the time."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Recipe:
     Attributes:
         seed: of the initialisation and of every batch.
         steps: optimizer steps of each stage.
+        rounds: how often the letters stage is run at most, with new questions and its rate from its start, until the
+            lookup is known (`LETTERS_KNOWN`). It is learned all at once, at a step that differs from seed to seed, and
+            the joint stage does not make up for it.
         batch: batch size of each stage.
         rate: peak learning rate of each stage.
         warmup: steps until the peak.
@@ -64,6 +69,7 @@ class Recipe:
 
     seed: int = 1
     steps: tuple[int, int, int] = (500, 3000, 3500)
+    rounds: int = 8
     batch: tuple[int, int, int] = (48, 32, 16)
     rate: tuple[float, float, float] = (7e-4, 1e-3, 1e-3)
     warmup: int = 200
@@ -198,25 +204,26 @@ class Trainer:
         """Where the training state is kept."""
         return self.out / "checkpoint.safetensors"
 
-    def train(self, stop_after: int | None = None) -> None:
+    def train(self, stop_after: int | None = None, *, stages: int = len(STAGES)) -> None:
         """Trains to the end and writes the model; goes on from the checkpoint where there is one.
 
         Args:
             stop_after: stop (with a checkpoint) after so many steps of this call.
+            stages: how many stages are run; the model is written where all are.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        first_stage = first_step = 0
+        stage = step = 0
         if progress := progress_of(self.checkpoint, self.recipe):
-            first_stage, first_step = progress["stage"], progress["step"]
+            stage, step = progress["stage"], progress["step"]
             load_checkpoint(self.checkpoint, self.everything)
-            self.console.print(f"going on at {STAGES[first_stage]} step {first_step}")
+            self.console.print(f"going on at {STAGES[stage]} step {step}")
         left = stop_after
-        for stage in range(first_stage, len(STAGES)):
-            start = first_step if stage == first_stage else 0
-            left = self._run_stage(stage, start, left)
+        while stage < stages:
+            stage, step, left = self._run_stage(stage, step, left)
             if left == 0:
                 return
-        self.save_model()
+        if stages == len(STAGES):
+            self.save_model()
 
     def save_model(self) -> None:
         """Writes configuration, weights (rounded to float16), tokenizer and where drawn scenes lie to ``out/model``."""
@@ -246,23 +253,29 @@ class Trainer:
         progress = {"stage": stage, "step": step, "recipe": recipe_json(self.recipe)}
         save_checkpoint(self.checkpoint, self.everything, optimizer, progress)
 
-    def _run_stage(self, stage: int, start: int, left: int | None) -> int | None:
-        """Runs one stage from a step on; the number of steps still allowed afterwards, None for no limit."""
+    def _run_stage(self, stage: int, start: int, left: int | None) -> tuple[int, int, int | None]:
+        """Runs one stage, or one round of the letters stage, from a step on.
+
+        Returns:
+            The stage and the step to go on at, and how many steps are still allowed, None for no limit.
+        """
         total = self.recipe.steps[stage]
+        first = start - start % total if stage == 0 and total else 0
+        end = first + total
         optimizer = self._optimizer(stage)
-        if start:
+        if start > first:
             load_checkpoint(self.checkpoint, self.everything, optimizer)
         self._attend(stage)
         loss_of = (self._letters_loss, self._vision_loss, self._joint_loss)[stage]
-        stop = total if left is None else min(total, start + left)
+        stop = end if left is None else min(end, start + left)
         batches = self._batches(stage, start, stop)
         smooth, saved, began = 0.0, time.monotonic(), time.monotonic()
         if not start:
             self._keep(stage, 0)
         with self._progress_bar() as bar:
-            task = bar.add_task(STAGES[stage], total=total, completed=start, loss="")
+            task = bar.add_task(STAGES[stage], total=end, completed=start, loss="")
             for step in range(start, stop):
-                rate = self.recipe.rate_at(stage, step)
+                rate = self.recipe.rate_at(stage, step - first)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["share"]
                 loss = loss_of(next(batches))
@@ -283,11 +296,23 @@ class Trainer:
                 if time.monotonic() - saved > self.save_every and done < stop:
                     self._save(stage, done, optimizer)
                     saved = time.monotonic()
-        if stop == total:
-            self._save(min(stage + 1, len(STAGES) - 1), 0 if stage < len(STAGES) - 1 else total, None)
-        else:
+        left = None if left is None else left - (stop - start)
+        if stop < end:
             self._save(stage, stop, optimizer)
-        return None if left is None else left - (stop - start)
+            return stage, stop, left
+        if stage == 0 and 0 < end < total * self.recipe.rounds and not self._know_letters(end):
+            self._save(stage, end, None)
+            return stage, end, left
+        self._save(min(stage + 1, len(STAGES) - 1), 0 if stage < len(STAGES) - 1 else total, None)
+        return stage + 1, 0, left
+
+    @torch.no_grad()
+    def _know_letters(self, step: int) -> bool:
+        """Whether letters are looked up for new questions; every process asks the same, so that all go on alike."""
+        tokens, letters = LetterBatches(self.encoder, self.recipe.seed, range(96))[step]
+        right = (self._letter_logits(tokens.to(self.device)).argmax(-1).cpu() == letters).float().mean().item()
+        self._log(stage=STAGES[0], step=step, right=round(right, 3))
+        return right >= LETTERS_KNOWN
 
     def _attend(self, stage: int) -> None:
         """Let the tower attend by plain products, and the language model where its rows are packed."""
@@ -354,13 +379,17 @@ class Trainer:
 
     def _letters_loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         tokens, letters = (tensor.to(self.device) for tensor in batch)
+        return functional.cross_entropy(self._letter_logits(tokens).float(), letters)
+
+    def _letter_logits(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits (batch, vocabulary) of what follows left-padded tokens (batch, length)."""
         mask = (tokens != self.encoder.pad).long()
         with self._autocast():
             hidden = self.network.model.language_model(
                 input_ids=tokens, attention_mask=mask, use_cache=False
             ).last_hidden_state[:, -1]
-            logits = self.network.lm_head(hidden)
-        return functional.cross_entropy(logits.float(), letters)
+            logits: torch.Tensor = self.network.lm_head(hidden)
+        return logits
 
     def _vision_loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         images, targets = (tensor.to(self.device) for tensor in batch)
