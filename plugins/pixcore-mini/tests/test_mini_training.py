@@ -168,7 +168,9 @@ def test_the_rate_warms_up_holds_and_falls() -> None:
     assert rates[-1] == pytest.approx(0.02, abs=0.001)
 
 
-def test_letters_are_learned_in_rounds_until_they_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_letters_stage_is_begun_anew_until_the_lookup_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No more rounds than are allowed, each with new questions, and none behind one whose lookup is known."""
     drawn: list[int] = []
     draw = LetterBatches.__getitem__
@@ -180,6 +182,11 @@ def test_letters_are_learned_in_rounds_until_they_are_known(tmp_path: Path, monk
     monkeypatch.setattr(LetterBatches, "__getitem__", noted)
     recipe = replace(TINY, steps=(2, 0, 0), rounds=3)
     guessing = trainer(tmp_path / "guessing", recipe)
+    first = {name: tensor.clone() for name, tensor in guessing.everything.state_dict().items()}
+    guessing.train(stop_after=2, stages=1)
+    for name, tensor in guessing.everything.state_dict().items():  # its language model begins anew, and nothing else
+        anew = tensor.ndim == 2 and name.startswith(("network.model.language", "network.lm"))
+        assert torch.equal(tensor, first[name]) == (not anew), name
     guessing.train(stages=1)
     assert drawn == [0, 1, 2, 2, 3, 4, 4, 5]  # a round's questions are new, and so are those that end it
     assert read_progress(guessing.checkpoint)["stage"] == 1
@@ -192,7 +199,7 @@ def test_letters_are_learned_in_rounds_until_they_are_known(tmp_path: Path, monk
 
 def test_learning_happens(tmp_path: Path) -> None:
     """The letters' loss falls within a few steps, from what two options cost at the least."""
-    recipe = Recipe(steps=(25, 1, 1), batch=(16, 2, 2), warmup=5, rate=(2e-3, 1e-3, 1e-3))
+    recipe = Recipe(steps=(25, 1, 1), rounds=1, batch=(16, 2, 2), warmup=5, rate=(2e-3, 1e-3, 1e-3))
     short = trainer(tmp_path, recipe)
     batch = LetterBatches(short.encoder, 99, range(16))[0]
     before = short._letters_loss(batch).item()

@@ -2,7 +2,7 @@
 
 Three stages, on mini-world's training side alone, and no mask anywhere:
 
-1. *letters*: the language model learns, in text alone, to look up the letter of an option, in rounds until it can;
+1. *letters*: the language model learns, in text alone, to look up the letter of an option, begun anew until it can;
 2. *vision*: the vision tower learns to see by naming attributes (state, colour, place, presence) through a
    decoder that is thrown away. This is supervision by words, as captions are;
 3. *joint*: the whole model learns to answer about images; the decoder's loss goes on beside it, with a small weight.

@@ -56,9 +56,9 @@ class Recipe:
     Attributes:
         seed: of the initialisation and of every batch.
         steps: optimizer steps of each stage.
-        rounds: how often the letters stage is run at most, with new questions and its rate from its start, until the
-            lookup is known (`LETTERS_KNOWN`). It is learned all at once, at a step that differs from seed to seed, and
-            the joint stage does not make up for it.
+        rounds: how often the letters stage is begun at most, each time from other weights and with new questions,
+            until the lookup is known (`LETTERS_KNOWN`). Where it isn't found early, single words are learned in its
+            place, and neither more steps nor the joint stage make up for it.
         batch: batch size of each stage.
         rate: peak learning rate of each stage.
         warmup: steps until the peak.
@@ -301,6 +301,7 @@ class Trainer:
             self._save(stage, stop, optimizer)
             return stage, stop, left
         if stage == 0 and 0 < end < total * self.recipe.rounds and not self._know_letters(end):
+            self._forget_language(end)
             self._save(stage, end, None)
             return stage, end, left
         self._save(min(stage + 1, len(STAGES) - 1), 0 if stage < len(STAGES) - 1 else total, None)
@@ -313,6 +314,13 @@ class Trainer:
         right = (self._letter_logits(tokens.to(self.device)).argmax(-1).cpu() == letters).float().mean().item()
         self._log(stage=STAGES[0], step=step, right=round(right, 3))
         return right >= LETTERS_KNOWN
+
+    def _forget_language(self, step: int) -> None:
+        """Gives the language model other weights to begin with; they follow from the seed and the step."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.recipe.seed + 1_000_003 * step)
+            fresh = build_network(len(self.tokenizer))
+        self.network.model.language_model.load_state_dict(fresh.model.language_model.state_dict())
 
     def _attend(self, stage: int) -> None:
         """Let the tower attend by plain products, and the language model where its rows are packed."""
