@@ -183,6 +183,27 @@ def test_a_union_is_of_the_masks_in_one_place(mask: str, kept: list[int], monkey
     assert np.array_equal(other.masks, strips(np.array((5, 6)))[kept])
 
 
+class StripsBelow(Strips):
+    """Finds nothing in the first row."""
+
+    def segment(self, image: Image, prompts: object) -> list[MaskProposal]:
+        found = super().segment(image, prompts)
+        return [
+            MaskProposal(each.masks[:0], each.scores[:0]) if one.points[0][1] == 0 else each
+            for one, each in zip(prompts, found, strict=True)  # type: ignore[call-overload]
+        ]
+
+
+@pytest.mark.parametrize("how", ["union", "combinations"])
+@pytest.mark.parametrize("mask", ["all", "last"])
+def test_a_place_without_a_mask_adds_none(how: str, mask: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = united(monkeypatch, how=how, mask=mask)
+    monkeypatch.setattr(made, "_inner", StripsBelow(NoConfig()))
+    one, none = made.segment(IMAGE, [at((5, 0), (3, 4)), at((5, 0), (6, 0))])
+    assert np.array_equal(one.masks, strips(np.array((3, 4)))[[0, 1, 2] if mask == "all" else [2]])
+    assert none.masks.shape == (0, 100, 200)
+
+
 SAMPLE = Sample("one", IMAGE, expression="the dog")
 MASKS = tuple(masks.encode_many(strips(np.array((1, 2)))))
 

@@ -49,7 +49,8 @@ class MaskCodes(MaskGenerator[MaskCodesConfig]):
             path = Path(str(getattr(self.context.model_config, "checkpoint", ""))) / FILE
             if not path.is_file():
                 notice(
-                    f"masks: mask-codes found no {FILE} beside the checkpoint: boxes are segmented, codes are not read"
+                    f"masks: mask-codes found no {FILE} beside the checkpoint: boxes are segmented, codes are not "
+                    "read; name the file as `decoder:` to have them read"
                 )
                 return None
         return MaskDecoder(path)

@@ -29,13 +29,15 @@ class United(MaskGenerator[UnitedConfig]):
         self.text_prompts = self._inner.text_prompts  # type: ignore[misc]
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
-        """Give the united masks of each prompt, scored by the mean of their parts."""
+        """Give the united masks of each prompt, scored by the mean of their parts; a place without a mask adds none."""
         parts = [[replace(prompt, also=()), *prompt.also] for prompt in prompts]
         found = iter(self._inner.segment(image, [one for places in parts for one in places]) if parts else [])
         return [self._united([next(found) for _ in places]) for places in parts]
 
     def _united(self, proposals: Sequence[MaskProposal]) -> MaskProposal:
-        kept = [self._kept(proposal) for proposal in proposals]
+        kept = [self._kept(proposal) for proposal in proposals if len(proposal.masks)]
+        if not kept:
+            return proposals[0]
         fewest = min(len(scores) for _, scores in kept)
         if self.config.how == "union":
             choices = [(number,) * len(kept) for number in range(fewest)]
@@ -51,7 +53,7 @@ class United(MaskGenerator[UnitedConfig]):
 
     def _kept(self, proposal: MaskProposal) -> tuple[Any, Any]:
         masks, scores = proposal.masks, proposal.scores
-        if self.config.mask == "all" or not len(scores):
+        if self.config.mask == "all":
             return masks, scores
         at = len(scores) - 1 if self.config.mask == "last" else int(np.argmax(scores))
         return masks[at : at + 1], scores[at : at + 1]
