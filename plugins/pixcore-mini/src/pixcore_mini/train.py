@@ -31,7 +31,12 @@ def _run(rank: int, options: argparse.Namespace) -> None:
         meeting_point = f"file://{(options.out / 'processes').resolve()}"
         distributed.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=options.processes)
     trainer = Trainer(
-        Recipe(seed=options.seed, steps=tuple(options.steps), attribute_weight=options.attribute_weight),
+        Recipe(
+            seed=options.seed,
+            steps=tuple(options.steps),
+            rounds=options.rounds,
+            attribute_weight=options.attribute_weight,
+        ),
         options.out,
         device=options.device,
         compiled=options.compile,
@@ -55,6 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--steps", type=int, nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage")
+    parser.add_argument(
+        "--rounds", type=int, default=default.rounds, help="how often the letters stage is begun at most"
+    )
     parser.add_argument(
         "--attribute-weight",
         type=float,
