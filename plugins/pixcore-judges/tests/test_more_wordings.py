@@ -32,6 +32,9 @@ FACING = ("Facing left", "Facing right")
 SIDES = ("Left", "Right")
 LOWER_SIDES = ("left", "right")
 HEIGHTS = ("above", "below")
+TUER = ("Offen", "Geschlossen")
+PORTE = ("Ouverte", "Fermée")
+SIGNED = ("-1", "1")
 PLACES = ("In front of the car", "Behind the car")
 
 WORDINGS = {
@@ -223,6 +226,76 @@ WORDINGS = {
         ("Closed (not open)", DOOR, 1),
         ("A. ✗ B. ✓", DOOR, 1),
         ("| A | wrong |\n| B | right |", DOOR, 1),
+    ],
+    "denied from afar": [
+        ("I don't think the door is open.", DOOR, 1),
+        ("I don't believe that the door is closed.", DOOR, 0),
+        ("I doubt it is open.", DOOR, 1),
+        ("The door does not appear to be open.", DOOR, 1),
+        ("The door doesn't seem to be closed.", DOOR, 0),
+        ("It doesn't look like the door is open.", DOOR, 1),
+        ("The door is unlikely to be open.", DOOR, 1),
+        ("It is unlikely that the door is open.", DOOR, 1),
+        ("There is no sign that the door is open.", DOOR, 1),
+        ("There is no indication of the door being closed.", DOOR, 0),
+        ("I do not see any evidence that it is open.", DOOR, 1),
+        ("The door is hardly open.", DOOR, 1),
+        ("It is far from open.", DOOR, 1),
+        ("I don't think that the answer is closed.", DOOR, 0),
+        ("I don't think that the answer is A.", DOOR, None),
+        ("I don't think the door is open, so the answer is B.", DOOR, 1),
+        ("I don't think the door is open so the answer is B.", DOOR, 1),
+        ("I do not think it is closed because it is open", DOOR, 0),
+        ("I don't doubt that it is open", DOOR, 0),
+        ("I have no doubt that it is open", DOOR, 0),
+        ("There is little doubt that it is open", DOOR, 0),
+        ("I don't think it's a dog.", ANIMALS, None),
+        ("I don't think it's a dog, it's a cat.", ANIMALS, 0),
+        ("I don't think the answer is yes.", YES_NO, None),
+        ("It is unlikely that there is a dog.", YES_NO, None),
+        ("There is no doubt that there is a dog.", YES_NO, 0),
+    ],
+    "ruled out in more words": [
+        ("A can be ruled out.", DOOR, None),
+        ("B can be excluded", DOOR, None),
+        ("A must be wrong. B", DOOR, 1),
+        ("A has been ruled out", DOOR, None),
+        ("I reject A", DOOR, None),
+        ("The wrong answer is A.", DOOR, None),
+        ("The wrong answer is A; the right one is B.", DOOR, 1),
+        ("The least likely answer is A.", DOOR, None),
+        ("The incorrect option: (a). The correct option: (b).", DOOR, 1),
+        ("Nothing suggests A", DOOR, None),
+        ("Nothing suggests that the door is open.", DOOR, 1),
+        ("A is improbable", DOOR, None),
+        ("Anything but a dog", ANIMALS, None),
+        ("all of them except the bird", ANIMALS, None),
+        ("nothing but a dog", ANIMALS, 1),
+    ],
+    "words of other languages": [
+        ("Die Tür ist offen.", TUER, 0),
+        ("Die Tür ist nicht offen.", TUER, 1),
+        ("Die Tür ist noch offen.", TUER, 0),
+        ("Der Vogel hat keine Flügel offen.", TUER, 1),
+        ("La porte n'est pas ouverte.", PORTE, 1),
+        ("La porte est ouverte.", PORTE, 0),
+        ("A porta não está aberta.", ("Aberta", "Fechada"), 1),
+        ("La porta non è chiusa.", ("Aperta", "Chiusa"), 0),
+        ("La puerta no está abierta.", ("Abierta", "Cerrada"), 1),
+        ("Дверь не открыта.", ("Открыта", "Закрыта"), 1),
+        ("De deur is niet open.", DOOR, 1),
+        ("वह नीला है", ("नल", "जल"), None),  # "it is blue" is no "tap", whose letters it has
+        ("यह नल है", ("नल", "जल"), 0),
+        ("او می\u200cرود", ("می\u200cرود", "نمی\u200cرود"), 0),
+    ],
+    "signs of numbers": [
+        ("−1", SIGNED, 0),
+        ("It is −1.", SIGNED, 0),
+        ("minus one", SIGNED, 0),
+        ("It says -1", SIGNED, 0),
+        ("It says 1", SIGNED, 1),
+        ("-1", ("−1", "1"), 0),
+        ("1", ("−1", "1"), 1),
     ],
     "nobody could tell either": [
         ("neither", DOOR, None),
@@ -641,7 +714,8 @@ def test_what_a_person_reads(kind: str, said: str, options: tuple[str, ...], nam
 
 UNITS = [
     "the door ", "A ", "A, ", "not sure ", "not A or ", "no ", "might ", "less ", "prefer A ", "between A, ", "oh, ",
-    "open ", "\\boxed{", "<think>", "<answer>", '"answer": "', "**", "B is ", "a\u200b", "\n", ".", "first ",
+    "open ", "I don't think ", "anything but ", "\\boxed{", "<think>", "<answer>", '"answer": "', "**", "B is ",
+   "a\u200b", "\n", ".", "first ",
 ]  # fmt: skip
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pixcore.protocols import letter
-from pixcore_judges.wordings import CLAUSES, CROSSES, IS, NEGATIONS, REACH, words_of
+from pixcore_judges.wordings import CLAUSES, CROSSES, IS, NEGATIONS, NEGATIONS_ELSEWHERE, REACH, doubted, words_of
 
 # what denies a letter: in words before it, here and in other languages
-_DENIES = NEGATIONS | {"eliminate", "exclude", "excluding", "if"}
-_DENIES |= {"nicht", "kein", "keine", "weder", "noch", "ne", "pas", "ni", "non", "não", "nem", "не", "ни"}
-_DENIES |= {"ليس", "ليست", "لا"}
+_DENIES = NEGATIONS | {"eliminate", "exclude", "excluding", "reject", "rejecting", "discard", "discarding", "if"}
+_DENIES |= NEGATIONS_ELSEWHERE | {"noch"}  # "weder A noch B"
 
 # a letter stands alone; scripts without spaces may touch it
 _EDGE = r"0-9_A-Za-z\u00c0-\u024f\u0370-\u052f'’"
@@ -32,6 +31,8 @@ _UNSAID = re.compile(
     rf"[{CROSSES}][^\S\n]*\Z|\bbetween\s+(?:{_ONE}\s*,\s*)*(?:{_ONE}\s*,?\s*(?:and|or)\s+)?\Z"
     r"|\b(?:any(?:thing)?|all|every(?:thing)?)\s+(?:\w+\s+)?(?:but|except|besides)\s+\Z"
     r"|\bover\s+(?:the\s+)?(?:(?:option|choice)\s+)?\Z"
+    r"|\b(?:wrong|incorrect|false|(?:least|less) \w+|worst|worse)\s+(?:answer|option|choice|letter|one)\s*"
+    r"(?:(?:is|would be|must be|should be)\b)?\s*:?\s*(?:(?:option|choice|letter)\s+)?\Z"
     r"|(?:不是|并非|並非|不(?:应|應)?[选選]|排除|除了|除)[^\S\n]*\Z",
     re.I,
 )
@@ -55,9 +56,13 @@ _RIGHT = re.compile(
     re.I,
 )
 _SIGN = r"[)\]\"”’*]*\s*(?:[:=→|]|[-=]>)"
-_WRONG = r"(?:wrong|out\b(?! of)|incorrect|false|ruled out|excluded|eliminated|impossible|unlikely|less|worse)\b"
+_WRONG = (
+    r"(?:wrong|out\b(?! of)|incorrect|false|ruled out|excluded|eliminated|rejected|discarded|dismissed"
+    r"|impossible|unlikely|improbable|implausible|less|worse)\b"
+)
 _RULED_OUT = re.compile(
     rf"\s+(?:(?:is|are|was|were|seems?|looks?|fits|matches)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
+    rf"|(?:can|must|should|has to|have to)\s+(?:\w+\s+)?be\s+{_WRONG}|ha(?:s|ve)\s+been\s+{_WRONG}"
     rf"|(?:is|are|was|were|does|do|did)n['’]t\b(?!\s+{_WRONG})|can(?:not|['’]t)\s+be\b|does not\b"
     rf"|(?:would|could|might)\s+(?:be|have been)\s+(?:\w+\s+){{1,3}}(?:only\s+)?(?:if|had|were)\b"
     rf"|would(?:n['’]t)?\s+(?!be\s+(?:right|correct|best|my\b|the\b)|fit|match|seem))"
@@ -135,7 +140,7 @@ def mentions_of(answer: str, texts: Sequence[list[str]]) -> list[Mention]:
                 before=before,
                 after=after,
                 small=bare and match[2].islower(),
-                denied=said_wrong or weighed or bool(_DENIES & set(clause[-REACH:])),
+                denied=said_wrong or weighed or bool(_DENIES & set(clause[-REACH:])) or doubted(clause),
                 said_wrong=said_wrong,
             )
         )

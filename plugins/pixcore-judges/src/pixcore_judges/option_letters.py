@@ -19,10 +19,12 @@ from pixcore_judges.letters import letters_said, loose_letters
 from pixcore_judges.wordings import (
     CLAUSES,
     NEGATIONS,
+    NEGATIONS_ELSEWHERE,
     REACH,
     SENTENCES,
     asserted,
     compatible,
+    doubted,
     folded,
     in_digits,
     plain,
@@ -259,6 +261,8 @@ def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
 def _whole(answer: str, texts: Sequence[list[str]]) -> set[int]:
     """The answer, its first or last sentence, or what it says after "answer is" or "answer:", is an option's text."""
     announced = re.split(r"\banswer(?:\s+is|\s*:)\s*:?", answer, flags=re.IGNORECASE)
+    if announced[1:] and doubted(words_of(re.split(CLAUSES, announced[-2])[-1])):
+        announced = []
     sentences = [words for part in SENTENCES.split(answer) if (words := words_of(part))]
     for said in (
         [words_of(answer)],
@@ -284,7 +288,7 @@ def _yes_or_no(answer: str, texts: Sequence[list[str]]) -> set[int]:
     if clauses[0][0] in _YES_NO:
         telling = [clauses[0], *(words for words in clauses[1:] if words[0] == "yes" or words == ["no"])]
     else:
-        telling = [words for words in clauses if words[-1] in _YES_NO]
+        telling = [words for words in clauses if words[-1] in _YES_NO and not doubted(words)]
     said = {word for words in telling for word in _undenied(words)} & _YES_NO.keys() or {
         _presence(words) for words in clauses
     }
@@ -303,7 +307,7 @@ def _are_yes_and_no(texts: Sequence[list[str]]) -> bool:
 def _presence(clause: list[str]) -> str:
     """Whether a clause says that something is there: "yes", "no", or "" where it says neither."""
     text = " ".join(clause)
-    if _OPEN & set(clause):
+    if _OPEN & set(clause) or doubted(clause):
         return ""
     if _IS_NOT_THERE.search(text):
         return "no"
@@ -404,7 +408,11 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
             continue
         before = set(earlier[-REACH:]) | {"nor", "neither"}.intersection(earlier)
         after = " ".join(word for word, clause in said[end : end + 5] if clause == said[end - 1][1])
-        (denied if NEGATIONS & before or _REFUTED.match(after) else affirmed).add(index)
+        (
+            denied
+            if (NEGATIONS | NEGATIONS_ELSEWHERE) & before or doubted(earlier) or _REFUTED.match(after)
+            else affirmed
+        ).add(index)
     if not affirmed and len(denied) == 1 and len(phrases) == 2:
         return {1 - next(iter(denied))}
     return affirmed

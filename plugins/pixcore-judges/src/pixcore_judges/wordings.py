@@ -10,11 +10,26 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from pixcore.protocols import letter
+from pixcore.records import word_of
 
-NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot"})
+NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot", "hardly", "scarcely"})
+_IN_LATIN = ("nicht", "kein", "keine", "weder", "ne", "pas", "ni", "non", "não", "nem", "niet", "geen")
+NEGATIONS_ELSEWHERE = frozenset({*_IN_LATIN, "не", "ни", "ليس", "ليست", "لا"})
 CLAUSES = re.compile(r"[;:!?\n]|,(?!\d{3}\b)|\.(?!\d)|\bbut\b")  # a denial ends with its clause
 SENTENCES = re.compile(r"[!?\n]|\.(?!\w)")
 REACH = 3  # words: "not really very open" denies "open", "not in doubt that it is open" does not
+
+# what denies all that follows in its clause, however far: "I don't think that the door on the left is open"
+_DOUBTS = re.compile(
+    r"\b(?:not (?:\w+ )?(?:think|believe|suppose|suspect|appear|seem|look|likely|probable)"
+    r"|(?:i|we) (?:(?!cannot|never|not)\w+ )?doubt|(?<!not )(?:unlikely|improbable) (?:that|to|it|for)"
+    r"|nothing (?:that )?(?:suggests?|supports?|indicates?|shows?|says?|speaks for|points to)"
+    r"|(?:no|any|little) (?:\w+ )?(?:signs?|indications?|evidence|hints?|proof) (?:that|of|for)|far from(?: being)?\Z)"
+)
+_DOUBTING = frozenset(
+    {"not", "doubt", "unlikely", "improbable", "nothing", "no", "any", "little", "far"}
+)  # one in each
+_CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|then|because|since|as|and|which means|rather|instead)\b")
 
 _ARTICLES = frozenset({"a", "an", "the"})
 
@@ -42,6 +57,7 @@ _JOINED = re.compile(r"\b((?:option|choice|answer)(?=_[A-Za-z]\b)|[Oo]ption(?=[A
 # letters in squares and filled circles, which Unicode's compatibility forms leave as they are
 _SYMBOLS = str.maketrans(
     {first + i: chr(65 + i) for first in (0x1F150, 0x1F170) for i in range(26)}
+    | {0x2212: "-"}  # a minus is typed as a hyphen too
     | dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFE0F, 0xFEFF))  # of no width
 )
 CROSSES = "❌✗✘✖"
@@ -69,6 +85,11 @@ _AGREES = re.compile(
 _BETWEEN = re.compile(r"\bbetween\s+(?:\W{0,3}[A-Z]\b\W{0,3}\s*)+(?:and|or)\s+\W{0,3}[A-Z]\b[)\].*]{0,3}", re.I)
 # of two that are compared the second is not meant
 _INSTEAD = re.compile(r"\b(?:rather than|instead of|as opposed to|and not|unlike|compared (?:to|with))\b", re.I)
+_ALL_BUT = re.compile(
+    r"\b(?:all|any(?:thing)?|every(?:thing|one)?)(?:\s+of\s+(?:them|these|those))?"
+    r"\s+(?:but|except|besides)\b(?:\s+for\b)?",
+    re.I,
+)
 _THAN = re.compile(r"(?:\b(?:more|less|fewer)\s+)than(?=\s+\w+\W*(?:\Z|\n|[.,;]))|(?<=\w) than\b", re.I)
 _LESS = re.compile(r"\b(?:less|worse|lower)\b[^.,;!?\n]{0,80}?\bthan\b", re.I)
 _PREFERRED = re.compile(r"\b(prefer\w*\s+(?:the\s+)?(?:option\s+|choice\s+)?\W*\w+\W*?)\s+(?:to|over)\s+", re.I)
@@ -137,8 +158,8 @@ def without_thoughts(response: str) -> str:
 
 
 def compatible(text: str) -> str:
-    """Write full-width, circled and squared letters as plain ones."""
-    return unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).strip()
+    """Write full-width, circled and squared letters as plain ones, and nothing that has no width."""
+    return text.strip() if text.isascii() else unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).strip()
 
 
 def plain(text: str) -> str:
@@ -211,29 +232,40 @@ def asserted(answer: str, *, compares: bool = True) -> str:
     asked = _QUESTION.sub(" ", answer).strip()
     answer = _known(asked if words_of(asked) else answer)
     answer = _PREFERRED.sub(r"\1, not ", answer)
-    answer = _INSTEAD.sub(", not", answer)
+    answer = _INSTEAD.sub(", not", _ALL_BUT.sub(", not", answer))
     return answer if _LESS.search(answer) or not compares else _THAN.sub(", not", answer)
 
 
+def doubted(words: Sequence[str]) -> bool:
+    """Whether what stands before in a clause denies what follows: "I don't think that", "there is no sign of"."""
+    if _DOUBTING.isdisjoint(words):
+        return False
+    before = " ".join(words)
+    found = [match.end() for match in _DOUBTS.finditer(before)]
+    return bool(found) and not _CONCLUDES.search(before, found[-1])
+
+
 def in_digits(text: str) -> str:
-    """Write numbers in words, up to twenty, as digits; "there are no" is 0."""
+    """Write numbers in words, up to twenty, as digits; "there are no" is 0, and "minus 1" is -1."""
     text = _ONE.sub("1", _NONE.sub(" 0 ", text))
-    return re.sub(
+    digits = re.sub(
         rf"\b(?:{'|'.join((_NUMBERS[0], *_NUMBERS[2:]))})\b",
         lambda found: str(_NUMBERS.index(found[0].lower())),
         text,
         flags=re.I,
     )
+    return re.sub(r"\b(?:minus|negative)\s+(?=\d)", "-", digits, flags=re.I)
 
 
 def folded(text: str) -> str:
     """Case and the quotes around a text do not matter."""
-    return unicodedata.normalize("NFKC", text).casefold().strip().strip("\"'“”‘’`*").strip()
+    return compatible(text).casefold().strip("\"'“”‘’`*").strip()
 
 
 def words_of(text: str) -> list[str]:
     """List the words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'").replace("can't", "cannot")
+    plain = compatible(text).casefold().replace("’", "'").replace("can't", "cannot")
     plain = plain.replace("there's", "there is")
-    words = re.findall(r"\w+(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
+    word = r"\w+" if plain.isascii() else word_of(plain)
+    words = re.findall(rf"{word}(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
     return [word for word in words if word not in _ARTICLES] or words
