@@ -81,6 +81,20 @@ def test_a_random_choice_is_the_runs_own_in_any_order_of_the_lines(workplace):
     assert last == row(workplace.summary("alone"), "toy-random")
 
 
+def test_a_strategy_chooses_with_the_options_that_the_run_gave_it(workplace):
+    pytest.importorskip("pixcore_selection")
+    workplace.environment["PIXCORE_PLUGINS"] += ",selection"
+    outcomes = []
+    for mask in ("best-score", "smallest", "largest"):
+        options = {"name": "phrase-overlap", "mask": mask}
+        workplace("run", str(workplace.config(selections=[options], control=None)))
+        expected = row(workplace.summary(), "phrase-overlap")
+        undecided(workplace)
+        assert row(scored(workplace, "--select", "phrase-overlap"), "phrase-overlap") == expected
+        outcomes.append(expected["M"]["value"])
+    assert len(set(outcomes)) > 1, "the options make no difference here"
+
+
 def test_without_images_a_random_choice_still_does_not_depend_on_the_order(workplace):
     workplace("run", str(workplace.config()))
     undecided(workplace)

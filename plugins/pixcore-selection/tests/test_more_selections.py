@@ -226,6 +226,11 @@ class TestSelfJudge:
         with pytest.raises(ValueError, match=r"its one field is \{expression\}"):
             SelfJudgeConfig(prompt="Is {object} there?")
 
+    @pytest.mark.parametrize("prompt", ["Is it highlighted in red?", "Is the {{expression}} red?"])
+    def test_a_prompt_that_asks_the_same_of_every_expression_is_refused(self, prompt):
+        with pytest.raises(ValueError, match="the same of every expression"):
+            SelfJudgeConfig(prompt=prompt)
+
 
 class Silent(RedShare):
     """Says neither yes nor no, or gives what is no number."""

@@ -95,6 +95,13 @@ def test_s_of_a_probing_that_was_named() -> None:
     assert found[OWN_MASKS].made_of == ("A†, M",)
 
 
+def test_s_that_is_nothing_in_every_draw_has_no_interval() -> None:
+    """As in tables: every mask is empty, so S is 0 whichever pairs are drawn."""
+    for fix in ("A†,M", None):
+        ((_, found),) = halves(results(60, failed=2), [ROW], Fidelity.CORRECTED, fix=fix)
+        assert (found.honest, found.low, found.high) == (0, None, None)
+
+
 def test_s_as_in_tables_is_made_of_what_the_config_named() -> None:
     given = list(results(24, absent=8))
     named = evaluate(given, [ROW], benchmark="b", model="m", fidelity=Fidelity.PUBLISHED, s_of=("A†", "M"))

@@ -58,6 +58,19 @@ def test_answers_that_agree_by_chance_agree_in_nothing() -> None:
     assert agreement(np.ones((10, 3), bool), list(range(10))).alpha is None
 
 
+def test_agreement_has_no_interval_where_none_is_honest() -> None:
+    rng = np.random.default_rng(5)
+    right = rng.random((20, 2)) < 0.6
+    few = agreement(right, [number // 3 for number in range(20)])  # of seven images
+    assert (few.low, few.high, few.kappa_low, few.kappa_high) == (None, None, None, None)
+    enough = agreement(right, [number // 2 for number in range(20)])
+    assert enough.low is not None
+    assert enough.kappa_low is not None
+    alike = agreement(np.repeat(right[:, :1], 2, axis=1), list(range(20)))
+    assert (alike.alpha, alike.kappa) == (1, 1)
+    assert (alike.low, alike.kappa_low) == (None, None)
+
+
 def test_components_are_those_of_the_analysis_of_variance() -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(0, 2, (50, 1)) + rng.normal(0, 1, (1, 4)) + rng.normal(0, 0.5, (50, 4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pixcore_statistics.bootstrap import MOST_CLUSTERS, draws, interval, resampled_ratios
+from pixcore_statistics.estimates import of_sums
 from scipy import stats
 
 
@@ -29,3 +30,14 @@ def test_many_clusters_are_drawn_in_groups_of_the_same_spread() -> None:
     drawn = resampled_ratios(values[:, None], np.ones((len(values), 1)))[:, 0]
     np.testing.assert_allclose(np.std(drawn), values.std() / np.sqrt(len(values)), rtol=0.08)
     np.testing.assert_allclose(np.mean(drawn), values.mean(), atol=1e-3)
+
+
+def test_a_mean_that_no_draw_changes_has_no_interval() -> None:
+    """0 of 20 does not say that there is none anywhere."""
+    sums = np.stack([np.zeros(20), np.full(20, 100 / 3), np.arange(20.0)], axis=1)
+    nothing, alike, spread = of_sums(sums, np.ones((20, 3)), seed=0)
+    assert (nothing.value, nothing.low, nothing.high) == (0, None, None)
+    assert (alike.low, alike.high) == (None, None)
+    assert spread.low is not None
+    assert spread.high is not None
+    assert spread.low < 9.5 < spread.high

@@ -8,6 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 from pixcore_statistics import holm, mcnemar
+from pixcore_statistics.controls import less_controls
 from pixcore_statistics.intervals import interval_of, intervals
 from pixcore_statistics.means import left_out, mean_interval, ratio_interval, standard_error
 from pixcore_statistics.paired import paired, paired_made
@@ -19,8 +20,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
-from pixcore.figures.columns import harmonic_score
+from pixcore.figures.columns import NO_OWN, harmonic_score
 from pixcore.figures.intervals import FEW, Sums
+from pixcore.figures.rows import RowSpec
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 2), (2, 2), (2, 150), (25, 25), (123, 150), (7, 9)])
@@ -55,6 +57,12 @@ def test_independent_answers_are_worth_what_they_are() -> None:
     right = rng.binomial(2, 0.7, 3000).astype(float)
     assert effective_size(right, np.full(3000, 2.0)) == pytest.approx(6000, rel=0.06)
     assert effective_size(np.full(30, 2.0), np.full(30, 2.0)) == 30  # all right: clusters show no variance
+
+
+def test_clusters_that_all_say_the_same_are_worth_one_answer_each_whatever_rounding_leaves() -> None:
+    """15 of 22 right in each: 22 * (180 / 264) is not 15 by a hair, and no hair is a variance."""
+    for right, count in ((1, 2), (15, 22), (29, 100)):
+        assert effective_size(np.full(12, float(right)), np.full(12, float(count))) == 12
 
 
 def test_a_mean_of_single_values_has_students_interval() -> None:
@@ -109,6 +117,21 @@ def test_s_is_drawn_with_its_maxima() -> None:
     assert beside["S"].low is None
     assert alone["S"] == found
     assert intervals([row | unmeasured])[0] == beside
+
+
+def test_s_is_no_surer_than_what_it_is_made_of() -> None:
+    rng = np.random.default_rng(11)
+    for clusters in (FEW - 1, FEW):
+        there = (np.arange(60) < clusters).astype(float)
+        row = {
+            "A": Sums("proportion", np.arange(60) % 2.0, np.ones(60)),
+            "M": Sums("mean", there * rng.random(60), there),
+        }
+        row |= {name: Sums("proportion", np.zeros(60), np.zeros(60)) for name in ("A†", "M†")}
+        found = intervals([row])[0]
+        assert (
+            (found["M"].low is None) == (found["S"].low is None) == (found["S asked"].low is None) == (clusters < FEW)
+        )
 
 
 @pytest.mark.parametrize(("only_left", "only_right"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 18)])
@@ -207,6 +230,18 @@ def test_paired_means_are_students() -> None:
     np.testing.assert_allclose((found.low, found.high), tuple(theirs.confidence_interval()), atol=1e-12)
     inner = theirs.confidence_interval(0.9)
     assert found.margin == pytest.approx(max(abs(inner.low), abs(inner.high)))
+
+
+def test_no_difference_is_larger_than_all_there_is() -> None:
+    """Twelve images, of which the strategy has all but everything and its control nothing: t reaches to 104 points."""
+    near, nothing = sums("mean", np.array([0.6] + [1.0] * 11)), sums("mean", np.zeros(12))
+    found = paired(nothing, near)
+    assert (found.high, found.margin) == (1.0, 1.0)
+    assert paired(near, nothing).low == -1.0
+    assert found.low == pytest.approx(stats.ttest_rel(near.numerators, nothing.numerators).confidence_interval().low)
+    rows = [{"M": near}, {"M": nothing}]
+    (less, _) = less_controls(rows, [RowSpec("a"), RowSpec("b", control_of="a", pool="b")], NO_OWN)
+    assert less["M less control"].high == 100
 
 
 def test_paired_shares_are_mcnemars() -> None:

@@ -2,16 +2,16 @@
 
 `published` counts as the released scripts do (eval_accandiou.py, eval_nonpixLMM_when_analysis.py): grounding succeeds
 above an IoU of one half, or, where the object is absent, if the prediction covers less than half of the image; both
-samples of a pair must succeed; no pair is left out. `corrected` asks for an empty prediction where the object is
-absent, and leaves out samples without an expression.
+samples of a pair must succeed. `corrected` asks for an empty prediction where the object is absent, and leaves out
+samples without an expression. Of a pair both samples must have been answered, as for A: half a pair is none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import compress, product
 from typing import Any
 
 from pixcore import masks
@@ -118,6 +118,8 @@ class Evaluator:
     def __init__(self, tally: Tally) -> None:
         self._tally, self._rows, self._fidelity = tally, tally.rows, tally.fidelity
         self._units = Clusters()
+        self._sizes, self._paired = bytearray(), bytearray()  # by unit: how many samples, and whether it is a pair
+        self._answers: dict[str, bytearray] = {}  # how many of them have an answer
         self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
         self._grounded: dict[tuple[str, str], bytearray] = {}
         self._bins: dict[tuple[str, str], list[int]] = {}
@@ -128,9 +130,12 @@ class Evaluator:
         self._tally.add(result)
         sample = result.sample
         unit = self._units.number(unit_of(sample))
+        _one_more(self._sizes, unit)
+        self._paired.extend([sample.pair is not None] * (unit + 1 - len(self._paired)))
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
+                _one_more(self._answers.setdefault(protocol, bytearray()), unit)
                 _and(self._answered.setdefault(protocol, bytearray()), unit, right)
             for row in self._rows:
                 success = grounding_succeeds(sample, outcome, row.key, self._fidelity)
@@ -166,12 +171,18 @@ class Evaluator:
         looked_at = dict.fromkeys((*LOOKED_AT, *own))
         for grounding, answers in product(looked_at, in_order(self._answered)):
             right, fits = self._answered[answers], self._grounded.get((row, grounding), b"")
-            outcomes = Counter(zip(right, fits, strict=False))  # one unit after the other, as far as both know any
+            known = zip(right, fits, strict=False)  # one unit after the other, as far as both know any
+            outcomes = Counter(compress(known, self._whole(answers)))
             counts = tuple(outcomes[way] for way in _WAYS)
             if not any(counts):
                 continue
             found.append(Failures(answers, grounding, counts))  # type: ignore[arg-type]
         return tuple(found)
+
+    def _whole(self, answers: str) -> Iterator[bool]:
+        """Say of each unit whether all of its samples have an answer, two or more of a pair."""
+        units = zip(self._answers[answers], self._sizes, self._paired, strict=False)
+        return (answered == size and (size > 1 or not paired) for answered, size, paired in units)
 
     def _locations(self, row: str) -> tuple[Locations, ...]:
         return tuple(
@@ -239,6 +250,11 @@ def evaluate(
 def unit_of(sample: Sample) -> Cluster:
     """Give what is counted once: a sample's pair, or itself where it has none."""
     return Cluster(sample.id, pair=False) if sample.pair is None else Cluster(sample.pair, pair=True)
+
+
+def _one_more(counts: bytearray, unit: int) -> None:
+    counts.extend(bytes(max(0, unit + 1 - len(counts))))
+    counts[unit] = min(counts[unit] + 1, 255)
 
 
 def _and(known: bytearray, unit: int, success: bool) -> None:

@@ -36,6 +36,8 @@ class Origin:
         bare_letters: Whether its letters were counted alone.
         s_of: What its S was to be made of; empty: the better of each.
         ungraded: Which of a config's judges it says that it had none of.
+        judge: Its judge's section, or None.
+        selections: The sections of its strategies that have no other label than their name.
     """
 
     benchmark: Section | None = None
@@ -48,6 +50,8 @@ class Origin:
     bare_letters: bool = False
     s_of: tuple[str, ...] = ()
     ungraded: frozenset[Judged] = frozenset()
+    judge: Section | None = None
+    selections: tuple[Section, ...] = ()
 
     def differs_from(self, rules: Fidelity) -> bool:
         """Tell whether there is a run, and its rules are others than these."""
@@ -71,6 +75,7 @@ class Origin:
         limit, seed = scope.get("limit"), int(config.get("seed", 0))
         if not (limit is None or (isinstance(limit, int) and 0 < limit <= sys.maxsize)) or seed < 0:
             raise ValueError("its limit or its seed is none")
+        chosen = [Section.model_validate(one) for one in config.get("selections") or ()]
         asked = [ProbingSection.model_validate(one).probing for one in config.get("protocols", ())]
         return cls(
             benchmark=Section.model_validate(config["benchmark"]) if "benchmark" in config else None,
@@ -83,6 +88,8 @@ class Origin:
             bare_letters=bool((config.get("letter_judge") or {}).get("bare_letters", False)),
             s_of=tuple(str(name) for name in config.get("s_of") or ()),
             ungraded=frozenset(one for one in get_args(Judged) if config.get(one, {}) is None),
+            judge=Section.model_validate(config["judge"]) if config.get("judge") else None,
+            selections=tuple(one for one in chosen if one.label in (None, one.name)),
         )
 
 
@@ -137,7 +144,7 @@ def open_source(
     data, name = open_benchmark(plugins, origin, context, benchmark, root, settings)
     limit = limit if limit is not None or names else origin.limit
     names = names or origin.samples
-    choosers = Choosers(plugins, context)
+    choosers = Choosers(plugins, context, origin)
     others = origin.differs_from(rules)
     regraded: tuple[Judged, ...] = (
         ("letter_judge",) if others or bare_letters not in (None, origin.bare_letters) else ()
@@ -152,7 +159,9 @@ def open_source(
         select=select,
         strategies=choosers,
         unsuited=choosers.why_not,
-        grade=answer_judge(plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters),
+        grade=answer_judge(
+            plugins, judge, context, origin.bare_letters if bare_letters is None else bare_letters, origin
+        ),
         regraded=regraded,
         anew=others,
         missing=missing,
@@ -213,8 +222,12 @@ def open_benchmark(
     return made, name
 
 
-def answer_judge(plugins: Registry, judge: str | None, context: Context, bare_letters: bool) -> AnswerJudge:
+def answer_judge(
+    plugins: Registry, judge: str | None, context: Context, bare_letters: bool, origin: Origin
+) -> AnswerJudge:
     """Grade letters by the fidelity's rule, free answers by a judge: the named one, or the installed default.
+
+    A judge that the run had works with the run's options.
 
     Raises:
         PluginError: The named judge is not installed.
@@ -229,18 +242,27 @@ def answer_judge(plugins: Registry, judge: str | None, context: Context, bare_le
         if section != "judge" or sample.answer is None or sample.question is None:
             return letters(sample, section, text)
         if not made:
-            made.append(registration.create(component_config(registration, {}, "judge"), context))
+            options = _options_of(registration.name, origin.judge)
+            made.append(registration.create(component_config(registration, options, "judge"), context))
         return made[0].grade(sample.question, sample.options, sample.answer, text)
 
     return grade
 
 
-class Choosers(Mapping[str, SelectionStrategy[Any]]):
-    """The installed strategies that predictions alone are enough for, by name; each is made when it is asked for."""
+def _options_of(name: str, *sections: Section | None) -> dict[str, Any]:
+    """Give a component's options as the run's config has them; none where it is not among the sections."""
+    return next((dict(one.options) for one in sections if one is not None and one.name == name), {})
 
-    def __init__(self, plugins: Registry, context: Context) -> None:
+
+class Choosers(Mapping[str, SelectionStrategy[Any]]):
+    """The installed strategies that predictions alone are enough for, by name; each is made when it is asked for.
+
+    One that the run's config names has the options that the config gives it.
+    """
+
+    def __init__(self, plugins: Registry, context: Context, origin: Origin) -> None:
         self._installed = {registration.name: registration for registration in plugins.all(Kind.SELECTIONS)}
-        self._context = context
+        self._context, self._origin = context, origin
         self._made: dict[str, SelectionStrategy[Any]] = {}
 
     def why_not(self, name: str) -> str:
@@ -262,7 +284,8 @@ class Choosers(Mapping[str, SelectionStrategy[Any]]):
             raise KeyError(name)
         if name not in self._made:
             registration = self._installed[name]
-            self._made[name] = registration.create(component_config(registration, {}, "select"), self._context)
+            options = _options_of(name, *self._origin.selections)
+            self._made[name] = registration.create(component_config(registration, options, "select"), self._context)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:

@@ -102,7 +102,9 @@ class SelfJudgeConfig(Config):
     @classmethod
     def _names_the_expression(cls, value: str) -> str:
         try:
-            value.format(expression="")
+            asks_alike = value.format(expression="") == value.format(expression="it")
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"the prompt is not a template: {error}; its one field is {{expression}}") from None
+        if asks_alike:
+            raise ValueError("the prompt asks the same of every expression; {expression} stands for it")
         return value

@@ -206,10 +206,10 @@ class Accounts:
                     f"the model does: {ones}"
                 )
             for of, one in account.get("at_equal_masks", {}).items():
-                ends = "" if one["low"] is None else f"paired t, 95 % {one['low']:.1f} to {one['high']:.1f}, "
+                ends = "" if one["low"] is None else f"paired t, 95 % {one['low']:z.1f} to {one['high']:z.1f}, "
                 yield (
                     f"{name}, best of as many distinct masks ({one['masks']:.1f} on average): own candidates "
-                    f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+.1f} ({ends}n = {one['n']}"
+                    f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+z.1f} ({ends}n = {one['n']}"
                     + (f"; left out: {one['left_out']} without any mask)" if one["left_out"] else ")")
                 )
 

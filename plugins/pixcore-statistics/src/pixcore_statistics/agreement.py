@@ -2,7 +2,7 @@
 
 A share of flips says little: it grows with the number of runs, and two judges that call nearly everything right agree
 by chance. Cohen's kappa (two) and Krippendorff's alpha (any number) count what chance gives as nothing; their intervals
-resample clusters.
+resample clusters. Fewer than ten clusters, and sides that agree alike in every draw, have none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pixcore.figures.intervals import FEW
 from pixcore_statistics import bootstrap
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ class Agreement:
         samples: How many.
         sides: How many gave each an answer.
         alpha: Krippendorff's alpha: 1 where all agree, 0 as chance would have it; None where all answers are alike.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its 95 % interval; None where none would be honest.
         high: Upper end.
         kappa: Cohen's kappa, of two sides; None of more.
         kappa_low: Lower end of its 95 % interval.
@@ -61,13 +62,13 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
     sums = bootstrap.summed(clusters, np.stack(terms, 1))
     value = float(_alpha(sums.sum(0, keepdims=True))[0])
     drawn = np.concatenate([_alpha(block @ sums) for block in bootstrap.draws(len(sums), seed=seed)])
-    ends = bootstrap.interval(drawn) if len(sums) > 1 and not np.isnan(value) else None
+    ends = _ends(drawn) if len(sums) >= FEW and not np.isnan(value) else None
     first, second = right[:, 0], right[:, -1]
     came = [first & second, first & ~second, ~first & second, ~first & ~second]
     ways = bootstrap.summed(clusters, np.stack(came, 1))
     known = kappa(first, second) if right.shape[1] == 2 else None
     spread = np.concatenate([_kappa(block @ ways) for block in bootstrap.draws(len(ways), seed=seed)])
-    around = bootstrap.interval(spread) if len(ways) > 1 and known is not None else None
+    around = _ends(spread) if len(ways) >= FEW and known is not None else None
     return Agreement(
         samples=len(right),
         sides=right.shape[1],
@@ -80,6 +81,11 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
         gained=tuple(int(np.sum(~first & other)) for other in right.T[1:]),
         lost=tuple(int(np.sum(first & ~other)) for other in right.T[1:]),
     )
+
+
+def _ends(drawn: Floats) -> tuple[float, float] | None:
+    ends = bootstrap.interval(drawn)
+    return None if ends is None or ends[1] - ends[0] < 1e-12 else ends
 
 
 def kappa(left: Bools, right: Bools) -> float | None:

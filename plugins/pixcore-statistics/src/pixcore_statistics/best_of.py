@@ -56,7 +56,7 @@ def expected_best(values: Floats, sizes: Sequence[int]) -> Floats:
 
 
 def distinct(candidates: Sequence[Candidate], ious: Sequence[Floats]) -> Floats:
-    """Give the IoUs of candidates' masks, those of equal masks once, in order."""
+    """Give the IoUs of candidates' masks, those of equal masks once."""
     counts = [mask["counts"] for candidate in candidates for mask in candidate.masks]
     firsts = {mask: place for place, mask in reversed(list(enumerate(counts)))}
     return np.concatenate([np.zeros(0), *ious])[list(firsts.values())]
@@ -93,7 +93,7 @@ class EqualMasks:
         own, control, masks = 100 * np.mean(self._found, axis=0)
         sums = summed(self._clusters, np.array([(*values, 1.0) for values in self._found])).T
         less, error, clusters = difference(Sums("mean", sums[1], sums[3]), Sums("mean", sums[0], sums[3]))
-        low, high = (None, None) if np.isnan(error) else t_interval(100 * less, 100 * error, clusters)
+        low, high = (None, None) if np.isnan(error) else t_interval(100 * less, 100 * error, clusters, most=100)
         values = {"own": own, "control": control, "less": 100 * less, "low": low, "high": high, "masks": masks / 100}
         known = {name: None if value is None else float(value) for name, value in values.items()}
         return {**known, "n": len(self._found), "left_out": self._left_out}

@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 import numpy as np
-from pixcore_scoring.evaluation import unit_of
 from pixcore_scoring.source import Origin, open_benchmark, open_source
 from pixcore_table.table import bare_table, value
 from rich.table import Table
 
 from pixcore.commands.run import figures_written, json_option
 from pixcore.components import Context
-from pixcore.figures.intervals import Cluster
+from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
 from pixcore_statistics.power import least_mean_difference, least_share_difference
 from pixcore_statistics.probing import Halves, halves
+from pixcore_statistics.wording import joined, plural
 
 DISCORDANCES = (0.05, 0.1, 0.2, 0.3, 0.4)
 SPREADS = (0.1, 0.2, 0.3, 0.4)
@@ -41,22 +41,21 @@ def power(
 
     Before any model is run. After, `pixcore compare` tells the same of the two runs themselves, column by column.
     """
-    categories: dict[str, int] = {}
     if clusters is not None:
-        units = clusters
+        groups, counted = {"all": clusters}, plural(clusters, "cluster")
     elif benchmark is None:
         raise click.UsageError("name a benchmark, or --clusters N")
     else:
-        units, categories = _counted(benchmark, root, settings)
-    if figures_written(written, lambda: _document(benchmark, {"all": units, **categories})):
+        groups, counted = _counted(benchmark, root, settings)
+    if figures_written(written, lambda: _document(benchmark, groups)):
         return
     console = Console()
-    console.print(f"{benchmark or 'a benchmark'}: {units} pairs or single samples", style="bold", highlight=False)
-    groups = {"all": units, **categories}
+    console.print(f"{benchmark or 'a benchmark'}: {counted}", style="bold", highlight=False)
     console.print(_table("A or A†", "discordance", DISCORDANCES, least_share_difference, groups))
     console.print(_table("M or M†", "spread", SPREADS, _least_mean, groups))
     for line in (
         "A, A†: the discordance is the share of pairs that one side alone has right; McNemar's exact test",
+        "n: pairs, or images where there are no pairs, as samples that share one are not independent",
         "M, M†: by the standard deviation of what both sides differ by, in IoU; between the mask strategies of one "
         "model .2 to .4 are usual; t test",
         "–: not even if all that differs fell to one side",
@@ -64,14 +63,16 @@ def power(
         console.print(line, style="dim", highlight=False)
 
 
-def _counted(benchmark: str, root: Path | None, settings: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """How many units a benchmark has, and how many of each category."""
+def _counted(benchmark: str, root: Path | None, settings: Sequence[str]) -> tuple[dict[str, int], str]:
+    """How many clusters a benchmark has, and how many have a sample of each category; and all of them in words."""
     data, _ = open_benchmark(registry(), Origin(), Context(Fidelity.CORRECTED, 0), benchmark, root, settings)
-    units: dict[Cluster, dict[str, str]] = {}
+    found: dict[Cluster, set[str]] = {}
     for sample in data.samples():
-        units.setdefault(unit_of(sample), {}).update((str(key), str(one)) for key, one in sample.categories.items())
-    counts = Counter(f"{key} {one}" for found in units.values() for key, one in found.items())
-    return len(units), dict(sorted(counts.items()))
+        own = found.setdefault(cluster_of(sample), set())
+        own.update(f"{key} {one}" for key, one in sample.categories.items())
+    kinds = Counter("pair" if cluster.pair else "image" for cluster in found)
+    counts = Counter(name for own in found.values() for name in own)
+    return {"all": len(found), **dict(sorted(counts.items()))}, joined(plural(n, kind) for kind, n in kinds.items())
 
 
 def _document(benchmark: str | None, groups: dict[str, int]) -> dict[str, Any]:

@@ -62,5 +62,5 @@ def _less(name: str, control: Sums, strategy: Sums) -> Figure:
     n, unit = int(control.denominators.sum()), scale(name)
     if np.isnan(error):
         return Figure(unit * value, n=n)
-    low, high = t_interval(unit * value, unit * error, clusters)
+    low, high = t_interval(unit * value, unit * error, clusters, most=unit)
     return Figure(unit * value, low, high, n, method=METHOD)

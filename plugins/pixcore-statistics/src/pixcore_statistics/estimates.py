@@ -1,4 +1,7 @@
-"""Average what clusters of samples show, with 95 % intervals over the clusters."""
+"""Average what clusters of samples show, with 95 % intervals over the clusters.
+
+There is none for fewer than ten clusters, nor where every draw says the same: none says how they differ.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,13 @@ def of_sums(above: Floats, below: Floats, *, seed: int) -> list[Estimate]:
     return [
         Estimate(
             float(total / count) if count else float("nan"),
-            *(interval(drawn[:, column]) or (None, None) if (below[:, column] > 0).sum() >= FEW else (None, None)),
+            *(_ends(drawn[:, column]) if (below[:, column] > 0).sum() >= FEW else (None, None)),
         )
         for column, (total, count) in enumerate(zip(above.sum(0), below.sum(0), strict=True))
     ]
+
+
+def _ends(drawn: Floats) -> tuple[float, float] | tuple[None, None]:
+    ends = interval(drawn)
+    # rounding leaves some width of none: values may be in percent
+    return (None, None) if ends is None or ends[1] - ends[0] < 1e-9 else ends

@@ -97,7 +97,8 @@ def made_draws(
         resamples: How often to draw.
 
     Yields:
-        For each row by name the bootstrap's values, (resamples,), and how many clusters count in any part of it.
+        For each row by name the bootstrap's values, (resamples,), and how many clusters count in the rarest of its
+        parts that anybody measured: a figure is as sure as what it is made of.
     """
     names = {name for row in keys for name in row}
     parts = {name for entry, _ in made(dict.fromkeys(names, np.ones(1)), own) for name in entry.parts}
@@ -119,8 +120,9 @@ def made_draws(
     drawn = dict(zip(columns, values, strict=True))
     for row, known in zip(rows, fed, strict=True):
         own_parts = {name: drawn[key] for name, key in known.items()}
+        counts = {name: int((row[name].denominators > 0).sum()) for name in known}
         yield {
-            entry.name: (spread, int(np.any([row[name].denominators > 0 for name in entry.parts], axis=0).sum()))
+            entry.name: (spread, min(filter(None, (counts[name] for name in entry.parts)), default=0))
             for entry, spread in made(own_parts, own)
         }
 

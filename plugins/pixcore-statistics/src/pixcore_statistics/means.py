@@ -29,10 +29,20 @@ def standard_error(without: Floats) -> float:
     return float(np.sqrt((clusters - 1) / clusters * np.sum((without - without.mean()) ** 2)))
 
 
-def t_interval(value: float, error: float, clusters: int, *, level: float = LEVEL) -> tuple[float, float]:
-    """Give the t interval around a value with a standard error from so many clusters."""
+def t_interval(
+    value: float, error: float, clusters: int, *, level: float = LEVEL, most: float = np.inf
+) -> tuple[float, float]:
+    """Give the t interval around a value with a standard error from so many clusters.
+
+    Args:
+        value: What it is around.
+        error: The value's standard error.
+        clusters: From how many clusters.
+        level: What it is to cover.
+        most: No value is further from 0: two means from 0 to 1 differ by 1 at most.
+    """
     reach = student(clusters - 1, (1 + level) / 2) * error
-    return value - reach, value + reach
+    return max(value - reach, -most), min(value + reach, most)
 
 
 def contrast(terms: Sequence[tuple[float, Sums]]) -> tuple[float, float, int]:

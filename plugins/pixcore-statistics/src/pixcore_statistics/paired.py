@@ -68,7 +68,7 @@ def paired(left: Sums, right: Sums) -> Paired:
 
 def paired_less(left: tuple[Sums, Sums], right: tuple[Sums, Sums]) -> Paired:
     """Compare what a strategy has less what its control has, each side's (strategy, control) over the same clusters."""
-    return _of_t(*contrast([(1, right[0]), (-1, right[1]), (-1, left[0]), (1, left[1])]), "t")
+    return _of_t(*contrast([(1, right[0]), (-1, right[1]), (-1, left[0]), (1, left[1])]), "t", most=2.0)
 
 
 def paired_made(
@@ -100,10 +100,10 @@ def _shares(left: Floats, right: Floats) -> Paired:
     return _found(ends, mcnemar.exact(only_left, only_right), least, n, "Bonett-Price, McNemar")
 
 
-def _of_t(value: float, error: float, clusters: int, method: str) -> Paired:
+def _of_t(value: float, error: float, clusters: int, method: str, *, most: float = 1.0) -> Paired:
     if not np.isfinite(error):
         return Paired(clusters=clusters)
-    ends = [t_interval(value, error, clusters, level=level) for level in (bootstrap.LEVEL, NINETY)]
+    ends = [t_interval(value, error, clusters, level=level, most=most) for level in (bootstrap.LEVEL, NINETY)]
     p = float(2 * stats.t.sf(abs(value) / error, clusters - 1))
     return _found(ends, p, least_mean_difference(error, clusters), clusters, method)
 

@@ -100,7 +100,7 @@ def _halves(sums: dict[str, Sums], named: tuple[str, str] | None, s_of: Sequence
     first = np.random.default_rng(seed).permutation(len(above)) % 2 == 0
     picks = [named, named] if named else [_better(names, above[half], below[half]) for half in (first, ~first)]
     counted = [~first, first]  # what was chosen on one half is measured on the other
-    drawn = []
+    drawn, fewest = [], len(above)
     for part, (places, pick) in enumerate(zip(counted, picks, strict=True)):
         at = [names.index(name) for name in pick]
         if named:
@@ -110,9 +110,10 @@ def _halves(sums: dict[str, Sums], named: tuple[str, str] | None, s_of: Sequence
         )
         point = ratios(above[places][:, at].sum(0), below[places][:, at].sum(0))
         drawn.append((float(harmonic_mean(*point)), harmonic_mean(*both.T)))
+        fewest = min(fewest, int((below[places][:, at] > 0).sum(0).min()))
     value = float(np.mean([point for point, _ in drawn]))
-    ends = bootstrap.interval(np.mean([spread for _, spread in drawn], axis=0)) if len(above) >= 2 * FEW else None
-    low, high = (100 * ends[0], 100 * ends[1]) if ends else (None, None)
+    ends = bootstrap.interval(np.mean([spread for _, spread in drawn], axis=0)) if fewest >= FEW else None
+    low, high = (100 * ends[0], 100 * ends[1]) if ends and ends[0] < ends[1] else (None, None)
     return Halves(_known(whole), _known(value), low, high, tuple(dict.fromkeys(", ".join(pick) for pick in picks)))
 
 

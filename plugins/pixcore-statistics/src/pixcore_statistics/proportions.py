@@ -54,7 +54,7 @@ def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL) -> fl
     if share in (0.0, 1.0):
         return float(clusters)
     variance = clusters / (clusters - 1) * float(np.sum((right - share * counts) ** 2)) / total**2
-    if variance == 0:
+    if variance < 1e-24:  # rounding leaves some of nothing
         return float(clusters)
     shrunk = (normal((1 + level) / 2) / student(clusters - 1, (1 + level) / 2)) ** 2
     return max(1.0, min(total, share * (1 - share) / variance * shrunk))

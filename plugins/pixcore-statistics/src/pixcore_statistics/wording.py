@@ -14,8 +14,8 @@ def plural(count: int, noun: str) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Join parts as a sentence does: "a, b and c"."""
-    *first, last = parts
+    """Join parts as a sentence does: "a, b and c"; nothing where there are none."""
+    *first, last = [*parts] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 

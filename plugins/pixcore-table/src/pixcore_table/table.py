@@ -119,7 +119,7 @@ def footnotes(summary: Summary) -> list[str]:
 
 def value(number: float | None) -> str:
     """Write a figure as the paper prints it: percent with one decimal, a dash where nothing was measured."""
-    return "–" if number is None else f"{number:.1f}"
+    return "–" if number is None else f"{number:z.1f}"  # what rounds to nothing has no sign
 
 
 def told(figure: Figure | None) -> str:
@@ -131,7 +131,8 @@ def interval(figure: Figure) -> str:
     """Write a figure's 95 % interval, "35.1–41.2", or nothing."""
     if figure.low is None or figure.high is None:
         return ""
-    return f"{figure.low:.1f}{'–' if figure.low >= 0 else ' to '}{figure.high:.1f}"
+    low = value(figure.low)
+    return f"{low}{' to ' if low.startswith('-') else '–'}{value(figure.high)}"
 
 
 def sentence(name: str, figure: Figure) -> str:
