@@ -1,6 +1,8 @@
 """Emergence: best-of-N against enumeration, places and ties by hand, concepts by rule and by a judge's letters."""
 
+import json
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,19 +10,24 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_emergence.command import _judged, _print
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
 from pixcore_emergence.emergence import Emergence, EmergenceTally
-from pixcore_emergence.looks import CONCEPTS, shares_word
-from pixcore_emergence.regression import regress
+from pixcore_emergence.layers import _of_control
+from pixcore_emergence.looks import CONCEPTS, Look, Looks, Phrase, shares_word
+from pixcore_emergence.page import _pictures, document
+from pixcore_emergence.regression import effects, regress
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
 from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks
 
 from pixcore import masks
+from pixcore.errors import DataError
 from pixcore.figures.intervals import Cluster
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import score_sample
+from pixcore.files import json_text
 from pixcore.records import (
     Candidate,
     Image,
@@ -33,6 +40,7 @@ from pixcore.records import (
     TokenGroup,
     Verdict,
 )
+from pixcore.terminal import Console
 
 ORACLE = RowSpec("oracle", uses_ground_truth=True)
 SIZE = (10, 10)
@@ -112,7 +120,7 @@ def test_places_stand_beside_the_control_and_all_phrases() -> None:
         mask=columns(10),
     )
     assert shares(found, "own candidates") == [100] + [0] * 9
-    assert shares(found, "matched random control") == [0] * 6 + [100, 0, 0, 0]
+    assert shares(found, "matched control") == [0] * 6 + [100, 0, 0, 0]
     assert shares(found, "all phrases, own candidates") == [50] + [0] * 5 + [50, 0, 0, 0]
     assert [spread.samples for spread in found.places()] == [1, 1, 1]
 
@@ -191,6 +199,83 @@ def test_a_term_that_says_nothing_new_gets_no_coefficient() -> None:
     assert found[0] is not None
     assert found[0].value == pytest.approx(3)
     assert found[1:] == [None, None]
+
+
+def test_no_effects_are_told_of_a_handful_of_clusters() -> None:
+    def looks(samples: int) -> Looks:
+        found = Looks()
+        for index in range(samples):
+            shares = np.eye(10)[index % 10]
+            phrase = Phrase("", 0.0, None, Concept.OBJECT, 0.5)
+            concepts = np.eye(len(CONCEPTS))[index % 3]
+            found.add(index, Look(phrase, 0.1 * (index % 9), 7.0 * index, shares, concepts, shares, concepts, 9, index))
+        return found
+
+    assert effects(looks(9), Looks()) == []
+    assert effects(looks(10), Looks())
+
+
+def test_a_sample_without_its_control_is_not_set_beside_another() -> None:
+    """What lends to `other images` failed for one sample: its random points are no others' images."""
+    tally = EmergenceTally("m", row=ORACLE, control="other images")
+    for number in range(3):
+        own, near, far = (candidate("The red roof", 0, fit) for fit in (10, 8, 2))
+        controls = {"other images": (near,), "random points": (far,)}
+        if number == 0:
+            del controls["other images"]
+        sample = Sample(str(number), Image(lambda: b"", str(number), SIZE), expression="it", mask=columns(10))
+        asked = ProtocolResult(Protocol.SEGMENT, "", Response(TEXT, TOKENS), (own,), controls)
+        tally.add(score_sample(sample, {Protocol.SEGMENT: asked}, []))
+    found = tally.finish()
+    assert (len(found.own), len(found.control)) == (3, 2)
+    assert found.iou_by_place()[1].values[0].value == pytest.approx(80)
+    assert [(curve.samples, curve.points[0].value) for curve in found.curves] == [
+        (2, pytest.approx(100)),
+        (2, pytest.approx(80)),
+    ]
+
+
+def test_a_layer_is_set_beside_the_matched_control_alone() -> None:
+    near, far = ((np.array([fit]),) for fit in (0.8, 0.2))
+    both = ProtocolResult(Protocol.SEGMENT, "", control_ious={"other images": near, "random points": far})
+    lacking = ProtocolResult(Protocol.SEGMENT, "", control_ious={"random points": far})
+    assert _of_control(both, "other images") == 0.8
+    assert np.isnan(_of_control(lacking, "other images"))
+    assert np.isnan(_of_control(lacking, None))
+
+
+def test_what_nobody_can_say_is_null_in_json() -> None:
+    found = emergence(candidate("The red roof", 0, 10), mask=columns(10))
+    found.judged_by({"another": frozenset({Concept.PART})})
+    assert found.agreement == {}
+    text = json_text(document([found]))
+    (model,) = json.loads(text, parse_constant=pytest.fail)["models"]
+    assert model["outcomes"]["odds_ratio"] == [None, None, None]
+
+
+def test_a_judges_letters_are_of_one_run(tmp_path: Path) -> None:
+    """phrases.csv of two runs has other phrases of the same sample."""
+    path = tmp_path / "letters.csv"
+    path.write_text("model,sample_id,letters\none,1,a\ntwo,1,c\n")
+    assert _judged(path, ["one", "two"]) == {
+        "one": {"1": frozenset({Concept.APPEARANCE})},
+        "two": {"1": frozenset({Concept.PART})},
+    }
+    with pytest.raises(DataError, match="twice"):
+        _judged(path, ["one"])
+    with pytest.raises(DataError, match="'two'"):
+        _judged(path, ["one", "three"])
+    path.write_text("sample_id,letters\n1,a\n")
+    with pytest.raises(DataError, match="model"):
+        _judged(path, ["one", "two"])
+    assert _judged(path, ["one"]) == {"one": {"1": frozenset({Concept.APPEARANCE})}}
+
+
+def test_curves_are_told_by_what_they_are_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where all masks differ both curves are alike."""
+    _print(Console(width=200), [emergence(candidate("The red roof", 0, 10, 5), mask=columns(10))])
+    told = [line.split(",")[0].strip() for line in capsys.readouterr().out.splitlines() if "best of N" in line]
+    assert told == ["best of N masks", "best of N distinct masks"]
 
 
 def test_absent_and_unnamed_objects_are_not_looked_at() -> None:
@@ -283,3 +368,11 @@ def test_looks_and_curves_of_many_samples_add_up_as_arrays_do() -> None:
     assert [point.value for point in own.points][::2] == pytest.approx(
         [100 * values.mean(), 100 * values.max(1).mean()]
     )
+
+
+def test_a_layer_of_which_nothing_was_measured_leaves_a_gap(tmp_path: Path) -> None:
+    found = [emergence(candidate("The red roof", 0, 10), mask=columns(10)), emergence(mask=columns(10))]
+    found[1].model = "another"
+    names = [picture["name"] for picture in _pictures(tmp_path, found, [3, 7])]
+    assert "layers" in names
+    assert (tmp_path / "layers.csv").read_text().splitlines()[1:] == ["3,100.0", "7,"]

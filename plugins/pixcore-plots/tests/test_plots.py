@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pixcore_plots.every import every_plot, looked_at
 from pixcore_plots.kept import Kept
 from pixcore_plots.outcomes import OutcomeTally, association
-from pixcore_plots.panels import small, whole
+from pixcore_plots.panels import estimate, key, small, whole
 from pixcore_plots.plots import HEADER, OWN, Plot, Plots, Series, table
 from pixcore_plots.strata import groups
 from pixcore_plots.svg import dark_rules, legible
+from pixcore_statistics.estimates import Estimate
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import Table2x2
 from statsmodels.stats.proportion import proportion_confint
@@ -162,6 +163,74 @@ def test_groups_keep_equals_together_and_the_order(values: list[int]) -> None:
         assert (one < other) <= (near <= far)
 
 
+@pytest.mark.parametrize(
+    ("values", "sizes"), [([*range(50)], [10] * 5), ([1] * 5 + [2] * 45, [50]), ([2] * 45 + [3] * 5, [50])]
+)
+def test_groups_have_at_least_as_many_as_an_interval_needs(values: list[int], sizes: list[int]) -> None:
+    assert np.bincount(groups(np.array(values, float))).tolist() == sizes
+
+
+def test_an_object_that_covers_the_image_covers_a_hundred_percent() -> None:
+    results = [sample_of(number, WIDE if number < 12 else 3, 3, 0.5, right=True) for number in range(24)]
+    assert plots_of(*results)["size"].categories == ("15–15", "100–100")
+
+
+def test_an_answer_that_nobody_graded_is_told_as_left_out() -> None:
+    """The series' samples and those left out add up to all."""
+    results = [
+        replace(one, by_probing={name: outcome for name, outcome in one.by_probing.items() if keep or name != "letter"})
+        for number, one in enumerate(some(40))
+        for keep in [number >= 14]
+    ]
+    for name in ("odds", "both"):
+        series = own(plots_of(*results)[name])
+        assert series.samples == 26
+        assert series.left_out == {"without a graded answer": 14}
+
+
+def test_a_sample_that_failed_is_left_out_where_candidates_are_counted_for_having_none() -> None:
+    results = some(40)
+    for number in (1, 2):
+        outcome = replace(results[number].by_probing["segment"], response=None, candidates=(), error="broke", scores={})
+        results[number] = score_sample(results[number].sample, {"segment": replace(outcome, selections={})}, ROWS)
+    plots = plots_of(*results)
+    assert own(plots["success"]).samples == 30  # it counts there, as 0
+    assert own(plots["candidates"]).left_out == {"absent": 10, "without candidates": 2}
+
+
+def test_a_control_is_drawn_as_the_legend_has_it_whichever_others_a_row_has() -> None:
+    """Two strategies of a predictions file with a control each, by names of their own."""
+    rows = (
+        RowSpec("one"),
+        RowSpec("two"),
+        RowSpec("one's control", control_of="one", pool="a"),
+        RowSpec("two's control", control_of="two", pool="b"),
+    )
+    results = []
+    for number, result in enumerate(some(40)):
+        outcome = result.by_probing["segment"]
+        chosen = Selection.chosen(0, 0, score=0.1 * (number % 9))
+        controls = dict.fromkeys("ab", outcome.controls["random points"])
+        asked = replace(outcome, controls=controls, selections={row.key: chosen for row in rows}, scores={})
+        results.append(score_sample(result.sample, {"segment": asked}, rows))
+    plot = plots_of(*results, rows=rows)["success"]
+    assert dict(key(plot)) == {OWN: 0, "a": 1, "b": 2}
+    drawn = [re.findall(r'stroke-dasharray="([^"]+)"', small(plot, panel)) for panel in plot.panels]
+    assert all(drawn)
+    assert drawn[0] != drawn[1]
+
+
+def test_at_a_coverage_as_many_are_counted_as_are_kept() -> None:
+    results = [sample_of(number, 3, 1 + number % 5, 0.01 * number, right=True) for number in range(100)]
+    series = own(plots_of(*results)["risk"])
+    assert series.counts == tuple(range(2, 101, 2))
+
+
+def test_numbers_that_round_to_nothing_have_no_sign() -> None:
+    assert estimate(Estimate(-0.004, -0.5, 0.3)) == "0.00 (-0.50 to 0.30)"
+    assert estimate(Estimate(-0.004, -3.0, 2.0)) == "0.0 (-3.0 to 2.0)"
+
+
 def test_absence_is_what_scikit_learn_says_of_the_score() -> None:
     results = some(80)
     plot = plots_of(*results)["absence"]
@@ -284,6 +353,16 @@ def test_masks_under_the_probing_that_asks_for_the_object() -> None:
     assert looked_at(["letter", "question"]) == "question"
     assert looked_at(["describe"]) == "describe"
     assert looked_at([]) == "segment"
+
+
+def test_half_a_pair_is_no_outcome_of_a_pair() -> None:
+    tally = OutcomeTally()
+    for name, paired in (("a", True), ("a", True), ("b", True), ("c", False)):
+        tally.add(Cluster(name, pair=paired), {"question": True}, True)
+    found = tally.finish(None)
+    assert found is not None
+    assert found.units == (2, 0, 0, 0)
+    assert sum(found.of_samples.samples) == 4
 
 
 def test_outcomes_are_of_one_probing() -> None:

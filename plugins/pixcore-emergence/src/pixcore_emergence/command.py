@@ -40,7 +40,11 @@ from pixcore_emergence.standing import parser
     metavar="NAME",
     help="The probing whose answers count in the four outcomes; the first that is graded by default.",
 )
-@click.option("--judged", type=click.Path(path_type=Path), help="CSV with sample_id and letters: a judge's concepts.")
+@click.option(
+    "--judged",
+    type=click.Path(path_type=Path),
+    help="CSV with sample_id and letters, and of several runs the model: a judge's concepts.",
+)
 @click.option("--benchmark", metavar="NAME", help="Which benchmark predictions files answer; runs know it.")
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; emergence/ in the first run by default.")
@@ -68,7 +72,7 @@ def emergence(
         if not runs[0].is_dir() and str(written) != "-":
             raise ConfigError("a predictions file has no folder to write to", hint="name one with --output")
         output = runs[0] / "emergence"
-    names = _names(sources)
+    names = _names(sources, runs)
     rows = [_row(source, row) for source in sources]
     found = [
         _analyse(source, name, protocol, outcome_row, answers)
@@ -80,9 +84,11 @@ def emergence(
             hint="emergence needs candidates with phrases; a model that segments itself has none",
         )
     if judged is not None:
-        letters = _judged(judged)
+        letters = _judged(judged, names)
         for one in found:
-            one.judged_by(letters)
+            one.judged_by(letters[one.model])
+        if not any(one.agreement for one in found):
+            raise DataError(f"{judged} has letters of none of the phrases", hint="sample_id and letters: a, or a, b")
     from pixcore_emergence.page import document, write  # matplotlib is slow to import
 
     if figures_written(written, lambda: document(found)):
@@ -108,11 +114,16 @@ def _select(path: Path) -> tuple[str, ...]:
     return () if path.is_dir() else ("oracle",)
 
 
-def _names(sources: Sequence[Source]) -> list[str]:
+def _names(sources: Sequence[Source], runs: Sequence[Path]) -> list[str]:
+    """What tells the runs apart: their models, else their folders' names too, else their paths."""
     models = [source.origin.model for source in sources]
-    if len(set(models)) == len(models):
-        return models
-    return [f"{model} ({Path(source.name).name})" for model, source in zip(models, sources, strict=True)]
+    for places in ([Path(source.name).name for source in sources], list(map(str, runs))):
+        if len(set(models)) == len(models):
+            break
+        models = [f"{source.origin.model} ({place})" for source, place in zip(sources, places, strict=True)]
+    if len(set(models)) < len(models):
+        raise ConfigError("a run is named twice", hint="name each run once")
+    return models
 
 
 def _row(source: Source, name: str | None) -> RowSpec | None:
@@ -125,16 +136,27 @@ def _row(source: Source, name: str | None) -> RowSpec | None:
 
 
 def _analyse(source: Source, name: str, protocol: str, row: RowSpec | None, answers: str | None) -> Emergence:
-    seed = source.origin.seed
-    tally = EmergenceTally(name, protocol, row=row, answers=answers, fidelity=source.fidelity, seed=seed)
+    seed, control = source.origin.seed, next((one.pool for one in source.file.rows if one.control), None)
+    tally = EmergenceTally(
+        name, protocol, row=row, answers=answers, fidelity=source.fidelity, seed=seed, control=control
+    )
     accumulate(source.file, tally)
     return tally.finish()
 
 
-def _judged(path: Path) -> dict[str, frozenset[Concept]]:
-    return {
-        row["sample_id"].strip(): read_letters(row["letters"]) for row in read_table(path, ("sample_id", "letters"))
-    }
+def _judged(path: Path, models: Sequence[str]) -> dict[str, dict[str, frozenset[Concept]]]:
+    """A judge's letters by model and sample: several runs have other phrases of the same sample."""
+    letters: dict[str, dict[str, frozenset[Concept]]] = {model: {} for model in models}
+    columns = ("sample_id", "letters") if len(models) == 1 else ("sample_id", "letters", "model")
+    for row in read_table(path, columns):
+        sample, model = row["sample_id"].strip(), models[0] if len(models) == 1 else row["model"].strip()
+        own = letters.get(model)
+        if own is None:
+            raise DataError(f"{path} has letters of the model {model!r}", hint=nearest(model, models))
+        if sample in own:
+            raise DataError(f"{path} has letters of sample {sample!r} twice", hint="one line a sample, and model")
+        own[sample] = read_letters(row["letters"])
+    return letters
 
 
 def _layers(runs: Sequence[Path]) -> list[int] | None:
@@ -161,8 +183,8 @@ def _print(console: Console, found: Sequence[Emergence]) -> None:
             known = zip(CONCEPTS, spread.values, strict=True)
             shares = ", ".join(f"{concept} {share.value:.0f} %" for concept, share in known if share.value)
             console.print(f"  {spread.name}: {shares} (n = {spread.samples})", highlight=False)
-        for curve in (*one.curves, *(curve for curve in one.distinct)):
-            kind = "distinct masks" if curve in one.distinct else "masks"
+        drawn = (("masks", one.curves), ("distinct masks", one.distinct))
+        for kind, curve in ((kind, curve) for kind, curves in drawn for curve in curves):
             last = curve.points[-1]
             ends = "" if last.low is None else f" ({last.low:.1f}-{last.high:.1f})"
             values = f"N = {curve.n[0]}: {curve.points[0].value:.1f}, N = {curve.n[-1]}: {last.value:.1f}{ends}"

@@ -22,7 +22,7 @@ SIZES = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90)
 
 _LACKING = np.full(len(SIZES), np.nan)
 
-OWN, CONTROL = "own candidates", "matched random control"
+OWN, CONTROL = "own candidates", "matched control"
 
 
 @dataclass(frozen=True)

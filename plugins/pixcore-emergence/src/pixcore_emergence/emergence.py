@@ -138,9 +138,10 @@ class Emergence:
         return sorted(found, key=lambda one: -one.phrase.iou)
 
     def judged_by(self, letters: Mapping[str, frozenset[Concept]]) -> None:
-        """Note how far the classifier agrees with a judge's categories of the best phrases, by sample id."""
+        """Note how far the classifier agrees with a judge's categories of the best phrases, by sample id, if any."""
         rules = [one.phrase.concept for one in self.best]
-        self.agreement = dict(agreement(rules, [letters.get(one.sample_id, frozenset()) for one in self.best]))
+        found = agreement(rules, [letters.get(one.sample_id, frozenset()) for one in self.best])
+        self.agreement = dict(found) if found["n"] else {}
 
     def mean_iou(self) -> float | None:
         """Mean IoU of the best phrases, in percent."""
@@ -199,6 +200,8 @@ class EmergenceTally:
         fidelity: By which rule a mask counts as found.
         classifier: Says what a phrase is about.
         seed: Of the bootstrap.
+        control: The name of the control that stands beside; the first sample's first by default. A sample that lacks
+            it has none, whichever others it has.
     """
 
     def __init__(
@@ -211,11 +214,13 @@ class EmergenceTally:
         fidelity: Fidelity = Fidelity.CORRECTED,
         classifier: Classifier = by_rule,
         seed: int = 0,
+        control: str | None = None,
     ) -> None:
         self._into = Emergence(model, protocol, fidelity.released, seed=seed)
         self._row, self._answers, self._fidelity, self._classify = row, answers, fidelity, classifier
         self._curves, self._distinct, self._outcomes = Curves(seed), Curves(seed), OutcomeTally()
         self._best: Shelf[Best] = Shelf()
+        self._control = control
 
     def add(self, result: SampleResult) -> Best | None:
         """Take in one sample, and give its best phrase, if it has any."""
@@ -228,9 +233,11 @@ class EmergenceTally:
             into.left_out += 1
             return None
         sides = {OWN: (outcome.candidates, measured_ious(sample, outcome))}
-        matched = next(iter(outcome.controls.values()), ())
+        if self._control is None:
+            self._control = next(iter(outcome.controls), None)
+        matched = outcome.pool(self._control) if self._control is not None else ()
         if matched:
-            known = outcome.control_ious.get(next(iter(outcome.controls)))
+            known = outcome.control_ious.get(self._control or "")
             sides[CONTROL] = (matched, candidate_ious(sample, matched) if known is None else known)
         cluster = cluster_of(sample)
         flat = {name: _flat(ious) for name, (_, ious) in sides.items()}

@@ -128,6 +128,7 @@ class _Measure:
         self._points: Any = components.one("points").create(job.context)
         self._masks: Any = components.one("masks").create(job.context)
         self._protocol, self._folder, self._heads = protocol, folder, heads
+        self._control = next((row.pool for row in job.rows if row.control), None)
         self.lines: list[tuple[str, int, int | None]] = []
 
     def of(self, result: SampleResult) -> _Seen | None:
@@ -145,7 +146,7 @@ class _Measure:
         best = [
             *self._best(sample, outcome.response, groups, maps),
             _most(measured_ious(sample, outcome)),
-            _control(outcome),
+            _of_control(outcome, self._control),
         ]
         whole = rows.mean(axis=(1, 2), dtype=np.float32)
         inside = np.stack(list(self._inside(sample, outcome.response, groups, [*maps, whole])))
@@ -214,6 +215,7 @@ def _most(ious: Any) -> float:
     return float(max((value for one in ious for value in one), default=0.0))
 
 
-def _control(outcome: ProtocolResult) -> float:
-    """The best IoU of the first control's candidates; NaN where the run has no control."""
-    return next((_most(ious) for ious in outcome.control_ious.values()), float("nan"))
+def _of_control(outcome: ProtocolResult, name: str | None) -> float:
+    """The best IoU of the matched control's candidates; NaN where there is none, whichever others there are."""
+    ious = outcome.control_ious.get(name) if name is not None else None
+    return float("nan") if ious is None else _most(ious)

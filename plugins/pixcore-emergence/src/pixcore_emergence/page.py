@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from pixcore_pictures.drawing import data_uri, fitted, overlay
@@ -36,8 +37,8 @@ _KINDS = [concept.value for concept in CONCEPTS]
 _PLACE, _CONCEPT, _SHARE, _IOU = "place in the text, %", "concept", "share of samples, %", "mean IoU, %"
 _ALIKE = (
     "Bars: over samples whose object the best mask found (IoU above .5), with 95 % intervals over {clusters}; phrases "
-    "within 0.02 IoU of the best share the sample between them. ◇ the same of the matched control, whose points know "
-    "nothing. – of all phrases, good or not. What attention adds is the distance to both."
+    "within 0.02 IoU of the best share the sample between them. ◇ the same of the matched control, whose points are "
+    "not of this image's attention. – of all phrases, good or not. What attention adds is the distance to both."
 )
 _SELECTED = (
     "Over all samples, phrases within 0.02 IoU of the best sharing the sample; ◇ the matched control. No bar where "
@@ -134,7 +135,10 @@ def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None
         """Draw plain values, one bar a model and category."""
         rows = [[label, *(several[place] for several in values.values())] for place, label in enumerate(labels)]
         _write_csv(output / f"{name}.csv", [x, *values], rows)
-        series = {model: Bar([Estimate(value) for value in several]) for model, several in values.items()}
+        series = {
+            model: Bar([Estimate(float("nan") if value is None else value) for value in several])
+            for model, several in values.items()
+        }
         return drawn(name, short, title, caption, bars(title, _lines(labels), series, x=x, y=y))
 
     def shares(counts: Iterable[float]) -> list[float]:
@@ -385,7 +389,7 @@ def _document(one: Emergence) -> dict[str, Any]:
             "units": dict(zip(NAMES, outcomes.units, strict=True)),
             "samples": dict(zip(NAMES, outcomes.of_samples.samples, strict=True)),
             "by_chance": outcomes.of_samples.independent * sum(outcomes.of_samples.samples),
-            "odds_ratio": outcomes.of_samples.odds_ratio,
+            "odds_ratio": _known(outcomes.of_samples.odds_ratio),
         }
     if one.released:
         document["published"] = {
@@ -393,3 +397,8 @@ def _document(one: Emergence) -> dict[str, Any]:
             "concepts": dict(zip(_KINDS, one.published_concepts().tolist(), strict=True)),
         }
     return document
+
+
+def _known(one: Estimate) -> tuple[float | None, float | None, float | None]:
+    """Give an estimate as JSON has it, which knows no NaN."""
+    return (None if np.isnan(one.value) else one.value, one.low, one.high)

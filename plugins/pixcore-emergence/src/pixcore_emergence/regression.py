@@ -16,6 +16,7 @@ from pixcore_statistics.bootstrap import summed
 from pixcore_statistics.estimates import Estimate, Floats
 from scipy import stats
 
+from pixcore.figures.intervals import FEW
 from pixcore_emergence.looks import CONCEPTS, SUCCESS, Looks
 
 TERMS = ("own, not control", "success", "10 more words", "1 more phrase")
@@ -36,10 +37,10 @@ class Effect(NamedTuple):
 
 
 def effects(own: Looks, control: Looks) -> list[Effect]:
-    """Regress place and concepts of the best phrase on `TERMS`; nothing where there are too few samples."""
+    """Regress place and concepts of the best phrase on `TERMS`; nothing where there are fewer than ten clusters."""
     read = [looks.read("iou", "place", "concepts", "words", "phrases") for looks in (own, control)]
     clusters = np.concatenate([several for several, _ in read]).tolist()
-    if len(set(clusters)) <= len(TERMS) + 1:
+    if len(set(clusters)) < FEW:
         return []
     iou, place, concepts, words, phrases = (
         np.concatenate(both) for both in zip(*(some for _, some in read), strict=True)

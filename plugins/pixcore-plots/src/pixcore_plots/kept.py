@@ -154,6 +154,8 @@ class Kept:
                 reasons["without a mask"] += 1
             elif not self._named[sample]:
                 reasons["no object named"] += 1
+            elif line.counted[sample]:  # as a failure may
+                reasons["without candidates"] += 1
             else:
                 reasons["absent" if sizes[sample] == 0 else "nothing chosen"] += 1
         return dict(reasons)

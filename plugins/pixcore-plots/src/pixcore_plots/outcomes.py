@@ -115,7 +115,7 @@ class Outcomes:
     Attributes:
         answers: The probing whose answers count.
         units: How many pairs (samples, where there are no pairs) came out each way, in the order of `NAMES`; a pair
-            is right if both of its samples are.
+            is right if both of its samples are, and half a pair is none.
         of_samples: The same of samples, each for itself.
     """
 
@@ -146,7 +146,8 @@ class OutcomeTally:
             unit = cluster if cluster.pair else number
             before = units.get(unit, (True, True))
             units[unit] = (before[0] and right, before[1] and grounded)
-        pairs = Counter(units.values())
+        sizes = Counter(cluster for cluster, *_ in found if cluster.pair)
+        pairs = Counter(way for unit, way in units.items() if isinstance(unit, int) or sizes[unit] > 1)
         clusters, *sides = zip(*found, strict=True)
         of_samples = association(clusters, *(np.array(side, np.int64) for side in sides))
         return None if of_samples is None else Outcomes(probing, tuple(pairs[way] for way in _WAYS), of_samples)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from pixcore_statistics.estimates import Estimate
 
 from pixcore_plots.drawing import shade, styled, svg_of
-from pixcore_plots.plots import Panel, Plot, Plots, Series
+from pixcore_plots.plots import OWN, Panel, Plot, Plots, Series
 from pixcore_plots.svg import COLOURS, INK, PAPER, SOFT, compact, legible, standing_alone
 
 DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.4)))
@@ -70,8 +70,15 @@ def _standing(plots: Plots, plot: Plot) -> str:
 
 def key(plot: Plot) -> Iterator[tuple[str, int]]:
     """Name the series of a plot, each with its place among dashes, markers and colours."""
-    longest = max(plot.panels, key=lambda panel: len(panel.series), default=None)
-    yield from ((one.name, place) for place, one in enumerate(longest.series if longest else ()))
+    names = dict.fromkeys(one.name for panel in plot.panels for one in panel.series)
+    yield from ((OWN, 0),) if OWN in names else ()
+    yield from ((name, place) for place, name in enumerate((name for name in names if name != OWN), start=1))
+
+
+def _placed(plot: Plot, panel: Panel) -> list[tuple[int, Series]]:
+    """Give a row's series, each with the place that it has in the key: other rows may have other controls."""
+    places = dict(key(plot))
+    return [(places[one.name], one) for one in panel.series]
 
 
 def described(plot: Plot, panel: Panel) -> str:
@@ -96,8 +103,8 @@ def estimate(one: Estimate) -> str:
     digits = 2 if abs(one.value) <= 1 and (one.high or 0) <= 1 else 1
     if np.isnan(one.value):
         return "–"
-    ends = "" if one.low is None or one.high is None else f" ({one.low:.{digits}f} to {one.high:.{digits}f})"
-    return f"{one.value:.{digits}f}{ends}"
+    ends = "" if one.low is None or one.high is None else f" ({one.low:z.{digits}f} to {one.high:z.{digits}f})"
+    return f"{one.value:z.{digits}f}{ends}"
 
 
 def _draw(axes: Any, plot: Plot, panel: Panel) -> None:
@@ -117,7 +124,7 @@ def _curve(axes: Any, plot: Plot, panel: Panel) -> None:
         axes.plot((0, end), (0, 100), color=SOFT, linewidth=0.9, linestyle=":")
     if panel.level is not None:
         axes.plot((0, end), (panel.level, panel.level), color=SOFT, linewidth=0.9, linestyle=":")
-    for place, one in enumerate(panel.series):  # a control on top: dashes let what is under them be seen
+    for place, one in _placed(plot, panel):  # a control on top: dashes let what is under them be seen
         colour = COLOURS[place % len(COLOURS)]
         shade(axes, one.x, one.points, colour)
         values = [point.value for point in one.points]
@@ -133,8 +140,8 @@ def _bins(axes: Any, plot: Plot, panel: Panel) -> None:
     known = dict(zip(panel.series[0].x, panel.series[0].counts, strict=True))
     labels = [f"{name}\nn = {known.get(place, 0)}" for place, name in enumerate(plot.categories)]
     axes.set_xticks(range(count), labels, fontsize=7)
-    for place, one in enumerate(panel.series):
-        at = [x + _beside(place, len(panel.series)) for x in one.x]
+    for number, (place, one) in enumerate(_placed(plot, panel)):
+        at = [x + _beside(number, len(panel.series)) for x in one.x]
         colour = COLOURS[place % len(COLOURS)]
         for x, (_, low, high) in zip(at, one.points, strict=True):
             if low is not None:
@@ -162,14 +169,14 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
         low, high = 0.0, 100.0
         axes.set_xlim(low, high)
         axes.set_xticks(_PERCENT)
-    for place, one in enumerate(panel.series):
-        at = [x + _beside(place, len(panel.series)) for x in one.x]
+    for number, (place, one) in enumerate(_placed(plot, panel)):
+        at = [x + _beside(number, len(panel.series)) for x in one.x]
         colour = COLOURS[place % len(COLOURS)]
         for y, (_, start, end) in zip(at, one.points, strict=True):
             if start is not None and end is not None:
                 axes.plot((max(start, low), min(end, high)), (y, y), color=colour, linewidth=1.5)
         for mark in one.marks:
-            y = mark.y + _beside(place, len(panel.series))
+            y = mark.y + _beside(number, len(panel.series))
             axes.plot(mark.x, y, _SIGNS[mark.what], color=INK, ms=10 if "ind" in mark.what else 5, mew=1.2, zorder=4)
         _points(axes, [min(max(point.value, low), high) for point in one.points], at, place)
 

@@ -32,7 +32,7 @@ def by_size(kept: Kept) -> Plot:
         "others in what they are: this is no effect of size alone.",
         "share of the image that the object covers, %",
         lambda line: kept.sizes,
-        lambda low, high: f"{100 * low:.2g}–{100 * high:.2g}",
+        lambda low, high: f"{_two_digits(100 * low)}–{_two_digits(100 * high)}",
     )
 
 
@@ -51,8 +51,12 @@ def by_candidates(kept: Kept) -> Plot:
     )
 
 
+def _two_digits(share: float) -> str:
+    return f"{share:.0f}" if share >= 10 else f"{share:.2g}"  # the whole image is 100, and not 1e+02
+
+
 def groups(values: Floats) -> Ints:
-    """Put values into groups of about as many each; equal values share a group.
+    """Put values into groups of about as many each, and of at least `FEW` where there are as many; equals share one.
 
     Args:
         values: (n,).
@@ -66,8 +70,16 @@ def groups(values: Floats) -> Ints:
     if not len(values):
         return np.zeros(0, np.int64)
     count = int(np.clip(len(values) // FEW, 1, BINS))
-    edges = np.quantile(values, np.arange(1, count) / count, method="lower")
-    return np.unique(np.searchsorted(edges, values, side="right"), return_inverse=True)[1].astype(np.int64)
+    alike, sizes = np.unique(values, return_counts=True)
+    begins = np.cumsum(sizes) - sizes  # how many values are lower
+    edges: list[float] = []
+    done = 0
+    for wanted in np.arange(1, count) * len(values) / count:
+        place = int(np.searchsorted(begins, max(wanted, done + FEW) - 0.5))
+        if place < len(alike) and len(values) - begins[place] >= FEW:
+            edges.append(float(alike[place]))
+            done = int(begins[place])
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
 
 
 def _plot(

@@ -39,7 +39,9 @@ def together(kept: Kept) -> tuple[Plot, Plot]:
             missing[row.label] = _NOTHING
             continue
         about = (row.key, row.label, row.uses_ground_truth)
-        odds.append(Panel(*about, tuple(_odds(kept, name, lines[name], ones) for name, ones in shown.items()), 1.0))
+        odds.append(
+            Panel(*about, tuple(_odds(kept, name, lines[name], ones, graded) for name, ones in shown.items()), 1.0)
+        )
         both.append(Panel(*about, tuple(_both(kept, name, lines[name], ones, graded) for name, ones in shown.items())))
     why = "" if odds else _NOTHING
     return (
@@ -78,9 +80,9 @@ def together(kept: Kept) -> tuple[Plot, Plot]:
     )
 
 
-def _odds(kept: Kept, name: str, line: Line, ones: dict[int, Association]) -> Series:
+def _odds(kept: Kept, name: str, line: Line, ones: dict[int, Association], graded: list[str]) -> Series:
     there = {number: one for number, one in ones.items() if not np.isnan(one.odds_ratio.value)}
-    return _series(kept, name, line, ones, {number: one.odds_ratio for number, one in there.items()})
+    return _series(kept, name, line, ones, graded, {number: one.odds_ratio for number, one in there.items()})
 
 
 def _both(kept: Kept, name: str, line: Line, ones: dict[int, Association], graded: list[str]) -> Series:
@@ -93,9 +95,8 @@ def _both(kept: Kept, name: str, line: Line, ones: dict[int, Association], grade
         if not np.isnan(guessed):
             marks.append(Mark(GUESSED, 100 * guessed, number))
     numbers = {f"more than {INDEPENDENT}, {graded[number]}": one.excess.times(100) for number, one in ones.items()}
-    return _series(
-        kept, name, line, ones, {number: one.both.times(100) for number, one in ones.items()}, numbers, marks
-    )
+    points = {number: one.both.times(100) for number, one in ones.items()}
+    return _series(kept, name, line, ones, graded, points, numbers, marks)
 
 
 def _series(
@@ -103,19 +104,22 @@ def _series(
     name: str,
     line: Line,
     ones: dict[int, Association],
+    graded: list[str],
     points: dict[int, Estimate],
     numbers: dict[str, Estimate] | None = None,
     marks: list[Mark] | None = None,
 ) -> Series:
+    most = max(ones, key=lambda number: sum(ones[number].samples))
     used = line.found != UNKNOWN
+    unanswered = int((used & (kept.answers()[graded[most]] == UNKNOWN)).sum())
     return Series(
         name=name,
         x=tuple(map(float, points)),
         points=tuple(points.values()),
         counts=tuple(sum(ones[number].samples) for number in points),
-        samples=max(sum(one.samples) for one in ones.values()),
-        clusters=max(one.clusters for one in ones.values()),
-        left_out=kept.left_out(line, used),
+        samples=sum(ones[most].samples),
+        clusters=ones[most].clusters,
+        left_out=kept.left_out(line, used) | ({"without a graded answer": unanswered} if unanswered else {}),
         numbers=numbers or {},
         marks=tuple(marks or ()),
     )
