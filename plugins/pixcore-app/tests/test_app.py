@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import inspect
+import json
 import re
 import struct
 import threading
 import tomllib
+import urllib.request
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +22,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from PIL import Image as PILImage
 from pixcore_app.desk import Desk, Question, Stopped
-from pixcore_app.offered import Choices
+from pixcore_app.offered import CHOSEN, Choices
 from pixcore_app.scenes import Scenes
 
 import pixcore
@@ -185,6 +189,43 @@ def somebody_else(desk: Desk, text: str) -> Iterator[None]:
     yield
     gate.set()
     other.join()
+
+
+def _asked(address: str, picture: dict[str, Any], desk: Desk, session: str) -> dict[str, Any]:
+    """What the page's server says to a question about a picture, sent as anybody can send it."""
+    with urllib.request.urlopen(f"{address}config", timeout=60) as response:
+        config = json.load(response)
+    event = next(one for one in config["dependencies"] if one["api_name"] == "_ask")
+    first, api = desk.offer.first, f"{address.rstrip('/')}{config['api_prefix']}"
+    chosen = [first.components[kind.value] for kind in CHOSEN]
+    given = [picture | {"meta": {"_type": "gradio.FileData"}}, "the boat", "an expression", None, *chosen]
+    body = {"data": [*given, ["mask-score"]], "session_hash": session, "fn_index": event["id"]}
+    join = urllib.request.Request(f"{api}/queue/join", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    urllib.request.urlopen(join, timeout=60).close()
+    with urllib.request.urlopen(f"{api}/queue/data?session_hash={session}", timeout=60) as lines:
+        said = (json.loads(line.removeprefix(b"data: ")) for line in lines if line.strip())
+        return next(one for one in said if one["msg"] == "process_completed")
+
+
+def test_a_visitor_reads_no_picture_of_this_machine(address: str, desk: Desk, tmp_path: Path) -> None:
+    secret, own = tmp_path / "secret.png", Path(desk.scratch) / "own.png"
+    PILImage.new("RGB", (40, 30), (9, 200, 9)).save(secret)
+    assert not _asked(address, {"path": str(secret)}, desk, "one")["success"]
+    secret.rename(own)  # where what visitors bring lies
+    assert _asked(address, {"path": str(own)}, desk, "two")["success"]
+
+
+def test_a_visitors_address_is_not_fetched() -> None:
+    serving()
+    from pixcore_app.page import uploaded
+
+    async def taken(place: Any) -> str:
+        return str(place)
+
+    assert asyncio.run(uploaded(taken)("/tmp/a.png")) == "/tmp/a.png"
+    for address in ("http://example.org/a.png", "https://example.org/a.png"):
+        with pytest.raises(ValueError, match="no picture is fetched"):
+            asyncio.run(uploaded(taken)(address))
 
 
 def test_who_stops_and_asks_again_at_once_is_answered(address: str, desk: Desk, browser: Any) -> None:

@@ -12,12 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from pixcore_attention.raw import file_name
 from pixcore_explorer import going
 from pixcore_explorer.atlas import MOST_DRAWN, Dots
 from pixcore_explorer.command import view
 from pixcore_explorer.export import export
+from pixcore_explorer.maps import Reading
 from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
 from pixcore_explorer.server import Explorer
@@ -105,6 +108,17 @@ def test_an_export_that_fails_leaves_a_folder_that_takes_the_next(shown: Any, tm
     assert (earlier / "data").exists()
 
 
+def test_an_export_does_not_say_where_its_runs_and_their_data_lay(shown: Any, tmp_path: Path) -> None:
+    folder, said = shown.root / "first", f"an error says {shown.root}/first/a.png, a person and/or one"
+    keep_notes(folder, {"tags": [], "note": said})
+    try:
+        page = export(Explorer([folder]), tmp_path / "site", Console(quiet=True))
+    finally:
+        (folder / "notes.json").unlink()
+    assert not [one for one in page.parent.rglob("*.js") if str(shown.root) in one.read_text()]
+    assert "an error says first/a.png, a person and/or one" in (page.parent / "data/runs.js").read_text()
+
+
 def _status(address: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     try:
@@ -168,6 +182,26 @@ def test_what_the_server_refuses(shown: Any) -> None:
     for wrong in ("0-nothing.csv", "9-success.csv", "0-success.png", "success.csv", "..%2f0-success.csv"):
         assert _status(f"{shown.address}runs/{key}/figures/{wrong}")[0] in (400, 404), wrong
     assert "no masks under 'nobody'" in shown.ask(f"runs/{key}/figures?probing=nobody")["error"]
+
+
+def test_rows_that_another_run_has_written_over_are_not_shown_as_an_answers_own(shown: Any) -> None:
+    run, looking = shown.explorer.opened(shown.key("first"))
+    name = next(iter(run.wait()))["id"]
+    reading = Reading.of(name, {"probing": "segment"})
+    path = shown.root.parent / "rows" / file_name(name, "segment")
+    kept, rows = path.read_bytes(), np.load(path)
+    assert looking.maps(reading)["layers"] == rows.shape[1]
+    try:
+        for other in (rows[:, :, :, ::-1], np.random.default_rng(0).random(rows.shape)):
+            np.save(path, other.astype(np.float16))
+            assert looking.maps(reading)["layers"] == 0
+        path.write_bytes(kept[: len(kept) // 2])
+        assert looking.maps(reading)["layers"] == 0
+        with pytest.raises(DataError, match="kept no rows"):
+            looking.matrix(reading, [0])
+    finally:
+        path.write_bytes(kept)
+    assert looking.maps(reading)["layers"] == rows.shape[1]
 
 
 def test_an_atlas_counts_every_phrase_and_draws_some_of_many_evenly() -> None:

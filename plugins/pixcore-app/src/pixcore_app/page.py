@@ -11,7 +11,7 @@ import html
 import queue
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,7 @@ class _Page:
                 with gr.Column(scale=2, min_width=300):
                     picture = gr.Image(label="image", sources=["upload", "clipboard"], height=300, elem_id="picture")
                     picture.preprocess = _place_of  # how large it is comes first: nobody has decoded it yet
+                    picture.async_move_resource_to_block_cache = uploaded(picture.async_move_resource_to_block_cache)
                     asked = gr.Radio(list(ASKED), value=next(iter(ASKED)), label="you type", elem_id="asked")
                     text = gr.Textbox(label="text", placeholder="the red boat", max_length=2000, elem_id="text")
                     with gr.Row():
@@ -276,6 +277,17 @@ class _Page:
 def _place_of(payload: Any) -> str | None:
     """Where a picture that came lies, as a file."""
     return None if payload is None else payload.path
+
+
+def uploaded(move: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
+    """Take files into Gradio's folder, but nothing from an address, which Gradio would fetch for a visitor."""
+
+    async def moved(place: Any) -> str | None:
+        if str(place).startswith(("http:", "https:")):
+            raise ValueError("no picture is fetched from elsewhere")
+        return await move(place)
+
+    return moved
 
 
 def _choices(chosen: Any) -> Choices:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from pixcore_loopback import HOST, Headed, Server, guards
+from pixcore_loopback import HOST, Headed, Server, guards, here
 from pixcore_notebook.tokens import view_style
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -81,7 +81,7 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
     blocks = page(desk, Scenes(desk.benchmark, registry()), most_waiting)
 
     def make(token: str) -> Starlette:
-        around = guards(_POLICY) if host == HOST else [Middleware(Headed, policy=_POLICY)]
+        around = guards(_POLICY) if here(host) == HOST else [Middleware(Headed, policy=_POLICY)]
         outer = Starlette(middleware=around)
         mounted: Starlette = gr.mount_gradio_app(
             outer,
@@ -96,6 +96,9 @@ def serve(desk: Desk, *, host: str = HOST, port: int = 0, most_waiting: int = MO
             css=STYLE + view_style(),
             head=FRAME,
         )
+        # Gradio looks whether a file that a visitor names was uploaded only once it has launched a page, as it does not
+        # where it is mounted: any picture of this machine would be a visitor's
+        blocks.has_launched = True
         return mounted
 
     return Server(make, port=port, host=host)

@@ -1,15 +1,18 @@
 """Write runs as a folder of pages that opens from disk, or from any web server.
 
 Everything is read by the same page in pieces when it is looked at: each piece is a script that hands itself over, as a
-page from disk may load scripts and fetch nothing. No piece holds a path of this machine.
+page from disk may load scripts and fetch nothing. No piece says where on this machine a folder lies that a
+config names, or the one that the command was given in.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,13 +87,14 @@ def _write_all(explorer: Explorer, done: list[dict[str, Any]], target: Path) -> 
     from pixcore_plots.svg import page_rules
 
     prepare(target / "data", "--export")
+    places = _places([explorer.opened(run["key"])[0] for run in done])
     for run in done:
         opened, looking = explorer.opened(run["key"])
-        _write_run(target / "data", run, opened, looking)
+        _write_run(target / "data", run, opened, looking, places)
     with replacing(target / _STYLE, "--export") as file:
         file.write(page_rules())
     told = [run | {"path": "", "going": None} for run in done]
-    _write(target / "data", "runs", {"runs": told})
+    _write(target / "data", "runs", {"runs": told}, places)
     for name in KINDS:
         if name != "index.html":
             (target / name).write_bytes((PAGE / name).read_bytes())
@@ -105,7 +109,25 @@ def _page() -> str:
     return text.replace("<html ", f"<html {_MARK} ", 1).replace("<head>", f"<head>\n{rule}", 1)
 
 
-def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Looking) -> None:
+def _places(runs: Sequence[OpenedRun]) -> re.Pattern[str]:
+    """Match, in JSON, where on this machine things lie: the folders that hold what the runs' configs name."""
+    named = [path for run in runs for path in (run.folder, *_paths(run.config()))]
+    around = {Path.cwd(), Path.home(), *(path.parent for path in named)}
+    words = sorted((json.dumps(f"{one}/")[1:-1] for one in around if len(one.parts) > 1), key=len, reverse=True)
+    # not in the middle of a word, which a picture in base64 is
+    return re.compile(rf"(?<![\w+/=.-])(?:{'|'.join(map(re.escape, words))})" if words else "(?!)")
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """The absolute paths in a config."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _paths(one)
+    elif isinstance(value, (str, Path)) and os.path.isabs(value):
+        yield Path(value)
+
+
+def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Looking, places: re.Pattern[str]) -> None:
     lines, key = run.wait(), about["key"]
     probings = run.job.resolved.config.probings
     shown = next((name for name in ("segment", *probings) if name in probings and probings[name].masks), "")
@@ -113,18 +135,19 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
     head = {"of": "", "since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
     choices = looking.choices()
     data = {"entries": [*lines], "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
-    _write(folder, f"{key}-lines", head | data)
-    _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas})
-    _write_figures(folder, key, Figures(run, f"data/{key}-"))
+    _write(folder, f"{key}-lines", head | data, places)
+    _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas}, places)
+    _write_figures(folder, key, Figures(run, f"data/{key}-"), places)
     ids = [line["id"] for line in lines]
     for number, start in enumerate(range(0, len(ids), CHUNK)):
         own = ids[start : start + CHUNK]
         samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]
-        _write(folder, f"{key}-{number}-samples", {"samples": samples})
-        _write(folder, f"{key}-{number}-thumbnails", {"thumbnails": [_thumbnail(run, one, shown, row) for one in own]})
+        _write(folder, f"{key}-{number}-samples", {"samples": samples}, places)
+        small = {"thumbnails": [_thumbnail(run, one, shown, row) for one in own]}
+        _write(folder, f"{key}-{number}-thumbnails", small, places)
 
 
-def _write_figures(folder: Path, key: str, figures: Figures) -> None:
+def _write_figures(folder: Path, key: str, figures: Figures, places: re.Pattern[str]) -> None:
     """Write a run's plots in one piece, and each as files beside it."""
     from pixcore_report.plots import FILES, file_of
 
@@ -137,7 +160,7 @@ def _write_figures(folder: Path, key: str, figures: Figures) -> None:
                 if drawn.plots is not None and plot.panels:
                     with replacing(folder / f"{key}-{place}-{plot.name}.{kind}", "--export") as file:
                         file.write(file_of(drawn.plots, plot, kind))
-    _write(folder, f"{key}-figures", {"drawn": told})
+    _write(folder, f"{key}-figures", {"drawn": told}, places)
 
 
 def _sample(run: OpenedRun, looking: Looking, name: str, folder: str, probings: list[str]) -> dict[str, Any]:
@@ -157,7 +180,8 @@ def _thumbnail(run: OpenedRun, name: str, probing: str, row: str) -> str:
         return ""  # its image can't be read: its page says it
 
 
-def _write(folder: Path, name: str, data: Any) -> None:
+def _write(folder: Path, name: str, data: Any, places: re.Pattern[str]) -> None:
     """Write a piece, in ASCII: no text in it can end a script or a line."""
+    text = places.sub("", json.dumps(plain(data), separators=(",", ":")))
     with replacing(folder / f"{name}.js", "--export") as file:
-        file.write(f"pixcoreChunk({json.dumps(name)},{json.dumps(plain(data), separators=(',', ':'))});\n")
+        file.write(f"pixcoreChunk({json.dumps(name)},{text});\n")

@@ -15,32 +15,38 @@ from pixcore_loopback.application import HOST
 _PARTING = 5  # seconds that open connections have once it is to end
 
 
+def here(host: str) -> str:
+    """Write this machine's own address one way: what only it can reach is what a secret keeps to it."""
+    return HOST if host.lower() == "localhost" or host.startswith("127.") else host
+
+
 class Server:
     """Listens from the moment it is made; answers while it runs.
 
     Args:
         make: Makes the application of the address's secret.
         port: 0 takes a free one.
-        host: The address that it listens on; only this machine's own has a secret in it.
+        host: The address that it listens on, "localhost" for this machine's own; only that has a secret in it.
 
     Attributes:
         address: Where the page is, its secret included.
 
     Raises:
-        DataError: The port is taken.
+        DataError: The port is taken, or it is no address of this machine.
     """
 
     def __init__(self, make: Callable[[str], Starlette], *, port: int = 0, host: str = HOST) -> None:
+        host = here(host)
         token = secrets.token_urlsafe(24) if host == HOST else ""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
             self._socket.listen()
-        except OSError as error:
-            raise DataError(
-                f"can't listen on port {port} of {host}: {error.strerror}", hint="choose another --port"
-            ) from error
+        except (OSError, OverflowError) as error:
+            self._socket.close()
+            said = getattr(error, "strerror", None) or error
+            raise DataError(f"can't listen on port {port} of {host}: {said}", hint="choose another --port") from error
         root = f"http://{host}:{self._socket.getsockname()[1]}/"
         self.address = f"{root}{token}/" if token else root
         config = uvicorn.Config(
