@@ -66,6 +66,9 @@ class Script:
         schemas: Whether it knows response_format.
         retry_after: What it says with a 429, if anything.
         torn: Says of which calls a batch's line is cut off.
+        batched: From a call in a batch to its line, but for its id, where that is no answer.
+        batch_fails: Why each batch fails; empty: none does.
+        no_upload: Statuses with which files are refused, one a file, before one is taken.
     """
 
     answer: Callable[[Asked], str] = lambda asked: "yes"
@@ -76,6 +79,9 @@ class Script:
     schemas: bool = True
     retry_after: str | None = None
     torn: Callable[[Asked], bool] = lambda asked: False
+    batched: Callable[[Asked], dict[str, Any] | None] = lambda asked: None
+    batch_fails: str = ""
+    no_upload: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -204,6 +210,8 @@ def application(server: LocalServer) -> Starlette:
             server.active -= 1
 
     async def upload(request: Request) -> Response:
+        if server.script.no_upload:
+            return error(server.script.no_upload.pop(0), "not now")
         head = b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n"
         parts = email.message_from_bytes(head + await request.body(), policy=email.policy.HTTP).iter_parts()
         content = next(part.get_content() for part in parts if part.get_filename())
@@ -232,20 +240,27 @@ def application(server: LocalServer) -> Starlette:
 
     async def read_batch(request: Request) -> Response:
         name = request.path_params["name"]
+        if name not in server.batches:
+            return error(404, f"No batch found with id {name!r}.")
         batch = server.batches[name]
         batch["asked"] += 1
+        if server.script.batch_fails:
+            reasons = [{"code": "token_limit_exceeded", "message": server.script.batch_fails}]
+            return JSONResponse({**_batch(name, "failed"), "errors": {"object": "list", "data": reasons}})
         if batch["asked"] < 2:
             return JSONResponse(_batch(name, "in_progress"))
-        lines = []
+        lines, output = [], f"{name}-output"
+        if output in server.files:
+            return JSONResponse(_batch(name, "completed", output))
         for line in server.files[batch["input"]].splitlines():
             call = json.loads(line)
             asked = read_call(call["body"], "")
             server.calls.append(asked)
             reply = completion(server.script, server.script.answer(asked))
-            result = {"custom_id": call["custom_id"], "response": {"status_code": 200, "body": reply}}
+            said = server.script.batched(asked) or {"response": {"status_code": 200, "body": reply}}
+            result = {"custom_id": call["custom_id"], **said}
             written = json.dumps(result, ensure_ascii=False)
             lines.append((written[:-9] if server.script.torn(asked) else written) + "\n")
-        output = f"{name}-output"
         server.files[output] = "".join(reversed(lines)).encode()  # a batch's answers come in any order
         return JSONResponse(_batch(name, "completed", output))
 

@@ -54,6 +54,56 @@ def test_a_batch_that_was_left_under_way_is_found_again(server, memory, monkeypa
     assert len(server.batches) == 1
 
 
+def test_a_schema_that_a_batch_refuses_is_left_out_of_the_next(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    refused = {"response": {"status_code": 400, "body": {"error": {"message": "response_format is not supported"}}}}
+    server.script.batched = lambda asked: refused if "response_format" in asked.body else None
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
+    assert [verdict.correct for verdict in verdicts] == [True] * 3
+    assert len(server.batches) == 2
+
+
+def test_a_call_that_an_earlier_batch_failed_on_is_asked_again(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    expired = {"response": None, "error": {"code": "batch_expired", "message": "This batch expired."}}
+    server.script.batched = lambda asked: expired if "<answer>answer 1" in asked.text else None
+    first = list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
+    assert "This batch expired" in str(first[1])
+    server.script.batched = lambda asked: None
+    assert all(one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(3)))
+    assert [content.count(b"\n") for name, content in server.files.items() if "output" not in name] == [3, 1]
+
+
+def test_a_batch_that_the_server_has_forgotten_is_sent_again(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
+    left = {key: value for key, value in memory.items() if key.startswith("batch/")}
+    memory.clear()
+    memory.update({key: f"long-gone-{value}" for key, value in left.items()})
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
+    assert [verdict.correct for verdict in verdicts] == [True] * 2
+
+
+def test_a_batch_that_fails_says_why(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    server.script.batch_fails = "Enqueued token limit reached."
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    (failed,) = OpenAIJudge(config, memory.context()).grade_many(items(1))
+    assert "has no answer for this call, it failed: Enqueued token limit reached." in str(failed)
+    server.script.batch_fails = ""
+    assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(1))] == [True]
+
+
+def test_a_file_that_is_not_taken_at_once_is_sent_again(server, memory, monkeypatch):
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    server.script.no_upload = [503, 429]
+    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+    assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(2))] == [True] * 2
+
+
 def test_concepts(server, memory, tmp_path):
     answers = {"red fur": "(a), (c)", "the sky": "d", "hm": "I can't say"}
     server.script.answer = lambda asked: next(said for noun, said in answers.items() if f"'{noun}'" in asked.text)

@@ -16,7 +16,7 @@ from pixcore_openai.prices import billed, image_tokens, price_of, shipped
 from pydantic import ValidationError
 
 from pixcore.components import Context
-from pixcore.errors import UserError
+from pixcore.errors import ConfigError, UserError
 from pixcore.services import Allowance, Price
 
 
@@ -78,6 +78,19 @@ def test_a_number_is_in_range_or_none(text, count, published):
     read_letters(text)
 
 
+def test_an_answer_nested_without_end_is_unread():
+    assert read_number('{"number":' * 200_000 + "}", 5, published=False) is None
+
+
+def test_an_address_of_the_environment_holds_no_secret_either(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://user:secret@host/v1")
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL") as caught:
+        ServerConfig().fingerprint()
+    assert "secret@" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://host/v1/")
+    assert ServerConfig().fingerprint() == "http://host/v1"
+
+
 def test_a_key_file_must_be_private(tmp_path):
     file = tmp_path / "key"
     file.write_text("sk-one\n")
@@ -106,6 +119,7 @@ def test_a_server_of_ones_own_needs_no_key(monkeypatch):
         {"base_url": "localhost:8000"},
         {"extra": {"api_key": "1"}},
         {"extra": {"Authorization": "1"}},
+        {"extra": {"provider": [{"api_key": "sk-1"}]}},
         {"api_key": "sk-1"},
         {"azure_api_version": "2024-10-21"},
     ],

@@ -7,7 +7,7 @@ import threading
 import pytest
 from pixcore_services.spending import BudgetError, Spending, read_ledger
 
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, StoreError
 from pixcore.services import Budget, Expense
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
@@ -73,6 +73,30 @@ def test_what_is_paid_after_a_kill_counts_in_the_next_command(tmp_path):
         kept = 4 if cut == len(whole) - 1 else 3  # of a whole line only the end was cut
         assert Spending(ledger=ledger).spent.calls == kept
         assert ledger.read_bytes() == whole + whole[:cut] + b"\n" + 2 * whole
+
+
+def test_commands_of_one_run_that_are_at_work_at_once_share_its_budget(tmp_path):
+    ledger = tmp_path / "spending.jsonl"
+    one, other = (Spending(budget=Budget(calls=5), ledger=ledger) for _ in range(2))
+    for spending in (one, other, one, other, other):
+        spend(spending)
+    for spending in (one, other):
+        with pytest.raises(BudgetError, match="5 calls"):
+            spend(spending)
+    assert one.spent == other.spent == Spending(ledger=ledger).spent
+
+
+@pytest.mark.parametrize("line", [b'\xff\xfe{"model"', b'{"model": "m", "calls": "many"}', b"null", b"7"])
+def test_a_line_that_is_no_expense_is_passed_over(line, tmp_path):
+    ledger = tmp_path / "spending.jsonl"
+    ledger.write_bytes(line + b"\n")
+    spend(Spending(ledger=ledger))
+    assert Spending(ledger=ledger).spent.calls == 1
+
+
+def test_a_ledger_that_can_not_be_read_is_told_in_a_line(tmp_path):
+    with pytest.raises(StoreError, match=f"can't read {tmp_path}"):
+        Spending(ledger=tmp_path)
 
 
 def test_threads_do_not_exceed_it_together(tmp_path):

@@ -35,7 +35,9 @@ ECHO = """
     def predict(model, request):
         left = [[column < 2 for column in range(request["width"])] for row in range(request["height"])]
         top = [[row < 1 for column in range(request["width"])] for row in range(request["height"])]
-        return {"text": request["prompt"], "masks": [left, top], "mask_spans": [[0, 6], [7, 8]], "token_ids": [3, 4]}
+        end = len(request["prompt"])
+        spans = [[0, min(6, end)], [min(7, end), min(8, end)]]
+        return {"text": request["prompt"], "masks": [left, top], "mask_spans": spans, "token_ids": [3, 4]}
 """
 FRAGILE = """
     import os, signal, time
@@ -60,6 +62,9 @@ FRAGILE = """
             return {"masks": []}
         if what == "large mask":
             return {"text": "", "masks": [[[1] * 99]]}
+        if what == "long span":
+            mask = [[1] * request["width"]] * request["height"]
+            return {"text": "\\u00e4", "masks": [mask], "mask_spans": [[0, 2]]}
         if what == "no mapping":
             return 5
         return {"text": "fine " + what}
@@ -226,6 +231,7 @@ def test_a_hang_is_ended(make_worker: MakeWorker, requests: list[Request], tmp_p
         ("no mapping", "TypeError"),
         ("no text", "text"),
         ("large mask", "mask 0 is 99x1 pixels"),
+        ("long span", "a mask_span from 0 to 2"),
     ],
 )
 def test_a_bad_reply_leaves_the_process_running(
@@ -462,6 +468,7 @@ def test_prompts_and_capabilities_come_from_the_manifest(make_worker: MakeWorker
         ({"pythn": "x"}, "pythn"),
         ({"python": "not/there"}, "there is no file"),
         ({"request_timeout": 0}, "request_timeout"),
+        ({"request_timeout": float("inf")}, "request_timeout"),
         ({"commit": "main"}, "commit"),
     ],
 )
@@ -492,6 +499,12 @@ def test_masks_of_every_kind_are_encoded_alike(shape: tuple[int, int]) -> None:
         assert run_lengths.parse(side.encode(form), where="mask") == expected
     for constant in (np.zeros(shape), np.ones(shape)):
         assert run_lengths.parse(side.encode(constant), where="mask") == masks.encode(constant.astype(bool))
+
+
+@pytest.mark.parametrize("mask", [np.ones((1, 4, 5), bool), np.ones(5, bool), []])
+def test_what_is_no_picture_of_a_mask_is_told_by_its_shape(mask: Any) -> None:
+    with pytest.raises(ValueError, match=r"must be \(height, width\), not \("):
+        side.encode(mask)
 
 
 @pytest.mark.parametrize("mask", [[[-3.2, 4.1], [0.1, -9.0]], [[0.2, 0.0], [0.7, 0.0]], [[0, 1], [2, 0]]])

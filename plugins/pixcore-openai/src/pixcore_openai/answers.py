@@ -66,6 +66,6 @@ def _field(text: str, key: str) -> Any:
         return None
     try:
         document = json.loads(text[start : end + 1])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document.get(key) if isinstance(document, dict) else None

@@ -1,7 +1,8 @@
 """Use the Batch API: many calls in one file, answered within a day at half the price.
 
 Calls that wait at the same time go into one batch. Which batch a call went into is kept at once, so that a process that
-is stopped while a batch is under way finds its answers there later and pays for none twice.
+is stopped while a batch is under way finds its answers there later and pays for none twice. What a batch of
+before failed on, and what the server has forgotten, is asked anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import openai
+
 from pixcore.components import Context
 from pixcore.errors import SampleError
 from pixcore_openai.faults import MayPass, RefusedRequest, explain
@@ -23,6 +26,7 @@ R = TypeVar("R")
 _QUIET = 2.0  # seconds without a new call after which a batch is sent
 _LARGEST_FILE = 100_000_000  # bytes; OpenAI takes 200 MB
 _OVER = ("completed", "failed", "expired", "cancelled")
+_ANSWERED, _REFUSED = 200, (400, 422)
 
 
 class Batches:
@@ -41,6 +45,7 @@ class Batches:
         self._waiting: dict[str, tuple[bytes, asyncio.Future[Completion]]] = {}
         self._flush: asyncio.Task[None] | None = None
         self._results: dict[str, asyncio.Task[Mapping[str, Any]]] = {}
+        self._reasons: dict[str, str] = {}  # why a batch has no answers, in the server's words
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def complete(self, key: str, body: Mapping[str, Any]) -> Completion:
@@ -59,7 +64,9 @@ class Batches:
         known = self._context.recall(f"batch/{key}") if self._context.recall is not None else None
         if known is not None:
             results = await self._collect(known)
-            if key in results:
+            status = _status(results.get(key))
+            # without its schema a call may do that was refused with it
+            if status == _ANSWERED or (status in _REFUSED and "response_format" in body):
                 return _read(results[key], self._server)
         call = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": plain}
         line = json.dumps(call).encode() + b"\n"
@@ -82,10 +89,10 @@ class Batches:
         client = self._server.client
         try:
             content = b"".join(line for line, _ in waiting.values())
-            file = await client.files.create(file=("calls.jsonl", content), purpose="batch")
-            batch = await client.batches.create(
-                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-            )
+            upload = partial(client.files.create, file=("calls.jsonl", content), purpose="batch")
+            file = await self._patiently(upload)
+            create = partial(client.batches.create, endpoint="/v1/chat/completions", completion_window="24h")
+            batch = await self._patiently(partial(create, input_file_id=file.id), costs=True)
             if self._context.remember is not None:
                 for key in waiting:
                     self._context.remember(f"batch/{key}", batch.id)
@@ -98,7 +105,8 @@ class Batches:
         for key, (_, answer) in waiting.items():
             try:
                 if key not in results:
-                    raise SampleError(f"the batch {batch.id} has no answer for this call")
+                    reason = self._reasons.get(batch.id)
+                    raise SampleError(f"the batch {batch.id} has no answer for this call" + (reason or ""))
                 answer.set_result(_read(results[key], self._server))
             except Exception as error:
                 answer.set_exception(error)
@@ -111,28 +119,39 @@ class Batches:
 
     async def _wait_for(self, batch_id: str) -> Mapping[str, Any]:
         client = self._server.client
-        while (batch := await self._patiently(partial(client.batches.retrieve, batch_id))).status not in _OVER:
-            await asyncio.sleep(self._poll)
         results: dict[str, Any] = {}
-        for file_id in (batch.output_file_id, batch.error_file_id):
-            if file_id:
-                content = await self._patiently(partial(client.files.content, file_id))
-                for line in content.text.split("\n"):
-                    with suppress(ValueError, LookupError, TypeError, RecursionError):  # it costs its call alone
-                        result = json.loads(line)
-                        results[result["custom_id"]] = result
+        with suppress(openai.NotFoundError):  # the server keeps batches and their files for some weeks
+            while (batch := await self._patiently(partial(client.batches.retrieve, batch_id))).status not in _OVER:
+                await asyncio.sleep(self._poll)
+            for fault in (batch.errors and batch.errors.data) or ():
+                self._reasons[batch_id] = f", it {batch.status}: {fault.message or fault.code}"
+            for file_id in (batch.output_file_id, batch.error_file_id):
+                if file_id:
+                    content = await self._patiently(partial(client.files.content, file_id))
+                    for line in content.text.split("\n"):
+                        with suppress(ValueError, LookupError, TypeError, RecursionError):  # it costs its call alone
+                            result = json.loads(line)
+                            results[result["custom_id"]] = result
         return results
 
-    async def _patiently(self, ask: Callable[[], Awaitable[R]]) -> R:
-        """Ask again where that may help, as long as patience lasts: the batch goes on without us."""
+    async def _patiently(self, ask: Callable[[], Awaitable[R]], *, costs: bool = False) -> R:
+        """Ask again where that may help, as long as patience lasts: the batch goes on without us.
+
+        Args:
+            ask: What is done.
+            costs: Whether it is paid for: then it is done again only where the server said that it was one too many.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._server.config.patience
         while True:
             try:
                 return await ask()
+            except openai.NotFoundError:
+                raise
             except Exception as error:
                 meaning = explain(error, self._server.place)
-                if not isinstance(meaning, MayPass) or clock() > deadline:
+                passes = isinstance(meaning, MayPass) and (meaning.crowded or not costs)
+                if not passes or clock() > deadline:
                     raise meaning from None
             await asyncio.sleep(self._poll)
 
@@ -141,14 +160,20 @@ def _passes(meaning: Exception) -> bool:
     return isinstance(meaning, MayPass)
 
 
+def _status(result: Any) -> Any:
+    """The status of a call in a batch; None where there was no answer."""
+    response = result.get("response") if isinstance(result, Mapping) else None
+    return response.get("status_code") if isinstance(response, Mapping) else None
+
+
 def _read(result: Mapping[str, Any], server: Server) -> Completion:
     response = result.get("response") or {}
-    status = response.get("status_code")
-    if status == 200:
+    status = _status(result)
+    if status == _ANSWERED:
         try:
             return read_completion(json.dumps(response["body"]).encode(), server.key)
         except MayPass as error:
             raise SampleError(f"the batch's answer can't be read: {error}") from None
     said = json.dumps(result.get("error") or (response.get("body") or {}).get("error") or "no reason given")[:300]
-    kind = RefusedRequest if status in (400, 422) else SampleError
+    kind = RefusedRequest if status in _REFUSED else SampleError
     raise kind(f"the batch's call failed ({status}): {said}")

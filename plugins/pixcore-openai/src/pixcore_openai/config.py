@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pixcore.components import Config
+from pixcore.errors import ConfigError
 from pixcore_openai.keys import read_key
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -68,19 +70,12 @@ class ServerConfig(Config):
     @field_validator("base_url")
     @classmethod
     def _plain_address(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("expected an address such as http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("no user, password or query in it: they may hold a secret; a key comes from api_key_env")
-        return value.rstrip("/")
+        return None if value is None else _plain(value)
 
     @field_validator("extra")
     @classmethod
     def _no_secret(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for key in value:
+        for key in _keys(value):
             if _SECRET.search(key):
                 raise ValueError(f"{key!r} looks like a secret; a key comes from api_key_env or api_key_file alone")
         return value
@@ -93,8 +88,17 @@ class ServerConfig(Config):
 
     @property
     def address(self) -> str:
-        """The server that is asked."""
-        return self.base_url or os.environ.get("OPENAI_BASE_URL", "").rstrip("/") or OFFICIAL
+        """The server that is asked.
+
+        Raises:
+            ConfigError: The environment names one as `base_url` may not.
+        """
+        if self.base_url or not (given := os.environ.get("OPENAI_BASE_URL", "")):
+            return self.base_url or OFFICIAL
+        try:
+            return _plain(given)
+        except ValueError as error:  # not told: what stands there may be a secret
+            raise ConfigError("OPENAI_BASE_URL is no address of a server that can be asked", hint=str(error)) from None
 
     def fingerprint(self) -> str:
         """Name the server, where the environment does."""
@@ -103,6 +107,24 @@ class ServerConfig(Config):
     def check_ready(self) -> None:
         """See that there is a server to ask, and a key for it."""
         read_key(self.api_key_env, self.api_key_file, needed=self.address == OFFICIAL or bool(self.azure_api_version))
+
+
+def _plain(address: str) -> str:
+    """Refuse an address that may hold a secret, or is none."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("no user, password or query in it: they may hold a secret; a key comes from api_key_env")
+    return address.rstrip("/")
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """All keys of what a config holds, however deep."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    yield from map(str, value if isinstance(value, dict) else ())
+    for one in inside:
+        yield from _keys(one)
 
 
 Overlay = Literal["blend", "outline", "dim"]

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 from weakref import WeakKeyDictionary
 
+from pydantic import TypeAdapter
+
 from pixcore.errors import ConfigError, StoreError, UserError
 from pixcore.services import Allowance, Budget, Expense, Price
+
+_EXPENSE = TypeAdapter(Expense)
 
 
 class BudgetError(UserError):
@@ -26,8 +30,11 @@ class Spending:
     Args:
         prices: By model, from the config.
         budget: None: no limit.
-        ledger: A file of JSON lines, one a paid call; what it holds from earlier commands counts. None: nothing is
-            written.
+        ledger: A file of JSON lines, one a paid call; what it holds from other commands of the run counts, also of
+            those that are at work now, but for calls that are under way there. None: nothing is written.
+
+    Raises:
+        StoreError: The ledger can't be read.
     """
 
     _under: ClassVar[WeakKeyDictionary[Allowance, Spending]] = WeakKeyDictionary()
@@ -39,7 +46,8 @@ class Spending:
         self.budget = budget
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._spent = _known(read_ledger(ledger) if ledger is not None else ())
+        self._spent, self._read = _known(()), 0
+        self._catch_up()
         self._promised: list[Expense] = []
 
     @classmethod
@@ -77,8 +85,7 @@ class Spending:
             with self._lock:
                 self._promised.remove(expected)
                 for expense in actual:
-                    self._spent = _known((self._spent, expense))
-                    self._write(expense)
+                    self._book(expense)
 
     def _check(self, expected: Expense) -> None:
         budget = self.budget
@@ -89,6 +96,7 @@ class Spending:
                 f"budget: {budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
                 hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
             )
+        self._catch_up()
         total = _known((self._spent, *self._promised, expected))
         for limit, value, unit in (
             (budget.usd, total.usd or 0.0, "USD"),
@@ -101,30 +109,55 @@ class Spending:
                     hint="everything answered is kept; raise budget: and run again to go on",
                 )
 
-    def _write(self, expense: Expense) -> None:
+    def _book(self, expense: Expense) -> None:
         if self._ledger is None:
+            self._spent = _known((self._spent, expense))
             return
         try:
             with self._ledger.open("a+b") as file:
                 begin = b"\n" if _is_torn(file) else b""
                 file.write(begin + json.dumps(asdict(expense)).encode() + b"\n")
         except OSError as error:
+            self._spent = _known((self._spent, expense))
             raise StoreError(
                 f"can't write {self._ledger}: {error.strerror}", hint="nothing more is spent unseen"
             ) from error
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Take in what the ledger holds by now: several commands of the run may write into it at once."""
+        if self._ledger is not None:
+            found, self._read = _lines(self._ledger, self._read)
+            self._spent = _known((self._spent, *found))
 
 
 def read_ledger(path: Path) -> Iterator[Expense]:
-    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over."""
+    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over.
+
+    Raises:
+        StoreError: It can't be read.
+    """
+    yield from _lines(path, 0)[0]
+
+
+def _lines(path: Path, start: int) -> tuple[list[Expense], int]:
+    """Read a ledger from a byte on, and say up to which it is read: a line that is not whole may become it."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        with path.open("rb") as file:
+            file.seek(start)
+            text = file.read()
     except FileNotFoundError:
-        return
-    for line in lines:
+        return [], start
+    except OSError as error:
+        raise StoreError(f"can't read {path}: {error.strerror}", hint="move it away: what it notes is spent") from error
+    found = []
+    for line in text.split(b"\n"):
         try:
-            yield Expense(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
+            found.append(_EXPENSE.validate_json(line))
+            whole = True
+        except ValueError:
+            whole = False
+    return found, start + len(text) - (0 if whole else len(line))
 
 
 def _is_torn(file: BinaryIO) -> bool:

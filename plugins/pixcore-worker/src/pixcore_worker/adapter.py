@@ -160,6 +160,10 @@ class Worker(ModelAdapter[WorkerConfig]):
         found = [run_lengths.parse(mask, where=f"mask {index}", size=size) for index, mask in enumerate(reply.masks)]
         if reply.mask_spans and len(reply.mask_spans) != len(found):
             raise DataError(f"{len(reply.mask_spans)} mask_spans for {len(found)} masks", hint="one for each, or none")
+        for start, end in reply.mask_spans:
+            if not 0 <= start <= end <= len(reply.text):
+                hint = f"characters of the text, of which there are {len(reply.text)}"
+                raise DataError(f"a mask_span from {start} to {end}", hint=hint)
         final = None
         if "masks" in self.capabilities:
             own = reply.mask

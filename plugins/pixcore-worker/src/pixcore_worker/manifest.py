@@ -54,8 +54,8 @@ class Manifest(BaseModel):
     inherit: tuple[str, ...] = ()
     images: Literal["original", "png"] = "original"
     transport: Literal["unix", "tcp"] | None = None
-    startup_timeout: Annotated[float, Field(gt=0)] = 900.0
-    request_timeout: Annotated[float, Field(gt=0)] = 300.0
+    startup_timeout: Annotated[float, Field(gt=0, le=1e8)] = 900.0
+    request_timeout: Annotated[float, Field(gt=0, le=1e8)] = 300.0
     restarts: Annotated[int, Field(ge=0)] = 3
 
 

@@ -154,19 +154,21 @@ def encode(mask: Any) -> dict[str, Any]:
     """Encode a mask to COCO's uncompressed run lengths: column by column, zeros first.
 
     Raises:
-        ValueError: It holds more than 0 and one other value, as logits and probabilities do.
+        ValueError: It is not (height, width), or holds more than 0 and one other value, as logits and probabilities do.
     """
     if isinstance(mask, dict):
         counts = mask["counts"]
         return {"size": list(mask["size"]), "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
     if hasattr(mask, "detach"):
         mask = mask.detach().cpu().numpy()
+    shape = tuple(mask.shape) if hasattr(mask, "shape") else (len(mask), *(len(row) for row in mask[:1]))
+    if len(shape) != 2:
+        raise ValueError(f"a mask must be (height, width), not {shape}")
+    height, width = shape
     if hasattr(mask, "astype"):
-        height, width = mask.shape
         plain = not mask.size or not ((mask < 0) | ((mask != 0) & (mask != mask.max()))).any()
         data = (mask != 0).astype("uint8").tobytes(order="F")
     else:
-        height, width = len(mask), len(mask[0])
         if any(len(row) != width for row in mask):
             raise ValueError("a mask's rows must be equally long")
         held = {float(value) for row in mask for value in row} - {0.0}
