@@ -128,6 +128,11 @@ def test_refcocos_layout(tmp_path: Path) -> None:
     (root / "refs.json").write_text(json.dumps([{**references[0], "ann_id": 99}]))
     with pytest.raises(DataError, match="reference 5 lacks or misses 99"):
         load(root, **options)
+    del (content := json.loads((root / "instances.json").read_text()))["annotations"][0]["id"]
+    (root / "instances.json").write_text(json.dumps(content))
+    (root / "refs.json").write_text(json.dumps([{**references[0], "ann_id": None}]))
+    with pytest.raises(DataError, match="reference 5 lacks or misses None"):
+        load(root, **options)
 
 
 REFERENCE = {"ref_id": 5, "ann_id": 7, "image_id": 1, "split": "val", "sentences": [{"sent": "left"}]}
@@ -330,6 +335,13 @@ def test_a_table_about_something_unknown(tmp_path: Path) -> None:
     root = write(tmp_path / "d", document())
     (root / "said.csv").write_text("annotation_id,expression\n77,the square\n")
     with pytest.raises(DataError, match="unknown annotation '77'"):
+        load(root, expressions="said.csv")
+
+
+def test_a_table_that_says_nothing_of_an_object_asks_nothing(tmp_path: Path) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "said.csv").write_text("annotation_id,expression\n9, \n")
+    with pytest.raises(DataError, match="says nothing of annotation 9"):
         load(root, expressions="said.csv")
 
 

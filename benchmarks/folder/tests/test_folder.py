@@ -48,6 +48,25 @@ def inside(sample: Sample) -> int | None:
     return None if sample.mask is None else masks.area(sample.mask)
 
 
+def test_a_name_that_ends_like_an_extension_takes_no_other_ones_mask(root: Path, paint: Any) -> None:
+    for name in ("a", "a.jpg", "b.jpg"):
+        paint(f"images/{name}.png", colour=GREY)
+    paint("masks/a.png", (255, 0, 0, 1, 1))
+    paint("masks/a.jpg.png", BOX)
+    told = benchmark(table(root, "image,expression\na.png,one\na.jpg.png,two\nb.jpg.png,three\n"))
+    assert [inside(one) for one in told.samples()] == [1, 80, None]
+    (root / "masks/a.jpg.png").unlink()
+    assert [inside(one) for one in benchmark(root).samples()] == [1, None, None]
+
+
+def test_rows_about_one_picture_have_masks_by_the_ids_that_they_get(root: Path, paint: Any) -> None:
+    paint("images/cat.png", colour=GREY)
+    paint("masks/cat.0.png", (255, 0, 0, 1, 1))
+    paint("masks/cat.1.png", BOX)
+    samples = load(table(root, "image,expression\ncat.png,the ear\ncat.png,the box\n"))
+    assert {name: inside(one) for name, one in samples.items()} == {"cat.0": 1, "cat.1": 80}
+
+
 def test_one_mask_a_picture(root: Path, paint: Any) -> None:
     for name in "ab":
         paint(f"images/{name}.jpg", colour=GREY)

@@ -27,6 +27,20 @@ def facts(sample: Sample) -> tuple[object, ...]:
     return (sample.id, sample.question, sample.options, sample.expression, sample.pair, sample.categories, sample.mask)
 
 
+@pytest.mark.parametrize("names", [("A", "a", "a-2"), ("a b", "a-b"), ("x/y", "x-y"), ("a", "a.jpg"), ("c.jpg",)])
+@pytest.mark.parametrize("unknown", [False, True])
+def test_no_sample_comes_back_with_another_ones_mask(names: tuple[str, ...], unknown: bool, tmp_path: Path) -> None:
+    samples = []
+    for number, name in enumerate(names):
+        mask = np.arange(6) <= number
+        known = masks.encode(np.tile(mask, (5, 1))) if not number or not unknown else None
+        picture = np.full((5, 6, 3), number, np.uint8)
+        samples.append(Sample(id=name, image=Image.from_pixels(picture), expression="it", mask=known))
+    write_folder(samples, tmp_path)
+    found = Folder(FolderConfig(root=tmp_path)).samples()
+    assert [(one.id, one.mask) for one in found] == [(one.id, one.mask) for one in samples]
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_whatever_texts_a_sample_has_come_back(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -40,6 +42,29 @@ def test_each_value_of_eight_bits_is_an_object(values: NDArray[np.uint8]) -> Non
         else:
             with pytest.raises(DataError, match="has no value"):
                 labels.inside([value])
+
+
+def deep(grey: NDArray[np.uint16]) -> bytes:
+    """A PNG of colours with 16 bits each, which Pillow can't write."""
+    height, width = grey.shape
+    rows = np.repeat(grey, 3, axis=1).astype(">u2")
+    pieces = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)),
+        b"IEND": b"",
+    }
+    framed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in pieces.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def test_colours_of_sixteen_bits_are_no_empty_mask() -> None:
+    inside = np.arange(12).reshape(3, 4) > 6
+    with pytest.raises(DataError, match="colours of 16 bits"):
+        read_labels(deep(inside.astype(np.uint16)), "m")
+    np.testing.assert_array_equal(read_labels(deep(inside * np.uint16(65535)), "m").inside(), inside)
 
 
 @settings(deadline=None)

@@ -201,6 +201,13 @@ def test_points_one_by_one_are_told_as_polygons_that_lack_some(points: Any, tmp_
     assert_told(lambda: in_form(points, tmp_path), "points (a polygon needs at least three)")
 
 
+def test_a_mask_of_which_nothing_is_given_is_unknown(tmp_path: Path) -> None:
+    nothing = [{"bytes": None, "path": "m.png"}, {"bytes": None, "path": None}]
+    mask().save(tmp_path / "m.png")
+    made(mask=nothing).to_parquet(tmp_path / "d.parquet")
+    assert [one.mask is None for one in load(tmp_path / "d.parquet").values()] == [False, True]
+
+
 def test_values_absence_and_nothing(tmp_path: Path) -> None:
     several = np.zeros((30, 40), np.uint8)
     several[0, :3], several[1, :4] = 2, 3

@@ -207,6 +207,16 @@ def test_columns_that_are_needed(root: Path, drop: tuple[str, ...], message: str
         load(root)
 
 
+@pytest.mark.parametrize("choices", ['["3", "1"]', None])
+def test_choices_that_are_no_list_are_no_options(choices: str | None, root: Path) -> None:
+    questions(root)
+    path = root / "CV-Bench/test_2d.parquet"
+    table = parquet.read_table(path)
+    place = table.column_names.index("choices")
+    parquet.write_table(table.set_column(place, "choices", arrow.array([choices] * len(table), arrow.string())), path)
+    assert_told(lambda: load(root), "choices that are no list")
+
+
 def test_ade_masks_of_another_size_than_the_image_are_scaled(root: Path) -> None:
     path = root / FILES[0]
     path.parent.mkdir(parents=True)

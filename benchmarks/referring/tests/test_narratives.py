@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 from pixcore_referring.config import NarrativesConfig
 from pixcore_referring.narrative_figures import average_recall
 from pixcore_referring.narratives import PanopticNarratives
@@ -39,6 +40,16 @@ def test_each_phrase_with_a_segment_is_a_sample(tmp_path: Path) -> None:
     extra = people.extra
     assert extra["narrative"][extra["start"] : extra["end"]] == "two people"
     assert people.image.pil().size == (40, 30)
+
+
+def test_a_segment_that_is_nowhere_in_the_picture_is_no_absent_object(tmp_path: Path) -> None:
+    root = narratives(tmp_path)
+    picture = root / "annotations/panoptic_segmentation/val2017/000000000139.png"
+    PILImage.new("RGB", (40, 30), (3, 0, 0)).save(picture)
+    benchmark = PanopticNarratives(NarrativesConfig(root=root))
+    scored = {one.id: one.mask is not None and not one.absent for one in benchmark.samples()}
+    assert scored == {"139.0.0": True, "139.0.1": False, "139.1.0": True}
+    assert "1 phrase(s) have segments that no pixel belongs to" in benchmark.notes[0]
 
 
 def test_coco_s_own_folders_are_found(tmp_path: Path) -> None:

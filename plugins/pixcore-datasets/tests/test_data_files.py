@@ -20,6 +20,9 @@ hub = pytest.importorskip("huggingface_hub")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"Objects.csv": b"Index, Object\n1, dog\n", "Images/1.jpg": b"one", "Images/2.jpg": b"two", "README.md": b"#"}
 
+BROKEN: set[str] = set()
+"""What the hub lists and does not give."""
+
 TABLE = DataFile("Objects.csv", "the hub", "lab/data", "Objects.csv")
 PICTURES = DataFile("pictures/", "the hub", "lab/data", "Images/", optional=True)
 BY_HAND = DataFile("secret.bin", "ask the authors")
@@ -40,7 +43,7 @@ class _Hub(BaseHTTPRequestHandler):
             self._send(200, json.dumps({**facts, "disabled": False, "downloads": 0, "likes": 0, "tags": []}).encode())
             return
         name = path.partition(f"/resolve/{COMMIT}/")[2]
-        if name not in FILES:
+        if name not in FILES or name in BROKEN:
             self._send(404, b"{}")
             return
         content = FILES[name]
@@ -97,6 +100,40 @@ def test_missing_pieces_are_fetched_noted_and_checked(endpoint: str, tmp_path: P
     problems = {one.path: one.problem for one in check(root, [TABLE, PICTURES]) if one.problem}
     assert problems["pictures/1.jpg"].startswith("differs from what was fetched")
     assert problems["pictures/2.jpg"] == "was fetched and is gone"
+
+
+def test_a_folder_that_was_fetched_in_part_is_fetched_to_the_end(endpoint: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    BROKEN.add("Images/2.jpg")
+    try:
+        (failed,) = fetch(root, [PICTURES])
+    finally:
+        BROKEN.clear()
+    assert failed.path == "pictures/"
+    assert (root / "pictures/1.jpg").is_file()
+    problems = {one.path: one.problem for one in check(root, [PICTURES]) if one.problem}
+    assert problems == {"pictures/2.jpg": "was not fetched yet: fetch again"}
+    assert fetch(root, [PICTURES]) == []
+    assert (root / "pictures/2.jpg").read_bytes() == b"two"
+    assert not [one for one in check(root, [PICTURES]) if one.problem]
+
+
+def test_a_hub_that_does_not_answer_is_told_of_each_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    one, other = fetch(tmp_path / "root", [TABLE, PICTURES])
+    assert "refused" in one.problem
+    assert one.problem.endswith("; the hub")
+    assert other.optional
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"a": 1}', "{"])
+def test_a_damaged_note_of_what_was_fetched_is_told_in_a_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with pytest.raises(DataError, match=LOCK) as caught:
+        check(tmp_path, [TABLE])
+    assert caught.value.hint == "delete it and fetch again"
 
 
 def test_what_the_hub_does_not_have(endpoint: str, tmp_path: Path) -> None:

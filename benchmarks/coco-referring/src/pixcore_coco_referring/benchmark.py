@@ -112,9 +112,8 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     def _from_refs(self) -> Iterator[Sample]:
         path = self.config.root / str(self.config.refs)
         references = self._references(path)
-        annotations = {
-            str(annotation.get("id")): annotation for image in self._images.values() for annotation in image.annotations
-        }
+        every = (annotation for image in self._images.values() for annotation in image.annotations)
+        annotations = {str(one["id"]): one for one in every if one.get("id") is not None}
         splits = sorted({str(reference.get("split")) for reference in references})
         if self.config.split is not None and self.config.split not in splits:
             raise DataError(f"{path} has no split {self.config.split!r}", hint=f"its splits: {', '.join(splits)}")
@@ -247,7 +246,10 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
                 raise DataError(f"{path} is about image {key}, of which there are several", hint="name it by its id")
             if annotation and self._counts[key] > 1:
                 raise DataError(f"{path} is about annotation {key}, of which there are several", hint="name the image")
-            found.setdefault(key, []).append(row["expression"].strip())
+            if not (said := row["expression"].strip()):
+                what = "annotation" if annotation else "image"
+                raise DataError(f"{path} says nothing of {what} {key}", hint="fill the expression in, or drop the row")
+            found.setdefault(key, []).append(said)
         return by_annotation, by_image
 
     def _path(self, image: CocoImage) -> Path:

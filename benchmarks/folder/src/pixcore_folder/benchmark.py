@@ -174,7 +174,10 @@ class Folder(Benchmark[FolderConfig]):
                     f"{row.where}: another sample has the id {own!r} ({entries[own].row.where})",
                     hint="give each row an `id` of its own",
                 )
-            entries[own] = _Entry(own, row, picture, self._mask_of(row, picture, mask, alike[stem(picture)] > 1))
+            called = own if row.id is not None or times[name] > 1 else None
+            entries[own] = _Entry(
+                own, row, picture, self._mask_of(row, picture, mask, called, alike[stem(picture)] > 1)
+            )
         found = list(entries.values())
         if self._masks.files and all(one.mask is None and not one.row.absent for one in found):
             raise DataError(
@@ -183,7 +186,7 @@ class Folder(Benchmark[FolderConfig]):
             )
         return found
 
-    def _mask_of(self, row: Row, picture: str, named: str | None, ambiguous: bool) -> str | None:
+    def _mask_of(self, row: Row, picture: str, named: str | None, called: str | None, ambiguous: bool) -> str | None:
         """The mask file of a row: the one that it names, or the one called like it or its picture."""
         if row.absent:
             if named is not None or row.values:
@@ -194,9 +197,9 @@ class Folder(Benchmark[FolderConfig]):
             return None
         if named is not None:
             return named
-        found = self._masks.find(row.id, anywhere=False) if row.id is not None else None
+        found = self._masks.find(called, anywhere=False) if called is not None else None
         if found is None:
-            found = self._masks.find(stem(picture), anywhere=False)
+            found = self._masks.find_stem(picture)
             if found is not None and ambiguous:
                 raise DataError(
                     f"{row.where}: mask {found} may be that of {picture} or of another picture called so",

@@ -6,6 +6,7 @@ What it writes is what the benchmark `folder` reads, so that it is an example to
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -24,9 +25,9 @@ from pixcore.files import replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
 from pixcore_folder.columns import answers_meant, meaning
-from pixcore_folder.pictures import free_stem, stem_of, write_picture
+from pixcore_folder.pictures import stem_of, write_picture
 
-_COLUMNS = ("id", "image", "expression", "question", "options", "answer", "pair")
+_COLUMNS = ("id", "image", "mask", "expression", "question", "options", "answer", "pair")
 
 _CONFIG = """\
 # pixcore run {path}
@@ -68,7 +69,7 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     categories: dict[str, None] = {}
     taken: set[str] = set()
     for sample in samples:
-        stem = free_stem(stem_of(sample.id), taken)
+        stem = _free_stem(sample.id, taken)
         picture = write_picture(sample.image, folder / "images", stem, "FOLDER")
         if sample.mask is not None:
             _write_mask(masks.decode(sample.mask), folder / "masks" / f"{stem}.png")
@@ -94,6 +95,15 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     return len(rows)
 
 
+def _free_stem(name: str, taken: set[str]) -> str:
+    """A sample's name as its files', and take it; one that can't stay as it is is never another sample's own."""
+    stem = stem_of(name)
+    if stem != name or stem.lower() in taken:
+        stem = f"{stem}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    taken.add(stem.lower())
+    return stem
+
+
 def _column(category: str) -> str:
     """A category's column, which is not to be taken for one that means something else."""
     return f"{category} (category)" if meaning(category) not in (None, "category") else category
@@ -108,6 +118,7 @@ def _row(sample: Sample, stem: str, picture: str, categories: Mapping[str, str])
         **categories,
         "id": sample.id if sample.id != stem else "",
         "image": picture,
+        "mask": f"{stem}.png" if sample.id != stem and sample.mask is not None else "",
         "expression": sample.expression or "",
         "question": sample.question or "",
         "options": options,

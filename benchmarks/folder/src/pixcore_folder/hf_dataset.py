@@ -148,7 +148,7 @@ class HfDataset(Benchmark[HfDatasetConfig]):
 
     def _mask(self, cells: Mapping[str, Any], image: Image, where: str) -> Labels | RLE | None:
         value = cells.get(self._columns.found.get("mask", ""))
-        if value is None:
+        if value is None or (isinstance(value, Mapping) and all(one is None for one in value.values())):
             return None
         if isinstance(value, Mapping) and "counts" in value:
             return self._truth.outlined(value, image, where)

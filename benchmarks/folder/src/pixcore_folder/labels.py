@@ -108,11 +108,16 @@ def read_labels(encoded: bytes, where: str) -> Labels:
         where: Names it in an error.
 
     Raises:
-        DataError: It is no picture, is damaged, or has values that are not whole numbers.
+        DataError: It is no picture, is damaged, or has values that are not whole numbers, or colours of 16 bits, of
+            which Pillow reads 8.
     """
     try:
         with PILImage.open(io.BytesIO(encoded)) as opened:
+            halved = opened.mode in ("RGB", "RGBA", "LA") and any(";16" in str(tile[3]) for tile in opened.tile)
             opened.load()
+            if halved and set(np.unique(np.asarray(opened)[..., :3])) not in ({0, 255}, {255}):
+                hint = "save it with 8 bits a colour, or as grey with 16"
+                raise DataError(f"mask {where} has colours of 16 bits, of which 8 can be read", hint=hint)
             return _labels(ImageOps.exif_transpose(opened), where)
     except DataError:
         raise

@@ -38,7 +38,8 @@ class PictureFolder:
     """The picture files below a folder, by name.
 
     A name may lack its extension or have another one, have it in capitals, begin with the folder's own name, or lack
-    the folders that it lies in: whatever leaves one file alone. Accents count as equal however they are encoded.
+    the folders that it lies in: whatever leaves one file alone. What ends like an extension may be part of a name:
+    "a.jpg" is a.jpg.png before it is a.png. Accents count as equal however they are encoded.
 
     Args:
         folder: The folder; one that is not there holds nothing.
@@ -65,16 +66,23 @@ class PictureFolder:
         """
         said = name.strip().replace("\\", "/").removeprefix("./")
         for one in (said, said.removeprefix(f"{self.folder.name}/")):
-            for key in (_exact(one), _case(one), _stem(one), *([_bare(one)] if anywhere and "/" not in one else [])):
-                found = list(dict.fromkeys(self._near.get(key, ())))
-                if len(found) > 1:
-                    raise DataError(
-                        f"{self._what} {name!r} may be {' or '.join(found[:3])} of {self.folder}",
-                        hint="write its whole name",
-                    )
-                if found:
-                    return found[0]
+            bare = [_bare(one)] if anywhere and "/" not in one else []
+            for key in (_exact(one), _case(one), _whole(one), _stem(one), *bare):
+                if (found := self._one(key, name)) is not None:
+                    return found
         return None
+
+    def find_stem(self, file: str) -> str | None:
+        """Find the file that is called like another one but for their extensions; errors as of `find`."""
+        return self._one(_stem(file), stem(file))
+
+    def _one(self, key: str, name: str) -> str | None:
+        found = list(dict.fromkeys(self._near.get(key, ())))
+        if len(found) > 1:
+            raise DataError(
+                f"{self._what} {name!r} may be {' or '.join(found[:3])} of {self.folder}", hint="write its whole name"
+            )
+        return found[0] if found else None
 
     def need(self, name: str) -> str:
         """Find a file that has to be there.
@@ -113,6 +121,11 @@ def _exact(name: str) -> str:
 def _case(name: str) -> str:
     path = PurePosixPath(_exact(name))
     return "~" + str(path.with_suffix(path.suffix.lower()))
+
+
+def _whole(name: str) -> str:
+    """As a name that lacks its extension, even where it ends like one."""
+    return "." + _exact(name)
 
 
 def _stem(name: str) -> str:

@@ -76,6 +76,8 @@ def read_questions(path: Path) -> dict[str, Question]:
 
 
 def _question(row: Mapping[str, Any], number: int, path: Path, pictures: Pictures | None) -> Question:
+    if not isinstance(row["choices"], list):
+        raise DataError(f"{path} row {number} has choices that are no list: {row['choices']!r:.60}", hint="texts")
     options = tuple(str(choice) for choice in row["choices"])
     match = re.fullmatch(r"\(?([A-Za-z])\)?", str(row["answer"]).strip())
     answer = ord(match.group(1).lower()) - ord("a") if match else -1

@@ -49,11 +49,20 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
     """
 
     opens_files = True
+    _nowhere = 0
+    """Phrases whose segments no pixel belongs to; known once they were read."""
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """What the validation split consists of."""
         return _files("val2017")
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """How many phrases have segments that are nowhere in COCO's picture: that is a gap, no absent object."""
+        if not self._nowhere:
+            return ()
+        return (f"{self._nowhere} phrase(s) have segments that no pixel belongs to: not scored for grounding",)
 
     def samples(self) -> Iterator[Sample]:
         """Give the split's samples, in the order of the file of narratives.
@@ -61,7 +70,7 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
         Raises:
             DataError: A file is missing or damaged, or a phrase names a segment that its image does not have.
         """
-        config = self.config
+        config, self._nowhere = self.config, 0
         files = _files(config.split)
         require(config.root, files, benchmark="panoptic-narratives")
         path, listing, folder = (one.find(config.root) or config.root for one in files)
@@ -98,12 +107,14 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
             unknown = [one for one in segments if one not in picture.things]
             if unknown:
                 raise DataError(f"{where} names segment {unknown[0]}, which its image does not have", hint=_DAMAGED)
+            inside = np.isin(numbers, segments)
+            self._nowhere += not inside.any()
             yield Sample(
                 id=f"{name}.{number}",
                 image=image,
                 question=self.config.question,
                 expression=phrase,
-                mask=masks.encode(np.isin(numbers, segments)),
+                mask=masks.encode(inside) if inside.any() else None,
                 categories={
                     "kind": "things" if picture.things[segments[-1]] else "stuff",
                     "number": "singulars" if len(segments) == 1 else "plurals",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, starmap
 from pathlib import Path
@@ -37,10 +37,12 @@ def fingerprint_of(checkpoint: str | Path, revision: str | None = None) -> str:
 def hash_folder(folder: Path) -> str:
     """Hash the names and contents of a folder's files, SHA-256 in hex; hidden files and *.md are left out.
 
+    Links to files and to other folders are followed: what they lead to is loaded as well.
+
     Raises:
         ModelError: A named pipe or a device is among them, which may never end.
     """
-    found = sorted(folder.rglob("*"))
+    found = sorted(_below(folder))
     odd = next((path for path in found if path.exists() and not (path.is_file() or path.is_dir())), None)
     if odd is not None:
         raise ModelError(f"{odd} is a pipe or a device", hint="a checkpoint's folder holds ordinary files")
@@ -49,6 +51,15 @@ def hash_folder(folder: Path) -> str:
     return hashlib.sha256(
         "\n".join(f"{path.as_posix()} {hash_file(folder / path)}" for path in kept).encode()
     ).hexdigest()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files and folders below a folder, also by links, but for those that lead back to where they lie."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name) for name in (*folders, *names))
+        here = Path(place).absolute()
+        above = {one.resolve() for one in (here, *here.parents)}
+        folders[:] = [name for name in folders if Path(place, name).resolve() not in above]
 
 
 def hash_file(path: Path) -> str:

@@ -2,13 +2,13 @@
 
 A benchmark class lists its pieces; `pixcore benchmarks check` verifies them and `pixcore benchmarks fetch` gets them
 from the hub with a progress bar. What was fetched is noted with revision and SHA-256 in `pieces.json`, against which a
-later check compares.
+later check compares. Of a folder all files are noted before the first is got, so that a fetch that was broken off goes
+on with those that are missing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pixcore.errors import DataError, StoreError, first_line
-from pixcore.files import write_json, written_beside
+from pixcore.errors import DataError, first_line
+from pixcore.files import prepare, read_object, write_json, written_beside
 
 LOCK = "pieces.json"
 
@@ -118,8 +118,9 @@ def check(root: Path, pieces: Iterable[DataFile]) -> list[Finding]:
     for name, entry in sorted(locked.items()):
         path = root / name
         if not path.is_file():
-            findings.append(Finding(name, "was fetched and is gone"))
-        elif digest(path) != entry["sha256"]:
+            gone = "was fetched and is gone" if entry["sha256"] else "was not fetched yet: fetch again"
+            findings.append(Finding(name, gone))
+        elif entry["sha256"] and digest(path) != entry["sha256"]:
             findings.append(Finding(name, f"differs from what was fetched (revision {entry['revision']})"))
     return findings
 
@@ -140,49 +141,59 @@ def fetch(
         report: Told each file.
 
     Returns:
-        What could not be fetched, with where to get it.
+        What could not be fetched, with why and where to get it.
 
     Raises:
-        DataError: huggingface_hub is not installed, or the hub does not answer.
+        DataError: huggingface_hub is not installed, or what was fetched before is noted in a damaged file.
+        StoreError: The folder can't be written.
     """
     try:
         from huggingface_hub import HfApi, hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
         raise DataError("huggingface_hub is not installed", hint="pip install huggingface-hub") from error
-    root.mkdir(parents=True, exist_ok=True)
+    prepare(root, "--root")
     locked, failed = _read_lock(root), []
     hub = HfApi()
     for piece in pieces:
-        if piece.find(root) is not None:
+        found = piece.find(root)
+        begun = _begun(root, piece, locked) if found is not None else None
+        if found is not None and begun is None:
             continue
         if piece.repo is None or piece.remote is None:
             failed.append(Finding(piece.path, piece.source, piece.optional))
             continue
         try:
-            facts = hub.dataset_info(piece.repo, revision=revision)
-            wanted = [name for name in (s.rfilename for s in facts.siblings or ()) if _matches(name, piece.remote)]
+            facts = hub.dataset_info(piece.repo, revision=revision or begun)
+            wanted = {
+                f"{piece.path}{Path(name).name}" if piece.path.endswith("/") else piece.path: name
+                for name in (s.rfilename for s in facts.siblings or ())
+                if _matches(name, piece.remote)
+            }
             if not wanted:
                 failed.append(
                     Finding(piece.path, f"{piece.repo} holds no {piece.remote}; {piece.source}", piece.optional)
                 )
                 continue
-            for name in wanted:
-                target = root / (f"{piece.path}{Path(name).name}" if piece.path.endswith("/") else piece.path)
+            missing = {place: name for place, name in wanted.items() if not (root / place).is_file()}
+            for place, name in missing.items():
+                locked[place] = {"path": name, "repo": piece.repo, "revision": facts.sha, "sha256": None}
+            _write_lock(root, locked)
+            for place, name in missing.items():
                 report(f"{piece.repo}: {name}")
                 cached = hf_hub_download(piece.repo, name, repo_type="dataset", revision=facts.sha)
-                _copy(Path(cached), target)
-                locked[target.relative_to(root).as_posix()] = {
-                    "path": name,
-                    "repo": piece.repo,
-                    "revision": facts.sha,
-                    "sha256": digest(target),
-                }
+                _copy(Path(cached), root / place)
+                locked[place]["sha256"] = digest(root / place)
                 _write_lock(root, locked)
-        except (HfHubHTTPError, StoreError, OSError, ValueError) as error:
+        except Exception as error:  # whatever the hub's client raises
             reason = first_line(error)
             failed.append(Finding(piece.path, f"{piece.repo}: {reason}; {piece.source}", piece.optional))
     return failed
+
+
+def _begun(root: Path, piece: DataFile, locked: dict[str, Any]) -> str | None:
+    """The commit of which a folder was fetched in part: what is missing is to be of the same; None: it is whole."""
+    own = (name for name in locked if piece.path.endswith("/") and name.startswith(piece.path))
+    return next((str(locked[name]["revision"]) for name in own if not (root / name).is_file()), None)
 
 
 def digest(path: Path) -> str:
@@ -207,13 +218,11 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _read_lock(root: Path) -> dict[str, Any]:
-    try:
-        locked = json.loads((root / LOCK).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{root / LOCK} can't be read: {error}", hint="delete it and fetch again") from error
-    return dict(locked)
+    hint = "delete it and fetch again"
+    locked = read_object(root / LOCK, hint) if (root / LOCK).is_file() else {}
+    if not all(isinstance(one, dict) and {"sha256", "revision"} <= one.keys() for one in locked.values()):
+        raise DataError(f"{root / LOCK} does not note what was fetched", hint=hint)
+    return locked
 
 
 def _write_lock(root: Path, locked: dict[str, Any]) -> None:

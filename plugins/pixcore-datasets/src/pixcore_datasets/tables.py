@@ -11,6 +11,8 @@ from pathlib import Path
 from pixcore.errors import DataError, nearest
 from pixcore.files import read_file
 
+_END = "\x1e"  # a row that comes last: a quote that is left open swallows it
+
 
 def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str] | None = None) -> list[dict[str, str]]:
     """Read a CSV file.
@@ -24,8 +26,8 @@ def read_table(path: Path, columns: Sequence[str], *, aliases: Mapping[str, str]
         Its rows; values are as they stand in the file, spaces included.
 
     Raises:
-        DataError: It can't be read, is not UTF-8, lacks a column, has one twice, or a row's fields do not match the
-            header's.
+        DataError: It can't be read, is not UTF-8, lacks a column, has one twice, a row's fields do not match the
+            header's, or a quote is never closed: all rows after it would be one field.
     """
     return [row for _, row in numbered_rows(path, columns, aliases=aliases)]
 
@@ -43,10 +45,15 @@ def numbered_rows(
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # an outline may be one long field
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        lines = io.StringIO(f"{text}\n{_END}", newline="")
+        rows = list(csv.reader(lines, delimiter=_delimiter(text)))
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}", hint="is it damaged?") from error
-    if not rows:
+    if rows.pop() != [_END]:
+        raise DataError(
+            f"{path} row {len(rows) + 1} has a quote that is never closed", hint='close it, or write "" for a quote'
+        )
+    if not any(rows):
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
     twice = [name for name, count in Counter(name.strip() for name in rows[0]).items() if name and count > 1]
     if twice:
