@@ -124,6 +124,10 @@ def test_concepts_from_the_command_line(server, tmp_path):
     options = ["--base-url", server.url, "--store", str(tmp_path / "store")]
     main(["concepts", str(phrases), str(letters), *options], standalone_mode=False)
     assert letters.read_text() == 'sample_id,letters\none,"b, e"\n'
+    with phrases.open("w") as file:  # of several runs, which have other phrases of the same sample
+        csv.writer(file).writerows([["model", "sample_id", "prompt"], ["m", "one", "a"], ["n", "one", "b"]])
+    main(["concepts", str(phrases), str(letters), *options], standalone_mode=False)
+    assert letters.read_text() == 'model,sample_id,letters\nm,one,"b, e"\nn,one,"b, e"\n'
 
 
 def test_objects(server, memory):

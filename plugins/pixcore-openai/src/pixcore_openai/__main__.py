@@ -28,22 +28,23 @@ def main() -> None:
 def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, store: Path) -> None:
     """Ask what the noun phrases in PHRASES are about, and write their letters.
 
-    PHRASES is the phrases.csv of `pixcore emergence` (columns sample_id and prompt); LETTERS is what its --judged
-    reads. A phrase without a readable answer gets no letters.
+    PHRASES is the phrases.csv of `pixcore emergence` (columns sample_id and prompt, and model, which tells several
+    runs' phrases apart); LETTERS is what its --judged reads. A phrase without a readable answer gets no letters.
     """
     rows = read_table(phrases, ("sample_id", "prompt"))
     questions = [row["prompt"] for row in rows]
     found = answer_concepts(questions, TextConfig(model=model, base_url=base_url), store=store)
+    names = [name for name in ("model", "sample_id") if all(name in row for row in rows)]
     failed = 0
     with replacing(letters) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["sample_id", "letters"])
+        writer.writerow([*names, "letters"])
         for row, outcome in zip(rows, found, strict=True):
             if isinstance(outcome, UserError) and not isinstance(outcome, DataError):
                 raise outcome
             failed += outcome is None or isinstance(outcome, Exception)
             named = "" if outcome is None or isinstance(outcome, Exception) else ", ".join(outcome)
-            writer.writerow([row["sample_id"], named])
+            writer.writerow([*(row[name] for name in names), named])
     click.echo(f"{len(rows)} phrases, {failed} without an answer: {letters}")
 
 
