@@ -71,6 +71,17 @@ def test_a_sink_filter_keeps_the_mass(maps: np.ndarray) -> None:
         np.testing.assert_allclose(found[:, 6], sunk[:, 6] / 4, rtol=1e-5)
 
 
+def test_a_map_whose_mass_is_all_in_sinks_stays_as_it_is() -> None:
+    """There is nothing by whose proportions it could be spread; the other maps of the answer are filtered."""
+    maps = np.full((2, TILES.tokens), 0.01, np.float32)
+    maps[:, 6] = 3
+    maps[1, np.arange(TILES.tokens) != 6] = 0
+    found = SinkFilter(SinkFilterConfig(ratio=2)).transform(maps, TILES, None)
+    np.testing.assert_array_equal(found[1], maps[1])
+    assert found[0, 6] == 0
+    np.testing.assert_allclose(found.sum(1), maps.sum(1), rtol=1e-5)
+
+
 def test_without_sinks_nothing_changes(rng: np.random.Generator) -> None:
     maps = 0.5 + rng.random((4, TILES.tokens), np.float32) / 2
     np.testing.assert_array_equal(SinkFilter(SinkFilterConfig()).transform(maps, TILES, None), maps)

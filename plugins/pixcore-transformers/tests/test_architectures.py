@@ -73,6 +73,20 @@ def test_a_record_says_that_its_layout_was_found_and_it_is_found_once(
     assert "layout" not in again.config.model_copy(update={"layout": "auto"}).model_dump()
 
 
+def test_a_found_layout_is_that_of_images_prepared_alike(
+    checkpoint: Callable[..., Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One square is all that there is without pan and scan."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    options = {"do_pan_and_scan": True, "pan_and_scan_min_crop_size": 20, "pan_and_scan_max_num_crops": 3}
+    image = Image.from_pixels(np.zeros((71, 187, 3), np.uint8))
+    assert len(adapter_of(checkpoint("gemma3"), layout="probe").layout(image).grids) == 1
+    found = adapter_of(checkpoint("gemma3"), layout="probe", image_options=options).layout(image)
+    written = adapter_of(checkpoint("gemma3"), image_options=options).layout(image)
+    assert [grid.box for grid in found.grids] == [grid.box for grid in written.grids]
+    assert len(found.grids) == 4
+
+
 def test_a_layout_that_no_place_decides_is_refused(
     checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

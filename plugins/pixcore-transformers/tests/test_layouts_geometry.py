@@ -13,6 +13,7 @@ from pixcore_testing import check_geometry
 from pixcore_transformers.testing import RECIPES, recipes, save_checkpoint
 
 from pixcore.components import Context, ModelAdapter
+from pixcore.errors import SampleError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image
@@ -194,6 +195,24 @@ def test_a_processor_leaves_no_rest(family: str, size: tuple[int, int], adapt: A
     (grid,) = adapter.layout(image_of(size)).grids
     assert sides == [grid.rows * MULTIPLES[family], grid.cols * MULTIPLES[family]]
     assert grid.box == (0, 0, *size)
+
+
+@pytest.mark.parametrize("size", [(40, 4), (40, 3), (3, 3), (40, 1), (1, 1)], ids=str)
+def test_rows_of_pixels_are_no_channels(size: tuple[int, int], adapt: Adapt) -> None:
+    """Processors of old guess which axis has the colours: one colour everywhere stays one."""
+    colour = np.array([250, 20, 120], np.uint8)
+    image = Image.from_pixels(np.broadcast_to(colour, (size[1], size[0], 3)).copy())
+    video_llava: Any = adapt("video_llava")
+    pixels = video_llava.encode([image.pil()], ["Where?"])["pixel_values_images"][0]
+    expected = torch.from_numpy(colour / 127.5 - 1)[:, None, None].expand(pixels.shape)
+    torch.testing.assert_close(pixels.double(), expected, atol=1e-5, rtol=0)
+    emu3: Any = adapt("emu3")
+    if size[1] in (1, 3):
+        with pytest.raises(SampleError):
+            emu3.layout(image)
+    else:
+        seen = emu3.encode([image.pil()], ["Where?"])["pixel_values"][0]
+        torch.testing.assert_close(seen.double(), expected[:, :1, :1].expand(seen.shape), atol=1e-5, rtol=0)
 
 
 def test_padding_is_no_crop(adapt: Adapt) -> None:

@@ -96,6 +96,20 @@ def test_sampling_replay_and_kernels(checkpoint: Callable[..., Path], options: d
     hold(together, [model.answer([one], extractor)[0] for one in asked])
 
 
+def test_what_stands_behind_an_image_and_is_embedded_with_it_is_shared_with_it(tmp_path: Path) -> None:
+    """Ovis 2's tower embeds the mark that ends an image."""
+    model, rng = adapter(save_checkpoint("ovis2", tmp_path / "ovis2")), np.random.default_rng(0)
+    images = [Image.from_pixels(rng.integers(0, 256, (16, 16, 3), np.uint8)) for _ in range(6)]
+    asked = [Request(str(number), Protocol.QUESTION, image, "x") for number, image in enumerate(images)]
+    extractor = Mean(MeanConfig())
+    assert model.seen is not None
+    together = model.answer(asked, extractor)
+    model.__dict__["seen"] = None  # as transformers generates
+    for one, other in zip(together, [model.answer([each], extractor)[0] for each in asked], strict=True):
+        assert one.tokens == other.tokens
+        np.testing.assert_allclose(one.maps, other.maps, atol=1e-6)
+
+
 def test_a_penalty_on_repetition_knows_the_whole_prompt(checkpoint: Callable[..., Path]) -> None:
     model, asked = adapter(checkpoint("llava_next")), requests()
     model.loaded.model.generation_config.repetition_penalty = 1.7

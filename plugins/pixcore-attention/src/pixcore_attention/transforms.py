@@ -72,8 +72,9 @@ class SinkFilter(MapTransform[SinkFilterConfig]):
         # in float64: what there is may be so little that its share of a sink's mass overflows float32
         taken = result[:, sinks].sum(axis=1, dtype=np.float64) * (1 - self.config.keep)
         there = result[:, others].sum(axis=1, dtype=np.float64)
-        growth = 1 + np.divide(taken, there, out=np.zeros_like(taken), where=there > 0)
-        result[:, sinks] *= self.config.keep
+        given = there > 0  # a map whose mass is all in sinks has no proportions to spread it by, and stays as it is
+        growth = 1 + np.divide(taken, there, out=np.zeros_like(taken), where=given)
+        result[:, sinks] *= np.where(given, self.config.keep, 1)[:, None]
         result[:, others] = result[:, others] * growth[:, None]
         return result
 

@@ -36,7 +36,7 @@ def read_texts(
         text_field: Which field has the text, likewise.
 
     Raises:
-        DataError: It is none of the formats, or has two texts for one sample and probing.
+        DataError: It is none of the formats, holds no text, or has two texts for one sample and probing.
     """
     found: Texts = {}
     for where, row in _rows(path):
@@ -49,6 +49,8 @@ def read_texts(
         if key in found:
             raise DataError(f"{where} has a second text for {key[0]!r} ({under})", hint="one text for each")
         found[key] = _text(_field(row, text_field, _TEXTS, "text_field", where), where)
+    if not found:
+        raise DataError(f"{path.name} holds no texts", hint=f"expected {_FORMATS}")
     return found
 
 

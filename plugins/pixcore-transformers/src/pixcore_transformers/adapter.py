@@ -331,9 +331,16 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """Each request in two parts, None where it has no two; none at all where the model can't share."""
         if self.seen is None:
             return []
-        device = self._device
+        family, device = self.family, self._device
         return [
-            Prompt.split(request.image.digest, own.inputs, self.family.visual(own), self.layout_of(own), device)
+            Prompt.split(
+                request.image.digest,
+                own.inputs,
+                family.visual(own),
+                family.decided(own),
+                self.layout_of(own),
+                device,
+            )
             for request, own in zip(requests, processed, strict=True)
         ]
 

@@ -72,6 +72,10 @@ class VisualFamily(ABC):
         token = getattr(processed.config, "image_token_id", None)  # Chameleon's and Emu3's have a vocabulary instead
         return np.asarray(processed.input_ids == (processed.processor.image_token_id if token is None else token))
 
+    def decided(self, processed: Processed) -> NDArray[np.bool_]:
+        """Mark the prompt's tokens whose input is the image's, not their own, (length,): by default, the visual."""
+        return self.visual(processed)
+
     def prompt(self, text: str) -> str | None:
         """Write the full prompt, placeholder included, for a model without a chat template; None if it has one."""
         return None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import (
     GenerationConfig,
+    GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
@@ -19,7 +21,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from pixcore.errors import NotFiniteError
+from pixcore.errors import ModelError, NotFiniteError
 from pixcore_transformers.streaming import tell
 
 Tensor = torch.Tensor
@@ -76,6 +78,7 @@ def generate(
         For each sample its new tokens up to and with the end token.
 
     Raises:
+        ModelError: Its own `generate` asks no processor.
         NotFiniteError: The model gave logits that are no numbers.
     """
     length = inputs["input_ids"].shape[1]
@@ -89,12 +92,20 @@ def generate(
         processors.append(Forced(forced, length))
     elif settings.temperature > 0:
         processors.append(Sampler(settings, seeds))
-    sequences = model.generate(
+    # an architecture's own way (Janus's, for pictures that it makes) may leave the processors out
+    ours = type(model).__module__.startswith("transformers.")
+    write = partial(GenerationMixin.generate, model) if ours else model.generate
+    sequences = write(
         **inputs,
         generation_config=_generation_config(model, settings),
         logits_processor=LogitsProcessorList(processors),
         stopping_criteria=StoppingCriteriaList([Ended(settings, length)]),
     )
+    if not checked.asked:
+        raise ModelError(
+            f"{type(model).__name__} writes in a way of its own, which follows no settings",
+            hint="its `generate` must pass `logits_processor` on to transformers'",
+        )
     if checked.broken:
         raise NotFiniteError("the model's logits", str(model.dtype).removeprefix("torch."))
     new = sequences[:, length:].tolist()
@@ -106,6 +117,8 @@ def _generation_config(model: PreTrainedModel, settings: Settings) -> Generation
         max_new_tokens=settings.max_new_tokens + settings.extra_steps,
         do_sample=False,  # sampling is a processor's noise, so that it depends on the sample's own seed alone
         num_beams=1,
+        # what is not said here transformers takes from the checkpoint, and would penalise beside `Unrepeated` once more
+        repetition_penalty=1.0,
         use_cache=settings.cache,
         # no token ends a sequence for transformers, which would pad it from there on: `Ended` stops all at once
         eos_token_id=model.config.get_text_config().vocab_size,
@@ -190,6 +203,11 @@ class Checked(LogitsProcessor):  # type: ignore[misc]
         return scores
 
     @property
+    def asked(self) -> bool:
+        """Whether any step's scores were shown to it."""
+        return self._broken is not None
+
+    @property
     def broken(self) -> bool:
         """Whether any were; asked once, as a GPU has to be waited for."""
         return self._broken is not None and bool(self._broken)
@@ -203,11 +221,16 @@ class Unrepeated(LogitsProcessor):  # type: ignore[misc]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Penalise in scores (batch, vocabulary) what stands in the prompt or was written."""
-        new = input_ids.shape[1] - self.mask.shape[1]
-        there = torch.nn.functional.pad(self.mask, (0, new), value=True) & (input_ids >= 0)
+        new, words = input_ids.shape[1] - self.mask.shape[1], scores.shape[1]
+        there = torch.nn.functional.pad(self.mask, (0, new), value=True) & sayable(input_ids, words)
         seen = torch.zeros_like(scores, dtype=torch.int)
-        seen.scatter_add_(1, input_ids.clamp(min=0), there.int())
+        seen.scatter_add_(1, input_ids.clamp(0, words - 1), there.int())
         return penalised(scores, seen > 0, self.penalty)
+
+
+def sayable(ids: Tensor, words: int) -> Tensor:
+    """Mark the ids that a vocabulary of so many words has: a placeholder for what is no text may lie beside it."""
+    return (ids >= 0) & (ids < words)
 
 
 def penalised(scores: Tensor, used: Tensor, penalty: float) -> Tensor:

@@ -9,6 +9,7 @@ is left, or two that no place decides between, the checkpoint is refused.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -25,6 +26,7 @@ from pixcore.files import read_object, write_json
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.notices import notice
 from pixcore.records import Image
+from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.layouts import FAMILIES, layout_named
 
@@ -100,7 +102,7 @@ def find(adapter: Any, sizes: Sequence[tuple[int, int]] = SIZES) -> Found:
     Raises:
         ModelError: No layout fits what changes, or several do that differ.
     """
-    kept = _kept(adapter.config.fingerprint())
+    kept = _kept(adapter.config)
     if kept.is_file():
         name = str(read_object(kept, "remove it, and it is found again")["layout"])
     else:
@@ -224,7 +226,12 @@ def _written(layouts: Sequence[VisualLayout]) -> str:
     return sha256(repr((boxes, cells, shapes)).encode()).hexdigest()
 
 
-def _kept(fingerprint: str) -> Path:
-    """Where it is written which layout a checkpoint has: beside no checkpoint, as that would change what it is."""
-    name = sha256(f"{fingerprint} {transformers.__version__}".encode()).hexdigest()[:32]
-    return Path(cached_at("layouts"), f"{name}.json")
+def _kept(config: TransformersConfig) -> Path:
+    """Where it is written which layout a checkpoint has, its images prepared with a config's options.
+
+    Beside no checkpoint, as that would change what it is.
+    """
+    of = f"{config.fingerprint()} {transformers.__version__}"
+    if config.image_options:
+        of += f" {json.dumps(config.image_options, sort_keys=True, default=str)}"
+    return Path(cached_at("layouts"), f"{sha256(of.encode()).hexdigest()[:32]}.json")

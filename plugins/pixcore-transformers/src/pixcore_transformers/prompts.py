@@ -45,7 +45,7 @@ class Prompt:
     """One request in two parts: what ends with its image, and the text after it.
 
     Attributes:
-        image: Names the first part: the image's digest, and the tokens up to its last one.
+        image: Names the first part: the image's digest, and the tokens up to the last one that it decides.
         inputs: Of the first part, as the processor left them: a batch of one.
         ids: All its tokens.
         before: How many of them the first part has.
@@ -66,15 +66,17 @@ class Prompt:
         image: str,
         inputs: Mapping[str, Any],
         visual: NDArray[np.bool_],
+        decided: NDArray[np.bool_],
         layout: VisualLayout,
         device: torch.device,
     ) -> Prompt | None:
-        """Split a request behind its last visual token.
+        """Split a request behind the last token that its image decides.
 
         Args:
             image: The image's digest.
             inputs: Of this request alone.
             visual: (length,), which of its tokens are visual.
+            decided: (length,), which of them the image decides.
             layout: Of the visual tokens.
             device: Where the model takes its tokens.
 
@@ -82,7 +84,7 @@ class Prompt:
             None where more than tokens goes along the prompt, or no text follows.
         """
         ids = inputs["input_ids"]
-        before = int(np.flatnonzero(visual)[-1]) + 1
+        before = int(np.flatnonzero(decided)[-1]) + 1
         along = {name for name, value in inputs.items() if getattr(value, "shape", ())[:2] == ids.shape}
         if along != _OF_TEXT or not inputs["attention_mask"].all() or ids.shape[1] < before + _LEAST:
             return None

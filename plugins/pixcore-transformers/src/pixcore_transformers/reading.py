@@ -20,6 +20,7 @@ from pixcore_transformers.prompts import Prompts
 from pixcore_transformers.slots import Slots
 from pixcore_transformers.streaming import in_making
 from pixcore_transformers.tap import Tap, rows_alone
+from pixcore_transformers.unembedding import check_logits, states_of, unembedding
 from pixcore_transformers.writing import SlotTap, Writer, texts_of
 
 Tensor = torch.Tensor
@@ -168,7 +169,7 @@ class Reader:
                     gradients = torch.autograd.grad(chosen, [tap.graph[layer] for layer in self.layers])
                 for layer, gradient in zip(self.layers, gradients, strict=True):
                     selected = gradient if self.heads is None else gradient[:, list(self.heads)]
-                    self.extractor.observe_gradients(layer, tap.cut(selected, 0)[:, :, 0])
+                    self.extractor.observe_gradients(layer, tap.cut(selected, tap.offsets[layer])[:, :, 0])
                 self.extractor.end_step()
                 for kept in cache.layers:
                     kept.keys, kept.values = kept.keys.detach(), kept.values.detach()
@@ -225,33 +226,28 @@ class Reader:
     def in_one_pass(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> bool:
         """Whether the rows of given tokens can be read in one pass: they are not too many at once.
 
-        Nor may an answer hold the image's placeholder, which one pass would take for another image.
+        Nor may an answer hold the image's placeholder, or what stands around an image, which one pass would take for
+        another image.
         """
         at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
         longest = max(len(answer) for answer in tokens)
         held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
-        placeholder = getattr(self.model.config, "image_token_id", None)
-        return self.one_pass and held <= LARGEST_PASS and not any(placeholder in answer for answer in tokens)
+        config = self.model.config
+        marks = {getattr(config, "image_token_id", None), *(getattr(config, "visual_indicator_token_ids", None) or ())}
+        return self.one_pass and held <= LARGEST_PASS and all(marks.isdisjoint(answer) for answer in tokens)
 
     def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         """Show the visual tokens' states after some layers; they do not depend on the text, which comes later."""
-        decoder = self.model.get_decoder()
-        layers, norm = getattr(decoder, "layers", None), getattr(decoder, "norm", None)
-        head = self.model.get_output_embeddings()
-        if layers is None or norm is None or head is None:
-            raise ModelError(
-                f"the layers of {type(self.model).__name__} were not found",
-                hint="hidden states are read from a decoder with .layers and .norm, and an output embedding",
-            )
-        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        unembed, layers = unembedding(self.model), self.model.get_decoder().layers
+        last: list[Tensor] = []
+        scores: list[Tensor] = []
 
-        def unembed(states: Tensor) -> Tensor:
-            logits: Tensor = head(norm(states))
-            return logits if cap is None else torch.tanh(logits / cap) * cap
+        def keep_last(module: object, arguments: object, output: Any) -> None:
+            last.append(states_of(self.model, output)[:, -1])
 
         def show(layer: int) -> Callable[..., None]:
             def hook(module: object, arguments: object, output: Any) -> None:
-                states = output[0] if isinstance(output, tuple) else output
+                states = states_of(self.model, output)
                 width = states.shape[-1]
                 columns = batch.columns.to(states.device)[:, :, None].expand(-1, -1, width)
                 self.extractor.observe_hidden(layer, states.gather(1, columns).detach())
@@ -263,7 +259,9 @@ class Reader:
             for index in self.states:
                 handle = layers[index].register_forward_hook(show(index))
                 stack.callback(handle.remove)
-            generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(tokens))
+            stack.callback(layers[-1].register_forward_hook(keep_last).remove)
+            generate(self.model, batch.inputs, Settings(max_new_tokens=1, end=()), [0] * len(tokens), scores=scores)
+            check_logits(self.model, unembed(last[0]), scores[0])
 
 
 def text_config(config: PreTrainedConfig) -> PreTrainedConfig:

@@ -85,6 +85,7 @@ class Tap:
 
     Attributes:
         graph: With `connected`, each layer's whole rows (batch, heads, 1, keys) of the last step.
+        offsets: Likewise, the position of each layer's first key.
         alone: A pass ends with the last wanted layer's rows, as in `rows_alone`.
     """
 
@@ -94,6 +95,7 @@ class Tap:
         self.connected = connected
         self.alone = False
         self.graph: dict[int, Tensor] = {}
+        self.offsets: dict[int, int] = {}
         layers = ((module, getattr(module, "layer_idx", None)) for module in model.get_decoder().modules())
         self._wanted = {id(module): layer for module, layer in layers if layer in watch.layers}
         self._span: slice | None = None
@@ -345,7 +347,7 @@ def _read(
     if tap.connected:
         if not probabilities.requires_grad:
             probabilities.requires_grad_(True)
-        tap.graph[layer] = probabilities
+        tap.graph[layer], tap.offsets[layer] = probabilities, offset
         group = query.shape[1] // value.shape[1]
         mixed = probabilities.to(value.dtype) @ value.repeat_interleave(group, dim=1)
         output = mixed.transpose(1, 2).contiguous()

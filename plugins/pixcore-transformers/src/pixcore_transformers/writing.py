@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from pixcore.errors import NotFiniteError
-from pixcore_transformers.generation import Checked, Sampler, Settings, penalised
+from pixcore_transformers.generation import Checked, Sampler, Settings, penalised, sayable
 from pixcore_transformers.prompts import Prompt, Prompts
 from pixcore_transformers.slots import Slots
 from pixcore_transformers.streaming import tell
@@ -219,7 +219,7 @@ class Writer:
         if answer.index not in self._used:
             ids = torch.tensor([*answer.prompt.ids, *answer.new], device=scores.device)
             used = torch.zeros(scores.shape[1], dtype=torch.bool, device=scores.device)
-            used[ids[ids >= 0]] = True
+            used[ids[sayable(ids, len(used))]] = True
             self._used[answer.index] = used
         return self._used[answer.index]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pixcore.geometry import Box, VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.layouts.llava import seen_box
@@ -41,6 +44,9 @@ class PromptedSquare(Square):
 
 class ClassedSquare(VisualFamily):
     """Lays out a square over the middle of the image, behind a class token that lies nowhere (Video-LLaVA)."""
+
+    # by itself its processor takes a picture of one or three rows of pixels for one or three channels
+    options: ClassVar[Mapping[str, Any]] = {"input_data_format": "channels_last"}
 
     def layout(self, processed: Processed) -> VisualLayout:
         """Lay one square grid, and a token before it where the class token is kept."""

@@ -9,6 +9,8 @@ import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pixcore.errors import ModelError
@@ -87,6 +89,11 @@ class ByCover(Tiles):
     """Lays out the fewest tiles that show enough of the image (Ovis 2), the whole image first."""
 
     whole_first = True
+
+    def decided(self, processed: Processed) -> NDArray[np.bool_]:
+        """Mark what stands before, between and behind the tiles too, the last one behind all: the tower embeds it."""
+        indicators = processed.config.visual_indicator_token_ids
+        return self.visual(processed) | np.isin(processed.input_ids, indicators)
 
     def split(self, processed: Processed) -> tuple[int, int]:
         """Ask transformers' own functions, with the image processor's settings."""
