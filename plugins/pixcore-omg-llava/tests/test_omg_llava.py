@@ -192,3 +192,11 @@ def test_scaled_rotation_is_carried_over() -> None:
     assert scaled.rope_parameters["rope_type"] == "dynamic"
     plain = llama_config(sizes | {"rope_scaling": None, "rope_theta": 1000000}, Path("config.json"), vocabulary=9)
     assert plain.rope_parameters == {"rope_type": "default", "rope_theta": 1000000.0}
+
+
+def test_class_names_of_another_clip_are_refused(release: Any, tmp_path: Path) -> None:
+    for file in release.folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    torch.save(torch.ones(7, 3, 5), tmp_path / "others.pth")
+    with pytest.raises(CheckpointError, match=r"others\.pth holds embeddings of 5 numbers, not of \d+"):
+        adapter(release, checkpoint=str(tmp_path), vocabulary="others.pth").answer(requests()[:1])

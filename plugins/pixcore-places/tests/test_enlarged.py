@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
-from pixcore_places.config import EnlargedConfig, WrittenPlacesConfig
+from pixcore_places.config import EnlargedConfig, SilentConfig, WrittenPlacesConfig
 from pixcore_places.enlarged import Enlarged
 from pixcore_places.groupers import WrittenPlaces
+from pixcore_places.silent import Silent
 
 from pixcore.components import Context
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image, Request, Response
+from pixcore.services import Expense
 from tests.adapters import AdapterSuite, Subject, requests_of
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (70, 140, 3)).astype(np.uint8)
@@ -60,6 +66,48 @@ def test_pixels_that_it_writes_are_of_what_it_saw(looked: bool) -> None:
     ((group,),) = grouper.group_asked([(ASKED, replace(Response(said), layout=layout))])
     assert group.prompt is not None
     assert group.prompt.box == pytest.approx((14, 7, 70, 35))  # it saw 280 x 140
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    "bounds", [{}, {"max_pixels": 3000}, {"size": {"shortest_edge": 60_000, "longest_edge": 90_000}}]
+)
+def test_a_model_that_is_loaded_here_says_how_it_resizes(times: int, bounds: dict[str, Any], tmp_path: Path) -> None:
+    testing = pytest.importorskip("pixcore_transformers.testing")
+    testing.save_checkpoint("qwen2_5_vl", tmp_path / "tiny")
+    options = {"checkpoint": str(tmp_path / "tiny"), "image_options": bounds}
+    config = EnlargedConfig(of={"name": "transformers", **options}, times=times)
+    (grid,) = Enlarged(config).layout(ASKED.image).grids
+    middle = json.dumps([{"point_2d": [grid.cols * 4, grid.rows * 4]}])  # the tiny one's tokens are 8 pixels wide
+    grouper = WrittenPlaces(
+        WrittenPlacesConfig(), Context(model_config=config if times > 1 else config.inside()[0].config)
+    )
+    ((group,),) = grouper.group_asked([(ASKED, Response(middle))])
+    assert group.prompt is not None
+    assert group.prompt.points.tolist() == [[69.5, 34.5]]
+
+
+def test_it_is_asked_as_its_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pixcore_replay")
+    served = EnlargedConfig(of={"name": "served", "model": "some", "base_url": "http://localhost:1/v1"})
+    recorded = EnlargedConfig(of={"name": "recorded", "file": "predictions.jsonl"})
+    assert [(one.asks_service, one.by_sample) for one in (served, recorded)] == [(True, False), (False, True)]
+    asked: list[tuple[int, int]] = []
+
+    class Model(Silent):
+        def expected_cost(self, request: Request) -> Expense:
+            asked.append(request.image.size)
+            return Expense("some")
+
+        def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+            asked.append(image.size)
+            return np.zeros(len(continuations))
+
+    adapter = Enlarged(EnlargedConfig(of={"name": "silent"}, times=2))
+    monkeypatch.setattr(adapter, "_inner", Model(SilentConfig()))
+    adapter.expected_cost(ASKED)
+    adapter.probability(ASKED.image, "is it?", ["yes"])
+    assert asked == [(280, 140)] * 2
 
 
 def test_pixels_of_the_image_are_of_the_enlarged_one() -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pixcore_places.accounts import PlaceAccounts
 from pixcore_places.codebook import FILE, MaskDecoder
 from pixcore_places.coded import MaskCodes
-from pixcore_places.config import MaskCodesConfig, WrittenPlacesConfig
-from pixcore_places.groupers import WrittenPlaces
+from pixcore_places.config import ByPromptConfig, MaskCodesConfig, WrittenPlacesConfig
+from pixcore_places.groupers import WrittenPlaces, text_prompt
 from pixcore_places.scanning import scan
+from pixcore_places.several import ByPrompt
 
-from pixcore.components import Context, ModelConfig
+from pixcore.components import Context, MaskGenerator, ModelConfig, NoConfig
 from pixcore.errors import ConfigError, DataError
+from pixcore.figures.rows import Summary
 from pixcore.notices import Notice
-from pixcore.records import Image, PointPrompt, Request, Response
+from pixcore.records import (
+    Candidate,
+    Image,
+    MaskProposal,
+    PointPrompt,
+    ProtocolResult,
+    Request,
+    Response,
+    Sample,
+    SampleResult,
+)
 
 SIZE = (60, 40)
 CODES = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3]
@@ -99,9 +113,9 @@ class Gemma(ModelConfig):
     checkpoint: str = ""
 
 
-def prompt(text: str, **options: Any) -> PointPrompt:
+def prompt(text: str, image: Image = IMAGE, **options: Any) -> PointPrompt:
     grouper = WrittenPlaces(WrittenPlacesConfig(**options), Context(model_config=Gemma()))
-    request = Request("1", "box", IMAGE, "segment it")
+    request = Request("1", "box", image, "segment it")
     ((group,),) = grouper.group_asked([(request, Response(text))])
     assert group.prompt is not None
     return group.prompt
@@ -113,10 +127,28 @@ BOX = "<loc0256><loc0256><loc0768><loc0768>"
 def test_codes_stand_beside_their_box() -> None:
     assert scan(f"{BOX}{SEGS} dog")[0].codes == tuple(CODES)
     coded = prompt(f"{BOX}{SEGS} dog", masks="codes")
-    assert (coded.box, coded.text) == ((15.0, 10.0, 45.0, 30.0), SEGS)
+    assert coded.text == SEGS
+    assert coded.box == pytest.approx([60 * 256 / 1023, 40 * 256 / 1023, 60 * 768 / 1023, 40 * 768 / 1023])
     assert prompt(f"{BOX}{SEGS} dog").text is None
     for broken in (f"{BOX}{SEGS[:-8]}", f"{BOX}{SEGS[:-8]}<seg128>", f"{BOX} dog"):
         assert prompt(broken, masks="codes").text is None
+
+
+@pytest.mark.parametrize("masks", ["codes", "box"])
+def test_two_masks_in_one_box_are_two(masks: str) -> None:
+    other = SEGS.replace("<seg003>", "<seg100>")
+    config = WrittenPlacesConfig.model_validate({"masks": masks})
+    said = Response(f"{BOX}{SEGS} dog ; {BOX}{other} dog ; {BOX}{SEGS} dog")
+    (groups,) = WrittenPlaces(config, Context(model_config=Gemma())).group_asked(
+        [(Request("1", "box", IMAGE, "segment it"), said)]
+    )
+    texts = [group.prompt.text for group in groups if group.prompt is not None]
+    assert texts == ([SEGS, other] if masks == "codes" else [None])
+    result = ProtocolResult("box", "segment it", said, tuple(Candidate(one, one.prompt, (), ()) for one in groups))
+    accounts = PlaceAccounts()
+    accounts.add(SampleResult(Sample("1", IMAGE), {"box": result}))
+    (note,) = accounts.closed(Summary("b", "m", "corrected", 1, 0, (), {}, ())).notes
+    assert note == f"1 answers state 3 places, {1 if masks == 'codes' else 2} of them again, and all were read."
 
 
 def test_a_coded_mask_is_drawn_into_its_box(tmp_path: Path) -> None:
@@ -131,6 +163,76 @@ def test_a_coded_mask_is_drawn_into_its_box(tmp_path: Path) -> None:
     assert (coded.masks[0] != expected).sum() <= 2
     assert 50 < expected.sum() < 550
     assert len(bare.masks)
+
+
+class Seen(MaskGenerator[NoConfig]):
+    """Remembers what it was asked for."""
+
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        self.prompts = prompts
+        return [MaskProposal(np.zeros((1, 40, 60), np.bool_), np.zeros(1, np.float32)) for _ in prompts]
+
+
+class SeenWords(Seen):
+    text_prompts = True
+
+
+def test_words_alone_are_for_a_generator_that_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = MaskCodes(MaskCodesConfig(of={"name": "regions"}, decoder=written(tmp_path)))
+    monkeypatch.setattr(generator, "_inner", seen := SeenWords(NoConfig()))
+    generator.segment(IMAGE, [text_prompt("dog")])
+    assert [one.text for one in seen.prompts] == ["dog"]
+    monkeypatch.setattr(generator, "_inner", Seen(NoConfig()))
+    with pytest.raises(ConfigError, match="Seen takes no text prompts"):
+        generator.segment(IMAGE, [text_prompt("dog")])
+
+
+def test_a_box_with_codes_is_a_place_and_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = ByPrompt(ByPromptConfig(places={"name": "regions"}, texts={"name": "regions"}))
+    places, texts = SeenWords(NoConfig()), SeenWords(NoConfig())
+    monkeypatch.setattr(generator, "_places", places)
+    monkeypatch.setattr(generator, "_texts", texts)
+    coded = prompt(f"{BOX}{SEGS}", masks="codes")
+    generator.segment(IMAGE, [coded, text_prompt("dog")])
+    assert [list(one.prompts) for one in (places, texts)] == [[coded], [text_prompt("dog")]]
+    for kind, asked in (("_places", coded), ("_texts", text_prompt("dog"))):
+        monkeypatch.setattr(generator, kind, Seen(NoConfig()))
+        with pytest.raises(ConfigError, match="Seen takes no text prompts"):
+            generator.segment(IMAGE, [asked])
+
+
+def test_another_decoder_of_the_same_size_makes_other_records(tmp_path: Path) -> None:
+    options = MaskCodesConfig(of={"name": "regions"}, decoder=written(tmp_path))
+    first, size = options.fingerprint(), (tmp_path / FILE).stat().st_size
+    written(tmp_path, {name: value + 1 for name, value in weights().items()})
+    assert (tmp_path / FILE).stat().st_size == size
+    assert options.fingerprint() != first
+
+
+def test_a_decoder_that_lies_about_is_not_that_of_a_model_without_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    generator = MaskCodes(MaskCodesConfig(of={"name": "regions"}), Context(model_config=NoConfig()))
+    with pytest.warns(Notice, match="found no vae-oid.npz"):
+        generator.segment(IMAGE, [prompt(f"{BOX}{SEGS}", masks="codes")])
+
+
+def test_a_mask_fills_the_pixels_that_its_training_cut_out(tmp_path: Path) -> None:
+    """Tokens as big_vision's `refcoco_mask2str` makes them of a box's whole pixels, and a mask that is all inside."""
+    decoder = written(tmp_path, weights() | {"decoder.12.bias": np.array([1e6], np.float32)})
+    generator = MaskCodes(MaskCodesConfig(of={"name": "regions"}, decoder=decoder))
+    rng = np.random.default_rng(0)
+    for size in [(60, 40), (333, 500), (900, 7), *map(tuple, rng.integers(2, 900, (40, 2)).tolist())]:
+        (x0, x1), (y0, y1) = (sorted(rng.choice(side + 1, 2, replace=False).tolist()) for side in size)
+        edges = zip((y0, x0, y1, x1), (*size[::-1], *size[::-1]), strict=True)
+        box = "".join(f"<loc{round(1023 * edge / side):04d}>" for edge, side in edges)
+        image = Image.from_pixels(np.zeros((size[1], size[0], 3), np.uint8))
+        (drawn,) = generator.segment(image, [prompt(f"{box}{SEGS}", image, masks="codes")])
+        expected = np.zeros(size[::-1], np.bool_)
+        expected[y0:y1, x0:x1] = True
+        assert np.array_equal(drawn.masks[0], expected)
 
 
 def test_the_decoder_is_looked_for_beside_the_checkpoint(tmp_path: Path) -> None:

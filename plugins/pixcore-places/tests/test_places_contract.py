@@ -21,5 +21,5 @@ class TestPlugin(PluginContract):
             "mask-codes": {"of": "regions"},
             "enlarged": {"of": "silent"},
             "by-probing": {"of": {"segment": "words"}},
-            "by-prompt": {"places": "regions", "texts": "regions"},
+            "by-prompt": {"places": {"name": "mask-codes", "of": "regions"}, "texts": "regions"},
         }.get(offer.name, {})

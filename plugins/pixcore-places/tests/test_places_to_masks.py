@@ -79,6 +79,12 @@ def test_boxes_are_objects_of_their_own_unless_united() -> None:
     assert [united.box, *(one.box for one in united.also)] == [(0, 0, 20, 10), (100, 50, 120, 60)]
 
 
+def test_a_tags_place_in_the_text_is_no_places_number() -> None:
+    text = ' <point x="50" y="25"/> [10, 10]'  # the tag begins at 1, as the bare point's number is
+    found = prompts(groups(text, convention="molmo"))
+    assert [prompt.points.tolist() for prompt in found] == [[[99.5, 24.5]], [[19.5, 9.5]]]
+
+
 def test_a_groups_tokens_are_those_that_spell_its_place() -> None:
     text = "It is at [100, 200, 300, 400]."
     tokens = tuple(Token(index, text[index], index, index + 1) for index in range(len(text)))
@@ -121,6 +127,12 @@ def test_an_expression_and_phrases_become_texts() -> None:
     )
     assert [group.tokens for group in with_tokens] == [(0,), (0,)]
     assert [group.tokens for group in without] == [(), ()]
+
+
+def test_phrases_of_a_grouper_that_has_to_know_what_was_asked() -> None:
+    grouper = SaidPhrases(SaidPhrasesConfig(of={"name": "by-probing", "of": {"point": "words"}}))
+    (found,) = grouper.group_asked([(REQUEST, Response("a dog"))])
+    assert [prompt.text for prompt in prompts(found)] == ["a", "dog"]
 
 
 def test_a_prompts_text_and_further_places_are_kept_in_its_record() -> None:
@@ -192,6 +204,34 @@ class StripsBelow(Strips):
             MaskProposal(each.masks[:0], each.scores[:0]) if one.points[0][1] == 0 else each
             for one, each in zip(prompts, found, strict=True)  # type: ignore[call-overload]
         ]
+
+
+class Halves(Strips):
+    """Gives masks of half the size for the first row; nothing there for x = 0."""
+
+    def segment(self, image: Image, prompts: object) -> list[MaskProposal]:
+        found = super().segment(image, prompts)
+        for index, one in enumerate(prompts):  # type: ignore[var-annotated, arg-type]
+            x, y = one.points[0]
+            if y == 0:
+                small = found[index].masks[:, ::2, ::2] if x else np.zeros((0, 50, 100), np.bool_)
+                found[index] = MaskProposal(small, found[index].scores[: len(small)], size=(200, 100) if x else None)
+        return found
+
+
+def test_masks_of_several_generators_are_united_at_the_images_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of `mask-codes`, which draws at the image's size, and of a generator inside that answers in a smaller one."""
+    made = united(monkeypatch, mask="last")
+    monkeypatch.setattr(made, "_inner", Halves(NoConfig()))
+    for places in (at((4, 0), (3, 4)), at((3, 4), (4, 0))):
+        (both,) = made.segment(IMAGE, [places])
+        expected = np.zeros((100, 200), np.bool_)
+        expected[[0, 1, 4]] = True  # a row of half the size is two
+        assert np.array_equal(masks.decode(masks.encode_many(both.masks, both.size)[0]), expected)
+    (small,) = made.segment(IMAGE, [at((0, 0), (4, 0))])
+    assert np.array_equal(
+        masks.decode(masks.encode_many(small.masks, small.size)[0]).nonzero()[0], [0] * 200 + [1] * 200
+    )
 
 
 @pytest.mark.parametrize("how", ["union", "combinations"])

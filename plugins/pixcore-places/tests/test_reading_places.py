@@ -71,13 +71,17 @@ WHOLE = [
     Case("molmo2", '<points alt="dogs" coords="1 1 100 100 2 200 200">dogs</points>', [(20, 10), (40, 20)]),
     Case("molmo2", '<points coords="1 1 100 100\t2 1 200 200"/>', [(20, 10), (40, 20)]),
     Case("molmo2", '<point x="50.0" y="25.5" alt="dog">dog</point>', [(100, 25.5)]),  # as the first Molmo does
-    Case("paligemma", "<loc0256><loc0512><loc0512><loc0768> dog", [(100, 25, 150, 50)]),
+    Case("paligemma", "<loc0093><loc0341><loc0465><loc0682> dog", [(200 / 3, 100 / 11, 400 / 3, 500 / 11)]),
     Case(
         "paligemma",
-        "<loc0000><loc0000><loc0512><loc0512> cat ; <loc0512><loc0512><loc1023><loc1023> dog",
-        [(0, 0, 100, 50), (100, 50, 199.8046875, 99.90234375)],
+        "<loc0000><loc0000><loc0341><loc0465> cat ; <loc0341><loc0465><loc1023><loc1023> dog",
+        [(0, 0, 1000 / 11, 100 / 3), (1000 / 11, 100 / 3, 200, 100)],
     ),
-    Case("paligemma", "<loc0256><loc0512><loc0512><loc0768><seg001><seg002><seg003> dog", [(100, 25, 150, 50)]),
+    Case(
+        "paligemma",
+        "<loc0093><loc0341><loc0465><loc0682><seg001><seg002> dog",
+        [(200 / 3, 100 / 11, 400 / 3, 500 / 11)],
+    ),
     Case("gemma", '```json\n[{"box_2d": [200, 100, 400, 300], "label": "dog"}]\n```', [(20, 20, 60, 40)]),
     Case("gemma", '[{"point": [250, 500], "label": "dog"}]', [(100, 25)]),
     Case("gemma", "[200, 100, 400, 300]", [(20, 20, 60, 40)]),
@@ -110,6 +114,15 @@ WHOLE = [
         [(0.1, 0.05, 99.9, 49.95), (100.1, 50.05, 199.9, 99.95)],
     ),
     Case("pixels", '{"point_2d": [100, 50]}', [(100, 50)]),
+    # forms that families share: what numbers mean is the family's to say
+    Case("qwen2.5-vl", '[{"point": [98, 28], "label": "dog"}]', [(100, 25)]),
+    Case("molmo2", '{"point": [500, 250]}', [(100, 25)]),
+    Case("qwen2.5-vl", "<|box_start|>(49,28),(98,56)<|box_end|>", [(50, 25, 100, 50)]),
+    Case("pixels", "<box>50 25 100 50</box>", [(50, 25, 100, 50)]),
+    Case("qwen2.5-vl", '<points x1="98" y1="28" alt="dog">dog</points>', [(100, 25)]),  # as its cookbook asks for
+    Case("qwen3-vl", '<point x="500" y="250">dog</point>', [(100, 25)]),
+    Case("cambrian", "(0.1, 0.5), (0.5, 0.6)", [(20, 50, 100, 60)]),
+    Case("gemma", "(200, 100), (400, 300)", [(20, 20, 60, 40)]),
     Case("pixels", "", []),
     Case("qwen3-vl", "[]", []),
     Case("qwen3-vl", "There is no dog in the image.", []),
@@ -150,8 +163,8 @@ BROKEN = [
     Case("molmo2", '<points coords="1 1 500 250 2 600">dogs</points>', [(100, 25)], 1),
     Case("molmo2", '<points coords="">dogs</points>', [], 1),
     Case("paligemma", "<loc0256><loc0512><loc0512> dog", [], 1),
-    Case("paligemma", "<loc0256><loc0512><loc0512><loc0768><loc0001> dog", [(100, 25, 150, 50)], 1),
-    Case("paligemma", "<loc0512><loc0768><loc0256><loc0512> dog", [(100, 25, 150, 50)]),
+    Case("paligemma", "<loc0093><loc0341><loc0465><loc0682><loc0001> dog", [(200 / 3, 100 / 11, 400 / 3, 500 / 11)], 1),
+    Case("paligemma", "<loc0465><loc0682><loc0093><loc0341> dog", [(200 / 3, 100 / 11, 400 / 3, 500 / 11)]),
     Case("gemma", '[{"box_2d": [200, 100, 400', [], 1),
     Case("internvl", "<ref>the dog</ref><box>[[100, 200, 300", [], 1),
     Case("internvl", "<ref>the dog</ref><box>the left</box>", [], 1),
@@ -177,6 +190,11 @@ def test_a_text_is_read_as_it_should_be(case: Case) -> None:
     assert [pytest.approx(one) for one in case.places] == named
     assert len(reading.unread) == case.unread
     assert reading.repeated == case.repeated
+
+
+def test_a_label_may_have_an_apostrophe() -> None:
+    stated = scan("""<point x="10" y="10" alt="dog's bowl"/> <point x="20" y="20" alt='the "dog"'/>""")
+    assert [one.label for one in stated] == ["dog's bowl", 'the "dog"']
 
 
 def test_the_table_is_long_enough() -> None:
@@ -260,6 +278,7 @@ def test_a_models_name_says_its_convention(family: str, name: str) -> None:
         ((5000, 5000), (980, 980)),
         ((28, 28), (56, 56)),
         ((4, 780), (28, 784)),
+        ((10, 1900), (28, 784)),
     ],
 )
 def test_the_resized_image_is_as_transformers_has_it(size: tuple[int, int], resized: tuple[int, int]) -> None:

@@ -43,6 +43,12 @@ def test_every_row_of_every_way_stands_on_one_page(workplace: Any) -> None:
     assert left_out in page
     assert json.loads((workplace.folder / "ways.json").read_text()) == found
     assert "toy-best (upper bound)" in done.stdout
+    (workplace.folder / "other").mkdir()
+    namesake = workplace.folder / "other" / config.name
+    namesake.write_text(config.read_text())
+    twice = workplace("ways", str(config), str(namesake), "--ways", str(ways), "--out", "page", status=None)
+    assert twice.returncode
+    assert "two configs are called run" in twice.stderr
     wrong = workplace("ways", str(config), "--ways", str(config), "--out", "page", status=None)
     assert wrong.returncode
     assert "is no part of a config" in wrong.stderr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from pixcore_segtoken.language import generate, splice
 from pixcore_segtoken.mask_adapter import finite
+from pixcore_segtoken.sizes import llama_config
 from transformers import LlamaForCausalLM
 
 from pixcore.errors import NotFiniteError
@@ -91,3 +94,17 @@ def test_splice_puts_images_where_the_placeholders_are(tiny_llama: LlamaForCausa
     assert (spliced[6] == 0).all()
     with pytest.raises(ValueError, match="1 image placeholders in the prompt for 2 images"):
         splice(embedding, [1, -200], [first, second])
+
+
+def test_stretched_positions_are_those_that_the_config_names() -> None:
+    """Linear scaling, as the long Vicunas have it, divides every position by the factor."""
+    content = {
+        **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 4},
+        **{"vocab_size": 100, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}},
+    }
+    plain, stretched = (
+        LlamaForCausalLM(llama_config(content | changes, Path("config.json"))).model.rotary_emb.inv_freq
+        for changes in ({"rope_scaling": None}, {})
+    )
+    torch.testing.assert_close(plain, 5e5 ** (-torch.arange(0, 16, 2) / 16))
+    torch.testing.assert_close(stretched, plain / 4)

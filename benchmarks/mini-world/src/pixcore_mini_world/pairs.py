@@ -28,7 +28,8 @@ class Pair:
 
     Attributes:
         sides: both halves; their questions have the same text and options.
-        changed: the thing that differs, as an index into the first scene's things.
+        changed: the thing that differs, as an index into the things of a scene that has it: only one of the two, where
+            its presence is asked for.
     """
 
     sides: tuple[Side, Side]

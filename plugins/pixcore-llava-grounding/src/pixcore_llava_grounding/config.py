@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pixcore_segtoken.config import SegmentingConfig
-from pixcore_transformers.config import CHECKPOINT, place
+from pixcore_segtoken.config import SegmentingConfig, fingerprint_with_tower
+from pixcore_transformers.config import CHECKPOINT
 from pydantic import Field
 
 from pixcore.records import Protocol
@@ -45,8 +45,5 @@ class LlavaGroundingConfig(SegmentingConfig):
     cache: Path | None = None
 
     def fingerprint(self) -> str:
-        """Hash the checkpoint and its tower, where that is named."""
-        named = () if self.vision_tower is None else ((self.vision_tower, None),)
-        return " ".join(
-            place(name, revision).fingerprint() for name, revision in ((self.checkpoint, self.revision), *named)
-        )
+        """Hash the checkpoint and its tower; see `fingerprint_with_tower`."""
+        return fingerprint_with_tower(self.checkpoint, self.revision, self.vision_tower)

@@ -82,7 +82,7 @@ def load(config: OmgLlavaConfig) -> Loaded:
     tokenizer = InternLM2Tokenizer.from_folder(folder)
     tokenizer.check(rows, folder, rowless=[MARK])  # the release adds it after it has enlarged the embeddings
     language_report = _fill_language(config, language, adapters, [Source(finetuned), Source(folder)], dtype)
-    eye_report = _fill_eye(config, eye, sources)
+    eye_report = _fill_eye(config, eye, sources, sizes.class_dim)
     own_generation(folder, tokenizer.ends)
     return Loaded(eye, language, tokenizer, (eye_report, language_report))
 
@@ -170,7 +170,7 @@ def _eye_sizes(config: OmgLlavaConfig, head: Path, finetuned: Path) -> tuple[Per
     return PerceptionSizes.from_shapes(shapes), sources
 
 
-def _fill_eye(config: OmgLlavaConfig, eye: Eye, sources: Sequence[Source]) -> LoadReport:
+def _fill_eye(config: OmgLlavaConfig, eye: Eye, sources: Sequence[Source], class_dim: int) -> LoadReport:
     placement = Placement(config, towers=_TOWERS)
     report = load_weights(
         eye,
@@ -186,7 +186,7 @@ def _fill_eye(config: OmgLlavaConfig, eye: Eye, sources: Sequence[Source]) -> Lo
         cache=config.cache and config.cache / "eye",
         package="pixcore-omg-llava",
     )
-    eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary)))
+    eye.perception.query_decoder.set_vocabulary(_vocabulary(release_file(config, config.vocabulary), class_dim))
     placement.settle(eye)
     return report
 
@@ -212,7 +212,7 @@ def as_backbone(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, .
     return renamed
 
 
-def _vocabulary(path: Path) -> Tensor:
+def _vocabulary(path: Path, dim: int) -> Tensor:
     """The class names' embeddings, (classes, prototypes, dim), a bare tensor in the file."""
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -220,4 +220,7 @@ def _vocabulary(path: Path) -> Tensor:
         raise CheckpointError(f"{path} is not a plain tensor, or is damaged", hint="fetch it again") from error
     if not isinstance(content, Tensor) or content.dim() != 3:
         raise CheckpointError(f"{path} holds no embeddings", hint="expected one tensor (classes, prototypes, dim)")
+    if content.shape[-1] != dim:
+        message = f"{path} holds embeddings of {content.shape[-1]} numbers, not of {dim}"
+        raise CheckpointError(message, hint="vocabulary: the file that was made with OMG-Seg's own CLIP")
     return content.float()

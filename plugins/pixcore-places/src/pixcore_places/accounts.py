@@ -29,13 +29,14 @@ class PlaceAccounts:
             groups = [one.group for one in outcome.candidates if one.group is not None]
             seen = set[object]()
             for one in stated:
-                said = (one.form, one.numbers, one.label)
-                if not one.wrong and said in seen:
+                said, coded = (one.form, one.numbers, one.label), (one.form, one.numbers, one.label, one.codes)
+                used = not one.wrong and any(each.start <= one.start and one.end <= each.end for each in groups)
+                if not one.wrong and (coded in seen or (said in seen and not used)):
                     self._repeated += 1
-                elif one.wrong or not any(group.start <= one.start and one.end <= group.end for group in groups):
+                elif not used:
                     self._unread += 1
                     self._why[one.wrong or "outside of the image, or not looked for"] += 1
-                seen.add(said)
+                seen |= {said, coded}
 
     def closed(self, summary: Summary) -> Summary:
         """Give the summary with a note of places that were not read."""

@@ -17,7 +17,7 @@ from pixcore.notices import notice
 from pixcore.plugins import Kind
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore_places.codebook import FILE, MaskDecoder
-from pixcore_places.config import MaskCodesConfig, inner
+from pixcore_places.config import MaskCodesConfig, check_texts, inner, words_alone
 
 
 class MaskCodes(MaskGenerator[MaskCodesConfig]):
@@ -33,12 +33,17 @@ class MaskCodes(MaskGenerator[MaskCodesConfig]):
         self._inner: MaskGenerator[Any] = inner(Kind.MASKS, config.of).create(self.context)
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
-        """Give a coded prompt one mask, and any other what the generator inside finds."""
+        """Give a coded prompt one mask, and any other what the generator inside finds.
+
+        Raises:
+            ConfigError: A prompt is words alone, and the generator inside takes none.
+        """
         coded = [index for index, prompt in enumerate(prompts) if prompt.text and prompt.box] if self._decoder else []
         others = [index for index in range(len(prompts)) if index not in coded]
         found = {index: self._drawn(prompts[index], image.size) for index in coded}
         if others:
-            bare = [replace(prompts[index], text=None) for index in others]
+            bare = [one if words_alone(one) else replace(one, text=None) for one in map(prompts.__getitem__, others)]
+            check_texts(self._inner, bare)
             found |= zip(others, self._inner.segment(image, bare), strict=True)
         return [found[index] for index in range(len(prompts))]
 
@@ -46,8 +51,9 @@ class MaskCodes(MaskGenerator[MaskCodesConfig]):
     def _decoder(self) -> MaskDecoder | None:
         path = self.config.decoder
         if path is None:
-            path = Path(str(getattr(self.context.model_config, "checkpoint", ""))) / FILE
-            if not path.is_file():
+            folder = getattr(self.context.model_config, "checkpoint", None)
+            path = Path(str(folder)) / FILE
+            if not folder or not path.is_file():
                 notice(
                     f"masks: mask-codes found no {FILE} beside the checkpoint: boxes are segmented, codes are not "
                     "read; name the file as `decoder:` to have them read"
@@ -56,12 +62,16 @@ class MaskCodes(MaskGenerator[MaskCodesConfig]):
         return MaskDecoder(path)
 
     def _drawn(self, prompt: PointPrompt, size: tuple[int, int]) -> MaskProposal:
-        """One mask, cut to whole pixels and resized as big_vision's evaluation does."""
+        """One mask, of the whole pixels that the box is nearest to, as in training, and resized as in evaluation.
+
+        Source: big_vision's `refcoco_mask2str` and its segmentation evaluator, which cuts an edge that is written a
+        little too short to the pixel before.
+        """
         assert self._decoder is not None
         assert prompt.box is not None
         assert prompt.text is not None
         codes = [int(code) for code in re.findall(r"\d+", prompt.text)]
-        x0, y0, x1, y1 = (int(edge) for edge in prompt.box)
+        x0, y0, x1, y1 = (round(edge) for edge in prompt.box)
         mask = np.zeros(size[::-1], np.bool_)
         if x1 > x0 and y1 > y0:
             small = PILImage.fromarray(self._decoder.decode(codes))

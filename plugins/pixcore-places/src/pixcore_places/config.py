@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from pixcore.components import Config, ModelConfig
+from pixcore.components import Config, MaskGenerator, ModelConfig
 from pixcore.config import ChosenComponent, Section, component_config
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
-from pixcore.records import Protocol
+from pixcore.records import PointPrompt, Protocol
 from pixcore_places.conventions import CONVENTIONS
 
 
@@ -22,6 +23,22 @@ def inner(kind: Kind, section: dict[str, Any]) -> ChosenComponent:
     named = Section.model_validate(section)
     found = registry().get(kind, named.name)
     return ChosenComponent(found, component_config(found, named.options, f"{kind.value}.of"))
+
+
+def words_alone(prompt: PointPrompt) -> bool:
+    """Say whether a prompt is words and no place; PaliGemma's codes are a text beside a box."""
+    return prompt.text is not None and prompt.box is None and not len(prompt.points)
+
+
+def check_texts(generator: MaskGenerator[Any], prompts: Iterable[PointPrompt]) -> None:
+    """See that a generator inside another takes the texts among its prompts.
+
+    Raises:
+        ConfigError: It takes none.
+    """
+    if not generator.text_prompts and any(prompt.text for prompt in prompts):
+        said = f"masks: {type(generator).__name__} takes no text prompts"
+        raise ConfigError(said, hint="name a generator that does, or another grouper")
 
 
 def _named(value: Any) -> Any:
@@ -58,7 +75,8 @@ class WrittenPlacesConfig(Config):
         objects: each: every place is an object of its own. together: points of one label, or of one of Molmo's tags, go
             to the generator in one prompt. united: places of one label are segmented one by one and united, by a
             generator that takes several places (`united`). all: likewise, and all places of the answer are of one.
-        least_pixels: Of the image as Qwen2.5-VL resizes it; the checkpoint's own where attention was read.
+        least_pixels: Of the image as Qwen2.5-VL resizes it, where the model is a server's: one that is loaded here says
+            it by its visual tokens where attention was read, by its image_options, or by its folder.
         most_pixels: Likewise.
         masks: box: a box is what the generator is told. codes: with PaliGemma's sixteen codes of the mask inside it,
             where the text has them, for the generator `mask-codes`.
@@ -139,9 +157,10 @@ class MaskCodesConfig(HoldingConfig):
         return [inner(Kind.MASKS, self.of)]
 
     def fingerprint(self) -> str:
-        """Everything that can change the masks; the decoder by its size and its name."""
-        size = self.decoder.stat().st_size if self.decoder is not None and self.decoder.is_file() else 0
-        return f"{super().fingerprint()} {size}"
+        """Everything that can change the masks; a decoder that is named by its content, as all have one size."""
+        path = self.decoder
+        content = 0 if path is None or not path.is_file() else sha256(path.read_bytes()).hexdigest()
+        return f"{super().fingerprint()} {content}"
 
     def check_ready(self) -> None:
         """Look for the decoder that is named, and ask the generator inside."""
@@ -210,3 +229,18 @@ class EnlargedConfig(HoldingConfig, ModelConfig):
     def family(self) -> str:  # type: ignore[override]
         """The model's own."""
         return getattr(self.inside()[0].config, "family", "")
+
+    @property
+    def asks_service(self) -> bool:  # type: ignore[override]
+        """Whether the model does."""
+        return bool(getattr(self.inside()[0].config, "asks_service", False))
+
+    @property
+    def refills(self) -> bool:  # type: ignore[override]
+        """Whether the model does."""
+        return bool(getattr(self.inside()[0].config, "refills", False))
+
+    @property
+    def by_sample(self) -> bool:  # type: ignore[override]
+        """Whether the model answers by a sample's id."""
+        return bool(getattr(self.inside()[0].config, "by_sample", False))

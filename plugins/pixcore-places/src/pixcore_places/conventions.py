@@ -12,8 +12,8 @@ from typing import Literal
 
 from pixcore.errors import ConfigError, nearest
 
-Unit = Literal["resized", "thousandths", "percent", "1024ths", "fraction", "padded", "pixels"]
-"""What 1 is: a pixel of the resized image; a thousandth, a hundredth, a 1024th or the whole of its width or height; the
+Unit = Literal["resized", "thousandths", "percent", "1023rds", "fraction", "padded", "pixels"]
+"""What 1 is: a pixel of the resized image; a thousandth, a hundredth, a 1023rd or the whole of its width or height; the
 whole of the square that it was padded to; or one of its pixels."""
 
 
@@ -24,7 +24,8 @@ class Convention:
     Attributes:
         name: What a config calls it.
         families: Which names of models it is for, as a regular expression.
-        unit: Of numbers whose own form does not say (JSON, numbers in brackets).
+        unit: Of numbers whose own form does not say (JSON, tags that families share, numbers in brackets).
+        tag_unit: Of those in a tag such as `<point x="1" y="2">`; None: likewise.
         rows_first: Whether of each pair the row comes first.
         point: How it is asked to point at {expression}; None: it writes boxes alone.
         box: How it is asked for its box; None: it writes points alone.
@@ -34,6 +35,7 @@ class Convention:
     families: str
     unit: Unit
     rows_first: bool = False
+    tag_unit: Unit | None = None
     point: str | None = None
     box: str | None = None
 
@@ -52,9 +54,9 @@ CONVENTIONS = {
             "thousandths",
             box="Find the bounding box of <|object_ref_start|>{expression}<|object_ref_end|>.",
         ),
-        Convention("molmo2", r"molmo-?_?2", "thousandths", point="Point to {expression}."),
+        Convention("molmo2", r"molmo-?_?2", "thousandths", tag_unit="percent", point="Point to {expression}."),
         Convention("molmo", r"molmo", "percent", point="Point to {expression}."),
-        Convention("paligemma", r"paligemma", "1024ths", rows_first=True, box="detect {expression}\n"),
+        Convention("paligemma", r"paligemma", "1023rds", rows_first=True, box="detect {expression}\n"),
         Convention(
             "gemma",
             r"gemma|gemini",

@@ -14,6 +14,7 @@ from pixcore.components import AttentionExtractor, Capability, Context, ModelAda
 from pixcore.geometry import VisualLayout
 from pixcore.plugins import Kind
 from pixcore.records import Image, Request, Response
+from pixcore.services import Expense
 from pixcore_places.config import EnlargedConfig, inner
 
 
@@ -38,6 +39,14 @@ class Enlarged(ModelAdapter[EnlargedConfig]):
         """Give the maps of text from elsewhere, likewise."""
         shown = [replace(request, image=self._shown(request.image)) for request in requests]
         return [self._back(response) for response in self._inner.replay(shown, texts, extractor)]
+
+    def expected_cost(self, request: Request) -> Expense:
+        """Say what the model's answer to the enlarged image will cost."""
+        return self._inner.expected_cost(replace(request, image=self._shown(request.image)))
+
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+        """Give what the model inside makes of the enlarged image."""
+        return self._inner.probability(self._shown(image), prompt, continuations)
 
     def layout(self, image: Image) -> VisualLayout:
         """Say where the visual tokens of the enlarged image lie in the image."""

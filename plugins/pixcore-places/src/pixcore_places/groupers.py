@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pixcore.components import Context, ModelConfig, NoConfig, TokenGrouper
+from pixcore.components import Config, Context, ModelConfig, NoConfig, TokenGrouper
 from pixcore.plugins import Kind
 from pixcore.records import PointPrompt, Request, Response, Token, TokenGroup
 from pixcore_places.config import EnlargedConfig, SaidPhrasesConfig, WrittenPlacesConfig, inner
@@ -26,8 +28,10 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         super().__init__(config, context)
         model = self.context.model_config
         self._family = model.family if isinstance(model, ModelConfig) else ""
-        self._times = model.times if isinstance(model, EnlargedConfig) else 1
-        self._resizing = Resizing(least=config.least_pixels, most=config.most_pixels)
+        self._times = 1
+        if isinstance(model, EnlargedConfig):
+            self._times, model = model.times, model.inside()[0].config
+        self._resizing = Resizing(**{"least": config.least_pixels, "most": config.most_pixels, **resizing_of(model)})
 
     def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
         """Make no group: without the image nobody knows where a place is."""
@@ -44,7 +48,8 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         resized = self._seen(response, size) if convention.unit == "resized" else None
         if convention.unit == "pixels" and self._times != 1:  # of the enlarged image, which is what the model saw
             convention, resized = replace(convention, unit="resized"), (self._times * size[0], self._times * size[1])
-        return read(response.text, size, convention, resized, whole_pixels=self.context.published)
+        coded = self.config.masks == "codes"
+        return read(response.text, size, convention, resized, whole_pixels=self.context.published, codes=coded)
 
     def _seen(self, response: Response, size: tuple[int, int]) -> tuple[int, int]:
         """The size that the model saw: what its visual tokens say, or else as it resizes by its own rule."""
@@ -60,12 +65,47 @@ class WrittenPlaces(TokenGrouper[WrittenPlacesConfig]):
         ]
 
 
+def resizing_of(model: Config | None) -> dict[str, int]:
+    """Read how a model of transformers resizes an image, where it says so.
+
+    Args:
+        model: Its config: `image_options`, and in a checkpoint that is a folder the processor's file.
+
+    Returns:
+        Those fields of `Resizing` of which it says something.
+    """
+    found: dict[str, Any] = {}
+    folder = getattr(model, "checkpoint", None)
+    for settings in (_stored(Path(folder)) if folder else {}, getattr(model, "image_options", {})):
+        size = settings.get("size")
+        edges = {**size} if isinstance(size, Mapping) else {}
+        found["least"] = settings.get("min_pixels") or edges.get("shortest_edge") or found.get("least")
+        found["most"] = settings.get("max_pixels") or edges.get("longest_edge") or found.get("most")
+        found |= {name: settings[name] for name in ("patch_size", "merge_size") if name in settings}
+    patch, merged = found.pop("patch_size", None), found.pop("merge_size", None)
+    found["multiple"] = patch * merged if isinstance(patch, int) and isinstance(merged, int) else None
+    return {name: value for name, value in found.items() if isinstance(value, int)}
+
+
+def _stored(folder: Path) -> Mapping[str, Any]:
+    """What a checkpoint's folder says of its image processor; nothing where it does not: whoever loads it will."""
+    found: Any = {}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        try:
+            content = json.loads((folder.expanduser() / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, Mapping):  # transformers 5 keeps all of a processor's parts in one file
+            found = content if name.startswith("pre") else content.get("image_processor", found)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:
     """Places of one object; boxes go into one prompt alone, so that `together` leaves each on its own."""
     objects: dict[object, list[Place]] = {}
     for number, place in enumerate(reading.places):
         tag, label = place.stated.tag, place.stated.label.casefold()
-        one = label or (tag if tag >= 0 else number)
+        one = label or (("tag", tag) if tag >= 0 else ("place", number))
         apart = how == "each" or (how == "together" and place.box is not None)
         objects.setdefault(("place", number) if apart else "all" if how == "all" else one, []).append(place)
     return objects.values()
@@ -129,12 +169,17 @@ class SaidPhrases(TokenGrouper[SaidPhrasesConfig]):
 
     def group_many(self, responses: Sequence[tuple[str, Sequence[Token]]]) -> list[list[TokenGroup]]:
         """Group several responses; a response without tokens is taken as a single one."""
-        whole = [(text, tokens or _one_token(text)) for text, tokens in responses]
-        found = self._inner.group_many(whole)
-        return [
-            [_worded(group, bool(tokens)) for group in groups if group.phrase.strip()]
-            for groups, (_, tokens) in zip(found, responses, strict=True)
+        found = self._inner.group_many([(text, tokens or _one_token(text)) for text, tokens in responses])
+        return [_worded(groups, bool(tokens)) for groups, (_, tokens) in zip(found, responses, strict=True)]
+
+    def group_asked(self, asked: Sequence[tuple[Request, Response]]) -> list[list[TokenGroup]]:
+        """Group several responses likewise; the grouper inside knows what they answer."""
+        whole = [
+            (request, replace(response, tokens=response.tokens or _one_token(response.text), maps=None))
+            for request, response in asked
         ]
+        found = self._inner.group_asked(whole)
+        return [_worded(groups, bool(response.tokens)) for groups, (_, response) in zip(found, asked, strict=True)]
 
     def close(self) -> None:
         """Close the grouper inside."""
@@ -145,5 +190,9 @@ def _one_token(text: str) -> tuple[Token, ...]:
     return (Token(0, text, 0, len(text)),) if text else ()
 
 
-def _worded(group: TokenGroup, tokens: bool) -> TokenGroup:
-    return replace(group, tokens=group.tokens if tokens else (), prompt=text_prompt(group.phrase.strip()))
+def _worded(groups: Sequence[TokenGroup], tokens: bool) -> list[TokenGroup]:
+    return [
+        replace(group, tokens=group.tokens if tokens else (), prompt=text_prompt(group.phrase.strip()))
+        for group in groups
+        if group.phrase.strip()
+    ]

@@ -10,11 +10,9 @@ from pixcore_places.conventions import Convention, Unit
 from pixcore_places.scanning import Form, Stated, scan
 
 _UNITS: dict[Form, Unit] = {
-    "percent": "percent",
     "coords": "thousandths",
     "gemini": "thousandths",
-    "box": "thousandths",
-    "loc": "1024ths",
+    "loc": "1023rds",  # big_vision writes round(1023 * edge), and its evaluation divides by that
     "loc_": "thousandths",
 }
 """Of forms that say themselves what their numbers mean."""
@@ -58,7 +56,7 @@ class Resizing:
         >>> Resizing().resized((200, 100)), Resizing(most=100_000).resized((1000, 500))
         ((196, 112), (420, 196))
         """
-        width, height = (max(self.multiple, self.multiple * round(side / self.multiple)) for side in size)
+        width, height = (self.multiple * round(side / self.multiple) for side in size)
         area = size[0] * size[1]
         if width * height > self.most:
             scale = math.sqrt(area / self.most)
@@ -91,6 +89,7 @@ def read(
     resized: tuple[int, int] | None = None,
     *,
     whole_pixels: bool = False,
+    codes: bool = False,
 ) -> Reading:
     """Read the places that a text states.
 
@@ -104,6 +103,7 @@ def read(
         resized: (width, height) that the model saw, where its numbers are pixels of that.
         whole_pixels: Cut coordinates to whole pixels, and take padding for part of the image, as PixFoundation's
             scripts do.
+        codes: Take a box that is said again with other codes of its mask for another place.
     """
     places: list[Place] = []
     unread: list[Stated] = []
@@ -113,7 +113,7 @@ def read(
         found = None if stated.wrong else _place(stated, size, convention, resized or size, whole_pixels)
         if found is None:
             unread.append(stated)
-        elif (key := (found.point, found.box, stated.label)) in seen:
+        elif (key := (found.point, found.box, stated.label, stated.codes if codes else ())) in seen:
             repeated += 1
         else:
             seen.add(key)
@@ -132,7 +132,8 @@ def _place(
             if edges is None
             else _boxed([edge * side for edge, side in zip(edges, size * 2, strict=True)], size, stated)
         )
-    unit = _UNITS.get(stated.form, convention.unit)
+    own = convention.tag_unit if stated.form == "percent" else _UNITS.get(stated.form)
+    unit = own or convention.unit
     rows_first = stated.form in ("gemini", "loc") or (stated.form in ("json", "bare") and convention.rows_first)
     numbers = [one + 0.5 for one in stated.numbers] if stated.form == "loc_" else list(stated.numbers)
     if rows_first:
@@ -160,7 +161,7 @@ def _pixel(value: float, axis: int, unit: Unit, size: tuple[int, int], resized: 
         return value * longest - (longest - side) // 2
     if unit == "resized":
         return value / resized[axis] * side
-    whole = {"thousandths": 1000, "percent": 100, "1024ths": 1024, "fraction": 1, "pixels": side}[unit]
+    whole = {"thousandths": 1000, "percent": 100, "1023rds": 1023, "fraction": 1, "pixels": side}[unit]
     return value / whole * side
 
 

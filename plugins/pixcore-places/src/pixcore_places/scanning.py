@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Form = Literal["json", "gemini", "percent", "coords", "loc", "loc_", "patch", "box", "bare"]
-"""How it is written: a JSON key of Qwen's; one of Gemini's; Molmo's tags; Molmo 2's; PaliGemma's tokens; Florence-2's;
-Kosmos-2's; `<box>`; or numbers in brackets and nothing else."""
+"""How it is written: a JSON key that families share; Gemini's own; a tag, as Molmo's; Molmo 2's; PaliGemma's tokens;
+Florence-2's; Kosmos-2's; `<box>`; or numbers in brackets and nothing else."""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _TAG = re.compile(r"<(points?|tracks)\b([^<>]*)(/?>|\Z|(?=<))(?:([^<>]{0,200})</\1>)?")
 _PAIR = re.compile(rf"""\bx(\d*)\s*=\s*["']?\s*({_NUMBER})\s*["']?\s*,?\s*y\1\s*=\s*["']?\s*({_NUMBER})""")
 _ALONE = re.compile(r"""\b[xy]\d*\s*=""")
 _COORDS = re.compile(r"""\bcoords\s*=\s*["']([^"'<>]*)""")
-_ALT = re.compile(r"""\balt\s*=\s*["']([^"']*)["']""")
+_ALT = re.compile(r"""\balt\s*=\s*(["'])(.*?)\1""")
 _LOCS = re.compile(r"(?:<loc\d{4}>)+(?:\s*(?:<seg\d{3}>)+)?(?:[ \t]*([^;<\n]{1,200}))?")
 _FLORENCE = re.compile(r"([^<>;\n]{0,200})((?:<loc_\d{1,4}>)+)")
 _KOSMOS = re.compile(r"(?:<phrase>([^<]*)</phrase>\s*)?<object>(.*?)(</object>|\Z)", re.DOTALL)
@@ -85,7 +85,7 @@ def _tags(text: str) -> Found:
     for match in _TAG.finditer(text):
         inside, closed, said = match[2], match[3], match[4]
         alt = _ALT.search(inside)
-        label = (said or (alt[1] if alt else "")).strip()
+        label = (said or (alt[2] if alt else "")).strip()
         base, tag = match.start(2), match.start()
         coords = _COORDS.search(inside)
         found = []
@@ -180,7 +180,7 @@ def _json(text: str) -> Found:
         end = after + 1 if closed else match.end()
         label = _LABEL.search(text, start, end if closed else following if following >= 0 else len(text))
         said, key, written = label[2] if label else "", match[1], match[2].rstrip(", \n\t")
-        form: Form = "gemini" if key in ("box_2d", "point") else "json"
+        form: Form = "gemini" if key == "box_2d" else "json"
         count = 2 if key.startswith("point") else 4
         values = _values(_NUMBERS.findall(written))
         if written.count("[") != written.count("]"):
@@ -198,7 +198,7 @@ def _corners(text: str) -> Found:
     for match in _CORNERS.finditer(text):
         values = _values(match.groups())
         wrong = "" if values else "a number is too large"
-        yield [Stated("box", *match.span(), values, wrong=wrong)], match.span()
+        yield [Stated("bare", *match.span(), values, wrong=wrong)], match.span()
 
 
 def _lists(text: str) -> Found:

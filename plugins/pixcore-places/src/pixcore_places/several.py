@@ -12,7 +12,7 @@ from pixcore.components import Context, MaskGenerator, TokenGrouper
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind
 from pixcore.records import Image, MaskProposal, PointPrompt, Request, Response, Token, TokenGroup
-from pixcore_places.config import ByProbingConfig, ByPromptConfig, inner
+from pixcore_places.config import ByProbingConfig, ByPromptConfig, check_texts, inner, words_alone
 
 
 class ByProbing(TokenGrouper[ByProbingConfig]):
@@ -64,12 +64,18 @@ class ByPrompt(MaskGenerator[ByPromptConfig]):
         self.several_places = self._places.several_places  # type: ignore[misc]
 
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
-        """Segment each prompt by the generator of its kind, those of one kind together."""
+        """Segment each prompt by the generator of its kind, those of one kind together.
+
+        Raises:
+            ConfigError: A prompt has a text, and the generator of its kind takes none.
+        """
         found: dict[int, MaskProposal] = {}
-        for generator, of_text in ((self._places, False), (self._texts, True)):
-            mine = [index for index, prompt in enumerate(prompts) if (prompt.text is not None) == of_text]
+        for generator, of_words in ((self._places, False), (self._texts, True)):
+            mine = [index for index, prompt in enumerate(prompts) if words_alone(prompt) == of_words]
             if mine:
-                found |= zip(mine, generator.segment(image, [prompts[index] for index in mine]), strict=True)
+                given = [prompts[index] for index in mine]
+                check_texts(generator, given)
+                found |= zip(mine, generator.segment(image, given), strict=True)
         return [found[index] for index in range(len(prompts))]
 
     def close(self) -> None:

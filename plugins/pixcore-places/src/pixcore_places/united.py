@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixcore.components import Context, MaskGenerator
+from pixcore.masks import resized
 from pixcore.plugins import Kind
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore_places.config import UnitedConfig, inner
@@ -35,9 +36,12 @@ class United(MaskGenerator[UnitedConfig]):
         return [self._united([next(found) for _ in places]) for places in parts]
 
     def _united(self, proposals: Sequence[MaskProposal]) -> MaskProposal:
-        kept = [self._kept(proposal) for proposal in proposals if len(proposal.masks)]
-        if not kept:
+        found = [proposal for proposal in proposals if len(proposal.masks)]
+        if not found:
             return proposals[0]
+        if len({(proposal.size, proposal.masks.shape[1:]) for proposal in found}) > 1:  # of several generators
+            found = [_whole(proposal) for proposal in found]
+        kept = [self._kept(proposal) for proposal in found]
         fewest = min(len(scores) for _, scores in kept)
         if self.config.how == "union":
             choices = [(number,) * len(kept) for number in range(fewest)]
@@ -45,11 +49,11 @@ class United(MaskGenerator[UnitedConfig]):
             most = 1 if len(kept) > MANY else 2 if len(kept) > SEVERAL else fewest
             choices = list(product(range(min(most, fewest)), repeat=len(kept)))
         masks = [
-            np.logical_or.reduce([found[number] for (found, _), number in zip(kept, choice, strict=True)])
+            np.logical_or.reduce([each[number] for (each, _), number in zip(kept, choice, strict=True)])
             for choice in choices
         ]
         scores = [np.mean([each[number] for (_, each), number in zip(kept, choice, strict=True)]) for choice in choices]
-        return MaskProposal(np.stack(masks), np.asarray(scores, np.float32), size=proposals[0].size)
+        return MaskProposal(np.stack(masks), np.asarray(scores, np.float32), size=found[0].size)
 
     def _kept(self, proposal: MaskProposal) -> tuple[Any, Any]:
         masks, scores = proposal.masks, proposal.scores
@@ -61,3 +65,10 @@ class United(MaskGenerator[UnitedConfig]):
     def close(self) -> None:
         """Close the generator inside."""
         self._inner.close()
+
+
+def _whole(proposal: MaskProposal) -> MaskProposal:
+    """The same with masks of the image's own size."""
+    if proposal.size is None:
+        return proposal
+    return replace(proposal, masks=np.stack([resized(mask, proposal.size) for mask in proposal.masks]), size=None)

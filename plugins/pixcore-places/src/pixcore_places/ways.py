@@ -93,6 +93,9 @@ def ways(
     status = 0
     messages = Console(stderr=True)
     listed = read_yaml(file, "file of ways")
+    names = [config.stem for config in configs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"two configs are called {twice[0]}", hint="rename one: its runs and rows bear its name")
     for config in configs:
         for way, part in listed.items():
             if not isinstance(part, Mapping):

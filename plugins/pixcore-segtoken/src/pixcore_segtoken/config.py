@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -72,8 +73,30 @@ class GroundedConfig(SegmentingConfig):
     sam: SamSizes = Field(default_factory=SamSizes)
 
     def fingerprint(self) -> str:
-        """Hash the checkpoint and its tower, where that is named."""
-        sources = [(self.checkpoint, self.revision)]
-        if self.vision_tower is not None:
-            sources.append((self.vision_tower, None))
-        return " ".join(place(name, revision).fingerprint() for name, revision in sources)
+        """Hash the checkpoint and its tower; see `fingerprint_with_tower`."""
+        return fingerprint_with_tower(self.checkpoint, self.revision, self.vision_tower)
+
+
+def fingerprint_with_tower(checkpoint: str, revision: str | None, tower: str | None) -> str:
+    """Hash a LLaVA's descendant and its CLIP tower.
+
+    Args:
+        checkpoint: A folder, or a name on the hub.
+        revision: Branch, tag or commit on the hub.
+        tower: Where the run's config says that the tower is; None: where the checkpoint's config.json says, if both are
+            folders. What it names on the hub stays out.
+    """
+    tower = tower or _named_folder(Path(checkpoint).expanduser() / "config.json")
+    named = () if tower is None else ((tower, None),)
+    return " ".join(place(*source).fingerprint() for source in ((checkpoint, revision), *named))
+
+
+def _named_folder(path: Path) -> str | None:
+    """The folder that a config.json names as its tower."""
+    try:
+        content = json.loads(path.read_bytes())
+        names = [content.get(key) for key in ("mm_vision_tower", "vision_tower")]
+    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong with it
+        return None
+    name = next((name for name in names if isinstance(name, str)), None)
+    return name if name and Path(name).expanduser().is_dir() else None

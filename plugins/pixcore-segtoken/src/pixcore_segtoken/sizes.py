@@ -30,7 +30,8 @@ def llama_config(content: Mapping[str, Any], path: Path, **more: Any) -> LlamaCo
         if type(size) is not int or size < 1:
             raise ModelError(f"{path}: {name} must be a whole number above 0, not {size!r}", hint="fetch it again")
     check_count(content["num_hidden_layers"], path)
-    known = (LlamaConfig().to_dict().keys() | {"rope_theta"}) - {"model_type"}
+    # transformers 5 reads the two older names, and writes neither
+    known = (LlamaConfig().to_dict().keys() | {"rope_theta", "rope_scaling"}) - {"model_type"}
     try:
         return LlamaConfig(**{key: content[key] for key in content if key in known and content[key] is not None} | more)
     except Exception as error:  # each entry has checks of its own
