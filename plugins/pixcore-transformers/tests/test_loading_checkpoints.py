@@ -169,6 +169,12 @@ def test_the_fingerprint_follows_the_tower_where_it_is_named(copy: Path, tmp_pat
     first = named.fingerprint()
     (tower / "model.bin").write_bytes(b"two")
     assert len({own, first, named.fingerprint()}) == 3
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/config.json").write_text(json.dumps({"mm_vision_tower": str(tower)}))
+    old = Llava15Config(checkpoint=str(tmp_path / "old"))  # whose own folder names it
+    first = old.fingerprint()
+    (tower / "model.bin").write_bytes(b"three")
+    assert old.fingerprint() != first
 
 
 def test_the_fingerprint_of_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

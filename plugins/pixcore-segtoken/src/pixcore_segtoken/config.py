@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pixcore_transformers.config import CHECKPOINT, PlacingConfig, place
+from pixcore_transformers.config import CHECKPOINT, PlacingConfig, place, tower_folder
 from pydantic import Field
 
 from pixcore.components import Config
@@ -86,17 +85,6 @@ def fingerprint_with_tower(checkpoint: str, revision: str | None, tower: str | N
         tower: Where the run's config says that the tower is; None: where the checkpoint's config.json says, if both are
             folders. What it names on the hub stays out.
     """
-    tower = tower or _named_folder(Path(checkpoint).expanduser() / "config.json")
+    tower = tower or tower_folder(checkpoint)
     named = () if tower is None else ((tower, None),)
     return " ".join(place(*source).fingerprint() for source in ((checkpoint, revision), *named))
-
-
-def _named_folder(path: Path) -> str | None:
-    """The folder that a config.json names as its tower."""
-    try:
-        content = json.loads(path.read_bytes())
-        names = [content.get(key) for key in ("mm_vision_tower", "vision_tower")]
-    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong with it
-        return None
-    name = next((name for name in names if isinstance(name, str)), None)
-    return name if name and Path(name).expanduser().is_dir() else None

@@ -130,9 +130,9 @@ class Llava15Config(TransformersConfig):
     vision_tower: str | None = None
 
     def fingerprint(self) -> str:
-        """Hash the checkpoint and its tower, where that is named."""
-        own = super().fingerprint()
-        return own if self.vision_tower is None else f"{own} {place(self.vision_tower).fingerprint()}"
+        """Hash the checkpoint and its tower, where the options name it, or the checkpoint a folder."""
+        own, tower = super().fingerprint(), self.vision_tower or tower_folder(self.checkpoint)
+        return own if tower is None else f"{own} {place(tower).fingerprint()}"
 
     @field_validator("prompt_template")
     @classmethod
@@ -140,6 +140,17 @@ class Llava15Config(TransformersConfig):
         if template is not None and template.count("<image>") != 1:
             raise ValueError("prompt_template must hold <image> once, where the image goes")
         return template
+
+
+def tower_folder(checkpoint: str) -> str | None:
+    """Give the folder that a checkpoint's config.json names as its CLIP tower; None where it is named on the hub."""
+    try:
+        content = json.loads((Path(checkpoint).expanduser() / "config.json").read_bytes())
+        names = [content.get(key) for key in ("mm_vision_tower", "vision_tower")]
+    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong with it
+        return None
+    name = next((name for name in names if isinstance(name, str)), None)
+    return name if name and Path(name).expanduser().is_dir() else None
 
 
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
