@@ -148,7 +148,7 @@ class Component(ABC, Generic[ConfigT]):
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """A generator that the stage seeds anew for every sample, so that no record depends on the order."""
+        """A generator, seeded anew for every sample where points or masks are chosen: no order matters to these."""
         entropy = [one() if callable(one) else one for one in self._entropy]
         return np.random.default_rng([self.context.seed, *entropy])
 

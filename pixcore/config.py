@@ -52,8 +52,7 @@ class Section(BaseModel):
         if isinstance(value, Mapping):
             if not isinstance(value.get("name"), str):
                 raise ValueError("a component needs a name, such as {name: peaks, k: 3}")
-            known = ("name", "label")
-            options = {key: option for key, option in value.items() if key not in known}
+            options = {key: option for key, option in value.items() if key not in ("name", "label")}
             return {"name": value["name"], "label": value.get("label"), "options": options}
         if isinstance(value, cls):
             return value
@@ -484,7 +483,7 @@ def _spell_probings(filled: dict[str, Any], registry: Registry, model: Any) -> N
     listed = filled.get("protocols")
     for at, one in enumerate(listed if isinstance(listed, list | tuple) else ()):
         section = {"name": one} if isinstance(one, str) else one
-        if isinstance(section, Mapping) and section.get("name") in offered and "template" not in section:
+        if isinstance(section, Mapping) and section.get("name") in [*offered] and "template" not in section:
             asked = _part(registry, Kind.MODEL, model, "model").config, filled.get("fidelity", Fidelity.CORRECTED)
             spelt = {**section, "template": offered[section["name"]].loaded(*asked)}
             filled["protocols"] = [*filled["protocols"][:at], spelt, *filled["protocols"][at + 1 :]]
@@ -552,10 +551,7 @@ def row_names(parts: Sequence[ChosenComponent]) -> list[str]:
     names = [part.label or part.name for part in parts]
     result = []
     for part, name in zip(parts, names, strict=True):
-        if names.count(name) == 1:
-            result.append(name)
-            continue
-        options = part.config.model_dump(mode="json", exclude_defaults=True)
+        options = part.config.model_dump(mode="json", exclude_defaults=True) if names.count(name) > 1 else {}
         described = ", ".join(f"{key}={value}" for key, value in options.items())
         result.append(f"{name} ({described})" if described else name)
     return result
@@ -614,11 +610,8 @@ def config_error(error: ValidationError, model: type[BaseModel], where: str) -> 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
     """The nested model that a location of a pydantic error lies in."""
     for step in location:
-        if not isinstance(step, str) or step not in model.model_fields:
-            continue
-        annotation = model.model_fields[step].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        for candidate in candidates:
+        annotation = getattr(model.model_fields.get(str(step)), "annotation", None)
+        for candidate in (annotation, *getattr(annotation, "__args__", ())):
             if isinstance(candidate, type) and issubclass(candidate, BaseModel):
                 model = candidate
     return model

@@ -190,8 +190,7 @@ class VisualLayout:
         grids: list[VisualGrid] = []
         grid_of: list[NDArray[np.int32]] = []
         for layout in layouts:
-            shifted = np.where(layout.grid_of >= 0, layout.grid_of + len(grids), -1).astype(np.int32)
-            grid_of.append(shifted)
+            grid_of.append(np.where(layout.grid_of >= 0, layout.grid_of + len(grids), -1).astype(np.int32))
             grids.extend(layout.grids)
         return cls(tuple(grids), np.concatenate(grid_of), np.concatenate([layout.cell_of for layout in layouts]))
 
@@ -259,7 +258,5 @@ class VisualLayout:
         if not count.any():
             raise ValueError("no visual grid covers any pixel of the image")
         image = total / np.maximum(count, 1)
-        nowhere = count == 0
-        if nowhere.any():
-            image[nowhere] = image[~nowhere].min()
+        image[count == 0] = image[count > 0].min()
         return image.astype(np.float32)

@@ -62,8 +62,7 @@ def encode_many(masks: NDArray[np.bool_], size: tuple[int, int] | None = None) -
         return [_resized(mask, size) for mask in masks]
     if not len(masks):
         return []
-    stacked = np.asfortranarray(np.moveaxis(masks, 0, -1), dtype=np.uint8)
-    return [_text(rle) for rle in coco.encode(stacked)]
+    return [_text(rle) for rle in coco.encode(np.asfortranarray(np.moveaxis(masks, 0, -1), dtype=np.uint8))]
 
 
 def _resized(mask: Mask, size: tuple[int, int]) -> RLE:
@@ -106,9 +105,16 @@ def check_size(size: tuple[int, int], where: str) -> None:
 
 def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:
     """Unite masks of one (width, height) image; no mask gives the empty one."""
-    if not rles:
-        return empty(size)
-    return _text(coco.merge([_bytes(rle) for rle in rles], intersect=False))
+    _check_sizes(rles, [size[1], size[0]])
+    return _text(coco.merge([_bytes(rle) for rle in rles], intersect=False)) if rles else empty(size)
+
+
+def _check_sizes(rles: Sequence[RLE], expected: list[int]) -> None:
+    """Refuse masks of unlike sizes, of which pycocotools makes one without a pixel."""
+    for rle in rles:
+        if list(rle["size"]) != expected:
+            said = f"a mask of size {list(rle['size'])} meets one of size {expected} ([height, width])"
+            raise DataError(said, hint="a predicted mask must have the size of its image")
 
 
 def resized(mask: Mask, size: tuple[int, int]) -> Mask:
@@ -161,11 +167,7 @@ def iou(
     """
     if not predictions or not truths:
         return np.zeros((len(predictions), len(truths)))
-    expected = list(truths[0]["size"])
-    for rle in (*predictions, *truths):
-        if list(rle["size"]) != expected:
-            said = f"a mask of size {list(rle['size'])} meets one of size {expected} ([height, width])"
-            raise DataError(said, hint="a predicted mask must have the size of its image")
+    _check_sizes([*predictions, *truths], list(truths[0]["size"]))
     left, right = [_bytes(rle) for rle in predictions], [_bytes(rle) for rle in truths]
     values = _overlaps(left) if predictions is truths else np.asarray(coco.iou(left, right, [0] * len(right)))
     nowhere = areas(truths) == 0

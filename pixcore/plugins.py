@@ -499,6 +499,11 @@ class Registry:
         """Ask a hook: its first answer where it has one result (None without any), else the list of all."""
         return getattr(self._manager.hook, hook)(**arguments)
 
+    def answering(self, hook: str) -> list[str]:
+        """Name the packages that answer a hook, each with its version."""
+        owners = (self._owners[one.plugin_name] for one in getattr(self._manager.hook, hook).get_hookimpls())
+        return [f"{one.distribution} {one.version}" for one in owners]
+
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call an observer hook of every plugin; one that fails is warned about once and harms nothing."""
         for plugin in [listener.plugin for listener in getattr(self._manager.hook, hook).get_hookimpls()]:

@@ -134,9 +134,9 @@ def build_prompt(
         ConfigError: A template has a field that does not exist.
     """
     probing = PROBINGS[probing] if isinstance(probing, str) else probing
-    published = fidelity.released
-    expression = _expression(sample, published)
-    options = _options(sample, published)
+    said, listed = (sample.released_expression, sample.released_options) if fidelity.released else (None, None)
+    expression = sample.expression if said is None else said
+    options = inline_options(sample.options) if listed is None else listed
     has = {"question": sample.question is not None, "options": bool(options), "expression": expression is not None}
     if not all(has[field] for field in probing.asks):
         return None
@@ -149,8 +149,7 @@ def build_prompt(
     if given:
         return _fill(given, **fields)
     if "{listing}" in probing.template:
-        released = published and sample.released_options is not None
-        fields["listing"] = _published_listing(options) if released else _listing(sample.options)
+        fields["listing"] = _listing(sample.options) if listed is None else _published_listing(options)
     template = probing.template if fields["options"] else probing.template.replace(" {options}", "")
     return _fill(template, **fields)
 
@@ -169,18 +168,6 @@ def letter(index: int) -> str:
     if not 0 <= index < len(ascii_lowercase):
         raise ConfigError(f"option {index + 1} has no letter", hint=f"at most {len(ascii_lowercase)} options")
     return ascii_lowercase[index]
-
-
-def _expression(sample: Sample, published: bool) -> str | None:
-    if published and sample.released_expression is not None:
-        return sample.released_expression
-    return sample.expression
-
-
-def _options(sample: Sample, published: bool) -> str:
-    if published and sample.released_options is not None:
-        return sample.released_options
-    return inline_options(sample.options)
 
 
 def _listing(options: Sequence[str]) -> str:

@@ -37,6 +37,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +46,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, UserError, describe
 from pixcore.files import read_file
 from pixcore.geometry import Box, VisualLayout
 from pixcore.masks import RLE, area
@@ -118,8 +119,13 @@ class Image:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the encoded bytes, in hex."""
-        return hashlib.sha256(self.read()).hexdigest()
+        """SHA-256 of the encoded bytes, in hex; a DataError where they can't be read."""
+        try:
+            return hashlib.sha256(self.read()).hexdigest()
+        except UserError:
+            raise
+        except Exception as error:  # a benchmark's own reader raises anything at damaged files
+            raise DataError(f"can't read image {self.name}: {describe(error)}", hint="is the file whole?") from error
 
     def pil(self) -> PILImage.Image:
         """Decode the image: RGB, 8 bits, turned upright as its EXIF data says.
@@ -134,7 +140,7 @@ class Image:
                 if self.known_size not in (None, upright.size):
                     raise DataError(f"image {self.name} is {upright.size} pixels, not {self.known_size}", hint=_TURNED)
                 return _to_rgb(upright)
-        except DataError:
+        except UserError:
             raise
         except Exception as error:  # Pillow's readers raise anything at damaged files
             why = "it is of no known format" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -147,9 +153,7 @@ class Image:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Size as (width, height), the image upright."""
-        if self.known_size is not None:
-            return self.known_size
-        return self.pil().size
+        return self.known_size or self.pil().size
 
 
 def _to_rgb(image: PILImage.Image) -> PILImage.Image:
@@ -331,6 +335,8 @@ class PointPrompt:
             raise ValueError(f"a point prompt needs points (k, 2) and labels (k,), got {shapes}")
         if not len(self.points) and self.box is None and not self.text:
             raise ValueError("a point prompt needs a point, a box or a text")
+        if not all(map(isfinite, (*self.points.flat, *(self.box or ())))):
+            raise ValueError("a point prompt's points and box must be finite numbers")
 
     @classmethod
     def at(cls, *points: tuple[float, float]) -> PointPrompt:

@@ -37,10 +37,7 @@ NUMERICAL = (
 @cache
 def version_of(distribution: metadata.Distribution) -> str:
     """Give a package's version; of an editable install with a hash of its sources, because edits change no version."""
-    direct = distribution.read_text("direct_url.json")
-    if not direct:
-        return distribution.version
-    origin = json.loads(direct)
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     if not origin.get("dir_info", {}).get("editable"):
         return distribution.version
     root = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
@@ -72,8 +69,7 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
     seen = {("pixcore", "")}
     waiting = [(name, extra)]
     while waiting:
-        one = waiting.pop()
-        for required, asked in _requirements(*one):
+        for required, asked in _requirements(*waiting.pop()):
             there = installed(required)
             if (required, asked) in seen or there is None:
                 continue

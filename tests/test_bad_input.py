@@ -106,6 +106,10 @@ CONFIGS = {
     "negative seed": ({"seed": -1}, ["seed", "got -1"]),
     "no protocol": ({"protocols": []}, ["protocols"]),
     "unknown protocol": ({"protocols": ["questions"]}, ["protocols.0", "'questions'", "question"]),
+    "protocol whose name is a list": (
+        {"protocols": [{"name": ["letter"]}]},
+        ["protocols.0.name", "['letter']", "string"],
+    ),
     "one protocol twice": ({"protocols": ["letter", "letter"]}, ["protocols", "twice"]),
     "unknown fidelity": ({"fidelity": "exact"}, ["fidelity", "'exact'", "published"]),
     "unknown error policy": ({"on_error": "ignore"}, ["on_error", "'ignore'", "record"]),

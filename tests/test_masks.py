@@ -183,3 +183,9 @@ def test_runs_whose_sum_wraps_around_are_refused():
     counts = "000" + "PPPPPP8" * 2000
     with pytest.raises(DataError, match="absurd"):
         run_lengths.parse({"size": [112, 112], "counts": counts}, where="here")
+
+
+def test_masks_of_unlike_sizes_are_not_united():
+    """pycocotools makes a mask of no pixel of them."""
+    with pytest.raises(DataError, match=r"size \[5, 4\] meets one of size \[4, 4\]"):
+        masks.union([masks.empty((4, 4)), masks.empty((4, 5))], (4, 4))

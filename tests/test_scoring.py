@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_scoring.evaluation import evaluate
+from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.figures.columns import harmonic_score
-from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary
+from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary, control_spec
 from pixcore.figures.scores import candidate_ious, is_correct, score_protocol, score_result, score_sample
 from pixcore.records import (
     Candidate,
@@ -167,6 +168,31 @@ def test_a_table_of_many_clusters_waits_in_a_file_and_is_the_same(monkeypatch) -
     assert "M less control" in expected.rows[0].figures
     monkeypatch.setattr("pixcore.figures.summary.MANY", 10)
     assert summary() == expected
+
+
+def test_a_row_stands_beside_its_control_over_the_same_samples() -> None:
+    """Of a third of the pairs the strategy chose nothing for one sample, the control nothing for the other."""
+    rng = np.random.default_rng(5)
+    control = control_spec(ORACLE, "random points")
+    results, ious = [], []
+    for index in range(60):
+        truth, own, drawn = (random_mask(rng, share=0.5) for _ in range(3))
+        chosen = {row.key: Selection.chosen(0, 0) for row in (ORACLE, control)}
+        if index // 2 % 3 == 0:
+            chosen[(ORACLE, control)[index % 2].key] = Selection.nothing()
+        pools = (candidate(own),), {"random points": (candidate(drawn),)}
+        outcome = ProtocolResult(Protocol.SEGMENT, "?", Response("x"), *pools, chosen)
+        one = sample(str(index), truth, pair=str(index // 2))
+        results.append(score_sample(one, {Protocol.SEGMENT: outcome}, [ORACLE, control]))
+        ious.append((plain_iou(own, truth), plain_iou(drawn, truth)))
+    whole = np.array(ious).reshape(30, 2, 2)[np.arange(30) % 3 > 0].mean(axis=1)
+    interval = stats.ttest_rel(*whole.T).confidence_interval(0.95)
+    expected = 100 * np.array([np.subtract(*whole.T).mean(), interval.low, interval.high])
+    summary = evaluate(results, [ORACLE, control], benchmark="b", model="m", fidelity=Fidelity.PAPER).summary
+    for row in summary.rows:
+        figure = row.figures["M less control"]
+        assert (figure.value, figure.low, figure.high) == pytest.approx(tuple(expected))
+        assert figure.n == 40
 
 
 def test_giou_ciou_and_absence_are_plain_arithmetic() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from pixcore.components import Context, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents, resolve
 from pixcore.errors import DataError
 from pixcore.plugins import Kind, Registration, Registry
-from pixcore.records import Image, Protocol, Request, Sample
+from pixcore.records import Image, PointPrompt, Protocol, Request, Sample, SampleResult, Selection, Verdict
+from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
 from pixcore.stages.serialise import Entry
@@ -104,3 +106,156 @@ def test_a_stage_makes_what_is_missing_and_counts_what_is_there(tmp_path: Path) 
     stage.run(stage.pending(items), told, there=3)
     assert not stage.pending(items)
     assert told.told == [(3, 0), (4, 3)]
+
+
+def test_the_record_that_is_kept_first_stays(tmp_path: Path) -> None:
+    """Two processes may make one record and not the same; what later stages have read of the first must not change."""
+    first, second = (Numbers(tmp_path, Context(), ChosenComponents()) for _ in range(2))
+    one = item(1)
+    late = second.compute(second.pending([one]))
+    first.keep(one, Entry("first", {}))
+    for made in late:
+        second.take([made], Told())
+    assert first.store.get(one.key).body == "first"  # type: ignore[union-attr]
+    second.on_record = lambda *_: None  # who asks anew wants the new ones
+    second.run([one], Told())
+    assert first.store.get(one.key).body == 1  # type: ignore[union-attr]
+
+
+class Failures(Told):
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        self.told.append(f"{item.sample.id} {item.request.protocol} {stage}: {error}")
+
+    def written(self, tokens: int, most: int) -> None: ...
+
+
+def carried_out(
+    folder: Path, registry: Registry, samples: Sequence[Sample] | None = None, **changes: object
+) -> tuple[list[str], list[SampleResult]]:
+    """What failed in a run of the toy's components that goes on after failures, and its results."""
+    document = {**TOY_RUN, "output": str(folder / "out"), "store": str(folder / "store"), "on_error": "record"}
+    job = Run(resolve({**document, **changes}, registry), samples=samples)
+    display = Failures()
+    execute(job, display)
+    return sorted(one for one in display.told if isinstance(one, str)), list(job.results())
+
+
+def toy(registry: Registry, kind: Kind, name: str) -> Any:
+    return registry.get(kind, name).component_class
+
+
+@pytest.mark.parametrize("given", [None, True, Verdict(1), Verdict("no")])  # type: ignore[arg-type]
+def test_what_is_no_verdict_is_its_samples_failure_and_no_other_sample_is_lost(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, given: object
+) -> None:
+    judge = toy(registry, Kind.JUDGE, "toy-judge")
+    sound: Callable[..., Verdict] = judge.grade
+    graded: list[str] = []
+
+    def grade(*arguments: Any) -> object:
+        graded.append(arguments[-1])
+        return given if len(graded) == 2 else sound(*arguments)
+
+    monkeypatch.setattr(judge, "grade", grade)
+    (failed,), results = carried_out(tmp_path, registry)
+    assert "s1 question judge: judge 'toy-judge' gave" in failed
+    assert "True, False or None" in failed
+    assert len(results) == 6
+    assert carried_out(tmp_path, registry)[0] == []  # it is asked again
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (Selection.chosen(0, 0, score="high"), "the score 'high', which is no number"),
+        (Selection.absent(score="high"), "the score 'high', which is no number"),
+        (Selection("none"), "'none', which is no outcome"),  # type: ignore[arg-type]
+        (Selection.failed("no idea"), "'failed', which is no outcome"),
+    ],
+)
+def test_a_choice_that_results_could_not_tell_of_is_its_samples_failure(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, chosen: Selection, said: str
+) -> None:
+    strategy = toy(registry, Kind.SELECTIONS, "toy-first")
+    sound = strategy.select
+    monkeypatch.setattr(strategy, "select", lambda *given: chosen if given[1].id == "s1" else sound(*given))
+    failed, results = carried_out(tmp_path, registry)
+    assert {one.partition(":")[0] for one in failed} == {"s1 question select", "s1 segment select"}
+    assert all(said in one for one in failed)
+    assert len(results) == 6
+
+
+def test_a_point_that_is_no_number_is_its_samples_failure(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a record it could never be written to predictions.jsonl, and all predictions would be lost."""
+    points = toy(registry, Kind.POINTS, "toy-peak")
+    sound, asked = points.select, []
+
+    def select(*given: Any) -> PointPrompt:
+        asked.append(1)
+        return PointPrompt.at((np.nan, 1.0)) if len(asked) == 2 else sound(*given)
+
+    monkeypatch.setattr(points, "select", select)
+    (failed,), _ = carried_out(tmp_path, registry)
+    assert "s0 question propose: a point prompt's points and box must be finite" in failed
+
+
+def test_a_grouper_that_forgets_a_response_costs_no_other(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouper = toy(registry, Kind.GROUPER, "toy-each")
+
+    def group_many(self: Any, responses: Sequence[Any]) -> list[Any]:
+        return [self.group(*one) for one in responses[: 1 if len(responses) > 1 else None]]
+
+    monkeypatch.setattr(grouper, "group_many", group_many)
+    failed, results = carried_out(tmp_path, registry)
+    assert failed == []
+    assert all(len(one.by_probing["segment"].candidates) == 5 for one in results)  # of "there is a bright box"
+
+
+def test_an_answer_that_can_not_be_kept_is_its_samples_failure_where_probings_are_asked_together(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = toy(registry, Kind.MODEL, "toy")
+    monkeypatch.setattr(registry.get(Kind.MODEL, "toy").config_class, "refills", True)
+    sound = model._answer
+
+    def answer(self: Any, request: Request, extractor: Any) -> Any:
+        odd = request.sample_id == "s1" and request.protocol == Protocol.LETTER
+        return replace(sound(self, request, extractor), extra={"odd": {1, 2}} if odd else {})
+
+    monkeypatch.setattr(model, "_answer", answer)
+    (failed,), results = carried_out(tmp_path, registry, batch_size=2)
+    assert "s1 letter answer: its record can't be kept: a set is not JSON data" in failed
+    assert len(results) == 6
+
+
+def test_an_image_whose_own_reader_fails_is_its_samples_failure(tmp_path: Path, registry: Registry) -> None:
+    def read() -> bytes:
+        raise zipfile.BadZipFile("Bad CRC-32 for file 'a.png'")
+
+    asked = {"question": "Left?", "options": ("left", "right"), "answer": 0, "expression": "the box"}
+    whole = Image.from_pixels(np.full((24, 40, 3), 200, np.uint8))
+    samples = [Sample("a", Image(read, "a.zip/a.png", (40, 24)), **asked), Sample("b", whole, **asked)]  # type: ignore[arg-type]
+    failed, results = carried_out(tmp_path, registry, samples, benchmark=None, selections=["toy-first"], control=None)
+    assert {one.partition(":")[0] for one in failed} == {f"a {name} read" for name in Protocol}
+    assert all("can't read image a.zip/a.png: BadZipFile: Bad CRC-32" in one for one in failed)
+    assert all(one.error is None for one in results[1].by_probing.values())
+
+
+def test_candidates_know_the_package_that_merged_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy,groupers")
+
+    def key(version: str, **changes: object) -> str:
+        plugins.registry.cache_clear()
+        found = plugins.registry()
+        vars(found._owners["groupers"])["version"] = version
+        document = {**TOY_RUN, "output": str(tmp_path / "out"), "store": str(tmp_path / "store"), **changes}
+        return next(iter(Run(resolve(document, found)).proposals.values())).store.key
+
+    assert key("1") == key("2")
+    assert key("1", merge_iou=0.5) == key("1", merge_iou=0.5) != key("2", merge_iou=0.5)

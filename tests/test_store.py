@@ -104,6 +104,13 @@ def _refused(store: StageStore, key: str) -> bool:
     return False
 
 
+def test_what_can_not_be_remembered_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    with closing(StageStore(tmp_path, "exchanges", {})) as store:
+        with pytest.raises(TypeError, match="set is not JSON"):
+            store.remember("key", {"votes": {1, 2}})
+        assert store.recall("key") is None
+
+
 def test_a_store_under_anothers_name_is_refused(tmp_path: Path) -> None:
     with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         store.put("key", "one", Entry({"mask": 1}))

@@ -153,6 +153,7 @@ def test_shards_have_stores_of_their_own_that_are_merged(workplace):
     workplace.environment["PIXCORE_PLUGINS"] += ",store"
     log = workplace.folder / "answered.log"
     config = workplace.config(model={"name": "toy", "log": str(log)}, benchmark={"name": "toy-boxes", "pairs": 5})
+    assert "0 of 0 there" in workplace("run", str(config), "--limit", "1", "--shard", "3/3").stderr  # none is left
     for shard in ("1/3", "2/3", "3/3"):
         assert "store-1-of-3" in workplace("run", str(config), "--shard", shard).stderr or shard != "1/3"
     assert len(log.read_text().splitlines()) == 30

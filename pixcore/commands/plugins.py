@@ -24,7 +24,8 @@ _SECTIONS = [*(kind.value for kind in Kind), *_GUESTS, _OBSERVERS]
 def plugins(kind: str | None, as_json: bool) -> None:
     """List what is installed by name, or what all of one KIND or one name does; and the plugins that failed to load."""
     found = registry()
-    everything = _offered(found)
+    everything: dict[str, list[Guest]] = {one.value: [*found.all(one)] for one in Kind}
+    everything |= {name: found.guests(guest) for name, guest in _GUESTS.items()}
     offers = {name: [one for one in all_ if kind in (None, name, one.name)] for name, all_ in everything.items()}
     if kind is not None and kind not in _SECTIONS and not any(offers.values()):
         named = {one.name for offered in everything.values() for one in offered}
@@ -55,14 +56,6 @@ def plugins(kind: str | None, as_json: bool) -> None:
         package = f"{failure.distribution} {failure.version}"
         who = f"plugin {failure.plugin} ({package})" if failure.plugin else f"package {failure.distribution}"
         click.secho(printable(f"failed: {who}: {failure.error}"), fg="yellow")
-
-
-def _offered(found: Registry) -> dict[str, list[Guest]]:
-    """What plugins offer by what `pixcore plugins` calls it."""
-    return {
-        **{kind.value: [*found.all(kind)] for kind in Kind},
-        **{name: found.guests(kind) for name, kind in _GUESTS.items()},
-    }
 
 
 def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], found: Registry) -> dict[str, Any]:

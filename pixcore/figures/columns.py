@@ -150,8 +150,7 @@ def _iou_over(
 
 
 def _mean_iou(name: str, probing: str) -> FigureColumn:
-    meaning = _MEANINGS.get(name, f"mIoU under {probing}")
-    return _iou_over(name, meaning, probing, lambda one: one.headline, main=True)
+    return _iou_over(name, _MEANINGS.get(name, f"mIoU under {probing}"), probing, lambda one: one.headline, main=True)
 
 
 def _unchosen(name: str, accuracy: str, grounding: str) -> FigureColumn:

@@ -70,6 +70,11 @@ class KeptMasks:
         gap = 100 * float(np.mean((best - iou)[counted])) if counted.any() else None
         return float(np.mean(candidates)), float(np.mean(masks)), float(np.mean(distinct)), gap
 
+    def counted(self, group: Group) -> Ints:
+        """Give the numbers of a group's samples whose mask counts in the mean IoU, in order."""
+        blocks = [block[block[:, 8] > 0, 0] for block in self._within(group)]
+        return np.concatenate([np.zeros(0), *blocks]).astype(np.int64)
+
     def _within(self, group: Group) -> Iterator[Floats]:
         """A group's masks, some at once: the sample's number, and the values."""
         wide = 1 + len(fields(ScoredMask))

@@ -72,7 +72,7 @@ def is_correct(sample: Sample, result: ProtocolResult) -> bool | None:
         return None
     if result.error is not None:
         return False
-    return None if result.verdict is None else result.verdict.correct is True
+    return None if result.verdict is None else bool(result.verdict.correct)
 
 
 def score_result(

@@ -52,8 +52,7 @@ class Tally:
         self._kept = KeptSamples()
         self._accounts: list[Any] = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
         self._paired = False
-        self._own: dict[str, None] = {}  # a config's own probings that have masks, in order
-        self._own_graded: dict[str, None] = {}
+        self._masks, self._graded = dict[str, None](), dict[str, None]()  # probings that have masks, or verdicts
 
     def add(self, result: SampleResult) -> None:
         """Take in one sample; its results must have been scored."""
@@ -67,14 +66,12 @@ class Tally:
             right = is_correct(sample, outcome)
             if right is not None:
                 correct.append((protocol, right))
-                if protocol not in PROBINGS:
-                    self._own_graded[protocol] = None
+                self._graded[protocol] = None
             for row in self.rows:
                 score = outcome.scores.get(row.key)
                 if score is not None and score.iou is not None and sample.mask is not None:
                     scored.append(((row.key, protocol), scored_mask(sample, outcome, row, score, self.fidelity)))
-                    if protocol not in PROBINGS:
-                        self._own[protocol] = None
+                    self._masks[protocol] = None
         self._paired = self._paired or sample.pair is not None
         categories = [(str(key), str(value)) for key, value in sample.categories.items()]
         self._kept.add(cluster_of(sample), categories, correct, scored)
@@ -84,7 +81,8 @@ class Tally:
     @property
     def own(self) -> table.Own:
         """The config's own probings, as they came."""
-        return table.Own(tuple(self._own), tuple(self._own_graded), self._s_of)
+        own, graded = (tuple(name for name in names if name not in PROBINGS) for names in (self._masks, self._graded))
+        return table.Own(own, graded, self._s_of)
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
         """Make the table, over all samples and broken down by each category."""
@@ -112,22 +110,21 @@ class Tally:
             group: Of these samples alone, in its clusters.
         """
         group = group or self._kept.group()
-        columns = self._answered(group) | self._masked(group, row)
-        return {name: column.sums for name, column in columns.items()}
+        return {name: one.sums for name, one in (self._answered(group) | self._masked(group, row)).items()}
 
     def _table(self, group: Group) -> tuple[Row, ...]:
         answered = self._answered(group)
         summed = (answered | self._masked(group, row.key) for row in self.rows)
         columns: Sequence[Mapping[str, _Column]] = shelved(summed) if len(group.clusters) > MANY else list(summed)
         rows = []
-        for row, figures in zip(self.rows, self._figures(columns), strict=True):
+        for row, figures in zip(self.rows, self._figures(columns, group), strict=True):
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
             rows.append(Row(row.key, figures, *about, *(() if row.own_masks else self._pool(group, row.key))))
         return tuple(rows)
 
     def _pool(self, group: Group, row: str) -> tuple[float | None, ...]:
         """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
-        pools = (self._kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self._own))
+        pools = (self._kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self.own.masks))
         return next(filter(None, pools), ())
 
     def _answered(self, group: Group) -> dict[str, _Column]:
@@ -160,12 +157,33 @@ class Tally:
                         column.add(place, *terms)
         return {name: one for name, one in columns.items() if one.n or table.with_own(self.own)[name].main}
 
-    def _figures(self, rows: Sequence[Mapping[str, _Column]]) -> Iterator[dict[str, Figure]]:
+    def _figures(self, rows: Sequence[Mapping[str, _Column]], group: Group) -> Iterator[dict[str, Figure]]:
         """The figures of each row, with the intervals that a plugin gives them."""
         sums = [Drawer(lambda at: at[0][at[1]].sums, {name: (row, name) for name in row}) for row in rows]
-        given = registry().ask("give_intervals", rows=sums, own=self.own, seed=self._seed, specs=self.rows)
-        for row, spread in zip(rows, given or [{}] * len(rows), strict=True):
-            yield self._row_figures(row, spread)
+        for spec, row, spread in zip(self.rows, rows, self._intervals(sums, self.rows), strict=True):
+            yield self._row_figures(row, {**spread, **self._matched(spec, group)})
+
+    def _intervals(self, rows: Sequence[Mapping[str, Sums]], specs: Sequence[RowSpec]) -> Sequence[Mapping[str, Any]]:
+        given = registry().ask("give_intervals", rows=rows, own=self.own, seed=self._seed, specs=specs)
+        return given or [{}] * len(rows)
+
+    def _matched(self, spec: RowSpec, group: Group) -> dict[str, Any]:
+        """Set a row beside its control, or a control beside its strategy, where a sample counts in one of them alone.
+
+        Clusters with such a sample are left out: one may have as many samples in both, and not the same ones.
+        """
+        strategy = [row for row in self.rows if row.key == spec.control_of]
+        sides = [*strategy, spec, *(row for row in self.rows if row.control_of == spec.key)][:2]
+        figures, found = table.with_own(self.own), dict[str, Any]()
+        for name, of in ((one.name, figures.get(one.less_control or "")) for one in figures.values()):
+            if of is not None and of.probing is not None and len(sides) == 2:
+                one, other = (self._kept.masks[side.key, of.probing].counted(group) for side in sides)
+                if not np.array_equal(one, other):
+                    odd = group.cluster_of[np.setxor1d(one, other)]
+                    alike = self._kept.group(one[~np.isin(group.cluster_of[one], odd)])
+                    terms = [{of.name: self._masked(alike, side.key)[of.name].sums} for side in sides]
+                    found[name] = self._intervals(terms, sides)[0].get(name)
+        return found
 
     def _row_figures(self, columns: Mapping[str, _Column], spread: Mapping[str, Any]) -> dict[str, Figure]:
         values = {name: ratios(one.sums.numerators.sum(), one.sums.denominators.sum()) for name, one in columns.items()}
@@ -195,17 +213,16 @@ class _Column:
 
 def _whole(terms: Iterable[tuple[int, Terms]], group: Group) -> Iterator[tuple[int, Terms]]:
     """Give pairs in place of samples: those that are there in full, right where all of their samples are."""
-    lowest: list[Terms | None] = [None] * len(group.clusters)
+    lowest: list[Terms] = [(np.inf, 1.0)] * len(group.clusters)
     answered = np.zeros(len(lowest), np.int64)
     for place, pair in terms:
         if not group.clusters[place].pair:
             yield place, pair
             continue
-        known = lowest[place]
-        lowest[place] = pair if known is None else min(known, pair)
+        lowest[place] = min(lowest[place], pair)
         answered[place] += 1
     for place, whole in enumerate(lowest):
-        if whole is not None and answered[place] == group.sizes[place] > 1:
+        if answered[place] == group.sizes[place] > 1:
             yield place, whole
 
 

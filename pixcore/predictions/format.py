@@ -39,9 +39,8 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         "text": result.response.text if result.response is not None else "",
     }
     if result.verdict is not None:
-        line["verdict"] = {"correct": result.verdict.correct, "reason": result.verdict.reason}
-        if result.verdict.error is not None:
-            line["verdict"]["error"] = result.verdict.error
+        failed = {} if result.verdict.error is None else {"error": result.verdict.error}
+        line["verdict"] = {"correct": result.verdict.correct, "reason": result.verdict.reason, **failed}
     if result.response is not None and result.response.tokens:
         line["token_spans"] = [[token.start, token.end] for token in result.response.tokens]
     if result.response is not None and result.response.mask is not None:

@@ -333,8 +333,7 @@ class Run:
         sample, scored = items[0].sample, dict[str, ProtocolResult]()
         for item in items if items[0].request.protocol else ():
             found = self._score(sample, self._result(item), rows)
-            looked_at = self._probings[found.protocol].masks
-            scored[found.protocol] = found if looked_at else replace(found, scores={})
+            scored[found.protocol] = found if self._probings[found.protocol].masks else replace(found, scores={})
         return SampleResult(sample, scored)
 
     def _score(self, sample: Sample, result: ProtocolResult, rows: Sequence[RowSpec]) -> ProtocolResult:
@@ -367,11 +366,10 @@ class Run:
         candidates = self.proposals[protocol].candidates(item)
         if candidates is None:
             return replace(answered, error=self.proposals[protocol].failure(item))
-        drawn = {name: control[protocol].candidates(item) for name, control in self.controls.items()}
-        controls = {name: candidates for name, candidates in drawn.items() if candidates is not None}
-        stages = {name: row[protocol] for name, row in self.selections.items() if protocol in row}
-        found = {name: _outcome(stage, item, Selection) for name, stage in stages.items()}
-        selections = {name: selection for name, selection in found.items() if selection is not None}
+        drawn = ((name, control[protocol].candidates(item)) for name, control in self.controls.items())
+        controls = {name: pool for name, pool in drawn if pool is not None}
+        found = ((key, _outcome(row[protocol], item, Selection)) for key, row in self.selections.items())
+        selections = {key: selection for key, selection in found if selection is not None}
         return replace(answered, candidates=candidates, controls=controls, selections=selections)
 
     @cached_property
@@ -425,7 +423,7 @@ class Run:
 
 def _in_turn(parts: Sequence[Sequence[int]], size: int) -> Iterator[int]:
     """Take so many of each part, then so many more."""
-    for start in range(0, max(map(len, parts), default=0), size):
+    for start in range(0, max(map(len, parts), default=0), size or 1):
         yield from chain.from_iterable(part[start : start + size] for part in parts)
 
 

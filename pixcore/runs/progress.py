@@ -38,5 +38,4 @@ class Display(Monitor):
 
 def display_for(console: Console, registry: Registry) -> Monitor:
     """Choose how to show progress: as a plugin does (`pixcore.hookspecs.show_progress`), else in few lines."""
-    shown: Monitor | None = registry.ask("show_progress", console=console)
-    return shown or Display(console)
+    return registry.ask("show_progress", console=console) or Display(console)

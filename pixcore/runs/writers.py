@@ -51,10 +51,6 @@ class RunWriter(ABC):
         """Let go of everything, also after a failure or where the writing was given up."""
 
 
-class _GivenUp(Exception):
-    pass
-
-
 class PredictionsWriter(RunWriter):
     """Writes `predictions.jsonl`, which scores to the run's own figures."""
 
@@ -69,8 +65,7 @@ class PredictionsWriter(RunWriter):
     def add(self, result: SampleResult) -> None:
         """Write a line for each probing of a sample."""
         for outcome in result.by_probing.values():
-            line = prediction_line(result.sample, outcome, self._rows)
-            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.write(json.dumps(prediction_line(result.sample, outcome, self._rows), allow_nan=False) + "\n")
 
     def finish(self, summary: Summary) -> None:
         """Put the whole file in its place."""
@@ -78,8 +73,8 @@ class PredictionsWriter(RunWriter):
 
     def close(self) -> None:
         """Throw a file away that is not whole."""
-        with suppress(_GivenUp), self._open:
-            raise _GivenUp
+        with suppress(PluginError), self._open:
+            raise PluginError("given up")
 
 
 def chosen(registry: Registry, names: Iterable[str]) -> list[Guest]:
@@ -130,25 +125,22 @@ class Writers:
     def finish(self, summary: Summary) -> None:
         """Let each writer write; predictions that this run did not write don't stay under its name."""
         for name, writer in list(self._at_work.items()):
-            self._guarded(name, partial(self._finish, name, writer, summary))
+            if (path := self._guarded(name, partial(writer.finish, summary))) is not None:
+                self.written[name] = path
         if "predictions" not in self._at_work:
             with suppress(OSError):  # it is a folder
                 (self._folder / PREDICTIONS).unlink()
 
-    def _finish(self, name: str, writer: RunWriter, summary: Summary) -> None:
-        path = writer.finish(summary)
-        if path is not None:
-            self.written[name] = path
-
-    def _guarded(self, name: str, step: Callable[[], object]) -> None:
+    def _guarded(self, name: str, step: Callable[[], Path | None]) -> Path | None:
         try:
-            step()
+            return step()
         except Exception as error:  # whatever a writer does wrong, the others' files are written
             cause = error.__cause__ if isinstance(error, StoreError) else error
             if isinstance(cause, OSError) and cause.errno in NO_ROOM:  # no writer's fault: no other has room either
                 raise StoreError(f"can't write {self._folder}: {cause.strerror}", hint=MAKE_ROOM) from error
             self.failures.append(f"run writer {name!r} failed: {describe(error)}")
             self._let_go(name)
+            return None
 
     def _let_go(self, name: str) -> None:
         with suppress(Exception):  # it was never begun, has failed or is done; nothing more is expected of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, ClassVar
@@ -84,7 +85,8 @@ class Answer(Stage):
             for other, made in self.beside:  # of the same samples, while the model has seen their images
                 for item, outcome in islice(made, other.batch_size):
                     if isinstance(outcome, Entry):  # what fails is tried again in its own stage, which tells of it
-                        other.keep(item, outcome)
+                        with suppress(TypeError):  # so is what can't be kept
+                            other.keep(item, outcome)
 
     def _outcomes(
         self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None

@@ -228,7 +228,7 @@ class Stage(ABC):
         Raises:
             UserError: What one failed with is no sample's fault, the next would fail alike.
         """
-        self.store.put_rows([outcome for _, outcome in made if isinstance(outcome, Row)])
+        self.store.put_rows([outcome for item, outcome in made if isinstance(outcome, Row) and not self.has(item)])
         for item, outcome in made:
             if isinstance(outcome, NotFiniteError) and self._on_trial == 1:
                 raise ModelError(f"in all of the first batch {outcome.message}", hint=outcome.hint) from outcome
@@ -246,8 +246,8 @@ class Stage(ABC):
             monitor.advance()
 
     def keep(self, item: Item, record: Entry | Row) -> None:
-        """Keep an item's record; a row is stored already."""
-        if isinstance(record, Entry):
+        """Keep an item's record, unless another process has kept one: later stages may have read it."""
+        if isinstance(record, Entry) and not self.has(item):
             self.store.put(self.key_of(item), item.sample.id, record)
         if self.on_kept is not None:
             self.on_kept(item)

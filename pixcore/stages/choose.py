@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from pixcore.components import Judge, SelectionStrategy
 from pixcore.config import ChosenComponent
 from pixcore.errors import SampleError
 from pixcore.plugins import Kind
-from pixcore.records import Candidate, Response, Sample, Selection
+from pixcore.records import Candidate, Response, Sample, Selection, Verdict
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage, with_memory
 from pixcore.stages.propose import CandidateStage
@@ -75,14 +77,16 @@ def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
     """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
     if not isinstance(outcome, Selection):
         return f"a {type(outcome).__name__}, which is not a Selection"
+    if not isinstance(outcome.score, (int, float, np.number, type(None))):
+        return f"with the score {outcome.score!r}, which is no number"
     if outcome.outcome != "chosen":
-        return ""
+        return "" if outcome.outcome in ("absent", "nothing") else f"{outcome.outcome!r}, which is no outcome"
     candidate, mask = outcome.candidate, outcome.mask
     if not (isinstance(candidate, int) and isinstance(mask, int)):
         return f"candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
-    if 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]:
-        return ""
-    return f"candidate {candidate}, mask {mask}, where {len(offered)} candidates with {list(offered)} masks are"
+    there = 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]
+    where = f"where {len(offered)} candidates with {list(offered)} masks are"
+    return "" if there else f"candidate {candidate}, mask {mask}, {where}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -117,4 +121,9 @@ class JudgeStage(AskingStage):
                 yield sample.question, sample.options, sample.answer, str(entry.body["text"])
 
         for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
-            yield item, outcome if isinstance(outcome, Exception) else Entry(dict(vars(outcome)))
+            if isinstance(outcome, Verdict) and isinstance(outcome.correct, (bool, np.bool_, type(None))):
+                yield item, Entry(dict(vars(outcome)))
+            else:
+                said = f"judge {self.components.one('judge').name!r} gave {outcome!r}"
+                wrong = SampleError(said, hint="not a Verdict whose correct is True, False or None")
+                yield item, outcome if isinstance(outcome, Exception) else wrong

@@ -83,6 +83,10 @@ class Propose(CandidateStage):
         "masks": Kind.MASKS,
     }
 
+    def ingredients(self) -> dict[str, Any]:
+        """Say who merges candidates, where a config asks for it."""
+        return super().ingredients() | ({"mergers": registry().answering("merge_candidates")} if self.merge_iou else {})
+
     @property
     def before(self) -> Answer:
         """The answers that candidates are made of."""
@@ -148,7 +152,10 @@ def _grouped(
 ) -> Sequence[list[TokenGroup] | Exception]:
     """Group several responses; where that fails, one by one, so that one sample costs no other."""
     try:
-        return grouper.group_asked(asked)
+        groups = grouper.group_asked(asked)
+        if len(groups) != len(asked):
+            raise SampleError(f"the grouper gave groups of {len(groups)} responses, not of {len(asked)}")
+        return groups
     except Exception as error:  # recorded with its sample
         if len(asked) == 1:
             return [error]

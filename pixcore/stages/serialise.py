@@ -87,10 +87,7 @@ def candidate_to_json(candidate: Candidate) -> dict[str, Any]:
     """Turn a candidate into the form that `predictions.jsonl` has, with what a reader elsewhere may ignore."""
     group, point = candidate.group, candidate.point
     return {
-        "phrase": group.phrase if group else None,
-        "start": group.start if group else None,
-        "end": group.end if group else None,
-        "root": group.root if group else None,
+        **{name: getattr(group, name, None) for name in ("phrase", "start", "end", "root")},
         "tokens": list(group.tokens) if group else None,
         "similarity": candidate.similarity,
         "point": point_to_json(point) if point else None,

@@ -201,7 +201,8 @@ class StageStore:
                 return None
             if row[2] != self._checksum(key, row[0], row[1]):
                 raise ValueError(f"the record {key[:12]} is not as it was written")
-            return Entry(json.loads(_text(row[0])), _unpack(row[1]))
+            text = zlib.decompress(row[0]) if isinstance(row[0], bytes) else row[0]
+            return Entry(json.loads(text), _unpack(row[1]))
 
     def failure(self, key: str) -> str | None:
         """Read what went wrong with a sample; None if nothing did."""
@@ -234,8 +235,9 @@ class StageStore:
 
     def remember(self, key: str, value: Any) -> None:
         """Keep JSON data beside the records, at once: one exchange with a paid service, say."""
+        document = json.dumps(value)  # what is no JSON data is no damage of the file
         with self._explained():
-            self._db.execute("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, json.dumps(value)))
+            self._db.execute("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, document))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -262,10 +264,6 @@ def _pack_body(body: Any) -> str | bytes:
     """JSON text in ASCII (a model's text may hold half a surrogate pair, which has no UTF-8), compressed if large."""
     text = json.dumps(body, separators=(",", ":"), default=_plain)
     return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
-
-
-def _text(body: str | bytes) -> str | bytes:
-    return zlib.decompress(body) if isinstance(body, bytes) else body
 
 
 def _plain(value: Any) -> Any:
