@@ -102,8 +102,8 @@ class VisualGrid:
         Two cells over four pixels; a cubic goes a little beyond its cells' values:
 
         >>> pixels = VisualGrid.stretched(1, 2, (4, 1)).upsample(np.array([[0.0, 1.0]]), (4, 1))
-        >>> [f"{value:.2f}" for value in pixels[0]]
-        ['-0.11', '0.23', '0.77', '1.11']
+        >>> print(*(f"{value:.2f}" for value in pixels[0]))
+        -0.11 0.23 0.77 1.11
         """
         if values.shape != (self.rows, self.cols):
             raise ValueError(f"expected values of shape {(self.rows, self.cols)}, got {values.shape}")
