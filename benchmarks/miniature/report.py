@@ -24,6 +24,7 @@ from pixcore_report.page import write_page
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ablations import rows as ablations
+from run import trained
 
 HERE = Path(__file__).parent
 COLUMNS = ("A†", "A", "M†", "M", "S")
@@ -190,22 +191,27 @@ def page(runs: Path) -> str:
         f'<li class="{ {True: "won", False: "lost", None: "even"}[won] }">{html.escape(text)}</li>'
         for text, won in sentences(runs)
     )
-    absent = [letter for letter in "abcd" if letter not in {line.model for line in found}]
-    lacking = "".join(
-        f"<li>{html.escape(WHAT[letter])}: not trained here; "
-        f"<code>python -m pixcore_mini_seg.train {letter} --seed 1</code>, then <code>make miniature</code> again.</li>"
-        for letter in absent
-    )
+    absent = [model for model in WHAT if model not in {line.model for line in found}]
+    there = {"mini", *(name[0] for name, _ in trained())}
+    lacking = "".join(f"<li>{html.escape(WHAT[one])}: {_not_run(one, weights=one in there)}</li>" for one in absent)
     drawn = "".join(_picture(runs / "emergence" / f"{stem}.png", title) for stem, title in _EMERGENCE)
     taken_out = "".join(_ablation(one) for one in ablations(runs / "ablations"))
     asked = "<code>python benchmarks/miniature/ablations.py</code>"
     parts = {"ablations": taken_out or f'<tr><th colspan="7">None has been run yet: {asked}</th></tr>', "rows": rows}
-    parts |= {"said": said or "<li>Nothing has been compared yet.</li>", "counted": _counted(found)}
-    parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "drawn": drawn, "scatter": scatter(found)}
+    parts |= {"said": said or "<li>Nothing has been compared yet.</li>", "counted": _counted(found), "drawn": drawn}
+    parts |= {"lacking": f"<ul>{lacking}</ul>" if lacking else "", "scatter": scatter(found) if found else ""}
     text = (HERE / "page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
     return text
+
+
+def _not_run(variant: str, *, weights: bool) -> str:
+    """Say how a variant gets its lines."""
+    if weights:
+        return "not run yet; <code>make miniature</code>."
+    asked = f"<code>python -m pixcore_mini_seg.train {variant} --seed 1</code>"
+    return f"not trained here; {asked}, then <code>make miniature</code> again."
 
 
 def _counted(found: Sequence[Line]) -> str:
@@ -216,6 +222,8 @@ def _counted(found: Sequence[Line]) -> str:
     names = {model: model if model == "mini" else f"variant {model}" for model in most}
     several = [f"{names[model]}: {count}" for model, count in most.items() if count > 1]
     single = [names[model] for model, count in most.items() if count <= 1]
+    if not found:
+        return ""
     if not several:
         text = "One seed of each: there is no range over seeds, so this is about these weights, "
         return text + "not about ways of training."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -228,6 +229,13 @@ def test_models_of_several_seeds_are_named(runs: Path) -> None:
     assert "One seed of each" in report.page(runs)
 
 
+def test_a_page_of_no_runs_asks_for_runs_and_for_no_training_of_what_is_shipped(tmp_path: Path) -> None:
+    page = report.page(tmp_path)
+    assert page.count("not run yet; <code>make miniature</code>") == 5
+    assert not re.search("not trained here|One seed|<svg", page)
+    assert "pixcore_mini_seg.train e --seed 1" in report._not_run("e", weights=False)
+
+
 def test_masks_mined_are_also_compared_less_their_control(runs: Path) -> None:
     """An oracle among fewer candidates finds less, whatever attention does."""
     figures = {"left": 44.5, "right": 36.7, "difference": -7.8, "low": -15.0, "high": -0.5, "clusters": 150}
@@ -258,9 +266,8 @@ def test_the_page_says_what_is_there_and_what_is_missing(runs: Path) -> None:
     page = report.page(runs)
     assert "2 seeds: mean 60.0, 58.0 to 62.0" in page
     assert "57.0–67.0" in page
-    for letter in "bcd":
-        assert f"pixcore_mini_seg.train {letter} --seed 1" in page
-    assert "train a --seed 1" not in page
+    for letter in "abcd":
+        assert (f"{html.escape(report.WHAT[letter])}: not run yet" in page) == (letter != "a")
     assert page.count("<circle") == 3
     assert not re.search(r"\{[a-z]+\}", page)
     assert "http" not in page.replace("http-equiv", "")
