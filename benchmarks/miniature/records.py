@@ -5,7 +5,7 @@
     python benchmarks/miniature/training.py runs/mini/2
     python benchmarks/miniature/records.py mini/2
 
-The seed's figures on mini-world's test pairs, the last line of its training's log, and the figures of the models that
+`records/mini-2.json` was trained with `--rounds 1`. The seed's figures on mini-world's test pairs, the last line of its training's log, and the figures of the models that
 were kept along it, without those of single layers and heads.
 """
 
