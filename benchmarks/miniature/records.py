@@ -5,8 +5,8 @@
     python benchmarks/miniature/training.py runs/mini/2
     python benchmarks/miniature/records.py mini/2
 
-`records/mini-2.json` was trained with `--rounds 1`. The seed's figures on mini-world's test pairs, the last line of its training's log, and the figures of the models that
-were kept along it, without those of single layers and heads.
+`records/mini-2.json` was trained with `--rounds 1`. A record has the seed's figures on mini-world's test pairs, its
+training's last lines, and the figures of the models that were kept along it, without those of single layers and heads.
 """
 
 from __future__ import annotations
