@@ -148,7 +148,7 @@ class Component(ABC, Generic[ConfigT]):
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """A generator, seeded anew for every sample where points or masks are chosen: no order matters to these."""
+        """A generator, which stages seed anew for every sample where points or masks are chosen: order is nothing there."""
         entropy = [one() if callable(one) else one for one in self._entropy]
         return np.random.default_rng([self.context.seed, *entropy])
 

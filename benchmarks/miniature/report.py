@@ -216,14 +216,14 @@ def _not_run(variant: str, *, weights: bool) -> str:
 
 def _counted(found: Sequence[Line]) -> str:
     """Say of which models there are several seeds, and what stands in the table of them."""
+    if not found:
+        return ""
     most = {line.model: 0 for line in found}
     for line in found:
         most[line.model] = max(most[line.model], *map(len, line.seeds.values()))
     names = {model: model if model == "mini" else f"variant {model}" for model in most}
     several = [f"{names[model]}: {count}" for model, count in most.items() if count > 1]
     single = [names[model] for model, count in most.items() if count <= 1]
-    if not found:
-        return ""
     if not several:
         text = "One seed of each: there is no range over seeds, so this is about these weights, "
         return text + "not about ways of training."

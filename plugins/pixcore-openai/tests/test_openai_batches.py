@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 
+import pytest
 from pixcore_openai import batches
 from pixcore_openai.__main__ import main
 from pixcore_openai.config import JudgeConfig, TextConfig
@@ -12,14 +13,19 @@ from pixcore_openai.judge import OpenAIJudge
 from pixcore_openai.texts import classify_phrases, parse_objects
 
 
+@pytest.fixture
+def config(server, monkeypatch):
+    """A judge's, whose calls go into batches soon."""
+    monkeypatch.setattr(batches, "_QUIET", 0.3)
+    return JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+
+
 def items(count):
     return [("Is it open?", ("yes", "no"), 0, f"answer {number}") for number in range(count)]
 
 
-def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
+def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, config):
     server.script.answer = lambda asked: "yes" if int(re.search(r"<answer>answer (\d+)", asked.text)[1]) % 3 else "no"
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(30)))
     assert [verdict.correct for verdict in verdicts] == [bool(number % 3) for number in range(30)]
     assert len(server.batches) == 1
@@ -28,11 +34,9 @@ def test_calls_go_in_one_batch_and_come_back_to_their_samples(server, memory, mo
     assert len(server.calls) == 30
 
 
-def test_a_line_of_a_batch_that_can_not_be_read_costs_its_call_alone(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
+def test_a_line_of_a_batch_that_can_not_be_read_costs_its_call_alone(server, memory, config):
     server.script.answer = lambda asked: "yes,\u2028\x85it is"  # ends of lines to Unicode, and none to JSON Lines
     server.script.torn = lambda asked: "<answer>answer 3" in asked.text
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
     assert "has no answer for this call" in str(verdicts.pop(3))
     assert [verdict.correct for verdict in verdicts] == [True] * 4
@@ -40,9 +44,7 @@ def test_a_line_of_a_batch_that_can_not_be_read_costs_its_call_alone(server, mem
     assert [content.count(b"\n") for name, content in server.files.items() if "output" not in name] == [5, 1]
 
 
-def test_a_batch_that_was_left_under_way_is_found_again(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+def test_a_batch_that_was_left_under_way_is_found_again(server, memory, config):
     list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
     # what a process leaves that was stopped while it waited: the batch's name and no answers
     left = {key: value for key, value in memory.items() if key.startswith("batch/")}
@@ -54,19 +56,15 @@ def test_a_batch_that_was_left_under_way_is_found_again(server, memory, monkeypa
     assert len(server.batches) == 1
 
 
-def test_a_schema_that_a_batch_refuses_is_left_out_of_the_next(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
+def test_a_schema_that_a_batch_refuses_is_left_out_of_the_next(server, memory, config):
     refused = {"response": {"status_code": 400, "body": {"error": {"message": "response_format is not supported"}}}}
     server.script.batched = lambda asked: refused if "response_format" in asked.body else None
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
     assert [verdict.correct for verdict in verdicts] == [True] * 3
     assert len(server.batches) == 2
 
 
-def test_a_call_that_an_earlier_batch_failed_on_is_asked_again(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+def test_a_call_that_an_earlier_batch_failed_on_is_asked_again(server, memory, config):
     expired = {"response": None, "error": {"code": "batch_expired", "message": "This batch expired."}}
     server.script.batched = lambda asked: expired if "<answer>answer 1" in asked.text else None
     first = list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
@@ -76,9 +74,7 @@ def test_a_call_that_an_earlier_batch_failed_on_is_asked_again(server, memory, m
     assert [content.count(b"\n") for name, content in server.files.items() if "output" not in name] == [3, 1]
 
 
-def test_a_batch_that_the_server_has_forgotten_is_sent_again(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
+def test_a_batch_that_the_server_has_forgotten_is_sent_again(server, memory, config):
     list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
     left = {key: value for key, value in memory.items() if key.startswith("batch/")}
     memory.clear()
@@ -87,20 +83,16 @@ def test_a_batch_that_the_server_has_forgotten_is_sent_again(server, memory, mon
     assert [verdict.correct for verdict in verdicts] == [True] * 2
 
 
-def test_a_batch_that_fails_says_why(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
+def test_a_batch_that_fails_says_why(server, memory, config):
     server.script.batch_fails = "Enqueued token limit reached."
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     (failed,) = OpenAIJudge(config, memory.context()).grade_many(items(1))
     assert "has no answer for this call, it failed: Enqueued token limit reached." in str(failed)
     server.script.batch_fails = ""
     assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(1))] == [True]
 
 
-def test_a_file_that_is_not_taken_at_once_is_sent_again(server, memory, monkeypatch):
-    monkeypatch.setattr(batches, "_QUIET", 0.3)
+def test_a_file_that_is_not_taken_at_once_is_sent_again(server, memory, config):
     server.script.no_upload = [503, 429]
-    config = JudgeConfig(base_url=server.url, batch=True, batch_poll=0.05)
     assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(2))] == [True] * 2
 
 

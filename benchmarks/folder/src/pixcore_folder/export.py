@@ -25,7 +25,7 @@ from pixcore.files import replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
 from pixcore_folder.columns import answers_meant, meaning
-from pixcore_folder.pictures import stem_of, write_picture
+from pixcore_folder.pictures import free_stem, stem_of, write_picture
 
 _COLUMNS = ("id", "image", "mask", "expression", "question", "options", "answer", "pair")
 
@@ -69,7 +69,7 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     categories: dict[str, None] = {}
     taken: set[str] = set()
     for sample in samples:
-        stem = _free_stem(sample.id, taken)
+        stem = _own_stem(sample.id, taken)
         picture = write_picture(sample.image, folder / "images", stem, "FOLDER")
         if sample.mask is not None:
             _write_mask(masks.decode(sample.mask), folder / "masks" / f"{stem}.png")
@@ -95,13 +95,12 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     return len(rows)
 
 
-def _free_stem(name: str, taken: set[str]) -> str:
+def _own_stem(name: str, taken: set[str]) -> str:
     """A sample's name as its files', and take it; one that can't stay as it is is never another sample's own."""
     stem = stem_of(name)
     if stem != name or stem.lower() in taken:
         stem = f"{stem}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
-    taken.add(stem.lower())
-    return stem
+    return free_stem(stem, taken)
 
 
 def _column(category: str) -> str:

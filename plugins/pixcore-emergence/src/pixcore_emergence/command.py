@@ -18,7 +18,7 @@ from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, read_letters
-from pixcore_emergence.emergence import Emergence, EmergenceTally
+from pixcore_emergence.emergence import Emergence, EmergenceTally, matched_control
 from pixcore_emergence.looks import CONCEPTS
 from pixcore_emergence.standing import parser
 
@@ -136,7 +136,7 @@ def _row(source: Source, name: str | None) -> RowSpec | None:
 
 
 def _analyse(source: Source, name: str, protocol: str, row: RowSpec | None, answers: str | None) -> Emergence:
-    seed, control = source.origin.seed, next((one.pool for one in source.file.rows if one.control), None)
+    seed, control = source.origin.seed, matched_control(source.file.rows)
     tally = EmergenceTally(
         name, protocol, row=row, answers=answers, fidelity=source.fidelity, seed=seed, control=control
     )

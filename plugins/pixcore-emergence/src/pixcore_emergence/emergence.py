@@ -282,6 +282,11 @@ class EmergenceTally:
             self._outcomes.add(cluster_of(sample), answered, grounded)
 
 
+def matched_control(rows: Iterable[RowSpec]) -> str | None:
+    """Name the control that strategies are matched with, the first of a run; None without any."""
+    return next((row.pool for row in rows if row.control), None)
+
+
 def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
     """Give the IoUs of a result's candidates, as they were measured, or measured now."""
     return candidate_ious(sample, result.candidates) if result.ious is None else result.ious

@@ -26,7 +26,7 @@ from pixcore.records import Candidate, ProtocolResult, Response, Sample, SampleR
 from pixcore.runs.plan import Run
 from pixcore.stages.propose import group_maps
 from pixcore_emergence.concepts import Concept
-from pixcore_emergence.emergence import measured_ious
+from pixcore_emergence.emergence import matched_control, measured_ious
 from pixcore_emergence.looks import by_rule
 
 ALL, CONTROL = "all layers, the run's own", "matched control"
@@ -128,7 +128,7 @@ class _Measure:
         self._points: Any = components.one("points").create(job.context)
         self._masks: Any = components.one("masks").create(job.context)
         self._protocol, self._folder, self._heads = protocol, folder, heads
-        self._control = next((row.pool for row in job.rows if row.control), None)
+        self._control = matched_control(job.rows)
         self.lines: list[tuple[str, int, int | None]] = []
 
     def of(self, result: SampleResult) -> _Seen | None:

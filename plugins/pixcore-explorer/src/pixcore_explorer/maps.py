@@ -245,7 +245,8 @@ def _made_of(maps: Floats, rows: NDArray[Any]) -> bool:
     """Whether maps are the means of rows, but for rounding and scale: the first and the last are looked at."""
     if len(maps) != len(rows) or maps.shape[1] != rows.shape[3]:
         return False
-    for one, own in zip(maps[:: len(maps) - 1 or 1], rows[:: len(maps) - 1 or 1], strict=True):
+    ends = slice(None, None, len(maps) - 1 or 1)
+    for one, own in zip(maps[ends], rows[ends], strict=True):
         mean = np.asarray(own).mean(axis=(0, 1), dtype=np.float32)
         if one.std() and mean.std() and np.corrcoef(mean, one)[0, 1] < _ALIKE:
             return False

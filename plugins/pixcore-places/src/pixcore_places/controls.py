@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pixcore.components import Lent, NoConfig, PointSelector
 from pixcore.records import PointPrompt
+from pixcore_places.config import words_alone
 
 
 class RandomPlaces(PointSelector[NoConfig]):
@@ -25,7 +26,7 @@ class RandomPlaces(PointSelector[NoConfig]):
         return [self._alike(prompt, size) for prompt in own]
 
     def _alike(self, prompt: PointPrompt, size: tuple[int, int]) -> PointPrompt:
-        if prompt.text is not None and not len(prompt.points) and prompt.box is None:
+        if words_alone(prompt):
             return PointPrompt(self._points(1, size), np.ones(1, np.int8))
         also = tuple(self._alike(one, size) for one in prompt.also)
         points = self._points(len(prompt.points), size)
