@@ -148,7 +148,7 @@ class Component(ABC, Generic[ConfigT]):
 
     @cached_property
     def rng(self) -> np.random.Generator:
-        """A generator; for points and choices of masks stages seed it anew for every sample, so that no order matters."""
+        """A generator; stages seed it anew for every sample for points and choices of masks: no order matters there."""
         entropy = [one() if callable(one) else one for one in self._entropy]
         return np.random.default_rng([self.context.seed, *entropy])
 
