@@ -34,6 +34,7 @@ class Tally:
 
     Attributes:
         failed: How often something failed: an answer or its candidates, a strategy's choice, a judge's verdict.
+        kept: What the figures are made of, by sample.
 
     Args:
         rows: The table's rows.
@@ -49,7 +50,7 @@ class Tally:
         self.fidelity = fidelity
         self.failed = 0
         self._seed, self._s_of = seed, s_of
-        self._kept = KeptSamples()
+        self.kept = KeptSamples()
         self._accounts: list[Any] = registry().ask("keep_accounts", rows=self.rows, fidelity=fidelity)
         self._paired = False
         self._masks, self._graded = dict[str, None](), dict[str, None]()  # probings that have masks, or verdicts
@@ -63,8 +64,7 @@ class Tally:
             self.failed += outcome.error is not None
             self.failed += sum(selection.outcome == "failed" for selection in outcome.selections.values())
             self.failed += outcome.verdict is not None and outcome.verdict.error is not None
-            right = is_correct(sample, outcome)
-            if right is not None:
+            if (right := is_correct(sample, outcome)) is not None:
                 correct.append((protocol, right))
                 self._graded[protocol] = None
             for row in self.rows:
@@ -74,7 +74,7 @@ class Tally:
                     self._masks[protocol] = None
         self._paired = self._paired or sample.pair is not None
         categories = [(str(key), str(value)) for key, value in sample.categories.items()]
-        self._kept.add(cluster_of(sample), categories, correct, scored)
+        self.kept.add(cluster_of(sample), categories, correct, scored)
         for accounts in self._accounts:
             accounts.add(result)
 
@@ -86,13 +86,13 @@ class Tally:
 
     def summary(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Summary:
         """Make the table, over all samples and broken down by each category."""
-        whole = self._kept.group()
+        whole = self.kept.group()
         pairs = sum(cluster.pair for cluster in whole.clusters)
         summary = Summary(
-            *(benchmark, model, str(self.fidelity), len(self._kept), self.failed, self._table(whole)),
+            *(benchmark, model, str(self.fidelity), len(self.kept), self.failed, self._table(whole)),
             breakdowns={
                 category: {value: self._table(group) for value, group in groups}
-                for category, groups in self._kept.by_category()
+                for category, groups in self.kept.by_category()
             },
             notes=tuple(notes),
             own_probings=self.own.masks,
@@ -109,7 +109,7 @@ class Tally:
             row: The row's key.
             group: Of these samples alone, in its clusters.
         """
-        group = group or self._kept.group()
+        group = group or self.kept.group()
         return {name: one.sums for name, one in (self._answered(group) | self._masked(group, row)).items()}
 
     def _table(self, group: Group) -> tuple[Row, ...]:
@@ -124,7 +124,7 @@ class Tally:
 
     def _pool(self, group: Group, row: str) -> tuple[float | None, ...]:
         """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
-        pools = (self._kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self.own.masks))
+        pools = (self.kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self.own.masks))
         return next(filter(None, pools), ())
 
     def _answered(self, group: Group) -> dict[str, _Column]:
@@ -134,7 +134,7 @@ class Tally:
             if entry.answer is None or entry.probing is None or (entry.paired and not self._paired):
                 continue
             terms = {right: entry.answer(right) for right in (False, True)}
-            answers = ((place, terms[right]) for place, right in self._kept.answers(entry.probing, group))
+            answers = ((place, terms[right]) for place, right in self.kept.answers(entry.probing, group))
             per_pair = entry.pairs and self._paired
             column = columns[entry.name] = _Column(len(group.clusters), entry.kind, per_pair=per_pair)
             for place, pair in _whole(answers, group) if column.per_pair else answers:
@@ -150,7 +150,7 @@ class Tally:
                 column = columns[entry.name] = _Column(len(group.clusters), entry.kind)
                 fed.setdefault(entry.probing, []).append((column, entry.mask))
         for probing, asked in fed.items():
-            for place, mask in self._kept.masks[row, probing].of(group):
+            for place, mask in self.kept.masks[row, probing].of(group):
                 for column, terms_of in asked:
                     terms = terms_of(mask)
                     if terms is not None:
@@ -177,10 +177,10 @@ class Tally:
         figures, found = table.with_own(self.own), dict[str, Any]()
         for name, of in ((one.name, figures.get(one.less_control or "")) for one in figures.values()):
             if of is not None and of.probing is not None and len(sides) == 2:
-                one, other = (self._kept.masks[side.key, of.probing].counted(group) for side in sides)
+                one, other = (self.kept.masks[side.key, of.probing].counted(group) for side in sides)
                 if not np.array_equal(one, other):
                     odd = group.cluster_of[np.setxor1d(one, other)]
-                    alike = self._kept.group(one[~np.isin(group.cluster_of[one], odd)])
+                    alike = self.kept.group(one[~np.isin(group.cluster_of[one], odd)])
                     terms = [{of.name: self._masked(alike, side.key)[of.name].sums} for side in sides]
                     found[name] = self._intervals(terms, sides)[0].get(name)
         return found

@@ -51,10 +51,11 @@ _CHOSEN = re.compile(
     re.I,
 )
 _RIGHT = re.compile(
-    r"\s+(?:is|would be|must be|seems)\s+(?:(?:the|my|a|clearly|most likely)\s+)*"
+    r"\s+(?:is|would be|must be|seems)\s+(?:(?:the|my|a|clearly|most likely|also|equally)\s+)*"
     r"(?:correct|right|best|true|answer|choice)\b(?!\s+(?:only\s+)?(?:if|had|were)\b)",
     re.I,
 )
+_TOO = re.compile(r"\s+(?:\w+\s+){1,2}(?:also|equally)\b", re.I)
 _SIGN = r"[)\]\"”’*]*\s*(?:[:=→|]|[-=]>)"
 _WRONG = (
     r"(?:wrong|out\b(?! of)|incorrect|false|ruled out|excluded|eliminated|rejected|discarded|dismissed"
@@ -200,7 +201,9 @@ def letters_said(answer: str, texts: Sequence[list[str]]) -> set[int]:
         if _ANSWER.search(one.before) or (not one.small and _RIGHT.match(_behind(one.after, texts[one.index])))
     ]
     if announced:
-        return _told(announced[-1], listed, texts)
+        last = announced[-1]
+        together = announced if _TOO.match(_behind(last.after, texts[last.index])) else [last]
+        return {index for one in together for index in _told(one, listed, texts)}
     lines = [
         one for one in said if re.search(r"(?:^|\n)[\s>*#-]*$", one.before) and re.match(r"[\s.:,]*(?:\n|$)", one.after)
     ]

@@ -178,8 +178,8 @@ class Side:
     truths: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = [self.row] if self.control is None else [self.row, self.control]
-        self.tally = Tally(rows, self.fidelity, s_of=self.s_of)
+        self.rows = (self.row,) if self.control is None else (self.row, self.control)
+        self.tally = Tally(self.rows, self.fidelity, s_of=self.s_of)
 
     def take(self, results: Iterable[SampleResult]) -> Side:
         """Take in a run's results; only numbers are kept."""
@@ -395,11 +395,22 @@ def _shared_sums(left: Side, right: Side, own: Own) -> tuple[dict[str, Sums], di
 
 
 def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sums, Sums], tuple[Sums, Sums]]:
-    """The terms of a figure of each side's strategy and of its control, over the samples that both sides have."""
+    """The terms of a figure of each side's strategy and of its control, over the samples that both sides have.
+
+    A cluster with a sample that counts in a strategy's row alone, or in its control's, feeds nothing.
+    """
     (shared,) = [names for entries, names in _fed_alike(left, right, own) if of in {entry.name for entry in entries}]
-    groups = _groups((left, right), shared, _places(left, shared))
+    probing = table.with_own(own)[of].probing or ""
+    groups = list(_groups((left, right), shared, _places(left, shared)))
+    alike = np.ones(len(groups[0].clusters))
+    for side, group in zip((left, right), groups, strict=True):
+        one, other = (side.tally.kept.masks[row.key, probing].counted(group) for row in side.rows)
+        alike[group.cluster_of[np.setxor1d(one, other)]] = 0
     first, second = (
-        [side.tally.sums(row.key, group)[of] for row in (side.row, side.control) if row is not None]
+        [
+            Sums(one.kind, one.numerators * alike, one.denominators * alike)
+            for one in (side.tally.sums(row.key, group)[of] for row in side.rows)
+        ]
         for side, group in zip((left, right), groups, strict=True)
     )
     return (first[0], first[1]), (second[0], second[1])
