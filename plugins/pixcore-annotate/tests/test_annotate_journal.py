@@ -64,6 +64,27 @@ def test_a_line_cut_short_is_dropped_and_work_goes_on(folder: Path) -> None:
         first.path.write_bytes(whole)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="how large a file may grow is limited on POSIX alone")
+@pytest.mark.parametrize("room", [1, 30])
+def test_what_a_full_disk_cut_short_spoils_no_later_decision(folder: Path, room: int) -> None:
+    import resource
+
+    mine = journal(folder)
+    mine.decide("item-0", State(("23",), (), "kept", "done"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (mine.path.stat().st_size + room, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(DataError, match="can't write"):
+                mine.decide("item-1", State((), (), "lost", "absent"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    mine.decide("item-1", State((), (), "said again", "absent"))
+    again = journal(folder)
+    assert [again[name].expression for name in ("item-0", "item-1")] == ["kept", "said again"]
+    assert again.undo() == "item-1"
+
+
 def _work(folder: str, started: object) -> None:
     mine = journal(Path(folder))
     number = 0
@@ -182,7 +203,51 @@ def test_export_on_the_command_line_says_what_conflicts(
     said = " ".join(capsys.readouterr().err.split())
     assert "conflict about item item-0, mask (IoU" in said
     assert "1 items; 1 undecided and 1 in conflict are left out" in said
+    journal(folder, "cyd").decide("item-2", State(("23",), (), "z", "done"))
+    with pytest.raises(SystemExit) as end:
+        main(["annotate", str(folder), "--export", str(tmp_path / "out"), "--prefer", "cyd"])  # who has not decided it
+    assert not end.value.code
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 items; 0 undecided and 1 in conflict are left out" in said
     with pytest.raises(SystemExit) as end:
         main(["annotate", str(tmp_path / "out")])
     assert end.value.code == 2
     assert "holds no tasks.json" in capsys.readouterr().err
+
+
+def test_pictures_are_found_from_a_benchmark_behind_a_link(folder: Path, tmp_path: Path) -> None:
+    journal(folder).decide("item-0", State(("23",), (), "the door", "done"))
+    (tmp_path / "a" / "disk" / "elsewhere").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "disk" / "elsewhere")
+    export(folder, merge(folder).states, tmp_path / "link" / "benchmark")
+    (sample,) = CocoReferring(CocoReferringConfig(root=tmp_path / "link" / "benchmark")).samples()
+    assert sample.image.pixels().shape == (120, 200, 3)
+
+
+def test_a_target_that_is_a_file_is_one_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as end:
+        main(["annotate", str(folder), "--export", str(tmp_path / "file")])
+    assert end.value.code == 2
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_has_tasks_is_refused_before_anything_is_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["annotate", str(folder), "--instances", str(tmp_path / "nowhere.json")])
+    assert end.value.code == 2
+    assert "leave --objects and --instances out to go on" in capsys.readouterr().err
+
+
+def test_who_has_no_login_is_somebody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nobody)  # as of a container's user
+    with pytest.raises(SystemExit):
+        main(["annotate", str(folder), "--no-browser", "--review", "ann"])
+    assert "nobody called 'ann' has decided anything" in capsys.readouterr().err

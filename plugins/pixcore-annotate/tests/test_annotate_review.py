@@ -148,7 +148,7 @@ def test_a_coco_file_alone_begins_the_work(tmp_path: Path, capsys: pytest.Captur
     said = [(item.expression, [one.id for one in item.instances]) for item in read_tasks(work).values()]
     assert said == [("the red one", ["7"]), ("box", ["8", "9"]), ("the moon", [])]
     assert masks.area(read_tasks(work)["1-1"].instances[0].mask) == 100
-    refused([*arguments, "--instances", str(tmp_path)])
+    refused(["annotate", str(tmp_path / "other"), "--instances", str(tmp_path)])
     assert "--instances alone is one COCO file" in capsys.readouterr().err
 
 

@@ -204,6 +204,29 @@ def test_polygons_that_are_removed_faster_than_the_server_answers_are_those_that
     assert min(ring[0::2]) == pytest.approx(130, abs=1.5)
 
 
+def test_strokes_that_are_drawn_faster_than_the_server_answers_all_count(opened: Opened, work: Path) -> None:
+    page = opened.page
+    opened.slow_down()
+    page.keyboard.press("b")
+    opened.drag((130, 30), (180, 30))
+    opened.drag((130, 60), (180, 60))
+    page.keyboard.press("e")
+    opened.drag((150, 20), (150, 70))
+    page.keyboard.press("b")
+    page.mouse.move(*opened.on_screen(130, 90))
+    page.mouse.down()
+    page.mouse.move(*opened.on_screen(155, 90), steps=4)
+    page.wait_for_selector("#polygons >> text=erased")  # answers come while the pointer is down
+    page.mouse.move(*opened.on_screen(180, 90), steps=4)
+    page.keyboard.press("v")  # and ends the stroke
+    page.mouse.up()
+    with page.expect_response("**/items/0"):
+        page.wait_for_timeout(1)
+    wide = [capsule((130, y), (180, y), 16) for y in (30, 60, 90)]
+    wanted = ((wide[0] | wide[1]) & ~capsule((150, 20), (150, 70), 16)) | wide[2]
+    assert agree(pixels(work), wanted) > 0.96
+
+
 def test_clicks_ask_the_generator_and_keys_reach_every_mask(opened: Opened, work: Path) -> None:
     page = opened.page
     tasks = read_tasks(work)

@@ -15,7 +15,7 @@ from pixcore_annotate.desks import Drawing, Reviewing
 from pixcore_annotate.instances import ade_instances, coco_instances, items_from_coco, items_from_table
 from pixcore_annotate.journal import Journal
 from pixcore_annotate.merge import export, merge
-from pixcore_annotate.project import Item, read_tasks, write_tasks
+from pixcore_annotate.project import Item, check_free, read_tasks, write_tasks
 from pixcore_annotate.review import Reviews
 from pixcore_annotate.segmenting import Segmenter
 from pixcore_annotate.server import Server
@@ -57,13 +57,14 @@ def annotate(
         _export(console, folder, target, prefer)
         return
     if objects is not None or instances:
+        check_free(folder)  # before all images are read
         items = _begun(objects, images, instances)
         write_tasks(folder, items)
         console.print(f"{len(items)} items, {sum(len(item.instances) for item in items)} candidate masks")
     tasks = read_tasks(folder)
     if not tasks:
         raise DataError(f"{folder} has no items", hint="its tasks.json is empty")
-    name = annotator or re.sub(r"[^A-Za-z0-9_.-]", "-", getpass.getuser()) or "me"
+    name = annotator or _login() or "me"
     desk = (
         Drawing(Journal(folder, name, tasks), Segmenter(generator))
         if review is None
@@ -75,6 +76,14 @@ def annotate(
     if browser:
         webbrowser.open(server.address)
     server.run()
+
+
+def _login() -> str:
+    """Give the user's login as a name that a file can have; nothing where a container's user has none."""
+    try:
+        return re.sub(r"[^A-Za-z0-9_.-]", "-", getpass.getuser()).lstrip("_.-")[:40]
+    except (KeyError, OSError):
+        return ""
 
 
 def _begun(objects: Path | None, images: Path | None, instances: tuple[Path, ...]) -> list[Item]:
@@ -106,7 +115,7 @@ def _export(console: Console, folder: Path, target: Path, prefer: str | None) ->
         said = "; ".join(f"{who}: {what}" for who, what in conflict.said.items())
         console.print(f"conflict about item {conflict.item}, {conflict.about}: {said}", highlight=False, soft_wrap=True)
     path = export(folder, merged.states, target)
-    left = len(merged.conflicts) if prefer is None else 0
+    left = sum(conflict.item not in merged.states for conflict in merged.conflicts)
     returned = f" ({len(merged.returned)} of them returned by a reviewer)" if merged.returned else ""
     console.print(
         f"{path}: {len(merged.states)} items; {len(merged.undecided)} undecided{returned} and {left} in conflict "

@@ -27,8 +27,8 @@ _IRREGULAR: Mapping[str, str] = {
     "women": "woman",
     "children": "child",
     "mice": "mouse",
-    "leaves": "leaf",
-    "shelves": "shelf",
+    "teeth": "tooth",
+    "feet": "foot",
 }
 
 _SEEN, _HIDDEN = 255, 128
@@ -146,9 +146,8 @@ def _ends_alike(one: Sequence[str], other: Sequence[str]) -> bool:
 
 def matches(label: str, objects: Iterable[str]) -> bool:
     """Say whether a class is one that is asked about: any of its synonyms, in singular or plural."""
-    known = {_singular(part) for part in label.split(",") if part.strip()}
-    wanted = {_singular(part) for name in objects for part in name.split(",") if part.strip()}
-    return bool(known & wanted)
+    known = {form for part in label.split(",") for form in _forms(part)}
+    return any(form in known for name in objects for part in name.split(",") for form in _forms(part))
 
 
 def items_from_table(table: Path, images: Path, finders: Sequence[Finder]) -> list[Item]:
@@ -280,19 +279,16 @@ def _mask_file(path: Path, size: Size) -> RLE:
     return _scaled(encode(plain == _SEEN), size, f"mask {path}")
 
 
-def _singular(name: str) -> str:
-    word = re.sub(r"[^a-z ]", "", name.lower()).strip()
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    for ending, single in (
-        ("ies", "y"),
-        ("ches", "ch"),
-        ("shes", "sh"),
-        ("sses", "ss"),
-        ("xes", "x"),
-        ("ves", "fe"),
-        ("uses", "us"),
-    ):
-        if word.endswith(ending) and len(word) > len(ending):
-            return word.removesuffix(ending) + single
-    return word.removesuffix("s") if word.endswith("s") and not word.endswith(("ss", "us")) else word
+def _forms(name: str) -> set[str]:
+    """Give a name in its letters alone, and what it may be the plural of; nothing where it has no letter."""
+    word = " ".join(re.sub(r"[^\w ]|[\d_]", "", name.lower()).split())
+    found = {word, _IRREGULAR.get(word, word)}
+    if word.endswith("s") and not word.endswith("ss"):
+        found.add(word[:-1])
+        if re.search("(ch|sh|[sxzo])es$", word):
+            found.add(word[:-2])
+        if word.endswith("ies"):
+            found.add(word[:-3] + "y")
+        if word.endswith("ves"):
+            found |= {word[:-3] + "f", word[:-3] + "fe"}
+    return found - {""}

@@ -1,7 +1,7 @@
 """A file to which one person's lines are appended, each on the disk before anybody is shown it.
 
-The newest line can be taken back, also after a restart. A line that a kill cut short is dropped with the next one that
-is written.
+The newest line can be taken back, also after a restart. A line that a kill or a full disk cut short is dropped with the
+next one that is written.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Log(ABC, Generic[Key, Value]):
         self._said: dict[Key, Value] = {}
         self._past: list[tuple[Key, Value]] = []
         self._lock = threading.Lock()
-        self._whole: int | None = None
+        self._whole: int | None = None  # bytes of whole lines, where something stands behind them
         self._held = FileLock(path.with_suffix(".lock"), thread_local=False)
         self._recover()
 
@@ -145,12 +145,14 @@ class Log(ABC, Generic[Key, Value]):
         line = (json_text(entry, indent=None) + "\n").encode()
         try:
             with self.path.open("ab") as file:
-                if self._whole is not None:  # what a kill cut short; reading alone changes nothing
+                if self._whole is None:
+                    self._whole = file.tell()
+                else:  # what a kill or a full disk cut short; reading alone changes nothing
                     file.truncate(self._whole)
-                    self._whole = None
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            self._whole = None
         except OSError as error:
             raise DataError(f"can't write {self.path}: {error.strerror}", hint="free some space") from error
 

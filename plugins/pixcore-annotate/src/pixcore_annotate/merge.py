@@ -15,7 +15,7 @@ from typing import Any
 from pixcore_datasets.data_files import digest
 
 from pixcore.errors import DataError
-from pixcore.files import write_json
+from pixcore.files import prepare, write_json
 from pixcore.masks import area, iou
 from pixcore_annotate.journal import Journal
 from pixcore_annotate.project import Item, State, read_tasks
@@ -119,7 +119,7 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
         source = folder / item.image
         entry: dict[str, Any] = {
             "id": name,
-            "file_name": os.path.relpath(source, target),
+            "file_name": os.path.relpath(source, target.resolve()),  # a step up from a link is one from where it leads
             "width": item.size[0],
             "height": item.size[1],
             "question": item.question or None,
@@ -141,7 +141,7 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
                     "expression": state.expression,
                 }
             )
-    target.mkdir(parents=True, exist_ok=True)
+    prepare(target, "folder")
     path = target / "annotations.json"
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     write_json(path, document, "folder", indent=None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore.files import replacing
+from pixcore.files import prepare, replacing
 
 Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
 
@@ -105,7 +105,7 @@ def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = 
     for name, row in old.items():  # rows of questions that are gone stay: somebody may have worked on them
         rows.setdefault(name, row)
     columns = list(dict.fromkeys((*COLUMNS, *(column for row in there for column in row))))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    prepare(path.parent, "file")
     with replacing(path, "file", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

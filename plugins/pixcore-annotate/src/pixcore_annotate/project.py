@@ -12,7 +12,7 @@ from pixcore_datasets.coco import Size, union_of
 from pixcore_datasets.run_lengths import parse
 
 from pixcore.errors import DataError
-from pixcore.files import read_json, write_json
+from pixcore.files import prepare, read_json, write_json
 from pixcore.masks import RLE, decode, empty, encode, union
 
 TASKS = "tasks.json"
@@ -90,17 +90,23 @@ class State:
         return whole if self.erased is None else encode(decode(whole) & ~decode(self.erased))
 
 
-def write_tasks(folder: Path, items: Sequence[Item]) -> None:
-    """Write a folder's tasks.
+def check_free(folder: Path) -> None:
+    """Refuse a folder that has tasks already: decisions refer to them.
 
     Raises:
-        DataError: There are tasks already: decisions refer to them.
+        DataError: It has.
     """
     path = folder / TASKS
     if path.exists():
-        raise DataError(f"{path} is there already", hint="decisions refer to it: choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"items": [asdict(item) for item in items]}, "folder", indent=None)
+        hint = "leave --objects and --instances out to go on with it, or choose another folder"
+        raise DataError(f"{path} is there already, and decisions refer to it", hint=hint)
+
+
+def write_tasks(folder: Path, items: Sequence[Item]) -> None:
+    """Write a folder's tasks; errors as of `check_free`."""
+    check_free(folder)
+    prepare(folder, "folder")
+    write_json(folder / TASKS, {"items": [asdict(item) for item in items]}, "folder", indent=None)
 
 
 def read_tasks(folder: Path) -> dict[str, Item]:

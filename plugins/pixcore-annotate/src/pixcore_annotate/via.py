@@ -21,7 +21,7 @@ from pixcore_datasets.pictures import measured, measured_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore.files import read_json, write_json
+from pixcore.files import prepare, read_json, write_json
 from pixcore.masks import area
 
 _SIDES = 64
@@ -117,7 +117,7 @@ def import_via(
         if expression is None:
             expression, apart = _said_of(image, attribute)
         entry: dict[str, Any] = {"id": number, "width": size[0], "height": size[1], "expression": expression}
-        entry["file_name"] = os.path.relpath(path, target) if path is not None else name
+        entry["file_name"] = os.path.relpath(path, target.resolve()) if path is not None else name
         entries.append({key: value for key, value in entry.items() if value is not None})
         spoken += apart or expression is not None
         for spoken_of, segmentation in _objects(image, attribute, apart, size, f"{project}: image {name}"):
@@ -131,7 +131,7 @@ def import_via(
                 "area": area(mask),
             }
             annotations.append(annotation | ({"expression": spoken_of} if spoken_of else {}))
-    target.mkdir(parents=True, exist_ok=True)
+    prepare(target, "folder")
     document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
     write_json(target / "annotations.json", document, "folder", indent=None)
     return len(entries), spoken

@@ -49,17 +49,23 @@ export function toRuns(made) {
   return any ? [...runs, run] : null;
 }
 
-// add one layer to another, or take it away
-export function add(to, what) { to.getContext("2d").drawImage(what, 0, 0); }
-export function remove(from, what) {
-  const pen = from.getContext("2d");
-  pen.globalCompositeOperation = "destination-out";
-  pen.drawImage(what, 0, 0);
-  pen.globalCompositeOperation = "source-over";
+// what is painted and what is erased, each a layer; a stroke is on one of them and takes away from the other
+export const layersOf = ({ painted, erased }, size) => ({ painted: fromRuns(painted, size), erased: fromRuns(erased, size) });
+export const painting = (layers) => ({ painted: toRuns(layers.painted), erased: toRuns(layers.erased) });
+
+// lay a stroke over layers: a mark that paints or erases
+export function lay(layers, { mark, erases }) {
+  const pens = [layers.painted, layers.erased].map((one) => one.getContext("2d"));
+  if (erases) pens.reverse();
+  pens[0].drawImage(mark, 0, 0);
+  pens[1].globalCompositeOperation = "destination-out";
+  pens[1].drawImage(mark, 0, 0);
+  pens[1].globalCompositeOperation = "source-over";
+  return layers;
 }
 
-// a round stroke from one point to another
-export function stroke(on, [x0, y0], [x1, y1], size, colour) {
+// a round line from one point to another
+export function line(on, [x0, y0], [x1, y1], size, colour) {
   const pen = on.getContext("2d");
   pen.strokeStyle = colour; pen.lineWidth = size; pen.lineCap = "round";
   pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1 + 0.001, y1); pen.stroke();

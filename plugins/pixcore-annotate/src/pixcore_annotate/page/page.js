@@ -1,6 +1,6 @@
 // One item at a time. Every decision is posted at once and the page shows what the server wrote, never what it hopes.
-import { COLOURS, PAINT, View, fromRuns, layer, outline, pairs, path, tinted } from "./canvas.js";
-import { Brush, Clicks, Pick, Polygon, painting } from "./tools.js";
+import { COLOURS, PAINT, View, layer, lay, layersOf, outline, painting, pairs, path, tinted } from "./canvas.js";
+import { Brush, Clicks, Pick, Polygon } from "./tools.js";
 
 const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
@@ -20,7 +20,8 @@ async function call(path, body) {
 function queue(work) {
   busy = busy.then(work).then(() => problem(""), (error) => {
     problem("not saved: " + error.message);
-    if (item) { raster(); render(); }  // a stroke that was not saved is not there
+    page.strokes = [];  // a stroke that was not saved is not there
+    if (item) { raster(); render(); }
   });
   return busy;
 }
@@ -45,12 +46,12 @@ function load(source) {
 
 // what the tools see of the page
 const page = {
-  view, brush: 16, reviews: null, segments: "", layers: null, paint, render, decide, toggle, under, problem, take,
+  view, brush: 16, reviews: null, segments: "", layers: null, paint, render, decide, toggle, under, problem, take, keep,
+  strokes: [],  // what is drawn and not sent yet
   get state() { return state; },
   get item() { return item; },
   point(index) { if (index !== pointed) { pointed = index; render(); } },
   segment(clicks) { return call(`items/${place}/segment`, { item: item.id, clicks }); },
-  keepPainted() { decide(() => ({ status: "open", ...painting(page.layers) })); },
 };
 const TOOLS = {
   pick: () => new Pick(page), polygon: () => new Polygon(page), clicks: () => new Clicks(page),
@@ -60,6 +61,7 @@ tool = TOOLS.pick();
 
 function take(name) {
   if (page.reviews || (name === "clicks" && !page.segments)) name = "pick";
+  if (tool.drawn) tool.up();  // a stroke that is under way ends here
   tool = TOOLS[name]();
   drag = null;
   render();
@@ -79,6 +81,7 @@ async function go(where) {
   overlay = layer(item.size);
   [canvas.width, canvas.height] = item.size;
   tool = TOOLS.pick();
+  page.strokes = [];
   told(found);
   view.fit();
   at("expression").value = state.expression;  // even where somebody is typing: what they type is about another item
@@ -96,7 +99,7 @@ function told(answer) {
 }
 
 function raster() {
-  page.layers = { painted: fromRuns(state.painted, item.size), erased: fromRuns(state.erased, item.size) };
+  page.layers = page.strokes.reduce(lay, layersOf(state, item.size));
 }
 
 function render() {
@@ -207,6 +210,14 @@ function post(body, then) {
     told(await call("items/" + where, { item: about.id, ...body(state) }));
     render();
     if (then) await then();
+  });
+}
+
+// a stroke is laid over what is there once it is sent, which may be more than when it was drawn
+function keep(stroke) {
+  decide((now) => {
+    page.strokes = page.strokes.filter((one) => one !== stroke);
+    return { status: "open", ...painting(lay(layersOf(now, item.size), stroke)) };
   });
 }
 

@@ -1,5 +1,5 @@
 // What the pointer does: one tool at a time. A tool changes nothing by itself; it asks the page to decide.
-import { PAINT, add, dot, fromRuns, layer, outline, pairs, remove, stroke, toRuns } from "./canvas.js";
+import { PAINT, dot, fromRuns, layer, lay, line, outline, pairs } from "./canvas.js";
 
 const NEAR = 8;  // pixels of the screen
 
@@ -106,19 +106,26 @@ export class Polygon {
 
 // Paints, or takes away of whatever lies there.
 export class Brush {
-  constructor(page, erases) { this.page = page; this.erases = erases; this.name = erases ? "eraser" : "brush"; this.last = null; this.place = null; this.mark = null; }
+  constructor(page, erases) { this.page = page; this.erases = erases; this.name = erases ? "eraser" : "brush"; this.last = null; this.place = null; this.drawn = null; }
   get hint() { return `${this.erases ? "erase" : "paint"} with the pointer down; [ and ] change the size; Esc ends`; }
-  down(at) { this.last = at; this.mark = layer(this.page.item.size); this.move(at); return true; }
+  down(at) {
+    this.last = at;
+    [this.drawn, this.piece] = [0, 1].map(() => ({ mark: layer(this.page.item.size), erases: this.erases }));
+    this.page.strokes.push(this.drawn);
+    this.move(at);
+    return true;
+  }
   move(at) {
-    const { painted, erased } = this.page.layers;
-    this.mark.getContext("2d").clearRect(0, 0, ...this.page.item.size);
-    stroke(this.mark, this.last, at, this.page.brush, PAINT);
-    add(this.erases ? erased : painted, this.mark);
-    remove(this.erases ? painted : erased, this.mark);
+    this.piece.mark.getContext("2d").clearRect(0, 0, ...this.page.item.size);
+    for (const { mark } of [this.drawn, this.piece]) line(mark, this.last, at, this.page.brush, PAINT);
+    lay(this.page.layers, this.piece);
     this.last = this.place = at;
     this.page.paint();
   }
-  up() { this.last = null; this.page.keepPainted(); }
+  up() {
+    if (this.drawn) this.page.keep(this.drawn);
+    this.last = this.drawn = null;
+  }
   click() {}
   hover(at) { this.place = at; this.page.paint(); }
   key() { return false; }
@@ -175,10 +182,11 @@ export class Clicks {
   accept() {
     const found = this.found[this.chosen];
     if (!found) return;
-    add(this.page.layers.painted, found.layer);
-    remove(this.page.layers.erased, found.layer);
+    const made = { mark: found.layer, erases: false };
+    this.page.strokes.push(made);
+    lay(this.page.layers, made);
     this.page.take("pick");
-    this.page.keepPainted();
+    this.page.keep(made);
   }
   draw(pen, scale) {
     const found = this.found[this.chosen];
@@ -186,5 +194,3 @@ export class Clicks {
     for (const [x, y, inside] of this.clicks) dot(pen, [x, y], 5 * scale, inside ? "#11c46b" : "#e03131", "#ffffff");
   }
 }
-
-export const painting = (layers) => ({ painted: toRuns(layers.painted), erased: toRuns(layers.erased) });
