@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from pixcore.config import resolve
-from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError, describe
+from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError, StoreError, describe
 from pixcore.plugins import registry
 from pixcore.runs.plan import Run
 from pixcore.runs.progress import Display
@@ -30,11 +30,13 @@ from tests.workplace import TOY_RUN, Workplace
 
 pytest.importorskip("ray")
 
-from pixcore_ray.config import Resources
+from pixcore_ray.config import ProcessesConfig, Resources
 from pixcore_ray.crews import crews
+from pixcore_ray.driver import Driver, _Actor, _Task
 from pixcore_ray.executors import see
-from pixcore_ray.parcels import Packed, RemoteError, path_of, sent
+from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent
 from pixcore_ray.told import NODES, Telling
+from pixcore_ray.worker import Maker
 
 from tools.kill_cluster import differs, records
 
@@ -162,6 +164,11 @@ def test_an_image_travels_by_path_or_once_as_bytes(tmp_path: Path) -> None:
     assert len(pickle.dumps(sent(item, None))) < 2000
     drawn = replace(item, request=replace(item.request, image=Image.from_pixels(image.pixels())))
     assert (sent(drawn, None).request.image.pixels() == image.pixels()).all()
+    path.unlink()  # since the run began, and no machine but this one sees the file
+    gone: Item = pickle.loads(pickle.dumps(sent(item, lambda image: image.read())))
+    assert (gone.key, gone.truth_key) == (item.key, item.truth_key)
+    with pytest.raises(DataError, match=r"can't read image .*: No such file"):
+        gone.request.image.pil()
 
 
 @pytest.mark.parametrize(
@@ -294,6 +301,30 @@ def test_what_nodes_do_and_actors_say_is_told_once_and_short(tmp_path: Path) -> 
     assert line == f"{told} (2 × answer)"
     assert shares == "records by node: node-a 3, node-b 1"
     assert not (tmp_path / NODES).exists()
+
+
+def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = job.work()
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig())
+    stages = job.stages()
+    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere")
+    places, later = [0, 1], stages.index(next(iter(job.proposals.values())))
+    monkeypatch.setattr(maker._stages[later], "compute", _no_disk)
+    reply = maker.make(Batch([sent(job.items.thing(at), None) for at in places], [[0, later]] * len(places)))
+    assert reply.ended is not None
+    monkeypatch.setattr("ray.get", lambda reference: reply)
+    actor = _Actor(None, driver._lines[0], None)
+    actor.tasks["reference"] = _Task(places, [[0, later]] * len(places))
+    driver._telling = Telling(Display(Console(file=io.StringIO())), job.resolved.config.output, lambda: 0)
+    with pytest.raises(StoreError, match="no room"):
+        driver._take(actor, "reference")
+    assert [stages[0].has(job.items.thing(at)) for at in (*places, 2)] == [True, True, False]
+
+
+def _no_disk(items: Any) -> Any:
+    raise StoreError("no room")
+    yield
 
 
 def test_the_explorer_reads_what_the_driver_leaves() -> None:

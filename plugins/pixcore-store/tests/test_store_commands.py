@@ -28,7 +28,7 @@ def store_of(folder: Path, values: dict[str, Any], stage: str = "answer") -> Sta
     store = StageStore(folder, stage, INGREDIENTS)
     for key, value in values.items():
         store.put(key, f"sample {key}", Entry({"text": value}, {"map": np.arange(6, dtype=np.float16)}))
-    store.spend(2.0)
+    store.spend(float(len(values)))
     return store
 
 
@@ -51,10 +51,15 @@ def test_stores_are_merged_and_none_is_changed(tmp_path: Path) -> None:
     assert [united.get(key).body["text"] for key in "1239"] == ["one", "two", "three", "nine"]  # type: ignore[union-attr]
     assert united.failure("9") is None
     assert united.recall("paid") == {"said": "yes"}
-    assert united.seconds == 4.0
+    assert united.seconds == 5.0
     again = merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
     assert (again.records, again.same, again.failures) == (0, 2, 0)
-    assert united.seconds == 4.0
+    assert united.seconds == 5.0
+    grown = StageStore(tmp_path / "a", "answer", INGREDIENTS)
+    grown.put("4", "sample 4", Entry({"text": "four"}))
+    grown.spend(1.5)
+    assert merge([tmp_path / "a"], tmp_path / "c", lambda line: None).records == 1
+    assert united.seconds == 6.5  # what was added before is not added again
 
 
 def test_a_conflict_is_told_and_the_first_stays(tmp_path: Path) -> None:
@@ -106,6 +111,29 @@ def test_what_no_run_needs_is_pruned_when_asked(tmp_path: Path) -> None:
     shutil.rmtree(run)
     with pytest.raises(StoreError, match="no run lies below"):
         raise called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs").exception  # type: ignore[misc]
+
+
+def test_what_a_run_behind_a_link_needs_is_not_pruned(tmp_path: Path) -> None:
+    stores = [store_of(tmp_path / "store", {"1": "one"}, stage) for stage in ("answer", "propose", "select")]
+    needed, stopped, nobodys = (store.path for store in stores)
+    for store in stores:
+        store.close()
+    for name in ("here", "disk/done", "disk/half"):
+        (tmp_path / "runs" / name if name == "here" else tmp_path / name).mkdir(parents=True)
+    (tmp_path / "runs" / "here" / "run.json").write_text(json.dumps({"stores": {}}))
+    (tmp_path / "disk" / "done" / "run.json").write_text(json.dumps({"stores": {"answer": [str(needed)]}}))
+    (tmp_path / "disk" / "half" / ".begun.json").write_text(json.dumps({"began": "now", "stores": [str(stopped)]}))
+    (tmp_path / "runs" / "large").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "circle").symlink_to(tmp_path / "runs")
+    done = called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs", "--delete")
+    assert "2 runs need the rest" in done.output
+    assert (needed.exists(), stopped.exists(), nobodys.exists()) == (True, True, False)
+
+
+def test_nothing_is_pruned_where_runs_can_not_be_looked_for(tmp_path: Path) -> None:
+    store_of(tmp_path / "store", {"1": "one"}).close()
+    with pytest.raises(StoreError, match=r"can't look into .*nowhere: No such file"):
+        raise called(commands.prune, tmp_path / "store", "--runs", tmp_path / "nowhere").exception  # type: ignore[misc]
 
 
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:

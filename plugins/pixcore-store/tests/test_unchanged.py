@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -85,6 +86,11 @@ def test_what_a_benchmark_reads_is_noticed_when_it_changes(place: Workplace) -> 
     assert "2 samples" in first.stdout
     assert SAID in place("run", "run.yaml").stderr
     PILImage.new("L", (16, 12), 50).save(data / "images" / "a.png")
+    assert SAID not in place("run", "run.yaml").stderr
+    assert SAID in place("run", "run.yaml").stderr
+    before = (data / "samples.csv").stat()
+    (data / "samples.csv").write_text("id,image,expression\na,a.png,box\nb,b.png,fox\n")
+    os.utime(data / "samples.csv", ns=(before.st_atime_ns, before.st_mtime_ns))  # as who unpacks an archive sets it
     assert SAID not in place("run", "run.yaml").stderr
 
 

@@ -292,6 +292,21 @@ def test_after_some_deaths_in_a_row_it_is_given_up(
     assert (tmp_path / "starts").read_text() == "xx"
 
 
+def test_what_a_worker_answered_before_it_was_given_up_is_kept(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path
+) -> None:
+    worker = make_worker(FRAGILE, options={"starts": str(tmp_path / "starts")}, restarts=0)
+    together = ask(requests, "one", "exit", "three")
+    with pytest.raises(SampleError, match="exit status 7"):  # so that the stage asks for each alone
+        worker.answer(together)
+    assert worker.answer(together[:1])[0].text == "fine one"
+    with pytest.raises(SampleError, match="exit status 7"):
+        worker.answer(together[1:2])
+    with pytest.raises(ModelError, match="is given up"):
+        worker.answer(together[2:])
+    assert (tmp_path / "starts").read_text() == "x"
+
+
 def test_a_worker_that_does_not_start_is_tried_once(
     make_worker: MakeWorker, requests: list[Request], tmp_path: Path
 ) -> None:
@@ -301,6 +316,17 @@ def test_a_worker_that_does_not_start_is_tried_once(
             worker.answer([request])
         assert "nonsense_that_is_not_there" in caught.value.hint
     assert (tmp_path / "starts").read_text() == "x"
+
+
+def test_the_words_of_an_earlier_process_are_not_a_later_ones(
+    make_worker: MakeWorker, requests: list[Request], tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text("RuntimeError: yesterday's\n")
+    worker = make_worker("import os\ndef predict(model, request): os._exit(3)")
+    with pytest.raises(SampleError, match="exit status 3") as caught:
+        worker.answer(requests[:1])
+    assert caught.value.hint == "it printed: nothing"
+    assert "yesterday" in (tmp_path / "log").read_text()
 
 
 def test_a_slow_start_is_ended(make_worker: MakeWorker, requests: list[Request]) -> None:

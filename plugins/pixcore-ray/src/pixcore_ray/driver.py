@@ -396,8 +396,6 @@ class Driver:
         task = actor.tasks.pop(reference)
         for said in reply.lines:
             self._telling.heard(actor.node, said)
-        if reply.ended is not None:
-            raise reply.ended.ending
         line = actor.line
         spent = sum(reply.seconds.values()) / max(len(task.places), 1)
         line.pace = spent if line.pace is None else 0.7 * line.pace + 0.3 * spent
@@ -411,6 +409,8 @@ class Driver:
         for number, seconds in reply.seconds.items():
             self._spent[number] += seconds
         self._telling.came(actor.node, len(reply.outcomes))
+        if reply.ended is not None:  # what was made before is kept
+            raise reply.ended.ending
         self._enqueue([place for place in task.places if any(todo[place] for todo in self._todo.values())])
 
     def _lost(self, actor: _Actor, error: Exception) -> None:

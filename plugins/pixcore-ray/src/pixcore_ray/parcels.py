@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+from ray.exceptions import RayError
 
-from pixcore.errors import PixcoreError, SampleError, describe
+from pixcore.errors import DataError, PixcoreError, SampleError, describe
 from pixcore.files import read_file
 from pixcore.records import Image
 from pixcore.stages.base import Item
@@ -132,15 +133,26 @@ def sent(item: Item, put: Callable[[Image], Any] | None) -> Item:
     """
     image = item.request.image
     path = path_of(image)
-    if path is not None and put is None:
-        read: Callable[[], bytes] = partial(read_file, path.absolute(), "image")
-    else:
-        read = partial(_fetched, put(image)) if put is not None else partial(bytes, image.read())
+    read: Callable[[], bytes]
+    try:
+        if path is not None and put is None:
+            read = partial(read_file, path.absolute(), "image")
+        else:
+            read = partial(_fetched, put(image)) if put is not None else partial(bytes, image.read())
+    except RayError:
+        raise
+    except Exception as error:  # gone or damaged since the run began: its own item's failure, whoever makes it
+        said = error.message if isinstance(error, DataError) else f"can't read image {image.name}: {describe(error)}"
+        read = partial(_refused, said)
     light = Image(read, image.name, image.known_size)
     vars(light).update({name: value for name, value in vars(image).items() if name in ("digest", "size")})
     made = replace(item, sample=replace(item.sample, image=light), request=replace(item.request, image=light))
     vars(made).update({name: getattr(item, name) for name in ("key", "truth_key")})
     return made
+
+
+def _refused(said: str) -> bytes:
+    raise DataError(said, hint="is the file whole?")
 
 
 def _fetched(reference: Any) -> bytes:

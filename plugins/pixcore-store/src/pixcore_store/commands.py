@@ -12,7 +12,7 @@ from rich.table import Table
 from pixcore.errors import StoreError
 from pixcore.files import RUN, read_file
 from pixcore.terminal import Console
-from pixcore_store.folders import EXCHANGES, StoreFile, in_use, reading, stores_in
+from pixcore_store.folders import EXCHANGES, StoreFile, found_below, in_use, reading, stores_in
 from pixcore_store.halfway import BEGUN, noted
 from pixcore_store.merging import merge as merged_into
 
@@ -118,7 +118,7 @@ def _told(path: Path) -> dict[str, Any]:
         "records": exchanges if file.stage == EXCHANGES else records,
         "failures": failures,
         "bytes": path.stat().st_size,
-        "seconds": round(file.seconds(), 1),
+        "seconds": round(sum(file.spent().elements()), 1),
     }
 
 
@@ -135,7 +135,8 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     folder is needed no more. A file that a run is at work on stays, and what paid services answered is never removed.
     """
     needed: set[str] = set()
-    documents, stopped = sorted(runs.rglob(RUN)), sorted(runs.rglob(BEGUN))
+    found = sorted(found_below(runs, RUN, BEGUN))
+    documents, stopped = ([path for path in found if path.name == name] for name in (RUN, BEGUN))
     if not documents and not stopped:
         raise StoreError(f"no run lies below {runs}", hint="name the folder that holds the runs' folders")
     console, total = Console(), 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ class StoreFile:
         found = [one for one in self.ingredients.values() if isinstance(one, dict) and "name" in one]
         return ", ".join(str(one["name"]) for one in found)
 
-    def seconds(self) -> float:
-        """Add up how long its records took."""
+    def spent(self) -> Counter[float]:
+        """Give how long each command computed that made its records, in seconds, by which it is known again."""
         with reading(self.path) as database:
-            return float(database.execute("SELECT total(seconds) FROM spent").fetchone()[0])
+            return Counter(float(seconds) for (seconds,) in database.execute("SELECT seconds FROM spent"))
 
     def rows(self) -> Iterator[list[Row]]:
         """Give all records, some hundred at a time."""
@@ -120,6 +121,25 @@ def stores_in(folder: Path) -> list[Path]:
     if not found:
         raise StoreError(f"{folder} holds no stage store", hint="name the folder that store: in a config names")
     return found
+
+
+def found_below(folder: Path, *names: str) -> Iterator[Path]:
+    """Find the files of some names below a folder, also behind links.
+
+    Raises:
+        StoreError: It, or a folder in it, can't be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        hint = "what lies there may need a store; is the folder there and readable?"
+        raise StoreError(f"can't look into {error.filename}: {error.strerror}", hint=hint) from error
+
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        known = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
+        folders[:] = [name for name in folders if known[name] not in seen]  # links may lead in a circle
+        seen.update(known.values())
+        yield from (Path(place, name) for name in names if name in files)
 
 
 def in_use(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ def merge(sources: list[Path], target: Path, tell: Callable[[str], None]) -> Mer
         try:
             before = merged.records
             _merge_one(file, store, merged)
-            if merged.records > before:
-                store.spend(file.seconds())
+            for seconds in (file.spent() - replace(file, path=store.path).spent()).elements():
+                store.spend(seconds)
             tell(f"{file.path}: {merged.records - before} new records")
         finally:
             store.close()

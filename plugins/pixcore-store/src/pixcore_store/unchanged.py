@@ -112,12 +112,15 @@ def _noted(path: Path) -> dict[str, Any]:
 
 
 def _stamp(path: str) -> list[int]:
-    """A file's size in bytes and when it was changed, in nanoseconds; of one that is not there or is empty, nothing."""
+    """A file's size in bytes and when it was changed, in nanoseconds; of one that is not there or is empty, nothing.
+
+    Of the two times the first is its content's, which who unpacks an archive may set; the second is the system's own.
+    """
     try:
         known = os.stat(path)
     except OSError:
         return []
-    return [known.st_size, known.st_mtime_ns] if known.st_size else []
+    return [known.st_size, known.st_mtime_ns, known.st_ctime_ns] if known.st_size else []
 
 
 def _modules() -> Iterator[str]:

@@ -73,14 +73,21 @@ class Worker(ModelAdapter[WorkerConfig]):
             raise ModelError(
                 f"worker {self._manifest.name} gives no attention", hint="set extractor: null for this model"
             )
-        outcomes = [
-            self._outcomes.pop(request) if request in self._outcomes else self._try(request) for request in requests
-        ]
+        outcomes: list[Response | PixcoreError] = []
+        ended: ModelError | None = None
+        for request in requests:
+            try:
+                outcomes.append(self._outcomes.pop(request) if request in self._outcomes else self._try(request))
+            except ModelError as error:  # what was answered before is kept; who is asked next, alone, hears of it
+                ended = error
+                break
         failures = [outcome for outcome in outcomes if isinstance(outcome, PixcoreError)]
+        if ended is not None and not failures:
+            raise ended
         if not failures:
             return [outcome for outcome in outcomes if isinstance(outcome, Response)]
         if len(requests) > 1:
-            self._outcomes.update(zip(requests, outcomes, strict=True))
+            self._outcomes.update(zip(requests, outcomes, strict=False))
         raise failures[0]
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from pixcore_worker.manifest import Manifest
 PROTOCOL = 1
 _SIDE = Path(__file__).with_name("side.py")
 _LARGEST_REPLY = 256 << 20
-_TAIL_LINES = 12
+_TAIL_LINES, _TAIL_BYTES = 12, 1 << 16
 _SOCKET_PATH_LIMIT = 100  # the kernel's is 108, on some systems 104
 _HANDED_ON = re.compile(
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|HOSTNAME"
@@ -112,6 +112,7 @@ class WorkerProcess:
         command += ["--handler", str(manifest.handler), "--transport", transport]
         try:
             with self._log.open("ab") as log:
+                self._log_begins = log.tell()
                 return subprocess.Popen(
                     command,
                     cwd=manifest.directory,
@@ -124,9 +125,8 @@ class WorkerProcess:
                 )
         except OSError as error:
             shutil.rmtree(self._room, ignore_errors=True)
-            raise ModelError(
-                f"worker {manifest.name} can't be started: {error}", hint="check python and directory in its manifest"
-            ) from error
+            hint = "check python and directory in its manifest, and where log: in the config is"
+            raise ModelError(f"worker {manifest.name} can't be started: {error}", hint=hint) from error
 
     def _can_use_socket_file(self) -> bool:
         return hasattr(socket, "AF_UNIX") and len(str(self._room / "socket")) < _SOCKET_PATH_LIMIT
@@ -233,10 +233,11 @@ class WorkerProcess:
         return f"exit status {code}"
 
     def _last_words(self) -> str:
-        try:
-            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            lines = []
+        """The end of what this process printed; a log may hold other processes' words before, and be long."""
+        lines: list[str] = []
+        with contextlib.suppress(OSError), self._log.open("rb") as log:
+            log.seek(max(self._log_begins, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
         return " | ".join(line.strip() for line in lines[-_TAIL_LINES:] if line.strip()) or "nothing"
 
     def _end(self) -> None:
