@@ -27,7 +27,10 @@ def facts(sample: Sample) -> tuple[object, ...]:
     return (sample.id, sample.question, sample.options, sample.expression, sample.pair, sample.categories, sample.mask)
 
 
-@pytest.mark.parametrize("names", [("A", "a", "a-2"), ("a b", "a-b"), ("x/y", "x-y"), ("a", "a.jpg"), ("c.jpg",)])
+@pytest.mark.parametrize(
+    "names",
+    [("A", "a", "a-2"), ("a b", "a-b"), ("x/y", "x-y"), ("a", "a.jpg"), ("c.jpg",), (200 * "椅", 200 * "椅" + "子")],
+)
 @pytest.mark.parametrize("unknown", [False, True])
 def test_no_sample_comes_back_with_another_ones_mask(names: tuple[str, ...], unknown: bool, tmp_path: Path) -> None:
     samples = []

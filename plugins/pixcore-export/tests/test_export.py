@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PILImage
-from pixcore_export.command import export
+from pixcore_export.command import export, exporter_of
 from pixcore_export.fiftyone_fields import Fields
 from pixcore_export.spool import Spool
+from pixcore_report.reading import open_run
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, StoreError
+from pixcore.plugins import registry
 
 Exported = Callable[[str], Path]
 Predictions = list[dict[str, Any]]
@@ -319,6 +322,22 @@ def test_columns_that_come_late_and_odd_values_are_kept(tmp_path: Path) -> None:
     ]
     spool.close()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="how large a file may grow is limited on POSIX alone")
+@pytest.mark.parametrize("form", ["csv", "coco"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(form: str, run: Path, tmp_path: Path) -> None:
+    import resource
+
+    job, limits = open_run(run, registry()), resource.getrlimit(resource.RLIMIT_FSIZE)
+    _ = job.rows  # what is read of the store is read
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="free some space"):
+            exporter_of(form)(job, tmp_path, print)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_folder_that_holds_something_is_left_alone(run: Path, tmp_path: Path) -> None:

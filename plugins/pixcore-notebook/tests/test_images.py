@@ -40,6 +40,14 @@ def test_every_mode_of_pillow(mode: str) -> None:
     assert image.pixels().shape == (5, 7, 3)
 
 
+@pytest.mark.parametrize(("mode", "compression"), [("RGB", "jpeg"), ("L", "jpeg"), ("1", "group4"), ("1", "packbits")])
+def test_a_picture_of_a_compressed_file_is_taken_as_it_is(mode: str, compression: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    PILImage.fromarray(pixels).convert(mode).save(tmp_path / "one.tif", compression=compression)
+    with PILImage.open(tmp_path / "one.tif") as picture:
+        np.testing.assert_array_equal(as_image(picture).pixels(), as_image(tmp_path / "one.tif").pixels())
+
+
 def _converted(picture: PILImage.Image, mode: str) -> PILImage.Image:
     return PILImage.new("LAB", picture.size) if mode == "LAB" else picture.convert(mode)
 

@@ -127,6 +127,15 @@ def test_the_same_config_from_a_file(finished: pixcore.Run, tmp_path: Path) -> N
     one = pixcore.run(path, samples=[finished.samples()[1].id], output=tmp_path / "one")
     assert one.folder == tmp_path / "one"
     assert [sample.id for sample in one.samples()] == [finished.samples()[1].id]
+    same = pixcore.run(path, samples=finished.samples()[1].id, output=tmp_path / "one")
+    assert same.summary.samples == 1
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_fewer_samples_than_one_are_refused(finished: pixcore.Run, tmp_path: Path, limit: int) -> None:
+    with pytest.raises(pixcore.ConfigError, match=f"limit is {limit}"):
+        pixcore.run(finished.config, limit=limit, output=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_command_and_the_function_leave_the_same(finished: pixcore.Run, tmp_path: Path) -> None:

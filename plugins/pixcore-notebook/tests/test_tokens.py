@@ -15,6 +15,7 @@ import pytest
 from pixcore_notebook.tokens import blank_data, said_data, token_data, view_script, view_style, widget_script
 
 import pixcore
+from pixcore.records import SampleResult
 
 _HOST = """<!doctype html><meta charset="utf-8"><style>%s</style><div id="cell"></div><script type="module">
 import widget from "./widget.js";
@@ -48,8 +49,11 @@ def test_the_data_say_what_the_records_say(finished: pixcore.Run, data: dict[str
         assert np.allclose(back, given, atol=(high - low) / 255)
     assert [one["name"] for one in data["choices"]] == ["phrase-overlap"]
     json.dumps(data)
-    with pytest.raises(pixcore.DataError, match="no answer"):
-        token_data(finished.samples()[0].result, "question")
+    first = finished.samples()[0].result
+    with pytest.raises(pixcore.DataError, match=r"no answer under 'question' \(it has one under segment, letter\)"):
+        token_data(first, "question")
+    with pytest.raises(pixcore.DataError, match=r"has no answer \(it failed"):
+        token_data(SampleResult(first.sample, {}), "")
 
 
 def test_a_grounding_and_a_sample_give_a_widget(finished: pixcore.Run) -> None:

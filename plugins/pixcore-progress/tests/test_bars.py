@@ -9,6 +9,7 @@ from pixcore_progress.lines import LineMonitor
 
 from pixcore.plugins import registry
 from pixcore.runs.progress import display_for
+from pixcore.stages.base import Monitor
 from pixcore.terminal import Console
 
 
@@ -28,5 +29,10 @@ def test_a_terminal_shows_the_answers_length_beside_the_bar() -> None:
 
 
 def test_a_terminal_gets_bars_and_a_log_gets_lines() -> None:
-    assert isinstance(display_for(Console(file=io.StringIO(), force_terminal=True), registry()), BarMonitor)
-    assert isinstance(display_for(Console(file=io.StringIO()), registry()), LineMonitor)
+    def shown_on(terminal: str, *, forced: bool) -> Monitor:
+        console = Console(file=io.StringIO(), force_terminal=forced or None, _environ={"TERM": terminal})
+        return display_for(console, registry())
+
+    assert isinstance(shown_on("xterm", forced=True), BarMonitor)
+    assert isinstance(shown_on("xterm", forced=False), LineMonitor)
+    assert isinstance(shown_on("dumb", forced=True), LineMonitor)  # it would show no bar before its end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from pixcore_progress.profile import Profile
 
 
@@ -46,3 +47,12 @@ def test_a_profiled_run_has_the_same_records_and_says_who_took_what(workplace) -
     again = workplace("run", str(workplace.config()))
     assert "propose: 12 of 12 there already" in again.stderr
     assert "profile" not in json.loads((workplace.folder / "out" / "run.json").read_text())
+
+
+def test_what_other_processes_do_is_not_looked_into(workplace) -> None:
+    pytest.importorskip("pixcore_ray")
+    workplace.environment["PIXCORE_PLUGINS"] += ",progress,ray"
+    workplace.config(executor="processes")
+    done = workplace("run", "run.yaml", "--profile", status=2)
+    assert "the executor 'processes' may work in others (--executor local)" in done.stderr
+    assert "mask generator toy-squares" in workplace("run", "run.yaml", "--profile", "--executor", "local").stdout

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from pixcore_replay.config import RecordedConfig
+from pixcore_replay.recorded import Recorded
 from pixcore_replay.replayed import placed
 from pixcore_replay.served import words
 from pixcore_replay.texts import read_texts
+from pixcore_testing import inputs
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, SampleError
 from pixcore.records import Token
 
 LMMS_EVAL = {
@@ -33,6 +37,9 @@ def test_the_files_of_other_tools_are_told_by_their_fields(tmp_path):
     assert read_texts(lines, probing="question") == {("3", "question"): "A cat."}
     own = read_texts(lines, probing="letter", id_field="doc.question_id", text_field="resps")
     assert own == {("q3", "letter"): "A cat, I think."}
+    (tmp_path / "dotted.csv").write_text("sample.id,answer.text\n3,A cat.\n")  # as pandas flattens what is nested
+    dotted = read_texts(tmp_path / "dotted.csv", probing="letter", id_field="sample.id", text_field="answer.text")
+    assert dotted == {("3", "letter"): "A cat."}
     for name, written in {
         "table.tsv": "index\tquestion\tprediction\n3\tWhat is it?\tA cat.\n",
         "table.csv": "index,question,prediction\n3,What is it?,A cat.\n",
@@ -102,3 +109,12 @@ def test_tokens_are_placed_where_the_text_has_what_they_add():
     assert [(token.start, token.end) for token in found] == [(0, 1), (1, 5), (5, 5), (6, 11), (11, 11)]
     assert lacking == 1
     assert placed(tokens, "A cat? sits", "A cat? sits") == (tuple(tokens), 0)
+
+
+def test_rows_that_count_from_0_are_told_where_the_last_sample_has_no_text(tmp_path):
+    lines = tmp_path / "samples_mmvp.jsonl"
+    lines.write_text("".join(json.dumps({**LMMS_EVAL, "doc_id": row}) + "\n" for row in range(3)))
+    recorded = Recorded(RecordedConfig(file=lines, probing="question"))
+    asked = replace(inputs.request(inputs.WIDE), sample_id="3", protocol="question")  # the samples' ids begin at 1
+    with pytest.raises(SampleError, match=r"no text for '3' .*its ids count from 0: are they rows\? id_field:"):
+        recorded.answer([asked])

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -163,6 +164,14 @@ def test_what_a_package_holds(kind: str, tmp_path: Path) -> None:
         assert "$" not in text.replace("${{ matrix.python }}", ""), path
     workflow = yaml.safe_load((folder / ".github/workflows/tests.yml").read_text())
     assert workflow["jobs"]["tests"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+
+
+def test_a_package_requires_the_series_that_wrote_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixcore_testing.scaffold.__version__", "1.9.2", raising=False)
+    about = tomllib.loads((new_package("points", "trial", tmp_path) / "pyproject.toml").read_text())["project"]
+    required = [*about["dependencies"], *about["optional-dependencies"]["test"]]
+    own = [one for one in required if one.startswith("pixcore")]
+    assert own == ["pixcore>=1.9,<1.10", "pixcore-testing>=1.9,<1.10"]
 
 
 def test_every_kind_has_a_template() -> None:

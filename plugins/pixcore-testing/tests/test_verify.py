@@ -54,6 +54,25 @@ def test_another_answer_is_found(workplace) -> None:
     assert done.stdout.count("OTHER") == 2
 
 
+def test_where_no_report_can_be_written_nothing_is_asked(workplace) -> None:
+    (workplace.folder / "file").touch()
+    done = workplace("verify", "toy-masks", "--output", "file/first.json", status=2)
+    assert "choose another --output" in done.stderr
+    assert not done.stdout
+    done = workplace("verify", "toy-masks", "--output", ".", status=2)
+    assert "names the report's file" in done.stderr
+    assert not done.stdout
+    workplace("verify", "toy-masks", "--output", "a new folder/first.json")
+    assert (workplace.folder / "a new folder" / "first.json").exists()
+
+
+def test_what_a_model_says_steers_no_terminal(workplace) -> None:
+    done = workplace("verify", "toy", "--set", r'says="\\x1b[31mred \\ud800"', "--output", "first.json")
+    assert r"\x1b[31mred \ud800" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert len(json.loads((workplace.folder / "first.json").read_text())["cases"]) == 20
+
+
 def test_a_wrong_option_or_file_is_one_line(workplace) -> None:
     assert "no such key" in workplace("verify", "toy-masks", "--set", "nonsense=1", status=2).stderr
     (workplace.folder / "other.json").write_text("[]")

@@ -17,8 +17,8 @@ _KEPT = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # formats whose files are
 
 
 def stem_of(name: str) -> str:
-    """Give a sample's or a row's name as a file's: letters, digits, dots, dashes, at most 100 of them."""
-    return re.sub(r"[^\w.()-]+", "-", name).strip(".-")[:100] or "sample"
+    """Give a sample's or a row's name as a file's: letters, digits, dots, dashes, at most 100 bytes of them."""
+    return re.sub(r"[^\w.()-]+", "-", name).strip(".-").encode()[:100].decode(errors="ignore") or "sample"
 
 
 def free_stem(stem: str, taken: set[str]) -> str:

@@ -36,6 +36,8 @@ def _tensors(path: Path) -> dict[str, tuple[tuple[int, ...], tuple[int, int]]]:
         found = {}
         for name, entry in entries.items():
             start, end = (8 + length + int(offset) for offset in entry["data_offsets"])
+            if not 8 + length <= start <= end:
+                raise ValueError(f"its header gives the tensor {name} no place")
             found[name] = tuple(map(int, entry["shape"])), (start, end)
         told = max((end for _, (_, end) in found.values()), default=8 + length)
         if told != size:

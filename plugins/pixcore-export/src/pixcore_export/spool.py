@@ -66,7 +66,7 @@ def _as(kind: Callable[[Any], Any], value: Any) -> Any:
 @contextmanager
 def spooled(job: Run, folder: Path) -> Iterator[dict[str, Spool]]:
     """Read a run's results once, and give its tables by name."""
-    with ExitStack() as stack, can_be_written(folder, GIVEN):
+    with can_be_written(folder, GIVEN), ExitStack() as stack:  # what is left is written when a table is closed
         tables = {name: Spool(folder, columns) for name, columns in TABLES.items()}
         for table in tables.values():
             stack.callback(table.close)

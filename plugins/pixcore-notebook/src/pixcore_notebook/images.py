@@ -52,7 +52,8 @@ def _of_picture(picture: PILImage.Image) -> Image:
     deep = picture.mode.startswith("I") or picture.mode == "F"  # 16 bits and more are brought to 8 where they are read
     try:
         upright = ImageOps.exif_transpose(picture)
-        (upright if deep else upright.convert("RGB")).save(buffer, "TIFF")
+        # a picture remembers how its own file was compressed: with loss, or as no RGB can be
+        (upright if deep else upright.convert("RGB")).save(buffer, "TIFF", compression="raw")
     except (OSError, ValueError) as error:
         raise DataError(f"can't read {name}: {error}", hint="is the file whole?") from error
     encoded = buffer.getvalue()

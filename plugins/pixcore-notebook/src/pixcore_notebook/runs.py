@@ -14,7 +14,7 @@ from pixcore_report.reading import open_run as open_records
 
 from pixcore import config as configs
 from pixcore.commands.run import carry_out
-from pixcore.errors import DataError, nearest
+from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.rows import RowSpec, Summary, shown
 from pixcore.files import RUN, SUMMARY, prepare, read_object
 from pixcore.plugins import registry
@@ -38,25 +38,27 @@ _COLUMNS = frozenset(("sample_id", "pair", "expression", "absent", "probing", "p
 """What a sample's line has beside its categories, and an IoU for each row."""
 
 
-def run(config: ConfigLike, *, limit: int | None = None, samples: Sequence[str] = (), **sections: Any) -> Run:
+def run(config: ConfigLike, *, limit: int | None = None, samples: str | Sequence[str] = (), **sections: Any) -> Run:
     """Take a benchmark through the pipeline that a config describes; it continues where it stopped.
 
     Args:
         config: The config's file, or what it would hold.
         limit: The first so many samples alone.
-        samples: The samples with these ids alone.
+        samples: The samples with these ids alone, or the one with this id.
         sections: Keys of the config that take the place of its own, such as `selections=["random"]`.
 
     Raises:
-        ConfigError: The config says something that pixcore can't do.
+        ConfigError: The config says something that pixcore can't do, or `limit` is less than 1.
         PluginError: A component is not installed.
         SampleError: A sample failed, and the config does not say `on_error: record`.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}", hint="1 or more, or None for all samples")
     document = document_of(config) | {name: plain(one) for name, one in sections.items()}
     resolved = configs.resolve(document, registry())
     prepare(resolved.config.output)
     let_go()
-    job = plan.Run(resolved, plan.Scope(limit, tuple(samples)))
+    job = plan.Run(resolved, plan.Scope(limit, (samples,) if isinstance(samples, str) else tuple(samples)))
     carry_out(job, Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
     return Run(resolved.config.output)
 

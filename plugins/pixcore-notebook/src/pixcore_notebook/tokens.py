@@ -43,7 +43,10 @@ def token_data(
     """
     response = result.by_probing[probing].response if probing in result.by_probing else None
     if response is None:
-        raise DataError(f"sample {result.sample.id} has no answer under {probing!r}", hint="pick another probing")
+        answered = [str(name) for name, one in result.by_probing.items() if one.response is not None]
+        under = f" under {probing!r}" if probing else ""
+        hint = f"it has one under {', '.join(answered)}" if answered else "it failed, or is asked nothing"
+        raise DataError(f"sample {result.sample.id} has no answer{under}", hint=hint)
     payload = sample_payload(result, display=Display(candidates=False, particulars=True))
     picks = payload["protocols"][probing]["picks"]
     shown = {name: payload[name] for name in ("image", "width", "height", "mask_size", "masks")}

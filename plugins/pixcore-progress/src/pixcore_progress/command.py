@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
+from pixcore.errors import ConfigError
 from pixcore.files import RUN, read_json, write_json
-from pixcore.plugins import Guest
+from pixcore.plugins import CORE, Guest
 from pixcore.runs import results
 from pixcore.runs.plan import Run
 from pixcore.terminal import Console
@@ -35,7 +36,7 @@ def profile_run(written: Path | None = None, **about: Any) -> int:
         return written
 
     with profile.part("reading the config", "start"):
-        job = followed(planned(**about), profile)
+        job = followed(_made_here(planned(**about)), profile)
     with profile.part("reading the benchmark", "start"):
         len(job.items)
     with profile.part("looking for records", "start"):
@@ -43,3 +44,16 @@ def profile_run(written: Path | None = None, **about: Any) -> int:
     if not figures_written(written, lambda: {"profile": profile.document()}):
         Console().print(profile.table())
     return status
+
+
+def _made_here(job: Run) -> Run:
+    """Give back a run whose records are made in this process, into which alone a profile sees.
+
+    Raises:
+        ConfigError: Its executor may have them made elsewhere.
+    """
+    for executor in job.resolved.components.several("executor"):
+        if executor.registration.plugin != CORE:
+            said = f"a profile sees this process alone, and the executor {executor.name!r} may work in others"
+            raise ConfigError(said, hint="--executor local")
+    return job

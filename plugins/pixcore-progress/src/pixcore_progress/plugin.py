@@ -10,8 +10,8 @@ from pixcore.hookspecs import RegisterCommand
 
 @hookimpl
 def show_progress(console: Any) -> Any:
-    """Show bars on a terminal, and lines elsewhere."""
-    if console.is_terminal:
+    """Show bars on a terminal that can draw a line anew, and lines elsewhere."""
+    if console.is_interactive:
         from pixcore_progress.bars import BarMonitor
 
         return BarMonitor(console)

@@ -44,6 +44,8 @@ class Recorded(ModelAdapter[RecordedConfig]):
             ids = {sample for sample, probing in self.texts if probing == request.protocol}
             probings = sorted({probing for _, probing in self.texts})
             hint = nearest(request.sample_id, ids) if ids else f"its texts are of {', '.join(probings)}"
+            if "0" in ids and request.sample_id.isdecimal():  # then every other text may be a neighbour's
+                hint = "its ids count from 0: are they rows? id_field: names the field that has the samples' own"
             raise SampleError(
                 f"{self.config.file.name} has no text for {request.sample_id!r} ({request.protocol})", hint=hint
             )

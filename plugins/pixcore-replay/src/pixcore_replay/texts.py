@@ -58,7 +58,7 @@ def _field(row: Mapping[str, Any], given: str | None, known: Sequence[str], opti
     if given is None:
         given = next((name for name in known if name in row), None)
     value: Any = row if given is not None else None
-    for name in (given or "").split("."):
+    for name in [given] if given in row else (given or "").split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     if value is None:
         wanted = given or " or ".join(known)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
+from pixcore import __version__
 from pixcore.entries import entry_points
 from pixcore.errors import PluginError, nearest
 from pixcore.plugins import GuestKind, Kind, registry
@@ -108,7 +109,7 @@ def _package(kind: str, name: str) -> dict[str, str]:
     }
     _check_class(words["Class"], sources)
     inside = {path: text for path, text in sources.items() if path.startswith("src/")}
-    words["dependencies"] = _dependencies(inside.values())
+    words["dependencies"] = _dependencies(inside.values(), words["series"])
     words["files"] = "\n".join(f"| `{path}` | {_first_line(text)} |" for path, text in inside.items())
     words["usage"] = Template(templates.pop("usage.md")).substitute(words).strip()
     others = {
@@ -140,6 +141,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "summary": summary,
         "file": noun.split()[-1],
         "hook": hook,
+        "series": _series(),
         "sections": "\n".join(f"{section}: {value}" for section, value in sections.items()),
     }
 
@@ -157,9 +159,15 @@ def _check_class(name: str, sources: Mapping[str, str]) -> None:
             raise PluginError(f"a class {name} would shadow pixcore's own {name}", hint="choose another name")
 
 
-def _dependencies(sources: Iterable[str]) -> str:
+def _series() -> str:
+    """Name the range of pixcore's packages that a new one requires: the series of the one that wrote it."""
+    major, minor = map(int, __version__.split(".")[:2])
+    return f">={major}.{minor},<{major}.{minor + 1}"
+
+
+def _dependencies(sources: Iterable[str], series: str) -> str:
     found = {match for text in sources for match in re.findall(r"^(?:import|from) (\w+)", text, re.M)}
-    needed = sorted([*(_REQUIRED[name] for name in found & _REQUIRED.keys()), "pixcore>=0.1,<0.2"])
+    needed = sorted([*(_REQUIRED[name] for name in found & _REQUIRED.keys()), f"pixcore{series}"])
     return ", ".join(f'"{one}"' for one in needed)
 
 

@@ -8,7 +8,8 @@ import click
 
 from pixcore.components import Context, ModelConfig
 from pixcore.config import ChosenComponent, apply_settings, component_config
-from pixcore.files import write_json
+from pixcore.errors import StoreError
+from pixcore.files import prepare, printable, write_json
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity
 from pixcore_testing.verification import Case, read_expectations, report, run_cases, stored_expectations
@@ -35,9 +36,13 @@ def verify(name: str, settings: tuple[str, ...], fidelity: str, expect: Path | N
     It downloads the weights that the model needs. Exit status 1 when a text or mask differs from an expectation.
     """
     registration = registry().get(Kind.MODEL, name)
+    target = output or Path(f"{name}-verified.json")
     part = ChosenComponent(registration, component_config(registration, apply_settings({}, settings), "model"))
     context = Context(fidelity=Fidelity(fidelity))
     expected = read_expectations(expect) if expect else stored_expectations(part, context.fidelity)
+    if target.is_dir():
+        raise StoreError(f"{target} is a folder", hint="--output names the report's file")
+    prepare(target.parent, "--output")
     adapter = part.create(context)
     prompts = part.config.prompts if isinstance(part.config, ModelConfig) else {}
     cases: list[Case] = []
@@ -47,7 +52,6 @@ def verify(name: str, settings: tuple[str, ...], fidelity: str, expect: Path | N
             click.echo(_line(case))
     finally:
         adapter.close()
-    target = output or Path(f"{name}-verified.json")
     write_json(target, report(part, context, cases), "--output")
     click.echo(_summary(name, cases))
     click.echo(f"report: {target}", err=True)
@@ -57,7 +61,7 @@ def verify(name: str, settings: tuple[str, ...], fidelity: str, expect: Path | N
 def _line(case: Case) -> str:
     verdict = {True: "same", False: "OTHER", None: ""}[case.agrees]
     mask = "" if case.iou is None else f"IoU {case.iou:.2f}"
-    text = " ".join(case.text.split())
+    text = printable(" ".join(case.text.split()))
     return f"{verdict:5} {case.name:34} {mask:8} {case.seconds:6.1f} s  {text[:80]}".rstrip()
 
 
