@@ -18,7 +18,7 @@ from pixcore_attention.config import (
 from pixcore_attention.gradient import Gradient
 from pixcore_attention.localization_heads import LocalizationHeads, elbow_of, spatial_entropy
 from pixcore_attention.logit_lens import LogitLens
-from pixcore_attention.raw import Raw
+from pixcore_attention.raw import Raw, file_name
 from pixcore_attention.relative import Relative
 from pydantic import ValidationError
 from scipy.special import softmax
@@ -57,6 +57,17 @@ def test_raw_keeps_everything(rng: np.random.Generator, tmp_path: Path) -> None:
     assert extractor.rows[1].shape == (3, 2, 4, 6)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a%2F0-segment.npy", "a%2F1-segment.npy"]
     np.testing.assert_array_equal(np.load(tmp_path / "a%2F1-segment.npy", allow_pickle=False), extractor.rows[1])
+
+
+def test_raw_names_a_file_for_an_id_of_any_length(tmp_path: Path) -> None:
+    image = Image.from_pixels(np.zeros((4, 4, 3), np.uint8))
+    ids = ["photos/" + "猫" * 80 + end for end in ("1.jpg", "2.jpg")]
+    extractor = Raw(RawConfig(folder=tmp_path))
+    extractor.prepare([Request(one, Protocol.SEGMENT, image, "?") for one in ids], [square(2)] * 2)
+    feed(extractor, np.ones((1, 1, 2, 1, 4), np.float32))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file_name(one, "segment") for one in ids)
+    assert len({file_name(one, "segment") for one in ids}) == 2
+    assert all(len(path.name) <= 255 and path.name.endswith("-segment.npy") for path in tmp_path.iterdir())
 
 
 def test_raw_keeps_one_map_a_layer(rng: np.random.Generator) -> None:
@@ -127,6 +138,8 @@ def test_spatial_entropy_of_known_maps() -> None:
     assert spatial_entropy([blob(4, (0, 0), (3, 3))], 0.001) == pytest.approx(np.log(2))
     assert spatial_entropy([blob(6, (0, 0), (0, 2), (5, 5), (3, 0))], 0.001) == pytest.approx(np.log(4))
     assert spatial_entropy([np.full((3, 3), 0.5, np.float32)], 0.001) == np.inf
+    faint = blob(4, (1, 1)) / 2000  # a blob whose every cell is below the threshold is none
+    assert spatial_entropy([faint], 0.001) == np.inf
     two = [blob(4, (1, 1)), blob(4, (2, 2))]  # tiles of one image
     assert spatial_entropy(two, 0.001) == pytest.approx(np.log(2))
 
@@ -160,6 +173,18 @@ def test_the_published_finder_compares_numbers_of_heads() -> None:
     extractor.prepare(requests(1), [square(6)])
     feed(extractor, case)
     assert set(extractor.votes) == {(0, 2), (0, 3), (0, 4)}
+
+
+@pytest.mark.parametrize(("fidelity", "chosen"), [(Fidelity.CORRECTED, (0, 1)), (Fidelity.PUBLISHED, (0, 0))])
+def test_a_head_that_looks_everywhere_alike_is_no_compact_one(fidelity: Fidelity, chosen: tuple[int, int]) -> None:
+    """Of 36 cells half have 0.0001 more than the others; of the second head two blobs have all."""
+    even = np.full(36, 1 / 36, np.float32) + np.arange(36, dtype=np.float32) % 2 * 1e-4
+    rows = np.stack([even, blob(6, (0, 0), (5, 5)).reshape(-1)]).reshape(1, 1, 1, 2, 36)
+    extractor = LocalizationHeads(LocalizationHeadsConfig(count=1), Context(fidelity=fidelity))
+    extractor.prepare(requests(1), [square(6)])
+    rows[..., 1, :] *= even.sum() / rows[..., 1, :].sum()  # the elbow lets both pass
+    feed(extractor, rows)
+    assert list(extractor.votes) == [chosen]
 
 
 def test_heads_are_chosen_by_the_first_row_and_smoothed(rng: np.random.Generator) -> None:

@@ -18,7 +18,7 @@ from pixcore_selection.rules import Stability
 from pixcore_selection.self_judge import SelfJudge
 
 from pixcore.components import Context, ModelAdapter, NoConfig
-from pixcore.errors import ModelError, SampleError, UserError
+from pixcore.errors import DataError, ModelError, SampleError, UserError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import iou
 from pixcore.records import Candidate, Image, Request, Response, Token
@@ -36,6 +36,11 @@ class TestStability:
     def test_a_generator_without_stability_is_named(self, make_sample, make_candidate, silent):
         chosen = Stability(NoConfig()).select(make_sample(), silent, [make_candidate("a", (0, 9))])
         assert (chosen.outcome, chosen.reason.split(":")[0]) == ("nothing", "the mask generator gives no stability")
+
+    def test_a_candidate_with_too_few_is_named(self, make_sample, make_candidate, silent):
+        few = make_candidate("a", (0, 9), (0, 8), stability=(0.9,))
+        with pytest.raises(DataError, match="sample one has a candidate with a stability for some of its masks"):
+            Stability(NoConfig()).select(make_sample(), silent, [make_candidate("b", (0, 9)), few])
 
     def test_an_empty_mask_is_stable_and_yet_not_chosen(self, make_sample, make_candidate, silent):
         empty = make_candidate("a", (0, 0), (0, 9), scores=(0.9, 0.1), stability=(1.0, 0.6))
@@ -226,6 +231,11 @@ class TestSelfJudge:
         with pytest.raises(ValueError, match=r"its one field is \{expression\}"):
             SelfJudgeConfig(prompt="Is {object} there?")
 
+    @pytest.mark.parametrize("answers", [{"yes": ""}, {"no": ""}, {"yes": "No"}, {"yes": "Ja", "no": "Ja"}])
+    def test_answers_that_tell_nothing_apart_are_refused(self, answers):
+        with pytest.raises(ValueError, match=r"at least 1 character|yes and no are both"):
+            SelfJudgeConfig(**answers)
+
     @pytest.mark.parametrize("prompt", ["Is it highlighted in red?", "Is the {{expression}} red?"])
     def test_a_prompt_that_asks_the_same_of_every_expression_is_refused(self, prompt):
         with pytest.raises(ValueError, match="the same of every expression"):
@@ -287,16 +297,46 @@ class TestEmbedding:
         far = [make_candidate("the weather in June", (0, 9))]
         assert self.choose(make_sample(), far, model=model, threshold=0.9).outcome == "absent"
 
+    def test_what_has_no_phrase_is_like_nothing(self, model, make_sample, make_candidate):
+        mute = [replace(make_candidate("", (0, 9)), group=None), make_candidate(" ", (0, 9))]
+        chosen = self.choose(make_sample(), mute, model=model)
+        assert (chosen.outcome, chosen.score) == ("nothing", 0.0)
+
     def test_a_folder_may_be_below_the_home_folder(self, model, make_sample, make_candidate, monkeypatch, tmp_path):
         (tmp_path / "minilm").symlink_to(model)
         monkeypatch.setenv("HOME", str(tmp_path))
         chosen = self.choose(make_sample(), [make_candidate("the red door", (0, 9))], model="~/minilm")
         assert chosen.score == pytest.approx(1)
 
+    def test_a_device_that_is_not_there_is_named(self, model, make_sample, make_candidate):
+        for device in ("cuda:63", "nonsense"):
+            with pytest.raises(ModelError, match=rf"can't load .* on {device}: .*") as error:
+                self.choose(make_sample(), [make_candidate("a", (0, 9))], model=model, device=device)
+            assert "device: cpu" in str(error.value.hint)
+
     def test_a_missing_model_is_named(self, model, make_sample, tmp_path):
         (tmp_path / "empty").mkdir()
         with pytest.raises(ModelError, match="can't load the sentence-transformers model"):
             self.choose(make_sample(), [], model=str(tmp_path / "empty"))
+
+
+def test_models_that_are_not_here_yet_keep_vectors_of_their_own(tmp_path, monkeypatch, make_sample, make_candidate):
+    from pixcore_selection.embedding import Embedding
+
+    class ByTable(Embedding):
+        """Gives phrases the vectors that its model's name says."""
+
+        def _embed(self, phrases: list[str]) -> list[list[float]]:
+            liked = self.config.model.split("/")[1]
+            return [[1.0, 0.0] if phrase in ("the red door", liked) else [0.1, 1.0] for phrase in phrases]
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    kept: dict[str, Any] = {}  # what the strategies of a run keep is in one store
+    context = Context(recall=kept.get, remember=kept.__setitem__)
+    candidates = [make_candidate("gate", (0, 9)), make_candidate("arch", (0, 8))]
+    for model, place in (("one/gate", 0), ("other/arch", 1)):
+        strategy = ByTable(EmbeddingConfig(model=model), context)
+        assert strategy.select(make_sample(), Response(""), candidates).candidate == place
 
 
 def test_the_fingerprint_of_a_model_folder_follows_its_content(tmp_path):

@@ -173,3 +173,8 @@ class TestPhraseOverlap:
     def test_predictions_without_phrases_do_not_match(self, make_sample, bar):
         chosen = self.choose(make_sample(), [Candidate(None, None, (bar(0, 4),), ())])
         assert (chosen.outcome, chosen.score) == ("nothing", 0.0)
+
+    @pytest.mark.parametrize(("phrase", "score"), [("the boy's hat", 0.0), ("the boy’s hat", 0.0), ("cat ears", 0.5)])
+    def test_the_s_of_a_possessive_is_no_word(self, phrase, score, make_sample, make_candidate):
+        chosen = self.choose(make_sample(expression="the cat's ear"), [make_candidate(phrase, (0, 9))])
+        assert chosen.score == score

@@ -32,7 +32,8 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
 
     Under `published` criterion 1 compares a head's *number* with that of the elbow's head, as the released finder does
     (LocalizationHeads `localization_heads_finder.py:291,392`), which lets pass the later heads whatever they look at;
-    under `corrected` it compares the sums.
+    under `corrected` it compares the sums. A head that looks everywhere about alike, with no cell beyond the threshold,
+    has an entropy of 0 there (`:240`), as if it were the most compact of all; under `corrected` such heads come last.
 
     Attributes:
         votes: How often each (layer, head) was among the chosen.
@@ -126,8 +127,9 @@ class LocalizationHeads(AttentionExtractor[LocalizationHeadsConfig]):
         elbow = elbow_of(sums)
         passing = np.arange(len(sums)) >= elbow if self.context.published else sums >= sums[elbow]
         flat = rows[..., : layout.tokens].reshape(layers * heads, -1)
+        evenly = 0.0 if self.context.published else np.inf
         entropy = {
-            int(index): spatial_entropy(layout.cell_values(flat[index]), self.config.threshold)
+            int(index): spatial_entropy(layout.cell_values(flat[index]), self.config.threshold, without_blobs=evenly)
             for index in np.flatnonzero(passing)
         }
         best = sorted(entropy, key=lambda index: (entropy[index], index))[: self.config.count]
@@ -147,12 +149,13 @@ def elbow_of(values: NDArray[np.floating[Any]]) -> int:
     return int(order[int(np.argmax(distance))])
 
 
-def spatial_entropy(grids: Sequence[NDArray[np.float32]], threshold: float) -> float:
-    """Measure the entropy of a map's shares in 8-connected blobs above its mean; infinite where there are none.
+def spatial_entropy(grids: Sequence[NDArray[np.float32]], threshold: float, *, without_blobs: float = np.inf) -> float:
+    """Measure the entropy of a map's shares in 8-connected blobs above its mean.
 
     Args:
         grids: One (rows, cols) map for each grid of an image; a blob lies in one of them.
         threshold: How far above the mean a cell of a blob is.
+        without_blobs: What it is where no cell is that far above; where none is above the mean at all, it is infinite.
     """
     mean = float(np.mean(np.concatenate([grid.reshape(-1) for grid in grids])))
     masses: list[float] = []
@@ -164,5 +167,7 @@ def spatial_entropy(grids: Sequence[NDArray[np.float32]], threshold: float) -> f
         masses += [float(above[blobs == blob].sum()) for blob in range(1, count + 1)]
     if total <= 0:
         return float("inf")
-    shares = np.array([mass for mass in masses if mass > 0]) / total
+    if not masses:
+        return without_blobs
+    shares = np.array(masses) / total
     return float(-(shares * np.log(shares)).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -17,11 +18,16 @@ from pixcore_attention.arrays import to_numpy
 from pixcore_attention.config import RawConfig
 
 _TOKENS = 256  # what the warning reckons with
+_LONGEST_NAME = 255  # bytes: of a file, on the disks that most have
 
 
 def file_name(sample_id: str, protocol: str) -> str:
-    """Name the file that holds the rows of a sample under a probing."""
-    return f"{quote(sample_id, safe='')}-{protocol}.npy"
+    """Name the file that holds the rows of a sample under a probing; too long an id is cut, and its hash ends it."""
+    name, end = quote(sample_id, safe=""), f"-{protocol}.npy"
+    if len(name) + len(end) > _LONGEST_NAME:
+        digest = hashlib.sha256(sample_id.encode()).hexdigest()[:16]
+        name = f"{name[: _LONGEST_NAME - len(end) - len(digest) - 1]}-{digest}"
+    return name + end
 
 
 class Raw(AttentionExtractor[RawConfig]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pixcore_checkpoints.fingerprints import fingerprint_of
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pixcore.components import Config
 from pixcore_selection.pick import MaskRule, Threshold
@@ -82,8 +82,8 @@ class SelfJudgeConfig(Config):
 
     Attributes:
         prompt: What the model is asked about the picture with one mask highlighted; {expression} stands in it.
-        yes: The answer whose probability counts.
-        no: The answer that it is weighed against.
+        yes: The answer whose probability counts. YAML takes a bare yes or no for true or false: write "yes": "Ja".
+        no: The answer that it is weighed against, another one.
         masks: Which masks of a candidate are shown: `all`, or the one with the `best-score`.
         limit: At most so many masks are shown, those with the highest scores; null: all of them.
         threshold: Where the best probability is below it, the object is taken for absent; null: never.
@@ -91,8 +91,8 @@ class SelfJudgeConfig(Config):
     """
 
     prompt: str = "Is the {expression} highlighted in red? Answer yes or no."
-    yes: str = "Yes"
-    no: str = "No"
+    yes: str = Field(default="Yes", min_length=1)
+    no: str = Field(default="No", min_length=1)
     masks: Literal["all", "best-score"] = "all"
     limit: int | None = Field(default=None, ge=1)
     threshold: float | None = Field(default=None, ge=0, le=1)
@@ -108,3 +108,9 @@ class SelfJudgeConfig(Config):
         if asks_alike:
             raise ValueError("the prompt asks the same of every expression; {expression} stands for it")
         return value
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> SelfJudgeConfig:
+        if self.yes == self.no:
+            raise ValueError(f"yes and no are both {self.yes!r}: every mask would be as likely as not")
+        return self

@@ -35,7 +35,8 @@ class Consensus(SelectionStrategy[ConsensusConfig]):
         )
         others = len({index for index, _ in places}) - 1
         agreement = agreements[best]
-        reason = f"the other {others} candidates agree with it by {agreement:.2f}" if others else "the only candidate"
+        agreeing = "candidate agrees" if others == 1 else f"{others} candidates agree"
+        reason = f"the other {agreeing} with it by {agreement:.2f}" if others else "the only candidate"
         return Selection.chosen(*best, score=agreement, reason=reason)
 
     def _agreements(self, candidates: Sequence[Candidate], places: Sequence[Place]) -> list[float]:

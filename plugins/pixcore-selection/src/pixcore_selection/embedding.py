@@ -18,13 +18,15 @@ from pixcore_selection.vectors import PhraseVectors
 class Embedding(SelectionStrategy[EmbeddingConfig]):
     """Chooses the phrase nearest to the expression in the space of a sentence-transformers model.
 
-    What spaCy's word vectors do in attend-and-segment, by a model that was trained to compare phrases. Of equals the
-    one whose mask has the highest score, then the first.
+    What spaCy's word vectors do in attend-and-segment, by a model that was trained to compare phrases. A candidate
+    without a phrase, to which such a model gives a vector all the same, has a similarity of 0. Of equals the one whose
+    mask has the highest score, then the first.
     """
 
     def __init__(self, config: EmbeddingConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
-        self._vectors = PhraseVectors(self.context, config.fingerprint(), self._embed)
+        # with the name: of models that are not on this machine yet, fingerprints are alike
+        self._vectors = PhraseVectors(self.context, f"{config.model} {config.fingerprint()}", self._embed)
 
     @cached_property
     def _model(self) -> Any:
@@ -34,10 +36,10 @@ class Embedding(SelectionStrategy[EmbeddingConfig]):
         """Choose by the cosine of phrase and expression."""
         if sample.expression is None:
             return Selection.nothing("no expression to compare phrases with")
-        phrases = [phrases_of(candidate) for candidate in candidates]
+        phrases = [[phrase for phrase in phrases_of(candidate) if phrase.strip()] for candidate in candidates]
         self._vectors.learn([sample.expression, *(phrase for own in phrases for phrase in own)])
         wanted = self._vectors[sample.expression]
-        similarities = [max(float(self._vectors[phrase] @ wanted) for phrase in own) for own in phrases]
+        similarities = [max((float(self._vectors[one] @ wanted) for one in own), default=0.0) for own in phrases]
         return choose_by_similarity(candidates, similarities, self.config.threshold, self.config.mask)
 
     def _embed(self, phrases: list[str]) -> Any:
@@ -60,8 +62,8 @@ def _load(config: EmbeddingConfig) -> Any:
             trust_remote_code=False,
             model_kwargs={"use_safetensors": True},
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # a torch without CUDA asserts that it has it
         raise ModelError(
-            f"can't load the sentence-transformers model {config.model!r}: {first_line(error)}",
-            hint="name a folder, or a name on the hub",
+            f"can't load the sentence-transformers model {config.model!r} on {config.device}: {first_line(error)}",
+            hint="model: a folder, or a name on the hub; device: cpu, or cuda where there is a GPU",
         ) from error

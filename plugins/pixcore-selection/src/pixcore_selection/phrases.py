@@ -15,14 +15,15 @@ from pixcore_selection.config import PhraseOverlapConfig
 from pixcore_selection.pick import MaskRule, best_score, nothing_similar, pick_mask
 
 _ARTICLES = frozenset({"a", "an", "the"})
+_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")  # no word that "the cat's ear" and "the boy's hat" have in common
 
 
 class PhraseOverlap(SelectionStrategy[PhraseOverlapConfig]):
     """Chooses the candidate whose phrase shares most words with the expression.
 
-    The overlap is Dice's coefficient of the two sets of words, in lower case and without articles: 1 for the same
-    words, 0 for none in common; of a merged candidate that of its best phrase. Of equals the one whose mask has the
-    highest score, then the first.
+    The overlap is Dice's coefficient of the two sets of words, in lower case and without articles and the s of
+    a possessive: 1 for the same words, 0 for none in common; of a merged candidate that of its best phrase. Of equals
+    the one whose mask has the highest score, then the first.
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
@@ -75,7 +76,7 @@ def _top_score(candidate: Candidate) -> float:
 
 
 def _words(text: str) -> frozenset[str]:
-    plain = unicodedata.normalize("NFC", text.casefold())
+    plain = _POSSESSIVE.sub("", unicodedata.normalize("NFC", text.casefold()))
     return frozenset(re.findall(word_of(plain), plain)) - _ARTICLES
 
 

@@ -122,12 +122,17 @@ class Stability(SelectionStrategy[NoConfig]):
     """
 
     def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
-        """Choose by stability; masks without one are passed over."""
-        known = [
-            (index, mask)
-            for index, mask in all_places(candidates)
-            if len(candidates[index].stability) == len(candidates[index].masks)
-        ]
+        """Choose by stability; candidates without any are passed over.
+
+        Raises:
+            DataError: A candidate has not one for each mask.
+        """
+        if any(len(one.stability) not in (0, len(one.masks)) for one in candidates):
+            raise DataError(
+                f"sample {sample.id} has a candidate with a stability for some of its masks",
+                hint='write "stability", one for each mask, or none',
+            )
+        known = [(index, mask) for index, mask in all_places(candidates) if candidates[index].stability]
         if not known:
             said = "the mask generator gives no stability: sam and sam-transformers do"
             return Selection.nothing(said if candidates else "no candidates")
