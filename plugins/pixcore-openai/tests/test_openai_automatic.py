@@ -136,6 +136,37 @@ def test_orders_vote_and_the_flip_rate_is_told(server, memory):
     assert (steady.details["flip_rate"], steady.score, steady.candidate) == (0.0, 1.0, 9)
 
 
+@pytest.mark.parametrize(("count", "asked", "flips"), [(1, 0, None), (2, 2, 1.0), (3, 5, None)])
+def test_no_order_is_asked_twice_and_one_mask_flips_nothing(server, memory, count, asked, flips):
+    server.script.answer = lambda asked: '{"number": 1}'
+    sample, candidates = squares(count)
+    for entropy in range(4):
+        server.calls.clear()
+        one = strategy(server, type(memory)(), presence=False, orders=5)
+        one.reseed(entropy)
+        selection = one.select(sample, Response(""), candidates)
+        assert len(selection.details.get("votes", [])) == asked
+        assert len(server.calls) == one.expected_cost(sample, count).calls == asked
+        if count < 3:
+            assert (selection.details.get("flip_rate"), selection.score) == (flips, 1 / max(asked, 1))
+        assert (selection.reason == "the only mask") == (count == 1)
+
+
+def test_exchanges_stand_in_the_groups_order_whichever_is_answered_first(server, memory):
+    def reached(asked):
+        return f'{{"number": 1, "reach": {[int(np.nonzero(red(one))[0].max()) for one in asked.images]}}}'
+
+    def told():
+        one = strategy(server, type(memory)(), presence=False, rounds="groups", group_size=2)
+        return [exchange["text"] for exchange in one.select(sample, Response(""), candidates).details["exchanges"]]
+
+    server.script.answer = reached
+    sample, candidates = squares(6)
+    first, *_ = quickly = told()
+    server.script.faults = lambda asked, count: "503" if reached(asked) == first and count == 1 else None
+    assert told() == quickly
+
+
 def test_flip_rate():
     assert flip_rate([1, 1, 2]) == pytest.approx(2 / 3)
     assert flip_rate([1, None]) is None
@@ -199,6 +230,11 @@ def test_images_are_scaled_down_only_if_asked(server, memory):
     small = strategy(server, memory, presence=False, max_side=32).select(sample, Response(""), candidates)
     assert small.details["exchanges"][0]["sent_sizes"] == [[32, 32]] * 2
     assert [image.shape for image in server.calls[-1].images] == [(32, 32, 3)] * 2
+
+
+def test_an_image_of_one_line_has_a_price(server, memory):
+    sample = Sample("s", Image.from_pixels(np.zeros((1, 5000, 3), np.uint8)), expression="the line")
+    assert strategy(server, memory, max_side=64).expected_cost(sample, 3).images == 4
 
 
 @pytest.mark.parametrize("overlay", ["outline", "dim"])

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pixcore_openai import prompts
 from pixcore_openai.answers import read_number, read_yes_no
 from pixcore_openai.asking import Answer, Asker, Question, answer_one, served_by
 from pixcore_openai.config import AutomaticConfig
-from pixcore_openai.overlays import Picture, highlighted, plain
+from pixcore_openai.overlays import Picture, highlighted, plain, sent_size
 from pixcore_openai.prices import expected
 
 Place = tuple[int, int]
@@ -79,10 +80,21 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
             for sample, _, candidates in items:
                 places = self._places(candidates)
                 # drawn here, while the stage's seed of this very sample holds
-                orders = [self.rng.permutation(len(places)).tolist() for _ in range(self.config.orders)]
-                yield sample, candidates, places, orders
+                yield sample, candidates, places, self._orders(len(places))
 
         return self._asker.overlap(with_orders(), self._choose)
+
+    def _orders(self, count: int) -> list[list[int]]:
+        """Draw orders of so many places, each another: one that comes again would be the same question."""
+        drawn: list[list[int]] = []
+        while len(drawn) < self._number_of_orders(count):
+            order = self.rng.permutation(count).tolist()
+            if order not in drawn:
+                drawn.append(order)
+        return drawn
+
+    def _number_of_orders(self, count: int) -> int:
+        return min(self.config.orders, factorial(min(count, 4)))  # of four there are the 24 that may be asked for
 
     def _places(self, candidates: Sequence[Candidate]) -> list[Place]:
         places = [(index, mask) for index, one in enumerate(candidates) for mask in range(len(one.masks))]
@@ -131,8 +143,10 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         while len(contenders) > 1:
             size = self._group_size(len(contenders))
             groups = [contenders[start : start + size] for start in range(0, len(contenders), size)]
-            winners = await asyncio.gather(*(self._group(shown, group) for group in groups))
-            found = [winner for winner in winners if winner is not None]
+            told = await asyncio.gather(*(self._group(shown, group) for group in groups))
+            # in the groups' order, whichever was answered first: records of equal answers are equal
+            shown.answers += [answer for _, answer in told if answer is not None]
+            found = [winner for winner, _ in told if winner is not None]
             if len(found) < len(groups):
                 return None
             contenders = found
@@ -144,9 +158,10 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
             return 2
         return config.group_size if config.rounds == "groups" else config.most_images
 
-    async def _group(self, shown: _Shown, group: list[int]) -> int | None:
+    async def _group(self, shown: _Shown, group: list[int]) -> tuple[int | None, Answer | None]:
+        """The place that wins in a group, and the answer that says so; one alone wins without."""
         if len(group) == 1:
-            return group[0]
+            return group[0], None
         pictures = await asyncio.to_thread(self._pictures, shown, group)
         prompt = prompts.select(self.context, self.config.overlay)
         fields = {"expression": shown.expression, "count": str(len(group))}
@@ -154,8 +169,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         answer = await self._asker.ask(
             Question(prompt, fields, pictures), lambda text: read_number(text, len(group), published=published)
         )
-        shown.answers.append(answer)
-        return None if answer.value is None else group[answer.value - 1]
+        return None if answer.value is None else group[answer.value - 1], answer
 
     def _pictures(self, shown: _Shown, group: Sequence[int]) -> tuple[Picture, ...]:
         config = self.config
@@ -179,10 +193,12 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         # of places with equally many votes the one of the earliest order
         winner, votes = Counter(read).most_common(1)[0]
         candidate, mask = shown.places[winner]
+        choice = f"the judge's choice of {len(shown.places)}, {votes} of {len(picks)} orders"
+        reason = choice if len(shown.places) > 1 else "the only mask"
         return Selection.chosen(
             candidate,
             mask,
-            reason=f"the judge's choice of {len(shown.places)}, {votes} of {len(picks)} orders",
+            reason=reason,
             score=votes / len(picks),
             details=details,
         )
@@ -208,13 +224,10 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
 
     def expected_cost(self, sample: Sample, masks: int) -> Expense:
         """Say what choosing will cost, if the object is there and every answer is read."""
-        config, size = self.config, sample.image.size
-        if config.max_side is not None and max(size) > config.max_side:
-            scale = config.max_side / max(size)
-            size = (round(size[0] * scale), round(size[1] * scale))
-        calls: list[Expense] = []
+        config, calls = self.config, list[Expense]()
         if self._expression(sample) is None:
             return summed(calls, config.model)
+        size = sent_size(sample.image.size, config.max_side)
 
         def call(prompt: prompts.Prompt, images: int) -> Expense:
             text = prompt.system + prompt.user + str(sample.expression)
@@ -222,7 +235,7 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
 
         if self._presence:
             calls.append(call(prompts.presence(self.context), 1))
-        for _ in range(config.orders):
+        for _ in range(self._number_of_orders(masks)):
             left = masks
             while left > 1:
                 group = self._group_size(left)

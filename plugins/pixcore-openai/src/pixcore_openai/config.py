@@ -141,7 +141,8 @@ class AutomaticConfig(ServerConfig):
             until one call decides; or a tournament of pairs.
         most_images: The most pictures in one call; more are shown in groups of this size.
         group_size: Pictures a call with `rounds: groups`.
-        orders: In how many different orders the candidates are shown; the plurality wins, and the flip rate is told.
+        orders: In how many different orders the candidates are shown, or in all where there are fewer; the plurality
+            wins, and the flip rate is told.
         overlay: How a candidate is shown: blended over in red, outlined in red, or the rest darkened.
         opacity: Of the red, or of the dark.
     """

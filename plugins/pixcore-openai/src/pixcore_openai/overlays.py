@@ -42,6 +42,15 @@ class Picture:
         return data_uri(PILImage.fromarray(self.pixels), "png", compress_level=3)
 
 
+def sent_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """Give the (width, height) at which a picture of a size is sent: its longer side is `max_side` at most."""
+    longest = max(size)
+    if max_side is None or longest <= max_side:
+        return size
+    width, height = (max(1, round(length * max_side / longest)) for length in size)
+    return width, height
+
+
 def plain(image: PILImage.Image, max_side: int | None) -> Picture:
     """Show the image itself, scaled down only where that is asked for."""
     return _scaled(np.asarray(image, np.uint8), max_side)
@@ -83,10 +92,8 @@ def _grown(mask: Mask, steps: int) -> Mask:
 
 
 def _scaled(pixels: NDArray[np.uint8], max_side: int | None) -> Picture:
-    height, width = pixels.shape[:2]
-    longest = max(height, width)
-    if max_side is None or longest <= max_side:
+    size = sent_size((pixels.shape[1], pixels.shape[0]), max_side)
+    if size == (pixels.shape[1], pixels.shape[0]):
         return Picture(pixels)
-    size = (max(1, round(width * max_side / longest)), max(1, round(height * max_side / longest)))
     resized = PILImage.fromarray(pixels).resize(size, PILImage.Resampling.LANCZOS)
     return Picture(np.asarray(resized, np.uint8))
