@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def test_mini_says_on_the_picture_that_a_photograph_is_nothing_to_it(
     assert orange.any()
 
 
+def test_a_point_that_the_object_is_not_at_is_told_as_one(
+    picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground(*picture, "--set", "points=positive-negative")
+    assert ", not (" in capsys.readouterr().out
+    ground(*picture, "--set", "points=positive-negative", "--json", "-")
+    labels = [one["labels"] for one in json.loads(capsys.readouterr().out)["candidates"]]
+    assert labels
+    assert all(own[0] == 1 and not any(own[1:]) for own in labels)
+    ground(*picture, "--set", "points=box-of-region", "--json", "-")
+    assert all(len(one["box"]) == 4 for one in json.loads(capsys.readouterr().out)["candidates"])
+
+
 @pytest.mark.parametrize("name", ["seen.jpg", "seen"])
 def test_a_picture_is_not_named_what_it_is_not(
     name: str, picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -85,6 +99,23 @@ def test_a_picture_is_not_named_what_it_is_not(
     assert not [*tmp_path.iterdir()]
     ground(path, expression, "--output", tmp_path / "seen.PNG")
     assert (tmp_path / "seen.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_where_the_picture_goes_is_seen_to_before_a_model_is_asked(
+    picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, expression = picture
+    ground(path, expression, "--output", tmp_path / "new" / "seen.png")
+    assert (tmp_path / "new" / "seen.png").is_file()
+    with pytest.raises(SystemExit) as end:
+        main(["ground", str(path), expression, "--model", "none-such", "--output", str(path / "seen.png")])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "can't write" in said
+    assert "--output" in said
+    with pytest.raises(SystemExit):
+        main(["ground", str(tmp_path / "missing" / "scene.png"), expression])
+    assert not (tmp_path / "missing").exists()
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="asks Linux which files are open")

@@ -14,12 +14,13 @@ from pixcore_points.config import (
     PositiveNegativeConfig,
     RandomPointsConfig,
 )
-from pixcore_points.nulls import Centre
+from pixcore_points.nulls import Centre, OtherImages
 from pixcore_points.peaks import Peak, Peaks, PositiveNegative
 from pixcore_points.random_points import RandomPoints
 from pixcore_points.regions import BoxOfRegion, WeightedCentre, peak_region
 
-from pixcore.components import Context
+from pixcore.components import Context, NoConfig
+from pixcore.errors import SampleError
 from pixcore.records import PointPrompt
 
 maps = hnp.arrays(
@@ -134,6 +135,13 @@ def test_a_control_has_a_point_in_place_of_words_alone(selector):
         assert ((one.points >= 0) & (one.points < (20, 10))).all()
 
 
+@pytest.mark.parametrize("others", [[], [((20, 10), [])]])
+def test_a_run_whose_other_images_lend_nothing_is_told_what_to_do(others):
+    with pytest.raises(SampleError, match="no other image of the run has prompts") as error:
+        OtherImages(NoConfig()).control((20, 10), [PointPrompt.at((1, 2))], others)
+    assert "points: random" in str(error.value.hint)
+
+
 def test_negative_points_lie_where_the_map_is_low_and_apart():
     relevance = hills((30, 20, 4.0), (5, 5, -2.0), (55, 35, -1.0))
     prompt = PositiveNegative(PositiveNegativeConfig(negatives=2)).select(relevance)
@@ -178,3 +186,10 @@ def test_the_box_is_the_regions_extent_in_edges():
 def test_the_box_can_come_with_the_peak():
     prompt = BoxOfRegion(BoxOfRegionConfig(with_peak=True)).select(hills((22, 17, 1.0)))
     assert prompt.points.tolist() == [[22, 17]]
+
+
+def test_a_minimum_near_the_peak_hides_none_further_away():
+    relevance = np.ones((100, 100), np.float32)
+    relevance[50, 50], relevance[50, 58], relevance[50, 72] = 5, -3, -2  # 8 and 22 from the peak, 14 apart
+    prompt = PositiveNegative(PositiveNegativeConfig(negatives=1)).select(relevance)
+    assert prompt.points.tolist() == [[50, 50], [72, 50]]

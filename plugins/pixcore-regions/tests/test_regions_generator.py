@@ -179,3 +179,13 @@ def test_patches_of_a_clean_drawing_are_its_colours():
     pixels[wanted == 0] = 150
     patches, _ = superpixels(pixels)
     assert variation_of_information(patches.labels, wanted) == pytest.approx((0, 0))
+
+
+def test_a_box_with_points_in_two_things_is_answered_by_the_one_that_it_is_most_like() -> None:
+    pixels = np.full((100, 100, 3), 255, np.uint8)
+    pixels[10:50, 10:50], pixels[70:80, 70:80] = (255, 0, 0), (0, 0, 255)
+    for points in ([[30, 30], [75, 75]], [[75, 75], [30, 30]]):
+        prompt = PointPrompt(np.array(points, np.float32), np.ones(2, np.int8), box=(8, 8, 60, 60))
+        (found,) = Regions(RegionsConfig()).segment(Image.from_pixels(pixels), [prompt])
+        rows, columns = np.nonzero(found.masks[-1])
+        assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (10, 10, 50, 50)

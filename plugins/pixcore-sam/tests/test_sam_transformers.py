@@ -457,14 +457,18 @@ def test_a_missing_checkpoint_is_named(tmp_path, monkeypatch):
 
 
 def test_a_checkpoint_of_something_else_is_told_apart(tmp_path):
+    with pytest.raises(ModelError, match=r"has no config\.json that names a model_type"):
+        SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelError, match="is a 'bert', no SAM"):
         SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
 
 
-def test_an_unknown_device_is_named(converted):
-    with pytest.raises(ModelError, match="device 'gpu'"):
-        SamTransformers(SamTransformersConfig(checkpoint=str(converted), device="gpu"))
+@pytest.mark.parametrize("device", ["gpu", "cuda:63"])
+def test_a_device_that_is_not_there_is_named(device, converted):
+    with pytest.raises(ModelError, match=f"device '{device}'") as error:
+        SamTransformers(SamTransformersConfig(checkpoint=str(converted), device=device))
+    assert error.value.hint == "auto, cpu, cuda or cuda:1"
 
 
 def test_fingerprints(converted, tmp_path, monkeypatch):

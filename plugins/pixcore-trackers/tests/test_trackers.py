@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import struct
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pixcore_trackers.sessions import KEY, _key_of, note, take_back, was_told
+from pixcore_trackers.writers import shown
+
+from pixcore.figures.rows import RowSpec
+from pixcore.masks import encode
+from pixcore.records import Candidate, Image, ProtocolResult, Sample, SampleResult, Selection
 
 Found = dict[str, Any]
 """What a tracker holds: "runs", how many; "figures" by name, "told" how often each; "tables" with their first column;
@@ -298,6 +305,23 @@ def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace
     assert (site / "calls").read_text().split() == ["figures", "samples"]
 
 
+@pytest.mark.parametrize(
+    ("choices", "tinted"),
+    [
+        ({"oracle": Selection.chosen(0, 0), "first": Selection.absent(), "second": Selection.chosen(0, 0)}, False),
+        ({"oracle": Selection.chosen(0, 0), "first": Selection.chosen(0, 0), "second": Selection.absent()}, True),
+        ({"oracle": Selection.chosen(0, 0)}, True),
+    ],
+)
+def test_the_picture_shows_the_first_strategys_choice_alone(choices: dict[str, Selection], tinted: bool) -> None:
+    image = Image.from_pixels(np.full((8, 8, 3), 128, np.uint8))
+    candidate = Candidate(None, None, (encode(np.eye(8, dtype=bool)),), (0.5,))
+    outcome = ProtocolResult("segment", "?", candidates=(candidate,), selections=choices)
+    rows = [RowSpec("oracle", uses_ground_truth=True), RowSpec("first"), RowSpec("second")]
+    (line,) = shown(SampleResult(Sample("one", image), {"segment": outcome}), rows)
+    assert (np.ptp(np.asarray(line.picture)) > 0) == tinted
+
+
 def test_a_run_that_names_no_tracker_leaves_nothing_of_one(workplace: Any) -> None:
     workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
     workplace("run", str(workplace.config()))
@@ -344,6 +368,25 @@ def test_a_name_that_mlflow_refuses_is_written_otherwise(name: str, as_mlflow_ha
     from pixcore_trackers.to_mlflow import _named
 
     assert _named(name) == as_mlflow_has_it
+
+
+def test_a_parameter_that_mlflow_can_not_change_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    from pixcore_trackers.to_mlflow import Client
+    from pixcore_trackers.tracker import TrackedRun
+
+    def open_with(**options: Any) -> None:
+        config = {"model": {"name": "toy", "prompt": "a\n b ", **options}}
+        Client(TrackedRun("0" * 32, tmp_path / "out", config)).close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_with(temperature=0.0)
+        open_with(temperature=0.0, most=3)
+    with pytest.warns(UserWarning, match=r"mlflow keeps the first value of model\.temperature; another `output:`"):
+        open_with(temperature=0.7, most=3)
 
 
 @pytest.mark.parametrize("size", [*range(1, 5), 300])

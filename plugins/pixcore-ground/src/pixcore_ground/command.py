@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from rich.text import Text
 from pixcore import config as configs
 from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import ConfigError
-from pixcore.files import written_beside
+from pixcore.files import prepare, written_beside
 from pixcore.masks import RLE, area
 from pixcore.plugins import registry
-from pixcore.records import Image
+from pixcore.records import Image, PointPrompt
 from pixcore.runs.progress import display_for
 from pixcore.terminal import Console
 from pixcore_ground.grounded import Grounded
@@ -56,8 +56,10 @@ def ground(
     document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
     messages = Console(stderr=True)
     messages.quiet = not messages.is_terminal
-    found = ground_in(Image.from_path(image), expression, document, display_for(messages, registry()))
-    target = output or image.with_name(f"{image.stem}-grounded.png")
+    picture, target = Image.from_path(image), output or image.with_name(f"{image.stem}-grounded.png")
+    picture.pil()  # what can't be read, or written beside, is found before any model is asked
+    prepare(target.parent, "--output")
+    found = ground_in(picture, expression, document, display_for(messages, registry()))
     with written_beside(target, "--output") as beside:
         ground_picture(found).save(beside, "PNG")
     if not figures_written(written, lambda: _document(found)):
@@ -66,11 +68,13 @@ def ground(
 
 
 def _document(found: Grounded) -> dict[str, Any]:
-    """What was found, as data: masks as COCO run lengths, points in pixels."""
+    """What was found, as data: masks as COCO run lengths, points (label 1: of the object, 0: not) and box in pixels."""
     candidates = [
         {
             "phrase": one.group.phrase if one.group else None,
             "points": one.point.points.tolist() if one.point else [],
+            "labels": one.point.labels.tolist() if one.point else [],
+            "box": one.point.box if one.point else None,
             "masks": list(one.masks),
             "scores": [float(score) for score in one.scores],
         }
@@ -89,17 +93,26 @@ def _tell(found: Grounded) -> None:
         table.add_column(column)
     for candidate in found.candidates if found.strategy else ():
         chosen = candidate is found.chosen
-        points = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in candidate.point.points) if candidate.point else ""
         table.add_row(
             "→" if chosen else "",
             Text(candidate.group.phrase if candidate.group else "", style="bold" if chosen else ""),
-            points,
+            ", ".join(_places(candidate.point)) if candidate.point else "",
             _masks(candidate.masks, candidate.scores),
         )
     if table.rows:
         console.print(table)
     if found.strategy:
         console.print(Text(f"{found.strategy}: {found.selection.outcome} {found.selection.reason}".strip()))
+
+
+def _places(prompt: PointPrompt) -> Iterator[str]:
+    """Where a generator was told to look, and where not."""
+    for (x, y), label in zip(prompt.points, prompt.labels, strict=True):
+        yield f"{'' if label else 'not '}({x:.0f}, {y:.0f})"
+    if prompt.box is not None:
+        yield "box ({:.0f}, {:.0f}) to ({:.0f}, {:.0f})".format(*prompt.box)
+    for other in prompt.also:
+        yield from _places(other)
 
 
 def _masks(masks: Sequence[RLE], scores: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.components import Lent, NoConfig, PointSelector
+from pixcore.errors import SampleError
 from pixcore.records import PointPrompt
 from pixcore_points.config import CentreConfig
 
@@ -32,12 +33,15 @@ class OtherImages(PointSelector[NoConfig]):
         """Take as many prompts of other images, of one after the other in turn; again those where they are too few.
 
         Raises:
-            ValueError: No other image has any.
+            SampleError: No other image has any.
         """
         over = [[stretched(prompt, theirs, size) for prompt in prompts] for theirs, prompts in others]
         taken = [prompt for turn in zip_longest(*over) for prompt in turn if prompt is not None]
         if not taken:
-            raise ValueError("there is no other image with prompts to take")
+            raise SampleError(
+                "no other image of the run has prompts that the control's points could be taken from",
+                hint="take more samples, or another control: control: {points: random}",
+            )
         return [taken[index % len(taken)] for index in range(len(own))]
 
 

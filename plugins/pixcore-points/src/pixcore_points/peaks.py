@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skimage.feature import peak_local_max
 
 from pixcore.components import PointSelector
@@ -17,26 +17,35 @@ def peak_of(relevance: NDArray[np.float32]) -> tuple[int, int]:
     return int(column), int(row)
 
 
-def maxima_of(relevance: NDArray[np.float32], distance: float, count: int) -> NDArray[np.float32]:
+def maxima_of(
+    relevance: NDArray[np.float32], distance: float, count: int, beside: tuple[int, int] | None = None
+) -> NDArray[np.float32]:
     """Find the highest local maxima of a map.
 
     Args:
         relevance: (height, width).
-        distance: The least Euclidean distance between two of them, in pixels; at least one is kept.
+        distance: The least Euclidean distance between two of them, in pixels; no pixel is found twice.
         count: How many at most.
+        beside: A pixel (x, y) to which they keep that distance as well.
 
     Returns:
-        (k, 2) float32 of (x, y), the highest first, 1 <= k <= `count`. The first is always `peak_of` the map.
+        (k, 2) float32 of (x, y), the highest first, k <= `count`. The first is `peak_of` the map unless that lies too
+        near to `beside`; without one there is always a first.
     """
     found = peak_local_max(relevance, min_distance=1, exclude_border=False)
-    ranked = [peak_of(relevance), *((int(column), int(row)) for row, column in found)]
-    kept: list[tuple[int, int]] = []
-    for point in ranked:
-        if all(point != other and np.hypot(*np.subtract(point, other)) >= distance for other in kept):
-            kept.append(point)
-            if len(kept) == count:
-                break
-    return np.asarray(kept, np.float32)
+    left = np.concatenate([[peak_of(relevance)], found[:, ::-1]])
+    left = left if beside is None else _away(left, beside, distance)
+    kept: list[NDArray[np.int64]] = []
+    while len(left) and len(kept) < count:
+        kept.append(left[0])
+        left = _away(left, left[0], distance)
+    return np.asarray(kept, np.float32).reshape(-1, 2)
+
+
+def _away(points: NDArray[np.int64], one: ArrayLike, distance: float) -> NDArray[np.int64]:
+    """Those of some points (n, 2) that lie at least so far from one; itself never."""
+    away: NDArray[np.bool_] = np.hypot(*np.subtract(points, one).T) >= max(distance, 1)
+    return points[away]
 
 
 class Peak(PointSelector[PeakConfig]):
@@ -76,10 +85,7 @@ class PositiveNegative(PointSelector[PositiveNegativeConfig]):
     def select(self, relevance: NDArray[np.float32]) -> PointPrompt:
         """Give one positive point, then the negative ones, the lowest first."""
         distance = self.config.min_distance * max(relevance.shape)
-        peak = np.asarray(peak_of(relevance), np.float32)
-        # more than wanted, because those near the peak drop out
-        lowest = maxima_of(-relevance, distance, self.config.negatives + 8)
-        away = np.hypot(*(lowest - peak).T) >= max(distance, 1)
-        negatives = lowest[away][: self.config.negatives]
+        peak = peak_of(relevance)
+        negatives = maxima_of(-relevance, distance, self.config.negatives, beside=peak)
         labels = np.array([1] + [0] * len(negatives), np.int8)
-        return PointPrompt(np.concatenate([peak[None], negatives]), labels)
+        return PointPrompt(np.concatenate([np.asarray([peak], np.float32), negatives]), labels)

@@ -103,7 +103,10 @@ def _around_points(tree: RegionTree, places: Sequence[tuple[int, int]]) -> list[
 
 
 def _around_box(segmented: Segmented, box: Box, positive: Sequence[tuple[int, int]]) -> list[int]:
-    """The node whose extent is most like a box, with its largest child and its parent; smallest first."""
+    """The node whose extent is most like a box, with its largest child and its parent; smallest first.
+
+    Of all nodes those are looked at that hold most of the positive points.
+    """
     tree = segmented.tree
     height, width = tree.order.shape
     scale = np.array([width / segmented.size[0], height / segmented.size[1]] * 2)
@@ -112,11 +115,9 @@ def _around_box(segmented: Segmented, box: Box, positive: Sequence[tuple[int, in
     shared = np.prod(np.clip(high - low, 0, None), axis=1)
     extent = np.prod(tree.box[:, 2:] - tree.box[:, :2], axis=1)
     likeness = shared / (extent + np.prod(np.clip(wanted[2:] - wanted[:2], 0, None)) - shared)
-    for place in positive:
-        held = (tree.first <= tree.order[place[1], place[0]]) & (tree.order[place[1], place[0]] < tree.last)
-        if held.any():
-            likeness = np.where(held, likeness, -1)
-    best = int(np.argmax(likeness))
+    leaves = np.array([tree.order[row, column] for column, row in positive], np.int64)
+    held = ((tree.first[:, None] <= leaves) & (leaves < tree.last[:, None])).sum(axis=1)
+    best = int(np.argmax(np.where(held == held.max(), likeness, -1)))
     inner = np.flatnonzero(tree.parent == best)
     chain = [int(inner[np.argmax(tree.area[inner])])] if len(inner) else []
     chain.append(best)

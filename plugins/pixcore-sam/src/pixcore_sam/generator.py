@@ -248,11 +248,11 @@ def device_named(name: str) -> torch.device:
     """Give the device that a config names; "auto" takes a GPU if there is one.
 
     Raises:
-        ModelError: torch knows none of that name.
+        ModelError: torch knows none of that name, or this machine has none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(name)
-    except RuntimeError as error:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # a torch without CUDA asserts that it has it
         raise ModelError(f"device {name!r}: {first_line(error)}", hint="auto, cpu, cuda or cuda:1") from error

@@ -193,9 +193,10 @@ def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping
             f"can't find the checkpoint {source!r}: {first_line(error)}",
             hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
         ) from error
-    kind = str(config.get("model_type"))
+    kind = str(config.get("model_type", ""))
     if kind not in classes:
-        raise ModelError(f"the checkpoint {source!r} is a {kind!r}, no SAM", hint=nearest(kind, classes))
+        said = f"is a {kind!r}, no SAM" if kind else "has no config.json that names a model_type"
+        raise ModelError(f"the checkpoint {source!r} {said}", hint=nearest(kind, classes))
     return kind
 
 

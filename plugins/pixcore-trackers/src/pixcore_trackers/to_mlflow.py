@@ -14,6 +14,7 @@ import mlflow
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.tracking import MlflowClient
 
+from pixcore.notices import notice
 from pixcore_trackers.tracker import Shown, TrackedRun, Tracker, columns_of
 
 _TAG = "pixcore.run"
@@ -47,6 +48,8 @@ class Client(Tracker):
         params = [Param(name, value) for name, value in fresh.items() if name not in had]
         for first in range(0, len(params), 100):
             self._client.log_batch(self._run, params=params[first : first + 100])
+        if old := sorted(name for name, value in fresh.items() if had.get(name, value) != value):
+            notice(f"mlflow keeps the first value of {', '.join(old)}; another `output:` is another run there")
 
     def advance(self, stage: str, done: int, total: int, seconds: float) -> None:
         """Log the percentage of the stage, with the number of records as its step."""

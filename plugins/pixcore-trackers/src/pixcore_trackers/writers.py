@@ -112,11 +112,11 @@ def shown(result: SampleResult, rows: Sequence[RowSpec]) -> Iterator[Shown]:
 
 
 def _mask_of(outcome: ProtocolResult, rows: Sequence[RowSpec]) -> RLE | None:
-    """The model's own mask, or what the first strategy that knows no ground truth chose."""
+    """The model's own mask, or what the first strategy that knows no ground truth chose; None where that is no mask."""
     if outcome.response is not None and outcome.response.mask is not None:
         return outcome.response.mask
-    for row in sorted(rows, key=lambda one: one.uses_ground_truth):
-        choice = outcome.selections.get(row.key)
-        if row.control_of is None and choice is not None and choice.candidate is not None and choice.mask is not None:
-            return outcome.candidates[choice.candidate].masks[choice.mask]
-    return None
+    chosen = sorted((row for row in rows if row.control_of is None), key=lambda row: row.uses_ground_truth)
+    choice = next((outcome.selections[row.key] for row in chosen if row.key in outcome.selections), None)
+    if choice is None or choice.candidate is None or choice.mask is None:
+        return None
+    return outcome.candidates[choice.candidate].masks[choice.mask]
