@@ -24,6 +24,7 @@ from pixcore.runs.plan import Run
 from tests.scripts import loaded
 
 HERE = Path(__file__).resolve().parents[1]
+CARD = HERE.parents[1] / "plugins/pixcore-mini/README.md"
 page = loaded(HERE / "training_page.py")
 training = loaded(HERE / "training.py")
 
@@ -163,9 +164,49 @@ def test_what_is_told_of_the_second_seed_is_its_record() -> None:
         value, low, high = one["less"]
         less = f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "−")
         assert cells == [*plain, less, f"{one['plain'][0]:.1f}"]
-    card = (HERE.parents[1] / "plugins/pixcore-mini/README.md").read_text(encoding="utf-8")
-    figures = record["rows"]["oracle"]
-    names = ("A†", "A", "M†", "M", "M less control")
-    expected = ["2", *(f"{value:.1f} ({low:.1f}–{high:.1f})" for value, low, high in map(figures.__getitem__, names))]
-    assert rows_below(card, "| seed |")[1] == expected
+    card = CARD.read_text(encoding="utf-8")
     assert f"did not ({record['letters']['loss']:.2f}".replace("0.", ".") in card
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_when_a_seed_grounds_and_answers_is_told_as_its_record_has_it(seed: int) -> None:
+    record = json.loads((HERE / f"records/mini-{seed}.json").read_text(encoding="utf-8"))
+    steps = [{"step": int(at), **figures} for at, figures in record["along"].items()]
+    less, right = page.curve(steps, "less"), page.curve(steps, "questions")
+    told = " ".join((HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8").split())
+    own = told[
+        told.index("Mini's second seed" if seed == 2 else "The third seed") : told.index(f"records/mini-{seed}.json")
+    ]
+    for step in (
+        page.onset(less, 0.0),
+        page.onset(right, page.GUESSING),
+        page.halfway(less),
+        page.halfway(right, 50.0),
+    ):
+        assert step is not None
+        assert f" {step:,.0f}" in own
+    if seed == 3:
+        last, first = record["along"]["3500"], record["along"]["250"]
+        for value, low, high in (last["less"], first["less"]):
+            assert f"{low:+.1f} to {high:+.1f})" in own
+            assert f"{value:.1f}" in own
+        for value, low, high in (last["plain"], first["plain"]):
+            assert f"{value:.1f} ({low:.1f} to {high:.1f})" in own
+
+
+def test_what_the_card_tells_of_seeds_that_are_not_shipped_are_their_records() -> None:
+    names = ("A†", "A", "M†", "M", "M less control")
+    card = CARD.read_text(encoding="utf-8")
+    shipped, *others, mean = rows_below(card, "| seed |")
+    assert [shipped[0], *(row[0] for row in others), mean[0]] == ["1, shipped", "2", "3", "mean of three"]
+    values = [[float(cell.split()[0]) for cell in shipped[1:]]]
+    for seed, *cells in others:
+        record = json.loads((HERE / f"records/mini-{seed}.json").read_text(encoding="utf-8"))
+        assert record["recipe"]["seed"] == int(seed)
+        assert f"{100 * record['end']['attributes']:.0f}" in card
+        figures = [record["rows"]["oracle"][name] for name in names]
+        assert cells == [f"{value:.1f} ({low:.1f}–{high:.1f})" for value, low, high in figures]
+        values.append([value for value, _, _ in figures])
+    assert [float(cell) for cell in mean[1:]] == pytest.approx(
+        [sum(one) / 3 for one in zip(*values, strict=True)], abs=0.06
+    )
