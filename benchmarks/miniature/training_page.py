@@ -162,9 +162,10 @@ def page(name: str, steps: Sequence[Mapping[str, Any]]) -> str:
     said = "".join(f"<li>{html.escape(text)}</li>" for text in sentences(steps))
     letters, vision, joint = recipe["steps"]
     samples = lines[0]["samples"] if lines else 0
+    anew = ", begun anew until they were known" if recipe.get("rounds", 1) > 1 else ""
     ended = "" if last >= joint else f" The training had come to step {last} of {joint}: the rest is not here."
     return f"""<h1>When does attention begin to ground?</h1>
-<p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone, {vision}
+<p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone{anew}, {vision}
 of the vision tower by words, then {joint} of everything together), without any mask. Models kept along its joint stage,
 {len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples} with their object
 there, at the last one). Step 0 has a tower that sees and a language model that has never been shown an
