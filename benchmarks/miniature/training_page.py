@@ -165,11 +165,11 @@ def page(name: str, steps: Sequence[Mapping[str, Any]]) -> str:
     anew = ", begun anew until they were known" if recipe.get("rounds", 1) > 1 else ""
     ended = "" if last >= joint else f" The training had come to step {last} of {joint}: the rest is not here."
     return f"""<h1>When does attention begin to ground?</h1>
-<p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone{anew}, {vision}
-of the vision tower by words, then {joint} of everything together), without any mask. Models kept along its joint stage,
-{len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples} with their object
-there, at the last one). Step 0 has a tower that sees and a language model that has never been shown an
-image.{ended}</p>
+<p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone{anew},
+{vision} of the vision tower by words, then {joint} of everything together), without any mask. Models kept along its
+joint stage, {len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples}
+with their object there, at the last one). Step 0 has a tower that sees and a language model that has never been shown
+an image.{ended}</p>
 <h2 id="when">Before or after answering</h2><ul>{said}</ul>{answers}{masks}
 <h2 id="layers">Decoder layers</h2>
 <p>Each layer's attention alone, from the one run of each model.</p>{by_layer}{_layer_table(lines)}
