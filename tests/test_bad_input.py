@@ -149,9 +149,9 @@ COMMANDS = {
         ["ground", "run.yaml", "the box", "--config", "run.yaml"],
         ["can't decode image run.yaml"],
     ),
-    "a picture into nowhere": (
-        ["ground", "image.png", "the box", "--config", "run.yaml", "--output", "no/picture.png"],
-        ["no/picture.png"],
+    "a picture where a file is": (
+        ["ground", "image.png", "the box", "--config", "run.yaml", "--output", "run.yaml/picture.png"],
+        ["run.yaml", "--output"],
     ),
     "only upper bounds for one image": (
         ["ground", "image.png", "the box", "--config", "run.yaml", "--set", "selections=[toy-best]"],
