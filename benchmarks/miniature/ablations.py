@@ -60,7 +60,7 @@ ABLATIONS = {
     "coarse-regions": Ablation("coarser regions (fineness 3)", ("masks={name: regions, fineness: 3}",)),
     "mini-sam": Ablation("masks of a small SAM trained on this world in place of regions", ("masks=mini-sam",)),
     "half-data": Ablation("trained on half of the scenes, in half of the steps", training="--steps 500 1500 1750"),
-    "half-no-attributes": Ablation("that without the attribute stage", training="--steps 500 0 1750"),
+    "half-no-attributes": Ablation("trained on half, without the attribute stage", training="--steps 500 0 1750"),
     "no-attributes": Ablation("trained without the attribute stage", training="--steps 500 0 3500"),
     "no-attribute-loss": Ablation("its loss not gone on with in the joint stage", training="--attribute-weight 0"),
     "neither": Ablation(

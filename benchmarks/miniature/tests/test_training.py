@@ -24,7 +24,8 @@ from pixcore.runs.plan import Run
 from tests.scripts import loaded
 
 HERE = Path(__file__).resolve().parents[1]
-CARD = HERE.parents[1] / "plugins/pixcore-mini/README.md"
+CARD = (HERE.parents[1] / "plugins/pixcore-mini/README.md").read_text(encoding="utf-8")
+HOW_TO = (HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8")
 page = loaded(HERE / "training_page.py")
 training = loaded(HERE / "training.py")
 
@@ -148,6 +149,12 @@ def test_figures_of_other_weights_recipes_or_pairs_are_not_used(asked: list[tupl
     assert len(asked) == 5
 
 
+def record_of(seed: int | str) -> dict[str, Any]:
+    """What is kept of one of mini's seeds that are not shipped."""
+    record: dict[str, Any] = json.loads((HERE / f"records/mini-{seed}.json").read_text(encoding="utf-8"))
+    return record
+
+
 def rows_below(text: str, head: str) -> list[list[str]]:
     """The cells of a Markdown table's rows, by how its head begins."""
     lines = text[text.index(head) :].splitlines()[2:]
@@ -155,8 +162,8 @@ def rows_below(text: str, head: str) -> list[list[str]]:
 
 
 def test_what_is_told_of_the_second_seed_is_its_record() -> None:
-    record = json.loads((HERE / "records" / "mini-2.json").read_text(encoding="utf-8"))
-    told = rows_below((HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8"), "| joint step |")
+    record = record_of(2)
+    told = rows_below(HOW_TO, "| joint step |")
     assert len(told) > 5
     for at, *cells in told:
         one = record["along"][at.replace(",", "")]
@@ -164,19 +171,16 @@ def test_what_is_told_of_the_second_seed_is_its_record() -> None:
         value, low, high = one["less"]
         less = f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "−")
         assert cells == [*plain, less, f"{one['plain'][0]:.1f}"]
-    card = CARD.read_text(encoding="utf-8")
-    assert f"did not ({record['letters']['loss']:.2f}".replace("0.", ".") in card
+    assert f"did not ({record['letters']['loss']:.2f}".replace("0.", ".") in CARD
 
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_when_a_seed_grounds_and_answers_is_told_as_its_record_has_it(seed: int) -> None:
-    record = json.loads((HERE / f"records/mini-{seed}.json").read_text(encoding="utf-8"))
+    record = record_of(seed)
     steps = [{"step": int(at), **figures} for at, figures in record["along"].items()]
     less, right = page.curve(steps, "less"), page.curve(steps, "questions")
-    told = " ".join((HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8").split())
-    own = told[
-        told.index("Mini's second seed" if seed == 2 else "The third seed") : told.index(f"records/mini-{seed}.json")
-    ]
+    own = HOW_TO[HOW_TO.index({2: "Mini's second seed", 3: "The third seed"}[seed]) :]
+    own = " ".join(own[: own.index(f"records/mini-{seed}.json")].split())
     for step in (
         page.onset(less, 0.0),
         page.onset(right, page.GUESSING),
@@ -196,14 +200,13 @@ def test_when_a_seed_grounds_and_answers_is_told_as_its_record_has_it(seed: int)
 
 def test_what_the_card_tells_of_seeds_that_are_not_shipped_are_their_records() -> None:
     names = ("A†", "A", "M†", "M", "M less control")
-    card = CARD.read_text(encoding="utf-8")
-    shipped, *others, mean = rows_below(card, "| seed |")
+    shipped, *others, mean = rows_below(CARD, "| seed |")
     assert [shipped[0], *(row[0] for row in others), mean[0]] == ["1, shipped", "2", "3", "mean of three"]
     values = [[float(cell.split()[0]) for cell in shipped[1:]]]
     for seed, *cells in others:
-        record = json.loads((HERE / f"records/mini-{seed}.json").read_text(encoding="utf-8"))
+        record = record_of(seed)
         assert record["recipe"]["seed"] == int(seed)
-        assert f"{100 * record['end']['attributes']:.0f}" in card
+        assert f"{100 * record['end']['attributes']:.0f}" in CARD
         figures = [record["rows"]["oracle"][name] for name in names]
         assert cells == [f"{value:.1f} ({low:.1f}–{high:.1f})" for value, low, high in figures]
         values.append([value for value, _, _ in figures])

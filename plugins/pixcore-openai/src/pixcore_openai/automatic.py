@@ -193,8 +193,9 @@ class Automatic(SelectionStrategy[AutomaticConfig]):
         # of places with equally many votes the one of the earliest order
         winner, votes = Counter(read).most_common(1)[0]
         candidate, mask = shown.places[winner]
-        choice = f"the judge's choice of {len(shown.places)}, {votes} of {len(picks)} orders"
-        reason = choice if len(shown.places) > 1 else "the only mask"
+        reason = "the only mask"
+        if len(shown.places) > 1:
+            reason = f"the judge's choice of {len(shown.places)}, {votes} of {len(picks)} orders"
         return Selection.chosen(
             candidate,
             mask,

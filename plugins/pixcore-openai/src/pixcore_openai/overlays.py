@@ -92,8 +92,9 @@ def _grown(mask: Mask, steps: int) -> Mask:
 
 
 def _scaled(pixels: NDArray[np.uint8], max_side: int | None) -> Picture:
-    size = sent_size((pixels.shape[1], pixels.shape[0]), max_side)
-    if size == (pixels.shape[1], pixels.shape[0]):
+    own = (pixels.shape[1], pixels.shape[0])
+    size = sent_size(own, max_side)
+    if size == own:
         return Picture(pixels)
     resized = PILImage.fromarray(pixels).resize(size, PILImage.Resampling.LANCZOS)
     return Picture(np.asarray(resized, np.uint8))
