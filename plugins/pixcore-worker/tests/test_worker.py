@@ -515,6 +515,30 @@ def test_another_handler_is_another_fingerprint(write_manifest: Callable[..., Pa
     assert config.fingerprint() != before
 
 
+def test_what_a_handler_imports_from_beside_it_is_in_its_fingerprint(write_manifest: Callable[..., Path]) -> None:
+    config = WorkerConfig(manifest=write_manifest("import json, near\n"))
+    folder = config.manifest.parent
+    (folder / "package").mkdir()
+    files = [folder / name for name in ("near.py", "far.py", "package/__init__.py", "package/inner.py", "unused.py")]
+    for file, text in zip(files, ("import far", "from package import inner", "", "", ""), strict=True):
+        file.write_text(f"{text}\n")
+    prints = {config.fingerprint()}
+    for file in files:
+        file.write_text(f"{file.read_text()}# other\n")
+        prints.add(config.fingerprint())
+    assert len(prints) == len(files)  # the last is imported by nobody
+
+
+def test_a_handler_of_another_python_has_a_fingerprint(write_manifest: Callable[..., Path]) -> None:
+    config = WorkerConfig(manifest=write_manifest("import near\nprint 'two'\n"))
+    (config.manifest.parent / "near.py").write_text("print 'two'\n")
+    assert config.fingerprint()
+
+
+def test_where_a_log_goes_is_no_part_of_the_records_key() -> None:
+    assert "log" in WorkerConfig.not_in_key
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (5, 3)])
 def test_masks_of_every_kind_are_encoded_alike(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)

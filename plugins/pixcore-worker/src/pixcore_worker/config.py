@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
@@ -21,6 +21,8 @@ class WorkerConfig(ModelConfig):
         manifest: A YAML file that names the environment, the handler and the pins.
         log: A file for what the process prints; left out, a temporary one.
     """
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"log"})
 
     manifest: Path
     log: Path | None = None
@@ -48,5 +50,5 @@ class WorkerConfig(ModelConfig):
         return self.read().by_sample
 
     def fingerprint(self) -> str:
-        """Hash the manifest and its handler; weights that the handler names are its own affair."""
+        """Hash the manifest, the handler and what that imports from beside it; weights are the handler's own affair."""
         return fingerprint(self.manifest.expanduser().resolve())

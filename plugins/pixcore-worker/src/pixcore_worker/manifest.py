@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import lru_cache
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -97,10 +99,21 @@ def _read(path: Path, written: bytes) -> Manifest:
 
 
 def fingerprint(path: Path) -> str:
-    """Hash the manifest and its handler."""
+    """Hash the manifest, its handler, and what the handler imports from its own folder."""
+    handler = read_manifest(path).handler
     digest = hashlib.sha256(path.read_bytes())
-    digest.update(read_manifest(path).handler.read_bytes())
+    for file in (handler, *_beside(handler)):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _beside(handler: Path) -> list[Path]:
+    """List the modules of the handler's folder that it imports, itself or through each other."""
+    finder = ModuleFinder(path=[str(handler.parent)])
+    with suppress(SyntaxError):  # written for another Python: of such a handler only its own text is known
+        finder.run_script(str(handler))
+    files = (vars(module)["__file__"] for name, module in finder.modules.items() if name != "__main__")
+    return sorted(Path(file) for file in files if file)
 
 
 def _absolute(folder: Path, path: Path) -> Path:
