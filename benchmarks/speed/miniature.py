@@ -67,7 +67,8 @@ def _mini_seg(variant: Variant, folder: Path, steps: int) -> float:
     scratch = trainer.recipe.rank is None
     width = llava.config.vision_config.hidden_size
     trainer.assemble(llava, new_decoder(llava), AttributeDecoder(all_queries(), width) if scratch else None)
-    batches = MaskedBatches(trainer.encoder, variant, 1, trainer.recipe.batch, scratch=steps + 1 if scratch else None)
+    rows = range(trainer.recipe.batch)
+    batches = MaskedBatches(trainer.encoder, variant, 1, rows, scratch=steps + 1 if scratch else None)
     losses = (trainer.losses(batches[step]) for step in range(steps + 1))
     return trainer.recipe.batch / _step((saying + masks for saying, masks, _ in losses), trainer._optimizer())
 

@@ -15,6 +15,7 @@ import torch
 from pixcore_mini.batches import all_queries
 from pixcore_mini.checkpoint import recipe_json, save_checkpoint
 from pixcore_mini.config import MiniConfig
+from pixcore_mini.sharing import run_shared
 from pixcore_mini_seg.batches import MaskedBatches, pack_masked
 from pixcore_mini_seg.decoder import FINE, MaskDecoder, at_size, ious, mask_loss
 from pixcore_mini_seg.dialogue import VARIANTS, Variant, ground, training_turns
@@ -96,24 +97,24 @@ def test_the_masks_of_a_batch_are_those_of_its_marks(variant: Variant) -> None:
 
 
 def test_batches_follow_from_variant_seed_and_step() -> None:
-    first, again = (MaskedBatches(ENCODER, "a", 1, 2)[5] for _ in range(2))
+    first, again = (MaskedBatches(ENCODER, "a", 1, range(2))[5] for _ in range(2))
     assert torch.equal(first.packed.tokens, again.packed.tokens)
     assert torch.equal(first.masks, again.masks)
-    assert not torch.equal(first.packed.images, MaskedBatches(ENCODER, "a", 2, 2)[5].packed.images)
+    assert not torch.equal(first.packed.images, MaskedBatches(ENCODER, "a", 2, range(2))[5].packed.images)
 
 
 def test_from_scratch_letters_begin_easy_and_scenes_bring_their_attributes() -> None:
     """As in mini's own last stage: by its end, a tenth of the letter questions is told the answer."""
 
     def told(step: int) -> float:
-        batches = MaskedBatches(ENCODER, "d", 1, 64, scratch=100)
+        batches = MaskedBatches(ENCODER, "d", 1, range(64), scratch=100)
         batch = batches[step]
         assert batch.attributes.shape == (64, len(all_queries()))
         text = " ".join(build_tokenizer().decode(row) for row in batch.packed.tokens)
         asked = re.findall(r"USER:([^:]*)Options:", text)
         return sum("." in one for one in asked) / len(asked)
 
-    assert MaskedBatches(ENCODER, "b", 1, 2)[0].attributes.numel() == 0
+    assert MaskedBatches(ENCODER, "b", 1, range(2))[0].attributes.numel() == 0
     assert told(0) > 0.6
     assert told(99) < 0.3
 
@@ -212,6 +213,33 @@ def test_from_scratch_goes_through_mini_s_first_stages_and_resumes(tmp_path: Pat
     assert not any("attributes" in name for name in kept.tensors)
     assert set(kept.tensors) == {f"decoder.{name}" for name, _ in again.network.decoder.named_parameters()}
     assert not any(isinstance(module, LowRank) for module in again.network.modules())
+
+
+def _train_shared(rank: int, out: Path, stop_after: int | None = None) -> None:
+    """Two steps of variant d in one of two processes, which notes its weights."""
+    recipe = replace(Recipe.of("d", steps=2), batch=2, warmup=1, shapes=1, before=(1, 1))
+    one = trainer(out, recipe, rank=rank, processes=2)
+    one.train(stop_after)
+    torch.save(one.everything.state_dict(), out / f"weights-{rank}.pt")
+
+
+def _stop_early(rank: int, out: Path) -> None:
+    _train_shared(rank, out, stop_after=1)
+
+
+@pytest.mark.long
+def test_two_processes_train_one_model_and_resume(tmp_path: Path) -> None:
+    """Each has the same weights, those of an undisturbed training, and the first alone writes."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run_shared(_train_shared, whole, processes=2, out=whole)
+    run_shared(_stop_early, parts, processes=2, out=parts)
+    run_shared(_train_shared, parts, processes=2, out=parts)
+    expected, *others = (torch.load(folder / f"weights-{rank}.pt") for folder in (whole, parts) for rank in (0, 1))
+    for other in others:
+        assert all(torch.equal(tensor, other[name]) for name, tensor in expected.items())
+    assert read(whole / "model").variant == "d"
+    steps = [json.loads(line)["step"] for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert steps == [2]
 
 
 @pytest.mark.long

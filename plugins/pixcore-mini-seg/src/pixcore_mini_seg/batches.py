@@ -66,7 +66,7 @@ class MaskedBatches(Dataset[Masked]):
     """The batches of one variant."""
 
     def __init__(
-        self, encoder: MarkedEncoder, variant: Variant, seed: int, size: int, *, scratch: int | None = None
+        self, encoder: MarkedEncoder, variant: Variant, seed: int, rows: range, *, scratch: int | None = None
     ) -> None:
         """Takes what a batch follows from.
 
@@ -74,11 +74,11 @@ class MaskedBatches(Dataset[Masked]):
             encoder: Turns text into ids.
             variant: Whose.
             seed: Of the training.
-            size: The images of a batch.
+            rows: The images of a batch, or those of them that are drawn here.
             scratch: From scratch, the steps of the training: letter questions begin easy and scenes come with their
                 attributes, as in mini's own last stage.
         """
-        self._encoder, self._variant, self._seed, self._size, self._scratch = encoder, variant, seed, size, scratch
+        self._encoder, self._variant, self._seed, self._rows, self._scratch = encoder, variant, seed, rows, scratch
         self._queries = all_queries()
 
     def __getitem__(self, step: int) -> Masked:
@@ -86,7 +86,7 @@ class MaskedBatches(Dataset[Masked]):
         keys = (self._seed, "mini-seg", self._variant, step)
         told = {} if self._scratch is None else {"told": told_share(step, self._scratch)}
         rows, scenes = [], []
-        for row in range(self._size):
+        for row in self._rows:
             rng = scene_random("train", *keys, row)
             scene = make_scene(rng, "train")
             rows.append((render(scene), training_turns(self._variant, scene, rng, **told)))

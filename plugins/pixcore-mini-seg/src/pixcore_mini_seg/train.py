@@ -14,9 +14,23 @@ import argparse
 from pathlib import Path
 
 import torch
+from pixcore_mini.sharing import run_shared
+from pixcore_mini.trainer import Recipe as MiniRecipe
 
 from pixcore_mini_seg.dialogue import VARIANTS
 from pixcore_mini_seg.trainer import Recipe, Trainer
+
+
+def _run(rank: int, options: argparse.Namespace) -> None:
+    """One of the processes that share every batch."""
+    Trainer(
+        Recipe.of(options.variant, options.seed, options.steps),
+        options.out,
+        device=options.device,
+        compiled=options.compile,
+        rank=rank,
+        processes=options.processes,
+    ).train()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,10 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="optimizer steps, in place of the recipe's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="use torch.compile, where everything is trained (d)")
+    parser.add_argument("--processes", type=int, default=1, help="processes that share every batch, on a CPU")
     options = parser.parse_args(arguments)
-    out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"
-    recipe = Recipe.of(options.variant, options.seed, options.steps)
-    Trainer(recipe, out, device=options.device, compiled=options.compile).train()
+    recipe = Recipe.of(options.variant)
+    if any(size % options.processes for size in (recipe.batch, *(MiniRecipe().batch if recipe.rank is None else ()))):
+        parser.error("--processes must divide the batch sizes of the variant's stages, for example 2")
+    if options.processes > 1 and options.device != "cpu":
+        parser.error("--processes shares batches on a CPU; on a GPU leave it at 1")
+    options.out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"
+    run_shared(_run, options, processes=options.processes, out=options.out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pixcore_mini.batches import IGNORED
 from pixcore_mini.checkpoint import load_checkpoint, progress_of, recipe_json, save_checkpoint
 from pixcore_mini.network import pixels
 from pixcore_mini.probe import AttributeDecoder
+from pixcore_mini.sharing import rows_of, share_gradients, share_weights
 from pixcore_mini.trainer import Recipe as MiniRecipe
 from pixcore_mini.trainer import Trainer as MiniTrainer
 from pixcore_mini.trainer import answer_loss, rate_at, text_states, use_attention
@@ -104,6 +105,8 @@ class Trainer:
         *,
         device: str = "cpu",
         compiled: bool = False,
+        rank: int = 0,
+        processes: int = 1,
         save_every: float = 60.0,
         validate_every: int = 250,
         validation_images: int = 64,
@@ -117,6 +120,8 @@ class Trainer:
             device: A torch device.
             compiled: Whether torch.compile is used where everything is trained; it changes the speed and, by rounding,
                 the last digits.
+            rank: Which of the processes that share every batch this one is; the first one writes.
+            processes: How many there are, in torch.distributed's default group.
             save_every: Seconds between two checkpoints.
             validate_every: Steps between two validations.
             validation_images: How many images each of them asks about.
@@ -124,7 +129,8 @@ class Trainer:
         """
         self.recipe, self.out, self.device, self.compiled = recipe, out, torch.device(device), compiled
         self.save_every, self.validate_every, self.validation_images = save_every, validate_every, validation_images
-        self.console = console or Console()
+        self.rank, self.processes = rank, processes
+        self.console = console or Console(quiet=rank > 0)
         self.tokenizer = build_tokenizer()
         self.encoder = MarkedEncoder(self.tokenizer)
         self.checkpoint = out / "checkpoint.safetensors"
@@ -154,9 +160,10 @@ class Trainer:
         llava, attributes = (base_model(), None) if recipe.rank is not None else self._from_scratch()
         torch.manual_seed(recipe.seed)
         decoder = new_decoder(llava).to(self.device)
-        if not start:
+        if not start and not self.rank:
             self._shape(decoder, llava.to(self.device))
         self.assemble(llava, decoder, attributes)
+        share_weights(self.everything, self.processes)
         if self.compiled and recipe.rank is None:
             llava.model.vision_tower.compile()
             llava.model.language_model.compile()
@@ -166,7 +173,7 @@ class Trainer:
         stop = recipe.steps if stop_after is None else min(recipe.steps, start + stop_after)
         self._run(optimizer, start, stop)
         self._save(stop, optimizer)
-        if stop == recipe.steps:
+        if stop == recipe.steps and not self.rank:
             use_attention(llava, "sdpa")
             write(self.out / "model", self.network, self.tokenizer, recipe.variant, recipe.seed, self.base)
 
@@ -189,7 +196,8 @@ class Trainer:
     def _run(self, optimizer: torch.optim.Optimizer, start: int, stop: int) -> None:
         recipe = self.recipe
         scratch = recipe.steps if self.attributes is not None else None
-        batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, recipe.batch, scratch=scratch)
+        rows = rows_of(recipe.batch, self.rank, self.processes)
+        batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, rows, scratch=scratch)
         loader: DataLoader[Any] = DataLoader(batches, batch_size=None, sampler=range(start, stop))
         recent: dict[str, float] = defaultdict(float)
         saved = began = time.monotonic()
@@ -199,6 +207,7 @@ class Trainer:
                 group["lr"] = rate * group["share"]
             saying, masks, found = self.losses(batch.to(self.device))
             torch.autograd.backward(saying + masks)
+            share_gradients(optimizer, self.processes)
             nn.utils.clip_grad_norm_((p for p in self.everything.parameters() if p.requires_grad), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -210,7 +219,7 @@ class Trainer:
                     step=done, **{name: round(value, 4) for name, value in recent.items()}, per_second=round(speed, 2)
                 )
                 recent.clear()
-            if done % self.validate_every == 0 or done == recipe.steps:
+            if not self.rank and (done % self.validate_every == 0 or done == recipe.steps):
                 self._log(step=done, **self.validate())
             if time.monotonic() - saved > self.save_every and done < stop:
                 self._save(done, optimizer)
@@ -285,7 +294,15 @@ class Trainer:
         letters, vision = self.recipe.before
         usual = MiniRecipe()
         recipe = MiniRecipe(seed=self.recipe.seed, steps=(letters, vision, usual.steps[2]))
-        trainer = MiniTrainer(recipe, self.out / "before", device=str(self.device), console=self.console)
+        trainer = MiniTrainer(
+            recipe,
+            self.out / "before",
+            device=str(self.device),
+            compiled=self.compiled,
+            rank=self.rank,
+            processes=self.processes,
+            console=self.console,
+        )
         trainer.train(stages=2)
         return trainer.network, trainer.decoder
 
@@ -305,10 +322,14 @@ class Trainer:
         return torch.optim.AdamW(listed, lr=self.recipe.rate, betas=(0.9, 0.98), fused=True)
 
     def _save(self, step: int, optimizer: torch.optim.Optimizer) -> None:
+        if self.rank:
+            return
         progress = {"step": step, "recipe": recipe_json(self.recipe), "base": self.base}
         save_checkpoint(self.checkpoint, self.everything, optimizer, progress)
 
     def _log(self, **entry: Any) -> None:
+        if self.rank:
+            return
         line = json.dumps(entry)
         with (self.out / "log.jsonl").open("a") as file:
             file.write(line + "\n")

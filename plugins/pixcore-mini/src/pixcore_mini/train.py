@@ -18,18 +18,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch import distributed
-from torch.multiprocessing.spawn import spawn
 
+from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import STAGES, Recipe, Trainer
 
 
 def _run(rank: int, options: argparse.Namespace) -> None:
     """One of the data-parallel processes."""
-    if options.processes > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // options.processes))
-        meeting_point = f"file://{(options.out / 'processes').resolve()}"
-        distributed.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=options.processes)
     trainer = Trainer(
         Recipe(
             seed=options.seed,
@@ -86,9 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--processes must divide the batch sizes {default.batch}")
     if options.processes > 1 and options.device != "cpu":
         parser.error("--processes shares batches on a CPU; on a GPU leave it at 1")
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "processes").unlink(missing_ok=True)
-    spawn(_run, (options,), nprocs=options.processes)  # type: ignore[no-untyped-call]
+    run_shared(_run, options, processes=options.processes, out=options.out)
 
 
 if __name__ == "__main__":

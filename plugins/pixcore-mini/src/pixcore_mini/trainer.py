@@ -16,7 +16,7 @@ import torch
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import distributed, nn
+from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import LlavaForConditionalGeneration
@@ -38,6 +38,7 @@ from pixcore_mini.dialogue import Turn, dialogue
 from pixcore_mini.drawn import measure
 from pixcore_mini.network import build_network, pixels
 from pixcore_mini.probe import AttributeDecoder
+from pixcore_mini.sharing import rows_of, share_gradients
 from pixcore_mini.tokenizer import Encoder
 from pixcore_mini.vocabulary import build_tokenizer
 
@@ -280,7 +281,7 @@ class Trainer:
                     group["lr"] = rate * group["share"]
                 loss = loss_of(next(batches))
                 torch.autograd.backward(loss)
-                self._share_gradients(optimizer)
+                share_gradients(optimizer, self.processes)
                 nn.utils.clip_grad_norm_(self.everything.parameters(), 1.0)
                 optimizer.step()
                 self.everything.zero_grad(set_to_none=True)
@@ -326,26 +327,9 @@ class Trainer:
         """Let the tower attend by plain products, and the language model where its rows are packed."""
         use_attention(self.network, PACKED if stage == 2 else "sdpa", tower=PACKED)
 
-    def _share_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        """Makes every process's gradients the mean over the processes."""
-        if self.processes == 1:
-            return
-        gradients = [
-            parameter.grad
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        distributed.all_reduce(flat)
-        flat /= self.processes
-        for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
-
     def _batches(self, stage: int, start: int, stop: int) -> Iterator[Any]:
         recipe = self.recipe
-        share = recipe.batch[stage] // self.processes
-        rows = range(self.rank * share, (self.rank + 1) * share)
+        rows = rows_of(recipe.batch[stage], self.rank, self.processes)
         datasets: tuple[Callable[[], Dataset[Any]], ...] = (
             lambda: LetterBatches(self.encoder, recipe.seed, rows),
             lambda: VisionBatches(recipe.seed, rows),
