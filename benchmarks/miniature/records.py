@@ -5,8 +5,13 @@
     python benchmarks/miniature/training.py runs/mini/2
     python benchmarks/miniature/records.py mini/2
 
-`records/mini-2.json` was trained with `--rounds 1`. A record has the seed's figures on mini-world's test pairs, its
-training's last lines, and the figures of the models that were kept along it, without those of single layers and heads.
+    python -m pixcore_mini_seg.train d --seed 2 --compile --processes 2
+    python benchmarks/miniature/run.py --only d-2-own --only d-2-mined --only d-2-sam
+    python benchmarks/miniature/records.py mini-seg/d-2
+
+`records/mini-2.json` was trained with `--rounds 1`. A record has the seed's figures on mini-world's test pairs and its
+training's last lines; of mini also the figures of the models that were kept along it, without those of single layers
+and heads, and of a variant those of each of its three runs.
 """
 
 from __future__ import annotations
@@ -25,23 +30,47 @@ from training import name_of
 from training_page import FOLDER, WHAT
 
 RECORDS = HERE / "records"
+KINDS = ("own", "mined", "sam")
+"""The runs of a variant."""
+
 COLUMNS = ("A†", "A", "M†", "M", "M† less control", "M less control")
 
 
 def record_of(training: Path) -> dict[str, Any]:
-    """Gather what is to be kept of a training and of the run that measured it."""
-    name = name_of(training)
-    rows = json.loads((RUNS / name / "summary.json").read_text(encoding="utf-8"))["rows"]
-    log = [json.loads(line) for line in (training / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    steps = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((FOLDER / name).glob("*.json"))]
-    return {
+    """Gather what is to be kept of a training and of the runs that measured it."""
+    variant = training.parent.name == "mini-seg"
+    log = _log(training)
+    known = {
         "recipe": read_progress(training / "checkpoint.safetensors")["recipe"],
-        "letters": next(line for line in reversed(log) if line["stage"] == "letters"),
+        "letters": _letters(_log(training / "before") if variant else log),
         "end": log[-1],
-        "rows": {row["key"]: _told(row) for row in rows},
+    }
+    if variant:
+        return known | {"runs": {kind: _rows(f"{training.name}-{kind}") for kind in KINDS}}
+    name = name_of(training)
+    steps = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((FOLDER / name).glob("*.json"))]
+    return known | {
+        "rows": _rows(name),
         "pairs along": steps[0]["pairs"] if steps else None,
         "along": {one["step"]: {figure: one.get(figure) for figure in WHAT} for one in steps},
     }
+
+
+def _log(training: Path) -> list[dict[str, Any]]:
+    """What a training has told; none where a variant has no such stage."""
+    path = training / "log.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _letters(log: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last line of the stage in which letters are learned."""
+    return next((line for line in reversed(log) if line["stage"] == "letters"), None)
+
+
+def _rows(run: str) -> dict[str, Any]:
+    """The figures of a run's rows."""
+    rows = json.loads((RUNS / run / "summary.json").read_text(encoding="utf-8"))["rows"]
+    return {row["key"]: _told(row) for row in rows}
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +83,7 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("training", type=Path, help="the training's folder below runs/, such as mini/2")
+    parser.add_argument("training", type=Path, help="the training's folder below runs/, such as mini/2 or mini-seg/d-2")
     training = Path("runs", parser.parse_args().training)
     target = RECORDS / f"{name_of(training)}.json"
     target.parent.mkdir(exist_ok=True)
