@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import time
@@ -9,11 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 from pixcore_annotate.desks import Drawing
 from pixcore_annotate.journal import Journal
 from pixcore_annotate.project import read_tasks
@@ -154,6 +157,24 @@ def answer(
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+
+
+def test_a_picture_that_no_browser_shows_comes_as_one_that_all_do(folder: Path) -> None:
+    tasks = read_tasks(folder)
+    tasks["item-0"] = replace(tasks["item-0"], image="item-0.tif")
+    picture = PILImage.open(folder / "0.png")
+    picture.save(folder / "item-0.tif")
+    server = Server(folder, Drawing(Journal(folder, "ann", tasks)))
+    with answering(server):
+        status, given = answer(server.address + "items/0/image")
+        assert status == 200
+        assert given.startswith(b"\x89PNG")
+        assert np.array_equal(PILImage.open(io.BytesIO(given)), picture)
+        (folder / "item-0.tif").write_bytes(b"no picture")
+        status, said = answer(server.address + "items/0/image")
+        assert status >= 400
+        assert b"item-0.tif" in said
+        assert answer(server.address + "items/1/image") == (200, (folder / "1.png").read_bytes())
 
 
 def test_what_the_server_refuses(served: tuple[Server, Path]) -> None:

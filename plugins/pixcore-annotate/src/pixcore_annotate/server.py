@@ -22,10 +22,12 @@ from starlette.routing import Route
 from pixcore.errors import DataError
 from pixcore.files import can_be_read
 from pixcore.masks import area, decode
+from pixcore.records import Image as PixcoreImage
 from pixcore_annotate.desks import Desk
 from pixcore_annotate.project import Item
 
 _STATIC = Path(__file__).parent / "page"
+_SHOWN = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}  # what every browser shows; a TIFF it does not
 _KINDS = {"page.css": "text/css", **dict.fromkeys(("page.js", "canvas.js", "tools.js"), "text/javascript")}
 
 
@@ -90,7 +92,10 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         return path
 
     def image(request: Request) -> Response:
-        return FileResponse(file_of(item_of(request)))
+        path = file_of(item_of(request))
+        if path.suffix.lower() in _SHOWN:
+            return FileResponse(path)
+        return Response(_as_png(PixcoreImage.from_path(path).pil()), media_type="image/png")
 
     @lru_cache(maxsize=256)
     def tinted(place: int, instance: int) -> bytes:
@@ -98,9 +103,7 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         # white where the mask is: the page tints it, so that kept and dropped ones differ
         pixels = np.zeros((*mask.shape, 4), np.uint8)
         pixels[mask] = 255
-        buffer = io.BytesIO()
-        PILImage.fromarray(pixels).save(buffer, "PNG")
-        return buffer.getvalue()
+        return _as_png(PILImage.fromarray(pixels))
 
     def mask_picture(request: Request) -> Response:
         item, instance = item_of(request), request.path_params["instance"]
@@ -158,6 +161,12 @@ class Server(loopback.Server):
             super().run()
         finally:
             self._log.release()
+
+
+def _as_png(picture: PILImage.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _check_inside(path: Path, roots: Sequence[Path]) -> None:
