@@ -13,6 +13,7 @@ from PIL import Image as PILImage
 from pixcore_folder.config import HfDatasetConfig
 
 from pixcore import masks
+from pixcore.errors import DataError
 from pixcore.records import Sample
 from tests.damages import assert_told
 
@@ -250,3 +251,24 @@ def test_what_can_not_be_loaded_is_named(tmp_path: Path, capfd: pytest.CaptureFi
     assert_told(lambda: load(tmp_path / "small"), "row 0, column 'mask' is 5x5 pixels, its picture")
     made(text=["", "x"]).save_to_disk(tmp_path / "empty")
     assert_told(lambda: load(tmp_path / "empty"), "row 0 has neither an expression nor a question")
+
+
+@pytest.mark.parametrize("kind", ["rle", "polygon", "rows"])
+def test_a_picture_that_can_not_be_read_costs_its_own_sample_alone(tmp_path: Path, kind: str) -> None:
+    inside = np.zeros((30, 40), bool)
+    inside[BOX] = True
+    segmentation = {
+        "rle": dict(masks.encode(inside)),
+        "polygon": [[5.0, 4.0, 15.0, 4.0, 15.0, 12.0, 5.0, 12.0]],
+        "rows": inside.astype(int).tolist(),
+    }[kind]
+    whole = io.BytesIO()
+    picture().save(whole, "PNG")
+    pictures = [{"bytes": b"no picture", "path": None}, {"bytes": whole.getvalue(), "path": None}]
+    made(image=pictures, mask=[segmentation] * 2).to_parquet(tmp_path / "two.parquet")
+    bad, good = load(tmp_path / "two.parquet", columns={"image": "image", "mask": "mask"}).values()
+    assert good.mask is not None
+    assert masks.decode(good.mask).sum() == inside.sum()
+    assert bad.mask == (None if kind == "polygon" else good.mask)
+    with pytest.raises(DataError, match="row 0, column 'image'"):
+        bad.image.pil()

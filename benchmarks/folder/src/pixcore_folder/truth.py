@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixcore_datasets import run_lengths
 from pixcore_datasets.coco import union_of
 from pixcore_datasets.pictures import measured
 
@@ -41,10 +42,14 @@ class Truth:
     def outlined(self, segmentation: Any, image: Image, where: str) -> RLE | None:
         """Rasterise COCO's run lengths or polygons; None where polygons cover no pixel, which says nothing of absence.
 
+        Polygons are on no pixels either where the picture can't be read: that is its sample's failure.
+
         Raises:
             DataError: It is neither, or is damaged.
         """
-        mask = union_of([segmentation], image.size, where=where)
+        if image.known_size is None:
+            return run_lengths.parse(segmentation, where=where) if isinstance(segmentation, Mapping) else None
+        mask = union_of([segmentation], image.known_size, where=where)
         if masks.area(mask) or isinstance(segmentation, Mapping):
             return mask
         self._nowhere[where] = None
