@@ -158,7 +158,8 @@ class HfDataset(Benchmark[HfDatasetConfig]):
             rows = np.asarray(value)
         except ValueError:
             rows = np.zeros(0)
-        if rows.ndim == 2 and rows.dtype.kind in "biuf" and (rows.shape[::-1] == image.known_size or _no_outlines(rows)):
+        fits = rows.shape[::-1] == image.known_size
+        if rows.ndim == 2 and rows.dtype.kind in "biuf" and (fits or _no_outlines(rows)):
             return labels_of(rows, where)  # of another size, they are refused like a file
         return self._truth.outlined(value, image, where)
 
