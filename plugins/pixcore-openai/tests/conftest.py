@@ -238,6 +238,13 @@ def application(server: LocalServer) -> Starlette:
             "output_file_id": output,
         }
 
+    async def list_batches(request: Request) -> Response:
+        """Newest first, two a page."""
+        names = list(server.batches)[::-1]
+        names = names[names.index(request.query_params["after"]) + 1 :] if "after" in request.query_params else names
+        listed = [_batch(name, "in_progress") for name in names[:2]]
+        return JSONResponse({"object": "list", "data": listed, "has_more": len(names) > 2})
+
     async def read_batch(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in server.batches:
@@ -273,6 +280,7 @@ def application(server: LocalServer) -> Starlette:
             Route("/openai/deployments/{name}/chat/completions", chat, methods=["POST"]),
             Route("/v1/files", upload, methods=["POST"]),
             Route("/v1/batches", create_batch, methods=["POST"]),
+            Route("/v1/batches", list_batches),
             Route("/v1/batches/{name}", read_batch),
             Route("/v1/files/{name}/content", read_file),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 from pixcore_openai import batches
@@ -54,6 +55,40 @@ def test_a_batch_that_was_left_under_way_is_found_again(server, memory, config):
     verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(5)))
     assert all(verdict.correct for verdict in verdicts)
     assert len(server.batches) == 1
+
+
+def test_a_batch_whose_name_was_never_heard_is_found_by_its_file(server, memory, config):
+    """A process may end when the server has made a batch and before it hears so; others make batches as well."""
+    list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
+    (name,) = {value for key, value in memory.items() if key.startswith("batch/")}
+    left = {key: {"file": server.batches[name]["input"]} for key in memory if key.startswith("batch/")}
+    memory.clear()
+    memory.update(left)
+    for number in range(3):
+        server.batches[f"another-{number}"] = server.batches[name] | {"input": f"file-of-another-{number}"}
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(3)))
+    assert [verdict.correct for verdict in verdicts] == [True] * 3
+    assert len(server.batches) == 4
+
+
+def test_a_file_that_no_batch_was_made_of_is_sent_again(server, memory, config):
+    list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
+    left = {key: {"file": "file-alone"} for key in memory if key.startswith("batch/")}
+    memory.clear()
+    memory.update(left)
+    verdicts = list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
+    assert [verdict.correct for verdict in verdicts] == [True] * 2
+    assert len(server.batches) == 2
+
+
+def test_a_call_s_file_is_noted_before_its_batch_is_made(server, memory, config):
+    noted = []
+    context = memory.context()
+    kept = replace(context, remember=lambda key, value: (noted.append((key, value)), context.remember(key, value)))
+    list(OpenAIJudge(config, kept).grade_many(items(1)))
+    (first, where), (second, batch), *_ = [each for each in noted if each[0].startswith("batch/")]
+    assert first == second
+    assert where == {"file": server.batches[batch]["input"]}
 
 
 def test_a_schema_that_a_batch_refuses_is_left_out_of_the_next(server, memory, config):

@@ -1,15 +1,15 @@
 """Use the Batch API: many calls in one file, answered within a day at half the price.
 
-Calls that wait at the same time go into one batch. Which batch a call went into is kept at once, so that a process that
-is stopped while a batch is under way finds its answers there later and pays for none twice. What a batch of
-before failed on, and what the server has forgotten, is asked anew.
+Calls that wait at the same time go into one batch. Which file a call went into is kept before a batch is made of it,
+and which batch right after, so that a process that is stopped at any time finds its answers there later and pays for
+none twice. What a batch of before failed on, and what the server has forgotten, is asked anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ class Batches:
         self._waiting: dict[str, tuple[bytes, asyncio.Future[Completion]]] = {}
         self._flush: asyncio.Task[None] | None = None
         self._results: dict[str, asyncio.Task[Mapping[str, Any]]] = {}
+        self._made: dict[str, asyncio.Task[str | None]] = {}
         self._reasons: dict[str, str] = {}  # why a batch has no answers, in the server's words
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -62,6 +63,8 @@ class Batches:
         """
         plain = {**{name: value for name, value in body.items() if name != "extra_body"}, **body.get("extra_body", {})}
         known = self._context.recall(f"batch/{key}") if self._context.recall is not None else None
+        if isinstance(known, Mapping):
+            known = await self._made_of(known["file"])
         if known is not None:
             results = await self._collect(known)
             status = _status(results.get(key))
@@ -91,11 +94,10 @@ class Batches:
             content = b"".join(line for line, _ in waiting.values())
             upload = partial(client.files.create, file=("calls.jsonl", content), purpose="batch")
             file = await self._patiently(upload)
+            self._note(waiting, {"file": file.id})
             create = partial(client.batches.create, endpoint="/v1/chat/completions", completion_window="24h")
             batch = await self._patiently(partial(create, input_file_id=file.id), costs=True)
-            if self._context.remember is not None:
-                for key in waiting:
-                    self._context.remember(f"batch/{key}", batch.id)
+            self._note(waiting, batch.id)
             results = await self._collect(batch.id)
         except Exception as error:
             meaning = explain(error, self._server.place)
@@ -110,6 +112,25 @@ class Batches:
                 answer.set_result(_read(results[key], self._server))
             except Exception as error:
                 answer.set_exception(error)
+
+    def _note(self, keys: Iterable[str], where: Any) -> None:
+        """Keep where calls went: a batch's id, or {"file": id} while it is not known whether a batch was made."""
+        if self._context.remember is not None:
+            for key in keys:
+                self._context.remember(f"batch/{key}", where)
+
+    async def _made_of(self, file_id: str) -> str | None:
+        """The batch of a file whose sender ended before it heard of one; looked for once, however many calls wait."""
+        if file_id not in self._made:
+            self._made[file_id] = asyncio.ensure_future(self._patiently(partial(self._look_for, file_id)))
+        return await self._made[file_id]
+
+    async def _look_for(self, file_id: str) -> str | None:
+        with suppress(openai.NotFoundError):  # not every server lists its batches
+            async for batch in self._server.client.batches.list(limit=100):
+                if batch.input_file_id == file_id:
+                    return batch.id
+        return None
 
     async def _collect(self, batch_id: str) -> Mapping[str, Any]:
         """The results of a batch by key; asked for once, however many calls wait."""
