@@ -7,8 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as PILImage
-from pixcore_pictures.drawing import MASK, blend, overlay
+from pixcore_pictures.drawing import MASK, blend, mask_at, overlay
 from pixcore_pictures.fonts import font_for, shortened, wrapped
 from pixcore_pictures.heat import heat, ramp, relevance_at
 
@@ -33,6 +35,22 @@ def test_an_overlay_only_darkens_what_is_outside_the_mask() -> None:
     np.testing.assert_allclose(drawn[~inside], pixels[~inside] * 0.65, atol=1)
     assert (drawn[inside] != pixels[inside]).any(axis=1).mean() > 0.9
     assert tuple(drawn[10, 15]) == MASK  # the mask's own corner
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 40), st.integers(1, 40), st.data())
+def test_no_mask_is_too_small_to_be_seen(height: int, width: int, rows: int, columns: int, data: st.DataObject) -> None:
+    """A mask of one pixel is shown where it lies, however much smaller the picture is; no mask is shown as none."""
+    whole = np.zeros((height, width), bool)
+    assert not mask_at(masks.encode(whole), (columns, rows)).any()
+    y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    whole[y, x] = True
+    shown = mask_at(masks.encode(whole), (columns, rows))
+    assert shown.shape == (rows, columns)
+    assert shown.any()
+    if shown.sum() == 1:
+        (row, column) = np.argwhere(shown)[0]
+        assert abs((row + 0.5) / rows - (y + 0.5) / height) <= 0.5 / rows + 0.5 / height
+        assert abs((column + 0.5) / columns - (x + 0.5) / width) <= 0.5 / columns + 0.5 / width
 
 
 def test_a_point_is_drawn_at_the_pixel_it_names() -> None:

@@ -7,7 +7,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from pixcore_report.compare import _card
+from pixcore_report.comparison import Flip
+from pixcore_report.report import MOST
 
+from pixcore.figures.rows import RowSpec
 from tests.workplace import Workplace
 
 pytest.importorskip("pixcore_folder")
@@ -69,3 +73,45 @@ def test_what_is_about_two_runs_is_refused_for_three(folders, option):
     assert f"{option[0]} is about two runs, and 3 are given" in said
     assert said.count("\n") == 1
     assert not (folders.folder / "side").exists()
+
+
+@pytest.mark.parametrize("given", ["nan", "inf"])
+def test_a_difference_that_is_no_number_is_refused(folders, given):
+    said = folders("compare", "left", "left", "--delta", given, status=2).stderr
+    assert f"--delta is {given}, which is no difference" in said
+    assert said.count("\n") == 1
+
+
+def test_a_run_that_is_named_by_a_dot_has_its_folders_name(folders):
+    inside = Workplace(folders.folder / "left")
+    inside.environment = folders.environment
+    found = json.loads(inside("compare", ".", "../left", "--json", "-").stdout)
+    assert (found["left"][-5:], found["right"]) == ("/left", "../left")
+
+
+def test_what_predictions_lack_is_told_of_several_too(folders):
+    lines = (folders.folder / "left" / "predictions.jsonl").read_text().splitlines()
+    (folders.folder / "few.jsonl").write_text("\n".join(lines[:-3]) + "\n")
+    root = str(folders.folder / "left-files")
+    for runs in (("left", "few.jsonl"), ("left", "left", "few.jsonl")):
+        said = folders("compare", *runs, "--benchmark", "folder", "--root", root).stdout
+        assert "3 sample(s) lack a prediction; what is missing counts as wrong" in " ".join(said.split())
+
+
+def test_a_page_says_nothing_of_what_the_sides_do_not_share(folders):
+    """Both sides have judged answers, to other questions: neither lacks them, and no sample came out the same."""
+    for protocol in ("question", "letter"):
+        folders("run", str(folders.config(protocols=[protocol], output=protocol)))
+    folders("compare", "question", "letter", "--output", "beside")
+    page = (folders.folder / "beside" / "compare.html").read_text()
+    assert "The sides share no judged answers." in page
+    assert "Of the samples that both sides have, none came out otherwise." in page
+    assert "drawn by scripts" not in page
+    assert "drawn by scripts" in (folders.folder / "letter" / "report.html").read_text()
+
+
+def test_a_card_that_a_large_report_has_not_is_not_linked():
+    flip, row = Flip("s", "letter", "answer", 0, 1), RowSpec("of phrases")
+    assert _card("a/report.html", MOST - 1, flip, row) == "a/report.html?protocol=letter&row=of+phrases#sample-4999"
+    assert _card("a/report.html", MOST, flip, row) is None
+    assert _card(None, 0, flip, row) is None

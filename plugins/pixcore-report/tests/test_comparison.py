@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pixcore_report.comparison import Side, agreements, asked_alike, compare, spreads, told
+from pixcore_report.compare import Agreed
+from pixcore_report.comparison import Side, agreements, asked_alike, comparable, compare, spreads, told
 
 from pixcore import masks
 from pixcore.errors import ConfigError, DataError
@@ -91,6 +92,32 @@ def test_only_shared_samples_count() -> None:
     found = compare(side("a", right, cut), side("b", right, cut, skip=9))
     assert found.notes == ("1 sample(s) are on one side alone and left out",)
     assert {one.name: one.clusters for one in found.differences}["A"] == 4
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_sides_without_a_shared_sample_are_refused(count: int) -> None:
+    right, cut = np.ones(2, bool), np.full(2, 3)
+    sides = [side("a", right, cut, skip=0), *(side("b", right, cut, skip=1) for _ in range(count - 1))]
+    with pytest.raises(DataError, match="the sides share no sample"):
+        comparable(sides)
+
+
+def test_of_several_sides_a_reader_is_told_what_of_two_is_told() -> None:
+    """Samples that not all have, rules that differ, and an S of different figures; what is counted is what all have."""
+    right, cut = np.arange(24) % 3 > 0, np.full(24, 3)
+    whole = side("a", right, cut)
+    named = Side("b", ROW, Fidelity.CORRECTED, ("A", "M")).take(runs(right, cut, skip=23))
+    other = Side("c", ROW, Fidelity.PUBLISHED).take(runs(right, cut, skip=22))
+    agreed = Agreed.of([whole, named, other], 0, ["c: a sample failed"])
+    assert agreed.document()["samples"] == 22
+    assert agreed.notes == [
+        "2 sample(s) are not on every side and left out",
+        "the sides have different fidelities: corrected and published",
+        "the sides' S are not made of the same figures: here all are of the better of each",
+        "c: a sample failed",
+    ]
+    alone = {one.name: one.values for one in spreads([named, whole])}
+    assert alone["S"] == {one.name: one.values for one in spreads([whole, named])}["S"][::-1]
 
 
 def seen(name: str, right: np.ndarray, cut: np.ndarray, picture: Callable[[int], str]) -> Side:

@@ -194,6 +194,18 @@ def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page],
     assert page.complaints == []
 
 
+def test_a_pair_is_shown_without_pairs_whose_names_hold_its_own(
+    open_report: Callable[..., Page], make_result: Make
+) -> None:
+    page = open_report([make_result(n, pair=("1", "10", "1", None, "21", "A 1")[n]) for n in range(6)])
+    page.card(0).get_by_role("button", name="pair 1", exact=True).click()
+    assert page.shown == ["sample-0", "sample-2"]
+    page.tab.get_by_label("Search").fill("")
+    page.card(5).get_by_role("button", name="pair A 1").click()
+    assert page.shown == ["sample-5"]
+    assert page.complaints == []
+
+
 def _elsewhere(result: SampleResult) -> int:
     """Of several phrases those whose masks all miss the object."""
     outcome, truth = result.by_probing[Protocol.SEGMENT], masks.decode(result.sample.mask)
@@ -330,7 +342,7 @@ def test_scripts_decode_and_upsample_as_the_core_does(open_report: Callable[...,
 
 def test_past_its_budget_a_report_keeps_what_was_chosen(open_report: Callable[..., Page], make_result: Make) -> None:
     page = open_report([make_result(0), make_result(1)], budget=100)
-    assert "The last 1 samples show their chosen masks alone" in page.tab.locator("#samples").text_content()
+    assert "The last sample shows its chosen masks alone" in page.tab.locator("#samples").text_content()
     card = page.card(1)
     assert card.locator(".token").count() == 0
     assert "The red door of house 1 is open." in card.locator(".response").text_content()
@@ -353,6 +365,7 @@ def test_a_large_run_has_cards_of_its_first_samples_and_says_where_all_are(
 def test_a_run_without_samples_has_its_table(open_report: Callable[..., Page]) -> None:
     page = open_report([])
     assert "phrase-overlap" in page.tab.locator("#results").text_content()
+    assert page.tab.locator("#nothing").inner_text() == "The run has no samples."
     assert page.complaints == []
 
 

@@ -165,6 +165,16 @@ def test_large_images_and_masks_are_scaled_down(make_result: Make) -> None:
     assert (pick["mask"], pick["iou"]) == (payload["truth"], 1.0)
 
 
+def test_an_object_that_is_small_in_a_large_image_has_its_outline() -> None:
+    truth = np.zeros((2000, 3000), bool)
+    truth[1001:1005, 1501:1505] = True
+    sample = Sample("far", Image.from_pixels(np.zeros((2000, 3000, 3), np.uint8)), mask=masks.encode(truth))
+    payload = sample_payload(SampleResult(sample, {}))
+    width, height = payload["mask_size"]
+    kept = masks.decode(masks.RLE(size=[height, width], counts=payload["masks"][payload["truth"]]))
+    assert np.argwhere(kept).tolist() == [[1003 * height // 2000, 1502 * width // 3000]]
+
+
 def test_a_pixel_level_models_masks_belong_to_their_text() -> None:
     size = (8, 8)
     drawn = from_polygons([[1, 1, 6, 1, 6, 6, 1, 6]], size)

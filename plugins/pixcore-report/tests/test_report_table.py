@@ -93,6 +93,16 @@ def test_a_name_is_folded_between_words_and_behind_hyphens_alone(summary: Summar
     assert {text.count(piece) for piece in pieces} == {2}, "a piece is broken in one of the two tables"
 
 
+@pytest.mark.parametrize("word", ["x" * 60, "屋顶是红色的门" * 6])
+def test_a_name_of_one_long_word_leaves_the_figures_whole(summary: Summary, word: str) -> None:
+    text = _printed(replace(summary, rows=(replace(summary.rows[0], label=word), *summary.rows[1:])), 80)
+    assert all(cell_len(line) <= 80 for line in text.splitlines())
+    for figure in summary.rows[0].figures.values():
+        assert f"{figure.value:.1f}" in text
+        assert f"{figure.low:.1f}–{figure.high:.1f}" in text
+    assert sum(map(text.count, set(word))) >= len(word)
+
+
 def test_an_ascii_terminal_gets_ascii(summary: Summary) -> None:
     assert "^61.5" in _printed(summary, 80, "ascii")
 
@@ -156,6 +166,9 @@ def test_many_further_figures_go_into_as_many_tables_as_they_need(summary: Summa
 def test_footnotes_say_only_what_applies() -> None:
     notes = footnotes(Summary("b", "m", "corrected", 1, 0, (Row("random", {"M": Figure(1.0, n=1)}),)))
     assert not any("upper bound" in note or "control" in note or "failed" in note for note in notes)
+    assert notes[0].endswith("without intervals: pip install pixcore-statistics")
+    nothing = Summary("b", "m", "corrected", 0, 0, (Row("random", {}),))
+    assert footnotes(nothing) == ["in percent"]  # there is nothing to be sure of
 
 
 @pytest.mark.parametrize(("width", "columns"), [(200, 8), (80, 8), (60, 7), (40, 4)])

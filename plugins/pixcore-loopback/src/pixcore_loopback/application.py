@@ -86,9 +86,14 @@ async def body_of(request: Request) -> Any:
         if len(body) > _LONGEST_BODY:
             raise HTTPException(413, "too much")
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"no JSON: {error}") from error
+
+
+def _no_number(name: str) -> None:
+    """Refuse NaN and infinities, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is no number")
 
 
 class Headed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 from collections.abc import Callable
@@ -16,8 +17,14 @@ _PARTING = 5  # seconds that open connections have once it is to end
 
 
 def here(host: str) -> str:
-    """Write this machine's own address one way: what only it can reach is what a secret keeps to it."""
-    return HOST if host.lower() == "localhost" or host.startswith("127.") else host
+    """Write this machine's own address one way: what only it can reach is what a secret keeps to it.
+
+    An address that is empty is this machine's own too: who wants others in says so.
+    """
+    return HOST if host.lower() in ("", "localhost") or host.startswith("127.") else host
+
+
+_OF_THE_PORT = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 class Server:
@@ -43,10 +50,12 @@ class Server:
         try:
             self._socket.bind((host, port))
             self._socket.listen()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two of a name that can be none
             self._socket.close()
             said = getattr(error, "strerror", None) or error
-            raise DataError(f"can't listen on port {port} of {host}: {said}", hint="choose another --port") from error
+            of_the_port = isinstance(error, OverflowError) or getattr(error, "errno", None) in _OF_THE_PORT
+            hint = "choose another --port" if of_the_port else f"give an address of this machine, such as {HOST}"
+            raise DataError(f"can't listen on port {port} of {host}: {said}", hint=hint) from error
         root = f"http://{host}:{self._socket.getsockname()[1]}/"
         self.address = f"{root}{token}/" if token else root
         config = uvicorn.Config(

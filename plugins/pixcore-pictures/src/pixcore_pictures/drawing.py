@@ -54,6 +54,22 @@ def data_uri(picture: PILImage.Image | bytes, kind: str, **options: Any) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
+def mask_at(mask: RLE, size: Size) -> Mask:
+    """Decode a mask at the size that it is shown at; what would be lost there keeps one pixel.
+
+    Args:
+        mask: At any size.
+        size: (width, height) of the result.
+    """
+    whole = masks.decode(mask)
+    shown = masks.resized(whole, size)
+    if not shown.any() and whole.any():
+        pixels = np.argwhere(whole)
+        row, column = pixels[len(pixels) // 2] * size[::-1] // whole.shape
+        shown[row, column] = True
+    return shown
+
+
 def blend(
     pixels: NDArray[np.uint8],
     mask: Mask,
@@ -101,14 +117,14 @@ def overlay(
     smooth = PILImage.Resampling.NEAREST if enlarged else PILImage.Resampling.LANCZOS
     pixels = np.asarray(picture.resize(size, smooth), np.uint8)
     if mask is not None:
-        inside = masks.resized(masks.decode(mask), size)
+        inside = mask_at(mask, size)
         edge = _edge(inside, outline)
         pixels = blend(pixels, ~inside, colour=(0, 0, 0), opacity=_DIM)  # a tint alone hides on its own colour
         pixels = blend(pixels, inside, colour=MASK, opacity=0.35)
         pixels = blend(pixels, _edge(inside, outline + 1) & ~edge, colour=(0, 0, 0), opacity=0.45)
         pixels = blend(pixels, edge, colour=MASK, opacity=1.0)
     if truth is not None:
-        inside = masks.resized(masks.decode(truth), size)
+        inside = mask_at(truth, size)
         pixels = blend(pixels, _edge(inside, outline + 2), colour=(255, 255, 255), opacity=1.0)
         pixels = blend(pixels, _edge(inside, outline), colour=TRUTH, opacity=1.0)
     result = PILImage.fromarray(pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,12 +35,14 @@ from pixcore_report.comparison import (
     Side,
     Spread,
     agreements,
-    asked_alike,
+    comparable,
     compare,
+    shared_by,
     spreads,
     told,
 )
 from pixcore_report.page import write_page
+from pixcore_report.report import MOST
 
 _PICTURES = 60
 _LONGEST = 560
@@ -85,6 +88,8 @@ def compare_command(
     of_two = {"--primary": primary, "--delta": delta, "--output": output}
     if len(runs) > 2 and (given := [option for option, value in of_two.items() if value is not None]):
         raise ConfigError(f"{given[0]} is about two runs, and {len(runs)} are given", hint="leave it out, or name two")
+    if delta is not None and not math.isfinite(delta):
+        raise ConfigError(f"--delta is {delta:g}, which is no difference", hint="give percent points, such as 2.5")
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=select) for path in runs]
     if len({source.benchmark for source in sources}) > 1:
@@ -96,15 +101,13 @@ def compare_command(
         Side(name, row, source.fidelity, source.origin.s_of, _control(source, row)).take(source.file)
         for name, row, source in zip(names, chosen, sources, strict=True)
     ]
-    console = Console()
+    console, lacking = Console(), noted(sides, sources)
     if len(sides) > 2:
-        seed = sources[0].origin.seed
-        agreed = Agreed.of(sides, seed)
+        agreed = Agreed.of(sides, sources[0].origin.seed, lacking)
         if not figures_written(written, agreed.document):
             print_agreement(console, agreed)
         return
     found = compare(sides[0], sides[1], seed=sources[0].origin.seed, primary=primary, delta=delta)
-    lacking = [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
     found = replace(found, notes=(*found.notes, *lacking))
     if not figures_written(written, lambda: _document(found, chosen)):
         _print(console, found, chosen)
@@ -112,6 +115,11 @@ def compare_command(
         prepare(output, "--output")
         _write(output, found, sources, chosen, [path / "report.html" for path in runs])
         Console(stderr=True).print(f"side by side: {output / 'compare.html'}", style="bold", soft_wrap=True)
+
+
+def noted(sides: Sequence[Side], sources: Sequence[Source]) -> list[str]:
+    """Tell what each source's own table would note, by the side's name."""
+    return [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
 
 
 def rows_of(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:
@@ -139,6 +147,7 @@ def _control(source: Source, row: RowSpec) -> RowSpec | None:
 
 def _names(runs: Sequence[Path]) -> list[str]:
     """Short names that differ: the folders' own, or as much of the paths as it takes."""
+    runs = [path if path.name.strip(".") else Path(os.path.abspath(path)) for path in runs]  # "." has no name
     for depth in range(1, max(len(path.parts) for path in runs) + 1):
         names = ["/".join(path.parts[-depth:]) for path in runs]
         if len(set(names)) == len(names):
@@ -219,16 +228,16 @@ class Agreed:
     notes: Sequence[str] = ()
 
     @classmethod
-    def of(cls, sides: Sequence[Side], seed: int) -> Agreed:
-        """Measure it, with the intervals that the seed draws."""
-        notes = asked_alike(sides)
+    def of(cls, sides: Sequence[Side], seed: int, lacking: Sequence[str] = ()) -> Agreed:
+        """Measure it, with the intervals that the seed draws; `lacking` is what the runs' own tables would note."""
+        notes = [*comparable(sides), *lacking]
         return cls(sides, agreements(sides, seed=seed), tuple(spreads(sides)), notes)
 
     def document(self) -> dict[str, Any]:
         """Give it as data."""
         return {
             "runs": [side.name for side in self.sides],
-            "samples": len(self.sides[0].numbers),
+            "samples": len(shared_by(self.sides)),
             "agreements": {protocol: asdict(one) for protocol, one in self.agreements.items()},
             "figures": [_spread(asdict(one)) for one in self.spreads],
             "notes": list(self.notes),
@@ -333,10 +342,17 @@ def _shown(
             "truth": sample.mask is not None and not sample.absent,
             "sides": [
                 _side(name, result.sample, result.by_probing[flip.protocol], row, flip)
-                | {"link": link and f"{link}?{urlencode({'protocol': flip.protocol, 'row': row.key})}#sample-{place}"}
+                | {"link": _card(link, place, flip, row)}
                 for name, (place, result), row, link in zip(names, both, rows, links, strict=True)
             ],
         }
+
+
+def _card(report: str | None, place: int, flip: Flip, row: RowSpec) -> str | None:
+    """The address of a sample's card in a report; the last samples of a large run have none."""
+    if report is None or place >= MOST:
+        return None
+    return f"{report}?{urlencode({'protocol': flip.protocol, 'row': row.key})}#sample-{place}"
 
 
 def _asked(sample: Sample, outcome: ProtocolResult) -> str:

@@ -18,6 +18,7 @@ from pixcore_scoring.streaming import accumulate
 from pixcore_statistics import holm, mcnemar
 from pixcore_statistics.agreement import Agreement, Components, agreement, components
 from pixcore_statistics.paired import Paired, paired, paired_less, paired_made
+from pixcore_statistics.wording import joined, plural
 
 from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures import columns as table
@@ -217,17 +218,9 @@ def compare(
 
     Raises:
         ConfigError: The sides have no such primary figure.
-        DataError: They were asked different things about samples of one id.
+        DataError: They share no sample, or were asked different things about samples of one id.
     """
-    notes = []
-    alone = left.numbers.keys() ^ right.numbers.keys()
-    if alone:
-        notes.append(f"{len(alone)} sample(s) are on one side alone and left out")
-    notes += asked_alike((left, right))
-    if left.fidelity is not right.fidelity:
-        notes.append(f"the sides have different fidelities: {left.fidelity} and {right.fidelity}")
-    if left.s_of != right.s_of:
-        notes.append("the sides' S are not made of the same figures: here both are of the better of each")
+    notes = comparable((left, right))
     return Comparison(
         left=left.name,
         right=right.name,
@@ -266,13 +259,33 @@ SPREADS = (
 """What the columns of a table of spreads say."""
 
 
+def comparable(sides: Sequence[Side]) -> list[str]:
+    """Make sure that the sides can be compared, and note what a reader has to know of it.
+
+    Raises:
+        DataError: They share no sample, or were asked different things about samples of one id.
+    """
+    shared, notes = shared_by(sides), []
+    if not shared:
+        raise DataError("the sides share no sample", hint="compare runs of the same samples")
+    if left_out := len({name for side in sides for name in side.numbers}) - len(shared):
+        where = "on one side alone" if len(sides) == 2 else "not on every side"
+        notes.append(f"{left_out} sample(s) are {where} and left out")
+    notes += asked_alike(sides)
+    if len(fidelities := dict.fromkeys(side.fidelity for side in sides)) > 1:
+        notes.append(f"the sides have different fidelities: {joined(fidelities)}")
+    if any(side.s_of != sides[0].s_of for side in sides):
+        notes.append("the sides' S are not made of the same figures: here all are of the better of each")
+    return notes
+
+
 def asked_alike(sides: Sequence[Side]) -> list[str]:
     """Make sure that the sides were asked the same of the samples they share, and note where the truth differs.
 
     Raises:
         DataError: They were asked different things about samples of one id.
     """
-    shared = _shared(sides)
+    shared = shared_by(sides)
     others = [name for name in shared if len({side.asked[name] for side in sides}) > 1]
     if others:
         problem = (
@@ -297,7 +310,7 @@ def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
 
 def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
     """Tell how each figure spreads over several runs of the same samples; of made ones, what each run has."""
-    shared = _shared(sides)
+    shared = shared_by(sides)
     groups = _groups(sides, shared, _places(sides[0], shared))
     tables = [side.tally.sums(side.row.key, group) for side, group in zip(sides, groups, strict=True)]
     for name, first in tables[0].items():
@@ -312,7 +325,7 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
             values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
             split = components(scale * above[counted] / below[counted]) if counted.sum() >= FEW else None
             yield Spread(name, values, split, int(counted.sum()))
-    own = sides[0].tally.own
+    own = _own(sides)
     known = {
         name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for sums in tables])
         for name in tables[0]
@@ -329,13 +342,13 @@ def told(found: Comparison) -> Iterator[str]:
     others = sum(not one.primary for one in tested)
     if found.primary is None:
         yield (
-            f"bold: p of at most 0.05, corrected for {others} figures (Holm); "
+            f"bold: p of at most 0.05, corrected for {plural(others, 'figure')} (Holm); "
             "--primary FIGURE, named before you look, needs no correction"
         )
     else:
         yield (
             f"bold: p of at most 0.05; {found.primary} is primary (*) and needs no correction, "
-            f"the {others} others are corrected (Holm)"
+            f"all others ({others}) are corrected (Holm)"
         )
     yield "alike within: no difference is larger than that, at a level of 5 % (two one-sided tests)"
     yield "detects: the least difference that would have been found four times in five"
@@ -355,12 +368,16 @@ def _corrected(differences: Sequence[Difference], primary: str | None) -> Iterat
         yield replace(one, adjusted=adjusted.get(one.name, one.p), primary=one.name == primary)
 
 
+def _own(sides: Sequence[Side]) -> Own:
+    """What is the runs' own: every side's probings, and what S is made of where all sides say the same."""
+    masks = dict.fromkeys(name for side in sides for name in side.tally.own.masks)
+    graded = dict.fromkeys(name for side in sides for name in side.tally.own.graded)
+    alike = all(side.s_of == sides[0].s_of for side in sides)
+    return Own(tuple(masks), tuple(graded), sides[0].s_of if alike else ())
+
+
 def _differences(left: Side, right: Side, seed: int) -> Iterator[Difference]:
-    own = Own(
-        tuple(dict.fromkeys((*left.tally.own.masks, *right.tally.own.masks))),
-        tuple(dict.fromkeys((*left.tally.own.graded, *right.tally.own.graded))),
-        left.s_of if left.s_of == right.s_of else (),
-    )
+    own = _own((left, right))
     sides = _shared_sums(left, right, own)
     values = [
         {name: ratios(sums.numerators.sum(), sums.denominators.sum()) for name, sums in side.items()} for side in sides
@@ -416,8 +433,8 @@ def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sum
     return (first[0], first[1]), (second[0], second[1])
 
 
-def _shared(sides: Sequence[Side]) -> list[str]:
-    """The samples that all sides have, as they came on the first."""
+def shared_by(sides: Sequence[Side]) -> list[str]:
+    """List the samples that all sides have, as they came on the first."""
     return [name for name in sides[0].numbers if all(name in side.numbers for side in sides)]
 
 

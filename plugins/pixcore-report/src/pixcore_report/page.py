@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
+from pixcore_statistics.wording import plural
 from pixcore_table import reading, table
 
 from pixcore.figures.columns import main_columns
@@ -123,6 +124,7 @@ def environment_of(package: str) -> Environment:
     environment.filters["interval"] = table.interval
     environment.filters["count"] = reading.count
     environment.filters["few"] = reading.is_few
+    environment.filters["plural"] = plural
     environment.filters["sentence"] = lambda pair: table.sentence(*pair)
     environment.globals.update(
         main_columns=main_columns,

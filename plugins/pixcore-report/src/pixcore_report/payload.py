@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
-from pixcore_pictures.drawing import data_uri, fitted
+from pixcore_pictures.drawing import data_uri, fitted, mask_at
 from pixcore_pictures.heat import scaled
 
 from pixcore import masks
@@ -103,6 +103,7 @@ def sample_index(result: SampleResult, strategies: Sequence[str]) -> dict[str, A
         }
     return {
         "id": sample.id,
+        "pair": sample.pair,
         "categories": dict(sample.categories),
         "absent": sample.absent,
         "text": "\n".join(text for text in texts if text),
@@ -369,7 +370,7 @@ class _MaskPool:
     def _scaled(self, rle: RLE) -> RLE:
         if masks.size_of(rle) == self.shape:
             return rle
-        return masks.encode(masks.resized(masks.decode(rle), self.shape))
+        return masks.encode(mask_at(rle, self.shape))
 
 
 @dataclass

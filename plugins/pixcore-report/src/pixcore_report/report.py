@@ -26,7 +26,8 @@ GROUNDED = 0.5
 """IoU from which the report's filter calls a sample grounded."""
 
 _BUDGET = 96 * 2**20
-_MOST = 5_000
+MOST = 5_000
+"""So many samples have a card, unless a report says otherwise."""
 
 
 class Report:
@@ -42,7 +43,7 @@ class Report:
         *,
         display: Display | None = None,
         budget: int = _BUDGET,
-        most: int = _MOST,
+        most: int = MOST,
     ) -> None:
         """An empty report.
 
@@ -148,7 +149,6 @@ class Report:
                 "plots": plots,
                 "drawn": drawn,
                 "footnotes": table.footnotes(summary),
-                "failures": _failures(summary),
                 "particulars": particulars(run),
                 "samples": (line.rstrip("\n") for line in self._spool),
                 "indexed": (Markup(line.rstrip("\n")) for line in self._index),
@@ -207,8 +207,3 @@ def particulars(run: Mapping[str, Any]) -> dict[str, Any]:
         elif value is not None:
             facts[name] = value
     return {"facts": facts, "blocks": blocks}
-
-
-def _failures(summary: Summary) -> str:
-    """Say in words how often something failed."""
-    return "1 failure" if summary.failed == 1 else f"{summary.failed} failures"

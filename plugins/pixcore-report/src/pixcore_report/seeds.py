@@ -18,7 +18,7 @@ from pixcore.files import write_json
 from pixcore.plugins import registry
 from pixcore.runs.plan import Run
 from pixcore.terminal import Console
-from pixcore_report.compare import Agreed, print_agreement, rows_of
+from pixcore_report.compare import Agreed, noted, print_agreement, rows_of
 from pixcore_report.comparison import SPREADS, Side
 from pixcore_report.page import write_page
 
@@ -77,7 +77,7 @@ def _tell(output: Path, folders: Sequence[Path], seed: int, row: str | None, wri
         Side(own.name, spec, source.fidelity, source.origin.s_of).take(source.file)
         for own, spec, source in zip(folders, rows, sources, strict=True)
     ]
-    agreed = Agreed.of(sides, seed)
+    agreed = Agreed.of(sides, seed, noted(sides, sources))
     found = agreed.document() | {"benchmark": sources[0].benchmark, "row": rows[0].label}
     if not figures_written(written, lambda: found):
         console = Console()

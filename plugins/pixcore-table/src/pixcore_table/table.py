@@ -21,6 +21,9 @@ from pixcore_table.reading import common_count, count, further_figures, is_bound
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
 
+_LONGEST_PIECE = 20
+"""The width that one word of a row's name may take from the figures of a terminal of 80 columns."""
+
 _TIED = "\N{NO-BREAK SPACE}"
 
 UPPER_BOUND, CONTROL, HANDFUL = "▲", "◇", "*"
@@ -77,9 +80,9 @@ class RowName:
 
     @property
     def narrowest(self) -> int:
-        """The width of its longest piece."""
+        """The width of its longest piece; of one that leaves no room for figures, what it is folded to."""
         pieces = textwrap.wrap(self.name, 1, break_long_words=False)
-        return max(map(cell_len, pieces), default=0)
+        return min(max(map(cell_len, pieces), default=0), _LONGEST_PIECE)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """From its longest piece to one line."""
@@ -97,15 +100,16 @@ def bare_table(title: str | None = None) -> Table:
 
 
 def name_column(table: Table, names: Iterable[RowName]) -> None:
-    """Give a table its column for rows' names, which never becomes narrower than the longest word in them."""
+    """Give a table its column for rows' names, no narrower than the longest word in them that leaves figures room."""
     table.add_column("selection", min_width=max((name.narrowest for name in names), default=0))
 
 
 def footnotes(summary: Summary) -> list[str]:
     """Say what a reader must know beside the figures, one line each."""
-    there = summary.accounts or any(figure.method for row in summary.rows for figure in row.figures.values())
-    notes = ["in percent" if there else "in percent, without intervals: pip install pixcore-statistics"]
     measured = _measured(summary.rows)
+    there = summary.accounts or any(figure.method for row in summary.rows for figure in row.figures.values())
+    lacking = measured and not there
+    notes = ["in percent, without intervals: pip install pixcore-statistics" if lacking else "in percent"]
     told = [one for one in with_own(summary.own).values() if one.name in measured and (one.main or one.unit != PERCENT)]
     notes.append("; ".join(f"{one.name} {meaning(one.name, summary.own)}" for one in told))
     if any(row.uses_ground_truth for row in summary.rows):

@@ -16,7 +16,12 @@
   const { rows, samples, reduced, beyond, view, grounded } = read(document.getElementById("index"));
   const blocks = document.querySelectorAll("script[data-sample]");
   const list = document.getElementById("cards"), toolbar = document.getElementById("toolbar");
-  if (!samples.length) { toolbar.remove(); document.getElementById("nothing").hidden = false; return; }
+  const nothing = document.getElementById("nothing");
+  if (!samples.length) {
+    toolbar.remove();
+    Object.assign(nothing, { hidden: false, textContent: "The run has no samples." });
+    return;
+  }
 
   const protocols = [...new Set(samples.flatMap((sample) => Object.keys(sample.protocols)))];
   const usual = {
@@ -94,10 +99,11 @@
     sample.node.style.minHeight = `${sample.node.offsetHeight}px`;
     sample.node.replaceChildren();
   };
+  const pairOf = (pair) => `pair:${pair}`.trim().toLowerCase(); // in the search, that pair and no other
   const heading = (sample, data) => el("header", {},
     el("a.id", { href: `#sample-${sample.i}`, title: "Link to this sample" }, sample.id),
     Object.entries(data.categories).map(([name, value]) => el("span.chip", { title: name }, value)),
-    data.pair ? el("button.chip", { type: "button", title: "Show the pair", onclick: () => search(data.pair) }, `pair ${data.pair}`) : null,
+    data.pair ? el("button.chip", { type: "button", title: "Show the pair", onclick: () => search(`pair:${data.pair}`) }, `pair ${data.pair}`) : null,
     Object.values(sample.protocols).some((state) => state.failed) ? el("span.chip.failed", {}, "failed") : null);
   for (const sample of samples) {
     sample.node = el("article.card", { id: `sample-${sample.i}`, "data-i": sample.i });
@@ -121,8 +127,9 @@
       " The first card is chosen to show what a card says: of the samples that were found, with nothing about them wrong, the one whose answer "
       + `has most phrases that look elsewhere${elsewhere(telling) ? ` (${elsewhere(telling)} of ${phrases(telling)[0]})` : ""}, and of several such the best fit. All others stand in the benchmark's order.`);
   }
+  const found = (sample) => (filter.text.startsWith("pair:") ? filter.text === pairOf(sample.pair) : filter.text.split(/\s+/).every((word) => sample.low.includes(word)));
   const passes = (sample) => {
-    if (filter.text && !filter.text.split(/\s+/).every((word) => sample.low.includes(word))) return false;
+    if (!found(sample)) return false;
     if (filter.answer) {
       const [protocol, wanted] = filter.answer.split(":"), state = sample.protocols[protocol]?.answer;
       if (!state || (wanted === "right") !== (state === "right")) return false;
@@ -147,7 +154,7 @@
     }
     if (order.some((sample, place) => list.children[place] !== sample.node)) list.append(...order.map((sample) => sample.node));
     count.textContent = shown === samples.length ? `${shown} samples` : `${shown} of ${samples.length} samples`;
-    document.getElementById("nothing").hidden = shown > 0;
+    nothing.hidden = shown > 0;
     remember();
   };
   const refresh = () => { for (const card of live.values()) card.render(); };
@@ -208,7 +215,7 @@
       failures ? choice("Status", "status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]]) : null,
       choice("Order", "order", [["", "in order"], ["low", "lowest IoU first"], ["high", "highest IoU first"]]),
       count));
-  if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced} samples show their chosen masks alone, to keep this file small.`));
+  if (reduced) toolbar.after(el("p.notes", {}, `The last ${reduced === 1 ? "sample shows its" : `${reduced} samples show their`} chosen masks alone, to keep this file small.`));
   if (beyond) {
     const [shown, every] = [samples.length, samples.length + beyond].map((one) => one.toLocaleString("en"));
     toolbar.before(el("p.notes", { id: "beyond" }, `The first ${shown} of ${every} samples are here. All of them, with filters and sorting, are in `,
