@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixcore_mini.arguments import at_least
 from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.trainer import STAGES
 
@@ -148,7 +149,7 @@ def main() -> None:
     """Run what can be run, and write the miniature's page again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=ABLATIONS, metavar="NAME", help="this ablation alone")
-    parser.add_argument("--pairs", type=int, default=150, help="how many pairs of the test side")
+    parser.add_argument("--pairs", type=at_least(1), default=150, help="how many pairs of the test side")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
     options = parser.parse_args()
     failed = 0

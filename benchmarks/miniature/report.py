@@ -13,6 +13,7 @@ import argparse
 import base64
 import html
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from typing import Any
 
 from markupsafe import Markup
 from pixcore_report.page import write_page
+from pixcore_table.table import interval, value
+
+from pixcore.figures.rows import Figure
 
 sys.path.insert(0, str(Path(__file__).parent))
 from ablations import rows as ablations
@@ -56,6 +60,9 @@ AGAINST = {
 }
 """What a comparison's masks are, by the end of its name."""
 
+_NAME = re.compile(r"(?P<model>mini|[a-d])(-(?P<seed>[0-9]+)(-(?P<kind>own|plain|mined|sam))?)?")
+"""What `run.py` calls a run or a comparison; a folder of another name is none of the page's."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -65,7 +72,8 @@ class Line:
         model: "mini", or the letter of a variant.
         kind: "own", "mined", or "sam": mined with the generator mini-sam.
         row: The row of its run.
-        figures: By column, of the first seed: value, low, high, in percent; None where it was not measured.
+        seed: The first one, 1 where the shipped one was run.
+        figures: By column, of that seed: value, low, high, in percent; None where it was not measured.
         seeds: By column, the value of every seed.
         candidates: Of every seed, the mean number that a sample's mask was chosen from; own masks have none.
     """
@@ -73,6 +81,7 @@ class Line:
     model: str
     kind: str
     row: str
+    seed: int
     figures: Mapping[str, tuple[float, float | None, float | None] | None]
     seeds: Mapping[str, Sequence[float]]
     candidates: Sequence[float]
@@ -80,23 +89,26 @@ class Line:
 
 def lines(runs: Path) -> list[Line]:
     """Every row of every model that was run, seeds of one variant together; mini first, the oracle's control last."""
-    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for path in sorted(
-        runs.glob("*/summary.json"), key=lambda path: (not path.parent.name.startswith("mini"), path.parent.name)
-    ):
-        name = path.parent.name
-        model, kind = name.split("-")[0], name.rsplit("-", 1)[1] if name.count("-") == 2 else "mined"
+    found: dict[tuple[str, str, str], dict[int, dict[str, Any]]] = {}
+    named = {parts: path for path in runs.glob("*/summary.json") if (parts := _parts(path.parent.name))}
+    for (model, seed, kind), path in sorted(named.items(), key=lambda one: (one[0][0] != "mini", one[0])):
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
             if row["control"] and row["name"] != "random points, oracle pick":
                 continue
-            found.setdefault((model, kind, row["name"]), []).append(row)
+            found.setdefault((model, kind, row["name"]), {})[seed] = row
     made = []
     for (model, kind, row), seeds in found.items():
-        every = [{name: _interval(one["figures"].get(name)) for name in COLUMNS} for one in seeds]
+        every = [{name: _interval(one["figures"].get(name)) for name in COLUMNS} for one in seeds.values()]
         values = {name: [figure[0] for one in every if (figure := one[name])] for name in COLUMNS}
-        candidates = [one["candidates"] for one in seeds if one["candidates"] is not None]
-        made.append(Line(model, kind, row, every[0], values, candidates))
+        candidates = [one["candidates"] for one in seeds.values() if one["candidates"] is not None]
+        made.append(Line(model, kind, row, min(seeds), every[0], values, candidates))
     return made
+
+
+def _parts(name: str) -> tuple[str, int, str] | None:
+    """Tell a run's or comparison's model, seed and kind by its name; None of a name that `run.py` does not give."""
+    told = _NAME.fullmatch(name)
+    return None if told is None else (told["model"], int(told["seed"] or 1), told["kind"] or "mined")
 
 
 def _interval(figure: Mapping[str, Any] | None) -> tuple[float, float | None, float | None] | None:
@@ -108,9 +120,9 @@ def _interval(figure: Mapping[str, Any] | None) -> tuple[float, float | None, fl
 
 def sentences(runs: Path) -> Iterator[tuple[str, bool | None]]:
     """What mask training cost or did not: each sentence, and whether it lost (False), won (True), or shows nothing."""
-    compared: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
-    for path in sorted((runs / "compared").glob("*/compare.json")):
-        variant, seed, kind = path.parent.name.split("-")
+    compared: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
+    named = {parts: path for path in (runs / "compared").glob("*/compare.json") if (parts := _parts(path.parent.name))}
+    for (variant, seed, kind), path in sorted(named.items()):
         found = json.loads(path.read_text(encoding="utf-8"))["differences"]
         compared.setdefault((variant, kind), {})[seed] = found
     for (variant, kind), seeds in compared.items():
@@ -224,10 +236,12 @@ def _counted(found: Sequence[Line]) -> str:
     names = {model: model if model == "mini" else f"variant {model}" for model in most}
     several = [f"{names[model]}: {count}" for model, count in most.items() if count > 1]
     single = [names[model] for model, count in most.items() if count <= 1]
+    others = dict.fromkeys(f"{names[line.model]}: {line.seed}" for line in found if line.seed != 1)
+    where = f", and where it was not run of the first one that was ({', '.join(others)})" if others else ""
     if not several:
         text = "One seed of each: there is no range over seeds, so this is about these weights, "
-        return text + "not about ways of training."
-    text = "The first figure and its interval are of the shipped seed, 1. Where there are several seeds "
+        return text + f"not about ways of training. They are those of the shipped seed, 1{where}."
+    text = f"The first figure and its interval are of the shipped seed, 1{where}. Where there are several seeds "
     text += f"({', '.join(several)}), mean and range over all of them stand below."
     return text + (f" One seed: {', '.join(single)}." if single else "")
 
@@ -236,8 +250,8 @@ def _ablation(one: Mapping[str, Any]) -> str:
     """A line of the table of ablations."""
     cells = "".join(_cell(_interval(one[name])) for name in ("oracle", "less", "equal", "plain"))
     trained = f"<small>{html.escape(one['training'])}</small>" if one["training"] else ""
-    minutes = "–" if one["seconds"] is None else f"{one['seconds'] / 60:.1f}"
-    took = f"<td>{one['candidates']:.1f}</td><td>{minutes}</td>"
+    minutes = None if one["seconds"] is None else one["seconds"] / 60
+    took = f"<td>{value(one['candidates'])}</td><td>{value(minutes)}</td>"
     return f"<tr><th>{html.escape(one['what'])}{trained}</th>{cells}{took}</tr>"
 
 
@@ -266,9 +280,8 @@ def _cell(figure: tuple[float, float | None, float | None] | None, below: str = 
     """A figure with its interval, and what else stands below it."""
     if figure is None:
         return "<td>–</td>"
-    value, low, high = figure
-    within = "" if low is None or high is None else f"<small>{low:.1f}–{high:.1f}</small>"
-    return f"<td>{value:.1f}{within}{below}</td>"
+    within = interval(Figure(*figure))
+    return f"<td>{value(figure[0])}{f'<small>{within}</small>' if within else ''}{below}</td>"
 
 
 def _picture(path: Path, title: str) -> str:

@@ -84,8 +84,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pixcore run")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
     options = parser.parse_args()
-    failed = 0
-    for name, config, settings in runs():
+    failed, every = 0, list(runs())
+    there = [name for name, _, _ in every]
+    for name in options.only or ():
+        if name not in there:
+            parser.error(f"--only {name}: there is no such run, only {', '.join(there)}")
+    for name, config, settings in every:
         if options.only and name not in options.only:
             continue
         failed += pixcore("run", str(config), *set_words(*settings, *options.set), dry=options.dry_run)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore_report.reading import from_dict
+from pixcore_statistics.wording import plural
 from pixcore_table.table import SummaryTable
 
 from pixcore.errors import DataError, UserError, one_line
@@ -36,7 +37,17 @@ def together(runs: Mapping[str, Summary]) -> Summary:
     placed = [(place, row) for name, summary in runs.items() for place, row in _placed(name, summary)]
     first = next(iter(runs.values()))
     rows = tuple(row for _, row in sorted(placed, key=lambda pair: pair[0]))
-    return Summary(first.benchmark, " and ".join(runs), first.fidelity, first.samples, 0, rows, clusters=first.clusters)
+    failed = {name: summary.failed for name, summary in runs.items() if summary.failed}
+    return Summary(
+        first.benchmark,
+        " and ".join(runs),
+        first.fidelity,
+        first.samples,
+        sum(failed.values()),
+        rows,
+        notes=tuple(f"{name}: {plural(count, 'failure')}" for name, count in failed.items()),
+        clusters=first.clusters,
+    )
 
 
 def _placed(name: str, summary: Summary) -> Iterator[tuple[int, Row]]:
@@ -55,7 +66,7 @@ def read(folders: Sequence[Path]) -> dict[str, Summary]:
     """Read runs that may stand in one table, each by a name of its own.
 
     Raises:
-        DataError: They are not of the same benchmark, fidelity and number of samples, or one is given twice.
+        DataError: They are not of the same benchmark, fidelity and samples, or one is given twice.
     """
     documents = [read_object(folder / RUN) for folder in folders]
     summaries = [from_dict(read_object(folder / SUMMARY)) for folder in folders]
@@ -63,6 +74,7 @@ def read(folders: Sequence[Path]) -> dict[str, Summary]:
         "benchmark": [_options(document["config"]["benchmark"]) for document in documents],
         "fidelity": [summary.fidelity for summary in summaries],
         "number of samples": [str(summary.samples) for summary in summaries],
+        "samples": [_scope(document.get("scope") or {}) for document in documents],
     }
     for what, values in told.items():
         for folder, value in zip(folders, values, strict=True):
@@ -78,6 +90,12 @@ def read(folders: Sequence[Path]) -> dict[str, Summary]:
 def _options(part: Mapping[str, Any]) -> str:
     """Write a component and its options in one line."""
     return ", ".join([str(part["name"]), *(f"{key} {value}" for key, value in part.items() if key != "name")])
+
+
+def _scope(scope: Mapping[str, Any]) -> str:
+    """Write which samples a run was told to take."""
+    shard = scope.get("shard")
+    return ", ".join(scope.get("samples") or ["as they come"]) + (f", shard {shard[0]} of {shard[1]}" if shard else "")
 
 
 def names_of(folders: Sequence[Path], models: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from pixcore_checkpoints.fingerprints import hash_file
 from pixcore_emergence.layers import by_layer
+from pixcore_mini.arguments import at_least
 from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.evaluate import words_in_place
 from pixcore_mini_world import language
@@ -154,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is there, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the training's folder, runs/mini/SEED")
-    parser.add_argument("--pairs", type=int, default=36, help="how many pairs of the test side each model answers")
+    parser.add_argument(
+        "--pairs", type=at_least(1), default=36, help="how many pairs of the test side each model answers"
+    )
     parser.add_argument("--page-only", action="store_true", help="measure nothing")
     options = parser.parse_args(arguments)
     steps = figures_of(options.out, options.pairs, page_only=options.page_only)

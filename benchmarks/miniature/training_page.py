@@ -66,8 +66,10 @@ def halfway(points: Curve, above: float | None = None) -> float | None:
         return None
     half = (begin + values[-1][1]) / 2
     for (left, low), (right, high) in pairwise(values):
+        if low >= half:
+            return left
         if high >= half:
-            return left if high == low else left + (right - left) * max(0.0, (half - low) / (high - low))
+            return left + (right - left) * (half - low) / (high - low)
     return None
 
 
@@ -161,15 +163,14 @@ def page(name: str, steps: Sequence[Mapping[str, Any]]) -> str:
     )
     said = "".join(f"<li>{html.escape(text)}</li>" for text in sentences(steps))
     letters, vision, joint = recipe["steps"]
-    samples = lines[0]["samples"] if lines else 0
+    there = f" ({lines[0]['samples']} with their object there, at the last one)" if lines else ""
     anew = ", begun anew until they were known" if recipe.get("rounds", 1) > 1 else ""
     ended = "" if last >= joint else f" The training had come to step {last} of {joint}: the rest is not here."
     return f"""<h1>When does attention begin to ground?</h1>
 <p>One training of mini ({html.escape(name)}, seed {recipe["seed"]}; {letters} steps of letters in text alone{anew},
 {vision} of the vision tower by words, then {joint} of everything together), without any mask. Models kept along its
-joint stage, {len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side ({samples}
-with their object there, at the last one). Step 0 has a tower that sees and a language model that has never been shown
-an image.{ended}</p>
+joint stage, {len(steps)} of them, answered {2 * steps[-1]["pairs"]} samples of mini-world's test side{there}.
+Step 0 has a tower that sees and a language model that has never been shown an image.{ended}</p>
 <h2 id="when">Before or after answering</h2><ul>{said}</ul>{answers}{masks}
 <h2 id="layers">Decoder layers</h2>
 <p>Each layer's attention alone, from the one run of each model.</p>{by_layer}{_layer_table(lines)}

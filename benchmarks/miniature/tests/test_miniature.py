@@ -96,15 +96,24 @@ def told(tmp_path: Path) -> Callable[..., Path]:
     """Writes what the table reads of a run: its config, and its summary of one row."""
 
     def written(
-        place: str, model: dict[str, str], *, pairs: int = 3, fidelity: str = "corrected", samples: int = 6
+        place: str,
+        model: dict[str, str],
+        *,
+        pairs: int = 3,
+        fidelity: str = "corrected",
+        samples: int = 6,
+        failed: int = 0,
+        chosen: tuple[str, ...] = (),
+        shard: tuple[int, int] | None = None,
     ) -> Path:
         folder = tmp_path / place
         folder.mkdir(parents=True)
         config = {"benchmark": {"name": "mini-world", "pairs": pairs}, "model": model}
-        (folder / "run.json").write_text(json.dumps({"config": config}))
+        scope = {"limit": None, "samples": chosen, "shard": shard}
+        (folder / "run.json").write_text(json.dumps({"config": config, "scope": scope}))
         rows = (Row("oracle", {"M": Figure(40.0)}),)
         (folder / "summary.json").write_text(
-            json.dumps(to_dict(Summary("mini-world", model["name"], fidelity, samples, 0, rows)))
+            json.dumps(to_dict(Summary("mini-world", model["name"], fidelity, samples, failed, rows)))
         )
         return folder
 
@@ -126,12 +135,19 @@ def test_no_run_is_lost_for_its_name(told: Callable[..., Path], capsys: pytest.C
     assert "(a-1-sam), oracle" in printed
 
 
+def test_what_failed_in_a_run_is_told_below_the_table(told: Callable[..., Path]) -> None:
+    folders = [told("mini", {"name": "mini"}), told("seg", {"name": "mini-seg"}, failed=3)]
+    assert side.together(side.read(folders)).notes == ("mini-seg: 3 failures",)
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [
         ({"pairs": 4}, "benchmark: mini-world, pairs 4 and mini-world, pairs 3"),
         ({"fidelity": "published"}, "fidelity: published and corrected"),
         ({"samples": 5}, "number of samples: 5 and 6"),
+        ({"chosen": ("test-0-0001a",)}, "samples: test-0-0001a and as they come"),
+        ({"shard": (1, 2)}, "samples: as they come, shard 1 of 2 and as they come"),
     ],
 )
 def test_runs_of_other_samples_are_refused(
@@ -206,6 +222,37 @@ def test_seeds_of_a_variant_share_a_line(runs: Path) -> None:
     assert own.seeds["M"] == [62.0, 58.0]
     assert own.seeds["A"] == [5.0]
     assert own.figures["S"] is None
+
+
+def test_the_first_seed_is_the_least_and_is_named_where_it_is_not_the_shipped_one(runs: Path) -> None:
+    for seed in (2, 3, 10):
+        summary(runs / f"d-{seed}-own", {"own masks": {"M": 50.0 + seed}})
+    (line,) = (line for line in report.lines(runs) if line.model == "d")
+    assert line.figures["M"] == (52.0, 47.0, 57.0)
+    assert line.seeds["M"] == [52.0, 53.0, 60.0]
+    assert "seed, 1, and where it was not run of the first one that was (variant d: 2). Where" in report.page(runs)
+
+
+def test_folders_of_other_names_are_none_of_the_pages(runs: Path) -> None:
+    page = report.page(runs)
+    summary(runs / "mine", {"oracle": {"M": 99.0}})
+    shutil.copytree(runs / "compared/a-1-own", runs / "compared/mine")
+    assert report.page(runs) == page
+
+
+def test_a_figure_below_nothing_reads_as_the_tables_do() -> None:
+    assert report._cell((-0.04, -3.0, 2.0)) == "<td>0.0<small>-3.0 to 2.0</small></td>"
+
+
+def test_a_run_that_is_not_there_is_told_with_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["run.py", "--only", "a-1-won", "--dry-run"])
+    with pytest.raises(SystemExit) as left:
+        run.main()
+    assert left.value.code == 2
+    assert "--only a-1-won: there is no such run, only mini, mini-1-sam, a-1-own" in capsys.readouterr().err
 
 
 def test_a_row_says_how_many_candidates_it_had(runs: Path) -> None:
@@ -300,6 +347,9 @@ def test_an_ablation_is_a_row_of_the_page(runs: Path) -> None:
     assert "the mean over tokens not subtracted" in page
     assert "<td>33.0<small>28.0–38.0</small></td><td>–</td><td>20.0" in page
     assert "<td>6.5</td><td>1.5</td>" in page
+    written["rows"][0]["candidates"] = None  # every sample failed
+    (folder / "summary.json").write_text(json.dumps(written | {"accounts": {}}))
+    assert "<td>–</td><td>1.5</td>" in report.page(runs)
 
 
 def test_an_ablation_of_training_tells_the_time_of_the_training(tmp_path: Path) -> None:

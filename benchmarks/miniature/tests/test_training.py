@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from pixcore_emergence.layers_command import layers
 from pixcore_mini.checkpoint import save_checkpoint
 from pixcore_progress.lines import LineMonitor
@@ -91,6 +93,20 @@ def test_what_begins_first_is_said() -> None:
     assert text.count("<svg") == 3  # of masks there is no figure
     assert "layer 0, head 1" in text
     assert "nan" not in text
+    assert "test side (9 with their object there, at the last one)" in text
+    silent = [one | {"lines": []} for one in steps]
+    assert "test side.\nStep 0" in page.page("mini-2", silent)  # no answer names a phrase: of how many is not known
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=8), st.none() | st.floats(0, 60))
+def test_half_of_the_way_is_where_the_curve_gets_there_first(values: list[float], above: float | None) -> None:
+    at = page.halfway([(100 * place, [value, None, None]) for place, value in enumerate(values)], above)
+    begin = values[0] if above is None else above
+    assert (at is None) == (values[-1] <= begin)
+    if at is not None:
+        half = (begin + values[-1]) / 2
+        first = next(place for place, value in enumerate(values) if value >= half)
+        assert 100 * max(0, first - 1) <= at <= 100 * first
 
 
 @pytest.fixture

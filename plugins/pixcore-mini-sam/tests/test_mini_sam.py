@@ -11,7 +11,7 @@ import pytest
 import torch
 from pixcore_mini_sam.batches import PromptBatches
 from pixcore_mini_sam.config import MiniSamConfig
-from pixcore_mini_sam.train import Recipe, train
+from pixcore_mini_sam.train import Recipe, main, train
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import make_scene, scene_random
 from pixcore_sam.hub import SamTransformers
@@ -44,6 +44,14 @@ def test_batches_follow_from_seed_and_step() -> None:
     assert torch.equal(first.places, again.places)
     assert torch.equal(first.masks, again.masks)
     assert not torch.equal(first.images, other.images)
+
+
+def test_a_training_of_no_steps_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would leave a model that has learned nothing."""
+    with pytest.raises(SystemExit) as left:
+        main(["--out", "nowhere", "--steps", "0"])
+    assert left.value.code == 2
+    assert "argument --steps: 0 is less than 1" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -17,9 +17,11 @@ from pixcore_mini.checkpoint import recipe_json, save_checkpoint
 from pixcore_mini.config import MiniConfig
 from pixcore_mini.sharing import run_shared
 from pixcore_mini_seg.batches import MaskedBatches, pack_masked
+from pixcore_mini_seg.config import MiniSegConfig
 from pixcore_mini_seg.decoder import FINE, MaskDecoder, at_size, ious, mask_loss
 from pixcore_mini_seg.dialogue import VARIANTS, Variant, ground, training_turns
 from pixcore_mini_seg.network import LowRank, SegNetwork, base_model, change, new_decoder, widen
+from pixcore_mini_seg.train import main
 from pixcore_mini_seg.trainer import Recipe
 from pixcore_mini_seg.weights import FILE, base_hash, read
 from pixcore_mini_seg.words import MARKS, MarkedEncoder, build_tokenizer
@@ -160,6 +162,23 @@ def test_the_difference_from_another_mini_is_refused(begun: Path, monkeypatch: p
         read(begun / "model")
     with pytest.raises(ModelError, match="can't load mini-seg"):
         read(begun)
+
+
+def test_a_variant_from_scratch_without_its_model_is_refused(tmp_path: Path) -> None:
+    """Its decoder would be given the states of the mini that is shipped."""
+    shutil.copy(MiniSegConfig(checkpoint="d").own_folder / FILE, tmp_path)
+    with pytest.raises(ModelError, match=r"no config\.json is there"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("words", [["--steps", "0"], ["--steps", "-1"], ["--processes", "0"]])
+def test_less_than_a_step_is_not_taken_for_the_recipe_s_steps(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["a", *words])
+    assert left.value.code == 2
+    assert f"argument {words[0]}: {words[1]} is less than 1" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pixcore_mini.drawn import Drawn, features_of, measure, scenes
 from pixcore_mini.network import pixels
 
 from pixcore.components import Context
+from pixcore.errors import ModelError
 from pixcore.records import Image, Protocol, Request
 
 skimage = pytest.importorskip("skimage")
@@ -103,6 +104,14 @@ def test_what_is_measured_is_written_and_read(model: Mini, tmp_path: Path) -> No
     assert again.limit == drawn.limit
     np.testing.assert_array_equal(again.whitening, drawn.whitening)
     assert Drawn.read(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", b"PK\x03\x04 half of one"])
+def test_a_damaged_measurement_is_named_with_what_to_do(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "drawn.npz").write_bytes(damage)
+    with pytest.raises(ModelError, match=r"can't read .*drawn\.npz") as told:
+        Drawn.read(tmp_path)
+    assert told.value.hint == f"measure anew: python -m pixcore_mini.drawn {tmp_path}"
 
 
 def test_the_distance_is_the_one_of_mahalanobis() -> None:

@@ -155,7 +155,7 @@ def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     trainer(tmp_path).train(stop_after=1)
-    with pytest.raises(SystemExit, match="another recipe"):
+    with pytest.raises(SystemExit, match=r"made with another recipe \(seed 1, not 2\); choose another --out"):
         trainer(tmp_path, replace(TINY, seed=2)).train()
 
 

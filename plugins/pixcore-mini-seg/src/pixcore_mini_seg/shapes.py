@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pixcore_mini.checkpoint import load_checkpoint, read_progress, save_checkpoint
+from pixcore_mini.checkpoint import check_alike, load_checkpoint, read_progress, save_checkpoint
 from pixcore_mini.network import pixels
 from pixcore_mini_world.kinds import COLOURS, KINDS
 from pixcore_mini_world.render import render
@@ -85,8 +85,7 @@ def train_shapes(decoder: MaskDecoder, tower: nn.Module, out: Path, *, seed: int
                 f"{path} was made with another vision tower, or does not say with which: another mini is installed, "
                 "or the tower was trained anew; move the folder away"
             )
-        if progress["about"] != about:
-            raise SystemExit(f"{path} was made with another recipe; choose another --out")
+        check_alike(path, progress["about"], about)
         start = progress["step"]
         load_checkpoint(path, decoder, optimizer)
     device = next(decoder.parameters()).device

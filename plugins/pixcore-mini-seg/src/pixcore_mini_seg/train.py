@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 import torch
+from pixcore_mini.arguments import at_least, check_processes
 from pixcore_mini.sharing import run_shared
-from pixcore_mini.trainer import Recipe as MiniRecipe
 
 from pixcore_mini_seg.dialogue import VARIANTS
 from pixcore_mini_seg.trainer import Recipe, Trainer
@@ -44,16 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)")
-    parser.add_argument("--steps", type=int, help="optimizer steps, in place of the recipe's")
+    parser.add_argument("--steps", type=at_least(1), help="optimizer steps, in place of the recipe's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help="use torch.compile, where everything is trained (d)")
-    parser.add_argument("--processes", type=int, default=1, help="processes that share every batch, on a CPU")
+    parser.add_argument("--processes", type=at_least(1), default=1, help="processes that share every batch, on a CPU")
     options = parser.parse_args(arguments)
-    recipe = Recipe.of(options.variant)
-    if any(size % options.processes for size in (recipe.batch, *(MiniRecipe().batch if recipe.rank is None else ()))):
-        parser.error("--processes must divide the batch sizes of the variant's stages, for example 2")
-    if options.processes > 1 and options.device != "cpu":
-        parser.error("--processes shares batches on a CPU; on a GPU leave it at 1")
+    check_processes(parser, options, Recipe.of(options.variant).batches)
     options.out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"
     run_shared(_run, options, processes=options.processes, out=options.out)
 

@@ -78,7 +78,7 @@ class Recipe:
             return cls(
                 "d",
                 seed,
-                steps or mini.steps[2],
+                mini.steps[2] if steps is None else steps,
                 batch=mini.batch[2],
                 rate=mini.rate[2],
                 warmup=mini.warmup,
@@ -88,7 +88,12 @@ class Recipe:
                 before=mini.steps[:2],
                 attribute_weight=mini.attribute_weight,
             )
-        return cls(variant, seed, steps or cls.steps)
+        return cls(variant, seed, cls.steps if steps is None else steps)
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Images of a step, and from scratch before it those of mini's two first stages."""
+        return (*MiniRecipe().batch[:2], self.batch) if self.rank is None else (self.batch,)
 
     def rate_at(self, step: int) -> float:
         """Give the learning rate of a step."""
@@ -199,7 +204,7 @@ class Trainer:
         rows = rows_of(recipe.batch, self.rank, self.processes)
         batches = MaskedBatches(self.encoder, recipe.variant, recipe.seed, rows, scratch=scratch)
         loader: DataLoader[Any] = DataLoader(batches, batch_size=None, sampler=range(start, stop))
-        recent: dict[str, float] = defaultdict(float)
+        recent: dict[str, list[float]] = defaultdict(list)
         saved = began = time.monotonic()
         for done, batch in enumerate(loader, start + 1):
             rate = recipe.rate_at(done - 1)
@@ -212,12 +217,11 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             for name, value in (("saying", saying), ("masks", masks), ("iou", found.mean())):
-                recent[name] += value.item() / 25
+                recent[name].append(value.item())
             if done % 25 == 0:
                 speed = (done - start) * recipe.batch / (time.monotonic() - began)
-                self._log(
-                    step=done, **{name: round(value, 4) for name, value in recent.items()}, per_second=round(speed, 2)
-                )
+                means = {name: round(sum(values) / len(values), 4) for name, values in recent.items()}
+                self._log(step=done, **means, per_second=round(speed, 2))
                 recent.clear()
             if not self.rank and (done % self.validate_every == 0 or done == recipe.steps):
                 self._log(step=done, **self.validate())

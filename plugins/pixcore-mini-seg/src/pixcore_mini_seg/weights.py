@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pixcore.errors import ModelError, first_line
 from pixcore.files import written_beside
+from pixcore_mini_seg.config import WHOLE
 from pixcore_mini_seg.network import SegNetwork
 
 FILE = "mini-seg.safetensors"
@@ -53,7 +54,7 @@ def base_hash() -> str:
 def write(
     folder: Path, network: SegNetwork, tokenizer: PreTrainedTokenizerFast, variant: str, seed: int, base: str
 ) -> None:
-    """Write a trained network: the difference alone where it is one.
+    """Write a trained network: the difference alone where it is one. What makes the folder a variant's comes last.
 
     Args:
         folder: Where to.
@@ -67,19 +68,20 @@ def write(
     alone = network.rank is not None
     kept = {name: t for name, t in network.trained().items() if alone or name.startswith("decoder.")}
     about = {"variant": variant, "seed": seed, "base": base}
-    with written_beside(folder / FILE) as beside:
-        halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in kept.items()}
-        save_file(halves, beside, metadata={"mini-seg": json.dumps(about)})
     if not alone:
         deepcopy(network.llava).half().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    with written_beside(folder / FILE) as beside:
+        halves = {name: tensor.detach().cpu().half().contiguous() for name, tensor in kept.items()}
+        save_file(halves, beside, metadata={"mini-seg": json.dumps(about)})
 
 
 def read(folder: Path) -> Difference:
     """Read what `write` wrote.
 
     Raises:
-        ModelError: It is not there, is damaged, or differs from another mini than the one that is installed.
+        ModelError: It is not there, is damaged or not whole, or differs from another mini than the one that is
+            installed.
     """
     try:
         with safe_open(folder / FILE, "pt") as file:
@@ -92,4 +94,6 @@ def read(folder: Path) -> Difference:
             f"{folder} holds what differs from another mini than the one that is installed",
             hint="install the pixcore-mini that it was trained with, or train it again",
         )
+    if not about["base"] and not (folder / WHOLE).exists():
+        raise ModelError(f"{folder} lacks the model that began from scratch: no {WHOLE} is there", hint=_HINT)
     return Difference(about["variant"], about["seed"], about["base"], tensors)

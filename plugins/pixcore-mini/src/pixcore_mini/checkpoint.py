@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,19 @@ def progress_of(path: Path, recipe: object) -> dict[str, Any] | None:
     if not path.exists():
         return None
     progress = read_progress(path)
-    if progress["recipe"] != recipe_json(recipe):
-        raise SystemExit(f"{path} was made with another recipe; choose another --out")
+    check_alike(path, progress.get("recipe", {}), recipe_json(recipe))
     return progress
+
+
+def check_alike(path: Path, made: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another recipe, by what differs.
+
+    Raises:
+        SystemExit: It is one.
+    """
+    if differing := [name for name in {**wanted, **made} if made.get(name) != wanted.get(name)]:
+        told = ", ".join(f"{name} {made.get(name)}, not {wanted.get(name)}" for name in differing)
+        raise SystemExit(f"{path} was made with another recipe ({told}); choose another --out")
 
 
 def load_checkpoint(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:

@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from pixcore_mini_world.scene import Split, make_scene, scene_random
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
+from pixcore.errors import ModelError, first_line
 from pixcore.files import written_beside
 from pixcore_mini.network import pixels
 
@@ -60,12 +62,21 @@ class Drawn:
 
     @classmethod
     def read(cls, folder: Path) -> Drawn | None:
-        """Read what stands beside a model's weights; None where nothing does."""
+        """Read what stands beside a model's weights; None where nothing does.
+
+        Raises:
+            ModelError: The file is damaged, or another.
+        """
         path = folder / FILE
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as stored:
-            return cls(stored["centre"], stored["whitening"], float(stored["limit"]))
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(stored["centre"], stored["whitening"], float(stored["limit"]))
+        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise ModelError(
+                f"can't read {path}: {first_line(error)}", hint=f"measure anew: python -m pixcore_mini.drawn {folder}"
+            ) from error
 
     def write(self, folder: Path) -> None:
         """Write it beside a model's weights."""

@@ -23,6 +23,7 @@ from rich.table import Table
 from pixcore.records import Image, Protocol, Request
 from pixcore.terminal import Console
 from pixcore_mini.adapter import Mini
+from pixcore_mini.arguments import at_least
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import (
     Turn,
@@ -57,12 +58,16 @@ class Asked:
         return read(answer, self.question.options).option == self.question.answer
 
     def words_right(self, answer: str) -> float:
-        """Measure the share of the wanted answer's words that stand in their place."""
+        """Measure the share of words that stand in their place, as `words_in_place` does."""
         return words_in_place(self.turn.answer, answer)
 
 
 def words_in_place(wanted: str, said: str) -> float:
-    """Measure the share of the wanted text's words that stand in their place in what was said."""
+    """Measure the share of the longer text's words that stand in their place in the other, 1 where both are the same.
+
+    >>> words_in_place("a red house", "a red house with a door")
+    0.5
+    """
     both = wanted.split(), said.split()
     return sum(a == b for a, b in zip(*both, strict=False)) / max(*map(len, both), 1)
 
@@ -93,9 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pixcore_mini.evaluate", description=__doc__)
     parser.add_argument("--checkpoint", default=SHIPPED, help="shipped, or a folder that the training wrote")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
-    parser.add_argument("--scenes", type=int, default=300)
+    parser.add_argument("--scenes", type=at_least(1), default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=at_least(1), default=16)
     options = parser.parse_args(arguments)
     model = Mini(MiniConfig.model_validate({"checkpoint": options.checkpoint}))
     asked = list(ask(options.split, options.seed, options.scenes))

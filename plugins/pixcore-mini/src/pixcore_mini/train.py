@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from pixcore_mini.arguments import at_least, check_processes
 from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import STAGES, Recipe, Trainer
 
@@ -54,9 +55,11 @@ def main(arguments: list[str] | None = None) -> None:
     gpu = torch.cuda.is_available()
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--steps", type=int, nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage")
     parser.add_argument(
-        "--rounds", type=int, default=default.rounds, help="how often the letters stage is begun at most"
+        "--steps", type=at_least(0), nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage"
+    )
+    parser.add_argument(
+        "--rounds", type=at_least(1), default=default.rounds, help="how often the letters stage is begun at most"
     )
     parser.add_argument(
         "--attribute-weight",
@@ -65,22 +68,23 @@ def main(arguments: list[str] | None = None) -> None:
         help="of the vision stage's loss in the joint stage",
     )
     parser.add_argument(
-        "--keep-every", type=int, default=0, metavar="N", help="keep the model of every N-th joint step in OUT/steps"
+        "--keep-every",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="keep the model of every N-th joint step in OUT/steps",
     )
     parser.add_argument("--device", default="cuda" if gpu else "cpu")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
-    parser.add_argument("--workers", type=int, default=8 if gpu else 0, help="processes that draw images")
+    parser.add_argument("--workers", type=at_least(0), default=8 if gpu else 0, help="processes that draw images")
     parser.add_argument(
         "--processes",
-        type=int,
+        type=at_least(1),
         default=1,
         help="processes that share every batch; on a CPU that others use too, faster than threads",
     )
     options = parser.parse_args(arguments)
-    if any(size % options.processes for size in default.batch):
-        parser.error(f"--processes must divide the batch sizes {default.batch}")
-    if options.processes > 1 and options.device != "cpu":
-        parser.error("--processes shares batches on a CPU; on a GPU leave it at 1")
+    check_processes(parser, options, default.batch)
     run_shared(_run, options, processes=options.processes, out=options.out)
 
 

@@ -1,0 +1,35 @@
+"""What a command line gives is refused, by its name, where it is no number of the kind."""
+
+from __future__ import annotations
+
+import pytest
+from pixcore_mini import evaluate, train
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--processes 0", "0 is less than 1"),
+        ("--processes -1", "-1 is less than 1"),
+        ("--steps 500 -3 500", "-3 is less than 0"),
+        ("--rounds 0", "0 is less than 1"),
+        ("--keep-every -1", "-1 is less than 0"),
+        ("--workers -1", "-1 is less than 0"),
+    ],
+)
+def test_a_training_is_not_begun_with_less_than_can_be(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option, *given = words.split()
+    with pytest.raises(SystemExit) as left:
+        train.main(["--out", "nowhere", option, *given])
+    assert left.value.code == 2
+    assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--scenes", "0"], ["--batch", "0"], ["--scenes", "three"]])
+def test_nothing_is_not_measured(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        evaluate.main(words)
+    assert left.value.code == 2
+    assert f"argument {words[0]}: " in capsys.readouterr().err
