@@ -599,8 +599,8 @@ def config_error(error: ValidationError, model: type[BaseModel], where: str) -> 
     given = given if len(given) <= 60 else given[:57] + "..."
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        allowed = list(_model_at(model, first["loc"][:-1]).model_fields)
-        return ConfigError(f"{path}: no such key{more}", hint=nearest(location[-1], allowed))
+        known = list(_model_at(model, first["loc"][:-1]).model_fields)
+        return ConfigError(f"{path}: no such key{more}", hint=nearest(location[-1], known) if known else "it has none")
     if first["type"] == "missing":
         return ConfigError(f"{path}: is needed and missing{more}", hint="add it")
     message = first["msg"].removeprefix("Value error, ")

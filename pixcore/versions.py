@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -36,23 +38,28 @@ NUMERICAL = (
 
 @cache
 def version_of(distribution: metadata.Distribution) -> str:
-    """Give a package's version; of an editable install with a hash of its sources, because edits change no version."""
+    """Give a package's version; of one that is from no index with a hash of its sources: edits change no version."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    if not origin.get("dir_info", {}).get("editable"):
+    if not origin:
         return distribution.version
-    root = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
-    source = root / "src"
-    if source.is_dir():
-        files = set(source.rglob("*.py"))
-    else:  # packages beside pyproject.toml
-        source = root
-        packages = [path.parent for path in root.glob("*/__init__.py")]
-        files = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
     digest = hashlib.sha256()
-    for path in sorted(path for path in files if path.is_file() and not path.name.startswith(".")):  # no editors' locks
-        digest.update(path.relative_to(source).as_posix().encode())
-        digest.update(path.read_bytes())
+    for name, path in sorted(_sources(distribution, origin)):
+        digest.update(name.encode() + path.read_bytes())
     return f"{distribution.version}+{digest.hexdigest()[:8]}"
+
+
+def _sources(distribution: metadata.Distribution, origin: dict[str, Any]) -> Iterator[tuple[str, Path]]:
+    """The modules of a package, copied or in editable form, each by its path below where it is imported from."""
+    root, found = Path(str(distribution.locate_file(""))), {Path(str(one.locate())) for one in distribution.files or ()}
+    if origin.get("dir_info", {}).get("editable"):
+        folder = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
+        root = folder / "src" if (folder / "src").is_dir() else folder
+        named = {root / one.module.partition(".")[0] for one in distribution.entry_points}  # may lack __init__.py
+        packages = {root} if root != folder else named | {path.parent for path in root.glob("*/__init__.py")}
+        found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
+    for path in found:
+        if path.suffix == ".py" and not path.name.startswith(".") and path.is_file():  # no editors' locks
+            yield path.relative_to(root).as_posix(), path
 
 
 @cache

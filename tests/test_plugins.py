@@ -86,23 +86,55 @@ def test_a_plugin_that_exits_takes_no_other_down():
     ]
 
 
-@pytest.mark.parametrize("package", ["src/my_plugin", "my_plugin"])
-def test_edits_change_the_version_of_an_editable_install(tmp_path, package):
-    code = tmp_path / package / "adapter.py"
-    code.parent.mkdir(parents=True)
-    (code.parent / "__init__.py").touch()
-    record = tmp_path / "my_plugin-1.dist-info"
-    record.mkdir()
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1\n")
-    origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
-    (record / "direct_url.json").write_text(json.dumps(origin))
-    found = []
-    for text in ("one = 1\n", "one = 2\n"):
-        code.write_text(text)
-        (entry,) = metadata.distributions(path=[str(tmp_path)])
-        found.append(version_of(entry))
+@pytest.fixture
+def installed(tmp_path):
+    """Gives the version of a package of one module, as it is installed: with its origin, where it has one."""
+
+    def version(text, *, origin=None, source="", marked=True, files=("my_plugin/adapter.py",)):
+        place = tmp_path / "site"
+        code = (tmp_path / source if origin and origin.get("dir_info", {}).get("editable") else place) / "my_plugin"
+        code.mkdir(parents=True, exist_ok=True)
+        (code / "adapter.py").write_text(text)
+        if marked:
+            (code / "__init__.py").touch()
+        record = place / "my_plugin-1.dist-info"
+        record.mkdir(parents=True, exist_ok=True)
+        (record / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1\n")
+        (record / "RECORD").write_text("".join(f"{file},,\n" for file in (*files, "my_plugin-1.dist-info/RECORD")))
+        (record / "entry_points.txt").write_text("[pixcore]\nmine = my_plugin.adapter\n")
+        if origin is not None:
+            (record / "direct_url.json").write_text(json.dumps({"url": tmp_path.as_uri()} | origin))
+        (entry,) = metadata.distributions(path=[str(place)])
+        return version_of(entry)
+
+    return version
+
+
+EDITABLE = {"dir_info": {"editable": True}}
+
+
+@pytest.mark.parametrize("source", ["src", ""])
+@pytest.mark.parametrize("marked", [True, False], ids=["package", "no __init__.py"])
+def test_edits_change_the_version_of_an_editable_install(installed, source, marked):
+    found = [installed(text, origin=EDITABLE, source=source, marked=marked) for text in ("one = 1\n", "one = 2\n")]
     assert found[0] != found[1]
     assert all(version.startswith("1+") for version in found)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [{"dir_info": {}}, {"archive_info": {}}, {"vcs_info": {"vcs": "git", "commit_id": "1"}}],
+    ids=["folder", "wheel", "repository"],
+)
+def test_edits_change_the_version_of_a_copy_that_is_from_no_index(installed, origin):
+    """Its author need not have counted the version up; the code is what an editable install would have."""
+    found = [installed(text, origin=origin, marked=False) for text in ("one = 1\n", "one = 2\n")]
+    assert found[0] != found[1]
+    assert installed("one = 2\n", origin=EDITABLE, source="src", marked=False) == found[1]
+
+
+def test_a_release_from_an_index_is_its_version(installed):
+    assert installed("one = 1\n") == installed("one = 2\n") == "1"
 
 
 def test_a_plugin_that_fails_half_way_offers_nothing():

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
-from tools.packages import CORE, ROOT, about
+from tools.packages import CORE, ROOT, about, projects
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 PYTHONS = [word.split(" :: ")[-1] for word in about(CORE)["classifiers"] if re.search(r":: 3\.\d+$", word)]
@@ -44,6 +45,18 @@ def test_only_the_last_job_may_prove_who_it_is() -> None:
     assert "secrets." not in (WORKFLOWS / "release.yml").read_text()
     page = (ROOT / "docs" / "releasing.md").read_text()
     assert "workflow `release.yml`, environment `pypi`" in page
+
+
+def test_the_order_goes_from_what_is_required_to_what_requires_it() -> None:
+    page = (ROOT / "docs" / "releasing.md").read_text()
+    steps = [re.findall(r"(?<!\w)-[a-z-]+\b", line) for line in re.findall(r"^\| \d \| (.*) \|$", page, re.MULTILINE)]
+    named = {f"pixcore{name}": step for step, names in enumerate(steps) for name in names} | {"pixcore": 0}
+    of = {table["name"]: {Requirement(line).name for line in table["dependencies"]} for table in map(about, projects())}
+    assert named.keys() <= of.keys()
+    everything_else = len(steps)
+    for package, required in of.items():
+        for other in required & of.keys():
+            assert named.get(other, everything_else) < named.get(package, everything_else), f"{package}: {other}"
 
 
 def test_the_tag_has_to_be_the_version() -> None:
