@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.scripts import loaded
 
 HERE = Path(__file__).resolve().parents[1]
 CARD = (HERE.parents[1] / "plugins/pixcore-mini/README.md").read_text(encoding="utf-8")
+SEG_CARD = (HERE.parents[1] / "plugins/pixcore-mini-seg/README.md").read_text(encoding="utf-8")
 HOW_TO = (HERE.parents[1] / "docs/howto/miniature.md").read_text(encoding="utf-8")
 page = loaded(HERE / "training_page.py")
 training = loaded(HERE / "training.py")
@@ -229,3 +231,24 @@ def test_what_the_card_tells_of_seeds_that_are_not_shipped_are_their_records() -
     assert [float(cell) for cell in mean[1:]] == pytest.approx(
         [sum(one) / 3 for one in zip(*values, strict=True)], abs=0.06
     )
+
+
+def test_what_the_card_tells_of_d_s_second_seed_is_its_record() -> None:
+    """Mean and range of two seeds: the shipped one's as the card has them, the other's by the record."""
+    record: dict[str, Any] = json.loads((HERE / "records/mini-seg-d-2.json").read_text(encoding="utf-8"))
+    assert (record["recipe"]["variant"], record["recipe"]["seed"]) == ("d", 2)
+    own, mined = record["runs"]["own"]["own masks"], record["runs"]["mined"]["oracle"]
+    second = [own[name][0] for name in ("A†", "A", "M†", "M")] + [mined[name][0] for name in ("M†", "M")]
+    shipped, over_seeds = (
+        next(row for row in rows_below(text, "| | A† |") if row[0] == "d")[1:]
+        for text in (SEG_CARD, SEG_CARD[SEG_CARD.index("With seeds 2 and 3") :])
+    )
+    for cell, one, other in zip(over_seeds, shipped, second, strict=True):
+        values = sorted((float(one.split()[0]), other))
+        low, high = re.findall(r"\(([0-9.]+)–([0-9.]+)\)", cell)[0] if "(" in cell else (cell, cell)
+        assert [float(low), float(high)] == pytest.approx(values, abs=0.051)
+        assert float(cell.split()[0]) == pytest.approx(sum(values) / 2, abs=0.06)
+    things, parts = next(row for row in rows_below(SEG_CARD, "| | mean IoU of things |") if row[0] == "d")[1:]
+    assert f"({100 * record['end']['IoU of things']:.1f}–" in things
+    assert f"({100 * record['end']['IoU of parts']:.1f}–" in parts
+    assert f"d's 43.2 and {mined['M less control'][0]:.1f}" in SEG_CARD
