@@ -265,7 +265,11 @@ def _row(number: int, line: Line) -> str:
     cells = []
     for name in COLUMNS:
         figure, seeds = line.figures[name], line.seeds[name]
-        cells.append(_cell(figure, f"<small>{_spread(seeds)}</small>" if len(seeds) > 1 else ""))
+        spread = ""
+        if len(seeds) > 1:
+            range_together = _spread(seeds).replace(" to ", "\N{WORD JOINER}–\N{WORD JOINER}")
+            spread = f'<small class="over">{range_together}</small>'
+        cells.append(_cell(figure, spread))
     row = f"{line.row}, masks by mini-sam" if line.kind == "sam" else line.row
     below = [row]
     if line.candidates:
@@ -295,14 +299,16 @@ def _picture(path: Path, title: str) -> str:
 _STYLE = """
 .lines { border-collapse: collapse; background: var(--card); width: 100%; }
 .lines th, .lines td { padding: 6px 9px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-.lines tbody th { text-align: left; font-weight: 500; }
+.lines tbody th { text-align: left; font-weight: 500; white-space: normal; }
 .lines small { display: block; color: var(--soft); font-weight: 400; line-height: 1.2; }
+.lines td small { white-space: normal; max-width: 19ch; margin-left: auto; }
 @media (max-width: 720px) {
 .lines, .lines thead, .lines tbody { display: block; }
 .lines tr {
 display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); border-bottom: 1px solid var(--line); padding: 5px 0; }
 .lines th, .lines td { border: 0; padding: 1px 3px; white-space: normal; font-size: 13px; }
 .lines small { font-size: 11px; letter-spacing: -.03em; } .lines td small { white-space: nowrap; }
+.lines td small.over { white-space: normal; }
 .lines thead th { font-size: 10px; letter-spacing: -.03em; }
 .lines th:first-child { grid-column: 1 / -1; }
 .numbered th:first-child { grid-column: 1; } .numbered th:nth-child(2) { grid-column: 2 / -1; }

@@ -311,7 +311,7 @@ def test_each_sentence_has_its_figure_and_its_test(runs: Path) -> None:
 
 def test_the_page_says_what_is_there_and_what_is_missing(runs: Path) -> None:
     page = report.page(runs)
-    assert "2 seeds: mean 60.0, 58.0 to 62.0" in page
+    assert "2 seeds: mean 60.0, 58.0\N{WORD JOINER}–\N{WORD JOINER}62.0" in page
     assert "57.0–67.0" in page
     for letter in "abcd":
         assert (f"{html.escape(report.WHAT[letter])}: not run yet" in page) == (letter != "a")
