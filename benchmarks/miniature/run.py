@@ -11,6 +11,7 @@ runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Runs continue where t
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,7 +113,7 @@ def set_words(*settings: str) -> list[str]:
 def pixcore(*words: str, dry: bool = False) -> int:
     """Say a command and carry it out; 1 where it fails."""
     command = [sys.executable, "-m", "pixcore", *words]
-    print(" ".join(command), flush=True)
+    print(shlex.join(command), flush=True)
     return 0 if dry else int(subprocess.run(command, check=False).returncode != 0)
 
 

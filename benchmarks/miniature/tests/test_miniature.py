@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -242,6 +243,15 @@ def test_folders_of_other_names_are_none_of_the_pages(runs: Path) -> None:
 
 def test_a_figure_below_nothing_reads_as_the_tables_do() -> None:
     assert report._cell((-0.04, -3.0, 2.0)) == "<td>0.0<small>-3.0 to 2.0</small></td>"
+
+
+def test_what_would_be_run_can_be_pasted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["run.py", "--only", "b-1-mined", "--dry-run"])
+    with pytest.raises(SystemExit):
+        run.main()
+    words = shlex.split(capsys.readouterr().out)
+    assert run.ASKED_ALIKE in words
+    assert "model={name: mini-seg, checkpoint: b}" in words
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(

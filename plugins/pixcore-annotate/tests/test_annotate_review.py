@@ -144,7 +144,7 @@ def test_a_coco_file_alone_begins_the_work(tmp_path: Path, capsys: pytest.Captur
     # the name ends it before anything is served
     arguments = ["annotate", str(work), "--no-browser", "--annotator", "!"]
     refused([*arguments, "--instances", str(tmp_path / "coco.json")])
-    assert "3 items, 3 candidate masks" in capsys.readouterr().err
+    assert "items: 3, candidate masks: 3" in capsys.readouterr().err
     said = [(item.expression, [one.id for one in item.instances]) for item in read_tasks(work).values()]
     assert said == [("the red one", ["7"]), ("box", ["8", "9"]), ("the moon", [])]
     assert masks.area(read_tasks(work)["1-1"].instances[0].mask) == 100

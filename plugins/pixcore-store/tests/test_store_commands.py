@@ -126,7 +126,7 @@ def test_what_a_run_behind_a_link_needs_is_not_pruned(tmp_path: Path) -> None:
     (tmp_path / "runs" / "large").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "circle").symlink_to(tmp_path / "runs")
     done = called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs", "--delete")
-    assert "2 runs need the rest" in done.output
+    assert "runs that need the rest: 2" in done.output
     assert (needed.exists(), stopped.exists(), nobodys.exists()) == (True, True, False)
 
 

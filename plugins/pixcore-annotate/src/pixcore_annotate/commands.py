@@ -60,7 +60,7 @@ def annotate(
         check_free(folder)  # before all images are read
         items = _begun(objects, images, instances)
         write_tasks(folder, items)
-        console.print(f"{len(items)} items, {sum(len(item.instances) for item in items)} candidate masks")
+        console.print(f"items: {len(items)}, candidate masks: {sum(len(item.instances) for item in items)}")
     tasks = read_tasks(folder)
     if not tasks:
         raise DataError(f"{folder} has no items", hint="its tasks.json is empty")

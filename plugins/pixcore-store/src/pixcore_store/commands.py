@@ -169,7 +169,7 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
         if not any((store / name).exists() for name in names - needed):
             _remove(begun)
     done = "freed" if delete else "to be freed with --delete"
-    console.print(f"{_mib(total)} {done}; {len(documents)} runs need the rest", **plain)
+    console.print(f"{_mib(total)} {done}; runs that need the rest: {len(documents)}", **plain)
 
 
 def _mib(size: int) -> str:
