@@ -82,7 +82,7 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
                 continue
             seen.add((required, asked))
             if required in NUMERICAL:
-                found[required] = version_of(there).split("+")[0]
+                found[required] = there.version.split("+")[0]
             elif required == canonicalize_name(name):  # an extra may name its own package
                 waiting.append((required, asked))
             elif ("pixcore", "") in _requirements(required, ""):

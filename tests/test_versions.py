@@ -88,3 +88,13 @@ def test_what_is_not_installed_counts_for_nothing(install):
     install("toy-adapter", "1.0", "pixcore", 'segment-anything-of-no-one; extra == "sam"')
     assert foundations("toy-adapter") == {}
     assert foundations("no-such-package") == {}
+
+
+def test_a_library_counts_by_its_release_wherever_it_is_from(install, tmp_path):
+    """None of its thousands of files is read: a wheel that was downloaded by hand is the release that it says."""
+    install("toy-adapter", "1.0", "pixcore", "torch")
+    install("torch", "9.1.0+cpu")
+    folder = tmp_path / "torch-9.1.0+cpu.dist-info"
+    (folder / "direct_url.json").write_text('{"url": "file:///torch.whl", "archive_info": {}}')
+    (folder / "RECORD").write_text("torch/not_there.py,,\n")
+    assert foundations("toy-adapter") == {"torch": "9.1.0"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from pixcore.entries import kept_at
 from pixcore.errors import DataError, StoreError
 from pixcore.files import read_object, write_json
-from pixcore.versions import installed, version_of
+from pixcore.versions import installed
 
 
 def normal(share: float) -> float:
@@ -51,4 +51,4 @@ def _kept() -> dict[str, object]:
 @cache
 def _release() -> str:
     there = installed("scipy")
-    return version_of(there) if there is not None else ""
+    return there.version if there is not None else ""
