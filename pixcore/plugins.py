@@ -217,7 +217,7 @@ class Owner:
 
     @cached_property
     def version(self) -> str:
-        """The package's version, for an editable install with a hash of its sources.
+        """The package's version, of one that is from no index with a hash of its sources.
 
         So records made by edited code are never taken for those of the code before.
 
