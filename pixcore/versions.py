@@ -54,12 +54,12 @@ def _sources(distribution: metadata.Distribution, origin: dict[str, Any]) -> Ite
     if origin.get("dir_info", {}).get("editable"):
         folder = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
         root = folder / "src" if (folder / "src").is_dir() else folder
-        named = {root / one.module.partition(".")[0] for one in distribution.entry_points}  # may lack __init__.py
+        named = {root / one.value.replace(":", ".").split(".")[0] for one in distribution.entry_points}
         packages = {root} if root != folder else named | {path.parent for path in root.glob("*/__init__.py")}
         found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
     for path in found:
-        if path.suffix == ".py" and not path.name.startswith(".") and path.is_file():  # no editors' locks
-            yield path.relative_to(root).as_posix(), path
+        if path.suffix == ".py" and root in path.parents and not path.name.startswith(".") and path.is_file():
+            yield path.relative_to(root).as_posix(), path  # no editors' locks, and nothing on another disk
 
 
 @cache

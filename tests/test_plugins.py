@@ -90,7 +90,9 @@ def test_a_plugin_that_exits_takes_no_other_down():
 def installed(tmp_path):
     """Gives the version of a package of one module, as it is installed: with its origin, where it has one."""
 
-    def version(text, *, origin=None, source="", marked=True, files=("my_plugin/adapter.py",)):
+    def version(
+        text, *, origin=None, source="", marked=True, files=("my_plugin/adapter.py",), target="my_plugin.adapter"
+    ):
         place = tmp_path / "site"
         code = (tmp_path / source if origin and origin.get("dir_info", {}).get("editable") else place) / "my_plugin"
         code.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def installed(tmp_path):
         record.mkdir(parents=True, exist_ok=True)
         (record / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1\n")
         (record / "RECORD").write_text("".join(f"{file},,\n" for file in (*files, "my_plugin-1.dist-info/RECORD")))
-        (record / "entry_points.txt").write_text("[pixcore]\nmine = my_plugin.adapter\n")
+        (record / "entry_points.txt").write_text(f"[pixcore]\nmine = {target}\n")
         if origin is not None:
             (record / "direct_url.json").write_text(json.dumps({"url": tmp_path.as_uri()} | origin))
         (entry,) = metadata.distributions(path=[str(place)])
@@ -131,6 +133,19 @@ def test_edits_change_the_version_of_a_copy_that_is_from_no_index(installed, ori
     found = [installed(text, origin=origin, marked=False) for text in ("one = 1\n", "one = 2\n")]
     assert found[0] != found[1]
     assert installed("one = 2\n", origin=EDITABLE, source="src", marked=False) == found[1]
+
+
+def test_a_script_that_lies_elsewhere_is_none_of_a_copys_code(installed, tmp_path):
+    """Of what is on another disk than its package, pip records the whole path."""
+    script = tmp_path / "script.py"
+    script.touch()
+    files = ("my_plugin/adapter.py", script)
+    assert installed("", origin={"dir_info": {}}, files=files) == installed("", origin={"dir_info": {}})
+
+
+def test_an_entry_point_that_names_nothing_spoils_no_version(installed):
+    found = [installed(text, origin=EDITABLE, target="my-plugin.adapter") for text in ("one = 1\n", "one = 2\n")]
+    assert found[0] != found[1]
 
 
 def test_a_release_from_an_index_is_its_version(installed):

@@ -69,6 +69,7 @@ class Script:
         batched: From a call in a batch to its line, but for its id, where that is no answer.
         batch_fails: Why each batch fails; empty: none does.
         no_upload: Statuses with which files are refused, one a file, before one is taken.
+        unlisted: The status with which it refuses to list its batches.
     """
 
     answer: Callable[[Asked], str] = lambda asked: "yes"
@@ -82,6 +83,7 @@ class Script:
     batched: Callable[[Asked], dict[str, Any] | None] = lambda asked: None
     batch_fails: str = ""
     no_upload: list[int] = field(default_factory=list)
+    unlisted: int | None = None
 
 
 @dataclass
@@ -240,6 +242,8 @@ def application(server: LocalServer) -> Starlette:
 
     async def list_batches(request: Request) -> Response:
         """Newest first, two a page."""
+        if server.script.unlisted is not None:
+            return error(server.script.unlisted, "not here")
         names = list(server.batches)[::-1]
         names = names[names.index(request.query_params["after"]) + 1 :] if "after" in request.query_params else names
         listed = [_batch(name, "in_progress") for name in names[:2]]

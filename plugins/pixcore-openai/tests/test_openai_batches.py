@@ -71,7 +71,10 @@ def test_a_batch_whose_name_was_never_heard_is_found_by_its_file(server, memory,
     assert len(server.batches) == 4
 
 
-def test_a_file_that_no_batch_was_made_of_is_sent_again(server, memory, config):
+@pytest.mark.parametrize("unlisted", [None, 404, 405, 501])
+def test_a_file_that_no_batch_was_made_of_is_sent_again(server, memory, config, unlisted):
+    """Nor is a call lost for good on a server that lists no batches."""
+    server.script.unlisted = unlisted
     list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
     left = {key: {"file": "file-alone"} for key in memory if key.startswith("batch/")}
     memory.clear()

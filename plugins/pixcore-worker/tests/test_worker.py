@@ -529,6 +529,51 @@ def test_what_a_handler_imports_from_beside_it_is_in_its_fingerprint(write_manif
     assert len(prints) == len(files)  # the last is imported by nobody
 
 
+def test_a_folder_without_init_is_in_the_fingerprint_and_one_of_data_is_no_mistake(
+    write_manifest: Callable[..., Path],
+) -> None:
+    """As in research code: no __init__.py, data in a folder that is called as a package is, relative imports."""
+    config = WorkerConfig(manifest=write_manifest("import datasets, models.net\n"))
+    folder = config.manifest.parent
+    (folder / "datasets").mkdir()
+    (folder / "models" / "layers").mkdir(parents=True)
+    files = [folder / "models" / name for name in ("net.py", "layers/one.py", "losses.py")]
+    for file, text in zip(files, ("from .layers import one", "from ..losses import *", ""), strict=True):
+        file.write_text(f"{text}\n")
+    prints = {config.fingerprint()}
+    for file in files:
+        file.write_text(f"{file.read_text()}# other\n")
+        prints.add(config.fingerprint())
+    assert len(prints) == len(files) + 1
+
+
+@pytest.mark.parametrize(
+    "broken", ["print 'two'", f"x = {' + '.join(['a'] * 20_000)}", "x = '\\d'", "raise SystemExit"]
+)
+def test_a_module_that_can_not_be_read_here_hides_no_other(write_manifest: Callable[..., Path], broken: str) -> None:
+    config = WorkerConfig(manifest=write_manifest("import gone, near, other\n"))
+    folder = config.manifest.parent
+    (folder / "gone.py").symlink_to("nowhere.py")
+    (folder / "near.py").write_text(broken)
+    prints = set()
+    for text in ("one = 1\n", "one = 2\n"):
+        (folder / "other.py").write_text(text)
+        prints.add(config.fingerprint())
+    assert len(prints) == 2
+
+
+def test_code_that_moves_from_one_module_to_the_next_changes_the_fingerprint(
+    write_manifest: Callable[..., Path],
+) -> None:
+    config = WorkerConfig(manifest=write_manifest("import one, two\n"))
+    prints = set()
+    for one, two in (("a = 1\nb = 2\n", "c = 3\n"), ("a = 1\n", "b = 2\nc = 3\n")):
+        (config.manifest.parent / "one.py").write_text(one)
+        (config.manifest.parent / "two.py").write_text(two)
+        prints.add(config.fingerprint())
+    assert len(prints) == 2
+
+
 def test_a_handler_of_another_python_has_a_fingerprint(write_manifest: Callable[..., Path]) -> None:
     config = WorkerConfig(manifest=write_manifest("import near\nprint 'two'\n"))
     (config.manifest.parent / "near.py").write_text("print 'two'\n")

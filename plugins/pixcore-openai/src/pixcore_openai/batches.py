@@ -2,7 +2,8 @@
 
 Calls that wait at the same time go into one batch. Which file a call went into is kept before a batch is made of it,
 and which batch right after, so that a process that is stopped at any time finds its answers there later and pays for
-none twice. What a batch of before failed on, and what the server has forgotten, is asked anew.
+none twice, if the server lists its batches. What a batch of before failed on, and what the server has forgotten, is
+asked anew.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _QUIET = 2.0  # seconds without a new call after which a batch is sent
 _LARGEST_FILE = 100_000_000  # bytes; OpenAI takes 200 MB
 _OVER = ("completed", "failed", "expired", "cancelled")
 _ANSWERED, _REFUSED = 200, (400, 422)
+_UNSUPPORTED = (404, 405, 501)  # of a server that does not list its batches
 
 
 class Batches:
@@ -126,10 +128,13 @@ class Batches:
         return await self._made[file_id]
 
     async def _look_for(self, file_id: str) -> str | None:
-        with suppress(openai.NotFoundError):  # not every server lists its batches
+        try:
             async for batch in self._server.client.batches.list(limit=100):
                 if batch.input_file_id == file_id:
                     return batch.id
+        except openai.APIStatusError as error:
+            if error.status_code not in _UNSUPPORTED:
+                raise
         return None
 
     async def _collect(self, batch_id: str) -> Mapping[str, Any]:

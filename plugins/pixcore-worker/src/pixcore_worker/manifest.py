@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import os
+import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,19 +104,42 @@ def _read(path: Path, written: bytes) -> Manifest:
 def fingerprint(path: Path) -> str:
     """Hash the manifest, its handler, and what the handler imports from its own folder."""
     handler = read_manifest(path).handler
-    digest = hashlib.sha256(path.read_bytes())
-    for file in (handler, *_beside(handler)):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256(path.read_bytes() + handler.read_bytes())
+    for file in _beside(handler):
+        with suppress(OSError):  # what can't be read can't be imported either
+            digest.update(file.relative_to(handler.parent).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
 
 
 def _beside(handler: Path) -> list[Path]:
-    """List the modules of the handler's folder that it imports, itself or through each other."""
-    finder = ModuleFinder(path=[str(handler.parent)])
-    with suppress(SyntaxError):  # written for another Python: of such a handler only its own text is known
-        finder.run_script(str(handler))
-    files = (vars(module)["__file__"] for name, module in finder.modules.items() if name != "__main__")
-    return sorted(Path(file) for file in files if file)
+    """List the modules of the handler's folder that it imports, itself or through each other; nothing is executed."""
+    root, found, waiting = handler.parent, {handler}, [handler]
+    while waiting:
+        for module in _imported(waiting.pop(), root):
+            if module not in found and root in module.parents and os.path.isfile(module):
+                found.add(module)
+                waiting.append(module)
+    return sorted(found - {handler})
+
+
+def _imported(file: Path, root: Path) -> Iterator[Path]:
+    """Where the modules that a file imports would lie below a folder, with the packages that hold them."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # they are its author's
+            nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # it may be written for another Python
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names, start = [one.name for one in node.names], root
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{one.name}" if node.module else one.name for one in node.names]
+            start = file.parents[node.level - 1] if 0 < node.level <= len(file.parents) else root
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            for place in (start.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)):
+                yield from (place.with_suffix(".py"), place / "__init__.py")
 
 
 def _absolute(folder: Path, path: Path) -> Path:
