@@ -276,9 +276,7 @@ class Guest(Owner):
             with _named_if_it_hangs(where, _LIBRARIES_SECONDS):
                 return load(target)
         except ImportError as error:
-            own = (error.name or "").partition(".")[0] == re.split("[.:]", target)[0]
-            needs = f"it comes from {self.distribution}; pip install {package} brings what it needs"
-            hint = f"a mistake in plugin {self.plugin!r} ({self.distribution})" if own else needs
+            hint = f"it comes from {self.distribution}; pip install {package} brings what it needs"
             raise PluginError(f"{self.kind.noun} {self.name!r} can't be imported: {error}", hint=hint) from error
         except AttributeError as error:
             said = f"{self.kind.noun} {self.name!r} names {target}, which does not exist"

@@ -42,10 +42,8 @@ def version_of(distribution: metadata.Distribution) -> str:
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     if not origin:
         return distribution.version
-    digest = hashlib.sha256()
-    for name, path in sorted(_sources(distribution, origin)):
-        digest.update(name.encode() + path.read_bytes())
-    return f"{distribution.version}+{digest.hexdigest()[:8]}"
+    content = b"".join(name.encode() + path.read_bytes() for name, path in sorted(_sources(distribution, origin)))
+    return f"{distribution.version}+{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def _sources(distribution: metadata.Distribution, origin: dict[str, Any]) -> Iterator[tuple[str, Path]]:

@@ -119,13 +119,10 @@ class Tally:
         rows = []
         for row, figures in zip(self.rows, self._figures(columns, group), strict=True):
             about = (row.label, row.control_of, row.pool, row.uses_ground_truth)
-            rows.append(Row(row.key, figures, *about, *(() if row.own_masks else self._pool(group, row.key))))
+            # under the probing that asks for the object; another where nobody was asked
+            pools = (self.kept.masks[row.key, probing].pool(group) for probing in (*LOOKED_AT, *self.own.masks))
+            rows.append(Row(row.key, figures, *about, *(() if row.own_masks else next(filter(None, pools), ()))))
         return tuple(rows)
-
-    def _pool(self, group: Group, row: str) -> tuple[float | None, ...]:
-        """Describe what a row chose from under the probing that asks for the object; another where nobody was asked."""
-        pools = (self.kept.masks[row, probing].pool(group) for probing in (*LOOKED_AT, *self.own.masks))
-        return next(filter(None, pools), ())
 
     def _answered(self, group: Group) -> dict[str, _Column]:
         """Sum what answers feed: the same in every row."""
