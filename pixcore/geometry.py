@@ -81,9 +81,10 @@ class VisualGrid:
     def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
         """Find the (row, col) of the cell that covers a point, or None outside the box."""
         x0, y0, x1, y1 = self.box
+        if not (x0 <= x < x1 and y0 <= y < y1):
+            return None
         row, col = (y - y0) / (y1 - y0) * self.rows, (x - x0) / (x1 - x0) * self.cols
-        inside = x0 <= x < x1 and y0 <= y < y1
-        return (min(int(row), self.rows - 1), min(int(col), self.cols - 1)) if inside else None
+        return min(int(row), self.rows - 1), min(int(col), self.cols - 1)
 
     def upsample(self, values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
         """Upsample one value per cell bicubically over the box and cut it to the image.

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlparse
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -39,22 +38,22 @@ NUMERICAL = (
 @cache
 def version_of(distribution: metadata.Distribution) -> str:
     """Give a package's version; of one that is from no index with a hash of its sources: edits change no version."""
+    content = b"".join(name.encode() + path.read_bytes() for name, path in sorted(_sources(distribution)))
+    return f"{distribution.version}+{hashlib.sha256(content).hexdigest()[:8]}" if content else distribution.version
+
+
+def _sources(distribution: metadata.Distribution) -> Iterator[tuple[str, Path]]:
+    """The modules of a package that is from no index, each by its path below where it is imported from."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    if not origin:
-        return distribution.version
-    content = b"".join(name.encode() + path.read_bytes() for name, path in sorted(_sources(distribution, origin)))
-    return f"{distribution.version}+{hashlib.sha256(content).hexdigest()[:8]}"
-
-
-def _sources(distribution: metadata.Distribution, origin: dict[str, Any]) -> Iterator[tuple[str, Path]]:
-    """The modules of a package, copied or in editable form, each by its path below where it is imported from."""
-    root, found = Path(str(distribution.locate_file(""))), {Path(str(one.locate())) for one in distribution.files or ()}
+    root, found = Path(str(distribution.locate_file(""))), set[Path]()
     if origin.get("dir_info", {}).get("editable"):
         folder = Path(unquote(urlparse(origin["url"]).path).removeprefix("/" if os.name == "nt" else ""))
         root = folder / "src" if (folder / "src").is_dir() else folder
         named = {root / one.value.replace(":", ".").split(".")[0] for one in distribution.entry_points}
         packages = {root} if root != folder else named | {path.parent for path in root.glob("*/__init__.py")}
         found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
+    elif origin:
+        found = {Path(str(one.locate())) for one in distribution.files or ()}
     for path in found:
         if path.suffix == ".py" and root in path.parents and not path.name.startswith(".") and path.is_file():
             yield path.relative_to(root).as_posix(), path  # no editors' locks, and nothing on another disk

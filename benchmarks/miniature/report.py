@@ -153,10 +153,10 @@ def _difference(found: Sequence[Mapping[str, Any]], name: str) -> float | None:
     return next((one["difference"] for one in found if one["name"] == name), None)
 
 
-def _spread(values: Sequence[float], form: str = ".1f") -> str:
+def _spread(values: Sequence[float], form: str = ".1f", to: str = " to ") -> str:
     """Write mean and range of one figure over seeds."""
     mean = sum(values) / len(values)
-    return f"{len(values)} seeds: mean {mean:{form}}, {min(values):{form}} to {max(values):{form}}"
+    return f"{len(values)} seeds: mean {mean:{form}}, {min(values):{form}}{to}{max(values):{form}}"
 
 
 def _p(p: float | None) -> str:
@@ -261,14 +261,15 @@ _EMERGENCE = (
 )
 
 
+_TOGETHER = "\N{WORD JOINER}–\N{WORD JOINER}"
+"""A dash at which no line breaks."""
+
+
 def _row(number: int, line: Line) -> str:
     cells = []
     for name in COLUMNS:
         figure, seeds = line.figures[name], line.seeds[name]
-        spread = ""
-        if len(seeds) > 1:
-            range_together = _spread(seeds).replace(" to ", "\N{WORD JOINER}–\N{WORD JOINER}")
-            spread = f'<small class="over">{range_together}</small>'
+        spread = f'<small class="over">{_spread(seeds, to=_TOGETHER)}</small>' if len(seeds) > 1 else ""
         cells.append(_cell(figure, spread))
     row = f"{line.row}, masks by mini-sam" if line.kind == "sam" else line.row
     below = [row]

@@ -258,8 +258,8 @@ class Run:
 
     def _judge(self, probing: str, judge: ChosenComponent) -> JudgeStage:
         store, answers = self.resolved.config.store, {probing: self.answers[probing]}
-        parts, heard = ChosenComponents(judge=judge), self._hears(judge)
-        return JudgeStage(store, self.context, parts, f"judge: {probing}", heard, answers=answers)
+        chosen = ChosenComponents(judge=judge)
+        return JudgeStage(store, self.context, chosen, f"judge: {probing}", self._hears(judge), answers=answers)
 
     def _hears(self, component: ChosenComponent) -> OnRecord | None:
         """Who hears of a component's records; its class is imported only where somebody does."""

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from pixcore.errors import DataError
 from pixcore.files import can_be_read
 from pixcore.masks import area, decode
-from pixcore.records import Image as PixcoreImage
+from pixcore.records import Image
 from pixcore_annotate.desks import Desk
 from pixcore_annotate.project import Item
 
@@ -95,7 +95,7 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         path = file_of(item_of(request))
         if path.suffix.lower() in _SHOWN:
             return FileResponse(path)
-        return Response(_as_png(PixcoreImage.from_path(path).pil()), media_type="image/png")
+        return Response(_as_png(Image.from_path(path).pil()), media_type="image/png")
 
     @lru_cache(maxsize=256)
     def tinted(place: int, instance: int) -> bytes:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from pixcore.errors import DataError
 from pixcore_loopback.application import HOST
 
+_OF_THE_PORT = frozenset({errno.EADDRINUSE, errno.EACCES})
 _PARTING = 5  # seconds that open connections have once it is to end
 
 
@@ -22,9 +23,6 @@ def here(host: str) -> str:
     An address that is empty is this machine's own too: who wants others in says so.
     """
     return HOST if host.lower() in ("", "localhost") or host.startswith("127.") else host
-
-
-_OF_THE_PORT = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 class Server:

@@ -19,7 +19,7 @@ def run_shared(work: Callable[[int, Any], None], options: Any, *, processes: int
         work: Called with the process's number, from 0, and the options.
         options: Handed to every process.
         processes: How many.
-        out: The training's folder, in which they meet; it is made.
+        out: The training's folder; several meet in it, and make it where it is not there.
 
     Raises:
         SystemExit: A process ended so, and has said why.
