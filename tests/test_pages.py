@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,7 @@ def test_a_flip_leads_to_its_card_in_both_reports(written: Path, tabs: dict[str,
     for link, row in zip(flip.locator(".sides a").all(), ("toy-first", "toy-best"), strict=True):
         target = urlsplit(link.get_attribute("href"))
         report = (written / "beside" / unquote(target.path)).read_text(encoding="utf-8")
-        index = json.loads(report.split('id="index">')[1].split("</script>")[0])
+        packed = report.split('id="index">')[1].split("</script>")[0]
+        index = json.loads(zlib.decompress(base64.b64decode(packed)))
         assert index["samples"][int(target.fragment.removeprefix("sample-"))]["id"] == name
         assert parse_qs(target.query)["row"] == [row]

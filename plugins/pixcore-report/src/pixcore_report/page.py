@@ -2,8 +2,8 @@
 
 Templates live in `templates/`: `base.html` is the frame, `macros.html` has the table and the run's particulars, the
 `.css` and `.js` files are put into the page. Model output reaches the page in two ways only: through Jinja2 with
-autoescape, or as JSON in a `<script>` of a type that no browser runs, plain or packed, whose texts scripts put on the
-page with `textContent`.
+autoescape, or as packed JSON in a `<script>` of a type that no browser runs, whose texts scripts put on the page with
+`textContent`.
 The page's Content-Security-Policy allows no script and no style but those whose hashes it names.
 """
 
@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -37,20 +37,26 @@ _BASE_SCRIPTS = ("base.js",)
 
 def packed_json(data: Any) -> str:
     """Write JSON that a page's script unpacks (`unpack` in `report.js`): deflated, in base64."""
-    return base64.b64encode(zlib.compress(embed_json(data).encode("ascii"))).decode("ascii")
+    return "".join(packed([page_json(data)]))
 
 
-def embed_json(data: Any) -> Markup:
-    """Write JSON for the inside of a script element.
+def packed(pieces: Iterable[str]) -> Iterator[str]:
+    """Deflate text of ASCII, in base64, piece by piece: what comes out, joined, is one block."""
+    press, left = zlib.compressobj(), b""
+    for piece in pieces:
+        left += press.compress(piece.encode("ascii"))
+        whole = len(left) // 3 * 3  # base64 writes three bytes at a time
+        yield base64.b64encode(left[:whole]).decode("ascii")
+        left = left[whole:]
+    yield base64.b64encode(left + press.flush()).decode("ascii")
 
-    ASCII alone, so that no U+2028 and no stray encoding matters, and without `<`, so that neither `</script>` nor
-    `<!--` can end or change the element. NaN and infinities, which JSON lacks, become null.
-    """
+
+def page_json(data: Any) -> str:
+    """Write JSON in ASCII, to be packed; NaN and infinities, which JSON lacks, become null."""
     try:
-        text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+        return json.dumps(data, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        text = json.dumps(_finite(data), allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))
+        return json.dumps(_finite(data), allow_nan=False, separators=(",", ":"))
 
 
 def plain(data: Any) -> Any:
@@ -119,7 +125,6 @@ def environment_of(package: str) -> Environment:
         lstrip_blocks=True,
         bytecode_cache=Compiled(package),
     )
-    environment.filters["embed"] = embed_json
     environment.filters["value"] = table.value
     environment.filters["interval"] = table.interval
     environment.filters["count"] = reading.count

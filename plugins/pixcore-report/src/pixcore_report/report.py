@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from markupsafe import Markup
 from pixcore_plots.plots import Plots
 from pixcore_table import table
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.records import ProtocolResult, SampleResult
-from pixcore_report.page import embed_json, packed_json, plain, write_page
+from pixcore_report.page import packed, packed_json, page_json, plain, write_page
 from pixcore_report.payload import Display, sample_index, sample_payload
 
 GROUNDED = 0.5
@@ -109,7 +108,7 @@ class Report:
         self._spent += len(text)
         with self._explained():
             self._spool.write(text + "\n")
-            self._index.write(embed_json(entry) + "\n")
+            self._index.write(page_json(entry) + "\n")
         self._cards += 1
 
     def _lines_alone(self, outcome: ProtocolResult) -> ProtocolResult:
@@ -151,17 +150,24 @@ class Report:
                 "footnotes": table.footnotes(summary),
                 "particulars": particulars(run),
                 "samples": (line.rstrip("\n") for line in self._spool),
-                "indexed": (Markup(line.rstrip("\n")) for line in self._index),
-                "index": {
-                    "rows": self._rows,
-                    "reduced": self._reduced,
-                    "beyond": self._beyond,
-                    "view": f"pixcore view {shlex.quote(str(target.parent))}",
-                    "grounded": GROUNDED,
-                },
+                "index": packed(self._index_text(target.parent)),
             },
         )
         return target
+
+    def _index_text(self, folder: Path) -> Iterator[str]:
+        """Write, in pieces of JSON, what filters, sorting and the search read of all samples."""
+        yield '{"samples":['
+        for number, line in enumerate(self._index):
+            yield f",{line}" if number else line
+        rest = {
+            "rows": self._rows,
+            "reduced": self._reduced,
+            "beyond": self._beyond,
+            "view": f"pixcore view {shlex.quote(str(folder))}",
+            "grounded": GROUNDED,
+        }
+        yield f"],{page_json(rest)[1:]}"
 
 
 def _drawn(plots: Plots | None) -> tuple[list[dict[str, Any]], str]:

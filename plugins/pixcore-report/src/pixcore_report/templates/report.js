@@ -2,18 +2,19 @@
 // The list of samples: filters, search, and cards that are drawn when they come near the screen.
 (() => {
   const { el, segments } = pixcore;
-  // what `packed_json` packed; maps are a byte a cell again
+  // what `packed` packed
+  const unpack = (node) => JSON.parse(new TextDecoder().decode(pixcore.inflate(pixcore.fromBase64(node.textContent))));
+  // a card's data; maps are a byte a cell again
   const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const bytes = (levels) => [...levels].map((one) => String.fromCharCode(Math.round((LEVELS.indexOf(one) * 255) / 63)));
-  const unpack = (text) => {
-    const data = JSON.parse(new TextDecoder().decode(pixcore.inflate(pixcore.fromBase64(text))));
+  const opened = (node) => {
+    const data = unpack(node);
     for (const { candidates } of Object.values(data.protocols)) {
       for (const one of candidates) one.map = one.map && btoa(bytes(one.map).join(""));
     }
     return data;
   };
-  const read = (node) => JSON.parse(node.textContent);
-  const { rows, samples, reduced, beyond, view, grounded } = read(document.getElementById("index"));
+  const { rows, samples, reduced, beyond, view, grounded } = unpack(document.getElementById("index"));
   const blocks = document.querySelectorAll("script[data-sample]");
   const list = document.getElementById("cards"), toolbar = document.getElementById("toolbar");
   const nothing = document.getElementById("nothing");
@@ -87,7 +88,7 @@
 
   const fill = (sample) => {
     if (live.has(sample)) return;
-    const data = unpack(blocks[sample.i].textContent);
+    const data = opened(blocks[sample.i]);
     const card = new pixcore.Card(data, settings, sample.memory);
     live.set(sample, card);
     sample.node.replaceChildren(heading(sample, data), card.element);
