@@ -163,7 +163,7 @@ class Reviewing(Desk):
 
 def runs_of(mask: RLE) -> list[int]:
     """Write a mask as COCO's plain run lengths: down each column, column by column, first what is outside."""
-    runs: list[int] = run_lengths([mask["counts"]], ["mask"])[0].tolist()
+    runs: list[int] = run_lengths([mask["counts"]], "mask {}".format)[0].tolist()
     return runs
 
 

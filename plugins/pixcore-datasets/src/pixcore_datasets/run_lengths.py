@@ -7,7 +7,7 @@ here first, all masks of a line in a few array operations: that makes checking a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,13 +63,13 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
     if not isinstance(counts, str):
         raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
     # pycocotools itself reads past the end of damaged text
-    if covered([counts], [where])[0] != width * height:
+    if covered([counts], lambda _: where)[0] != width * height:
         raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
     return RLE(size=[height, width], counts=counts)
 
 
-def parse_many(values: Sequence[Any], names: Sequence[str], size: tuple[int, int] | None) -> list[RLE]:
-    """Check many masks at once, as `parse` does each: `names` are their places in an error.
+def parse_many(values: Sequence[Any], name: Callable[[int], str], size: tuple[int, int] | None) -> list[RLE]:
+    """Check many masks at once, as `parse` does each: `name` gives what an error calls the mask at an index.
 
     What is not plainly right is left to `parse`, which says what is wrong.
     """
@@ -78,19 +78,19 @@ def parse_many(values: Sequence[Any], names: Sequence[str], size: tuple[int, int
         for value in values
     )
     if not plain or size is None:
-        return [parse(value, where=name, size=size) for value, name in zip(values, names, strict=True)]
-    filled = covered([value["counts"] for value in values], names)
+        return [parse(value, where=name(index), size=size) for index, value in enumerate(values)]
+    filled = covered([value["counts"] for value in values], name)
     for place in (filled != size[0] * size[1]).nonzero()[0][:1]:
-        raise DataError(f"{names[place]} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
+        raise DataError(f"{name(place)} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
     return [RLE(size=value["size"], counts=value["counts"]) for value in values]
 
 
-def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints]:
+def run_lengths(counts: Sequence[str], name: Callable[[int], str]) -> tuple[Ints, Ints]:
     """Decompress run lengths.
 
     Args:
         counts: COCO's compressed text of n masks.
-        names: What an error calls each of them.
+        name: Gives what an error calls the one at an index.
 
     Returns:
         All runs one after the other, and (n + 1,) where each mask's runs begin.
@@ -102,8 +102,8 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     codes = _codes("".join(counts))
 
     def damaged(what: str, position: int, begins: Ints = bounds) -> DataError:
-        owner = names[int(np.searchsorted(begins, position, side="right")) - 1]
-        return DataError(f"{owner} has {what}", hint="is it damaged?")
+        owner = int(np.searchsorted(begins, position, side="right")) - 1
+        return DataError(f"{name(owner)} has {what}", hint="is it damaged?")
 
     strange = np.flatnonzero(codes > 63)
     if len(strange):
@@ -125,13 +125,13 @@ def run_lengths(counts: Sequence[str], names: Sequence[str]) -> tuple[Ints, Ints
     return runs, first
 
 
-def covered(counts: Sequence[str], names: Sequence[str]) -> Ints:
+def covered(counts: Sequence[str], name: Callable[[int], str]) -> Ints:
     """Count the pixels that the runs of each mask fill, inside and outside together.
 
     Raises:
         DataError: A text is damaged.
     """
-    runs, first = run_lengths(counts, names)
+    runs, first = run_lengths(counts, name)
     sums, filled = np.zeros(len(counts), np.int64), np.diff(first) > 0
     sums[filled] = np.add.reduceat(runs, first[:-1][filled]) if filled.any() else 0
     return sums

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
@@ -154,7 +155,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
             known = size()
             mask = masks.empty(known) if known is not None else None
         else:
-            (mask,) = run_lengths.parse_many([value], [f"{where}: mask"], size())
+            (mask,) = run_lengths.parse_many([value], lambda _: f"{where}: mask", size())
     spans = data.get("token_spans") or ()
     if not (
         isinstance(spans, (list, tuple))
@@ -245,43 +246,33 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
     if not value:
         return ()
     flat: list[Any] = []
-    names: list[str] = []
     for index, item in enumerate(value):
-        place = f"{where}: candidate {index}"
         if not isinstance(item, Mapping) or not isinstance(item.get("masks"), list):
-            raise DataError(f"{place} has no masks", hint='expected {"phrase": ..., "masks": [RLE, ...]}')
-        _check_candidate(item, place)
-        flat += item["masks"]
-        names += [f"{place}, mask {mask}" for mask in range(len(item["masks"]))]
-    rles = iter(run_lengths.parse_many(flat, names, size()))
-    return tuple(candidate_from_json({**item, "masks": [next(rles) for _ in item["masks"]]}) for item in value)
-
-
-def _check_candidate(item: Mapping[str, Any], place: str) -> None:
-    scores = item.get("scores")
-    if scores:
-        if not isinstance(scores, list) or len(scores) != len(item["masks"]):
             raise DataError(
-                f"{place} has {len(scores) if isinstance(scores, list) else 'no list of'} scores for "
-                f"{len(item['masks'])} masks",
-                hint="expected one score for each mask",
+                f"{where}: candidate {index} has no masks", hint='expected {"phrase": ..., "masks": [RLE, ...]}'
             )
-        if not all(_is_number(score) for score in scores):
-            raise DataError(f"{place} has a score that is not a number", hint="expected finite numbers")
-    for key, kind in (("similarity", (int, float)), ("start", int), ("end", int), ("phrase", str)):
-        given = item.get(key)
-        if given is not None and not (isinstance(given, kind) and (kind is str or _is_number(given))):
-            raise DataError(f"{place} has {key} {given!r}", hint="see the format of predictions.jsonl")
-    stability, tokens, merged = (item.get(key) or [] for key in ("stability", "tokens", "merged"))
-    if not (isinstance(stability, list) and all(_is_number(value) for value in stability)):
-        raise DataError(f"{place} has a stability that is not a list of numbers", hint="expected one for each mask")
-    if not (isinstance(tokens, list) and all(_is_index(token) for token in tokens)):
-        raise DataError(f"{place} has invalid tokens", hint="expected indices into the tokens, or leave them out")
-    if not (isinstance(merged, list) and all(isinstance(phrase, str) for phrase in merged)):
-        raise DataError(f"{place} has invalid merged phrases", hint="expected a list of texts, or leave them out")
-    point = item.get("point")
-    if point is not None and not _is_point(point):
-        raise DataError(f"{place} has point {point!r}", hint="expected [x, y] in pixels of the image")
+        _check_candidate(item, where, index)
+        flat += item["masks"]
+
+    def name(place: int) -> str:
+        places = [(index, mask) for index, item in enumerate(value) for mask in range(len(item["masks"]))]
+        return "{}: candidate {}, mask {}".format(where, *places[place])
+
+    rles = iter(run_lengths.parse_many(flat, name, size()))
+    return tuple(candidate_from_json({**item, "masks": list(islice(rles, len(item["masks"])))}) for item in value)
+
+
+def _check_candidate(item: Mapping[str, Any], where: str, index: int) -> None:
+    for key, given in item.items():
+        allowed, expected = _PARTS.get(key, _ANY)
+        if given is not None and not allowed(given):
+            raise DataError(f"{where}: candidate {index} has {key} {given!r}", hint=f"expected {expected}")
+    scores = item.get("scores")
+    if scores and len(scores) != len(item["masks"]):
+        raise DataError(
+            f"{where}: candidate {index} has {len(scores)} scores for {len(item['masks'])} masks",
+            hint="expected one score for each mask",
+        )
 
 
 def _choices(value: Any, candidates: tuple[Candidate, ...], where: str) -> dict[str, Selection]:
@@ -350,18 +341,41 @@ def _is_point(value: Any) -> bool:
     )
 
 
-def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and len(value) == count and all(_is_number(number) for number in value)
+def _are_numbers(value: Any, count: int | None = None) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and count in (None, len(value)) and all(map(_is_number, value))
 
 
+# JSON gives these very types, of which True is another
 def _is_number(value: Any) -> bool:
-    # a whole number may be too large for a float
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max  # a whole number may be beyond any float
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int
 
 
 def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
 
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not a number")
+
+
+_ANY: tuple[Callable[[Any], bool], str] = (lambda _: True, "anything")
+_PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "phrase": (_is_text, "a text"),
+    "start": (_is_whole, "a place in the text, in characters"),
+    "end": (_is_whole, "a place in the text, in characters"),
+    "tokens": (lambda given: type(given) is list and all(map(_is_index, given)), "indices into the tokens"),
+    "similarity": (_is_number, "a number"),
+    "point": (_is_point, "[x, y] in pixels of the image"),
+    "scores": (_are_numbers, "a list of finite numbers, one for each mask"),
+    "stability": (_are_numbers, "a list of finite numbers, one for each mask"),
+    "merged": (lambda given: type(given) is list and all(map(_is_text, given)), "a list of texts"),
+}
+"""What a candidate's keys may hold, where they are not null."""

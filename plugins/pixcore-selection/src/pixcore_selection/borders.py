@@ -16,7 +16,7 @@ Borders = NDArray[np.int64]
 
 def borders_of(rles: Sequence[masks.RLE]) -> list[Borders]:
     """Find the borders of masks; two at the same pixel mean nothing, and the last is the number of pixels."""
-    runs, first = run_lengths([rle["counts"] for rle in rles], [f"mask {place}" for place in range(len(rles))])
+    runs, first = run_lengths([rle["counts"] for rle in rles], "mask {}".format)
     ends = np.cumsum(runs)
     before = np.append(0, ends)[first]
     return [ends[start:stop] - done for start, stop, done in zip(first[:-1], first[1:], before[:-1], strict=True)]
