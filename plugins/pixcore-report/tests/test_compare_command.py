@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from pixcore_report.compare import _card
+from pixcore_report.compare import _card, _what
 from pixcore_report.comparison import Flip
 from pixcore_report.report import MOST
 
@@ -115,3 +115,16 @@ def test_a_card_that_a_large_report_has_not_is_not_linked():
     assert _card("a/report.html", MOST - 1, flip, row) == "a/report.html?protocol=letter&row=of+phrases#sample-4999"
     assert _card("a/report.html", MOST, flip, row) is None
     assert _card(None, 0, flip, row) is None
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "said"),
+    [
+        (0.2, 0.9, "IoU 0.20 to 0.90"),
+        (0.4996, 0.5004, "IoU 0.4996 to 0.5004"),
+        (0.5, 0.51, "IoU 0.50 to 0.51"),
+        (0.5, np.nextafter(0.5, 1), "IoU 0.5000000000000000 to 0.5000000000000001"),
+    ],
+)
+def test_a_flip_s_ious_are_told_apart(left, right, said):
+    assert _what(Flip("s", "segment", "mask", left, right)) == said

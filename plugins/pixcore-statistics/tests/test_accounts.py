@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pixcore_scoring.evaluation import evaluate
 from pixcore_statistics.probing import fixed, halves
 
@@ -87,6 +89,20 @@ def test_samples_of_one_image_are_one_cluster() -> None:
     assert found.clusters == {"pair": 0, "image": 12}
     assert found.rows[0].figures["A†"].n == 24
     assert any("95 % intervals over 12 images" in note for note in found.notes)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(24)))
+def test_samples_may_come_in_any_order(order: list[int]) -> None:
+    """The samples of a pair, or of an image, may lie far apart in a benchmark."""
+    ordered, parts = [*results(24, absent=4, failed=2, unread=2)], {"absent": 4, "failed": 2, "unread": 2}
+    shuffled = (ordered[place] for place in order)
+    found = evaluate(shuffled, [ROW], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
+    expected = summary(**parts)
+    assert (found.accounts, found.clusters) == (expected.accounts, expected.clusters)
+    assert found.rows[0].figures["A†"] == expected.rows[0].figures["A†"]
+    for name in ("M†", "M", "A† per sample"):
+        assert found.rows[0].figures[name].value == pytest.approx(expected.rows[0].figures[name].value)
 
 
 def test_s_of_a_probing_that_was_named() -> None:

@@ -283,8 +283,12 @@ def _document(found: Comparison, rows: Sequence[RowSpec]) -> dict[str, Any]:
 
 
 def _what(flip: Flip) -> str:
-    if flip.kind == "mask":
-        return f"IoU {flip.left:.2f} to {flip.right:.2f}"
+    if flip.kind == "mask":  # with the digits that tell the two apart
+        return next(
+            f"IoU {left} to {right}"
+            for digits in range(2, 20)
+            if (left := f"{flip.left:.{digits}f}") != (right := f"{flip.right:.{digits}f}")
+        )
     return "right to wrong" if flip.left else "wrong to right"
 
 

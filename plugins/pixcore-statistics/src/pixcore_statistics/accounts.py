@@ -56,7 +56,7 @@ class Accounts:
         sample = result.sample
         self._samples += 1
         unit = self._units.number(unit_of(sample))
-        self._sizes.extend(bytes(unit + 1 - len(self._sizes)))
+        self._sizes.extend(bytes(max(0, unit + 1 - len(self._sizes))))
         self._sizes[unit] = min(self._sizes[unit] + 1, 255)
         for probing in dict.fromkeys((*PROBINGS, *result.by_probing)):
             outcome = result.by_probing.get(probing)
