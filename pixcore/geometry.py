@@ -165,8 +165,7 @@ class VisualLayout:
     def __post_init__(self) -> None:
         if self.grid_of.shape != self.cell_of.shape or self.grid_of.ndim != 1:
             raise ValueError(f"grid_of {self.grid_of.shape} and cell_of {self.cell_of.shape} must be one list")
-        placed = self.grid_of >= 0
-        if np.any(placed != (self.cell_of >= 0)):
+        if np.any((self.grid_of >= 0) != (self.cell_of >= 0)):
             raise ValueError("a visual token has both a grid and a cell, or neither")
         if np.any(self.grid_of >= len(self.grids)):
             raise ValueError(f"a visual token names grid {int(self.grid_of.max())} of {len(self.grids)}")
@@ -179,9 +178,7 @@ class VisualLayout:
     def single(cls, grid: VisualGrid, *, newline: bool = False) -> VisualLayout:
         """Lay out one grid in row-major order, with one separator token after each row when `newline`."""
         cells = np.arange(grid.cells, dtype=np.int32).reshape(grid.rows, grid.cols)
-        if newline:
-            cells = np.concatenate([cells, np.full((grid.rows, 1), -1, np.int32)], axis=1)
-        flat = cells.reshape(-1)
+        flat = np.pad(cells, ((0, 0), (0, int(newline))), constant_values=-1).reshape(-1)
         return cls((grid,), np.where(flat >= 0, 0, -1).astype(np.int32), flat)
 
     @classmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter, ascii_lowercase, ascii_uppercase
+from string import Formatter, ascii_lowercase
 from typing import Literal
 
 from pixcore.errors import ConfigError
@@ -137,14 +137,12 @@ def build_prompt(
     said, listed = (sample.released_expression, sample.released_options) if fidelity.released else (None, None)
     expression = sample.expression if said is None else said
     options = inline_options(sample.options) if listed is None else listed
-    has = {"question": sample.question is not None, "options": bool(options), "expression": expression is not None}
-    if not all(has[field] for field in probing.asks):
+    held = {"question": sample.question, "options": options or None, "expression": expression}
+    if any(held[field] is None for field in probing.asks):
         return None
-    fields = {
-        "question": sample.question or "",
-        "options": options if probing.shows_options else "",
-        "expression": expression or "",
-    }
+    fields = {name: text or "" for name, text in held.items()}
+    if not probing.shows_options:
+        fields["options"] = ""
     given = {str(name): template for name, template in (templates or {}).items()}.get(probing.name, "")
     if given:
         return _fill(given, **fields)
@@ -171,8 +169,7 @@ def letter(index: int) -> str:
 
 
 def _listing(options: Sequence[str]) -> str:
-    letter(len(options) - 1)
-    return "\n".join(f"{ascii_uppercase[index]}. {text}" for index, text in enumerate(options))
+    return "\n".join(f"{letter(index).upper()}. {text}" for index, text in enumerate(options))
 
 
 def _published_listing(options: str) -> str:

@@ -50,8 +50,8 @@ CHANGE = {
         ("stages/propose.py", '        "transforms": Kind.TRANSFORMS,\n', '        "refiner": Kind.REFINER,\n'),
         (
             "stages/propose.py",
-            "        found = [_candidate(*each) for each",
-            '        for one in self.components.several("refiner"):\n'
+            "        if wrong := _misdrawn(",
+            '        for one in self.components.several("refiner") if "refiner" in self.uses else ():\n'
             "            refiner = one.create(self.context)\n"
             "            proposals = [refiner.refine(image, proposal) for proposal in proposals]\n",
         ),

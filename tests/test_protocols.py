@@ -8,7 +8,7 @@ import pytest
 from pixcore_judges.option_letters import grade_letter, published_letter, published_options, read
 
 from pixcore.errors import ConfigError
-from pixcore.protocols import build_prompt, inline_options
+from pixcore.protocols import Probing, build_prompt, inline_options
 from pixcore.records import Fidelity, Image, Protocol, Sample
 
 GOLDENS = Path(__file__).resolve().parents[1] / "../shared/data/goldens/attend-and-segment"
@@ -122,3 +122,9 @@ def test_inline_options() -> None:
     assert inline_options(("X", "Y")) == "(a) X (b) Y"
     with pytest.raises(ConfigError):
         inline_options([""] * 27)
+
+
+def test_a_template_that_speaks_of_a_listing_needs_none() -> None:
+    probing = Probing.own("describe", "Describe {expression} in a {{listing}}.")
+    sample = Sample("1", NO_IMAGE, expression="the dog")
+    assert build_prompt(sample, probing, Fidelity.CORRECTED) == "Describe the dog in a {listing}."

@@ -14,9 +14,20 @@ import pytest
 from pixcore import plugins
 from pixcore.components import Context, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents, resolve
-from pixcore.errors import DataError
+from pixcore.errors import DataError, PluginError
 from pixcore.plugins import Kind, Registration, Registry
-from pixcore.records import Image, PointPrompt, Protocol, Request, Sample, SampleResult, Selection, Verdict
+from pixcore.records import (
+    Image,
+    MaskProposal,
+    PointPrompt,
+    Protocol,
+    Request,
+    Sample,
+    SampleResult,
+    Selection,
+    TokenGroup,
+    Verdict,
+)
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
@@ -144,7 +155,7 @@ def toy(registry: Registry, kind: Kind, name: str) -> Any:
     return registry.get(kind, name).component_class
 
 
-@pytest.mark.parametrize("given", [None, True, Verdict(1), Verdict("no")])  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [None, True, Verdict(1), Verdict("no"), Verdict.failed("busy")])  # type: ignore[arg-type]
 def test_what_is_no_verdict_is_its_samples_failure_and_no_other_sample_is_lost(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, given: object
 ) -> None:
@@ -259,3 +270,139 @@ def test_candidates_know_the_package_that_merged_them(
 
     assert key("1") == key("2")
     assert key("1", merge_iou=0.5) == key("1", merge_iou=0.5) != key("2", merge_iou=0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "method", "made"),
+    [
+        (Kind.SELECTIONS, "toy-first", "select_many", Selection.chosen(0, 0)),
+        (Kind.JUDGE, "toy-judge", "grade_many", Verdict(True)),
+    ],
+)
+@pytest.mark.parametrize("word", ["fewer", "more"])
+def test_what_miscounts_is_named_and_no_sample_keeps_anothers_result(
+    tmp_path: Path,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Kind,
+    name: str,
+    method: str,
+    made: Any,
+    word: str,
+) -> None:
+    """One that leaves out a sample gives all that follow the result of the next."""
+    component = toy(registry, kind, name)
+
+    def many(self: Any, items: Any) -> Iterator[Any]:
+        for number, _ in enumerate(items):
+            yield from [replace(made, reason=str(number))] * (1 if number != 2 else 0 if word == "fewer" else 2)
+
+    changes: dict[str, Any] = {"selections": ["toy-first"], "control": None, "protocols": ["segment", "question"]}
+    with monkeypatch.context() as changed:
+        changed.setattr(component, method, many)
+        for _ in range(2):  # the second time nothing is there that would pass for whole
+            with pytest.raises(PluginError, match=f"{kind.noun} '{name}' gave {word} results than"):
+                carried_out(tmp_path, registry, **changes)
+    _, results = carried_out(tmp_path, registry, **changes)
+    asked = [one.by_probing["question"] for one in results]
+    assert all(one.verdict is not None and one.verdict.reason == "toy rule" for one in asked)
+    assert all(one.selections["toy-first"].reason == "" for one in asked)
+
+
+MISTAKES: dict[str, tuple[Callable[[Sequence[MaskProposal]], Sequence[MaskProposal]], str]] = {
+    "turned": (lambda given: [replace(one, masks=one.masks.swapaxes(1, 2)) for one in given], "(24, 40) pixels"),
+    "of another size": (lambda given: [replace(one, size=(20, 12)) for one in given], "(20, 12) pixels"),
+    "probabilities": (lambda given: [replace(one, masks=one.masks * 0.9) for one in given], "float64 masks"),  # type: ignore[arg-type]
+    "too few": (lambda given: given[1:], "4 proposals for 5 prompts"),
+    "one stability": (lambda given: [replace(one, stability=np.ones(1, np.float32)) for one in given], "for each mask"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("truth", [True, False])
+def test_a_mask_generators_mistake_is_its_samples_failure_and_no_number(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, mistake: str, truth: bool
+) -> None:
+    generator = toy(registry, Kind.MASKS, "toy-squares")
+    sound, (change, said) = generator.segment, MISTAKES[mistake]
+
+    def segment(self: Any, image: Image, prompts: Sequence[PointPrompt]) -> Any:
+        given = sound(self, image, prompts)
+        return change(given) if image.name == "s1" else given
+
+    monkeypatch.setattr(generator, "segment", segment)
+    boxes = list(
+        toy(registry, Kind.BENCHMARK, "toy-boxes")(registry.get(Kind.BENCHMARK, "toy-boxes").config_class()).samples()
+    )
+    samples = boxes[:3] if truth else [replace(one, mask=None) for one in boxes[:3]]
+    changes: dict[str, Any] = {
+        "benchmark": None,
+        "protocols": ["segment"],
+        "selections": ["toy-first"],
+        "control": None,
+    }
+    (failed,), results = carried_out(tmp_path, registry, samples, **changes)
+    assert failed.startswith("s1 segment propose: mask generator 'toy-squares' gave ")
+    assert said in failed
+    assert [one.by_probing["segment"].error is None for one in results] == [True, False, True]
+
+
+def test_what_a_control_gives_too_few_prompts_is_named(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = toy(registry, Kind.POINTS, "toy-anywhere")
+    monkeypatch.setattr(points, "control", lambda self, size, own, others: list(own)[1:])
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
+    assert len(failed) == len(results) == 6
+    assert all("point selector 'toy-anywhere' gave 4 prompts for a control of 5" in one for one in failed)
+
+
+def test_a_group_that_nothing_places_costs_its_sample_and_not_all_groups_in_silence(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouper = toy(registry, Kind.GROUPER, "toy-each")
+    sound = grouper.group
+    monkeypatch.setattr(grouper, "group", lambda *given: [TokenGroup((), "there", 0, 5), *sound(*given)])
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
+    assert len(failed) == len(results) == 6
+    assert all("token grouper 'toy-each' gave a group without tokens" in one for one in failed)
+
+
+def test_what_holds_itself_can_not_be_kept_and_costs_its_sample(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = toy(registry, Kind.SELECTIONS, "toy-first")
+    sound: Callable[..., Selection] = strategy.select
+    details: dict[str, Any] = {}
+    details["again"] = details
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"inner": deep}
+    odd = {"s1": details, "s2": deep}
+
+    def select(self: Any, sample: Sample, *given: Any) -> Selection:
+        return replace(sound(self, sample, *given), details=odd.get(sample.id, {}))
+
+    monkeypatch.setattr(strategy, "select", select)
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"], selections=["toy-first"], control=None)
+    assert [one.partition(":")[0] for one in failed] == ["s1 segment select", "s2 segment select"]
+    assert all("its record can't be kept" in one for one in failed)
+    assert len(results) == 6
+
+
+def test_a_text_that_has_no_utf8_costs_no_run(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model's text may hold half a surrogate pair, and what fails on it says so."""
+
+    def select(self: Any, sample: Sample, *given: Any) -> Selection:
+        raise ValueError("can't read '\ud83d'")
+
+    monkeypatch.setattr(toy(registry, Kind.SELECTIONS, "toy-first"), "select", select)
+    picture = Image.from_pixels(np.full((24, 40, 3), 200, np.uint8))
+    samples = [Sample("\ud800", picture, expression="the box")]
+    (failed,), (result,) = carried_out(
+        tmp_path, registry, samples, benchmark=None, selections=["toy-first"], control=None
+    )
+    assert "can't read" in failed
+    assert result.by_probing["segment"].selections["toy-first"].reason == "ValueError: can't read '\\ud83d'"

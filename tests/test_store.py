@@ -111,6 +111,25 @@ def test_what_can_not_be_remembered_is_no_damage_of_the_file(tmp_path: Path) -> 
         assert store.recall("key") is None
 
 
+def test_an_id_or_an_error_that_has_no_utf8_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    with closing(StageStore(tmp_path, "select", {})) as store:
+        store.put("key", "a\ud800", Entry({"mask": 1}))
+        store.put_failure("other", "b\ud800", "can't read '\ud83d'")
+        assert store.get("key").body == {"mask": 1}
+        assert store.failure("other") == "can't read '\\ud83d'"
+        assert [row.sample_id for row in store.rows(["key", "other"])] == ["a\\ud800"]
+
+
+def test_one_record_is_forgotten_or_all_are(tmp_path: Path) -> None:
+    with closing(StageStore(tmp_path, "select", {})) as store:
+        for key in "abc":
+            store.put(key, key, Entry(key))
+        store.clear("b")
+        assert [key for key in "abc" if store.has(key)] == ["a", "c"]
+        store.clear()
+        assert not any(map(store.has, "abc"))
+
+
 def test_a_store_under_anothers_name_is_refused(tmp_path: Path) -> None:
     with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         store.put("key", "one", Entry({"mask": 1}))

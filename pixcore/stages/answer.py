@@ -85,7 +85,7 @@ class Answer(Stage):
             for other, made in self.beside:  # of the same samples, while the model has seen their images
                 for item, outcome in islice(made, other.batch_size):
                     if isinstance(outcome, Entry):  # what fails is tried again in its own stage, which tells of it
-                        with suppress(TypeError):  # so is what can't be kept
+                        with suppress(TypeError, ValueError, RecursionError):  # so is what can't be kept
                             other.keep(item, outcome)
 
     def _outcomes(
@@ -93,18 +93,13 @@ class Answer(Stage):
     ) -> Iterable[Entry | Exception]:
         """A record or an error for each item; raises what the next would fail with too, or that memory ran out."""
         try:
-            return self._answer(model, batch, extractor)
+            responses = model.answer([item.request for item in batch], extractor)
+            if len(responses) != len(batch):
+                raise SampleError(f"{self.named('model')} gave {len(responses)} responses to {len(batch)} requests")
+            return [serialise.response_to_entry(response) for response in responses]
         except Exception as error:
             if ends_all(error) or (len(batch) > 1 and shortage(error) is not None):
                 raise
             if len(batch) == 1:
                 return [error]
         return (outcome for item in batch for outcome in self._outcomes(model, (item,), extractor))
-
-    def _answer(
-        self, model: ModelAdapter[Any], batch: Sequence[Item], extractor: AttentionExtractor[Any] | None
-    ) -> list[Entry]:
-        responses = model.answer([item.request for item in batch], extractor)
-        if len(responses) != len(batch):
-            raise SampleError(f"the model gave {len(responses)} responses to {len(batch)} requests")
-        return [serialise.response_to_entry(response) for response in responses]

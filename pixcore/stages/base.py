@@ -22,7 +22,7 @@ from pixcore.notices import hearing
 from pixcore.plugins import Kind
 from pixcore.records import Request, Sample
 from pixcore.shelf import View
-from pixcore.stages.memory import ends_all, exhausted, let_go, shortage
+from pixcore.stages.memory import MORE_ROOM, ends_all, let_go, shortage
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import Row, StageStore, content_key
 
@@ -232,8 +232,7 @@ class Stage(ABC):
         for item, outcome in made:
             if isinstance(outcome, NotFiniteError) and self._on_trial == 1:
                 raise ModelError(f"in all of the first batch {outcome.message}", hint=outcome.hint) from outcome
-            broken = isinstance(outcome, NotFiniteError) and self._on_trial
-            self._on_trial = self._on_trial - 1 if broken else 0
+            self._on_trial = max(0, self._on_trial - 1) if isinstance(outcome, NotFiniteError) else 0
             if isinstance(outcome, Exception):
                 self._fail(item, outcome, monitor)
             else:
@@ -241,7 +240,7 @@ class Stage(ABC):
                     self.on_record(self.label or self.name, item, self.get(item), outcome)
                 try:
                     self.keep(item, outcome)
-                except TypeError as error:  # what a plugin put in it is its sample's failure
+                except (TypeError, ValueError, RecursionError) as error:  # whatever a plugin put in it
                     self._fail(item, SampleError(f"its record can't be kept: {error}"), monitor)
             monitor.advance()
 
@@ -269,15 +268,14 @@ class Stage(ABC):
         """Raise what ends a run, of what an item failed with: a missing plugin or weight, a full disk, no memory."""
         if ends_all(error):
             raise error
-        words = shortage(error)
-        if words is not None:
+        if (words := shortage(error)) is not None:
             let_go(error)
-            raise exhausted(self.name, item.sample.id, words)
+            said = f"memory ran out in stage {self.name} on sample {item.sample.id} alone: {words}"
+            raise ModelError(said, hint=MORE_ROOM)
 
     def part(self, name: str) -> Any:
         """Give a component at work, made when it is first needed; it serves until the stage is closed."""
-        (found,) = self.parts(name)
-        return found
+        return self.parts(name)[0]
 
     def parts(self, name: str) -> list[Any]:
         """Give the components at work under a name: none, one, or all of a list."""
@@ -289,6 +287,10 @@ class Stage(ABC):
         """Make a component."""
         return component.create(self.context)
 
+    def named(self, name: str) -> str:
+        """Say whose mistake it is, where a component made one."""
+        return f"{self.uses[name].noun} {self.components.one(name).name!r}"
+
     def close(self) -> None:
         """Let go of the components at work."""
         while self._components:
@@ -298,6 +300,12 @@ class Stage(ABC):
     def get(self, item: Item) -> Entry | None:
         """Read an item's record; None where there is none."""
         return self.store.get(self.key_of(item))
+
+    def record(self, item: Item) -> Entry:
+        """Read an item's record, which another is made of."""
+        if (entry := self.get(item)) is None:
+            raise SampleError(f"sample {item.sample.id} has no record of stage {self.name}")
+        return entry
 
     def failure(self, item: Item) -> str | None:
         """Say what went wrong with an item; None if nothing did."""

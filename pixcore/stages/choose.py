@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pixcore.components import Judge, SelectionStrategy
 from pixcore.config import ChosenComponent
-from pixcore.errors import SampleError
+from pixcore.errors import PluginError, SampleError
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection, Verdict
 from pixcore.stages.answer import Answer
@@ -27,6 +29,24 @@ class AskingStage(Stage):
     def made(self, component: ChosenComponent) -> Any:
         """Make a component that recalls what it was answered before."""
         return component.create(with_memory(self.context, self.root, component, fresh=self.on_record is not None))
+
+    @abstractmethod
+    def asked(self, items: Sequence[Item]) -> Iterator[tuple[Any, str]]:
+        """Give what the component makes of each item, with what is wrong with it, "" where it can be a record."""
+
+    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
+        """Keep what the component makes of the items; where it miscounts, nobody can tell whose each is."""
+        named = self.named(*self.uses)
+        for place, (item, found) in enumerate(zip_longest(items, self.asked(items))):
+            if item is None or found is None:
+                for one in items[:place]:
+                    self.store.clear(self.key_of(one))
+                said = f"{named} gave {'more' if item is None else 'fewer'} results than {len(items)}"
+                raise PluginError(said, hint="whose each is can't be told, so that none is kept")
+            outcome, wrong = found
+            if not isinstance(outcome, Exception):
+                outcome = SampleError(f"{named} {wrong}") if wrong else Entry(dict(vars(outcome)))
+            yield item, outcome
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,8 +69,8 @@ class Select(AskingStage):
         pool = self.proposals.key_of(item)
         return item.truth_key if pool == item.key else content_key([item.truth_key, pool])
 
-    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Hand the strategy a lazy stream, so that one that asks a server can overlap its calls."""
+    def asked(self, items: Sequence[Item]) -> Iterator[tuple[Any, str]]:
+        """Have the strategy choose from a lazy stream, so that one that asks a server can overlap its calls."""
         strategy: SelectionStrategy[Any] = self.part("strategy")
         offered: deque[list[int]] = deque()  # how many masks each candidate had, of the samples in flight
 
@@ -63,30 +83,24 @@ class Select(AskingStage):
                 offered.append([len(candidate.masks) for candidate in candidates])
                 yield item.sample, response, candidates
 
-        for item, outcome in zip(items, strategy.select_many(stream()), strict=True):
-            masks = offered.popleft()
-            if isinstance(outcome, Exception):
-                yield item, outcome
-            elif wrong := _misplaced(outcome, masks):
-                yield item, SampleError(f"strategy {self.components.one('strategy').name!r} chose {wrong}")
-            else:
-                yield item, Entry(dict(vars(outcome)))
+        for outcome in strategy.select_many(stream()):
+            yield outcome, _misplaced(outcome, offered.popleft() if offered else ())
 
 
-def _misplaced(outcome: Selection, offered: Sequence[int]) -> str:
+def _misplaced(outcome: object, offered: Sequence[int]) -> str:
     """What is wrong with a choice that names no mask which was offered; a record of it could never be scored."""
     if not isinstance(outcome, Selection):
-        return f"a {type(outcome).__name__}, which is not a Selection"
+        return f"chose a {type(outcome).__name__}, which is not a Selection"
     if not isinstance(outcome.score, (int, float, np.number, type(None))):
-        return f"with the score {outcome.score!r}, which is no number"
+        return f"chose with the score {outcome.score!r}, which is no number"
     if outcome.outcome != "chosen":
-        return "" if outcome.outcome in ("absent", "nothing") else f"{outcome.outcome!r}, which is no outcome"
+        return "" if outcome.outcome in ("absent", "nothing") else f"chose {outcome.outcome!r}, which is no outcome"
     candidate, mask = outcome.candidate, outcome.mask
     if not (isinstance(candidate, int) and isinstance(mask, int)):
-        return f"candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
+        return f"chose candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
     there = 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]
     where = f"where {len(offered)} candidates with {list(offered)} masks are"
-    return "" if there else f"candidate {candidate}, mask {mask}, {where}"
+    return "" if there else f"chose candidate {candidate}, mask {mask}, {where}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -102,28 +116,23 @@ class JudgeStage(AskingStage):
     @property
     def before(self) -> Answer:
         """The answers that it reads, of one probing."""
-        (answers,) = self.answers.values()
-        return answers
+        return next(iter(self.answers.values()))
 
     def key_of(self, item: Item) -> str:
         """Use the key with the right answer, which judges see."""
         return item.truth_key
 
-    def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
-        """Hand the judge a lazy stream, so that one that asks a server can overlap its calls."""
+    def asked(self, items: Sequence[Item]) -> Iterator[tuple[Any, str]]:
+        """Have the judge read a lazy stream, so that one that asks a server can overlap its calls."""
         judge: Judge[Any] = self.part("judge")
 
         def stream() -> Iterator[tuple[str, Sequence[str], int, str]]:
             for item in items:
-                entry, sample = self.before.get(item), item.sample
-                if entry is None or sample.question is None or sample.answer is None:
-                    raise SampleError(f"sample {sample.id} has no answer to grade")
+                entry, sample = self.before.record(item), item.sample
+                if sample.question is None or sample.answer is None:
+                    raise SampleError(f"sample {sample.id} has no question to grade an answer to")
                 yield sample.question, sample.options, sample.answer, str(entry.body["text"])
 
-        for item, outcome in zip(items, judge.grade_many(stream()), strict=True):
-            if isinstance(outcome, Verdict) and isinstance(outcome.correct, (bool, np.bool_, type(None))):
-                yield item, Entry(dict(vars(outcome)))
-            else:
-                said = f"judge {self.components.one('judge').name!r} gave {outcome!r}"
-                wrong = SampleError(said, hint="not a Verdict whose correct is True, False or None")
-                yield item, outcome if isinstance(outcome, Exception) else wrong
+        for one in judge.grade_many(stream()):
+            sound = isinstance(one, Verdict) and one.error is None and isinstance(one.correct, bool | np.bool_ | None)
+            yield one, "" if sound else f"gave {one!r}: a Verdict has no error, and its correct is True, False or None"

@@ -9,7 +9,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from pixcore.errors import DataError, ModelError, UserError, describe
+from pixcore.errors import DataError, UserError, describe
 from pixcore.notices import notice
 
 MORE_ROOM = "try a smaller dtype or model, smaller images, or another device"
@@ -64,11 +64,6 @@ def let_go(error: BaseException) -> None:
         traceback.clear_frames(each.__traceback__)
         each.__traceback__ = None
     gc.collect()
-
-
-def exhausted(stage: str, sample: str, words: str) -> ModelError:
-    """Make the error that ends a run whose smallest piece of work does not fit."""
-    return ModelError(f"memory ran out in stage {stage} on sample {sample} alone: {words}", hint=MORE_ROOM)
 
 
 def shortage(error: BaseException) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.components import MapTransform, MaskGenerator, PointSelector, TokenGrouper
+from pixcore.components import MapTransform, MaskGenerator, PointSelector
 from pixcore.errors import ConfigError, DataError, SampleError
 from pixcore.masks import encode_many, size_of
 from pixcore.plugins import Kind, registry
@@ -64,6 +64,37 @@ class CandidateStage(Stage):
         entry = self.get(item)
         return None if entry is None else serialise.candidates_from_entry(entry)
 
+    def drawn(self, item: Item, generator: MaskGenerator[Any], bare: Sequence[Candidate], iou: float | None) -> Entry:
+        """Have an item's candidates drawn, each at its point, and merge them where a config asks for it."""
+        image, prompts = item.request.image, [one.point for one in bare]
+        proposals = generator.segment(image, prompts) if prompts else []  # type: ignore[arg-type]
+        if wrong := _misdrawn(proposals, len(prompts), image.size):
+            raise SampleError(f"{self.named('masks')} gave {wrong}")
+        found = [
+            replace(
+                one,
+                masks=tuple(encode_many(proposal.masks, proposal.size)),
+                scores=tuple(map(float, proposal.scores)),
+                stability=() if proposal.stability is None else tuple(map(float, proposal.stability)),
+            )
+            for one, proposal in zip(bare, proposals, strict=True)
+        ]
+        merged = found if iou is None else registry().ask("merge_candidates", candidates=found, iou=iou)
+        return serialise.candidates_to_entry(merged)
+
+
+def _misdrawn(proposals: Sequence[MaskProposal], prompts: int, size: tuple[int, int]) -> str:
+    """What is wrong with what was drawn on a (width, height) image; no figure of it would tell."""
+    if len(proposals) != prompts:
+        return f"{len(proposals)} proposals for {prompts} prompts"
+    for one in proposals:
+        masks, stability = one.masks, one.scores if one.stability is None else one.stability
+        if len(masks) and ((own := tuple(one.size or masks.shape[:0:-1])) != size or masks.dtype != bool):
+            return f"{masks.dtype} masks of {own} pixels, not bool ones of the image's {size}"
+        if len(stability) != len(masks) or not np.isfinite([*one.scores, *stability]).all():
+            return "a score or a stability that is not a finite number for each mask"
+    return ""
+
 
 @dataclass(eq=False, kw_only=True)
 class Propose(CandidateStage):
@@ -100,66 +131,58 @@ class Propose(CandidateStage):
         grouper = self.components.one("grouper")
         for start in range(0, len(items), _CHUNK):
             chunk = items[start : start + _CHUNK]
-            responses = [self._response(item) for item in chunk]
+            responses = [serialise.response_from_entry(self.answers.record(item)) for item in chunk]
             if all(response.maps is None for response in responses) and not grouper.says("gives_prompts"):
                 yield from ((item, _NO_CANDIDATES) for item in chunk)
                 continue
-            parts: dict[str, Any] = {name: self.parts(name) for name in self.uses}  # what can't be made fails for all
-            parts |= {name: parts[name][0] for name, kind in self.uses.items() if not kind.listed and parts[name]}
+            for name in self.uses:
+                self.parts(name)  # what can't be made fails for all
             asked = [(item.request, response) for item, response in zip(chunk, responses, strict=True)]
-            for item, response, own in zip(chunk, responses, _grouped(parts["grouper"], asked), strict=True):
+            for item, response, own in zip(chunk, responses, self._grouped(asked), strict=True):
                 if isinstance(own, Exception):
                     yield item, own
                     continue
                 try:
-                    yield item, self._propose(item, response, own, parts)
+                    yield item, self._propose(item, response, own)
                 except Exception as error:  # recorded with its sample
                     yield item, error
                 for control in self.alongside:  # while the generator has the image at hand
-                    control.follow(item, parts["masks"])
+                    control.follow(item, self.part("masks"))
 
-    def _response(self, item: Item) -> Response:
-        response = self.answers.response(item)
-        if response is None:
-            raise SampleError(f"sample {item.sample.id} has no answer to look at")
-        return response
+    def _grouped(self, asked: Sequence[tuple[Request, Response]]) -> Sequence[list[TokenGroup] | Exception]:
+        """Group several responses; where that fails, one by one, so that one sample costs no other."""
+        try:
+            groups: list[list[TokenGroup]] = self.part("grouper").group_asked(asked)
+            if len(groups) != len(asked):
+                raise SampleError(f"{self.named('grouper')} gave groups of {len(groups)} responses, not {len(asked)}")
+            return groups
+        except Exception as error:  # recorded with its sample
+            if len(asked) == 1:
+                return [error]
+        return [outcome for one in asked for outcome in self._grouped([one])]
 
-    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup], parts: dict[str, Any]) -> Entry:
+    def _propose(self, item: Item, response: Response, groups: Sequence[TokenGroup]) -> Entry:
         layout: Any = response.layout if response.maps is not None and all(group.tokens for group in groups) else None
-        groups = [group for group in groups if layout or group.prompt]
+        given, groups = groups, [group for group in groups if layout or group.prompt]
+        if response.maps is not None and len(groups) < len(given):
+            raise SampleError(f"{self.named('grouper')} gave a group without tokens, and it or another has no prompt")
         if not groups and not layout:
             return _NO_CANDIDATES
         image, truth = item.request.image, item.sample.mask
         if truth is not None and size_of(truth) != image.size:
             said = f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}"
             raise DataError(said, hint="is it the mask of another image?")
-        parts["points"].reseed(item.entropy)
-        maps: Any = group_maps(response, groups, parts["transforms"]) if layout else [None] * len(groups)
+        self.part("points").reseed(item.entropy)
+        maps: Any = group_maps(response, groups, self.parts("transforms")) if layout else [None] * len(groups)
         if layout and not all(np.isfinite(values).all() for values in maps):
             raise SampleError("a group's map holds values that are not finite numbers")
         prompts: list[PointPrompt] = [
-            group.prompt or parts["points"].select(layout.to_image(values, image.size))
+            group.prompt or self.part("points").select(layout.to_image(values, image.size))
             for group, values in zip(groups, maps, strict=True)
         ]
-        _check_taken(prompts, parts["masks"])
-        proposals = parts["masks"].segment(image, prompts) if prompts else []
-        found = [_candidate(*each) for each in zip(groups, maps, prompts, proposals, strict=True)]
-        return serialise.candidates_to_entry(_merged(found, self.merge_iou))
-
-
-def _grouped(
-    grouper: TokenGrouper[Any], asked: Sequence[tuple[Request, Response]]
-) -> Sequence[list[TokenGroup] | Exception]:
-    """Group several responses; where that fails, one by one, so that one sample costs no other."""
-    try:
-        groups = grouper.group_asked(asked)
-        if len(groups) != len(asked):
-            raise SampleError(f"the grouper gave groups of {len(groups)} responses, not of {len(asked)}")
-        return groups
-    except Exception as error:  # recorded with its sample
-        if len(asked) == 1:
-            return [error]
-    return [outcome for one in asked for outcome in _grouped(grouper, [one])]
+        _check_taken(prompts, self.part("masks"))
+        bare = [Candidate(one, at, (), (), map=values) for one, at, values in zip(groups, prompts, maps, strict=True)]
+        return self.drawn(item, self.part("masks"), bare, self.merge_iou)
 
 
 def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) -> None:
@@ -168,22 +191,6 @@ def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) 
         if not getattr(generator, ability) and any(getattr(prompt, held) for prompt in prompts):
             said = f"masks: {type(generator).__name__} takes no {ability.replace('_', ' ')}"
             raise ConfigError(said, hint="name a generator that does, or another grouper")
-
-
-def _candidate(
-    group: TokenGroup | None, values: NDArray[np.float32] | None, prompt: PointPrompt, proposal: MaskProposal
-) -> Candidate:
-    stability = () if proposal.stability is None else tuple(map(float, proposal.stability))
-    if not np.isfinite([*proposal.scores, *stability]).all():
-        raise SampleError("the mask generator gave a score or a stability that is not a finite number")
-    return Candidate(
-        group=group,
-        point=prompt,
-        masks=tuple(encode_many(proposal.masks, proposal.size)),
-        scores=tuple(float(score) for score in proposal.scores),
-        stability=stability,
-        map=values,
-    )
 
 
 @dataclass(eq=False, kw_only=True)
@@ -255,24 +262,22 @@ class Control(CandidateStage):
                 self.keep(item, self._entry(item, generator))
 
     def _matched(self, item: Item) -> tuple[Candidate, ...]:
-        own = self.proposals.candidates(item)
-        if own is None:
-            raise SampleError(f"sample {item.sample.id} has no candidates to match")
-        return own
+        return serialise.candidates_from_entry(self.proposals.record(item))
 
     def _entry(self, item: Item, generator: MaskGenerator[Any] | None) -> Entry:
         # as many prompts as before any were merged
         own = [one for one in self._matched(item) for _ in range(1 + len(one.merged))]
         if generator is None or not own:
             return _NO_CANDIDATES
-        image = item.request.image
+        size = item.request.image.size
         selector: PointSelector[Any] = self.part("points")
         selector.reseed(item.entropy)
         lent = [(lender.request.image.size, _prompts(self._matched(lender))) for lender in self.lenders(item)]
-        prompts = selector.control(image.size, _prompts(own), lent)
-        matched = zip(own, prompts, generator.segment(image, prompts), strict=True)
-        drawn = [_candidate(match.group, match.map, prompt, proposal) for match, prompt, proposal in matched]
-        return serialise.candidates_to_entry(_merged(drawn, self.proposals.merge_iou))
+        prompts = selector.control(size, _prompts(own), lent)
+        if len(prompts) != len(own):
+            raise SampleError(f"{self.named('points')} gave {len(prompts)} prompts for a control of {len(own)}")
+        bare = [Candidate(one.group, prompt, (), (), map=one.map) for one, prompt in zip(own, prompts, strict=True)]
+        return self.drawn(item, generator, bare, self.proposals.merge_iou)
 
     @cached_property
     def _able(self) -> dict[str, NDArray[np.uint64]]:
@@ -294,8 +299,3 @@ class Control(CandidateStage):
 
 def _prompts(candidates: Iterable[Candidate]) -> list[PointPrompt]:
     return [one.point for one in candidates if one.point is not None]
-
-
-def _merged(candidates: list[Candidate], iou: float | None) -> list[Candidate]:
-    """Those that stay where a config merges candidates that ask or say the same."""
-    return candidates if iou is None else list(registry().ask("merge_candidates", candidates=candidates, iou=iou))

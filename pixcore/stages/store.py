@@ -109,12 +109,11 @@ class StageStore:
         while True:
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
+                return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
-            else:
-                return
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +123,7 @@ class StageStore:
         """Keep one record, in one transaction, in place of a failure or record under the same key.
 
         Raises:
-            TypeError: The record's body is not JSON data.
+            TypeError, ValueError, RecursionError: The record's body is not JSON data, holds itself, or has no end.
             StoreError: The file can't be written.
         """
         self._write([self.packed(key, sample_id, entry)])
@@ -133,10 +132,10 @@ class StageStore:
         """Make the row that a record is stored as, without storing it.
 
         Raises:
-            TypeError: The record's body is not JSON data.
+            TypeError, ValueError, RecursionError: The record's body is not JSON data, holds itself, or has no end.
         """
         body, arrays = _pack_body(entry.body), _pack(entry.arrays)
-        return Row(key, sample_id, body, arrays, self._checksum(key, body, arrays))
+        return Row(key, _sayable(sample_id), body, arrays, self._checksum(key, body, arrays))
 
     def put_rows(self, rows: Sequence[Row]) -> None:
         """Keep records that were packed elsewhere, all in one transaction.
@@ -164,13 +163,11 @@ class StageStore:
     def rows(self, keys: Iterable[str]) -> list[Row]:
         """Read records as they are stored, those of the keys that are there."""
         query = "SELECT key, sample_id, body, arrays, checksum FROM records WHERE key = ? AND body IS NOT NULL"
-        with self._explained():
-            return [Row(*row) for key in keys for row in self._db.execute(query, (key,))]
+        return [Row(*row) for key in keys for row in self._found(query, key)]
 
-    def clear(self) -> None:
-        """Forget all records."""
-        with self._explained():
-            self._db.execute("DELETE FROM records")
+    def clear(self, key: str | None = None) -> None:
+        """Forget the record or failure under a key, or all."""
+        self._found("DELETE FROM records WHERE ?1 IS NULL OR key = ?1", key)
 
     def _checksum(self, key: str, body: str | bytes, arrays: bytes | None) -> bytes:
         """Of a record as it is stored and of where it belongs: the stage's key and its own."""
@@ -182,12 +179,9 @@ class StageStore:
 
     def put_failure(self, key: str, sample_id: str, error: str) -> None:
         """Keep that a sample failed; a failure never replaces a record."""
-        with self._explained():
-            self._db.execute(
-                "INSERT INTO records (key, sample_id, error) VALUES (?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET error = excluded.error WHERE body IS NULL",
-                (key, sample_id, error),
-            )
+        query = "INSERT INTO records (key, sample_id, error) VALUES (?, ?, ?)"
+        again = " ON CONFLICT (key) DO UPDATE SET error = excluded.error WHERE body IS NULL"
+        self._found(query + again, key, _sayable(sample_id), _sayable(error))
 
     def get(self, key: str) -> Entry | None:
         """Read the record under a key; None where there is none or only a failure.
@@ -206,38 +200,33 @@ class StageStore:
 
     def failure(self, key: str) -> str | None:
         """Read what went wrong with a sample; None if nothing did."""
-        with self._explained():
-            row = self._db.execute("SELECT error FROM records WHERE key = ?", (key,)).fetchone()
-        return row[0] if row is not None else None
+        return next((error for (error,) in self._found("SELECT error FROM records WHERE key = ?", key)), None)
 
     def has(self, key: str) -> bool:
         """Say whether there is a record under a key, no failure."""
-        with self._explained():
-            row = self._db.execute("SELECT body IS NOT NULL FROM records WHERE key = ?", (key,)).fetchone()
-        return row is not None and bool(row[0])
+        return bool(self._found("SELECT 1 FROM records WHERE key = ? AND body IS NOT NULL", key))
 
     def spend(self, seconds: float) -> None:
         """Note how long a command has computed records."""
-        with self._explained():
-            self._db.execute("INSERT INTO spent VALUES (?)", (seconds,))
+        self._found("INSERT INTO spent VALUES (?)", seconds)
 
     @property
     def seconds(self) -> float:
         """Add up how long all commands, on all machines, have computed these records."""
-        with self._explained():
-            return float(self._db.execute("SELECT total(seconds) FROM spent").fetchone()[0])
+        return float(self._found("SELECT total(seconds) FROM spent")[0][0])
 
     def recall(self, key: str) -> Any:
         """Read what was remembered under a key, or None."""
-        with self._explained():
-            row = self._db.execute("SELECT document FROM exchanges WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row is not None else None
+        found = self._found("SELECT document FROM exchanges WHERE key = ?", key)
+        return json.loads(found[0][0]) if found else None
 
     def remember(self, key: str, value: Any) -> None:
         """Keep JSON data beside the records, at once: one exchange with a paid service, say."""
-        document = json.dumps(value)  # what is no JSON data is no damage of the file
+        self._found("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", key, json.dumps(value))
+
+    def _found(self, query: str, *values: Any) -> list[Any]:
         with self._explained():
-            self._db.execute("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", (key, document))
+            return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -264,6 +253,11 @@ def _pack_body(body: Any) -> str | bytes:
     """JSON text in ASCII (a model's text may hold half a surrogate pair, which has no UTF-8), compressed if large."""
     text = json.dumps(body, separators=(",", ":"), default=_plain)
     return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
+
+
+def _sayable(text: str) -> str:
+    """A text as SQLite can hold it: half a surrogate pair, which has no UTF-8, as its escape."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:
