@@ -7,7 +7,7 @@ are imported when the component is first used, so a plugin costs nothing until t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import pluggy
@@ -30,7 +30,7 @@ class Register(Protocol):
         summary: str = "",
         default: bool = False,
         extra: str = "",
-        default_for: Iterable[str] = (),
+        default_for: Collection[str] = (),
     ) -> None:
         """Offer a component.
 
@@ -187,12 +187,13 @@ def show_summary(summary: Any) -> Any:
 
 
 @hookspec
-def run_started(run: str, config: Mapping[str, Any]) -> None:
+def run_started(run: str, config: Mapping[str, Any], stores: Sequence[str]) -> None:
     """Observe that a command starts to work on a run; one that finds everything done and told is not told of.
 
     Args:
         run: The run folder.
         config: The resolved config, every option spelt out.
+        stores: The files of its stage stores.
     """
 
 
@@ -222,6 +223,11 @@ def sample_finished(run: str, record: Mapping[str, Any]) -> None:
             sample's line of `predictions.jsonl` with two keys more: "correct" (null where nothing was judged), and
             "iou", the IoU of each row's mask by the row's key (where there is a ground truth).
     """
+
+
+@hookspec
+def part_finished(run: str, shard: tuple[int, int]) -> None:
+    """Observe that the i-th of n parts of a run is done (`--shard`); who unites them tells that it is finished."""
 
 
 @hookspec

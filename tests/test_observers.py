@@ -79,7 +79,9 @@ def test_what_observers_hear(workplace, observed):
     workplace("run", str(workplace.config()))
     (started,), (finished,) = observed("run_started"), observed("run_finished")
     assert started["run"] == finished["run"] == "out"
-    assert started["config"] == json.loads((workplace.folder / "out/run.json").read_text())["config"]
+    written = json.loads((workplace.folder / "out/run.json").read_text())
+    assert started["config"] == written["config"]
+    assert started["stores"] == sorted(path for paths in written["stores"].values() for path in paths)
     assert finished["summary"] == workplace.summary()
     records = [line["record"] for line in observed("sample_finished")]
     assert {record["sample_id"] for record in records} == {f"s{index}" for index in range(6)}
@@ -120,10 +122,13 @@ def test_a_sample_that_failed_is_told_once_it_is_good(workplace, observed):
 
 def test_shards_tell_their_own_and_the_last_command_the_end(workplace, observed):
     config = str(workplace.config())
-    for part in ("1/2", "2/2"):
+    for part in ("1/2", "2/2", "2/2"):
         workplace("run", config, "--shard", part)
+    assert [line["shard"] for line in observed("part_finished")] == [[1, 2], [2, 2]], "and not again"
+    assert len(observed("run_started")) == 2
     assert not observed("run_finished")
     workplace("run", config)
+    assert len(observed("part_finished")) == 2
     told = Counter(line["record"]["sample_id"] for line in observed("sample_finished"))
     assert set(told.values()) == {1}
     assert len(told) == 6
@@ -170,7 +175,6 @@ def test_where_nobody_hears_of_samples_none_is_read(workplace, monkeypatch):
         job = Counting(resolve(document | other, registry))
         job.resolved.config.output.mkdir(exist_ok=True)
         observers = Observers(job, registry, Display(Console(quiet=True)))
-        observers.start()
         execute(job, observers)
         observers.finish({})
         assert job.looked == 0

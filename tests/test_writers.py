@@ -73,6 +73,25 @@ def test_predictions_of_an_earlier_run_do_not_stay_under_the_name_of_another(wor
         assert "predictions.jsonl" not in files(workplace), writers
 
 
+def test_what_writers_of_an_earlier_run_left_goes_where_another_writes(workplace):
+    other = {"model": {"name": "toy", "says": "there is nothing"}}
+    for writers, status in ((["predictions"], 0), (["predictions", "toy-count"], 0), (["toy-fails"], 1)):
+        workplace("run", str(workplace.config()))
+        assert {"predictions.jsonl", "report.html"} <= files(workplace)
+        (workplace.folder / "out/mine.html").write_text("what a person put there stays")
+        workplace("run", str(workplace.config(writers=writers, **other)), status=status)
+        assert "report.html" not in files(workplace), writers
+        assert "mine.html" in files(workplace)
+        assert ("predictions.jsonl" in files(workplace)) == ("predictions" in writers)
+    document = json.loads((workplace.folder / "out/run.json").read_text())
+    assert document["files"] == []
+    (workplace.folder / "out/run.json").write_text(json.dumps(document | {"files": ["../kept", 5]}))
+    (workplace.folder / "kept").touch()
+    workplace("run", str(workplace.config()))
+    assert (workplace.folder / "kept").exists()
+    assert json.loads((workplace.folder / "out/run.json").read_text())["files"] == ["report.html"]
+
+
 def test_a_half_written_file_never_takes_the_place_of_a_whole_one(workplace):
     workplace("run", str(workplace.config()))
     target = workplace.folder / "out/predictions.jsonl"

@@ -122,9 +122,8 @@ def score_protocol(sample: Sample, result: ProtocolResult, rows: Iterable[RowSpe
     for row in rows:
         selection = result.selections.get(row.key)
         scored = result.error is not None or selection is not None or (row.own_masks and _own_mask(result) is not None)
-        if row.key == ANSWERS_ALONE or not scored:
-            continue
-        scores[row.key] = score_result(sample, result, selection, control=row.pool)
+        if scored and row.key != ANSWERS_ALONE:
+            scores[row.key] = score_result(sample, result, selection, control=row.pool)
     return scores
 
 

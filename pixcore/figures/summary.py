@@ -149,8 +149,7 @@ class Tally:
         for probing, asked in fed.items():
             for place, mask in self.kept.masks[row, probing].of(group):
                 for column, terms_of in asked:
-                    terms = terms_of(mask)
-                    if terms is not None:
+                    if (terms := terms_of(mask)) is not None:
                         column.add(place, *terms)
         return {name: one for name, one in columns.items() if one.n or table.with_own(self.own)[name].main}
 

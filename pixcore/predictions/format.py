@@ -69,8 +69,7 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     ]
     if controls:
         line["control"] = controls[0] if len(controls) == 1 else controls
-    bounds = sorted(name for name in selections if name in specs and specs[name].uses_ground_truth)
-    if bounds:
+    if bounds := sorted(name for name in selections if name in specs and specs[name].uses_ground_truth):
         line["upper_bounds"] = bounds
     if result.error is not None:
         line["error"] = result.error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pixcore.files import can_be_written, read_file
@@ -11,7 +11,7 @@ from pixcore.plugins import Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.runs.plan import Run
 from pixcore.shelf import Shelf
-from pixcore.stages.base import Monitor, Stage
+from pixcore.stages.base import Monitor
 from pixcore.stages.store import content_key
 
 TOLD = ".told"
@@ -36,22 +36,16 @@ class Observers(Monitor):
         self._heard = {hook for hooks in registry.observers.values() for hook in hooks}
         self._finished = content_key([job.resolved.document(), vars(job.scope)])  # what the end is known by
         self._started = False
-        self._stage, self._total, self._done, self._before = "", 0, 0, 0
-        self._begun = self._said = 0.0
-
-    def start(self) -> None:
-        """Tell that the run starts where samples are there that nobody was told of; else it starts with its work."""
+        self._done = self._before = 0
         if self._heard:
             self._read()
-        untold = (self._untold(self._job.records(name)) for name in self._samples())
-        if self._told.number(self._finished) < 0 and any(untold):
-            self._open()
 
     def _open(self) -> None:
         """Tell that the run starts, once; then of samples that are there."""
         if self._heard and not self._started:
             self._started = True
-            self._notify("run_started", config=self._job.resolved.document())
+            stores = sorted({str(stage.store.path) for stage in self._job.stages()})
+            self._notify("run_started", config=self._job.resolved.document(), stores=stores)
             for name in self._samples():
                 self._tell(name)
             for stage in self._job.stages() if "sample_finished" in self._heard else ():
@@ -61,8 +55,8 @@ class Observers(Monitor):
         return self._job.ids() if "sample_finished" in self._heard else iter(())
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """Pass on that a stage starts; where it has work, the run does."""
-        if done < total:
+        """Pass on that a stage starts; where it has work, or nobody was told of the end, the run does."""
+        if done < total or self._told.number(self._finished) < 0:
             self._open()
         self._stage, self._total, self._done, self._before = stage, total, done, done
         self._begun = self._said = time.monotonic()
@@ -87,25 +81,25 @@ class Observers(Monitor):
         if self._started:
             self._notify("stage_advanced", **told)
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Tell that the run is finished, unless its start was not told and this was told before."""
+    def finish(self, summary: Mapping[str, Any] | None = None) -> None:
+        """Tell that the run or, without a summary, its part is finished, unless that was told and no start since."""
         if self._told.number(self._finished) < 0:
             self._open()
         if self._started:
             for name in self._samples():  # also of those whose records were another sample's too
                 self._tell(name)
             self._note(self._finished)
-            self._notify("run_finished", summary=summary)
-
-    def _untold(self, records: Sequence[tuple[Stage, str]]) -> str:
-        """What a sample of these records is known by; "" where it has been told of, or can't be read."""
-        digest = content_key([[stage.store.key, key] for stage, key in records])
-        return digest if records and self._told.number(digest) < 0 else ""
+            if summary is None:
+                self._notify("part_finished", shard=self._job.scope.shard)
+            else:
+                self._notify("run_finished", summary=summary)
 
     def _tell(self, name: str) -> None:
         """Tell of a sample whose records are all there, once."""
-        records = self._job.records(name)
-        if not (digest := self._untold(records)) or not all(stage.store.has(key) for stage, key in records):
+        records = self._job.records(name)  # none where it can't be read
+        digest = content_key([[stage.store.key, key] for stage, key in records])
+        told = not records or self._told.number(digest) >= 0
+        if told or not all(stage.store.has(key) for stage, key in records):
             return
         self._note(digest)
         result, rows = self._job.result(name)

@@ -122,8 +122,7 @@ class Run:
             if at % step == first - 1:
                 yield sample
         if at < 0:
-            hint = "check its options and its folder"
-            raise DataError(f"benchmark {self.benchmark_name!r} has no samples", hint=hint)
+            raise DataError(f"benchmark {self.benchmark_name!r} has no samples", hint="check its options and folder")
 
     @cached_property
     def items(self) -> Shelf[Item]:

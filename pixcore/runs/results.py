@@ -52,7 +52,7 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
         notes = job.benchmark.notes if job.benchmark is not None else ()
         summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=notes)
         writers.finish(summary)
-        write_json(folder / RUN, document)
+        write_json(folder / RUN, document | {"files": writers.files})
         write_json(folder / SUMMARY, to_dict(summary))
     return Written(summary, writers.written, writers.failures)
 

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pixcore.errors import PluginError, StoreError, describe
+from pixcore.errors import DataError, PluginError, StoreError, describe
 from pixcore.figures.rows import RowSpec, Summary
-from pixcore.files import MAKE_ROOM, NO_ROOM, PREDICTIONS, replacing
+from pixcore.files import MAKE_ROOM, NO_ROOM, PREDICTIONS, RUN, read_object, replacing
 from pixcore.plugins import Guest, GuestKind, Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.records import SampleResult
@@ -54,12 +54,9 @@ class RunWriter(ABC):
 class PredictionsWriter(RunWriter):
     """Writes `predictions.jsonl`, which scores to the run's own figures."""
 
-    def __init__(self) -> None:
-        self._open = ExitStack()
-
     def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
         """Open a file beside the one that may be there."""
-        self._rows = rows
+        self._rows, self._open = rows, ExitStack()
         self._file = self._open.enter_context(replacing(folder / PREDICTIONS))
 
     def add(self, result: SampleResult) -> None:
@@ -86,16 +83,25 @@ def chosen(registry: Registry, names: Iterable[str]) -> list[Guest]:
     return [registry.guest(GuestKind.WRITER, name) for name in dict.fromkeys(names)]
 
 
-class Writers:
+def _left(folder: Path) -> set[str]:
+    """The names of the files that an earlier writing left in a run's folder to be opened."""
+    with suppress(DataError, KeyError, TypeError):
+        return {name for name in read_object(folder / RUN)["files"] if name == Path(name).name}
+    return set()
+
+
+class Writers(ExitStack):
     """Several writers at work on one run, none of which another's failure reaches.
 
     Attributes:
         failures: A line for each that failed.
         written: Where what they wrote can be opened, by name.
+        files: The names of what lies in the run's folder of that, once all have finished.
     """
 
     def __init__(self, guests: Iterable[Guest], folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
-        self._folder = folder
+        super().__init__()
+        self._folder, self._left = folder, _left(folder)
         self.failures: list[str] = []
         self.written: dict[str, Path] = {}
         self._at_work: dict[str, RunWriter] = {}
@@ -108,14 +114,8 @@ class Writers:
             hint = "derive it from pixcore.runs.writers.RunWriter"
             raise PluginError(f"{guest.target} is not a RunWriter", hint=hint)
         writer = self._at_work[guest.name] = kind()
+        self.callback(self._let_go, guest.name)
         writer.begin(folder, run, rows)
-
-    def __enter__(self) -> Writers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name in list(self._at_work):
-            self._let_go(name)
 
     def add(self, result: SampleResult) -> None:
         """Show each writer one sample."""
@@ -123,13 +123,16 @@ class Writers:
             self._guarded(name, partial(writer.add, result))
 
     def finish(self, summary: Summary) -> None:
-        """Let each writer write; predictions that this run did not write don't stay under its name."""
+        """Let each writer write; what an earlier writing left here, and this one did not write, goes."""
         for name, writer in list(self._at_work.items()):
             if (path := self._guarded(name, partial(writer.finish, summary))) is not None:
                 self.written[name] = path
-        if "predictions" not in self._at_work:
-            with suppress(OSError):  # it is a folder
-                (self._folder / PREDICTIONS).unlink()
+        opened = (Path(str(path)) for path in self.written.values())
+        self.files = [path.name for path in opened if path.parent == self._folder]
+        there = {*self.files, PREDICTIONS} if "predictions" in self._at_work else {*self.files}
+        for name in {PREDICTIONS, *self._left} - there:
+            with suppress(OSError):  # it is a folder, or gone
+                (self._folder / name).unlink()
 
     def _guarded(self, name: str, step: Callable[[], Path | None]) -> Path | None:
         try:

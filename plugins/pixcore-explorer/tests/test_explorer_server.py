@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from pixcore_explorer.server import Explorer
 from pixcore.errors import DataError
 from pixcore.files import RUN, SUMMARY
 from pixcore.terminal import Console
+from tests.workplace import Workplace
 
 
 def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
@@ -52,6 +54,23 @@ def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
     assert "run.json is not JSON" in about(key, found, [tmp_path])["error"]
     (folder / RUN).write_text("[]")
     assert "holds no JSON object" in about(key, found, [tmp_path])["error"]
+
+
+def test_a_part_that_is_done_is_no_failure(workplace: Workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,explorer"
+    small = {"benchmark": {"name": "toy-boxes", "pairs": 1}, "selections": ["toy-first"], "control": None}
+    workplace.config(**small, protocols=["segment"], writers=[])
+    workplace("run", "run.yaml", "--shard", "1/2")
+    folder = workplace.folder / "out"
+    assert going.state_of(folder) is None
+    going.begin(str(folder), {})
+    state = json.loads((folder / going.STATE).read_text())
+    (folder / going.STATE).write_text(json.dumps({**state, "process": os.getppid()}))
+    going.end(str(folder))
+    assert going.state_of(folder) is not None, "another part is at work"
+    going.begin(str(folder), {})
+    going.end(str(folder))
+    assert going.state_of(folder) is None
 
 
 def test_a_run_on_a_cluster_says_what_each_node_does(tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def test_a_terminal_shows_the_answers_length_beside_the_bar() -> None:
     assert "tokens" not in file.getvalue().splitlines()[-1]
 
 
+def test_a_stage_that_never_started_ends() -> None:
+    for monitor in (BarMonitor(Console(file=io.StringIO())), LineMonitor(Console(file=io.StringIO()))):
+        monitor.end()
+
+
 def test_a_terminal_gets_bars_and_a_log_gets_lines() -> None:
     def shown_on(terminal: str, *, forced: bool) -> Monitor:
         console = Console(file=io.StringIO(), force_terminal=forced or None, _environ={"TERM": terminal})

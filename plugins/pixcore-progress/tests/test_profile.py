@@ -56,3 +56,19 @@ def test_what_other_processes_do_is_not_looked_into(workplace) -> None:
     done = workplace("run", "run.yaml", "--profile", status=2)
     assert "the executor 'processes' may work in others (--executor local)" in done.stderr
     assert "mask generator toy-squares" in workplace("run", "run.yaml", "--profile", "--executor", "local").stdout
+
+
+def test_a_writer_that_fails_costs_no_other_its_file(workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",progress"
+    workplace.config(writers=["toy-broken", "predictions"])
+    done = workplace("run", "run.yaml", "--profile", status=1)
+    assert "run writer 'toy-broken' failed: run writer 'toy-broken' can't be imported" in done.stderr
+    assert len(workplace.predictions()) == 18
+    assert "mask generator toy-squares" in done.stdout
+
+
+def test_a_profile_is_of_one_run(workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",progress"
+    workplace.config(seeds=[1, 2])
+    done = workplace("run", "run.yaml", "--profile", status=2)
+    assert "a profile is of one run, and the config has the seeds 1, 2 (--set 'seeds=[]'" in done.stderr

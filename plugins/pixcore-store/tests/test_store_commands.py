@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,21 @@ def test_a_conflict_is_told_and_the_first_stays(tmp_path: Path) -> None:
     assert kept.body == {"text": "one"}
 
 
+@pytest.mark.parametrize("value", [np.array(5.0), np.array([np.nan, 1]), np.zeros((2, 0))])
+def test_a_record_that_was_packed_otherwise_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: np.ndarray[Any, Any]
+) -> None:
+    packed = zlib.compress
+    for folder, effort in (("a", 1), ("b", 9)):
+        with monkeypatch.context() as patch:
+            patch.setattr(zlib, "compress", lambda data, effort=effort, **_: packed(data, effort))
+            store = StageStore(tmp_path / folder, "answer", INGREDIENTS)
+            store.put("1", "sample 1", Entry({}, {"map": value}))
+            store.close()
+    found = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c", lambda line: None)
+    assert (found.records, found.same, found.conflicts) == (1, 1, [])
+
+
 def test_a_damaged_record_is_merged_nowhere_and_found_by_the_check(tmp_path: Path) -> None:
     store = store_of(tmp_path / "a", {"1": "one", "2": "two"})
     store.close()
@@ -123,7 +141,8 @@ def test_what_a_run_behind_a_link_needs_is_not_pruned(tmp_path: Path) -> None:
     (tmp_path / "runs" / "here" / "run.json").write_text(json.dumps({"stores": {}}))
     (tmp_path / "disk" / "done" / "run.json").write_text(json.dumps({"stores": {"answer": [str(needed)]}}))
     (tmp_path / "disk" / "half" / ".begun.json").write_text(json.dumps({"began": "now", "stores": [str(stopped)]}))
-    (tmp_path / "runs" / "large").symlink_to(tmp_path / "disk")
+    for name in ("large", "latest"):
+        (tmp_path / "runs" / name).symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "circle").symlink_to(tmp_path / "runs")
     done = called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs", "--delete")
     assert "runs that need the rest: 2" in done.output
@@ -232,22 +251,81 @@ def test_what_a_stopped_run_needs_goes_when_it_is_given_up(tmp_path: Path) -> No
     assert "half-way" not in called(*asked).output
 
 
-def test_a_run_that_is_stopped_has_noted_what_it_needs(workplace: Workplace) -> None:
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,store"
-    small = {
-        "benchmark": {"name": "toy-boxes", "pairs": 1},
-        "selections": ["toy-first"],
-        "control": None,
-        "writers": [],
-    }
-    workplace.config(**small, judge="toy-sulky-judge", on_error="stop")
-    workplace("run", "run.yaml", status=None)
-    note = json.loads((workplace.folder / "out" / ".begun.json").read_text())
-    there = {path.name for path in (workplace.folder / "store").glob("*.sqlite")}
+SMALL = {
+    "benchmark": {"name": "toy-boxes", "pairs": 1},
+    "selections": ["toy-first"],
+    "control": None,
+    "writers": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        (("run",), "out"),
+        (("run", "--profile"), "out"),
+        (("seeds", "--seed", "1"), "out/seed-1"),
+        (("run", "--shard", "1/2"), "out"),
+    ],
+)
+def test_a_run_that_is_stopped_has_noted_what_it_needs(
+    workplace: Workplace, command: tuple[str, ...], output: str
+) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,store,progress,report,scoring"
+    workplace.config(**SMALL, judge="toy-sulky-judge", on_error="stop")
+    workplace(*command, "run.yaml", status=None)
+    note = json.loads((workplace.folder / output / ".begun.json").read_text())
+    there = {path.name for path in workplace.folder.glob("store*/*.sqlite")}
     assert {Path(path).name for path in note["stores"]} >= {name for name in there if not name.startswith("exchanges")}
-    workplace.config(**small)
-    workplace("run", "run.yaml")
-    assert not (workplace.folder / "out" / ".begun.json").exists()
+    workplace.config(**SMALL)
+    workplace(*command, "run.yaml")
+    assert (workplace.folder / output / ".begun.json").exists() == ("--shard" in command), "parts are to be united"
+    workplace(*[word for word in command if word not in ("--shard", "1/2")], "run.yaml")
+    assert not (workplace.folder / output / ".begun.json").exists()
+
+
+def test_a_run_that_is_begun_from_python_has_noted_what_it_needs(workplace: Workplace) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,store"
+    workplace.config(**SMALL, judge="toy-sulky-judge", on_error="stop")
+    script = workplace.folder / "script.py"
+    script.write_text("import pixcore\npixcore.run('run.yaml')\n")
+    about: Any = {"cwd": workplace.folder, "env": workplace.environment, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, script], check=False, **about)
+    assert "failed in stage judge" in done.stderr
+    assert json.loads((workplace.folder / "out" / ".begun.json").read_text())["stores"]
+
+
+def test_a_run_that_is_given_up_is_forgotten_where_its_store_is(tmp_path: Path) -> None:
+    here, elsewhere = store_of(tmp_path / "store", {"1": "one"}), store_of(tmp_path / "other", {"1": "one"}, "propose")
+    for store in (here, elsewhere):
+        store.close()
+    for name, document in {
+        "done/run.json": {"stores": {"answer": [str(here.path)]}},
+        "half/.begun.json": {"began": "yesterday", "stores": [str(elsewhere.path)]},
+    }.items():
+        (tmp_path / "runs" / name).parent.mkdir(parents=True)
+        (tmp_path / "runs" / name).write_text(json.dumps(document))
+    asked = "--runs", tmp_path / "runs", "--half-way", "--delete"
+    assert "half-way since" not in called(commands.prune, tmp_path / "store", *asked).output
+    assert (tmp_path / "runs" / "half" / ".begun.json").exists()
+    assert "given up" in called(commands.prune, tmp_path / "other", *asked).output
+    assert not (tmp_path / "runs" / "half" / ".begun.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.json", "[" * 100_000),
+        (".begun.json", '{"began": "now", "stores": [5]}'),
+        (".begun.json", '{"began": "now", "stores": "answer-0.sqlite"}'),
+    ],
+)
+def test_nothing_is_pruned_where_a_run_does_not_say_what_it_needs(tmp_path: Path, name: str, text: str) -> None:
+    store_of(tmp_path / "store", {"1": "one"}).close()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / name).write_text(text)
+    with pytest.raises(StoreError, match=name):
+        raise called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs").exception  # type: ignore[misc]
 
 
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,19 @@ def test_what_a_benchmark_reads_is_noticed_when_it_changes(place: Workplace) -> 
     (data / "samples.csv").write_text("id,image,expression\na,a.png,box\nb,b.png,fox\n")
     os.utime(data / "samples.csv", ns=(before.st_atime_ns, before.st_mtime_ns))  # as who unpacks an archive sets it
     assert SAID not in place("run", "run.yaml").stderr
+
+
+def test_code_that_is_edited_while_a_run_is_at_work_is_noticed(place: Workplace) -> None:
+    place.config(benchmark={"name": "mini-world", "pairs": 1}, model={"name": "toy", "pause": 0.3}, batch_size=1)
+    process = place.start("run", "run.yaml")
+    while process.poll() is None and not list((place.folder / "store").glob("answer-*.sqlite")):
+        time.sleep(0.01)
+    time.sleep(0.1)
+    edit(place, "own/toy_pixcore/components.py")
+    process.communicate()
+    assert process.returncode == 0
+    assert SAID not in place("run", "run.yaml").stderr
+    assert SAID in place("run", "run.yaml").stderr
 
 
 def test_what_is_read_is_heard(tmp_path: Path) -> None:

@@ -305,6 +305,19 @@ def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace
     assert (site / "calls").read_text().split() == ["figures", "samples"]
 
 
+def test_a_part_that_is_done_is_closed(workplace: Any) -> None:
+    site = workplace.folder / "site"
+    site.mkdir()
+    (site / "wandb.py").write_text(WANDB.replace("def finish(self): pass", 'def finish(self): called("finish")'))
+    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    config = str(workplace.config(writers=["predictions", "wandb"]))
+    workplace("run", config, "--shard", "1/2")
+    assert (site / "calls").read_text().split() == ["finish"]
+    workplace("run", config)
+    assert (site / "calls").read_text().split() == ["finish", "figures", "samples", "finish"]
+
+
 @pytest.mark.parametrize(
     ("choices", "tinted"),
     [

@@ -13,8 +13,8 @@ def _write(hook, **heard):
 
 
 @hookimpl
-def run_started(run, config):
-    _write("run_started", run=run, config=config)
+def run_started(run, config, stores):
+    _write("run_started", run=run, config=config, stores=stores)
 
 
 @hookimpl
@@ -25,6 +25,11 @@ def stage_advanced(run, stage, done, total, seconds):
 @hookimpl
 def sample_finished(run, record):
     _write("sample_finished", run=run, record=record, answered=os.path.exists(f"{run}/summary.json"))
+
+
+@hookimpl
+def part_finished(run, shard):
+    _write("part_finished", run=run, shard=shard)
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """What a run that goes on leaves in its folder for whoever looks at it: its config, and where it is.
 
-The file is gone when the run is finished; a run whose process is no more left it behind: it failed. Its samples are
-read from the store by who looks, so that a run pays nothing for being looked at.
+The file is gone when the run, or its part, is finished; a run whose process is no more left it behind: it failed. Its
+samples are read from the store by who looks, so that a run pays nothing for being looked at.
 """
 
 from __future__ import annotations
@@ -41,8 +41,13 @@ def advance(run: str, stage: str, done: int, total: int, seconds: float) -> None
 
 
 def end(run: str) -> None:
-    """Remove what was noted."""
-    (Path(run) / STATE).unlink(missing_ok=True)
+    """Remove what was noted, unless it is of another process, at work on another part of the run."""
+    path = Path(run) / STATE
+    if path.exists():
+        state = read_object(path)
+        own = (state["process"], state["host"]) == (os.getpid(), platform.node())
+        if own or not _is_at_work(state):
+            path.unlink(missing_ok=True)
 
 
 def state_of(folder: Path) -> dict[str, Any] | None:
@@ -55,13 +60,16 @@ def state_of(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     state = read_object(path)
-    if state["host"] == platform.node() and os.name == "posix":  # elsewhere a process can't be asked without harm
-        alive = is_alive(state["process"])
-    else:
-        alive = time.time() - state["told"] < _QUIET
+    alive = _is_at_work(state)
     if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
         return None  # somebody wrote the results since
     return {**state, "alive": alive}
+
+
+def _is_at_work(state: Mapping[str, Any]) -> bool:
+    if state["host"] == platform.node() and os.name == "posix":  # elsewhere a process can't be asked without harm
+        return is_alive(state["process"])
+    return bool(time.time() - state["told"] < _QUIET)
 
 
 def nodes_of(folder: Path) -> str:

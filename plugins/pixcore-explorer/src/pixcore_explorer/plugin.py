@@ -32,6 +32,14 @@ def stage_advanced(run: str, stage: str, done: int, total: int, seconds: float) 
 
 
 @hookimpl
+def part_finished(run: str) -> None:
+    """Forget what was noted: nobody works on this part any more."""
+    from pixcore_explorer import going
+
+    going.end(run)
+
+
+@hookimpl
 def run_finished(run: str) -> None:
     """Forget what was noted: the run's own files say it now."""
     from pixcore_explorer import going

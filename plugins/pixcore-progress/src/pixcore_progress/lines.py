@@ -12,6 +12,8 @@ _LINE_EVERY = 10.0  # seconds
 class LineMonitor(Display):
     """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
 
+    _done = _before = 0  # a stage that was stopped before it started ends too
+
     def begin(self, stage: str, total: int, done: int) -> None:
         """Say how much there is to do."""
         self._stage, self._total, self._done, self._before = stage, total, done, done

@@ -184,8 +184,13 @@ def _follow(one: ChosenComponent, profile: Profile) -> ChosenComponent:
 
 
 def followed_writer(guest: Guest, profile: Profile) -> Guest:
-    """Give a run writer whose work is followed."""
-    kind = guest.loaded
+    """Give a run writer whose work is followed; one that can't be loaded fails where it is begun, as in any run."""
+    try:
+        kind = guest.loaded
+    except Exception:
+        return guest
+    if not isinstance(kind, type):
+        return guest
 
     class Followed(kind):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:

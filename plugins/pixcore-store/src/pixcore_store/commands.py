@@ -144,11 +144,12 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
         try:
             stores = json.loads(read_file(document))["stores"]
             needed |= {Path(path).name for paths in stores.values() for path in paths}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
     plain: Any = {"soft_wrap": True, "highlight": False}
-    files = [path for path in stores_in(store) if path.name not in needed and not path.name.startswith(f"{EXCHANGES}-")]
-    notes = {begun: noted(begun) for begun in stopped}
+    there = {path.name: path for path in stores_in(store)}
+    files = [path for name, path in there.items() if name not in needed and not name.startswith(f"{EXCHANGES}-")]
+    notes = {begun: note for begun in stopped if (note := noted(begun))[1] & there.keys()}  # others use another store
     for begun, (since, names) in notes.items():
         own = [path for path in files if path.name in names]
         what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"

@@ -124,7 +124,7 @@ def stores_in(folder: Path) -> list[Path]:
 
 
 def found_below(folder: Path, *names: str) -> Iterator[Path]:
-    """Find the files of some names below a folder, also behind links.
+    """Find the files of some names below a folder, also behind links, each folder's once.
 
     Raises:
         StoreError: It, or a folder in it, can't be listed.
@@ -136,9 +136,9 @@ def found_below(folder: Path, *names: str) -> Iterator[Path]:
 
     seen = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        known = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
-        folders[:] = [name for name in folders if known[name] not in seen]  # links may lead in a circle
-        seen.update(known.values())
+        known = {os.path.realpath(os.path.join(place, name)): name for name in folders}
+        folders[:] = [name for path, name in known.items() if path not in seen]  # links may lead in a circle
+        seen.update(known)
         yield from (Path(place, name) for name in names if name in files)
 
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from pixcore.errors import DataError, StoreError
 from pixcore.files import read_object, write_json
-from pixcore.runs.plan import Run
 
 BEGUN = ".begun.json"
 """In a run's folder from its beginning to its end: {"began": when, "stores": [files]}."""
 
 
-def begin(job: Run) -> None:
+def begin(folder: Path, stores: Sequence[str]) -> None:
     """Note which files of its store a run works on."""
-    stores = sorted({str(stage.store.path) for stage in job.stages()})
-    with suppress(StoreError):  # a run is no worse for it
-        write_json(job.resolved.config.output / BEGUN, {"began": time.strftime("%Y-%m-%d %H:%M"), "stores": stores})
+    write_json(folder / BEGUN, {"began": time.strftime("%Y-%m-%d %H:%M"), "stores": list(stores)})
 
 
 def end(folder: Path) -> None:
     """Forget it: the run is finished, and `run.json` says the same."""
-    with suppress(OSError):
-        (folder / BEGUN).unlink(missing_ok=True)
+    (folder / BEGUN).unlink(missing_ok=True)
 
 
 def noted(path: Path) -> tuple[str, set[str]]:
@@ -37,6 +33,7 @@ def noted(path: Path) -> tuple[str, set[str]]:
         note = read_object(path)
     except DataError as error:
         raise StoreError(error.message, hint="remove it, or run it again") from error
-    if not isinstance(note.get("stores"), list):
+    stores = note.get("stores")
+    if not isinstance(stores, list) or not all(isinstance(one, str) for one in stores):
         raise StoreError(f"{path} does not name stores", hint="remove it, or run it again")
-    return str(note.get("began")), {Path(one).name for one in note["stores"]}
+    return str(note.get("began")), {Path(one).name for one in stores}

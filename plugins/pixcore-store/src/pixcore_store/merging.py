@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import Row, StageStore
 from pixcore_store.folders import StoreFile, stores_in
@@ -101,8 +99,4 @@ def _alike(one: Entry, other: Entry) -> bool:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return (
-        one.dtype == other.dtype
-        and one.shape == other.shape
-        and np.array_equal(one.view(np.uint8), other.view(np.uint8))
-    )
+    return bool(one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())

@@ -1,7 +1,9 @@
-"""Adds the commands under `store`, and shows a run of which nothing has changed without working on it."""
+"""Adds the commands under `store`, notes what a run needs, and shows one of which nothing has changed as it stands."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pixcore import hookimpl
@@ -19,7 +21,23 @@ def register_commands(register: RegisterCommand) -> None:
 
 @hookimpl
 def carry_out_run(job: Any) -> int:
-    """Show a run that is finished as it stands; note of any other what it works on."""
+    """Show a run that is finished as it stands; carry out any other."""
     from pixcore_store.unchanged import carry_out
 
     return carry_out(job)
+
+
+@hookimpl
+def run_started(run: str, stores: Sequence[str]) -> None:
+    """Note what the run works on, whichever command has begun it: it may be stopped half-way."""
+    from pixcore_store import halfway
+
+    halfway.begin(Path(run), stores)
+
+
+@hookimpl
+def run_finished(run: str) -> None:
+    """Forget it: `run.json` says the same. Of a part no end is noted: what unites the parts needs its records."""
+    from pixcore_store import halfway
+
+    halfway.end(Path(run))

@@ -30,7 +30,6 @@ from pixcore.runs.plan import Run
 from pixcore.runs.results import Written
 from pixcore.stages.store import content_key
 from pixcore.terminal import Console
-from pixcore_store.halfway import begin, end
 from pixcore_store.heard import hearing
 
 UNCHANGED = ".unchanged"
@@ -56,8 +55,8 @@ def carry_out(job: Run) -> int:
     opens = any(one.says("opens_files") for one in benchmarks)
     with hearing() if opens else nullcontext(set[str]()) as heard:
         _ = job.items  # its samples, whose images are read
-    read = {path: _stamp(path) for path in heard}  # as it was then: it may be written while the run is at work
-    begin(job)
+    # as they are now: data and code may be written while the run is at work
+    read = {path: _stamp(path) for path in {*heard, *(_modules() if known else ())}}
     seen: list[Written] = []
 
     def write(*about: Any) -> Written:
@@ -65,8 +64,6 @@ def carry_out(job: Run) -> int:
         return seen[0]
 
     status = command.carry_out(job, write=write)
-    if seen:
-        end(folder)
     if known and seen and status == 0 and not seen[0].summary.failed:
         for stage in job.stages():
             stage.store.close()  # what it wrote ahead goes into its file

@@ -34,7 +34,10 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 """Every hook, and what it is called with."""
 
 OBSERVED: Mapping[str, Mapping[str, Any]] = {
-    "run_started": {"config": {"benchmark": {"name": "toy"}, "model": {"name": "toy"}, "seed": 0, "output": "run"}},
+    "run_started": {
+        "config": {"benchmark": {"name": "toy"}, "model": {"name": "toy"}, "seed": 0, "output": "run"},
+        "stores": ["store/answer-0.sqlite"],
+    },
     "stage_advanced": {"stage": "answer", "done": 1, "total": 2, "seconds": 1.5},
     "sample_finished": {
         "record": {
@@ -62,6 +65,7 @@ OBSERVED: Mapping[str, Mapping[str, Any]] = {
             },
         }
     },
+    "part_finished": {"shard": (1, 2)},
     "run_finished": {
         "summary": {
             "benchmark": "toy",
@@ -157,17 +161,18 @@ def _is_marked(function: Callable[..., Any]) -> bool:
 def check_observer(plugin: object) -> list[Finding]:
     """Hold the observers of a plugin to their contract: they raise nothing and change nothing that they hear.
 
-    They are told of a run of one sample, twice, in an empty folder that is the working directory meanwhile.
+    They are told of a run of one sample, twice, and of a part of one, in an empty folder that is the working directory
+    meanwhile.
 
     Args:
         plugin: The plugin's module.
     """
     report = Report(page_of("observer"))
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        for again in ("", ", a second run"):
+        for again, other in (("", "part"), (", a part", "run"), (", a second run", "part")):
             for hook, arguments in OBSERVED.items():
                 function = getattr(plugin, hook, None)
-                if function is None or not _is_marked(function):
+                if function is None or not _is_marked(function) or hook == f"{other}_finished":
                     continue
                 with report.step(f"{hook}{again}"):
                     heard = {"run": folder, **copy.deepcopy(dict(arguments))}

@@ -39,6 +39,13 @@ def stage_advanced(run: str, stage: str, done: int, total: int, seconds: float) 
 
 
 @hookimpl
+def part_finished(run: str) -> None:
+    """Close what is open: another command goes on with the run."""
+    for one in _open_of(run):
+        one.close()
+
+
+@hookimpl
 def run_finished(run: str) -> None:
     """Close what is still open."""
     for one in _open_of(run):
