@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, field_validator
 
 from pixcore.errors import ModelError
 from pixcore.files import at_home
@@ -38,6 +38,14 @@ from pixcore.records import (
 from pixcore.services import Allowance, Expense
 
 
+def as_meant(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Validate a field: `off` is no number, as pydantic has it, and a path may begin at home."""
+    found = validate(value)
+    if isinstance(value, bool) and type(found) in (int, float):
+        raise ValueError("a number is expected, and yes, no, on and off are none")
+    return at_home(found)
+
+
 class Config(BaseModel):
     """Base of every component's config: unknown keys are errors, values never change.
 
@@ -50,10 +58,7 @@ class Config(BaseModel):
 
     not_in_key: ClassVar[frozenset[str]] = frozenset()
 
-    @field_validator("*")
-    @classmethod
-    def _at_home(cls, value: Any) -> Any:
-        return at_home(value)
+    _as_meant = field_validator("*", mode="wrap")(as_meant)
 
     def check_ready(self) -> None:
         """Look for what the component needs from outside before a run begins, so that nothing is computed in vain.

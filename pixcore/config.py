@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
 
-from pixcore.components import Config, Context
+from pixcore.components import Config, Context, as_meant
 from pixcore.errors import ConfigError, DataError, PluginError, first_line, nearest
-from pixcore.files import at_home, read_file
+from pixcore.files import read_file
 from pixcore.notices import notice
-from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry, registry
+from pixcore.plugins import PLACES, SECTIONS, GuestKind, Kind, Registration, Registry, registry, shipped_by
 from pixcore.protocols import FIELDS, PROBINGS, Judged, Probing
 from pixcore.records import Fidelity, Protocol
 from pixcore.services import Budget, Price
@@ -100,7 +100,8 @@ class ProbingSection(BaseModel):
     def _known_or_whole(self) -> Self:
         if "template" not in self.model_fields_set:
             if self.name not in PROBINGS:
-                raise ValueError(f"{nearest(self.name, PROBINGS)}; or a new one, {_EXAMPLE}")
+                package = shipped_by(GuestKind.PROBING, self.name)
+                raise ValueError(f"pip install {package}" if package else f"{nearest(self.name, PROBINGS)}; {_EXAMPLE}")
             if self.model_fields_set != {"name"}:
                 raise ValueError(f"{self.name!r} is the paper's, and stands there by its name alone")
         elif self.name in PROBINGS:
@@ -127,7 +128,7 @@ class ProbingSection(BaseModel):
         return Probing.own(self.name, self.template, masks=self.masks, judge=self.judge)
 
 
-_EXAMPLE = 'such as {name: describe, template: "Describe {expression}."}'
+_EXAMPLE = 'or a new one, such as {name: describe, template: "Describe {expression}."}'
 
 _OWN_NAME = re.compile("(?!there$)[a-z][a-z0-9_-]{0,39}")  # it names files and columns; "M there" is a further figure
 
@@ -184,10 +185,7 @@ class RunConfig(BaseModel):
     output: Path
     store: Path = Path("runs/store")
 
-    @field_validator("output", "store")
-    @classmethod
-    def _at_home(cls, value: Path) -> Path:
-        return at_home(value)
+    _as_meant = field_validator("*", mode="wrap")(as_meant)
 
     @field_validator("protocols")
     @classmethod
@@ -355,6 +353,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *other`; a key of the mapping's own wins
                 continue
+            if key_node.tag in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"):  # `on` is the word that it says
+                key_node.tag = "tag:yaml.org,2002:str"
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, (str, int)):
                 if key in seen:
@@ -411,9 +411,10 @@ def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict
         if not equals or not path.strip():
             raise ConfigError(f"--set {setting!r} has no key=value", hint="for example --set points.k=3")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, Loader=_UniqueKeyLoader)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"--set {path}: {text!r} is not a YAML value", hint="quote it") from error
+            said = f"--set {path}: {text!r} is not a YAML value: {getattr(error, 'problem', None) or first_line(error)}"
+            raise ConfigError(said, hint="quote it, or mend it") from error
         _put(result, path.strip().split("."), value, setting)
     return result
 
@@ -450,8 +451,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         PluginError: A component is not installed.
     """
     allowed = [*SECTIONS, *RunConfig.model_fields]
-    unknown = [key for key in document if key not in allowed]
-    if unknown:
+    if unknown := [key for key in document if key not in allowed]:
         raise ConfigError(f"{unknown[0]}: no such key", hint=nearest(str(unknown[0]), allowed))
     filled = _with_defaults(document, registry)
     sections = {key: filled.pop(key) for key in SECTIONS}
@@ -484,8 +484,9 @@ def _spell_probings(filled: dict[str, Any], registry: Registry, model: Any) -> N
     for at, one in enumerate(listed if isinstance(listed, list | tuple) else ()):
         section = {"name": one} if isinstance(one, str) else one
         if isinstance(section, Mapping) and section.get("name") in [*offered] and "template" not in section:
-            asked = _part(registry, Kind.MODEL, model, "model").config, filled.get("fidelity", Fidelity.CORRECTED)
-            spelt = {**section, "template": offered[section["name"]].loaded(*asked)}
+            fidelity = _validated(RunConfig, {**filled, "protocols": [*PROBINGS]}, "").fidelity
+            asked = offered[section["name"]].loaded(_part(registry, Kind.MODEL, model, "model").config, fidelity)
+            spelt = {**section, "template": asked}
             filled["protocols"] = [*filled["protocols"][:at], spelt, *filled["protocols"][at + 1 :]]
 
 
@@ -496,7 +497,7 @@ _MINING = ("grouper", "points")
 def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     filled = dict(document)
     for key, kind in SECTIONS.items():
-        if filled.get(key) is not None or (key in filled and kind.nullable):
+        if key in filled:
             continue
         defaults = [registration.name for registration in registry.defaults(kind)]
         if kind.listed:
@@ -515,17 +516,15 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
         digest = hashlib.sha256(repr(said).encode()).hexdigest()[:8]
         names = [name_in(filled[key]) for key in ("benchmark", "model") if filled[key] is not None]
         filled["output"] = f"runs/{'-'.join(names)}-{digest}"
-    offered = {key: registry.default_for(f"control.{key}") for key in Control.model_fields}
-    given = filled.get("control", {} if all(offered.values()) else None)
-    known = {key: name for key, name in offered.items() if name is not None}
+    known = {key: name for key in Control.model_fields if (name := registry.default_for(f"control.{key}"))}
+    given = filled.get("control", {} if known.keys() == Control.model_fields.keys() else None)
     if isinstance(given, Mapping):
         filled["control"] = [_validated(Control, {**known, **given}, "control")]
     elif isinstance(given, list | tuple):
         filled["control"] = [{**known, **one} if isinstance(one, Mapping) else one for one in given]
     else:
         filled["control"] = () if given is None else given
-    if "writers" not in filled:
-        filled["writers"] = [guest.name for guest in registry.guests(GuestKind.WRITER) if guest.default]
+    filled.setdefault("writers", [guest.name for guest in registry.guests(GuestKind.WRITER) if guest.default])
     return filled
 
 
@@ -536,12 +535,11 @@ def name_in(section: Any) -> str:
 
 def _chosen(registry: Registry, kind: Kind, given: Any, where: str) -> Chosen:
     if not kind.listed:
-        return None if given is None else _part(registry, kind, given, where)
+        return None if given is None and kind.nullable else _part(registry, kind, given, where)
     if not isinstance(given, list | tuple):
-        raise ConfigError(f"{where}: got {given!r}", hint="expected a list of components, such as [NAME, NAME]")
+        raise ConfigError(f"{where}: got {given!r}", hint="expected a list, such as [NAME, NAME], or [] for none")
     parts = tuple(_part(registry, kind, section, f"{where}.{i}") for i, section in enumerate(given))
-    names = row_names(parts)
-    if len(set(names)) != len(names):
+    if len(set(row_names(parts))) < len(parts):
         raise ConfigError(f"{where}: the same entry appears twice", hint="leave one out")
     return parts
 
@@ -603,8 +601,8 @@ def config_error(error: ValidationError, model: type[BaseModel], where: str) -> 
         return ConfigError(f"{path}: no such key{more}", hint=nearest(location[-1], known) if known else "it has none")
     if first["type"] == "missing":
         return ConfigError(f"{path}: is needed and missing{more}", hint="add it")
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{path}: got {given}{more}", hint=message[0].lower() + message[1:])
+    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    return ConfigError(f"{path}: got {given}{more}", hint=message[:1].lower() + message[1:])
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:

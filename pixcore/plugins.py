@@ -12,13 +12,13 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache, partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 import pluggy
 
@@ -39,7 +39,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*")
 _OF_YOUR_OWN = "name yours after your distribution: names are one namespace"
 _PLUGIN_SECONDS, _LIBRARIES_SECONDS = 5.0, 30.0
 """How long an import may take before it is named: of a plugin, which loads nothing, of what brings heavy libraries."""
-_OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "run_finished")
+_OBSERVERS = ("run_started", "stage_advanced", "sample_finished", "part_finished", "run_finished")
 
 
 def _hook(noun: str) -> str:
@@ -126,7 +126,7 @@ class Kind(StrEnum):
     @property
     def interface(self) -> type[components.Component[Any]]:
         """The class that components of this kind derive from."""
-        found: type[components.Component[Any]] = getattr(_interfaces(), self.interface_name)
+        found: type[components.Component[Any]] = load(f"pixcore.components:{self.interface_name}")
         return found
 
 
@@ -184,10 +184,6 @@ def _named_if_it_hangs(what: str, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _interfaces() -> Any:
-    return importlib.import_module("pixcore.components")
 
 
 @cache
@@ -270,17 +266,24 @@ class Guest(Owner):
         return self._import(self.target)
 
     def _import(self, target: str) -> Any:
-        package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
+        module, _, attribute = target.partition(":")
+        one, whose = f"{self.kind.noun} {self.name!r}", f"plugin {self.plugin!r} ({self.distribution})"
         try:
-            where = f"{self.kind.noun} {self.name!r} of plugin {self.plugin!r} ({self.distribution})"
-            with _named_if_it_hangs(where, _LIBRARIES_SECONDS):
-                return load(target)
-        except ImportError as error:
-            hint = f"it comes from {self.distribution}; pip install {package} brings what it needs"
-            raise PluginError(f"{self.kind.noun} {self.name!r} can't be imported: {error}", hint=hint) from error
-        except AttributeError as error:
-            said = f"{self.kind.noun} {self.name!r} names {target}, which does not exist"
-            raise PluginError(said, hint=f"a mistake in plugin {self.plugin!r} ({self.distribution})") from error
+            with _named_if_it_hangs(f"{one} of {whose}", _LIBRARIES_SECONDS):
+                loaded = importlib.import_module(module)
+        except (Exception, SystemExit) as error:  # whatever its module does wrong
+            if self.plugin == CORE:
+                raise
+            hint, said = f"a mistake in {whose}", describe(error).removeprefix("ModuleNotFoundError: ")
+            if isinstance(error, ImportError) and not f"{module}.".startswith(f"{error.name}."):
+                package = f"'{self.distribution}[{self.extra}]'" if self.extra else self.distribution
+                hint = f"pip install {package} brings what it needs"
+                if isinstance(error, ModuleNotFoundError):
+                    hint += f"; if {error.name} is none of that, install it too"
+            raise PluginError(f"{one} can't be imported: {said}", hint=hint) from error
+        if not hasattr(loaded, attribute):
+            raise PluginError(f"{one} names {target}, which does not exist", hint=f"a mistake in {whose}")
+        return getattr(loaded, attribute)
 
 
 @dataclass(frozen=True)
@@ -294,13 +297,13 @@ class Registration(Guest):
 
     kind: Kind
     config: str | None = None
-    default_for: Iterable[str] = ()
+    default_for: Collection[str] = ()
 
     @cached_property
     def config_class(self) -> type[components.Config]:
         """The component's config model."""
         target = self.config or "pixcore.components:NoConfig"
-        return self._of_class(self._import(target), target, _interfaces().Config)
+        return self._of_class(self._import(target), target, load("pixcore.components:Config"))
 
     @cached_property
     def component_class(self) -> type[components.Component[Any]]:
@@ -416,33 +419,23 @@ class Registry:
                 self._fail(claims[0], error)
 
     def get(self, kind: Kind, name: str) -> Registration:
-        """Look up a component.
+        """Look up a component, as `guest` does."""
+        return cast(Registration, self.guest(kind, name))
+
+    def guest(self, kind: Kind | GuestKind, name: str) -> Guest:
+        """Look up a command, a run writer, a probing or a component.
 
         Raises:
             PluginError: No plugin offers it, or two do.
         """
-        found: Registration = self._claimed(kind, name)
-        return found
-
-    def guest(self, kind: GuestKind, name: str) -> Guest:
-        """Look up a command, a run writer or a probing.
-
-        Raises:
-            PluginError: No plugin offers it, or two do.
-        """
-        found: Guest = self._claimed(kind, name)
-        return found
-
-    def _claimed(self, kind: Kind | GuestKind, name: str) -> Any:
-        claims = self._found[kind].get(name, [])
+        claims: list[Guest] = self._found[kind].get(name, [])
         if not claims:
             package = shipped_by(kind, name)
+            failed = f"{len(self.failures)} plugin(s) failed to load, see: pixcore plugins" if self.failures else ""
             if package and package not in {failure.distribution for failure in self.failures}:
                 chosen = f", and name it in {CHOSEN_PLUGINS}" if CHOSEN_PLUGINS in os.environ else ""
-                raise PluginError(f"{kind.noun} {name!r} is not installed: pip install {package}{chosen}")
-            hint = nearest(name, self._found[kind])
-            if self.failures:
-                hint += f"; {len(self.failures)} plugin(s) failed to load, see: pixcore plugins"
+                raise PluginError(f"{kind.noun} {name!r} is not installed: pip install {package}{chosen}", hint=failed)
+            hint = "; ".join(filter(None, (nearest(name, self._found[kind]), failed)))
             raise PluginError(f"no installed plugin offers the {kind.noun} {name!r}", hint=hint)
         if len(claims) > 1:
             raise _clash(claims)
@@ -454,8 +447,8 @@ class Registry:
 
     def guests(self, kind: GuestKind) -> list[Guest]:
         """List the commands, run writers or probings, the core's own first, without those that two plugins claim."""
-        found = self._found[kind].items()
-        return [claims[0] for name, claims in found if len(claims) == 1 and not self.has_command_group(name)]
+        found = {name: claims[0] for name, claims in self._found[kind].items() if len(claims) == 1}
+        return [one for name, one in found.items() if kind is not GuestKind.COMMAND or not self.has_command_group(name)]
 
     def all(self, kind: Kind) -> list[Registration]:
         """List the components of one kind by name, without those that two plugins claim."""
@@ -509,7 +502,7 @@ class Registry:
         for plugin in [listener.plugin for listener in getattr(self._manager.hook, hook).get_hookimpls()]:
             try:
                 self._alone(hook, plugin)(**arguments)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 name = f"{self._manager.get_name(plugin)}.{hook}"
                 if name not in self._warned:
                     self._warned.add(name)
@@ -535,14 +528,12 @@ def _clash(claims: Sequence[Guest]) -> PluginError:
 def _check(one: Guest) -> None:
     """See that what a plugin registers is spelt as it should be."""
     config, places = (one.config, one.default_for) if isinstance(one, Registration) else (None, ())
+    if not isinstance(one.summary, str):
+        raise PluginError(f"plugin {one.plugin!r} registers the summary {one.summary!r}", hint="a text is expected")
     words = one.name.split(" ") if one.kind is GuestKind.COMMAND else [one.name]
-    if len(words) > 2:
-        hint = "a command's name, or its group's and its own, such as 'benchmarks fetch'"
-        raise PluginError(f"plugin {one.plugin!r} registers the command {one.name!r}", hint=hint)
-    for word in words:
-        if not _NAME.fullmatch(word):
-            hint = "lower-case words joined by hyphens, such as my-model"
-            raise PluginError(f"plugin {one.plugin!r} registers the name {word!r}", hint=hint)
+    if len(words) > 2 or not all(map(_NAME.fullmatch, words)):
+        hint = "lower-case words joined by hyphens, such as my-model; before a command's may stand its group's"
+        raise PluginError(f"plugin {one.plugin!r} registers the name {one.name!r}", hint=hint)
     for path in (one.target, config):
         if path is not None and not re.fullmatch(r"[\w.]+:\w+", path):
             hint = "expected 'package.module:Class'"
@@ -556,7 +547,7 @@ def _installed(broken: dict[str, str]) -> Iterator[tuple[str, str, Callable[[], 
     restriction = os.environ.get(CHOSEN_PLUGINS)
     wanted = None if restriction is None else {name.strip() for name in restriction.split(",") if name.strip()}
     entries = sorted(entry_points(broken), key=lambda one: (shipped_by("plugin", one[0]) != one[2], one[0]))
-    names = {name for name, *_ in entries}
+    names = {CORE, *(name for name, *_ in entries)}
     if missing := sorted((wanted or set()) - names):
         package = shipped_by("plugin", missing[0])
         hint = f"pip install {package}" if package else nearest(missing[0], names)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from pixcore.files import STEERS, printable
 
-_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~"})
+_PLAIN = str.maketrans({"†": "'", "–": "-", "▲": "^", "◇": "o", "·": "-", "≥": ">", "…": "~", "→": ">"})
 """What ASCII has in place of the marks of our tables."""
 
 
@@ -41,6 +41,8 @@ class Console(rich.console.Console):
         """Render, and escape what would steer the terminal."""
         plain = (options or self.options).ascii_only
         for segment in super().render(renderable, options):
-            text = segment.text.translate(_PLAIN) if plain else segment.text
+            text = segment.text
+            if plain:
+                text = text.translate(_PLAIN).encode(self.encoding, "backslashreplace").decode(self.encoding)
             changed = not segment.control and (plain or STEERS.search(text))
             yield Segment(printable(text), segment.style) if changed else segment

@@ -95,6 +95,12 @@ CONFIGS = {
     "component without a name": ({"model": {"pause": 1}}, ["model", "needs a name"]),
     "component that is a number": ({"model": 7}, ["model", "got 7"]),
     "strategies that are not a list": ({"selections": "toy-first"}, ["selections", "got 'toy-first'"]),
+    "no word for the strategies": ({"selections": None}, ["selections: got None", "[] for none"]),
+    "no word for the transforms": ({"transforms": None}, ["transforms: got None", "[] for none"]),
+    "no word for the model": ({"model": None}, ["model: got None", "a component's name"]),
+    "a probing of a package that is not here": ({"protocols": ["box"]}, ["protocols.0", "pip install pixcore-places"]),
+    "a probing alone": ({"protocols": "letter"}, ["protocols", "'letter'", "should be a list"]),
+    "batch of yes": ({"batch_size": True}, ["batch_size", "yes, no, on and off"]),
     "one strategy twice": ({"selections": ["toy-first", "toy-first"]}, ["selections", "twice"]),
     "control of an unknown kind": ({"control": {"point": "toy-peak"}}, ["control.point", "did you mean 'points'?"]),
     "control with an unknown selector": (
@@ -119,6 +125,8 @@ CONFIGS = {
     "prompt for an unknown protocol": ({"prompts": {"box": "Find"}}, ["prompts.box"]),
     "overlap above one": ({"merge_iou": 1.5}, ["merge_iou", "got 1.5"]),
     "option without an end": ({"model": {"name": "toy", "pause": float("inf")}}, ["model.pause", "finite"]),
+    "budget without an end": ({"budget": float("inf")}, ["budget.usd", "finite"]),
+    "price without an end": ({"prices": {"m": {"input": 1, "output": float("inf")}}}, ["prices.m.output", "finite"]),
     "ids twice": ({"benchmark": {"name": "toy-boxes", "twice": True}}, ["two samples with the id 's0'"]),
 }
 
@@ -142,6 +150,11 @@ COMMANDS = {
     "a setting without value": (["run", "run.yaml", "--set", "points.k"], ["key=value"]),
     "a setting that looks like a date": (["run", "run.yaml", "--set", "seed=2001-99-99"], ["seed", "quote it"]),
     "a setting into nowhere": (["run", "run.yaml", "--set", "selections.9.k=1"], ["not a place in a list of 3"]),
+    "a setting with a key twice": (["run", "run.yaml", "--set", "points={name: a, name: b}"], ["'name' appears twice"]),
+    "what it costs, and the costs": (
+        ["run", "run.yaml", "--estimate", "--fresh-judge"],
+        ["--estimate, --profile and --fresh-judge exclude each other"],
+    ),
     "an unknown kind": (["plugins", "modles"], ["modles"]),
     "no such image": (["ground", "no.png", "the box", "--config", "run.yaml"], ["no.png"]),
     "an empty expression": (["ground", "image.png", " ", "--config", "run.yaml"], ["expression is empty"]),
@@ -323,6 +336,28 @@ def test_a_damaged_run_folder(pixcore):
     status, line = pixcore("report", "out")
     assert status == 2
     one_line(line, "out/run.json", "scope")
+
+
+DAMAGED_RUNS = {
+    "stores that are a list": ({"stores": ["a"]}, "stores"),
+    "stores of numbers": ({"stores": {"answer": 3}}, "stores.answer"),
+    "a config that is a list": ({"config": ["model"]}, "config"),
+    "a scope that is a number": ({"scope": 3}, "scope"),
+    "a limit in words": ({"scope": {"limit": "few", "samples": [], "shard": None}}, "scope.limit"),
+    "a limit beyond all": ({"scope": {"limit": 10**30, "samples": [], "shard": None}}, "scope.limit"),
+    "a part of none": ({"scope": {"limit": None, "samples": [], "shard": [0, 0]}}, "scope.shard"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_RUNS)
+def test_a_damaged_run_document(pixcore, name):
+    damage, place = DAMAGED_RUNS[name]
+    document = {"scope": {"limit": None, "samples": [], "shard": None}, "stores": {}, "config": TOY_RUN}
+    Path("out").mkdir()
+    Path("out/run.json").write_text(json.dumps(document | damage))
+    status, line = pixcore("report", "out")
+    assert status == 2
+    one_line(line, "out/run.json is no run's", place, "run the config again")
 
 
 def run_with_little_room(folder: Path, room: int) -> subprocess.CompletedProcess[str]:

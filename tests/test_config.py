@@ -9,10 +9,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError, field_validator
 
-from pixcore.config import apply_settings, read_yaml
+from pixcore.components import Config
+from pixcore.config import apply_settings, config_error, read_yaml, resolve
 from pixcore.errors import ConfigError
 from pixcore.files import at_home
+from pixcore.plugins import registry
 
 
 def test_settings_reach_everywhere():
@@ -131,3 +134,64 @@ def test_aliases_that_multiply_or_hold_themselves(tmp_path: Path, text: str) -> 
     path.write_text(text)
     with pytest.raises(ConfigError, match="alias"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("word", ["yes", "No", "on", "off", "true", "null", "~"])
+def test_a_key_is_the_word_that_is_written(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{word}: {word}\npoints: {{name: peak, {word}: 3}}\n")
+    assert list(read_yaml(path)) == [word, "points"]
+    assert read_yaml(path)["points"] == {"name": "peak", word: 3}
+    assert not read_yaml(path)[word] or read_yaml(path)[word] is True
+    assert apply_settings({}, [f"points={{name: peak, {word}: 3}}"]) == {"points": {"name": "peak", word: 3}}
+    path.write_text(f"{word}: 1\n'{word}': 2\n")
+    with pytest.raises(ConfigError, match=f"line 2: the key '{word}' appears twice"):
+        read_yaml(path)
+
+
+def test_a_setting_says_what_is_wrong_with_its_value() -> None:
+    with pytest.raises(ConfigError, match=r"is not a YAML value: the key 'k' appears twice \(quote it, or mend it\)"):
+        apply_settings({}, ["points={name: peak, k: 1, k: 2}"])
+    with pytest.raises(ConfigError, match="is not a YAML value: month must be in"):
+        apply_settings({}, ["points=2001-99-99"])
+
+
+class Options(Config):
+    """What a component may be told."""
+
+    threshold: float | None = None
+    count: int = 3
+    whole: bool = False
+    either: bool | int = 1
+    folder: Path = Path()
+
+    @field_validator("count")
+    @classmethod
+    def _few(cls, value: int) -> int:
+        if value > 9:
+            raise ValueError
+        return value
+
+
+@pytest.mark.parametrize("given", [{"threshold": False}, {"count": True}])
+def test_a_yes_or_no_is_no_number(given: dict[str, bool]) -> None:
+    """`threshold: off` would be a threshold of 0, and `count: on` one."""
+    with pytest.raises(ValidationError, match="yes, no, on and off are none"):
+        Options(**given)  # type: ignore[arg-type]
+    assert Options(whole=True, either=True).either is True
+    assert Options(count="3", threshold=1).count == 3  # type: ignore[arg-type]
+    assert Options(folder="~/runs").folder == Path.home() / "runs"  # type: ignore[arg-type]
+
+
+def test_an_option_that_is_refused_without_a_word_is_named() -> None:
+    with pytest.raises(ValidationError) as refused:
+        Options(count=10)
+    assert config_error(refused.value, Options, "points").message == "points.count: got 10"
+
+
+def test_a_plugins_probing_is_asked_under_a_fidelity_that_there_is() -> None:
+    pytest.importorskip("pixcore_places")
+    pytest.importorskip("pixcore_mini")
+    document = {"benchmark": None, "model": "mini", "protocols": ["box"], "fidelity": "exact"}
+    with pytest.raises(ConfigError, match="fidelity: got 'exact'"):
+        resolve(document, registry())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from tests.pages import check_accessible, check_break_is_seen, check_fits, check_look, open_page
-from tests.workplace import TOY_RUN, Workplace
+from tests.workplace import TOY_RUN, Workplace, unpacked
 
 PICTURES = Path(__file__).with_name("pictures")
 PAPER = Path(__file__).parents[1] / "benchmarks" / "paper" / "report.py"
@@ -117,8 +115,6 @@ def test_a_flip_leads_to_its_card_in_both_reports(written: Path, tabs: dict[str,
     name = flip.locator("h3").inner_text()
     for link, row in zip(flip.locator(".sides a").all(), ("toy-first", "toy-best"), strict=True):
         target = urlsplit(link.get_attribute("href"))
-        report = (written / "beside" / unquote(target.path)).read_text(encoding="utf-8")
-        packed = report.split('id="index">')[1].split("</script>")[0]
-        index = json.loads(zlib.decompress(base64.b64decode(packed)))
+        index = unpacked(written / "beside" / unquote(target.path))[-1]
         assert index["samples"][int(target.fragment.removeprefix("sample-"))]["id"] == name
         assert parse_qs(target.query)["row"] == [row]

@@ -57,6 +57,62 @@ def test_a_target_must_be_of_its_kind():
         _ = loaded(x=offering("gone", target="pathlib:Nowhere")).get(Kind.JUDGE, "gone").component_class
 
 
+IMPORTS = {
+    "import nonsense_lib.inner": r"No module named 'nonsense_lib' \(pip install dist-x brings what it needs; "
+    "if nonsense_lib is none of that, install it too",
+    "from pixcore.records import Nonsense": r"ImportError: cannot import name 'Nonsense' from 'pixcore.records'.*"
+    r"\(pip install dist-x brings what it needs\)",
+    "import math; math.nonsense": r"AttributeError: module 'math' has no attribute 'nonsense' \(a mistake in plugin",
+    "raise OSError('no GPU')": r"OSError: no GPU \(a mistake in plugin 'x' \(dist-x\)\)",
+    "import sys; sys.exit('leaves')": r"SystemExit: leaves \(a mistake in plugin 'x'",
+    "def": r"SyntaxError: .* \(a mistake in plugin 'x'",
+}
+
+
+@pytest.mark.parametrize("source", IMPORTS)
+def test_what_a_components_module_lacks_or_does_wrong_is_named(source, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"component_{len(source)}"
+    (tmp_path / f"{name}.py").write_text(source)
+    registry = loaded(x=offering("mine", target=f"{name}:Judge"))
+    with pytest.raises(PluginError, match=f"judge 'mine' can't be imported: {IMPORTS[source]}"):
+        _ = registry.get(Kind.JUDGE, "mine").component_class
+
+
+def test_a_module_that_a_plugin_names_and_lacks_is_its_mistake():
+    registry = loaded(x=offering("mine", target="pixcore.no_such:Judge"))
+    with pytest.raises(PluginError, match=r"No module named 'pixcore.no_such' \(a mistake in plugin 'x' \(dist-x\)\)"):
+        _ = registry.get(Kind.JUDGE, "mine").component_class
+
+
+def test_a_package_with_an_extra_is_installed_with_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "extra_component.py").write_text("import nonsense_lib")
+    registry = loaded(x=offering("mine", target="extra_component:Judge", extra="heavy"))
+    with pytest.raises(PluginError, match=r"pip install 'dist-x\[heavy\]' brings what it needs; if nonsense_lib"):
+        _ = registry.get(Kind.JUDGE, "mine").component_class
+
+
+def test_a_summary_that_is_no_text_spoils_no_help():
+    registry = loaded(x=adding("tidy", summary=None), y=adding("mend"))
+    assert "registers the summary None" in registry.failures[0].error
+    assert [guest.name for guest in registry.guests(GuestKind.COMMAND)] == ["mend"]
+
+
+def test_a_group_of_commands_hides_no_writer_of_its_name():
+    """Without the core's, a run would leave no predictions."""
+    core = offering("predictions", hook="register_run_writers", default=True)
+    registry = loaded(pixcore=core, x=adding("predictions fetch"))
+    assert [guest.name for guest in registry.guests(GuestKind.WRITER)] == ["predictions"]
+
+
+def test_what_may_be_installed_and_broken_is_told_with_what_failed(monkeypatch):
+    monkeypatch.delenv("PIXCORE_PLUGINS", raising=False)
+    registry = loaded(bad=broken)
+    with pytest.raises(PluginError, match=r"pip install pixcore-mini \(1 plugin\(s\) failed to load, see:"):
+        registry.get(Kind.MODEL, "mini")
+
+
 def test_a_broken_plugin_takes_no_other_down():
     registry = loaded(bad=broken, good=offering("fine"))
     assert registry.get(Kind.JUDGE, "fine").plugin == "good"
@@ -309,6 +365,15 @@ def test_observers_are_called_and_harm_nothing():
     assert len(seen) == 2
 
 
+def test_an_observer_that_exits_harms_nothing():
+    def leave(run, summary):
+        sys.exit("enough")
+
+    registry = loaded(bad=plugin(run_finished=leave))
+    with pytest.warns(UserWarning, match=r"observer bad.run_finished failed: SystemExit: enough"):
+        registry.notify("run_finished", run="folder", summary={})
+
+
 def test_an_installed_plugin_is_found(workplace):
     listed = json.loads(workplace("plugins", "--json").stdout)
     assert {one["distribution"] for one in listed["components"] if one["kind"] != "executor"} == {"toy-pixcore"}
@@ -332,7 +397,7 @@ def test_the_list_fits_a_screen_and_a_kind_says_more(workplace):
     assert "predictions" in workplace("plugins", "writers").stdout
     assert json.loads(workplace("plugins", "commands", "--json").stdout)["commands"][0]["name"] == "run"
     workplace.environment["PIXCORE_PLUGINS"] = "toy,toy-observer"
-    heard = ["run_started", "stage_advanced", "sample_finished", "run_finished"]
+    heard = ["run_started", "stage_advanced", "sample_finished", "part_finished", "run_finished"]
     assert json.loads(workplace("plugins", "observers", "--json").stdout)["observers"] == {"toy-observer": heard}
     assert "hears run_started" in workplace("plugins", "observers").stdout
 
@@ -360,6 +425,8 @@ def test_the_environment_restricts_plugins(workplace):
     listed = json.loads(workplace("plugins", "--json").stdout)
     assert (listed["failures"], listed["observers"]) == ([], {})
     assert {one["plugin"] for one in listed["components"] + listed["commands"] + listed["writers"]} == {"pixcore"}
+    workplace.environment["PIXCORE_PLUGINS"] = "pixcore,toy"
+    assert "toy-greet" in workplace("plugins").stdout
     workplace.environment["PIXCORE_PLUGINS"] = "toy,toi"
     assert "PIXCORE_PLUGINS names 'toi'" in workplace("plugins", status=2).stderr
 

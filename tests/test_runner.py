@@ -8,7 +8,7 @@ import json
 import pytest
 
 from pixcore import masks
-from tests.workplace import TOY
+from tests.workplace import TOY, unpacked
 
 
 def lines(path):
@@ -103,8 +103,8 @@ def test_record_keeps_the_sample_as_failed_and_tries_again(workplace):
     failed = [line for line in workplace.predictions() if line.get("error")]
     assert {line["sample_id"] for line in failed} == {"s4"}
     assert all("toy failure" in line["error"] and not line["text"] for line in failed)
-    report = (workplace.folder / "out" / "report.html").read_text()
-    assert "toy failure on s4" in report
+    searched = unpacked(workplace.folder / "out" / "report.html")[-1]["samples"]
+    assert [one["id"] for one in searched if "toy failure on s4" in one["text"]] == ["s4"]
     again = workplace("run", str(config))
     assert "3 failed" in again.stderr
 

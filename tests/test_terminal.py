@@ -131,3 +131,19 @@ def test_a_table_in_a_pipe_is_whole() -> None:
     Console(file=narrow, force_terminal=True, width=80).print(table)
     assert max(map(len, narrow.getvalue().splitlines())) <= 200  # a terminal's own width, with colours
     assert long.strip() not in narrow.getvalue()
+
+
+def test_letters_that_a_terminal_lacks_are_written_as_their_escapes() -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    Console(file=file, width=60).print("→ café, 犬")
+    file.flush()
+    assert file.buffer.getvalue().decode("latin-1") == "> café, \\u72ac\n"
+
+
+def test_a_command_that_cannot_be_imported_is_completed_like_any_other(workplace: Workplace) -> None:
+    workplace.environment |= {"PIXCORE_PLUGINS": "toy", "_PIXCORE_COMPLETE": "bash_complete"}
+    for words, expected in (("pixcore ", "toy-greet"), ("pixcore toy-box ", "stuck")):
+        workplace.environment |= {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        done = workplace()
+        assert f"plain,{expected}" in done.stdout.splitlines()
+        assert not done.stderr

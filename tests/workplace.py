@@ -53,6 +53,12 @@ def layered(folder: Path) -> dict[str, str]:
     return {**kept, **offline, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
+def unpacked(report: Path) -> list[dict]:
+    """What a report holds packed: each sample's card, then what is searched of all."""
+    packed = re.findall(r'<script type="application/zlib"[^>]*>(.*?)</script>', report.read_text("utf-8"), re.DOTALL)
+    return [json.loads(zlib.decompress(base64.b64decode(one))) for one in packed]
+
+
 class Workplace:
     """A folder with a config in it, and commands run there: components from the toy plugin alone."""
 
@@ -95,9 +101,7 @@ class Workplace:
 
     def cards(self, folder: str = "out") -> list[dict]:
         """What a run's report says of each sample."""
-        page = (self.folder / folder / "report.html").read_text()
-        packed = re.findall(r'<script type="application/zlib"[^>]*>(.*?)</script>', page)
-        return [json.loads(zlib.decompress(base64.b64decode(one))) for one in packed]
+        return unpacked(self.folder / folder / "report.html")[:-1]
 
     def predictions(self, folder: str = "out") -> list[dict]:
         """A run's predictions."""

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 from pixcore import __version__, entries
 from pixcore.errors import PixcoreError, describe, one_line
@@ -45,6 +46,10 @@ class _LazyGroup(click.Group):
             return group
         command: click.Command = registry().guest(GuestKind.COMMAND, self.under + name).loaded
         return command
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        words = [CompletionItem(word, help=line) for word, line in self._lines().items() if word.startswith(incomplete)]
+        return [*words, *click.Command.shell_complete(self, context, incomplete)]
 
     def get_help(self, context: click.Context) -> str:
         text = super().get_help(context)

@@ -26,6 +26,7 @@ from pixcore.runs.progress import display_for
 from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
 
+_IN_PLACE = {"estimate": "services estimate", "profile": "profile run", "fresh_judge": "services ask-anew"}
 json_option = click.option("--json", "written", type=click.Path(path_type=Path), help="All figures; - prints them.")
 
 
@@ -64,23 +65,26 @@ def figures_written(written: Path | None, document: Callable[[], Mapping[str, An
 @click.command()
 @about_a_run
 @json_option
-@click.option("--estimate", "told", flag_value="services estimate", help="Say what it costs, and how long it takes.")
-@click.option("--profile", "told", flag_value="profile run", help="Say where time and memory went.")
-@click.option("--fresh-judge", "told", flag_value="services ask-anew", help="Ask services anew; say what changed.")
-def run(told: str | None, written: Path | None, **about: Any) -> Any:
+@click.option("--estimate", is_flag=True, help="Say what it costs, and how long it takes.")
+@click.option("--profile", is_flag=True, help="Say where time and memory went.")
+@click.option("--fresh-judge", is_flag=True, help="Ask services anew; say what changed.")
+def run(written: Path | None, **about: Any) -> Any:
     """Take a benchmark through the pipeline that CONFIG describes.
 
     Continues where it stopped, prints the table and writes the run's folder.
     """
-    if told is None and written is not None and about["shard"] is not None:
+    told = [command for flag, command in _IN_PLACE.items() if about.pop(flag)]
+    if len(told) > 1:
+        raise ConfigError("--estimate, --profile and --fresh-judge exclude each other", hint="leave all but one out")
+    if not told and written is not None and about["shard"] is not None:
         raise ConfigError("--json has no figures to write of a part", hint="leave it out, or --shard")
-    if told is None and not (job := planned(**about)).resolved.config.seeds:
+    if not told and not (job := planned(**about)).resolved.config.seeds:
         with redirect_stdout(sys.stderr if str(written) == "-" else sys.stdout):
             status: int | None = registry().ask("carry_out_run", job=job)
             status = carry_out(job) if status is None else status
         figures_written(written, lambda: read_object(job.resolved.config.output / SUMMARY))
         return status
-    command: click.Command = registry().guest(GuestKind.COMMAND, told or "seeds").loaded
+    command: click.Command = registry().guest(GuestKind.COMMAND, *told or ["seeds"]).loaded
     return command.callback(**about, written=written) if command.callback is not None else None
 
 
@@ -118,7 +122,6 @@ def carry_out(
     guests = writers.chosen(registry(), config.writers or ())
     messages = messages or Console(stderr=True)
     observers = Observers(job, registry(), display_for(messages, registry()))
-    observers.start()
     failures = execute(job, observers)
     status = 0
     if job.scope.shard is None:
@@ -127,6 +130,8 @@ def carry_out(
         if config.writers and all(one.plugin == CORE for one in registry().guests(GuestKind.WRITER) if one.default):
             messages.print("no report: pip install pixcore-report, then the same command writes one")
         observers.finish(to_dict(written.summary))
+    else:
+        observers.finish()
     if failures:
         messages.print(f"{failures} failed; the next run tries them again", style="yellow")
     return status

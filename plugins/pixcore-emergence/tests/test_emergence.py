@@ -10,7 +10,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixcore_emergence.command import _judged, _print
+from pixcore_emergence.command import _judged, _layers, _print
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
 from pixcore_emergence.emergence import Emergence, EmergenceTally
@@ -376,3 +376,11 @@ def test_a_layer_of_which_nothing_was_measured_leaves_a_gap(tmp_path: Path) -> N
     names = [picture["name"] for picture in _pictures(tmp_path, found, [3, 7])]
     assert "layers" in names
     assert (tmp_path / "layers.csv").read_text().splitlines()[1:] == ["3,100.0", "7,"]
+
+
+@pytest.mark.parametrize("damaged", ["mean", {"layers": ["last"]}, {"layers": 3}, [1]])
+def test_a_damaged_extractor_has_no_layer(damaged: Any, tmp_path: Path) -> None:
+    for name, extractor in (("one", {"layers": [3]}), ("two", damaged)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"config": {"extractor": extractor}}))
+    assert _layers([tmp_path / "one", tmp_path / "two"]) is None

@@ -15,6 +15,7 @@ from PIL import Image as PILImage
 from pixcore.cli import main
 from pixcore.components import Context
 from pixcore.plugins import Kind, registry
+from tests.workplace import Workplace
 
 pytest.importorskip("pixcore_mini")
 pytest.importorskip("pixcore_mini_world")
@@ -124,3 +125,61 @@ def test_no_file_of_its_store_stays_open(picture: tuple[Path, str]) -> None:
     gc.collect()  # the store of what services said goes with the strategy that was handed it
     opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert not [path for path in opened if ".sqlite" in path and path.endswith("(deleted)")]
+
+
+def refused(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["ground", *map(str, arguments)])
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("option", ["--output", "--json"])
+def test_the_image_itself_is_never_written_over(
+    option: str, picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "scene.png"
+    image.write_bytes(picture[0].read_bytes())
+    refused(image, picture[1], option, tmp_path / "." / "scene.png")
+    assert f"error: {option} {image}: that is the image itself" in capsys.readouterr().err
+    assert image.read_bytes() == picture[0].read_bytes()
+    (tmp_path / "other.png").symlink_to(image)
+    refused(image, picture[1], option, tmp_path / "other.png")
+
+
+def test_where_the_figures_go_is_seen_to_before_a_model_is_asked(
+    picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground(*picture, "--output", tmp_path / "seen.png", "--json", tmp_path / "new" / "seen.json")
+    assert json.loads((tmp_path / "new" / "seen.json").read_text())["expression"] == picture[1]
+    refused(*picture, "--model", "none-such", "--json", picture[0] / "seen.json")
+    assert "choose another --json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("image", ["", ".", "/"])
+def test_a_folder_is_no_image(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(image, "the cat")
+    assert "Is a directory (check the path)" in capsys.readouterr().err
+
+
+def test_a_config_that_names_no_strategy_gets_the_default(
+    picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ground(*picture, "--set", "selections=[]")
+    assert "phrase-overlap: chosen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["yes", "null", "a: b"])
+def test_the_model_is_the_word_that_is_given(
+    name: str, picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(*picture, "--model", name)
+    assert f"no installed plugin offers the model adapter '{name}'" in capsys.readouterr().err
+
+
+def test_a_failure_promises_nothing_of_what_is_not_kept(workplace: Workplace) -> None:
+    PILImage.new("RGB", (40, 24), "red").save(workplace.folder / "box.png")
+    config = workplace.config(model={"name": "toy", "fails_on": ["image"]}, selections=["toy-first"])
+    said = workplace("ground", "box.png", "the box", "--config", str(config), status=1).stderr
+    assert "failed in stage answer: RuntimeError: toy failure on image" in said
+    assert "is kept" not in said
+    assert "on_error" not in said

@@ -156,3 +156,10 @@ def test_records_that_are_gone_are_told_and_the_table_stays(finished: pixcore.Ru
     assert moved.summary == finished.summary
     with pytest.raises(pixcore.DataError, match="are not at"):
         moved.samples()
+
+
+@pytest.mark.parametrize("damaged", [{}, {"config": ["model"]}])
+def test_a_run_whose_document_is_damaged_says_so(damaged: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(damaged))
+    with pytest.raises(pixcore.DataError, match=r"run\.json holds no config \(run the config again"):
+        _ = pixcore.open_run(tmp_path).config

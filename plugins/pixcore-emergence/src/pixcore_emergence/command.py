@@ -165,11 +165,11 @@ def _layers(runs: Sequence[Path]) -> list[int] | None:
     for path in runs:
         if not (path / RUN).exists():
             return None
-        extractor = (read_object(path / RUN).get("config") or {}).get("extractor") or {}
-        read = extractor.get("layers")
-        if not isinstance(read, list) or len(read) != 1:
+        extractor = (read_object(path / RUN).get("config") or {}).get("extractor")
+        read = extractor.get("layers") if isinstance(extractor, dict) else None
+        if not isinstance(read, list) or len(read) != 1 or not isinstance(read[0], int):
             return None
-        layers.append(int(read[0]))
+        layers.append(read[0])
     return layers if len(set(layers)) > 1 else None
 
 

@@ -53,12 +53,17 @@ def ground(
     if output is not None and output.suffix.lower() != ".png":
         raise ConfigError(f"--output {output}: the picture is written as PNG", hint="a name that ends in .png")
     document: dict[str, Any] = {} if config is None else configs.read_yaml(config)
-    document = configs.apply_settings(document, [*([f"model={model}"] if model else []), *settings])
+    document = configs.apply_settings(document | ({"model": model} if model else {}), settings)
     messages = Console(stderr=True)
     messages.quiet = not messages.is_terminal
-    picture, target = Image.from_path(image), output or image.with_name(f"{image.stem}-grounded.png")
+    picture = Image.from_path(image)
     picture.pil()  # what can't be read, or written beside, is found before any model is asked
-    prepare(target.parent, "--output")
+    target = output or image.with_name(f"{image.stem}-grounded.png")
+    for option, path in (("--output", target), ("--json", written)):
+        if path is not None and str(path) != "-":
+            if path.resolve() == image.resolve():
+                raise ConfigError(f"{option} {path}: that is the image itself", hint="choose another name")
+            prepare(path.parent, option)
     found = ground_in(picture, expression, document, display_for(messages, registry()))
     with written_beside(target, "--output") as beside:
         ground_picture(found).save(beside, "PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import config as configs
-from pixcore.errors import ConfigError, DataError
+from pixcore.errors import ConfigError, DataError, PixcoreError
 from pixcore.masks import area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, SampleResult, Selection
@@ -23,6 +24,8 @@ from pixcore.stages.answer import Loader
 from pixcore.stages.base import Monitor
 
 _NAME = "image"
+_OF_A_RUN = re.compile(r"(what was|: everything) computed before is kept(; )?|on_error: record goes on without it")
+"""What hints promise of a run, which keeps its records and may go on without a sample."""
 NOTICE = "notice"
 """The key of `Response.extra` under which a model says what a reader of its answer has to know."""
 
@@ -125,7 +128,7 @@ def probe(
     """
     sample.image.pil()  # a damaged image is found before any weight is loaded
     own = {**document, "benchmark": None, "protocols": [probing], "control": None, "on_error": "stop"}
-    if own.get("selections") is None and (chooser := registry().default_for("ground")) is not None:
+    if not own.get("selections") and (chooser := registry().default_for("ground")) is not None:
         own["selections"] = [chooser]
     with ExitStack() as opened:
         folder = str(store or opened.enter_context(tempfile.TemporaryDirectory()))
@@ -136,7 +139,11 @@ def probe(
             job.context = replace(job.context, model=job.loader)
         for stage in job.stages():
             opened.callback(stage.store.close)  # closed before the folder goes: not every system removes open files
-        execute(job, monitor)
+        try:
+            execute(job, monitor)
+        except PixcoreError as error:
+            error.hint = _OF_A_RUN.sub("", error.hint)
+            raise
         return job, next(iter(job.results()))
 
 

@@ -92,7 +92,9 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The config as it was resolved, every option spelt out; `pixcore.run` takes it."""
-        config: dict[str, Any] = read_object(self.folder / RUN)["config"]
+        config = read_object(self.folder / RUN).get("config")
+        if not isinstance(config, dict):
+            raise DataError(f"{self.folder / RUN} holds no config", hint="run the config again: records are kept")
         return config
 
     def table(self) -> FigureTable:

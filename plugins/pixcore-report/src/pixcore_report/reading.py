@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from pixcore.config import resolve
 from pixcore.errors import DataError
@@ -14,6 +15,22 @@ from pixcore.figures.rows import Summary
 from pixcore.files import RUN, read_object
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
+
+_Count = Annotated[int, Field(ge=1, le=sys.maxsize)]
+
+
+class _Scope(BaseModel):
+    limit: _Count | None
+    samples: tuple[str, ...]
+    shard: tuple[_Count, _Count] | None
+
+
+class _Document(BaseModel):
+    """What is read of a `run.json`."""
+
+    scope: _Scope
+    stores: dict[str, list[Path]]
+    config: dict[str, Any]
 
 
 def open_run(folder: Path, registry: Registry) -> Run:
@@ -23,14 +40,14 @@ def open_run(folder: Path, registry: Registry) -> Run:
         DataError: The folder holds no run, or its records are not where it says, or not those of what is installed.
         PluginError: A component of the run is not installed any more.
     """
-    document = read_object(folder / RUN)
     try:
-        scope = document["scope"]
-        shard = tuple(scope["shard"]) if scope["shard"] else None
-        used = {Path(path) for paths in document["stores"].values() for path in paths}
-        run = Run(resolve(document["config"], registry), Scope(scope["limit"], tuple(scope["samples"]), shard))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / RUN} lacks {error}", hint="run the config again: records are kept") from error
+        document = _Document.model_validate(read_object(folder / RUN))
+    except ValidationError as error:
+        raise DataError(
+            f"{folder / RUN} is no run's: {_first(error)}", hint="run the config again: records are kept"
+        ) from error
+    run = Run(resolve(document.config, registry), Scope(**dict(document.scope)))
+    used = {path for paths in document.stores.values() for path in paths}
     for path in sorted(used):
         if not path.exists():
             raise DataError(
@@ -58,8 +75,10 @@ def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summar
     try:
         return TypeAdapter(Summary).validate_python(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "its top level"
-        raise DataError(
-            f"{where} is not a summary: {place}: {first['msg']}", hint="was it written by pixcore?"
-        ) from error
+        raise DataError(f"{where} is not a summary: {_first(error)}", hint="was it written by pixcore?") from error
+
+
+def _first(error: ValidationError) -> str:
+    """Where a document is wrong first, and how."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'its top level'}: {first['msg']}"
