@@ -9,6 +9,7 @@ from pixcore_services.spending import BudgetError, Spending, read_ledger
 
 from pixcore.errors import ConfigError, StoreError
 from pixcore.services import Budget, Expense
+from tests.workplace import Workplace
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
 
@@ -117,3 +118,12 @@ def test_threads_do_not_exceed_it_together(tmp_path):
         thread.join()
     assert spending.spent.calls == 20
     assert len(refused) == 60
+
+
+@pytest.mark.parametrize("option", ["--estimate", "--fresh-judge"])
+def test_what_is_told_of_one_run_is_not_told_of_several_seeds(tmp_path, option):
+    workplace = Workplace(tmp_path)
+    workplace.environment["PIXCORE_PLUGINS"] += ",services"
+    done = workplace("run", str(workplace.config(seeds=[1, 2])), option, status=2)
+    assert "the config has the seeds 1, 2 (--set 'seeds=[]'" in done.stderr
+    assert not (tmp_path / "out" / "summary.json").exists()
