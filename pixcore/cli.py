@@ -11,8 +11,7 @@ from pixcore.entries import recalled
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 when it did what was asked, 2 for a user's mistake, 1 for a failure of ours."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    text = recalled() if given in (["--help"], ["-h"]) else None
-    if text is not None:
+    if given in (["--help"], ["-h"]) and (text := recalled()) is not None:
         try:
             print(text, flush=True)
             sys.exit(0)

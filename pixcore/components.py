@@ -39,7 +39,7 @@ from pixcore.services import Allowance, Expense
 
 
 def as_meant(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a field: `off` is no number, as pydantic has it, and a path may begin at home."""
+    """Validate a field: `off` is no number, though pydantic takes it for one, and a path may begin at home."""
     found = validate(value)
     if isinstance(value, bool) and type(found) in (int, float):
         raise ValueError("a number is expected, and yes, no, on and off are none")

@@ -51,6 +51,5 @@ def hearing(written: Written) -> Iterator[None]:
 
 def tell_written(tokens: int, most: int) -> None:
     """Tell how many tokens of an answer are written, of at most how many; whoever generates calls it each step."""
-    written = _hearing.get()
-    if written is not None:
+    if (written := _hearing.get()) is not None:
         written(tokens, most)

@@ -270,7 +270,7 @@ class Guest(Owner):
         one, whose = f"{self.kind.noun} {self.name!r}", f"plugin {self.plugin!r} ({self.distribution})"
         try:
             with _named_if_it_hangs(f"{one} of {whose}", _LIBRARIES_SECONDS):
-                loaded = importlib.import_module(module)
+                found = getattr(importlib.import_module(module), attribute, None)
         except (Exception, SystemExit) as error:  # whatever its module does wrong
             if self.plugin == CORE:
                 raise
@@ -281,9 +281,9 @@ class Guest(Owner):
                 if isinstance(error, ModuleNotFoundError):
                     hint += f"; if {error.name} is none of that, install it too"
             raise PluginError(f"{one} can't be imported: {said}", hint=hint) from error
-        if not hasattr(loaded, attribute):
+        if found is None:
             raise PluginError(f"{one} names {target}, which does not exist", hint=f"a mistake in {whose}")
-        return getattr(loaded, attribute)
+        return found
 
 
 @dataclass(frozen=True)

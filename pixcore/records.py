@@ -159,7 +159,7 @@ class Image:
 def _to_rgb(image: PILImage.Image) -> PILImage.Image:
     if image.mode.startswith("I") or image.mode == "F":
         # Pillow's own conversion clips 16-bit values to 255 and leaves a white image
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0)  # what is no number is black
+        values = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)  # what is no number is black
         full = 65535.0 if image.mode.startswith("I") else max(float(values.max()), 1e-12)
         return PILImage.fromarray((np.clip(values / full, 0, 1) * 255).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")

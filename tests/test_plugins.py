@@ -66,6 +66,7 @@ IMPORTS = {
     "raise OSError('no GPU')": r"OSError: no GPU \(a mistake in plugin 'x' \(dist-x\)\)",
     "import sys; sys.exit('leaves')": r"SystemExit: leaves \(a mistake in plugin 'x'",
     "def": r"SyntaxError: .* \(a mistake in plugin 'x'",
+    "def __getattr__(name): import nonsense_lib": r"No module named 'nonsense_lib' \(pip install dist-x brings",
 }
 
 

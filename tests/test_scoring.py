@@ -81,6 +81,9 @@ def test_every_outcome_of_a_selection() -> None:
     assert score_result(absent, result, Selection.chosen(0, 1)).iou == 0.0
     assert score_result(absent, result, Selection.chosen(1, 0)).iou == 1.0
     assert score_result(sample("3", None), result, Selection.chosen(0, 0)).iou is None
+    own = replace(result, response=Response("x", mask=masks.encode(full)))
+    for selection, area in ((None, 96), (Selection.absent(), 0), (Selection.nothing(), 0)):
+        assert score_result(sample("3", None), own, selection).predicted_area == area
     nothing_there = ProtocolResult(Protocol.SEGMENT, "?", Response("x"))
     assert score_result(present, nothing_there, Selection.nothing()).best_iou == 0.0
 

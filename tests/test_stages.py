@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ import pytest
 from pixcore import plugins
 from pixcore.components import Context, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents, resolve
-from pixcore.errors import DataError, PluginError
+from pixcore.errors import DataError, PluginError, SampleError
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import (
     Image,
@@ -307,6 +308,79 @@ def test_what_miscounts_is_named_and_no_sample_keeps_anothers_result(
     asked = [one.by_probing["question"] for one in results]
     assert all(one.verdict is not None and one.verdict.reason == "toy rule" for one in asked)
     assert all(one.selections["toy-first"].reason == "" for one in asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "one", "asked"),
+    [(Kind.SELECTIONS, "toy-first", "select", 12), (Kind.JUDGE, "toy-judge", "grade", 6)],
+)
+@pytest.mark.parametrize("after", [0, 2])
+def test_what_raises_over_all_samples_is_named_and_what_it_made_before_is_kept(
+    tmp_path: Path,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Kind,
+    name: str,
+    one: str,
+    asked: int,
+    after: int,
+) -> None:
+    component = toy(registry, kind, name)
+    alone, sound = getattr(component, one), getattr(component, f"{one}_many")
+
+    def many(self: Any, items: Any) -> Iterator[Any]:
+        yield from sound(self, islice(items, after))
+        raise KeyError("box")
+
+    changes: dict[str, Any] = {"selections": ["toy-first"], "control": None, "protocols": ["segment", "question"]}
+    with monkeypatch.context() as changed:
+        changed.setattr(component, f"{one}_many", many)
+        with pytest.raises(PluginError, match=f"^{kind.noun} '{name}' failed: KeyError: 'box'"):
+            carried_out(tmp_path, registry, **changes)
+    again: list[object] = []
+
+    def counted(*given: Any) -> Any:
+        again.append(given)
+        return alone(*given)
+
+    monkeypatch.setattr(component, one, counted)
+    assert carried_out(tmp_path, registry, **changes)[0] == []
+    assert len(again) == asked - after
+
+
+@pytest.mark.parametrize("error", [DataError("no key"), SampleError("not this one")])
+def test_what_says_itself_what_is_wrong_ends_a_run_as_it_stands(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def select_many(self: Any, items: Any) -> Iterator[Any]:
+        raise error
+        yield
+
+    monkeypatch.setattr(toy(registry, Kind.SELECTIONS, "toy-first"), "select_many", select_many)
+    with pytest.raises(type(error), match=f"^{error}$"):
+        carried_out(tmp_path, registry, selections=["toy-first"], control=None)
+
+
+def test_what_is_made_of_an_answer_that_is_gone_and_can_not_be_given_again_is_left(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert carried_out(tmp_path, registry, protocols=["segment"])[0] == []
+    for stage in ("answer", "control", "select"):
+        for path in (tmp_path / "store").glob(f"{stage}-*"):
+            path.unlink()
+    model = toy(registry, Kind.MODEL, "toy")
+    sound = model._answer
+
+    def answer(self: Any, request: Request, extractor: Any) -> Any:
+        if request.sample_id == "s1":
+            raise RuntimeError("no more")
+        return sound(self, request, extractor)
+
+    monkeypatch.setattr(model, "_answer", answer)
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
+    assert failed == ["s1 segment answer: no more"]
+    assert [one.by_probing["segment"].error for one in results if one.sample.id == "s1"] == ["RuntimeError: no more"]
+    assert all(one.by_probing["segment"].selections for one in results if one.sample.id != "s1")
 
 
 MISTAKES: dict[str, tuple[Callable[[Sequence[MaskProposal]], Sequence[MaskProposal]], str]] = {

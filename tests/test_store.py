@@ -130,6 +130,16 @@ def test_one_record_is_forgotten_or_all_are(tmp_path: Path) -> None:
         assert not any(map(store.has, "abc"))
 
 
+def test_one_record_is_forgotten_without_a_look_at_all(tmp_path: Path) -> None:
+    said: list[str] = []
+    with closing(StageStore(tmp_path, "select", {})) as store:
+        store._db.set_trace_callback(said.append)
+        store.clear("b")
+        store._db.set_trace_callback(None)
+        (plan,) = store._db.execute(f"EXPLAIN QUERY PLAN {said[0]}").fetchall()
+    assert plan[-1].startswith("SEARCH records USING PRIMARY KEY")
+
+
 def test_a_store_under_anothers_name_is_refused(tmp_path: Path) -> None:
     with closing(StageStore(tmp_path, "select", {"a": 1})) as store:
         store.put("key", "one", Entry({"mask": 1}))

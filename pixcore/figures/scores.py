@@ -95,7 +95,7 @@ def score_result(
         return Score(sample.id, result.protocol, correct, iou, iou, 0, result.error)
     chosen_from = result.pool(control)
     if sample.mask is None and selection is not None and selection.outcome == "absent":
-        selection = None  # an empty mask has its image's size, and this image's is nobody's business
+        return Score(sample.id, result.protocol, correct, None, None, 0)  # an empty mask, of whatever size
     mask = _own_mask(result) if selection is None else predicted_mask(sample, selection, chosen_from)
     covered = masks.area(mask) if mask is not None else 0
     if sample.mask is None:

@@ -65,8 +65,8 @@ class Local(Executor[NoConfig]):
 
 
 def ready(stage: Stage, missing: Sequence[Item]) -> View[Item]:
-    """Choose the items that the stage before has all records of that theirs are made of."""
-    read = ([one.has(its) for one, its in stage.reads(item) if one is stage.before] for item in missing)
+    """Choose the items that have all records which theirs are made of: their own, and of a control its lenders'."""
+    read = ((one.has(its) for one, its in stage.reads(item) if its is item or one is stage.before) for item in missing)
     return View(missing.__getitem__, (at for at, there in enumerate(read) if all(there)))
 
 

@@ -354,16 +354,14 @@ class Run:
         if item.unreadable:
             return replace(blank, error=item.unreadable)
         answers = self.answers[protocol]
-        response = answers.response(item)
-        if response is None:
+        if (response := answers.response(item)) is None:
             return replace(blank, error=answers.failure(item) or "not computed yet")
         judge = self.judge_stages.get(protocol)
         verdict = _outcome(judge, item, Verdict) if judge is not None and is_gradable(item.sample) else None
         answered = replace(blank, response=response, verdict=verdict)
         if not item.segmented or protocol not in self.proposals:
             return answered
-        candidates = self.proposals[protocol].candidates(item)
-        if candidates is None:
+        if (candidates := self.proposals[protocol].candidates(item)) is None:
             return replace(answered, error=self.proposals[protocol].failure(item))
         drawn = ((name, control[protocol].candidates(item)) for name, control in self.controls.items())
         controls = {name: pool for name, pool in drawn if pool is not None}
@@ -434,8 +432,7 @@ def _after(stages: Mapping[str, Before], make: Callable[[Before], After]) -> dic
 
 def _outcome(stage: Select | JudgeStage, item: Item, made: type[Outcome]) -> Outcome | None:
     """What a strategy chose or a judge said, or that it failed: its own failure, and no other row's."""
-    entry = stage.get(item)
-    if entry is not None:
+    if (entry := stage.get(item)) is not None:
         return made(**entry.body)
     error = stage.failure(item) or stage.before.failure(item)
     return None if error is None else made.failed(error)

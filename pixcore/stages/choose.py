@@ -13,7 +13,7 @@ import numpy as np
 
 from pixcore.components import Judge, SelectionStrategy
 from pixcore.config import ChosenComponent
-from pixcore.errors import PluginError, SampleError
+from pixcore.errors import PixcoreError, PluginError, SampleError, describe
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Response, Sample, Selection, Verdict
 from pixcore.stages.answer import Answer
@@ -37,16 +37,21 @@ class AskingStage(Stage):
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Keep what the component makes of the items; where it miscounts, nobody can tell whose each is."""
         named = self.named(*self.uses)
-        for place, (item, found) in enumerate(zip_longest(items, self.asked(items))):
-            if item is None or found is None:
-                for one in items[:place]:
-                    self.store.clear(self.key_of(one))
-                said = f"{named} gave {'more' if item is None else 'fewer'} results than {len(items)}"
-                raise PluginError(said, hint="whose each is can't be told, so that none is kept")
-            outcome, wrong = found
-            if not isinstance(outcome, Exception):
-                outcome = SampleError(f"{named} {wrong}") if wrong else Entry(dict(vars(outcome)))
-            yield item, outcome
+        try:
+            for place, (item, found) in enumerate(zip_longest(items, self.asked(items))):
+                if item is None or found is None:
+                    for one in items[:place]:
+                        self.store.clear(self.key_of(one))
+                    said = f"{named} gave {'more' if item is None else 'fewer'} results than {len(items)}"
+                    raise PluginError(said, hint="whose each is can't be told, so that none is kept")
+                outcome, wrong = found
+                if not isinstance(outcome, Exception):
+                    outcome = SampleError(f"{named} {wrong}") if wrong else Entry(dict(vars(outcome)))
+                yield item, outcome
+        except PixcoreError:
+            raise
+        except Exception as error:  # of its own loop over the samples, and so no sample's failure
+            raise PluginError(f"{named} failed: {describe(error)}", hint="--traceback shows where") from error
 
 
 @dataclass(eq=False, kw_only=True)

@@ -147,8 +147,7 @@ def _point_from_json(data: Any) -> PointPrompt:
 def candidates_to_entry(candidates: Sequence[Candidate]) -> Entry:
     """Turn the candidates of one response into an entry; all have a map, or none has."""
     arrays: Arrays = {}
-    maps = [candidate.map for candidate in candidates if candidate.map is not None]
-    if maps:
+    if maps := [candidate.map for candidate in candidates if candidate.map is not None]:
         arrays["maps"], arrays["scale"] = _shrink(np.stack(maps))
     return Entry([candidate_to_json(candidate) for candidate in candidates], arrays)
 

@@ -167,7 +167,8 @@ class StageStore:
 
     def clear(self, key: str | None = None) -> None:
         """Forget the record or failure under a key, or all."""
-        self._found("DELETE FROM records WHERE ?1 IS NULL OR key = ?1", key)
+        one = () if key is None else (key,)
+        self._found("DELETE FROM records" + " WHERE key = ?" * len(one), *one)
 
     def _checksum(self, key: str, body: str | bytes, arrays: bytes | None) -> bytes:
         """Of a record as it is stored and of where it belongs: the stage's key and its own."""

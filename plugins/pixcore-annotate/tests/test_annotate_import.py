@@ -333,8 +333,8 @@ def test_an_id_that_is_there_twice_is_refused_before_anything_is_asked(tmp_path:
         asked.extend(texts)
         return [None for _ in texts]
 
-    with pytest.raises(DataError, match="two questions have the id '1'"):
-        update_table(table, [one, other], parser=parser)
+    with pytest.raises(DataError, match=r"^q\.csv has two questions with the id '1'"):
+        update_table(table, [one, other], parser=parser, source="q.csv")
     assert not table.exists()
     table.write_text("id,image,question,parsed,objects,checked\n1,a.jpg,?,x,x,\n1,b.jpg,?,y,z,\n")
     before = table.read_text()

@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,7 @@ from pixcore.runs.progress import Display
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import Control
 from pixcore.stages.serialise import Entry
+from pixcore.stages.store import Row
 from pixcore.terminal import Console
 from tests.workplace import TOY_RUN, Workplace
 
@@ -325,6 +328,62 @@ def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: 
 def _no_disk(items: Any) -> Any:
     raise StoreError("no room")
     yield
+
+
+def selecting(job: Run) -> tuple[Maker, list[Stage], list[int], Any]:
+    """What makes a run's records, its stages, the numbers of the three that lead to a choice, and who chooses."""
+    stages = job.stages()
+    chain = [next(iter(one.values())) for one in (job.answers, job.proposals, next(iter(job.selections.values())))]
+    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere")
+    strategy = chain[-1].components.one("strategy").registration.component_class
+    return maker, stages, [*map(stages.index, chain)], strategy
+
+
+def test_what_a_strategy_that_miscounts_chose_is_not_kept(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker, _, numbers, strategy = selecting(job)
+    sound = strategy.select_many
+    monkeypatch.setattr(strategy, "select_many", lambda self, items: islice(sound(self, items), 1, None))
+    reply = maker.make(Batch([sent(job.items.thing(at), None) for at in range(3)], [numbers] * 3))
+    assert reply.ended is not None
+    assert "gave fewer results than 3" in str(reply.ended.ending)
+    assert [(one.stage, one.at) for one in reply.outcomes] == [(at, place) for at in numbers[:2] for place in range(3)]
+
+
+def test_a_choice_that_an_actor_can_not_keep_costs_its_sample(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker, _, numbers, strategy = selecting(job)
+    sound, details = strategy.select, dict[str, Any]()
+    details["again"] = details
+    first = job.items.thing(0).sample.id
+
+    def select(self: Any, sample: Any, *given: Any) -> Any:
+        made = sound(self, sample, *given)
+        return replace(made, details=details) if sample.id == first else made
+
+    monkeypatch.setattr(strategy, "select", select)
+    reply = maker.make(Batch([sent(job.items.thing(at), None) for at in range(2)], [numbers] * 2))
+    assert reply.ended is None
+    odd, other = (one.made for one in reply.outcomes if one.stage == numbers[-1])
+    assert isinstance(odd, Packed)
+    assert "its record can't be kept: Circular" in str(odd.error)
+    assert not isinstance(other, Packed)
+
+
+def test_what_is_made_of_an_answer_that_is_gone_is_left(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker, stages, numbers, _ = selecting(job)
+    item = job.items.thing(0)
+    made = maker.make(Batch([sent(item, None)], [numbers[:2]]))
+    row = next(one.made for one in made.outcomes if one.stage == numbers[1] and isinstance(one.made, Row))
+    answer, propose, select = (stages[number] for number in numbers)
+    propose.take([(item, row)], Display(Console(file=io.StringIO())))
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig())
+    assert not driver._can(select, item, [], {})
+    assert driver._can(select, item, [numbers[0]], {})
+    monkeypatch.setattr(maker._stages[numbers[0]], "compute", lambda items: ((one, ValueError("no")) for one in items))
+    reply = maker.make(Batch([sent(item, None)], [[numbers[0], numbers[2]]], [(numbers[1], row)]))
+    assert reply.ended is None
+    assert [one.stage for one in reply.outcomes] == numbers[:1]
+    assert not answer.has(item)
 
 
 def test_the_explorer_reads_what_the_driver_leaves() -> None:

@@ -106,6 +106,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "infinite score": (json.dumps(with_candidate(scores=[0.5, 1])).replace("0.5", "1e999"), "has scores [inf, 1]"),
     "a score for all masks": (with_candidate(scores=0.5), "has scores 0.5"),
     "True as a score": (with_candidate(scores=[True, 1]), "has scores [True, 1]"),
+    "a place beyond any text": (with_candidate(start=10**400), "has start 1000"),
     "a place between characters": (with_candidate(start=0.5), "has start 0.5"),
     "a phrase that is a number": (with_candidate(phrase=5), "has phrase 5"),
     "tokens counted from the end": (with_candidate(tokens=[-1]), "has tokens [-1]"),
@@ -130,6 +131,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "invalid spans": ({**GOOD, "token_spans": [[1]]}, "token_spans"),
     "an error that is not text": ({**GOOD, "error": 5}, "an error that is not text"),
 }
+
+
+def test_a_control_has_one_name_in_all_lines(path: Path) -> None:
+    def of(name: str, sample: str, *more: dict[str, Any]) -> dict[str, Any]:
+        control = {"name": name, "candidates": CANDIDATES, "choices": {"x": {"candidate": 0, "mask": 0}}}
+        return {**GOOD, "sample_id": sample, "control": [control, *more]}
+
+    for line, which in ((of("anywhere", "1"), 2), (of("points", "1", {**of("anywhere", "1")["control"][0]}), 2)):
+        said = rf"line {which} has 'x' as a choice of the control 'anywhere', and before it was 'points''s"
+        with pytest.raises(DataError, match=said):
+            opened(path, of("points", "0"), line)
 
 
 @pytest.mark.parametrize("case", BAD)

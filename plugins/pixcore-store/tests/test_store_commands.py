@@ -295,8 +295,9 @@ def test_a_run_that_is_begun_from_python_has_noted_what_it_needs(workplace: Work
     assert json.loads((workplace.folder / "out" / ".begun.json").read_text())["stores"]
 
 
-def test_a_run_that_is_given_up_is_forgotten_where_its_store_is(tmp_path: Path) -> None:
-    here, elsewhere = store_of(tmp_path / "store", {"1": "one"}), store_of(tmp_path / "other", {"1": "one"}, "propose")
+@pytest.mark.parametrize("stage", ["propose", "answer"])  # the second under the very name that the other store has
+def test_a_run_that_is_given_up_is_forgotten_where_its_store_is(tmp_path: Path, stage: str) -> None:
+    here, elsewhere = store_of(tmp_path / "store", {"1": "one"}), store_of(tmp_path / "other", {"1": "one"}, stage)
     for store in (here, elsewhere):
         store.close()
     for name, document in {

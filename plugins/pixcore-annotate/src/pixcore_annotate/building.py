@@ -46,7 +46,8 @@ def parse_objects_command(questions: Path, table: Path, model: str | None, base_
     (its `objects` differ from `parsed`, or `checked` says anything) is never overwritten.
     """
     parser = by_rules if model is None else _asking(model, base_url, store)
-    counts = update_table(table, [Question(*row) for row in _questions(questions)], parser=parser)
+    asked = [Question(*row) for row in _questions(questions)]
+    counts = update_table(table, asked, parser=parser, source=str(questions))
     kept, unread = counts["kept"], counts["unread"]
     console = Console(stderr=True)
     console.print(f"{table}: {counts['parsed']} parsed, {kept} corrections kept, {unread} unread")

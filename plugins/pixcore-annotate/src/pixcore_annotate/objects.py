@@ -68,7 +68,9 @@ def by_rules(texts: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return map(parse_question, texts)
 
 
-def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = by_rules) -> Mapping[str, int]:
+def update_table(
+    path: Path, questions: Iterable[Question], *, parser: Parser = by_rules, source: str = "the list"
+) -> Mapping[str, int]:
     """Parse questions into a table; a person's corrections in it stay, and the columns that a person added.
 
     Args:
@@ -76,6 +78,7 @@ def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = 
             says anything.
         questions: What to parse.
         parser: Gives the objects of each text, in order; None or an error where it could not read one.
+        source: What an error calls the place that the questions are from.
 
     Returns:
         How many rows were "parsed", "kept" as corrected, and "unread": `objects` is empty.
@@ -85,7 +88,8 @@ def update_table(path: Path, questions: Iterable[Question], *, parser: Parser = 
     """
     asked = list(questions)
     if (twice := _twice(question.id for question in asked)) is not None:
-        raise DataError(f"two questions have the id {twice!r}", hint="corrections are kept by id: rename one")
+        said = f"{source} has two questions with the id {twice!r}"
+        raise DataError(said, hint="corrections are kept by id: rename one")
     there = read_table(path, COLUMNS) if path.exists() else []
     if (twice := _twice(row["id"] for row in there)) is not None:
         raise DataError(f"{path} has two rows with the id {twice!r}", hint="corrections are kept by id: rename one")

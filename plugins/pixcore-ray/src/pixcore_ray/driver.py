@@ -241,15 +241,17 @@ class Driver:
         return None
 
     def _can(self, stage: Stage, item: Item, own: Sequence[int], known: dict[Stage, bool]) -> bool:
-        before = stage.before
-        if before is None:
-            return True
-        if self._number[before] not in own:
-            if before not in known:
-                known[before] = before.has(item)
-            if not known[before]:
-                return False
-        return all(one.has(its) for one, its in stage.reads(item) if one is before and its is not item)
+        """Whether a stage's record can be made once its `own` stages' are: as `ready` has it, but for those."""
+        for one, its in stage.reads(item):
+            if its is not item:
+                if one is stage.before and not one.has(its):
+                    return False
+            elif self._number[one] not in own:
+                if one not in known:
+                    known[one] = one.has(item)
+                if not known[one]:
+                    return False
+        return True
 
     # who does it
 

@@ -9,13 +9,14 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from pixcore.errors import ConfigError, one_line
+from pixcore.errors import ConfigError, PluginError, one_line
+from pixcore.runs.execute import ready
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import Control, Propose
@@ -98,20 +99,20 @@ class Maker:
                 stage = stages[number]
                 if isinstance(stage, Propose):
                     stage.alongside = [one for one in asked if one.proposals is stage]
-                places = {
-                    item: at
-                    for at, item in enumerate(batch.items)
-                    if number in batch.stages[at] and (stage.before is None or stage.before.has(item))
-                }
+                places = {item: at for at, item in enumerate(batch.items) if number in batch.stages[at]}
                 started = time.perf_counter()
                 items = []
-                for item, at in places.items():
+                for item in ready(stage, list(places)):
                     made_already = stage.store.rows([stage.key_of(item)])
-                    reply.outcomes += [Outcome(number, at, row) for row in made_already]
+                    reply.outcomes += [Outcome(number, places[item], row) for row in made_already]
                     items += [] if made_already else [item]
                 for item, made in stage.compute(items) if items else ():
                     reply.outcomes.append(Outcome(number, places[item], _packed(stage, item, made)))
                 reply.seconds[number] = time.perf_counter() - started
+        except PluginError:  # what was made by one that miscounts is forgotten
+            kept = (isinstance(made, Packed) or stages[at].store.has(made.key) for at, _, made in reply.outcomes)
+            reply.outcomes = [*compress(reply.outcomes, kept)]
+            raise
         finally:
             for stage in stages:
                 stage.store.clear()
@@ -122,7 +123,7 @@ def _packed(stage: Stage, item: Item, made: Any) -> Row | Packed:
     if not isinstance(made, Exception):
         try:
             row = stage.store.packed(stage.key_of(item), item.sample.id, made)
-        except TypeError as error:  # as `Stage.keep` says it of a record that is made there
+        except (TypeError, ValueError, RecursionError) as error:  # as `Stage.take` says it of what is made there
             return Packed("", f"its record can't be kept: {error}")
         stage.store.put_rows([row])
         return row

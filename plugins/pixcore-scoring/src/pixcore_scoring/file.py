@@ -351,7 +351,11 @@ def _look_through(
         for strategy in choices if isinstance(choices, Mapping) else ():
             contents.choices.setdefault(strategy, strategy in bounds)
         for spec in control_rows(data, where, bounds):
-            contents.controls.setdefault(spec.key, spec)
+            known = contents.controls.setdefault(spec.key, spec)
+            if known.pool != spec.pool:
+                said = f"{where} has {spec.key!r} as a choice of the control {spec.pool!r}, and before it was"
+                said += f" {known.pool!r}'s"
+                raise DataError(said, hint="a control has one name in all lines, and its choices names of their own")
         contents.own_masks |= "mask" in data
         if "mask" in data or data.get("candidates") or data.get("choices") or data.get("choice") is not None:
             contents.masked.add(protocol)

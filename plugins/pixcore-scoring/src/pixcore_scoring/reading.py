@@ -351,7 +351,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return type(value) is int
+    return type(value) is int and _is_number(value)
 
 
 def _is_index(value: Any) -> bool:

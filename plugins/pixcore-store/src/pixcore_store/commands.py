@@ -149,7 +149,7 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     plain: Any = {"soft_wrap": True, "highlight": False}
     there = {path.name: path for path in stores_in(store)}
     files = [path for name, path in there.items() if name not in needed and not name.startswith(f"{EXCHANGES}-")]
-    notes = {begun: note for begun in stopped if (note := noted(begun))[1] & there.keys()}  # others use another store
+    notes = {begun: note for begun in stopped if (note := noted(begun, store))[1] & there.keys()}
     for begun, (since, names) in notes.items():
         own = [path for path in files if path.name in names]
         what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"

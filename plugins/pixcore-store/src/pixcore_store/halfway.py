@@ -23,8 +23,11 @@ def end(folder: Path) -> None:
     (folder / BEGUN).unlink(missing_ok=True)
 
 
-def noted(path: Path) -> tuple[str, set[str]]:
-    """Read the note of a run that was stopped half-way, or is at work: since when, and the names of its stores' files.
+def noted(path: Path, store: Path) -> tuple[str, set[str]]:
+    """Read the note of a run that was stopped half-way, or is at work.
+
+    Returns:
+        Since when, and the names of its files in `store`: a file that is there in another folder is none of them.
 
     Raises:
         StoreError: It is no such note.
@@ -36,4 +39,5 @@ def noted(path: Path) -> tuple[str, set[str]]:
     stores = note.get("stores")
     if not isinstance(stores, list) or not all(isinstance(one, str) for one in stores):
         raise StoreError(f"{path} does not name stores", hint="remove it, or run it again")
-    return str(note.get("began")), {Path(one).name for one in stores}
+    own = (one for one in map(Path, stores) if not one.exists() or one.parent.samefile(store))
+    return str(note.get("began")), {one.name for one in own}

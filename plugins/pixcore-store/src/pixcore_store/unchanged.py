@@ -68,7 +68,8 @@ def carry_out(job: Run) -> int:
         for stage in job.stages():
             stage.store.close()  # what it wrote ahead goes into its file
         written = {name: str(path) for name, path in seen[0].paths.items()}
-        files = {path: _stamp(path) for path in sorted({*_modules(), *_stores(job), *_inside(folder)})} | read
+        later = {*_imported(), *_stores(job), *_inside(folder)} - read.keys()
+        files = read | {path: _stamp(path) for path in sorted(later)}
         with suppress(StoreError):  # a run is no worse for it
             write_json(folder / UNCHANGED, {"follows from": follows, "written": written, "files": files}, indent=None)
     return status
@@ -120,9 +121,14 @@ def _stamp(path: str) -> list[int]:
     return [known.st_size, known.st_mtime_ns, known.st_ctime_ns] if known.st_size else []
 
 
-def _modules() -> Iterator[str]:
-    """The files of all modules that are imported, and whatever lies beside those of pixcore and its plugins."""
+def _imported() -> Iterator[str]:
+    """The files of all modules that are imported."""
     yield from (path for module in list(sys.modules.values()) if (path := getattr(module, "__file__", None)))
+
+
+def _modules() -> Iterator[str]:
+    """These, and whatever lies beside those of pixcore and its plugins."""
+    yield from _imported()
     named = {target.partition(":")[0].partition(".")[0] for _, target, _ in entry_points()}
     beside = {name for folder in sys.path for name in _listed(folder) if name.startswith("pixcore_")}
     for name in ("pixcore", *named, *(name for name in beside if name.isidentifier())):
