@@ -47,8 +47,8 @@ class Price(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    input: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+    output: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
 class Budget(BaseModel):
@@ -62,9 +62,9 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    calls: Annotated[int, Field(ge=0)] | None = None
-    tokens: Annotated[int, Field(ge=0)] | None = None
+    usd: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] | None = None
+    calls: Annotated[int, Field(ge=0, strict=True)] | None = None
+    tokens: Annotated[int, Field(ge=0, strict=True)] | None = None
 
     @model_validator(mode="before")
     @classmethod

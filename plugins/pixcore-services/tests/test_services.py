@@ -8,7 +8,7 @@ import pytest
 from pixcore_services.spending import BudgetError, Spending, read_ledger
 
 from pixcore.errors import ConfigError, StoreError
-from pixcore.services import Budget, Expense
+from pixcore.services import Budget, Expense, Price
 from tests.workplace import Workplace
 
 CALL = Expense("m", calls=1, images=2, input_tokens=100, output_tokens=10, usd=0.5)
@@ -23,6 +23,14 @@ def test_a_lone_number_is_dollars():
     assert Budget.model_validate(5) == Budget(usd=5)
     with pytest.raises(ValueError, match="valid"):
         Budget.model_validate(True)
+
+
+@pytest.mark.parametrize("section", [{"usd": True}, {"calls": True}, {"tokens": False}, {"usd": float("inf")}])
+def test_a_budget_is_numbers(section):
+    with pytest.raises(ValueError, match=next(iter(section))):
+        Budget.model_validate(section)
+    with pytest.raises(ValueError, match="input"):
+        Price.model_validate({"input": True, "output": 1})
 
 
 @pytest.mark.parametrize("budget", [Budget(usd=1.2), Budget(calls=2), Budget(tokens=250)])
