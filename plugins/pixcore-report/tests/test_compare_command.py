@@ -110,6 +110,25 @@ def test_a_page_says_nothing_of_what_the_sides_do_not_share(folders):
     assert "drawn by scripts" in (folders.folder / "letter" / "report.html").read_text()
 
 
+def test_a_pair_with_a_sample_that_is_not_asked_counts_as_in_the_table(folders):
+    """Of three samples a pair, the third has no question: the table has no A, and says so; nor has a comparison."""
+    root = folders.folder / "left-files"
+    rows = ["id,image,mask,expression,question,options,answer,pair"]
+    for of in "abc":
+        asked = "Where?,left|right,left" if of < "c" else ",,"
+        rows += [f"{of}{index},{index}.png,{index}.png,the box,{asked},{index}" for index in range(COUNT)]
+    (root / "threes.csv").write_text("\n".join(rows) + "\n")
+    benchmark = {"name": "folder", "root": str(root), "table": "threes.csv"}
+    folders("run", str(folders.config(benchmark=benchmark, protocols=["letter"], output="threes")))
+    summary = folders.summary("threes")
+    assert summary["rows"][0]["figures"]["A"]["value"] is None
+    assert summary["accounts"]["A"]["left_out"]["without the other one of their pair"] == 2 * COUNT
+    found = json.loads(folders("compare", "threes", "threes", "--json", "-").stdout)
+    known = {one["name"]: one["left"] for one in found["differences"] if one["left"] is not None}
+    assert known == {"A per sample": 100.0}
+    assert [one["unit"] for one in found["tests"]] == ["sample"]
+
+
 def test_a_card_that_a_large_report_has_not_is_not_linked():
     flip, row = Flip("s", "letter", "answer", 0, 1), RowSpec("of phrases")
     assert _card("a/report.html", MOST - 1, flip, row) == "a/report.html?protocol=letter&row=of+phrases#sample-4999"

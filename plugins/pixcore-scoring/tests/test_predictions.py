@@ -157,6 +157,15 @@ def test_every_bad_line_is_named(case: str, path: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_probing_of_which_every_line_failed_has_no_mask_right(path: Path) -> None:
+    """As in the run that wrote them: what failed is an IoU of 0, whether all of it did or some."""
+    failed = [{"sample_id": str(i), "protocol": "question", "text": "", "error": "broke"} for i in range(6)]
+    for lines in ([*failed, GOOD], [*failed, MANY | {"choices": {"mine": {"candidate": 0, "mask": 0}}}]):
+        found = [one.by_probing["question"].scores for one in opened(path, *lines)]
+        assert [score.iou for scores in found for score in scores.values()] == [0.0] * 6
+    assert not any(one.by_probing["question"].scores for one in opened(path, *failed))
+
+
 def test_a_failed_line_may_have_spans_and_no_text(path: Path) -> None:
     failed = {"sample_id": "1", "protocol": "segment", "error": "it failed", "token_spans": [[0, 2]]}
     result = opened(path, GOOD, failed)[1].by_probing[Protocol.SEGMENT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,19 @@ from pixcore_statistics.probing import fixed, halves
 
 from pixcore import masks
 from pixcore.errors import ConfigError
-from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary
+from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary, control_spec
 from pixcore.figures.scores import score_sample
-from pixcore.records import Fidelity, Image, Protocol, ProtocolResult, Response, Sample, SampleResult, Verdict
+from pixcore.records import (
+    Fidelity,
+    Image,
+    Protocol,
+    ProtocolResult,
+    Response,
+    Sample,
+    SampleResult,
+    Selection,
+    Verdict,
+)
 
 ROW = RowSpec(OWN_MASKS, own_masks=True)
 SIZE = (10, 10)
@@ -75,6 +86,40 @@ def test_what_is_wrong_whatever_was_said_is_told_of_each_figure_by_itself() -> N
     assert "M (under segment): 2 failed count as IoU 0" in notes
     bounds = "whatever the unread ones say, it is between 83.3 and 91.7"
     assert f"A† (under question): 2 failed and 2 unread count as wrong; {bounds}" in notes
+
+
+def test_paper_leaves_out_what_was_not_chosen_whether_the_object_is_named_or_there() -> None:
+    picks = RowSpec("picks")
+
+    def nothing_chosen() -> Iterator[SampleResult]:
+        for place, one in enumerate(results(24, absent=4)):
+            sample = one.sample if place < 16 else replace(one.sample, expression=None)
+            chosen = {"picks": Selection.nothing()}
+            outcomes = {name: replace(outcome, selections=chosen) for name, outcome in one.by_probing.items()}
+            yield score_sample(sample, outcomes, [picks])
+
+    found = evaluate(nothing_chosen(), [picks], benchmark="b", model="m", fidelity=Fidelity.PAPER).summary
+    assert found.accounts["M"]["left_out"] == {"nothing chosen": 24}
+    assert found.accounts["M gIoU"]["left_out"] == {"no object named": 8}
+
+
+def test_a_control_lacks_no_sample_without_a_ground_truth() -> None:
+    picks = RowSpec("picks")
+    rows = [picks, control_spec(picks, "others")]
+
+    def told(*, truth: bool) -> str:
+        def scored() -> Iterator[SampleResult]:
+            for one in results(24):
+                sample = one.sample if truth else replace(one.sample, mask=None)
+                chosen = {"picks": Selection.nothing()}
+                outcomes = {name: replace(outcome, selections=chosen) for name, outcome in one.by_probing.items()}
+                yield score_sample(sample, outcomes, rows)
+
+        notes = evaluate(scored(), rows, benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary.notes
+        return " ".join(notes)
+
+    assert "24 samples of others, picks pick under segment: not there" in told(truth=True)
+    assert "not there" not in told(truth=False)
 
 
 def test_samples_of_one_image_are_one_cluster() -> None:

@@ -83,6 +83,7 @@ class _Contents:
     own_masks: bool = False
     says_bounds: bool = False
     masked: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
 
 
 class PredictionsFile:
@@ -345,6 +346,8 @@ def _look_through(
         contents.protocols.add(protocol)
         if not probings[protocol].masks:
             continue
+        if data.get("error") is None:
+            contents.answered.add(protocol)
         bounds = upper_bounds(data, where)
         contents.says_bounds |= "upper_bounds" in data
         choices = data.get("choices")
@@ -361,6 +364,8 @@ def _look_through(
             contents.masked.add(protocol)
         contents.unnamed += data.get("choice") is not None
         contents.undecided += bool(data.get("candidates")) and not choices and data.get("choice") is None
+    # where all failed, no line says that masks were looked for: each is an IoU of 0, as in the run
+    contents.masked |= {one for one in contents.protocols - contents.answered if probings[one].masks}
     both = sorted(contents.choices.keys() & contents.controls.keys())
     if both:
         message = f"{path} has {both[0]!r} among the control's choices of one line, and among the others of another"

@@ -103,7 +103,7 @@ class Accounts:
             return
         counted = {key: one for key, one in masks.items() if entry.mask is not None and entry.mask(one) is not None}
         if not counted:
-            self._leave_out(entry.name, self._why(sample, found=bool(masks)))
+            self._leave_out(entry.name, self._why(sample, entry, found=bool(masks)))
             return
         if outcome.error is not None or _trouble(outcome) == "missing":
             self._troubled.setdefault(entry.name, Counter())[_trouble(outcome)] += 1
@@ -112,9 +112,11 @@ class Accounts:
             ones[""] += 1
             ones.update(key for key, one in counted.items() if one.iou == 1)
 
-    def _why(self, sample: Sample, *, found: bool) -> str:
+    def _why(self, sample: Sample, entry: FigureColumn, *, found: bool) -> str:
         if not found:
             return "without a mask"
+        if self._fidelity is Fidelity.PAPER and entry.main:  # it counts every object, named and there or not
+            return "nothing chosen"
         if sample.expression is None:
             return "no object named"
         return ABSENT if sample.absent else "nothing chosen"
@@ -125,7 +127,7 @@ class Accounts:
     def _count_choices(self, sample: Sample, outcome: ProtocolResult) -> None:
         for row in self._rows if outcome.selections else ():
             self._of_row[row.key, outcome.protocol, "lacks"] += (
-                row.pool is not None and row.key not in outcome.selections
+                row.pool is not None and sample.mask is not None and row.key not in outcome.selections
             )
         for name, selection in outcome.selections.items():
             self._of_row[name, outcome.protocol, "failed"] += selection.outcome == "failed"
@@ -164,10 +166,10 @@ class Accounts:
         account: dict[str, Any] = {"of": self._samples, "left_out": dict(left_out), "as_wrong": dict(troubled)}
         answers = self._answers.get(entry.probing or "")
         figure = next((row.figures[name] for row in summary.rows if name in row.figures), None)
-        if entry.answer is not None and answers is not None and figure is not None and figure.value is not None:
+        if entry.answer is not None and answers is not None and figure is not None:
             if figure.per_pair and (halves := answers.halves(self._sizes)):
                 account["left_out"]["without the other one of their pair"] = halves
-            if troubled["unread"]:
+            if troubled["unread"] and figure.value is not None:
                 more = answers.right_if_read(self._sizes) if figure.per_pair else troubled["unread"]
                 account["if_read"] = figure.value + 100 * more / figure.n
         if name in self._absent_as_one:
