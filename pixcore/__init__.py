@@ -34,8 +34,7 @@ _PLACES = {name: module for module, names in _FACE.items() for name in names.spl
 def __getattr__(name: str) -> object:
     if name == "__all__":
         return __dir__()
-    place = _PLACES.get(name)
-    if place is None:
+    if (place := _PLACES.get(name)) is None:
         raise AttributeError(f"module 'pixcore' has no attribute {name!r}")
     if not _is_there(place):
         hint = f"pip install {place.replace('_', '-')}"

@@ -126,8 +126,7 @@ class Kind(StrEnum):
     @property
     def interface(self) -> type[components.Component[Any]]:
         """The class that components of this kind derive from."""
-        found: type[components.Component[Any]] = load(f"pixcore.components:{self.interface_name}")
-        return found
+        return cast("type[components.Component[Any]]", load(f"pixcore.components:{self.interface_name}"))
 
 
 def hold_to_kinds(place: str, wanted: Iterable[str], there: Iterable[str]) -> None:
@@ -405,8 +404,7 @@ class Registry:
         for names in self._found.values():
             for name, claims in list(names.items()):
                 hidden = names.get(name.partition(" ")[0], [])  # a command that a group of its name would hide
-                owner = next((one for one in (*hidden, *claims) if one.built_in), None)
-                if owner is not None:
+                if owner := next((one for one in (*hidden, *claims) if one.built_in), None):
                     names[name] = [one for one in claims if one.built_in]
                     for one in (one for one in claims if not one.built_in):
                         whose = f"the {one.kind.noun} {owner.name!r} is that of {owner.distribution}"

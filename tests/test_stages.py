@@ -421,14 +421,18 @@ def test_a_mask_generators_mistake_is_its_samples_failure_and_no_number(
     assert [one.by_probing["segment"].error is None for one in results] == [True, False, True]
 
 
+def check_all_fail(folder: Path, registry: Registry, said: str) -> None:
+    failed, results = carried_out(folder, registry, protocols=["segment"])
+    assert len(failed) == len(results) == 6
+    assert all(said in one for one in failed)
+
+
 def test_what_a_control_gives_too_few_prompts_is_named(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = toy(registry, Kind.POINTS, "toy-anywhere")
     monkeypatch.setattr(points, "control", lambda self, size, own, others: list(own)[1:])
-    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
-    assert len(failed) == len(results) == 6
-    assert all("point selector 'toy-anywhere' gave 4 prompts for a control of 5" in one for one in failed)
+    check_all_fail(tmp_path, registry, "point selector 'toy-anywhere' gave 4 prompts for a control of 5")
 
 
 def test_a_group_that_nothing_places_costs_its_sample_and_not_all_groups_in_silence(
@@ -437,9 +441,7 @@ def test_a_group_that_nothing_places_costs_its_sample_and_not_all_groups_in_sile
     grouper = toy(registry, Kind.GROUPER, "toy-each")
     sound = grouper.group
     monkeypatch.setattr(grouper, "group", lambda *given: [TokenGroup((), "there", 0, 5), *sound(*given)])
-    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
-    assert len(failed) == len(results) == 6
-    assert all("token grouper 'toy-each' gave a group without tokens" in one for one in failed)
+    check_all_fail(tmp_path, registry, "token grouper 'toy-each' gave a group without tokens")
 
 
 def test_what_holds_itself_can_not_be_kept_and_costs_its_sample(

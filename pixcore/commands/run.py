@@ -96,15 +96,19 @@ def planned(
     shard: tuple[int, int] | None,
     executor: str | None = None,
     on_record: OnRecord | None = None,
+    single: str = "",
 ) -> Run:
     """Plan a run, as `about_a_run` says which, and make its folder.
 
-    With `on_record` services are asked anew, and it hears of every record before and after.
+    With `on_record`, told of records before and after, services are asked anew; `single` names what excludes seeds.
     """
     document = configs.apply_settings(configs.read_yaml(config), settings)
     if executor is not None and configs.name_in(document.get("executor")) != executor:
         document["executor"] = executor
     resolved = configs.resolve(document, registry())
+    if single and (seeds := resolved.config.seeds):
+        said = f"{single} is of one run, and the config has the seeds {', '.join(map(str, seeds))}"
+        raise ConfigError(said, hint="--set 'seeds=[]', and one of them as seed:")
     if shard is not None:  # parts may be at work on several machines, and SQLite is safe on one's own disk alone
         store = resolved.config.store
         own = store.parent / f"{store.name or 'store'}-{shard[0]}-of-{shard[1]}"

@@ -117,8 +117,7 @@ class Observers(Monitor):
         self._registry.notify(hook, run=str(self._folder), **arguments)
 
     def _read(self) -> None:
-        path = self._folder / TOLD
-        if path.exists():
+        if (path := self._folder / TOLD).exists():
             said = read_file(path, hint="remove it: observers hear of the run again")
             for line in said.decode("ascii", "replace").splitlines():
                 self._told.add(line)

@@ -36,7 +36,7 @@ def profile_run(written: Path | None = None, **about: Any) -> int:
         return written
 
     with profile.part("reading the config", "start"):
-        job = followed(_to_follow(planned(**about)), profile)
+        job = followed(_made_here(planned(**about, single="a profile")), profile)
     with profile.part("reading the benchmark", "start"):
         len(job.items)
     with profile.part("looking for records", "start"):
@@ -46,15 +46,12 @@ def profile_run(written: Path | None = None, **about: Any) -> int:
     return status
 
 
-def _to_follow(job: Run) -> Run:
-    """Give back a run that a profile can follow: a single one, whose records are made in this process.
+def _made_here(job: Run) -> Run:
+    """Give back a run whose records are made in this process, into which alone a profile sees.
 
     Raises:
-        ConfigError: It has seeds, or its executor may have records made elsewhere.
+        ConfigError: Its executor may have them made elsewhere.
     """
-    if seeds := job.resolved.config.seeds:
-        said = f"a profile is of one run, and the config has the seeds {', '.join(map(str, seeds))}"
-        raise ConfigError(said, hint="--set 'seeds=[]', and one of them as seed:")
     for executor in job.resolved.components.several("executor"):
         if executor.registration.plugin != CORE:
             said = f"a profile sees this process alone, and the executor {executor.name!r} may work in others"

@@ -446,16 +446,20 @@ def _places(side: Side, names: Iterable[str]) -> dict[Cluster, int]:
     return places
 
 
+def _sizes(sides: Sequence[Side]) -> Counter[Cluster]:
+    """Count the samples of each cluster that all sides have: of a pair all count, or none."""
+    return Counter(sides[0].clusters[name] for name in shared_by(sides))
+
+
 def _groups(sides: Sequence[Side], shared: Sequence[str], places: Mapping[Cluster, int]) -> Iterator[Group]:
     """The shared samples on each side, in the first side's clusters: another side's files may tell images otherwise."""
     at = np.array([places[sides[0].clusters[name]] for name in shared], np.int64)
-    there = (places.get(sides[0].clusters[name], -1) for name in shared_by(sides))  # of a pair all count, or none
-    sizes = np.bincount(np.array([place for place in there if place >= 0], np.int64), minlength=len(places))
+    sizes = _sizes(sides)
     for side in sides:
         numbers = np.array([side.numbers[name] for name in shared], np.int64)
         cluster_of = np.full(len(side.numbers), -1)
         cluster_of[numbers] = at
-        yield Group(np.sort(numbers), list(places), cluster_of, sizes)
+        yield Group(np.sort(numbers), list(places), cluster_of, np.array([sizes[one] for one in places], np.int64))
 
 
 def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], list[str]]]:
@@ -493,7 +497,7 @@ def _difference(name: str, left: float, right: float, found: Paired) -> Differen
 
 
 def _tests(left: Side, right: Side) -> Iterator[McNemar]:
-    sizes = Counter(left.clusters[name] for name in shared_by((left, right)))
+    sizes = _sizes((left, right))
     for protocol in in_order(left.correct):
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
         members: dict[Cluster, list[str]] = {}

@@ -341,8 +341,8 @@ def _is_point(value: Any) -> bool:
     )
 
 
-def _are_numbers(value: Any, count: int | None = None) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and count in (None, len(value)) and all(map(_is_number, value))
+def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
 
 
 # JSON gives these very types, of which True is another
@@ -366,16 +366,20 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
+def _list_of(allowed: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is list and all(map(allowed, value))
+
+
 _ANY: tuple[Callable[[Any], bool], str] = (lambda _: True, "anything")
 _PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "phrase": (_is_text, "a text"),
     "start": (_is_whole, "a place in the text, in characters"),
     "end": (_is_whole, "a place in the text, in characters"),
-    "tokens": (lambda given: type(given) is list and all(map(_is_index, given)), "indices into the tokens"),
+    "tokens": (_list_of(_is_index), "indices into the tokens"),
     "similarity": (_is_number, "a number"),
     "point": (_is_point, "[x, y] in pixels of the image"),
-    "scores": (_are_numbers, "a list of finite numbers, one for each mask"),
-    "stability": (_are_numbers, "a list of finite numbers, one for each mask"),
-    "merged": (lambda given: type(given) is list and all(map(_is_text, given)), "a list of texts"),
+    "scores": (_list_of(_is_number), "a list of finite numbers, one for each mask"),
+    "stability": (_list_of(_is_number), "a list of finite numbers, one for each mask"),
+    "merged": (_list_of(_is_text), "a list of texts"),
 }
 """What a candidate's keys may hold, where they are not null."""

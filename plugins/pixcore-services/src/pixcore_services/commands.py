@@ -9,9 +9,7 @@ from typing import Any
 import click
 
 from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
-from pixcore.errors import ConfigError
 from pixcore.files import write_json
-from pixcore.runs.plan import Run
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
 from pixcore_services.estimate import expected, hours, left, table
@@ -26,7 +24,7 @@ def estimate(written: Path | None = None, **about: Any) -> None:
 
     Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some.
     """
-    job = _one(planned(**about))
+    job = planned(**about, single="an estimate")
     console, lines, computed = Console(), expected(job), left(job)
     document = {"services": [asdict(one) for one in lines], "computed": [asdict(one) for one in computed]}
     if figures_written(written, lambda: document):
@@ -49,22 +47,10 @@ def estimate(written: Path | None = None, **about: Any) -> None:
 def ask_anew(written: Path | None = None, **about: Any) -> int:
     """Run CONFIG, asking services anew, and say what changed; `drift.json` in the run's folder has all of it."""
     drift = Drift()
-    job = _one(planned(**about, on_record=drift))
+    job = planned(**about, on_record=drift, single="asking services anew")
     status = carry_out(job, output=Console(stderr=str(written) == "-"))
     write_json(job.resolved.config.output / DRIFT, drift.document())
     figures_written(written, drift.document)
     for line in drift.lines():
         Console(stderr=True).print(line, soft_wrap=True, highlight=False)
     return status
-
-
-def _one(job: Run) -> Run:
-    """Give back a run that is a single one.
-
-    Raises:
-        ConfigError: It has seeds, each of which asks and costs by itself.
-    """
-    if seeds := job.resolved.config.seeds:
-        said = f"this is told of one run, and the config has the seeds {', '.join(map(str, seeds))}"
-        raise ConfigError(said, hint="--set 'seeds=[]', and one of them as seed:")
-    return job
