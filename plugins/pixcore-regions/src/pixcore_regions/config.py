@@ -17,5 +17,5 @@ class RegionsConfig(Config):
             smaller regions.
     """
 
-    working_side: int = Field(default=512, ge=16)
+    working_side: int = Field(default=384, ge=16)
     fineness: float = Field(default=1.5, gt=0)
