@@ -15,7 +15,7 @@ from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
 from pixcore_places.config import EnlargedConfig, SilentConfig, WrittenPlacesConfig
 from pixcore_places.enlarged import Enlarged
-from pixcore_places.groupers import WrittenPlaces
+from pixcore_places.groupers import WrittenPlaces, resizing_of
 from pixcore_places.silent import Silent
 
 from pixcore.components import Context
@@ -85,6 +85,22 @@ def test_a_model_that_is_loaded_here_says_how_it_resizes(times: int, bounds: dic
     ((group,),) = grouper.group_asked([(ASKED, Response(middle))])
     assert group.prompt is not None
     assert group.prompt.points.tolist() == [[69.5, 34.5]]
+
+
+def test_so_does_one_that_is_loaded_by_its_name_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--owner--tuned"
+    for part in ("refs", "snapshots/0123"):
+        (repository / part).mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0123")
+    (repository / "snapshots" / "0123" / "preprocessor_config.json").write_text(
+        json.dumps({"min_pixels": 784, "max_pixels": 4 * 784, "patch_size": 14, "merge_size": 2})
+    )
+    config = pytest.importorskip("pixcore_transformers.config").TransformersConfig(checkpoint="owner/tuned")
+    assert resizing_of(config) == {"least": 784, "most": 3136, "multiple": 28}
+    assert resizing_of(config.model_copy(update={"revision": "other"})) == {}
+    assert resizing_of(config.model_copy(update={"checkpoint": "owner/of/nothing"})) == {}
 
 
 def test_it_is_asked_as_its_model_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,16 @@ def test_the_released_script_cuts_coordinates_to_whole_pixels() -> None:
     assert prompt.points.tolist() == [[102, 25]]
 
 
+def test_the_released_script_cuts_qwens_boxes_to_the_last_pixel() -> None:
+    published = Context(Fidelity.PUBLISHED)
+    text = '{"bbox_2d": [98, 56, 196, 112]}'  # of 196 x 112, to the far corner
+    for context, corner in ((published, (199, 99)), (Context(), (200, 100))):
+        (prompt,) = prompts(groups(text, context=context, convention="qwen2.5-vl"))
+        assert prompt.box == (100, 50, *corner)
+    (prompt,) = prompts(groups("[0.5, 0.5, 1.0, 1.0]", context=published, convention="cambrian"))
+    assert prompt.box == (100, 50, 200, 100)  # its script cuts nothing
+
+
 def test_an_expression_and_phrases_become_texts() -> None:
     (asked,) = AskedExpression(NoConfig()).group_asked([(REQUEST, Response("Yes."))])[0]
     assert asked.prompt is not None

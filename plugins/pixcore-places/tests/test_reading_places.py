@@ -58,6 +58,7 @@ WHOLE = [
         [(20, 20, 60, 40)],
     ),
     Case("qwen2-vl", "the dog(100,200),(300,400)", [(20, 20, 60, 40)]),
+    Case("kimi-vl", '{"bbox_2d": [0.280, 0.500, 0.520, 0.700]}', [(56, 50, 104, 70)]),
     Case("molmo", '<point x="50.0" y="25.5" alt="the dog">the dog</point>', [(100, 25.5)]),
     Case(
         "molmo",
@@ -123,6 +124,10 @@ WHOLE = [
     Case("qwen3-vl", '<point x="500" y="250">dog</point>', [(100, 25)]),
     Case("cambrian", "(0.1, 0.5), (0.5, 0.6)", [(20, 50, 100, 60)]),
     Case("gemma", "(200, 100), (400, 300)", [(20, 20, 60, 40)]),
+    Case("qwen2-vl", "dogs(100,200),(300,400)(500,600),(700,800)", [(20, 20, 60, 40), (100, 60, 140, 80)]),
+    Case("pixels", "[(20, 10), (40, 20), (60, 30)]", [(20, 10), (40, 20), (60, 30)]),  # RoboPoint's list of tuples
+    Case("pixels", "[(20, 10), (40, 20)]", [(20, 10), (40, 20)]),
+    Case("pixels", "at (20, 10), (40, 20), (60, 30), (80, 40)", [(20, 10), (40, 20), (60, 30), (80, 40)]),
     Case("pixels", "", []),
     Case("qwen3-vl", "[]", []),
     Case("qwen3-vl", "There is no dog in the image.", []),
@@ -195,6 +200,8 @@ def test_a_text_is_read_as_it_should_be(case: Case) -> None:
 def test_a_label_may_have_an_apostrophe() -> None:
     stated = scan("""<point x="10" y="10" alt="dog's bowl"/> <point x="20" y="20" alt='the "dog"'/>""")
     assert [one.label for one in stated] == ["dog's bowl", 'the "dog"']
+    (escaped,) = scan(r'{"point_2d": [1, 2], "label": "5\" disk"}')
+    assert escaped.label == r"5\" disk"
 
 
 def test_the_table_is_long_enough() -> None:
@@ -261,6 +268,7 @@ def test_what_is_written_is_read_again(name: str, x: int, y: int, left: int, top
         *[("qwen3_vl", "qwen3-vl"), ("qwen3_vl_moe", "qwen3-vl"), ("qwen3_5", "qwen3-vl"), ("glm4v", "qwen3-vl")],
         *[("allenai/Molmo2-8B", "molmo2"), ("molmo2", "molmo2"), ("molmo", "molmo"), ("paligemma", "paligemma")],
         *[("gemma3", "gemma"), ("gemini-2.5-pro", "gemma"), ("internvl", "internvl"), ("llava", "llava-1.5")],
+        *[("moonshotai/Kimi-VL-A3B-Instruct", "kimi-vl"), ("kimi_k25", "kimi-vl")],
         *[("kosmos-2", "kosmos-2"), ("florence2", "florence-2"), ("google/paligemma2-3b-mix-448", "paligemma")],
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 
 SAYS = '{"point_2d": [250, 400], "label": "the box"}'
@@ -52,3 +53,40 @@ def test_every_row_of_every_way_stands_on_one_page(workplace: Any) -> None:
     wrong = workplace("ways", str(config), "--ways", str(config), "--out", "page", status=None)
     assert wrong.returncode
     assert "is no part of a config" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [({"damaged": True}, 2, "can't load toy.bin"), ({"fails_on": ["s0"]}, 1, "toy failure on s0")],
+)
+def test_a_model_that_fails_costs_no_other_its_rows(
+    workplace: Any, fault: dict[str, Any], status: int, said: str
+) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",places"
+    config = workplace.config(
+        benchmark={"name": "toy-boxes", "pairs": 1}, model="toy", selections=["toy-best"], on_error="stop"
+    )
+    failing = workplace.folder / "failing.yaml"
+    failing.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": {"name": "toy", **fault}}))
+    ways = workplace.folder / "ways.yaml"
+    ways.write_text(yaml.safe_dump({"attention": {"control": None}}))
+    done = workplace("ways", str(failing), str(config), "--ways", str(ways), "--out", "page", status=status)
+    found = json.loads((workplace.folder / "page" / "ways.json").read_text())
+    assert {row["model"] for row in found["rows"]} == {config.stem}
+    (left_out,) = found["left_out"]
+    assert left_out.startswith("failing, attention: ")
+    assert said in left_out
+    assert said in done.stderr
+
+
+def test_what_is_wrong_with_a_file_is_told_before_anything_runs(workplace: Any) -> None:
+    config = workplace.config(benchmark={"name": "toy-boxes", "pairs": 1}, model="toy", selections=["toy-best"])
+    workplace.environment["PIXCORE_PLUGINS"] += ",places"
+    ways = workplace.folder / "ways.yaml"
+    ways.write_text(yaml.safe_dump({"attention": {"control": None}}))
+    absent = workplace("ways", str(config), "absent.yaml", "--ways", str(ways), "--out", "page", status=2)
+    assert "absent.yaml" in absent.stderr
+    ways.write_text(yaml.safe_dump({"attention": {"control": None}, "points": "point"}, sort_keys=False))
+    odd = workplace("ways", str(config), "--ways", str(ways), "--out", "page", status=2)
+    assert "points is no part of a config" in odd.stderr
+    assert not (workplace.folder / "page").exists()

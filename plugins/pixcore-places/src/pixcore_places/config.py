@@ -76,7 +76,7 @@ class WrittenPlacesConfig(Config):
             to the generator in one prompt. united: places of one label are segmented one by one and united, by a
             generator that takes several places (`united`). all: likewise, and all places of the answer are of one.
         least_pixels: Of the image as Qwen2.5-VL resizes it, where the model is a server's: one that is loaded here says
-            it by its visual tokens where attention was read, by its image_options, or by its folder.
+            it by its visual tokens where attention was read, by its image_options, or by its checkpoint.
         most_pixels: Likewise.
         masks: box: a box is what the generator is told. codes: with PaliGemma's sixteen codes of the mask inside it,
             where the text has them, for the generator `mask-codes`.

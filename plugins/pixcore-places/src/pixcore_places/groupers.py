@@ -69,14 +69,14 @@ def resizing_of(model: Config | None) -> dict[str, int]:
     """Read how a model of transformers resizes an image, where it says so.
 
     Args:
-        model: Its config: `image_options`, and in a checkpoint that is a folder the processor's file.
+        model: Its config: `image_options`, and of its checkpoint the processor's file.
 
     Returns:
         Those fields of `Resizing` of which it says something.
     """
     found: dict[str, Any] = {}
-    folder = getattr(model, "checkpoint", None)
-    for settings in (_stored(Path(folder)) if folder else {}, getattr(model, "image_options", {})):
+    checkpoint, revision = getattr(model, "checkpoint", None), getattr(model, "revision", None)
+    for settings in (_stored(str(checkpoint), revision) if checkpoint else {}, getattr(model, "image_options", {})):
         size = settings.get("size")
         edges = {**size} if isinstance(size, Mapping) else {}
         found["least"] = settings.get("min_pixels") or edges.get("shortest_edge") or found.get("least")
@@ -87,17 +87,28 @@ def resizing_of(model: Config | None) -> dict[str, int]:
     return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
-def _stored(folder: Path) -> Mapping[str, Any]:
-    """What a checkpoint's folder says of its image processor; nothing where it does not: whoever loads it will."""
+def _stored(checkpoint: str, revision: str | None) -> Mapping[str, Any]:
+    """What a checkpoint says of its image processor; nothing where it is silent or not here: whoever loads it will."""
     found: Any = {}
     for name in ("preprocessor_config.json", "processor_config.json"):
         try:
-            content = json.loads((folder.expanduser() / name).read_bytes())
-        except (OSError, ValueError):
+            content = json.loads(_file_of(checkpoint, revision, name).read_bytes())
+        except (OSError, ValueError, ImportError):
             continue
         if isinstance(content, Mapping):  # transformers 5 keeps all of a processor's parts in one file
             found = content if name.startswith("pre") else content.get("image_processor", found)
     return found if isinstance(found, Mapping) else {}
+
+
+def _file_of(checkpoint: str, revision: str | None, name: str) -> Path:
+    """Where a file of a checkpoint lies: in its folder, or in the hub's cache."""
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        return folder / name
+    from huggingface_hub import try_to_load_from_cache  # who loads by a name on the hub has it
+
+    found = try_to_load_from_cache(checkpoint, name, revision=revision)
+    return Path(found) if isinstance(found, str) else folder / name
 
 
 def _objects(reading: Reading, how: str) -> Iterable[list[Place]]:

@@ -144,6 +144,8 @@ def _place(
     if whole_pixels:
         pixels = [float(math.trunc(value)) for value in pixels]
     if len(pixels) == 4:
+        if whole_pixels and unit == "resized":  # Qwen2.5-VL's script cuts its boxes to the last pixel
+            pixels = [min(value, side - 1.0) for value, side in zip(pixels, size * 2, strict=True)]
         return _boxed(pixels, size, stated)
     (x, y), (width, height) = pixels, size
     if not (0 <= x <= width and 0 <= y <= height):

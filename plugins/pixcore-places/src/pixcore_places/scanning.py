@@ -30,8 +30,9 @@ _BOX = re.compile(
     r"(?:<box>|<\|box_start\|>)([^<]*)(</box>|<\|box_end\|>|\Z|(?=<))"
 )
 _KEY = re.compile(r"""["'](bbox_2d|box_2d|point_2d|bbox|box|point)["']\s*:\s*(\[[\[\]\s,\d.eE+\-]*)""")
-_LABEL = re.compile(r"""["'](?:label|object|name|text_content)["']\s*:\s*(["'])((?:(?!\1).)*)\1""")
-_CORNERS = re.compile(rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)\s*,\s*\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)")
+_LABEL = re.compile(r"""["'](?:label|object|name|text_content)["']\s*:\s*(["'])((?:\\.|(?!\1).)*)\1""")
+_CORNER = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
+_CORNERS = re.compile(rf"(\[\s*)?{_CORNER}\s*,\s*{_CORNER}((?:\s*,\s*\([^()]*\))*)")
 _LIST = re.compile(
     rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER}){{0,15}})\s*,?\s*(\]|\Z)|\(\s*({_NUMBER}\s*,\s*{_NUMBER})\s*\)"
 )
@@ -194,11 +195,15 @@ def _json(text: str) -> Found:
 
 
 def _corners(text: str) -> Found:
-    """Two corners in parentheses, as the first Qwen-VLs write them once their tokens are gone."""
+    """Two corners in parentheses, as the first Qwen-VLs write them once their tokens are gone.
+
+    More than two, or two in a list's brackets, are a list of points.
+    """
     for match in _CORNERS.finditer(text):
-        values = _values(match.groups())
-        wrong = "" if values else "a number is too large"
-        yield [Stated("bare", *match.span(), values, wrong=wrong)], match.span()
+        if not match[1] and not match[6]:
+            values = _values(match.groups()[1:5])
+            wrong = "" if values else "a number is too large"
+            yield [Stated("bare", *match.span(), values, wrong=wrong)], match.span()
 
 
 def _lists(text: str) -> Found:

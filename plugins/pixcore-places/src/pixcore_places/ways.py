@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pixcore.commands.run import carry_out, figures_written, json_option
 from pixcore.config import apply_settings, read_yaml, resolve
-from pixcore.errors import ConfigError, one_line
+from pixcore.errors import ConfigError, PixcoreError, one_line
 from pixcore.files import prepare, replacing
 from pixcore.plugins import registry
 from pixcore.runs.plan import Run, Scope
@@ -86,7 +86,7 @@ def ways(
     """Run each CONFIG in every way that a file lists, and set their rows side by side on one page.
 
     A way is a part of a config, put over CONFIG's own. A way that a model has not (PaliGemma writes no points) is left
-    out and named.
+    out and named; so is one whose run ends in an error, which the exit status says.
     """
     found: list[Line] = []
     left_out: list[str] = []
@@ -96,23 +96,24 @@ def ways(
     names = [config.stem for config in configs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"two configs are called {twice[0]}", hint="rename one: its runs and rows bear its name")
-    for config in configs:
+    if odd := [way for way, part in listed.items() if not isinstance(part, Mapping)]:
+        raise ConfigError(f"{file}: {odd[0]} is no part of a config", hint="such as {protocols: [point]}")
+    for name, own in [(config.stem, read_yaml(config)) for config in configs]:
         for way, part in listed.items():
-            if not isinstance(part, Mapping):
-                raise ConfigError(f"{file}: {way} is no part of a config", hint="such as {protocols: [point]}")
-            output = out / config.stem / str(way)
-            document = apply_settings({**read_yaml(config), **part}, settings)
-            messages.print(f"{config.stem}, {way}", style="bold", highlight=False)
+            output = out / name / str(way)
+            document = apply_settings({**own, **part}, settings)
+            messages.print(f"{name}, {way}", style="bold", highlight=False)
             try:
                 resolved = resolve({**document, "output": str(output)}, registry())
                 prepare(resolved.config.output)
                 status |= carry_out(Run(resolved, Scope(limit)), messages, Console(stderr=True))
-            except ConfigError as error:
-                left_out.append(f"{config.stem}, {way}: {error.message}")
+            except PixcoreError as error:
+                status |= 0 if isinstance(error, ConfigError) else error.exit_status
+                left_out.append(f"{name}, {way}: {error.message}")
                 messages.print(f"left out: {error.message}", style="yellow", highlight=False)
                 continue
             summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-            found += lines_of(summary, config.stem, str(way))
+            found += lines_of(summary, name, str(way))
     write(out, found, left_out)
     if not figures_written(written, lambda: _document(found, left_out)):
         _show(found)
