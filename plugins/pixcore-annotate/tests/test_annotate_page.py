@@ -61,6 +61,28 @@ def click_at(page: Any, x: float, y: float) -> None:
     page.mouse.click(box["x"] + x * box["width"] / 200, box["y"] + y * box["height"] / 120)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_a_picture_that_its_exif_turns_is_shown_as_its_masks_lie(ending: str, folder: Path, browser: Any) -> None:
+    exif = PILImage.Exif()
+    exif[0x0112] = 6
+    with PILImage.open(folder / "0.png") as picture:
+        picture.transpose(PILImage.Transpose.ROTATE_90).save(folder / f"turned.{ending}", exif=exif)
+        upright = np.asarray(picture.convert("RGB"), np.int64)
+    tasks = read_tasks(folder)
+    tasks["item-0"] = replace(tasks["item-0"], image=f"turned.{ending}", instances=())
+    server = Server(folder, Drawing(Journal(folder, "ann", tasks)))
+    with answering(server):
+        page = browser.new_page()
+        page.goto(server.address)
+        page.wait_for_selector("#canvas[data-item='item-0']")
+        pixels = page.evaluate(
+            "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 200, 120).data]"
+        )
+        page.close()
+    shown = np.array(pixels).reshape(120, 200, 4)[..., :3]
+    assert np.abs(shown - upright).mean() < 3
+
+
 def test_a_pass_with_mouse_and_keys(page: Any, served: tuple[Server, Path]) -> None:
     folder = served[1]
     # what stands in a question is shown, not run

@@ -126,6 +126,36 @@ def test_the_index_has_all_its_columns_on_the_screen(browser: Any, shown: Any, w
     page.close()
 
 
+def test_any_category_can_be_picked(tab: Tab, shown: Any) -> None:
+    values = ["none", 'say "hi"', "back\\slash", "two  spaces", "a line\nand another", "true", "3", None]
+
+    def with_odd_categories(route: Any) -> None:
+        answered = route.fetch()
+        data = answered.json()
+        for line, value in zip(data["entries"], values, strict=True):
+            line["categories"] = {} if value is None else {"2024": value, "not": value, "m": value}
+        route.fulfill(response=answered, json=data)
+
+    shown.explorer.opened(shown.key("first"))[0].wait()
+    tab.page.route("**/lines?*", with_odd_categories)
+    page = tab.go(f"#/run/{shown.key('first')}")
+    count_of(page, "8 of 8")
+    for name in ("2024", "not", "m"):  # the first two read as something else, the third as the figure M
+        for value in values[:-1]:
+            page.locator("#filter").fill("")
+            page.locator(f"xpath=//label[text()='{name}']/select").select_option(value)
+            count_of(page, "1 of 8")
+    page.locator("#filter").fill("m = none")
+    count_of(page, "1 of 8")
+
+
+def test_a_link_with_a_bare_percent_sign_says_what_is_not_there(tab: Tab, shown: Any) -> None:
+    page = tab.go(f"#/run/{shown.key('first')}/sample/50%25%")
+    page.wait_for_selector("text=the run has no sample '50%25%'")
+    assert all("400" in said for said in tab.complaints)
+    tab.complaints.clear()
+
+
 def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) -> None:
     run = pixcore.open_run(shown.root / "first")
     low = [one.id for one in run.samples() if (one.result.by_probing["segment"].scores["mask-score"].iou or 0) < 0.2]

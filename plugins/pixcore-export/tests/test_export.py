@@ -10,11 +10,13 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+from pixcore_export.as_labelme import export_labelme
 from pixcore_export.command import export, exporter_of
 from pixcore_export.fiftyone_fields import Fields
 from pixcore_export.spool import Spool
@@ -22,8 +24,11 @@ from pixcore_report.reading import open_run
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
+from pixcore import masks
 from pixcore.errors import DataError, StoreError
+from pixcore.figures.rows import RowSpec
 from pixcore.plugins import registry
+from pixcore.records import Candidate, Image, PointPrompt, ProtocolResult, Response, Sample, SampleResult, Selection
 
 Exported = Callable[[str], Path]
 Predictions = list[dict[str, Any]]
@@ -296,6 +301,19 @@ def test_labelme_files_have_masks_and_points(exported: Exported, predictions: Pr
                 mask[top : bottom + 1, left : right + 1] = np.asarray(crop)
             assert np.array_equal(mask, expected.astype(bool))
             assert [one["points"] for one in shapes if one["shape_type"] == "point"]
+
+
+def test_a_point_outside_of_the_object_is_told_as_one(tmp_path: Path) -> None:
+    point = PointPrompt(np.array([[1, 2], [3, 0]], np.float32), np.array([1, 0], np.int8))
+    candidate = Candidate(None, point, (masks.encode(np.eye(4, dtype=bool)),), (0.5,))
+    chosen = {"first": Selection.chosen(0, 0)}
+    outcome = ProtocolResult("segment", "?", Response("it"), (candidate,), selections=chosen)
+    sample = Sample("one", Image.from_pixels(np.zeros((4, 4, 3), np.uint8)))
+    job = SimpleNamespace(rows=[RowSpec("first")], results=lambda: [SampleResult(sample, {"segment": outcome})])
+    export_labelme(job, tmp_path, print)  # type: ignore[arg-type]
+    shapes = json.loads((tmp_path / "images" / "000001-one.json").read_text(encoding="utf-8"))["shapes"]
+    points = [(one["points"], one["description"]) for one in shapes if one["shape_type"] == "point"]
+    assert points == [([[1, 2]], ""), ([[3, 0]], "not there")]
 
 
 def test_labelme_reads_its_files(exported: Exported) -> None:

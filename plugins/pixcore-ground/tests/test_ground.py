@@ -6,6 +6,7 @@ import gc
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image as PILImage
 
 from pixcore.cli import main
 from pixcore.components import Context
+from pixcore.figures.scores import score_sample
 from pixcore.plugins import Kind, registry
 from tests.workplace import Workplace
 
@@ -183,3 +185,20 @@ def test_a_failure_promises_nothing_of_what_is_not_kept(workplace: Workplace) ->
     assert "failed in stage answer: RuntimeError: toy failure on image" in said
     assert "is kept" not in said
     assert "on_error" not in said
+
+
+def test_what_can_t_be_scored_is_a_failure_that_promises_nothing(
+    picture: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(sample: Any, results: Any, rows: Any) -> Any:
+        if any(one.error is None for one in results.values()):
+            raise ValueError("no such mask")
+        return score_sample(sample, results, rows)
+
+    monkeypatch.setattr("pixcore.runs.plan.score_sample", failing)
+    with pytest.raises(SystemExit) as end:
+        main(["ground", *map(str, picture)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.strip() == (
+        "error: sample image (segment) can't be scored: ValueError: no such mask"
+    )

@@ -96,6 +96,10 @@ def test_a_picture_without_a_truth_is_not_called_the_true_mask(checked: Callable
     assert "“roof”: the true mask" not in html
 
 
+def test_without_a_truth_nobody_knows_whether_the_object_is_absent() -> None:
+    assert [view("roof", truth=truth).lines()[0]["absent"] for truth in (True, False)] == [False, None]
+
+
 def test_an_image_that_is_gone_costs_no_more_than_its_picture(checked: Callable[[str], str]) -> None:
     gone = view("roof", Image.from_path("/nowhere/roof.png"))
     html = checked(gone._repr_html_())

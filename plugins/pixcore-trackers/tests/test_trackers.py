@@ -22,7 +22,7 @@ from pixcore_trackers.writers import shown
 
 from pixcore.figures.rows import RowSpec
 from pixcore.masks import encode
-from pixcore.records import Candidate, Image, ProtocolResult, Sample, SampleResult, Selection
+from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, SampleResult, Selection
 
 Found = dict[str, Any]
 """What a tracker holds: "runs", how many; "figures" by name, "told" how often each; "tables" with their first column;
@@ -333,6 +333,14 @@ def test_the_picture_shows_the_first_strategys_choice_alone(choices: dict[str, S
     rows = [RowSpec("oracle", uses_ground_truth=True), RowSpec("first"), RowSpec("second")]
     (line,) = shown(SampleResult(Sample("one", image), {"segment": outcome}), rows)
     assert (np.ptp(np.asarray(line.picture)) > 0) == tinted
+
+
+def test_a_text_that_no_file_can_say_is_told_with_its_escape() -> None:
+    image = Image.from_pixels(np.zeros((4, 4, 3), np.uint8))
+    outcome = ProtocolResult("segment", "half \ud800?", Response("half \ud800\nand more"))
+    (line,) = shown(SampleResult(Sample("one \ud800", image), {"segment": outcome}), [])
+    told = (line.sample, line.asked, line.said)
+    assert told == ("one \\ud800", "half \\ud800?", "half \\ud800\nand more")
 
 
 def test_a_run_that_names_no_tracker_leaves_nothing_of_one(workplace: Any) -> None:

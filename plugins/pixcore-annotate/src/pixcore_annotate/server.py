@@ -27,7 +27,8 @@ from pixcore_annotate.desks import Desk
 from pixcore_annotate.project import Item
 
 _STATIC = Path(__file__).parent / "page"
-_SHOWN = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}  # what every browser shows; a TIFF it does not
+_SHOWN = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png"}
+"""What every browser shows, turned as its EXIF data says: a TIFF it does not show, a WebP it does not turn."""
 _KINDS = {"page.css": "text/css", **dict.fromkeys(("page.js", "canvas.js", "tools.js"), "text/javascript")}
 
 

@@ -8,9 +8,10 @@ export interface Context { figures: FigureSpec[]; rows: RowSpec[]; row: number; 
 /** What went wrong, with its place, in one line. */
 export class FilterError extends Error {}
 
-interface Word { kind: "name" | "text" | "number" | "sign" | "end"; text: string; at: number }
+interface Word { kind: "name" | "field" | "text" | "number" | "sign" | "end"; text: string; at: number }
 
 const SIGNS = ["<=", ">=", "!=", "<", ">", "=", "~", "(", ")"];
+const QUOTED = /^(?:"(?:[^"\\]|\\.)*"|'[^']*'|`[^`]*`)/su;
 const COMPARISONS = new Set(["<", "<=", ">", ">=", "=", "!=", "~"]);
 
 function words(text: string): Word[] {
@@ -21,10 +22,10 @@ function words(text: string): Word[] {
     if (space) { at += space[0].length; continue; }
     const quote = rest[0]!;
     if (quote === '"' || quote === "'" || quote === "`") {
-      const end = rest.indexOf(quote, 1);
-      if (end < 0) throw new FilterError(`column ${at + 1}: the ${quote} is never closed`);
-      found.push({ kind: quote === "`" ? "name" : "text", text: rest.slice(1, end), at });
-      at += end + 1;
+      const quoted = QUOTED.exec(rest)?.[0];
+      if (!quoted) throw new FilterError(`column ${at + 1}: the ${quote} is never closed`);
+      found.push({ kind: quote === "`" ? "field" : "text", text: between(quoted), at });
+      at += quoted.length;
       continue;
     }
     const number = /^-?(\d+\.?\d*|\.\d+)%?(?![\p{L}\p{N}_†-])/u.exec(rest);
@@ -39,6 +40,20 @@ function words(text: string): Word[] {
   return [...found, { kind: "end", text: "the end", at }];
 }
 
+/** What stands between quotes; between double ones as JSON has it, so that any text can be written. */
+function between(quoted: string): string {
+  try {
+    return JSON.parse(quoted);
+  } catch {
+    return quoted.slice(1, -1);
+  }
+}
+
+/** A category as a filter names it: between backticks where it would read as something else, such as 2024 or not. */
+export function fieldOf(category: string): string {
+  return /^(?!(?:and|or|not|of)$)[\p{L}_][\p{L}\p{N}_]*$/iu.test(category) ? category : `\`${category}\``;
+}
+
 /** Names that a filter may use, for the hint of an error and for completion. */
 export function fieldsOf(context: Context): string[] {
   const own = ["id", "text", "question", "expression", "pair", "absent", "failed", "answer", "said", "best", "candidates", "place", "concept", "protocol"];
@@ -46,7 +61,8 @@ export function fieldsOf(context: Context): string[] {
 }
 
 export function reader(name: string, row: number, context: Context): ((line: Line) => Value) | null {
-  const figure = context.figures.find((one) => one.name === name) ?? context.figures.find((one) => one.name.toLowerCase() === name.toLowerCase());
+  const category = context.categories.includes(name);
+  const figure = context.figures.find((one) => one.name === name) ?? context.figures.find((one) => !category && one.name.toLowerCase() === name.toLowerCase());
   if (figure) {
     if (figure.kind === "iou") return (line) => line.protocols[figure.probing]?.iou[row];
     return (line) => {
@@ -54,7 +70,7 @@ export function reader(name: string, row: number, context: Context): ((line: Lin
       return answer == null ? null : answer === "right" ? 1 : 0;
     };
   }
-  if (context.categories.includes(name)) return (line) => line.categories[name];
+  if (category) return (line) => line.categories[name];
   const own = (line: Line) => line.protocols[context.probing];
   switch (name) {
     case "id": case "text": case "question": case "expression": case "pair": case "absent": return (line) => line[name];
@@ -100,7 +116,7 @@ export function parse(text: string, context: Context): Test {
       return inner;
     }
     if (word.kind === "sign" || word.kind === "end") fail(word, "a figure, a category or a word");
-    if (word.kind === "name") {
+    if (word.kind === "name" || word.kind === "field") {
       let row = context.row;
       if (is("of")) {
         take();
@@ -129,7 +145,7 @@ export function parse(text: string, context: Context): Test {
     if (sign === "=" || sign === "!=") {
       const same = (line: Line) => {
         const found = read(line);
-        if (value.text === "none") return found == null;
+        if (value.kind === "name" && value.text === "none") return found == null;
         return typeof found === "string" ? found.toLowerCase() === value.text.toLowerCase() : found === wanted;
       };
       return sign === "=" ? same : (line) => !same(line);

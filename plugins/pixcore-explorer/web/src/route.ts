@@ -5,7 +5,16 @@ export interface Route { path: string[]; words: URLSearchParams }
 
 export function read(hash = location.hash): Route {
   const [path = "", words = ""] = hash.replace(/^#\/?/, "").split("?", 2) as [string, string?];
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), words: new URLSearchParams(words) };
+  return { path: path.split("/").filter(Boolean).map(decoded), words: new URLSearchParams(words) };
+}
+
+/** A part of a path as it was meant: a link that somebody wrote by hand may hold a bare %. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function link(path: string[], words?: URLSearchParams | Record<string, string | null | undefined>): string {

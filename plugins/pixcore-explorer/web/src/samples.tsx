@@ -1,6 +1,6 @@
 // All samples of a run, as pictures or as a table, of which only what is in sight is drawn.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { reader, type Context } from "./filter";
+import { fieldOf, reader, type Context } from "./filter";
 import { useLines, useList } from "./list";
 import { Notice, Said, number, useKeys, useVirtual, useWidth } from "./parts";
 import { go, link, set, useRoute } from "./route";
@@ -112,12 +112,11 @@ function add(words: URLSearchParams, more: string): void {
 
 function Category({ name, lines, filter }: { name: string; lines: Line[]; filter: string }) {
   const values = useMemo(() => [...new Set(lines.map((line) => line.categories[name]).filter((one) => one !== undefined))].sort(), [lines, name]);
-  const field = /^[\p{L}\p{N}_]+$/u.test(name) ? name : `\`${name}\``;
   const { words } = useRoute();
   if (values.length < 2 || values.length > 60) return null;
   return (
-    <label>{name} <select value="" onChange={(event) => { add(words, `${field} = ${JSON.stringify(event.currentTarget.value)}`); event.currentTarget.value = ""; }} title={filter}>
-      <option value="">any</option>{values.map((value) => <option>{value}</option>)}
+    <label>{name} <select value="" onChange={(event) => { add(words, `${fieldOf(name)} = ${JSON.stringify(event.currentTarget.value)}`); event.currentTarget.value = ""; }} title={filter}>
+      <option value="">any</option>{values.map((value) => <option value={value}>{value}</option>)}
     </select></label>
   );
 }

@@ -49,8 +49,8 @@ def _shapes(result: SampleResult, rows: list[RowSpec]) -> list[dict[str, Any]]:
         selection = result.by_probing[one.probing].selections.get(one.row.key)
         if selection is not None and selection.candidate is not None:
             point = result.by_probing[one.probing].pool(one.row.pool)[selection.candidate].point
-            places = [] if point is None else point.points.tolist()
-            shapes += [_shape(label, "point", [place]) for place in places]
+            signs = [] if point is None else zip(point.points.tolist(), point.labels.tolist(), strict=True)
+            shapes += [_shape(label, "point", [place], "" if inside else "not there") for place, inside in signs]
     return shapes
 
 
@@ -62,9 +62,9 @@ def _mask_shape(label: str, rle: masks.RLE, description: str) -> dict[str, Any]:
     buffer = io.BytesIO()
     PILImage.fromarray(mask[top : bottom + 1, left : right + 1]).save(buffer, "PNG")
     drawn = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return _shape(label, "mask", [[left, top], [right, bottom]]) | {"description": description, "mask": drawn}
+    return _shape(label, "mask", [[left, top], [right, bottom]], description) | {"mask": drawn}
 
 
-def _shape(label: str, kind: str, points: list[list[float]]) -> dict[str, Any]:
-    about: dict[str, Any] = {"group_id": None, "description": "", "flags": {}, "mask": None}
+def _shape(label: str, kind: str, points: list[list[float]], description: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"group_id": None, "description": description, "flags": {}, "mask": None}
     return {"label": label, "points": points, "shape_type": kind, **about}

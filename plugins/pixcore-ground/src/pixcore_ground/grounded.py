@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import config as configs
-from pixcore.errors import ConfigError, DataError, PixcoreError
+from pixcore.errors import ConfigError, DataError, SampleError, describe
 from pixcore.masks import area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, SampleResult, Selection
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from pixcore.stages.answer import Loader
-from pixcore.stages.base import Monitor
+from pixcore.stages.base import Item, Monitor
 
 _NAME = "image"
-_OF_A_RUN = re.compile(r"(what was|: everything) computed before is kept(; )?|on_error: record goes on without it")
-"""What hints promise of a run, which keeps its records and may go on without a sample."""
 NOTICE = "notice"
 """The key of `Response.extra` under which a model says what a reader of its answer has to know."""
 
@@ -127,7 +124,7 @@ def probe(
         SampleError: The model or what follows failed.
     """
     sample.image.pil()  # a damaged image is found before any weight is loaded
-    own = {**document, "benchmark": None, "protocols": [probing], "control": None, "on_error": "stop"}
+    own = {**document, "benchmark": None, "protocols": [probing], "control": None, "on_error": "record"}
     if not own.get("selections") and (chooser := registry().default_for("ground")) is not None:
         own["selections"] = [chooser]
     with ExitStack() as opened:
@@ -139,12 +136,21 @@ def probe(
             job.context = replace(job.context, model=job.loader)
         for stage in job.stages():
             opened.callback(stage.store.close)  # closed before the folder goes: not every system removes open files
-        try:
-            execute(job, monitor)
-        except PixcoreError as error:
-            error.hint = _OF_A_RUN.sub("", error.hint)
-            raise
-        return job, next(iter(job.results()))
+        execute(job, _FirstFailure(monitor))
+        result = next(iter(job.results()))
+        if (failure := next((one.error for one in result.by_probing.values() if one.error), None)) is not None:
+            raise SampleError(f"sample {sample.id} ({probing}) {failure}")
+        return job, result
+
+
+class _FirstFailure(Monitor):
+    """Ends with the first failure, of which there is nothing to be said of a run: none goes on without the sample."""
+
+    def failed(self, stage: str, item: Item, error: Exception) -> None:
+        """Raise it, with where it was."""
+        kind = DataError if isinstance(error, DataError) else SampleError
+        message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
+        raise kind(message) from error
 
 
 def transformed_maps(job: Run, response: Response | None) -> NDArray[np.float32] | None:

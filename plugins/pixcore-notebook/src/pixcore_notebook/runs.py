@@ -229,13 +229,15 @@ class SampleView:
     def lines(self) -> list[dict[str, Any]]:
         """Give a line for each probing: what was asked and said, whether it is right, each row's IoU.
 
-        A category has the column of its name; one that is called like another column has "category: " before it.
+        "absent" is None where there is no ground truth. A category has the column of its name; one that is called like
+        another column has "category: " before it.
         """
         sample, lines = self.result.sample, []
         categories = {_column(name): value for name, value in sample.categories.items()}
         about = {"sample_id": sample.id, "pair": sample.pair, **categories, "expression": sample.expression}
+        absent = None if sample.mask is None else sample.absent
         for name, one in self.result.by_probing.items():
-            line: dict[str, Any] = {**about, "absent": sample.absent, "probing": str(name), "prompt": one.prompt}
+            line: dict[str, Any] = {**about, "absent": absent, "probing": str(name), "prompt": one.prompt}
             line["text"] = one.response.text if one.response is not None else None
             line["correct"] = one.verdict.correct if one.verdict is not None else None
             line |= {f"iou: {self._label(row)}": score.iou for row, score in one.scores.items()}

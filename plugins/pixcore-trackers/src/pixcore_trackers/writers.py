@@ -10,6 +10,7 @@ from pixcore_pictures.drawing import fitted, overlay
 
 from pixcore.errors import DataError
 from pixcore.figures.rows import RowSpec, Summary, to_dict
+from pixcore.files import printable
 from pixcore.masks import RLE
 from pixcore.records import ProtocolResult, SampleResult
 from pixcore.runs.writers import RunWriter
@@ -92,7 +93,10 @@ def figures_of(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def shown(result: SampleResult, rows: Sequence[RowSpec]) -> Iterator[Shown]:
-    """Give the lines of one sample in a tracker's table; a picture that can't be read has none."""
+    """Give the lines of one sample in a tracker's table; a picture that can't be read has none.
+
+    What no tracker can keep of a text, such as half of a surrogate pair, is written as its escape.
+    """
     try:
         picture = result.sample.image.pil()
     except DataError:
@@ -100,11 +104,12 @@ def shown(result: SampleResult, rows: Sequence[RowSpec]) -> Iterator[Shown]:
     size = fitted(picture.size, _SIDE)
     for name, outcome in result.by_probing.items():
         ious = {row: 100 * score.iou for row, score in outcome.scores.items() if score.iou is not None}
+        said = outcome.response.text if outcome.response is not None else outcome.error or ""
         yield Shown(
-            sample=result.sample.id,
+            sample=printable(result.sample.id),
             probing=str(name),
-            asked=outcome.prompt,
-            said=outcome.response.text if outcome.response is not None else outcome.error or "",
+            asked=printable(outcome.prompt),
+            said=printable(said),
             correct=outcome.verdict.correct if outcome.verdict is not None else None,
             ious=ious,
             picture=overlay(picture, size, _mask_of(outcome, rows)),
