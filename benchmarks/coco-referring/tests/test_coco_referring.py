@@ -360,3 +360,38 @@ def test_candidates_on_a_sample_that_is_not_scored_need_no_picture(tmp_path: Pat
         with pytest.raises(SystemExit) as end:
             cli.main([*main, "--missing", "skip"])
         assert not end.value.code
+
+
+def checked(capsys: pytest.CaptureFixture[str], root: Path, *settings: str) -> tuple[int, str]:
+    """What `pixcore benchmarks check` ends with, and all that it says."""
+    options = [part for setting in settings for part in ("--set", setting)]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "check", "coco-referring", "--root", str(root), *options])
+    return int(end.value.code or 0), "".join(capsys.readouterr())
+
+
+def test_the_check_looks_for_the_files_that_options_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write(tmp_path / "d", document())
+    (root / "annotations.json").rename(root / "instances.json")
+    (root / "refs.json").write_text(json.dumps([REFERENCE]))
+    for name in "abc":
+        PILImage.new("RGB", (40, 30)).save(root / f"{name}.png")
+    settings = ("annotations=instances.json", "refs=refs.json")
+    code, said = checked(capsys, root, *settings)
+    assert (code, "1 samples, 0 with an empty mask" in said) == (0, True)
+    assert "ok      refs.json" in said
+    code, said = checked(capsys, root, "annotations=instances.json", "refs=refs(unc).p")
+    assert (code, "refs(unc).p missing" in said) == (2, True)
+    assert_told(lambda: load(root, annotations="instances.json", refs="refs(unc).p"), "lacks refs(unc).p")
+
+
+def test_the_check_names_pictures_that_are_not_there_or_not_those_of_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write(tmp_path / "d", document())
+    PILImage.new("RGB", (40, 30)).save(root / "a.png")
+    code, said = checked(capsys, root)
+    assert (code, "1 picture(s) are not there" in said, "b.png" in said) == (0, True, True)
+    PILImage.new("RGB", (30, 40)).save(root / "b.png")
+    code, said = checked(capsys, root)
+    assert (code, "b.png is (30, 40) pixels" in said, "1 picture(s) can't be used" in said) == (2, True, True)

@@ -278,7 +278,7 @@ DAMAGES = {
     "there with nothing": ("image,expression,mask,absent\na,it,black,no\n", "mask black.png has nothing in it"),
     "an id twice": ("id,image,expression\n1,a,it\n1,a,that\n", "row 3: another sample has the id '1'"),
     "another size": ("image,mask,expression\na,small,it\n", "row 2: mask small.png is 10x10 pixels, its picture"),
-    "a field too many": ("image,expression\na,it,that\n", "line 2 has 3 fields, its header 2"),
+    "a field too many": ("image,expression\na,it,that\n", "row 2 has 3 fields, its header 2"),
     "no rows": ("image,expression\n", "has no rows"),
     "no mask that belongs to a picture": ("image,expression\nbare,it\n", "no row has a mask among those of"),
 }
@@ -379,3 +379,30 @@ def test_a_column_that_no_sample_has_is_refused(root: Path, capsys: pytest.Captu
         cli.main(["check", "folder", "--set", f"root={root}", "--set", "columns={expresion: said}"])
     assert end.value.code == 2
     assert "did you mean 'expression'?" in capsys.readouterr().err
+
+
+def test_the_check_decodes_every_picture(root: Path, paint: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        paint(f"images/{name}.png", colour=GREY)
+    table(root, "image,expression\na,it\nb,it\n", "rows.csv")
+    command = ["benchmarks", "check", "folder", "--root", str(root), "--set", "table=rows.csv"]
+    with pytest.raises(SystemExit) as end:
+        cli.main(command)
+    assert not end.value.code
+    assert "ok      rows.csv" in capsys.readouterr().out
+    whole = (root / "images/b.png").read_bytes()
+    (root / "images/b.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit) as end:
+        cli.main(command)
+    said = capsys.readouterr()
+    assert end.value.code == 2
+    assert "b.png" in said.out
+    assert "1 picture(s) can't be used" in said.err
+
+
+def test_a_folder_of_masks_that_is_named_is_there(root: Path, paint: Any) -> None:
+    """A misspelt name would leave all samples without ground truth."""
+    paint("images/a.png", colour=GREY)
+    table(root, "image,expression\na,it\n")
+    assert_told(lambda: load(root, masks="maks"), "there is no folder")
+    assert inside(load(root, masks="masks")["a"]) is None

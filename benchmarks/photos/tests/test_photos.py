@@ -12,6 +12,7 @@ from pixcore_annotate.project import read_tasks
 from pixcore_photos.benchmark import ANNOTATIONS, PHOTOGRAPHS, Photos, PhotosConfig
 from pixcore_testing import PluginContract
 
+from pixcore import cli
 from pixcore.config import read_yaml, resolve
 from pixcore.masks import area, decode
 from pixcore.plugins import registry
@@ -76,3 +77,10 @@ def test_masks_lie_where_their_objects_are(samples: list[Sample]) -> None:
 def test_its_config_names_what_is_installed() -> None:
     path = Path(__file__).resolve().parents[1] / "photos.yaml"
     assert resolve(read_yaml(path), registry()).components.one("benchmark").name == "photos"
+
+
+def test_there_are_no_files_of_the_users_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "check", "photos", "--root", str(tmp_path)])
+    assert end.value.code == 2
+    assert "the benchmark 'photos' has no files to get" in capsys.readouterr().err

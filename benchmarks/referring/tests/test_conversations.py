@@ -292,3 +292,11 @@ def test_captions_need_their_package_or_are_compared_as_the_release_does(tmp_pat
     exact = [("a dog on green grass", "a dog on green grass"), ("two cats", "two cats"), ("a red car here", "no")]
     found = caption_figures(exact, [Cluster(str(one), pair=False) for one in range(3)])
     assert found["CIDEr"].value == pytest.approx(100 * (10 + 5 + 0) / 3)  # two words have no n-grams of three and four
+
+
+def test_the_check_looks_for_the_training_file_that_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = groundings(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "check", "grounded-conversations", "--root", str(root), "--set", f"groundings={TRAIN}"])
+    assert not end.value.code
+    assert f"ok      {TRAIN}" in capsys.readouterr().out

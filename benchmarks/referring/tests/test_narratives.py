@@ -133,3 +133,12 @@ def test_every_damage_is_named(case: str, tmp_path: Path) -> None:
 
 def test_missing_files_are_named_together(tmp_path: Path) -> None:
     assert_told(lambda: load(tmp_path), "lacks annotations/png_coco_val2017.json, annotations/panoptic_val2017.json")
+
+
+def test_the_check_looks_for_the_files_of_its_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = narratives(tmp_path / "d")
+    for split, code in (("val2017", 0), ("train2017", 2)):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["benchmarks", "check", "panoptic-narratives", "--root", str(root), "--set", f"split={split}"])
+        assert (end.value.code or 0) == code
+    assert "annotations/png_coco_train2017.json missing" in capsys.readouterr().err

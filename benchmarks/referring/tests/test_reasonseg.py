@@ -193,3 +193,23 @@ def test_both_figures_without_ignored_pixels_have_intervals(tmp_path: Path, caps
     reach = 2.200985 * shares.std(ddof=1) / np.sqrt(12)
     low, high = 100 * (shares.mean() - reach), 100 * (shares.mean() + reach)
     assert f"gIoU {100 * shares.mean():.2f} [{low:.2f}, {high:.2f}], cIoU" in told
+
+
+def test_shapes_that_are_no_polygons_are_drawn_as_in_the_release_and_told(tmp_path: Path) -> None:
+    corners = {"label": "target", "shape_type": "rectangle", "points": [[5, 5], [14, 14]]}
+    write(tmp_path, document(shapes=[corners, {**corners, "label": "flag", "shape_type": "circle"}]))
+    write(tmp_path, document(), "b")
+    benchmark = ReasonSeg(ReasonSegConfig(root=tmp_path))
+    samples = {one.id: one for one in benchmark.samples()}
+    assert (int(target(samples["a"]).sum()), int(target(samples["b"]).sum())) == (10, 125)  # a line of 10 pixels
+    (note,) = benchmark.notes
+    assert note.startswith("1 image(s) have shapes that are no polygons (a: rectangle)")
+
+
+def test_the_check_looks_for_the_split_that_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, document(), split="test")
+    for split, code in (("val", 2), ("test", 0)):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["benchmarks", "check", "reasonseg", "--root", str(tmp_path), "--set", f"split={split}"])
+        assert (end.value.code or 0) == code
+    assert "1 samples, 0 with an empty mask" in capsys.readouterr().out

@@ -147,6 +147,9 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert "lacks Objects.csv, secret.bin" in str(caught.value)
     assert "ask the authors" in caught.value.hint
     assert "pixcore benchmarks fetch mine" in caught.value.hint
+    with pytest.raises(DataError) as caught:
+        require(tmp_path, [BY_HAND], benchmark="mine")
+    assert caught.value.hint == "secret.bin: ask the authors"
     with pytest.raises(DataError, match="there is no folder"):
         require(tmp_path / "nowhere", [TABLE], benchmark="mine")
 

@@ -21,3 +21,23 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path: Path) -> None:
         (3, 'a 5" dog'),
         (4, "two\nlines"),
     ]
+
+
+def test_the_header_says_what_separates_fields(tmp_path: Path) -> None:
+    """Semicolons and tabs also where a column's name has a comma; empty rows before the header are none."""
+    table = tmp_path / "samples.csv"
+    for separator in ",;\t":
+        head, row = separator.join(('"left, or right"', "image", "what")), separator.join(("left", "a.png", "it"))
+        for before in ("", "\r\n\r\n", f"{separator * 2}\r\n"):
+            table.write_text(f"{before}{head}\r\n{row}\r\n", newline="")
+            ((number, found),) = numbered_rows(table, ("image",))
+            assert found == {"left, or right": "left", "image": "a.png", "what": "it"}
+            assert number == 2 + before.count("\n")
+
+
+def test_a_row_of_another_length_says_what_to_quote(tmp_path: Path) -> None:
+    table = tmp_path / "samples.csv"
+    table.write_text("image;what;how\na.png;it;here; there\n")
+    with pytest.raises(DataError, match="row 2 has 4 fields, its header 3") as told:
+        numbered_rows(table)
+    assert "semicolons" in (told.value.hint or "")

@@ -122,6 +122,11 @@ class NoNumberInDetails(Strategy):
         return Selection.chosen(index, 0, details={"score": float("nan")})
 
 
+class WordForScore(Strategy):
+    def pick(self, index: int) -> Selection:
+        return Selection.chosen(index, 0, score="high")
+
+
 class NoReason(Strategy):
     def pick(self, index: int) -> Selection:
         return Selection.chosen(index, 0, reason=None)
@@ -380,6 +385,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (ArraysInDetails, "details holds JSON data alone", "ndarray"),
         (NoNumberInDetails, "details holds JSON data alone", "not JSON compliant"),
         (NoReason, "reason: a str", "None"),
+        (WordForScore, "score is a number, or None", "'high'"),
         (InTurn, "a sample and a seed give the same choice every time", "the second time"),
         (Scribbles, "select changes nothing that it is shown", "other values"),
         (NeedsPhrases, "nothing is raised", "has no attribute 'phrase'"),

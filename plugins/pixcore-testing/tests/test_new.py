@@ -200,6 +200,8 @@ def test_an_unknown_kind() -> None:
         ("points", "7-points", "can't name a plugin"),
         ("points", "", "can't name a plugin"),
         ("points", "p" * 25, "24 characters at most"),
+        ("points", "none", "'none' is a word of YAML's or Python's own"),
+        ("judge", "no", "'no' is a word of YAML's or Python's own"),
         ("points", "testing", "the name 'testing' is taken by pixcore-testing"),
         ("command", "run", "the name 'run' is taken by pixcore"),
         ("writer", "predictions", "the name 'predictions' is taken by pixcore"),

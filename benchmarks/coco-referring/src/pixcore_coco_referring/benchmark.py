@@ -45,6 +45,17 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         """What it consists of, by default names."""
         return (DataFile("annotations.json", "COCO's format, with expressions"),)
 
+    @property
+    def needed_files(self) -> Sequence[DataFile]:
+        """The files that its options name."""
+        config = self.config
+        named = (
+            (config.annotations, "COCO's format"),
+            (config.expressions, "a table of expressions"),
+            (config.refs, "RefCOCO's references"),
+        )
+        return [DataFile(name, what) for name, what in named if name is not None]
+
     def samples(self) -> Iterator[Sample]:
         """Give all samples, in the order of the file.
 
@@ -52,8 +63,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             DataError: Files are missing, damaged, or contradict each other.
         """
         config = self.config
-        named = [name for name in (config.annotations, config.expressions, config.refs) if name is not None]
-        require(config.root, [DataFile(name, "named in the config") for name in named], benchmark="coco-referring")
+        require(config.root, self.needed_files, benchmark="coco-referring")
         seen: set[str] = set()
         for sample in self._from_refs() if config.refs else self._from_file():
             if sample.id in seen:

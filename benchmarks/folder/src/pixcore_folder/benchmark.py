@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -51,6 +51,16 @@ class Folder(Benchmark[FolderConfig]):
             DataFile(_TABLES[0], "a row for each sample", alternatives=_TABLES[1:], optional=True),
             DataFile("images/", "the pictures", optional=True),
             DataFile("masks/", "their mask files, without which nothing is scored for grounding", optional=True),
+        )
+
+    @property
+    def needed_files(self) -> Sequence[DataFile]:
+        """The same by the names that its options give."""
+        config, (table, pictures, masks) = self.config, self.data_files()
+        return (
+            table if config.table is None else replace(table, path=config.table, alternatives=()),
+            replace(pictures, path=f"{config.images}/"),
+            replace(masks, path=f"{config.masks}/"),
         )
 
     @property
@@ -105,7 +115,11 @@ class Folder(Benchmark[FolderConfig]):
 
     @cached_property
     def _masks(self) -> PictureFolder:
-        return PictureFolder(self.config.root / self.config.masks, "mask")
+        folder = self.config.root / self.config.masks
+        named = self.config.masks != FolderConfig.model_fields["masks"].default  # a run's record names the default too
+        if named and not folder.is_dir():
+            raise DataError(f"benchmark folder: there is no folder {folder}", hint="check masks: in the config")
+        return PictureFolder(folder, "mask")
 
     @cached_property
     def _table(self) -> Path:
@@ -117,8 +131,10 @@ class Folder(Benchmark[FolderConfig]):
             return root / found[0]
         if found:
             raise DataError(f"{root} has both {found[0]} and {found[1]}", hint=f"say which: table: {found[0]}")
+        if not root.is_dir():
+            raise DataError(f"benchmark folder: there is no folder {root}", hint="check root / --root")
         raise DataError(
-            f"benchmark folder: {root} has no {_TABLES[0]}" if root.is_dir() else f"there is no folder {root}",
+            f"benchmark folder: {root} has no {_TABLES[0]}",
             hint="a table with the columns image and expression; `pixcore benchmarks export mini-world DIR` makes one",
         )
 

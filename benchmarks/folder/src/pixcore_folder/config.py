@@ -41,7 +41,7 @@ class FolderConfig(TableConfig):
         root: The folder.
         table: CSV, JSON or JSON Lines below it. None: samples.csv, .json or .jsonl, or metadata.csv or .jsonl.
         images: The folder of pictures, from root.
-        masks: The folder of mask files, from root; it may be missing.
+        masks: The folder of mask files, from root; `masks` may be missing.
     """
 
     root: Path

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from pixcore_coco_referring.benchmark import CocoReferring
 from pixcore_coco_referring.config import CocoReferringConfig
-from pixcore_datasets.data_files import DataFile, digest
+from pixcore_datasets.data_files import digest
 
 from pixcore.components import Benchmark, Config
 from pixcore.records import Sample
@@ -59,11 +59,6 @@ def folder() -> Path:
 
 class Photos(Benchmark[PhotosConfig]):
     """Asks about six photographs: a sample a question, some about what is not there."""
-
-    @classmethod
-    def data_files(cls) -> Sequence[DataFile]:
-        """None of the user's: photographs and masks come with packages."""
-        return ()
 
     def samples(self) -> Iterator[Sample]:
         """Give all samples, photograph by photograph."""

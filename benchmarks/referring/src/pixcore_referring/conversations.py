@@ -62,6 +62,12 @@ class Conversations(Benchmark[ConversationsConfig]):
         return _files("val")
 
     @property
+    def needed_files(self) -> Sequence[DataFile]:
+        """The two files of its split, or the training file that is read in their place."""
+        named = self.config.groundings
+        return _files(self.config.split) if named is None else (DataFile(named, _SOURCE),)
+
+    @property
     def notes(self) -> Sequence[str]:
         """How many images have another number of phrases than of masks."""
         if not self._uneven:
@@ -75,12 +81,8 @@ class Conversations(Benchmark[ConversationsConfig]):
             DataError: A file is missing or damaged.
         """
         config, self._uneven = self.config, 0
-        if config.groundings is None:
-            require(config.root, _files(config.split), benchmark="grounded-conversations")
-            found = self._evaluated()
-        else:
-            require(config.root, [DataFile(config.groundings, _SOURCE)], benchmark="grounded-conversations")
-            found = _training(config.root / config.groundings)
+        require(config.root, self.needed_files, benchmark="grounded-conversations")
+        found = self._evaluated() if config.groundings is None else _training(config.root / config.groundings)
         seen: set[str] = set()
         for name, one in found:
             if name in seen:

@@ -58,6 +58,11 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
         return _files("val2017")
 
     @property
+    def needed_files(self) -> tuple[DataFile, DataFile, DataFile]:
+        """What its split consists of."""
+        return _files(self.config.split)
+
+    @property
     def notes(self) -> Sequence[str]:
         """How many phrases have segments that are nowhere in COCO's picture: that is a gap, no absent object."""
         if not self._nowhere:
@@ -71,9 +76,8 @@ class PanopticNarratives(Benchmark[NarrativesConfig]):
             DataError: A file is missing or damaged, or a phrase names a segment that its image does not have.
         """
         config, self._nowhere = self.config, 0
-        files = _files(config.split)
-        require(config.root, files, benchmark="panoptic-narratives")
-        path, listing, folder = (one.find(config.root) or config.root for one in files)
+        require(config.root, self.needed_files, benchmark="panoptic-narratives")
+        path, listing, folder = (one.find(config.root) or config.root for one in self.needed_files)
         images = _panoptic(listing)
         told = read_json(path)
         if not isinstance(told, list) or not told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,31 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
 
     opens_files = True
 
+    @cached_property
+    def _odd(self) -> dict[str, str]:
+        """Images with a shape that is no polygon, and what it is; known once they were read."""
+        return {}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Which images have shapes that LabelMe draws otherwise than the release, such as rectangles of two corners."""
+        if not self._odd:
+            return ()
+        first = ", ".join(f"{name}: {kind}" for name, kind in list(self._odd.items())[:5])
+        return (
+            f"{len(self._odd)} image(s) have shapes that are no polygons ({first}): as in the release, their points "
+            "are joined by lines, and what they enclose is filled",
+        )
+
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
         """The folders that it consists of."""
         return tuple(DataFile(f"{split}/", _SOURCE, optional=split != "val") for split in ("train", "val", "test"))
+
+    @property
+    def needed_files(self) -> Sequence[DataFile]:
+        """The folder of its split."""
+        return (DataFile(f"{self.config.split}/", _SOURCE),)
 
     def samples(self) -> Iterator[Sample]:
         """Give the split's samples, by name.
@@ -49,7 +71,7 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
             DataError: A file is missing or damaged.
         """
         folder = self.config.root / self.config.split
-        require(self.config.root, [DataFile(f"{self.config.split}/", _SOURCE)], benchmark="reasonseg")
+        require(self.config.root, self.needed_files, benchmark="reasonseg")
         pictures = sorted(folder.glob("*.jpg"))
         if not pictures:
             raise DataError(f"{folder} holds no .jpg", hint=_SOURCE)
@@ -63,6 +85,7 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
         image = measured_of(path, picture)
         assert image.known_size is not None  # what measuring is for
         target, ignored = _regions(document, path, image.known_size)
+        self._odd.update((picture.stem, kind) for shape in document["shapes"] if (kind := _kind(shape)) != "polygon")
         asked = texts[:1] if self.config.texts == "first" else texts
         for number, text in enumerate(asked):
             yield Sample(
@@ -105,6 +128,11 @@ def _texts(document: Mapping[str, Any], path: Path) -> tuple[list[str], bool]:
 def _instruction(text: str, *, long: bool) -> str:
     """Ask as the released evaluation does."""
     return f"{text if long else f'What is {text} in this image?'} Please output segmentation mask."
+
+
+def _kind(shape: Mapping[str, Any]) -> str:
+    """What LabelMe takes a shape for; one that is left out counts as a polygon."""
+    return "polygon" if shape["label"].lower() == "flag" else str(shape.get("shape_type") or "polygon")
 
 
 def _regions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -46,30 +45,47 @@ def fetch_command(name: str, root: Path, revision: str | None) -> int:
 @_ROOT
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
 def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
-    """Verify the folder of benchmark NAME: every file, its checksum where it was fetched, and every sample."""
-    console = Console()
-    findings = check(root, _pieces(name))
+    """Verify the folder of benchmark NAME: every file, its checksum where it was fetched, every sample and picture."""
+    console, pieces = Console(), _pieces(name)
+    registration = registry().get(Kind.BENCHMARK, name)
+    config = component_config(registration, apply_settings({"root": str(root)}, settings), "benchmark")
+    made = registration.create(config, Context())
+    findings = check(root, getattr(made, "needed_files", pieces))
     for finding in findings:
         state = "ok" if not finding.problem else "absent" if finding.optional else "PROBLEM"
         console.print(f"{state:8}{finding.path}{': ' + finding.problem if finding.problem else ''}", soft_wrap=True)
     problems = [finding for finding in findings if finding.problem and not finding.optional]
     if problems:
         raise DataError(f"benchmark {name}: {problems[0].path} {problems[0].problem}", hint="see the list above")
-    registration = registry().get(Kind.BENCHMARK, name)
-    config = component_config(registration, apply_settings({"root": str(root)}, settings), "benchmark")
-    made = registration.create(config, Context())
     samples = absent = unscored = pictures = 0
+    gone: dict[str, None] = {}
+    damaged: dict[str, str] = {}
     for sample in made.samples():
         samples += 1
         absent += sample.absent
         unscored += sample.mask is None or sample.expression is None
-        with contextlib.suppress(DataError):
-            pictures += bool(sample.image.read())
+        try:
+            sample.image.read()
+        except DataError:
+            gone[sample.image.name] = None
+            continue
+        pictures += 1
+        try:
+            sample.image.pil()
+        except DataError as error:
+            damaged[sample.image.name] = str(error)
     console.print(
         f"{samples} samples, {absent} with an empty mask, {unscored} not scored for grounding, {pictures} images there"
     )
+    if gone:
+        first = ", ".join(list(gone)[:3]) + (", ..." if len(gone) > 3 else "")
+        console.print(f"{len(gone)} picture(s) are not there: no model can look at them ({first})", soft_wrap=True)
     for note in getattr(made, "notes", ()):
         console.print(note, soft_wrap=True)
+    for problem in damaged.values():
+        console.print(f"PROBLEM {problem}", soft_wrap=True)
+    if damaged:
+        raise DataError(f"benchmark {name}: {len(damaged)} picture(s) can't be used", hint="see the list above")
     return 0
 
 

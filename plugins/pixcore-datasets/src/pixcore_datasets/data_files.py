@@ -64,7 +64,10 @@ def there(path: Path, *, folder: bool = False) -> bool:
 
 @runtime_checkable
 class Fetchable(Protocol):
-    """A benchmark class that says what it consists of."""
+    """A benchmark class that says what it consists of.
+
+    One whose options name files has a property `needed_files` too: what is checked in their place.
+    """
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
@@ -98,11 +101,10 @@ def require(root: Path, pieces: Iterable[DataFile], *, benchmark: str) -> None:
     lacking = [piece for piece in pieces if not piece.optional and piece.find(root) is None]
     if lacking:
         names = ", ".join(piece.path for piece in lacking)
-        sources = "; ".join(dict.fromkeys(f"{piece.path}: {piece.source}" for piece in lacking))
-        raise DataError(
-            f"benchmark {benchmark}: {root} lacks {names}",
-            hint=f"{sources}; or: pixcore benchmarks fetch {benchmark} --root {root}",
-        )
+        hints = list(dict.fromkeys(f"{piece.path}: {piece.source}" for piece in lacking))
+        if any(piece.repo for piece in lacking):
+            hints.append(f"or: pixcore benchmarks fetch {benchmark} --root {root}")
+        raise DataError(f"benchmark {benchmark}: {root} lacks {names}", hint="; ".join(hints))
 
 
 def check(root: Path, pieces: Iterable[DataFile]) -> list[Finding]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pixcore.errors import DataError, nearest
 from pixcore.files import read_file
 
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _END = "\x1e"  # a row that comes last: a quote that is left open swallows it
 
 
@@ -37,7 +38,8 @@ def numbered_rows(
 ) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV file as `read_table`, each row with its number as a spreadsheet counts: the header is row 1.
 
-    Fields are separated by commas; by semicolons or tabs where the header has no comma.
+    Fields are separated by commas, semicolons or tabs: by whichever the header has most of. The header is the first row
+    that is not empty.
     """
     try:
         text = read_file(path).decode("utf-8-sig")
@@ -45,38 +47,39 @@ def numbered_rows(
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # an outline may be one long field
     try:
-        lines = io.StringIO(f"{text}\n{_END}", newline="")
-        rows = list(csv.reader(lines, delimiter=_delimiter(text)))
+        lines, delimiter = io.StringIO(f"{text}\n{_END}", newline=""), _delimiter(text)
+        rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}", hint="is it damaged?") from error
     if rows.pop() != [_END]:
         raise DataError(
             f"{path} row {len(rows) + 1} has a quote that is never closed", hint='close it, or write "" for a quote'
         )
-    if not any(rows):
+    first = next((number for number, row in enumerate(rows) if any(field.strip() for field in row)), None)
+    if first is None:
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
-    twice = [name for name, count in Counter(name.strip() for name in rows[0]).items() if name and count > 1]
+    twice = [name for name, count in Counter(name.strip() for name in rows[first]).items() if name and count > 1]
     if twice:
         raise DataError(f"{path} has two columns {twice[0]!r}", hint="rename or drop one")
-    header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[0]]
+    header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[first]]
     lacking = [column for column in columns if column not in header]
     if lacking:
         raise DataError(
             f"{path} has no column {lacking[0]!r}", hint=nearest(lacking[0], [name for name in header if name])
         )
     found = []
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(rows[first + 1 :], start=first + 2):
         if not any(field.strip() for field in row):
             continue
         if len(row) != len(header):
             raise DataError(
-                f"{path} line {number} has {len(row)} fields, its header {len(header)}",
-                hint="quote a field with commas",
+                f"{path} row {number} has {len(row)} fields, its header {len(header)}",
+                hint=f"quote a field with {_SEPARATORS[delimiter]} in it; the first row is the header",
             )
         found.append((number, dict(zip(header, row, strict=True))))
     return found
 
 
 def _delimiter(text: str) -> str:
-    header = text.lstrip().partition("\n")[0]
-    return next((one for one in ",;\t" if one in header), ",")
+    lines = (line for line in io.StringIO(text, newline="") if line.strip(" \t\r\n,;"))
+    return max(_SEPARATORS, key=next(lines, "").count)  # of equals the first

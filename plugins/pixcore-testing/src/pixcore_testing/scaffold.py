@@ -6,10 +6,12 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
 from pixcore import __version__
+from pixcore.config import apply_settings
 from pixcore.entries import entry_points
 from pixcore.errors import PluginError, nearest
 from pixcore.plugins import GuestKind, Kind, registry
@@ -72,6 +74,8 @@ def _check_name(kind: str, name: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > _LONGEST:
         hint = f"lower-case words joined by hyphens, such as my-model; {_LONGEST} characters at most"
         raise PluginError(f"{name!r} can't name a plugin", hint=hint)
+    if apply_settings({}, [f"name={name}"]) != {"name": name} or iskeyword(name.capitalize()):
+        raise PluginError(f"{name!r} is a word of YAML's or Python's own", hint="choose another name")
     owner = next((owner for offered, owner in _offered(kind) if offered == name), None)
     if owner is None and find_spec(_module(name)) is not None:
         owner = f"pixcore-{name}"

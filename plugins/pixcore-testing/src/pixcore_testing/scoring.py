@@ -106,6 +106,9 @@ def _check_selection(report: Report, selection: Any, candidates: Sequence[Candid
         return False
     if not report.instance(selection.reason, "reason", str) or not report.json(dict(selection.details), "details"):
         return False
+    number = isinstance(selection.score, int | float | np.number | None)
+    if not report.expect(number, "score is a number, or None", described(selection.score)):
+        return False
     if outcome != "chosen":
         promise = "only an outcome 'chosen' names a candidate and a mask"
         return report.expect(candidate is None and mask is None, promise, f"{outcome!r} with {candidate}, {mask}")
