@@ -284,6 +284,13 @@ class Guest(Owner):
             raise PluginError(f"{one} names {target}, which does not exist", hint=f"a mistake in {whose}")
         return found
 
+    def of_class(self, loaded: Any, target: str, wanted: type[Derived]) -> type[Derived]:
+        """Hold what a target names to the class that it has to derive from."""
+        if isinstance(loaded, type) and issubclass(loaded, wanted):
+            return loaded
+        said = f"plugin {self.plugin!r}: {target} does not derive from {wanted.__name__}"
+        raise PluginError(said, hint=f"derive it from {wanted.__module__}.{wanted.__name__}")
+
 
 @dataclass(frozen=True)
 class Registration(Guest):
@@ -302,18 +309,12 @@ class Registration(Guest):
     def config_class(self) -> type[components.Config]:
         """The component's config model."""
         target = self.config or "pixcore.components:NoConfig"
-        return self._of_class(self._import(target), target, load("pixcore.components:Config"))
+        return self.of_class(self._import(target), target, load("pixcore.components:Config"))
 
     @cached_property
     def component_class(self) -> type[components.Component[Any]]:
         """The component's class; importing it may import heavy libraries."""
-        return self._of_class(self.loaded, self.target, self.kind.interface)
-
-    def _of_class(self, loaded: Any, target: str, wanted: type[Derived]) -> type[Derived]:
-        if isinstance(loaded, type) and issubclass(loaded, wanted):
-            return loaded
-        said = f"plugin {self.plugin!r}: {target} does not derive from {wanted.__name__}"
-        raise PluginError(said, hint=f"derive it from pixcore.components.{wanted.__name__}")
+        return self.of_class(self.loaded, self.target, self.kind.interface)
 
     def create(self, config: components.Config, context: components.Context) -> Any:
         """Make the component."""

@@ -383,6 +383,21 @@ def test_what_is_made_of_an_answer_that_is_gone_and_can_not_be_given_again_is_le
     assert all(one.by_probing["segment"].selections for one in results if one.sample.id != "s1")
 
 
+def test_all_code_is_imported_before_the_first_answer_as_records_are_known_by_what_it_is_then(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks, model = registry.get(Kind.MASKS, "toy-squares"), toy(registry, Kind.MODEL, "toy")
+    vars(masks).pop("component_class", None)
+    sound = model._answer
+
+    def answer(self: Any, request: Request, extractor: Any) -> Any:
+        assert "component_class" in vars(masks)
+        return sound(self, request, extractor)
+
+    monkeypatch.setattr(model, "_answer", answer)
+    assert carried_out(tmp_path, registry, protocols=["segment"])[0] == []
+
+
 MISTAKES: dict[str, tuple[Callable[[Sequence[MaskProposal]], Sequence[MaskProposal]], str]] = {
     "turned": (lambda given: [replace(one, masks=one.masks.swapaxes(1, 2)) for one in given], "(24, 40) pixels"),
     "of another size": (lambda given: [replace(one, size=(20, 12)) for one in given], "(20, 12) pixels"),

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
+from pixcore.plugins import Guest, GuestKind
+from pixcore.runs.writers import RunWriter, Writers
+
 
 def files(workplace) -> set[str]:
     return {path.name for path in (workplace.folder / "out").iterdir()}
@@ -90,6 +95,34 @@ def test_what_writers_of_an_earlier_run_left_goes_where_another_writes(workplace
     workplace("run", str(workplace.config()))
     assert (workplace.folder / "kept").exists()
     assert json.loads((workplace.folder / "out/run.json").read_text())["files"] == ["report.html"]
+
+
+class Stops(RunWriter):
+    """Is stopped while it writes, as by Ctrl-C."""
+
+    def begin(self, folder, run, rows):
+        pass
+
+    def add(self, result):
+        pass
+
+    def finish(self, summary):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_two_runs_files_stand_side_by_side_where_a_writing_is_stopped(tmp_path, seed):
+    left = {"predictions.jsonl", "report.html", "summary.json"}
+    for name in left:
+        (tmp_path / name).touch()
+    before = {"config": {"seed": 0}, "scope": {}, "stores": {}, "written": "yesterday", "files": ["report.html"]}
+    (tmp_path / "run.json").write_text(json.dumps(before))
+    run = before | {"config": {"seed": seed}, "written": "today"}
+    stops = Guest("toy", "toy", lambda: "1", GuestKind.WRITER, "stops", "tests.test_writers:Stops")
+    with pytest.raises(KeyboardInterrupt), Writers([stops], tmp_path, run, []) as writers:
+        writers.finish(None)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", *(() if seed else left)}
+    assert json.loads((tmp_path / "run.json").read_text())["config"] == {"seed": seed}
 
 
 def test_a_half_written_file_never_takes_the_place_of_a_whole_one(workplace):

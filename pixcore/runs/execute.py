@@ -33,9 +33,8 @@ def execute(job: Run, display: Monitor) -> int:
             monitor.failed("read", item, DataError(item.unreadable))
     work = job.work()
     # a missing checkpoint, key or server is told now, not after hours of answering
-    for stage, (missing, _) in work.items():
-        for component in stage.components.every if missing else ():
-            component.config.check_ready()
+    for component in (one for stage, (missing, _) in work.items() if missing for one in stage.components.every):
+        component.config.check_ready()
     chosen = (one.create(job.context) for one in job.resolved.components.several("executor"))
     executor: Executor[Any] = next(chosen, Local(NoConfig()))
     try:
@@ -52,7 +51,9 @@ class Local(Executor[NoConfig]):
     """Makes records in this process, stage after stage over the whole benchmark; the model is loaded for the first."""
 
     def execute(self, job: Run, work: Work, monitor: Monitor) -> None:
-        """Make all answers, then whatever is made of them."""
+        """Make all answers, then whatever is made of them, with the code that is there now: records are known by it."""
+        for component in (one for stage, (missing, _) in work.items() if missing for one in stage.components.every):
+            _ = component.registration.component_class
         answers = sorted((stage for stage in work if isinstance(stage, Answer)), key=lambda one: -one.batch_size)
         for first in answers[: bool(getattr(job.loader.component.config, "refills", False))]:
             first.beside = [(other, other.compute(other.pending(work[other][0]))) for other in answers[1:]]
@@ -81,10 +82,9 @@ class StoppingMonitor(Monitor):
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Stop the run at a failed sample, or count it and tell the display."""
         self.failures += 1
-        if not self._stop:
-            super().failed(stage, item, error)
-            return
-        message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
-        hint = "what was computed before is kept; on_error: record goes on without it"
-        kind = DataError if isinstance(error, DataError) else SampleError
-        raise kind(message, hint=hint) from error
+        if self._stop:
+            message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
+            hint = "what was computed before is kept; on_error: record goes on without it"
+            kind = DataError if isinstance(error, DataError) else SampleError
+            raise kind(message, hint=hint) from error
+        super().failed(stage, item, error)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixcore.errors import DataError, PluginError, StoreError, describe
 from pixcore.figures.rows import RowSpec, Summary
-from pixcore.files import MAKE_ROOM, NO_ROOM, PREDICTIONS, RUN, read_object, replacing
+from pixcore.files import MAKE_ROOM, NO_ROOM, PREDICTIONS, RUN, SUMMARY, read_object, replacing, write_json
 from pixcore.plugins import Guest, GuestKind, Registry
 from pixcore.predictions.format import prediction_line
 from pixcore.records import SampleResult
@@ -83,11 +83,13 @@ def chosen(registry: Registry, names: Iterable[str]) -> list[Guest]:
     return [registry.guest(GuestKind.WRITER, name) for name in dict.fromkeys(names)]
 
 
-def _left(folder: Path) -> set[str]:
-    """The names of the files that an earlier writing left in a run's folder to be opened."""
+def _earlier(folder: Path, run: Mapping[str, Any]) -> tuple[bool, set[str]]:
+    """Whether an earlier writing in a folder was of another run, and the names of the files that it left to open."""
     with suppress(DataError, KeyError, TypeError):
-        return {name for name in read_object(folder / RUN)["files"] if name == Path(name).name}
-    return set()
+        document = read_object(folder / RUN)
+        named = {name for name in document["files"] if name == Path(name).name}
+        return any(document[key] != run[key] for key in ("config", "scope", "stores")), named
+    return False, set()
 
 
 class Writers(ExitStack):
@@ -101,7 +103,8 @@ class Writers(ExitStack):
 
     def __init__(self, guests: Iterable[Guest], folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
         super().__init__()
-        self._folder, self._left = folder, _left(folder)
+        self._folder, self._run = folder, run
+        self._was_another, self._left = _earlier(folder, run)
         self.failures: list[str] = []
         self.written: dict[str, Path] = {}
         self._at_work: dict[str, RunWriter] = {}
@@ -109,10 +112,7 @@ class Writers(ExitStack):
             self._guarded(guest.name, partial(self._begin, guest, folder, run, rows))
 
     def _begin(self, guest: Guest, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
-        kind = guest.loaded
-        if not (isinstance(kind, type) and issubclass(kind, RunWriter)):
-            hint = "derive it from pixcore.runs.writers.RunWriter"
-            raise PluginError(f"{guest.target} is not a RunWriter", hint=hint)
+        kind = guest.of_class(guest.loaded, guest.target, RunWriter)  # type: ignore[type-abstract]
         writer = self._at_work[guest.name] = kind()
         self.callback(self._let_go, guest.name)
         writer.begin(folder, run, rows)
@@ -124,13 +124,19 @@ class Writers(ExitStack):
 
     def finish(self, summary: Summary) -> None:
         """Let each writer write; what an earlier writing left here, and this one did not write, goes."""
+        if self._was_another:  # wherever this is stopped, no file may stand beside one of another run
+            self._clear({SUMMARY, PREDICTIONS, *self._left})
+            write_json(self._folder / RUN, {**self._run, "files": sorted(self._left)})
         for name, writer in list(self._at_work.items()):
             if (path := self._guarded(name, partial(writer.finish, summary))) is not None:
                 self.written[name] = path
         opened = (Path(str(path)) for path in self.written.values())
         self.files = [path.name for path in opened if path.parent == self._folder]
         there = {*self.files, PREDICTIONS} if "predictions" in self._at_work else {*self.files}
-        for name in {PREDICTIONS, *self._left} - there:
+        self._clear({PREDICTIONS, *self._left} - there)
+
+    def _clear(self, names: Iterable[str]) -> None:
+        for name in names:
             with suppress(OSError):  # it is a folder, or gone
                 (self._folder / name).unlink()
 

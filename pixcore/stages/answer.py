@@ -48,23 +48,17 @@ class Answer(Stage):
     """The stage in which the model answers, while the extractor sees its attention."""
 
     loader: Loader
-    batch_size: int
     beside: Sequence[tuple[Answer, Iterator[tuple[Item, Entry | Exception]]]] = field(default=(), init=False)
 
     name = "answer"
     revision = 1
     uses: ClassVar = {"model": Kind.MODEL, "extractor": Kind.EXTRACTOR}
-    not_in_key = frozenset({"loader", "batch_size", "beside"})
+    not_in_key = frozenset({"loader", "beside"})
 
     def response(self, item: Item) -> Response | None:
         """Give what the model said to an item, or None where it has said nothing yet."""
         entry = self.get(item)
         return None if entry is None else serialise.response_from_entry(entry)
-
-    @property
-    def first_batch(self) -> int:
-        """How many items are answered together at first."""
-        return self.batch_size
 
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Answer in batches; one that fails is tried again one by one, one that memory is too small for is halved."""

@@ -137,6 +137,7 @@ class Stage(ABC):
         label: What the progress bar says.
         on_record: Makes every record anew, in place of those that are there, and hears of both: (label, item, the
             record of before, the new one).
+        batch_size: How many items go together; where the first so many all give no numbers, the run stops.
         on_kept: Hears of every item as soon as its record is kept.
     """
 
@@ -145,6 +146,7 @@ class Stage(ABC):
     components: ChosenComponents
     label: str = ""
     on_record: OnRecord | None = None
+    batch_size: int = 1
     on_kept: Callable[[Item], None] | None = field(default=None, init=False, repr=False)
 
     _components: dict[str, list[Any]] = field(default_factory=dict, init=False, repr=False)
@@ -186,11 +188,6 @@ class Stage(ABC):
     def compute(self, items: Sequence[Item]) -> Iterator[tuple[Item, Entry | Exception]]:
         """Make the records of the items, in order; a failed one gives its error."""
 
-    @property
-    def first_batch(self) -> int:
-        """How many items at first must all fail, with outputs that are no numbers, for the run to stop."""
-        return 1
-
     def key_of(self, item: Item) -> str:
         """Give the key under which an item's record stands."""
         return item.key
@@ -220,7 +217,7 @@ class Stage(ABC):
 
     def starts(self, pending: int) -> None:
         """Hear how many records are going to be made."""
-        self._on_trial = min(self.first_batch, pending)
+        self._on_trial = min(self.batch_size, pending)
 
     def take(self, made: Sequence[Made], monitor: Monitor) -> None:
         """Keep what was made of some items, here or elsewhere, and tell of it; rows in one transaction.

@@ -101,8 +101,8 @@ def _misplaced(outcome: object, offered: Sequence[int]) -> str:
     if outcome.outcome != "chosen":
         return "" if outcome.outcome in ("absent", "nothing") else f"chose {outcome.outcome!r}, which is no outcome"
     candidate, mask = outcome.candidate, outcome.mask
-    if not (isinstance(candidate, int) and isinstance(mask, int)):
-        return f"chose candidate {candidate!r}, mask {mask!r}, which are not both of Python's int"
+    if not (isinstance(candidate, int | np.integer) and isinstance(mask, int | np.integer)):
+        return f"chose candidate {candidate!r}, mask {mask!r}, which are not both whole numbers"
     there = 0 <= candidate < len(offered) and 0 <= mask < offered[candidate]
     where = f"where {len(offered)} candidates with {list(offered)} masks are"
     return "" if there else f"chose candidate {candidate}, mask {mask}, {where}"

@@ -240,7 +240,7 @@ class StageStore:
             elif "locked" in str(error):
                 hint = "another process holds it for long; run again"
             else:
-                hint = "is the folder writable, and on a local disk?"
+                hint = "is the folder writable, on a local disk, and is there room?"
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
         except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
             hint = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"

@@ -40,6 +40,7 @@ from pixcore_ray.executors import see
 from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent
 from pixcore_ray.told import NODES, Telling
 from pixcore_ray.worker import Maker
+from ray.exceptions import RayError
 
 from tools.kill_cluster import differs, records
 
@@ -323,6 +324,26 @@ def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: 
     with pytest.raises(StoreError, match="no room"):
         driver._take(actor, "reference")
     assert [stages[0].has(job.items.thing(at)) for at in (*places, 2)] == [True, True, False]
+
+
+def test_actors_that_all_end_as_they_start_end_the_run(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.kill", lambda handle: None)
+    monkeypatch.setattr("ray.get", lambda hello: ("node", "", True))
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(tries=2))
+    driver._telling = Telling(Display(Console(file=io.StringIO())), job.resolved.config.output, lambda: 0)
+    line = driver._lines[0]
+
+    def start(*, lives: bool) -> None:
+        line.actors.append(actor := _Actor(None, line, "hello"))
+        if lives:
+            driver._welcome(actor)
+        driver._lost(actor, RayError("the worker died"))
+
+    for lives in (False, False, False, True, False, False, False):
+        start(lives=lives)
+    with pytest.raises(ConfigError, match=r"no actor of answer, .* starts, 4 ended at once: RayError: the worker died"):
+        start(lives=False)
 
 
 def _no_disk(items: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image as PILImage
 from pixcore_datasets.data_files import there
-from pixcore_store.heard import hearing
+from pixcore_store.heard import hearing, stamp
 
 from tests.workplace import TOY, Workplace
 
@@ -125,6 +125,19 @@ def test_what_is_read_is_heard(tmp_path: Path) -> None:
     }
     (tmp_path / "table.csv").read_text()
     assert str(tmp_path / "written.txt") not in heard
+
+
+def test_what_is_written_while_others_are_read_is_known_as_it_was_read(tmp_path: Path) -> None:
+    table, picture = tmp_path / "table.csv", tmp_path / "picture.png"
+    for path in (table, picture):
+        path.write_text("before")
+    with hearing() as heard:
+        table.read_text()
+        table.write_text("edited")
+        picture.read_text()
+        table.read_text()
+    assert heard[str(table)] != stamp(str(table))
+    assert heard[str(picture)] == stamp(str(picture))
 
 
 def test_what_reads_files_unheard_or_has_failed_is_worked_on_each_time(place: Workplace) -> None:

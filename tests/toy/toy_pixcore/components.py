@@ -214,7 +214,7 @@ class ToyCareless(SelectionStrategy):
         if sample.id == "s2":
             return None
         details = {"votes": np.arange(3)} if sample.id == "s3" else {"votes": np.int64(3)}
-        return Selection.chosen(0, 0, score=np.float32(0.5), details=details)
+        return Selection.chosen(np.int64(0), np.int32(0), score=np.float32(0.5), details=details)
 
 
 class ToyRandom(SelectionStrategy):

@@ -76,6 +76,7 @@ class _Line:
     pace: float | None = None  # seconds an item
     since: float | None = None  # when it began to wait for its first actor
     looked: float = 0.0
+    unborn: int = 0  # actors that ended as they started, since one did start
 
     @property
     def alive(self) -> bool:
@@ -385,7 +386,7 @@ class Driver:
         taken = {name for node, name in self._names.items() if node != actor.node_id}
         numbered = (host if number == 1 else f"{host}#{number}" for number in range(1, len(taken) + 2))
         actor.node = self._names.setdefault(actor.node_id, next(name for name in numbered if name not in taken))
-        actor.hello = None
+        actor.hello, actor.line.unborn = None, 0
 
     def _take(self, actor: _Actor, reference: Any) -> None:
         try:
@@ -423,6 +424,10 @@ class Driver:
         gone = "node has died" in str(error) or not self._alive(actor.node_id)
         said = "its machine is gone" if gone else describe(error)
         self._telling.heard(actor.node or "cluster", f"an actor of {line.crew.name} ended: {said}")
+        line.unborn += int(actor.hello is not None and not gone)
+        if line.unborn >= self._options.tries * line.crew.most and not line.alive:
+            hint = "Ray's logs there say why: is there memory for it, and are the same packages installed?"
+            raise ConfigError(f"no actor of {line.crew.name} starts, {line.unborn} ended at once: {said}", hint=hint)
         lost = list(actor.tasks.values())
         actor.tasks.clear()
         for at, task in enumerate(lost):

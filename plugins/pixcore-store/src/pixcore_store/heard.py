@@ -16,14 +16,17 @@ LOOKED_FOR = "pixcore.looked_for"
 """What a benchmark says (`sys.audit`) where it asks whether a file or folder is there, and reads another if not."""
 
 _EVENTS = {"open", "os.listdir", "os.scandir", LOOKED_FOR}
-_hearing: list[set[str]] = []
+_hearing: list[dict[str, list[int]]] = []
 
 
 @contextmanager
-def hearing() -> Iterator[set[str]]:
-    """Fill a set with the paths of files that are read and folders that are listed; of each file also its folder."""
+def hearing() -> Iterator[dict[str, list[int]]]:
+    """Note the paths of files that are read and folders that are listed, and of each file also its folder.
+
+    Each has its `stamp` from just before it was first read: one that is written meanwhile is known by it.
+    """
     _listen()
-    heard: set[str] = set()
+    heard: dict[str, list[int]] = {}
     _hearing.append(heard)
     try:
         yield heard
@@ -45,4 +48,18 @@ def _told(event: str, arguments: tuple[Any, ...]) -> None:
         return
     path = os.path.abspath(os.fsdecode(place))
     for heard in _hearing:
-        heard |= {path, os.path.dirname(path)} if event == "open" else {path}
+        for one in (path, os.path.dirname(path)) if event == "open" else (path,):
+            if one not in heard:
+                heard[one] = stamp(one)
+
+
+def stamp(path: str) -> list[int]:
+    """A file's size in bytes and when it was changed, in nanoseconds; of one that is not there or is empty, nothing.
+
+    Of the two times the first is its content's, which who unpacks an archive may set; the second is the system's own.
+    """
+    try:
+        known = os.stat(path)
+    except OSError:
+        return []
+    return [known.st_size, known.st_mtime_ns, known.st_ctime_ns] if known.st_size else []

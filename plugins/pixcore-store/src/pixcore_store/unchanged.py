@@ -30,7 +30,7 @@ from pixcore.runs.plan import Run
 from pixcore.runs.results import Written
 from pixcore.stages.store import content_key
 from pixcore.terminal import Console
-from pixcore_store.heard import hearing
+from pixcore_store.heard import hearing, stamp
 
 UNCHANGED = ".unchanged"
 """In the run's folder: what its results follow from."""
@@ -46,17 +46,18 @@ def carry_out(job: Run) -> int:
     known = all(one.says("drawn", "opens_files") for one in benchmarks)
     follows = _follows_from(job) if known else ""
     note = _noted(folder / UNCHANGED) if known else {}
-    if note.get("follows from") == follows and all(_stamp(path) == stamp for path, stamp in note["files"].items()):
+    if note.get("follows from") == follows and all(stamp(path) == then for path, then in note["files"].items()):
         summary = TypeAdapter(Summary).validate_python(read_object(folder / SUMMARY))
         messages = Console(stderr=True)
         messages.print("nothing has changed since these results were written", style="dim")
         paths = {name: Path(path) for name, path in note["written"].items()}
         return Written(summary, paths, []).show(messages, Console())
     opens = any(one.says("opens_files") for one in benchmarks)
-    with hearing() if opens else nullcontext(set[str]()) as heard:
+    # as they are before they are read: data and code may be written while the run is at work
+    read = {path: stamp(path) for path in (_modules() if known else ())}
+    with hearing() if opens else nullcontext(dict[str, list[int]]()) as heard:
         _ = job.items  # its samples, whose images are read
-    # as they are now: data and code may be written while the run is at work
-    read = {path: _stamp(path) for path in {*heard, *(_modules() if known else ())}}
+    read |= heard
     seen: list[Written] = []
 
     def write(*about: Any) -> Written:
@@ -69,7 +70,7 @@ def carry_out(job: Run) -> int:
             stage.store.close()  # what it wrote ahead goes into its file
         written = {name: str(path) for name, path in seen[0].paths.items()}
         later = {*_imported(), *_stores(job), *_inside(folder)} - read.keys()
-        files = read | {path: _stamp(path) for path in sorted(later)}
+        files = read | {path: stamp(path) for path in sorted(later)}
         with suppress(StoreError):  # a run is no worse for it
             write_json(folder / UNCHANGED, {"follows from": follows, "written": written, "files": files}, indent=None)
     return status
@@ -107,18 +108,6 @@ def _noted(path: Path) -> dict[str, Any]:
         if all(isinstance(note.get(key), dict) for key in ("files", "written")):
             return note
     return {}
-
-
-def _stamp(path: str) -> list[int]:
-    """A file's size in bytes and when it was changed, in nanoseconds; of one that is not there or is empty, nothing.
-
-    Of the two times the first is its content's, which who unpacks an archive may set; the second is the system's own.
-    """
-    try:
-        known = os.stat(path)
-    except OSError:
-        return []
-    return [known.st_size, known.st_mtime_ns, known.st_ctime_ns] if known.st_size else []
 
 
 def _imported() -> Iterator[str]:
