@@ -7,10 +7,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pixcore_attention.config import MeanConfig
+from pixcore_attention.mean import Mean
 from pixcore_testing import inputs
 
-from pixcore.records import Fidelity
+from pixcore.records import Fidelity, Response
 from tests.adapters import AdapterSuite, AttentionAdapterSuite, MemorySuite, Subject, requests_of
 
 REQUESTS = requests_of(["one", "two", "three", "four"])
@@ -61,3 +64,20 @@ class TestReplayed(AttentionAdapterSuite, MemorySuite):
         assert [response.text for response in plain] == [response.text for response in read]
         assert all(response.maps is None for response in plain)
         assert all("not_reproduced" not in response.extra for response in read)
+
+    @pytest.mark.parametrize("query", ["predicting", "emitted"])
+    def test_an_answer_that_was_cut_off_is_read_without_an_end(self, query: str) -> None:
+        """As the model itself is read that wrote it: the end would be one more token, and shift the maps' mean."""
+        mini = {"name": "mini", "max_new_tokens": 3}
+        live = self.cut_off(Subject("mini", {"max_new_tokens": 3}, REQUESTS), query)
+        read = self.cut_off(Subject("replayed", {"model": mini, "text": mini}, REQUESTS), query)
+        for one, other in zip(live, read, strict=True):
+            assert (one.extra["finish"], other.extra["finish"]) == ("length", "length")
+            assert one.tokens == other.tokens
+            assert one.maps is not None
+            assert other.maps is not None
+            np.testing.assert_allclose(one.maps, other.maps, atol=1e-6)
+
+    def cut_off(self, subject: Subject, query: str) -> list[Response]:
+        with subject.adapter() as adapter:
+            return adapter.answer(REQUESTS, Mean(MeanConfig.model_validate({"query": query})))

@@ -37,7 +37,9 @@ from pixcore.records import Fidelity, Image, Protocol, Request, Response
 STEPS = 6
 EQUAL = {"atol": 1e-5, "rtol": 0}
 every_head_its_own = "llava, every head its own keys"
-FAMILIES = [every_head_its_own, "llava_next", "qwen2_5_vl", "qwen3_vl", "gemma3", "internvl", "paligemma", "mistral3"]
+FAMILIES = [
+    every_head_its_own, "llava_next", "qwen2_5_vl", "qwen3_vl", "gemma3", "gemma4", "internvl", "paligemma", "mistral3",
+]  # fmt: skip
 
 
 class Recorder(AttentionExtractor[NoConfig]):
@@ -214,6 +216,7 @@ LONG = "Identify the cat, or else the dog. Where is it? And the other one?"
         ("qwen2_5_vl", "Identify the cat."),
         ("gemma3", "Identify the cat."),
         ("gemma3", LONG),
+        ("mistral_large4", "Identify the cat."),  # its last layer has the keys of another
     ],
 )
 def test_gradients_are_those_of_eager_attention(folder: Callable[[str], Path], name: str, prompt: str) -> None:
@@ -255,6 +258,7 @@ def keep_state(states: list[torch.Tensor], _: object, __: object, output: Any) -
         ("llava_next", {"layers": (-1,)}, slice(-1, None)),
         ("llava_next", {"layers": (0,)}, slice(1)),
         ("gemma3", {}, slice(None)),
+        ("gemma4", {}, slice(None)),  # its last layers have the keys of others
     ],
 )
 def test_the_logit_lens_reads_the_layers_that_a_config_names(

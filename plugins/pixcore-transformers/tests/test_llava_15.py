@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from PIL import Image as PILImage
 from pixcore_attention.config import MeanConfig
 from pixcore_attention.mean import Mean
-from pixcore_transformers.config import Llava15Config
+from pixcore_transformers.adapter import TransformersAdapter
+from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.llava import Llava15
 from pixcore_transformers.testing.llava import TinyLlava
 from pydantic import ValidationError
@@ -182,6 +184,19 @@ def test_a_missing_weight_of_a_hugging_face_folder_is_named(parts: Parts, tmp_pa
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 weights: model\.multi_modal_projector\.linear_2\.bias"):
         adapter(folder).answer([ask(picture(30, 30))])
+
+
+def test_the_original_layout_is_no_other_adapters(original: Path) -> None:
+    model = TransformersAdapter(TransformersConfig(checkpoint=str(original)))
+    with pytest.raises(ModelError, match=r"is in LLaVA's own layout \(model: llava-1.5 reads that of LLaVA-1.5"):
+        model.answer([ask(picture(40, 30))])
+
+
+@pytest.mark.parametrize("family", ["llava_next", "paligemma"])
+def test_a_model_of_another_architecture_is_refused(family: str, checkpoint: Callable[..., Path]) -> None:
+    """LLaVA-1.6 needs its tiles, and PaliGemma would answer LLaVA's prompt."""
+    with pytest.raises(ModelError, match=rf"is a '{family}', no LLaVA-1.5 \(try model: transformers\)"):
+        adapter(checkpoint(family)).answer([ask(picture(40, 30))])
 
 
 def test_a_template_of_ones_own_takes_the_place_of_the_published_one(original: Path) -> None:

@@ -23,7 +23,7 @@ from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from pixcore.errors import DataError, ModelError, NotFiniteError, SampleError
+from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
 
 
@@ -285,6 +285,39 @@ def test_a_template_may_hold_braces(checkpoint: Callable[..., Path]) -> None:
     assert made.full_prompt("Where {is} it?") == '<image>Where {is} it? Say {"place": 1}.'
     with pytest.raises(ValueError, match=r"must hold \{prompt\}"):
         adapter(checkpoint("llava"), prompt_template="<image>")
+
+
+def test_a_template_without_the_images_place_is_told(checkpoint: Callable[..., Path]) -> None:
+    with pytest.raises(SampleError, match=r"<image> .* \(set prompt_template, with the image's placeholder in it\)"):
+        adapter(checkpoint("llava"), prompt_template="USER: {prompt} ASSISTANT:").answer([ask()])
+
+
+def test_a_checkpoint_without_a_chat_template_is_no_samples_fault(copy: Path) -> None:
+    (copy / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match=r"has no chat template \(set prompt_template: the whole prompt, with"):
+        adapter(copy).answer([ask()])
+    assert adapter(copy, prompt_template="<image>\n{prompt}").answer([ask()])
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end(copy: Path, checkpoint: Callable[..., Path]) -> None:
+    settings = json.loads((copy / "tokenizer_config.json").read_text(encoding="utf-8"))
+    del settings["pad_token"]
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    asked = [ask(), Request("two", Protocol.QUESTION, ask().image, "And what is behind it, to the left?")]
+    padded, own = adapter(copy), adapter(checkpoint("llava"))
+    for model in (padded, own):
+        model.__dict__["seen"] = None  # a batch of both, one padded
+    assert padded.loaded.tokenizer.pad_token == "</s>"
+    assert [one.text for one in padded.answer(asked)] == [one.text for one in own.answer(asked)]
+
+
+@pytest.mark.parametrize("options", [{"top_p": 0.9}, {"top_k": 5}, {"top_k": 5, "temperature": 0}])
+def test_a_choice_among_tokens_needs_a_temperature(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"has no effect on greedy answers \(set a temperature"):
+        TransformersConfig(checkpoint="any", **options).check_ready()
+    TransformersConfig(checkpoint="any", **{**options, "temperature": 0.5}).check_ready()
+    if "temperature" not in options:
+        Llava15Config(checkpoint="any", **options).check_ready()  # its published run draws
 
 
 def test_what_overflows_is_told_with_its_dtype(copy: Path) -> None:

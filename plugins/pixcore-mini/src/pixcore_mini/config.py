@@ -19,7 +19,7 @@ class MiniConfig(TransformersConfig):
         max_new_tokens: Tokens of an answer, its end included.
     """
 
-    without_effect = frozenset({"image_options", "prompt_template", "revision", "trust_remote_code"})
+    without_effect = frozenset({"image_options", "layout", "prompt_template", "revision", "trust_remote_code"})
 
     checkpoint: str = SHIPPED
     max_new_tokens: int = Field(default=96, ge=1, le=512)

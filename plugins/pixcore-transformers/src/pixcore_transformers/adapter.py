@@ -20,7 +20,7 @@ from PIL.Image import Image as PILImage
 from pixcore_checkpoints.loading import loading
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import NotFiniteError, SampleError
+from pixcore.errors import ModelError, NotFiniteError, SampleError
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_transformers.batch import Batch
@@ -97,8 +97,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         bare = self.family.prompt(prompt)
         if bare is not None:
             return bare
-        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
         processor: Any = self.loaded.processor
+        if not (processor.chat_template or self.loaded.tokenizer.chat_template):
+            raise ModelError(
+                f"{self.config.checkpoint} has no chat template",
+                hint="set prompt_template: the whole prompt, with the image's placeholder and {prompt} in it",
+            )
+        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
         return str(processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
 
     def layout_of(self, processed: Processed) -> VisualLayout:
@@ -382,7 +387,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             try:
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-                raise SampleError(f"sample {name}: the processor failed: {error}") from error
+                placeless = "number of images" in str(error)
+                hint = "set prompt_template, with the image's placeholder in it" if placeless else ""
+                raise SampleError(f"sample {name}: the processor failed: {error}", hint=hint) from error
         return [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)

@@ -10,6 +10,7 @@ from pixcore_checkpoints.fingerprints import fingerprint_of
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
+from pixcore.errors import ConfigError
 
 CHECKPOINT = AliasChoices("checkpoint", "pretrained")
 """What a config may call its checkpoint: Hugging Face's own scripts say `pretrained`."""
@@ -49,7 +50,8 @@ class TransformersConfig(PlacingConfig):
         kernel: The attention kernel; auto is sdpa where the architecture has it.
         image_options: In place of the checkpoint's preprocessor_config.json, such as {do_pan_and_scan: true} for Gemma
             3 or {max_patches: 4} for InternVL.
-        prompt_template: The whole prompt with {prompt} in it, in place of the checkpoint's chat template.
+        prompt_template: The whole prompt with {prompt} and the image's placeholder in it, in place of the checkpoint's
+            chat template.
         max_new_tokens: The published runs allow 1024.
         temperature: 0 is greedy. Left out: greedy, or what the published run of this model used.
         top_p: Sample among the likeliest tokens of this mass.
@@ -60,6 +62,8 @@ class TransformersConfig(PlacingConfig):
     refills = True
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Options that an adapter inherits and does not follow; to set one is refused."""
+    draws: ClassVar[bool] = False
+    """A published run of the model drew its answers, so that without a temperature these may be drawn too."""
 
     checkpoint: str = Field(validation_alias=CHECKPOINT)
     revision: str | None = None
@@ -89,6 +93,17 @@ class TransformersConfig(PlacingConfig):
                 continue  # a run's record spells every option out
             raise ValueError(f"{name} has no effect on this model: leave it out")
         return self
+
+    def check_ready(self) -> None:
+        """Refuse a choice among tokens where none is made.
+
+        Raises:
+            ConfigError: Answers are greedy, and `top_p` or `top_k` is set.
+        """
+        greedy = self.temperature == 0 or (self.temperature is None and not self.draws)
+        for name in ("top_p", "top_k"):
+            if greedy and getattr(self, name) is not None:
+                raise ConfigError(f"{name} has no effect on greedy answers", hint="set a temperature, or leave it out")
 
     @field_validator("prompt_template")
     @classmethod
@@ -125,6 +140,7 @@ class Llava15Config(TransformersConfig):
     """
 
     without_effect = frozenset({"image_options", "layout"})
+    draws = True
 
     checkpoint: str = Field(default="llava-hf/llava-1.5-7b-hf", validation_alias=CHECKPOINT)
     vision_tower: str | None = None

@@ -97,6 +97,7 @@ def generate(
     write = partial(GenerationMixin.generate, model) if ours else model.generate
     sequences = write(
         **inputs,
+        **_all_rows(model, inputs["input_ids"].device),
         generation_config=_generation_config(model, settings),
         logits_processor=LogitsProcessorList(processors),
         stopping_criteria=StoppingCriteriaList([Ended(settings, length)]),
@@ -110,6 +111,12 @@ def generate(
         raise NotFiniteError("the model's logits", str(model.dtype).removeprefix("torch."))
     new = sequences[:, length:].tolist()
     return [cut_at_end(tokens[: settings.max_new_tokens], settings.end) for tokens in new]
+
+
+def _all_rows(model: PreTrainedModel, device: torch.device) -> dict[str, Tensor]:
+    """What has every layer compute the whole prompt, of which Gemma 4's that share keys compute the last row alone."""
+    shared = getattr(model.config.get_text_config(decoder=True), "num_kv_shared_layers", None)
+    return {"logits_to_keep": torch.tensor([-1], device=device)} if shared else {}
 
 
 def _generation_config(model: PreTrainedModel, settings: Settings) -> GenerationConfig:

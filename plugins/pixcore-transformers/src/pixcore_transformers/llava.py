@@ -16,13 +16,14 @@ from PIL import Image
 from PIL.Image import Image as PILImage
 from transformers import AutoTokenizer
 
+from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.adapter import Adapter
 from pixcore_transformers.config import Llava15Config
 from pixcore_transformers.families import Processed
 from pixcore_transformers.generation import Settings
 from pixcore_transformers.layouts.tiles import part_read, reach
-from pixcore_transformers.loading import Loaded, check_first, load_model, prepare_model, resolve
+from pixcore_transformers.loading import Loaded, check_first, load_model, model_type, prepare_model, resolve
 from pixcore_transformers.original_llava import is_original, load_original
 from pixcore_transformers.slow_decoder import SlowDecoder
 from pixcore_transformers.spans import Decoder
@@ -54,9 +55,12 @@ class Llava15(Adapter[Llava15Config]):
         return resolve(self.config)
 
     def load(self) -> Loaded:
-        """Read a checkpoint of either layout, once its config.json says that it fits."""
+        """Read a checkpoint of either layout, once its config.json says that it is one and fits."""
         if is_original(resolve(self.config, ("config.json",))):
             return load_original(self.config)
+        kind = model_type(self.config)
+        if kind != "llava":
+            raise ModelError(f"{self.config.checkpoint} is a {kind!r}, no LLaVA-1.5", hint="try model: transformers")
         check_first(self.config)
         tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
         return Loaded(prepare_model(load_model(self.folder, self.config), self.config), tokenizer, None)

@@ -77,6 +77,8 @@ def load(config: TransformersConfig) -> Loaded:
         local_files_only=True,
     )
     processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token  # it is masked
     complete_processor(processor, folder)
     return Loaded(prepare_model(load_model(folder, config), config), processor.tokenizer, processor)
 
@@ -99,10 +101,15 @@ def model_type(config: TransformersConfig) -> str:
     """Read a checkpoint's `model_type` from its config.json alone, before anything else is downloaded.
 
     Raises:
-        ModelError: There is no such checkpoint, or its config.json is missing or damaged.
+        ModelError: There is no such checkpoint, its config.json is missing or damaged, or it is of LLaVA's own layout.
     """
     folder = resolve(config, only=("config.json",))
     content = read_json(folder / "config.json")
+    if "mm_vision_tower" in content:
+        raise ModelError(
+            f"{config.checkpoint} is in LLaVA's own layout",
+            hint="model: llava-1.5 reads that of LLaVA-1.5; of others name the copy for transformers: llava-hf/…",
+        )
     kind = content.get("model_type")
     if not isinstance(kind, str):
         raise ModelError(f"{folder / 'config.json'} names no model_type", hint="is it the config of a model?")

@@ -171,7 +171,7 @@ class Reader:
                     selected = gradient if self.heads is None else gradient[:, list(self.heads)]
                     self.extractor.observe_gradients(layer, tap.cut(selected, tap.offsets[layer])[:, :, 0])
                 self.extractor.end_step()
-                for kept in cache.layers:
+                for kept in (layer for layer in cache.layers if layer.keys is not None):  # None: another layer has its
                     kept.keys, kept.values = kept.keys.detach(), kept.values.detach()
         return self._finish(batch, [len(tokens)])[0]
 

@@ -259,7 +259,10 @@ SQUARES: Mapping[str, Recipe] = {
             **_GEMMA_IDS,
             audio_config=None,
             text_config={
-                **_SLIDES,
+                "num_hidden_layers": 4,
+                "layer_types": ["sliding_attention", "full_attention"] * 2,
+                "sliding_window": 64,
+                "num_kv_shared_layers": 2,  # the last two look at the keys of the first two
                 "vocab_size_per_layer_input": 400,
                 "hidden_size_per_layer_input": 8,
                 "per_layer_config": {},
@@ -404,8 +407,8 @@ SQUARES: Mapping[str, Recipe] = {
                 "num_key_value_heads": 4,
                 "index_head_dim": 16,
                 "index_n_heads": 2,
-                "kv_source_layers": None,
-                "no_rope_layers": None,
+                "kv_source_layers": [0, 0],  # the second looks at the keys of the first
+                "no_rope_layers": [1, 1],
                 "indexer_types": None,
             },
             vision_config={"image_size": 64, "head_dim": 8},
