@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from PIL import Image as PILImage
 from pixcore_app.desk import Desk, Question, Stopped
-from pixcore_app.offered import CHOSEN, Choices
+from pixcore_app.offered import CHOSEN, Choices, Offer
 from pixcore_app.scenes import Scenes
 
 import pixcore
@@ -81,6 +81,21 @@ def test_a_config_adds_what_it_sets_up(tmp_path: Path) -> None:
     assert (written["selections"], written["points"], written["protocols"]) == ([labelled], "centre", ["question"])
     with pytest.raises(ConfigError):
         serving().desk_of([tmp_path / "none.yaml"])
+
+
+def test_two_of_one_name_are_both_offered() -> None:
+    small, large = ({"name": "llava-1.5", "checkpoint": size} for size in ("small", "large"))
+    twice = [{"name": "phrase-overlap"}, {"name": "phrase-overlap", "label": "phrase-overlap 2"}]
+    others = ({"model": one, "selections": "phrase-overlap"} for one in (large, small, {**large, "label": "llava-1.5"}))
+    offer = Offer([{"model": small, "selections": twice}, *others], registry())
+    named = [name for name in offer.names(Kind.MODEL) if "llava-1.5" in name]
+    assert named == ["llava-1.5", "llava-1.5 2", "llava-1.5 3"]
+    assert offer.first.components["model"] == "llava-1.5"
+    assert offer.first.strategies == ("phrase-overlap", "phrase-overlap 2")
+    for name, section in (("llava-1.5", small), ("llava-1.5 2", large)):
+        chosen = Choices({**offer.first.components, "model": name}, offer.first.strategies)
+        assert offer.document(chosen)["model"] == section
+        assert offer.document(chosen)["selections"] == twice
 
 
 def test_a_picture_that_is_too_large_is_refused_in_a_line_before_it_is_decoded(desk: Desk, tmp_path: Path) -> None:

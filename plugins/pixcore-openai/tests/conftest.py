@@ -70,6 +70,8 @@ class Script:
         batch_fails: Why each batch fails; empty: none does.
         no_upload: Statuses with which files are refused, one a file, before one is taken.
         unlisted: The status with which it refuses to list its batches.
+        choice: Further fields of what it answers.
+        usage: The tokens that it counts.
     """
 
     answer: Callable[[Asked], str] = lambda asked: "yes"
@@ -84,6 +86,8 @@ class Script:
     batch_fails: str = ""
     no_upload: list[int] = field(default_factory=list)
     unlisted: int | None = None
+    choice: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 5})
 
 
 @dataclass
@@ -135,9 +139,10 @@ def completion(script: Script, text: str | None, refusal: str | None = None) -> 
                 "index": 0,
                 "finish_reason": "stop",
                 "message": {"role": "assistant", "content": text, "refusal": refusal},
+                **script.choice,
             }
         ],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105},
+        "usage": script.usage,
     }
 
 

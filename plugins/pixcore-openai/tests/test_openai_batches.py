@@ -13,6 +13,10 @@ from pixcore_openai.config import JudgeConfig, TextConfig
 from pixcore_openai.judge import OpenAIJudge
 from pixcore_openai.texts import classify_phrases, parse_objects
 
+from pixcore.errors import SampleError
+
+KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
+
 
 @pytest.fixture
 def config(server, monkeypatch):
@@ -112,6 +116,25 @@ def test_a_call_that_an_earlier_batch_failed_on_is_asked_again(server, memory, c
     assert [content.count(b"\n") for name, content in server.files.items() if "output" not in name] == [3, 1]
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status_code": 200, "body": {"error": {"message": "broke"}}},
+        {"status_code": 200, "body": {"hello": "world"}},
+        {"status_code": 200, "body": None},
+        {"status_code": 500, "body": "<html>gateway</html>"},
+        "none",
+    ],
+)
+def test_a_call_whose_answer_in_a_batch_is_none_is_asked_again(server, memory, config, response):
+    server.script.batched = lambda asked: {"response": response}
+    (first,) = OpenAIJudge(config, memory.context()).grade_many(items(1))
+    assert isinstance(first, SampleError)
+    assert "the batch's" in str(first)
+    server.script.batched = lambda asked: None
+    assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(1))] == [True]
+
+
 def test_a_batch_that_the_server_has_forgotten_is_sent_again(server, memory, config):
     list(OpenAIJudge(config, memory.context()).grade_many(items(2)))
     left = {key: value for key, value in memory.items() if key.startswith("batch/")}
@@ -127,6 +150,16 @@ def test_a_batch_that_fails_says_why(server, memory, config):
     assert "has no answer for this call, it failed: Enqueued token limit reached." in str(failed)
     server.script.batch_fails = ""
     assert [one.correct for one in OpenAIJudge(config, memory.context()).grade_many(items(1))] == [True]
+
+
+def test_no_error_of_a_batch_tells_the_key(server, memory, config):
+    server.script.batched = lambda asked: {"response": None, "error": {"message": f"Incorrect API key: {KEY}"}}
+    (failed,) = OpenAIJudge(config, memory.context()).grade_many(items(1))
+    server.script.batch_fails = f"Incorrect API key: {KEY}"
+    (also,) = OpenAIJudge(config, memory.context()).grade_many(items(1))
+    for said in (failed, also):
+        assert "Incorrect API key" in str(said)
+        assert KEY not in str(said)
 
 
 def test_a_file_that_is_not_taken_at_once_is_sent_again(server, memory, config):

@@ -6,17 +6,22 @@ import json
 import random
 import re
 import socket
+from dataclasses import replace
 
 import httpx
 import openai
 import pytest
+from pixcore_openai.asking import Asker, Question
 from pixcore_openai.config import JudgeConfig
 from pixcore_openai.faults import InBody, MayPass, Place, RefusedRequest, explain, in_body, refuses_schema
 from pixcore_openai.judge import OpenAIJudge
+from pixcore_openai.prompts import Prompt
 from pixcore_openai.server import read_completion
+from pixcore_services.spending import Spending
 
-from pixcore.errors import SampleError, UserError
+from pixcore.errors import SampleError, StoreError, UserError
 from pixcore.records import Fidelity, Verdict
+from pixcore.services import Allowance, Budget, Price
 
 KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
 ITEM = ("Is the door open?", ("Open", "Closed"), 0, "It is open.")
@@ -293,16 +298,96 @@ def test_an_account_with_nothing_left_ends_the_run_in_any_words(status: int, wor
     assert "out of credit" in meaning.hint
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_address_that_takes_no_questions_ends_the_run(status: int) -> None:
+    meaning = told(status, "Method Not Allowed")
+    assert isinstance(meaning, UserError)
+    assert "base_url:" in meaning.hint
+
+
 @pytest.mark.parametrize(("status", "words"), NOT_SPENT)
 def test_what_is_no_empty_account_ends_no_run(status: int, words: str) -> None:
     assert isinstance(told(status, words), MayPass | RefusedRequest)
 
 
-@pytest.mark.parametrize("count", [-5, 1e308, True, "12", None, 10**12, {}])
+@pytest.mark.parametrize("count", [0, -5, 1e308, True, "12", None, 10**12, {}])
 def test_a_count_of_tokens_that_is_none_is_not_there(count: object) -> None:
     usage = {"prompt_tokens": count, "completion_tokens": 7}
     body = {"choices": [{"message": {"content": "yes"}}], "usage": usage}
     assert read_completion(json.dumps(body).encode()).usage == {"output": 7}
+
+
+@pytest.mark.parametrize(
+    ("text", "correct"), [("no", False), ("Yes.", True), ("The answer is no", None), ('{"answer": "yes', None)]
+)
+def test_of_an_answer_that_was_cut_off_a_lone_word_is_read(server, memory, text, correct):
+    server.script.answer, server.script.choice = lambda asked: text, {"finish_reason": "length"}
+    verdict = judge(server, memory).grade(*ITEM)
+    assert verdict.correct is correct
+    assert ("cut off: raise max_tokens" in verdict.reason) == (correct is None)
+
+
+def test_a_free_answer_that_was_cut_off_is_an_answer(server, memory):
+    server.script.choice = {"finish_reason": "length"}
+    asker = Asker(JudgeConfig(base_url=server.url), memory.context())
+    question = Question(Prompt("answer/1", "", "{text}"), {"text": "Describe it."})
+    (answer,) = asker.overlap([question], lambda one: asker.ask(one, lambda text: text))
+    assert (answer.value, len(answer.exchanges)) == ("yes", 1)
+
+
+def test_a_choice_that_holds_an_error_is_no_answer(server, memory):
+    server.script.choice = {"error": {"code": 502, "message": "the provider broke"}, "message": {"content": ""}}
+    with pytest.raises(SampleError, match="the provider broke"):
+        judge(server, memory, attempts=1).grade(*ITEM)
+    assert not memory
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_half_a_surrogate_pair_can_be_asked_about(server, memory, batch):
+    assert judge(server, memory, batch=batch, batch_poll=0.05).grade(*ITEM[:3], "open \ud83d").correct is True
+    assert "open ?" in server.calls[0].text
+
+
+@pytest.mark.parametrize("key", ["1", "e", "yes", "ollama"])
+def test_what_stands_for_a_key_where_none_is_needed_is_no_secret(server, memory, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    assert judge(server, memory, attempts=1).grade(*ITEM).correct is True
+
+
+@pytest.mark.parametrize(
+    ("fault", "lost"), [("hang", 1), ("truncated", 1), ("drop", 1), ("wrong", 1), ("html", 0), ("429", 0), ("503", 0)]
+)
+def test_what_an_attempt_that_came_to_nothing_may_have_cost_is_booked(server, memory, fault, lost):
+    server.script.faults = once(fault)
+    allowance = Allowance({"gpt-4o": Price(input=1e6, output=0.0)})
+    config = JudgeConfig(base_url=server.url, timeout=2.0)
+    one = OpenAIJudge(config, memory.context(allowance=allowance))
+    assert one.grade(*ITEM).correct is True
+    spent = Spending.under(allowance).spent
+    assert spent.calls == 1 + lost
+    assert spent.usd == pytest.approx(100 + lost * one.expected_cost(*ITEM).usd)
+
+
+def test_once_an_answer_can_not_be_kept_no_more_is_paid_for(server, memory):
+    def full(key, value):
+        raise StoreError("the disk is full")
+
+    context = replace(memory.context(), remember=full)
+    one = OpenAIJudge(JudgeConfig(base_url=server.url, concurrency=1), context)
+    outcomes = list(one.grade_many([(*ITEM[:3], f"answer {n}") for n in range(20)]))
+    assert all(isinstance(outcome, StoreError) for outcome in outcomes)
+    assert len(server.calls) <= 2
+
+
+def test_what_came_to_nothing_counts_against_the_budget(server, memory):
+    server.script.faults = always("truncated")
+    allowance = Allowance(budget=Budget(calls=3))
+    one = OpenAIJudge(JudgeConfig(base_url=server.url, attempts=3), memory.context(allowance=allowance))
+    with pytest.raises(SampleError, match="3 attempts"):
+        one.grade(*ITEM)
+    with pytest.raises(UserError, match="budget of 3 calls is spent"):
+        one.grade(*ITEM)
+    assert len(server.calls) == 3
 
 
 def test_an_answer_nested_without_end_may_pass() -> None:

@@ -36,6 +36,11 @@ from pixcore.services import Allowance, Price
         ("five", None, None),
         ('{"number": 4}', 4, 4),
         ('```json\n{"number": 4}\n```', 4, 4),
+        ("Image no. 4", 4, 4),
+        ("None of the 3 images shows it.", 3, None),
+        ("It isn't in image 2.", 2, None),
+        ("<think>Image 1, or 2?</think>4", 4, 4),
+        ("<think>Image 1 it is", None, None),
         ("", None, None),
     ],
 )
@@ -54,6 +59,17 @@ def test_numbers(text, published, corrected):
         ("yes and no", None, None),
         ("Nothing", None, None),
         ('{"answer": "no"}', False, False),
+        ("**Yes**", None, True),
+        ("No - it says the contrary.", None, False),
+        ("Both say so.\n\n**Answer: yes**", None, True),
+        ("The answer is no.", None, False),
+        ("There is no contradiction: the answer is the correct one.", None, None),
+        ("No doubt, it is right.", None, None),
+        ("The correct answer is No, and the given answer is No.", None, None),
+        ("It is wrong to say yes", None, None),
+        ("A no-brainer", None, None),
+        ("<think>No? Both say so.</think>\n\nYes", True, True),
+        ("<think>There is no such thing, so: no", None, None),
         ("", None, None),
     ],
 )
@@ -64,7 +80,14 @@ def test_yes_or_no(text, published, corrected):
 
 @pytest.mark.parametrize(
     ("text", "letters"),
-    [("(a), (e)", ("a", "e")), ("B", ("b",)), ("c. Object part", ("c",)), ("g", None), ('{"letters": ["f"]}', ("f",))],
+    [
+        ("(a), (e)", ("a", "e")),
+        ("B", ("b",)),
+        ("c. Object part", ("c",)),
+        ("g", None),
+        ("<think>d, f</think>b", ("b",)),
+        ('{"letters": ["f"]}', ("f",)),
+    ],
 )
 def test_letters(text, letters):
     assert read_letters(text) == letters
@@ -80,6 +103,11 @@ def test_a_number_is_in_range_or_none(text, count, published):
 
 def test_an_answer_nested_without_end_is_unread():
     assert read_number('{"number":' * 200_000 + "}", 5, published=False) is None
+
+
+def test_options_of_the_request_that_speak_of_tokens_hold_no_secret():
+    extra = {"max_completion_tokens": 5, "stop_token_ids": [1], "include_stop_token": True}
+    assert ServerConfig(extra=extra).extra == extra
 
 
 def test_an_address_of_the_environment_holds_no_secret_either(monkeypatch):
@@ -120,6 +148,8 @@ def test_a_server_of_ones_own_needs_no_key(monkeypatch):
         {"extra": {"api_key": "1"}},
         {"extra": {"Authorization": "1"}},
         {"extra": {"provider": [{"api_key": "sk-1"}]}},
+        {"extra": {"access_token": "1"}},
+        {"extra": {"headers": {"X-Auth-Token": "1"}}},
         {"api_key": "sk-1"},
         {"azure_api_version": "2024-10-21"},
     ],
@@ -145,6 +175,7 @@ def test_image_tokens(model, size, tokens):
 
 def test_prices():
     assert price_of("gpt-4o-2024-11-20", Context()) == Price(input=2.5, output=10.0)
+    assert price_of("gpt-4o-2024-05-13", Context()) == Price(input=5.0, output=15.0)
     assert price_of("llava", Context()) is None
     own = Allowance({"llava": Price(input=0, output=0)})
     assert price_of("llava", Context(allowance=own)) == Price(input=0, output=0)

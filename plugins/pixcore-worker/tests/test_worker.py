@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image as PILImage
 from pixcore_datasets import run_lengths
 from pixcore_worker import side
 from pixcore_worker.adapter import Worker
@@ -401,6 +403,31 @@ def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Requ
     filed = replace(requests[0], image=Image.from_path(tmp_path / "one.jpg"))
     (response,) = make_worker(handler).answer([filed])
     assert response.text == filed.image.digest
+
+
+@pytest.mark.parametrize(("orientation", "suffix"), [(None, ".jpg"), (1, ".jpg"), (3, ".png"), (6, ".png")])
+def test_a_picture_that_its_exif_data_turn_arrives_upright(
+    make_worker: MakeWorker, tmp_path: Path, orientation: int | None, suffix: str
+) -> None:
+    worker = make_worker(
+        """
+        def predict(model, request):
+            with open(request["image_path"], "rb") as file:
+                return {"text": file.read().hex() + request["image_path"][-4:]}
+    """,
+        capabilities=["text"],
+    )
+    exif = PILImage.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    PILImage.linear_gradient("L").crop((0, 0, 8, 16)).save(tmp_path / "photo.jpg", exif=exif)
+    image = Image.from_path(tmp_path / "photo.jpg")
+    (response,) = worker.answer([Request("one", Protocol.SEGMENT, image, "?")])
+    assert response.text.endswith(suffix)
+    sent = bytes.fromhex(response.text[:-4])
+    assert np.array_equal(Image(lambda: sent).pixels(), image.pixels())
+    with PILImage.open(io.BytesIO(sent)) as opened:
+        assert opened.size == image.size
 
 
 def test_a_picture_that_never_was_a_file_arrives_as_a_png(make_worker: MakeWorker, requests: list[Request]) -> None:

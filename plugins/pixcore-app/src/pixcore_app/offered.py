@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class Offer:
     def first(self) -> Choices:
         """What is chosen at first: the first config's, else what serves by default."""
         components = {kind.value: self._first(kind) for kind in CHOSEN}
-        given = [_label(one) for one in _sections(self.base.get("selections"))]
+        own = _sections(self.base.get("selections"))
+        given = [name for name, section in self._sections[Kind.SELECTIONS].items() if section in own]
         defaults = [one.name for one in self._registry.defaults(Kind.SELECTIONS)]
         if (chooser := self._registry.default_for("ground")) is not None:
             defaults = [chooser, *(name for name in defaults if name != chooser)]
@@ -89,7 +91,7 @@ class Offer:
         for document in documents:
             for section in _sections(document.get(kind.value)):
                 if not self._needs_truth(kind, name_in(section)):
-                    sections.setdefault(_label(section), section)
+                    sections.setdefault(_free(_label(section), section, sections), section)
         for one in self._registry.all(kind):
             if one.name not in sections and self._works_alone(one):
                 sections[one.name] = one.name
@@ -118,6 +120,17 @@ class Offer:
 def _sections(given: Any) -> list[Any]:
     """The sections that a config has of a kind: none, one, or several."""
     return [] if given is None else given if isinstance(given, list) else [given]
+
+
+def _free(label: str, section: Any, sections: Mapping[str, Any]) -> str:
+    """The label, with a number behind it where another section has it: "lisa 2"."""
+    names = (f"{label} {number}" if number > 1 else label for number in count(1))
+    return next(name for name in names if _written_out(sections.get(name, section)) == _written_out(section))
+
+
+def _written_out(section: Any) -> Any:
+    """A section that is a name alone as the mapping that it stands for."""
+    return {"name": section} if isinstance(section, str) else section
 
 
 def _label(section: Any) -> str:

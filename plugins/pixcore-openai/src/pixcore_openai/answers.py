@@ -6,13 +6,20 @@ import json
 import re
 from typing import Any
 
+_DENIES = re.compile(r"\b(?:none|no(?!\.? *\d)|not|neither|nothing|cannot)\b|n['’]t\b", re.IGNORECASE)
+_FIRST = re.compile(r"\W*(yes|no)(?:\s*(?:[.,;:!*)\n—–]|-\s)|\Z)", re.IGNORECASE)
+_LAST = re.compile(
+    r"(?:\A|\n)\W*(?:(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?\W*)?(yes|no)\W*\Z", re.IGNORECASE
+)
+
 
 def read_number(text: str, count: int, *, published: bool) -> int | None:
     """Read the number of a picture, from 1 to `count`.
 
     `published` takes the first digits anywhere, as the released script does; it differs where these name no picture,
-    for there the script crashes or takes the first. `corrected` wants them to be the only number.
+    for there the script crashes or takes the first. `corrected` wants them to be the only number, and nothing denied.
     """
+    text = _behind_thoughts(text)
     structured = _field(text, "number")
     if isinstance(structured, int) and not isinstance(structured, bool):
         number: int | None = structured
@@ -22,12 +29,17 @@ def read_number(text: str, count: int, *, published: bool) -> int | None:
             first = re.search(r"\d+", text)
             number = int(first.group()[:9]) if first else None
         else:
-            number = int(found[0][:9]) if len(set(found)) == 1 else None
+            number = int(found[0][:9]) if len(set(found)) == 1 and not _DENIES.search(text) else None
     return number if number is not None and 1 <= number <= count else None
 
 
 def read_yes_no(text: str, *, published: bool) -> bool | None:
-    """Read yes or no; `published` as the released scripts do: the word alone, full stops after it, any case."""
+    """Read yes or no.
+
+    `published` does as the released scripts do: the word alone, full stops after it, any case. `corrected` wants it to
+    begin the answer, or to be its last line, and the other word to be nowhere: the "no" of "no doubt" is no verdict.
+    """
+    text = _behind_thoughts(text)
     structured = _field(text, "answer")
     if isinstance(structured, str):
         text = structured
@@ -35,11 +47,13 @@ def read_yes_no(text: str, *, published: bool) -> bool | None:
         match = re.match(r"^(yes|no)\.*$", text.strip(), re.IGNORECASE)
         return None if match is None else match.group(1).lower() == "yes"
     words = set(re.findall(r"\b(yes|no)\b", text.lower()))
-    return words == {"yes"} if len(words) == 1 else None
+    placed = _FIRST.match(text) or _LAST.search(text)
+    return words == {"yes"} if placed and len(words) == 1 else None
 
 
 def read_letters(text: str) -> tuple[str, ...] | None:
     """Read letters a to f, as the released script splits them: at commas, without parentheses, else the first word."""
+    text = _behind_thoughts(text)
     structured = _field(text, "letters")
     if isinstance(structured, list):
         found = [str(one).lower() for one in structured]
@@ -53,10 +67,15 @@ def read_letters(text: str) -> tuple[str, ...] | None:
 
 def read_objects(text: str) -> tuple[str, ...] | None:
     """Read the names in {"objects": [...]}; an empty list is an answer."""
-    names = _field(text, "objects")
+    names = _field(_behind_thoughts(text), "objects")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _behind_thoughts(text: str) -> str:
+    """The text without what a model thought before it, where its server leaves that in; thoughts alone say nothing."""
+    return re.sub(r"(?s)\A.*</think>|<think>.*\Z", "", text)
 
 
 def _field(text: str, key: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import deque
@@ -31,6 +32,7 @@ Reader = Callable[[str], R | None]
 
 _REMINDER = " Your answer could not be read; give only what is asked for."
 _BATCH_WINDOW = 512
+_CUT_OFF = ("length", "max_tokens")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Answer:
         refusal = self.exchanges[-1]["refusal"]
         if refusal:
             return f"refused: {refusal}"
-        return f"unread: {self.exchanges[-1]['text'][:80]!r}"
+        cut = ", cut off: raise max_tokens" if self.exchanges[-1].get("finish") in _CUT_OFF else ""
+        return f"unread: {self.exchanges[-1]['text'][:80]!r}{cut}"
 
 
 def served_by(answers: Iterable[Answer]) -> list[str]:
@@ -107,11 +110,11 @@ class Asker:
         A refusal is an answer, and is not argued with.
         """
         first = await self._exchange(question, again=False)
-        value = read(first["text"]) if not first["refusal"] else None
+        value = _value(question, first, read)
         if value is not None or first["refusal"]:
             return Answer(value, (first,))
         second = await self._exchange(question, again=True)
-        return Answer(read(second["text"]) if not second["refusal"] else None, (first, second))
+        return Answer(_value(question, second, read), (first, second))
 
     async def _exchange(self, question: Question, *, again: bool) -> Mapping[str, Any]:
         body = self._body(question)
@@ -131,38 +134,41 @@ class Asker:
         if self._fatal is not None:
             raise self._fatal
         try:
-            completion = await self._pay(key, body, question, again)
+            exchange = {
+                **asdict(await self._pay(key, body, question, again)),
+                "prompt": question.prompt.name,
+                "model": self.config.model,
+                "sent_sizes": [list(picture.size) for picture in question.pictures],
+                "asked": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+            if self.context.remember is not None:
+                self.context.remember(key, exchange)
         except UserError as error:
             self._fatal = error
             raise
-        sizes = [list(picture.size) for picture in question.pictures]
-        exchange = {
-            **asdict(completion),
-            "prompt": question.prompt.name,
-            "model": self.config.model,
-            "sent_sizes": sizes,
-            "asked": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-        if self.context.remember is not None:
-            self.context.remember(key, exchange)
         return exchange
 
     async def _pay(self, key: str, body: dict[str, Any], question: Question, again: bool) -> Completion:
         estimate = self.expected_cost(question)
         with self._spending.call(estimate) as paid:
-            said = self._said(question, again)
-            messages = await _messages(question, said, encoded=True)
+            text, detail = self._said(question, again)
+            said = text.encode("utf-8", "replace").decode()  # half a surrogate pair can't be sent
+            messages = await _messages(question, (said, detail), encoded=True)
             full = {**body, "messages": messages}
             if not self._structured:
                 full.pop("response_format", None)  # the server has refused one before
             asked_structured = "response_format" in full
+
+            def lost() -> None:
+                paid.append(estimate)
+
             try:
-                completion = await self._complete(key, full)
+                completion = await self._complete(key, full, lost)
             except RefusedRequest:
                 if not asked_structured:
                     raise
                 full.pop("response_format")
-                completion = await self._complete(key, full)
+                completion = await self._complete(key, full, lost)
             self._structured = self._structured and completion.structured == asked_structured
             # a count that the server does not give is booked as it was expected
             sent = completion.usage.get("input", estimate.input_tokens)
@@ -170,11 +176,11 @@ class Asker:
             paid.append(billed(self.config.model, self.context, sent, received, images=len(question.pictures)))
             return completion
 
-    async def _complete(self, key: str, body: Mapping[str, Any]) -> Completion:
+    async def _complete(self, key: str, body: Mapping[str, Any], lost: Callable[[], None]) -> Completion:
         if self._server is None:
             self._server = Server(self.config, self._health)
         if not self.config.batch:
-            return await self._server.complete(body)
+            return await self._server.complete(body, lost)
         if self._batches is None:
             self._batches = Batches(self._server, self.context, self.config.batch_poll)
         return replace(await self._batches.complete(key, body), structured="response_format" in body)
@@ -266,6 +272,13 @@ class Asker:
             await self._server.close()
         self._server, self._batches = None, None
         await loop.shutdown_default_executor()
+
+
+def _value(question: Question, exchange: Mapping[str, Any], read: Reader[R]) -> R | None:
+    """Read an answer; of one with a schema that was cut off a lone yes or no at most, as the 1 of 12 is no answer."""
+    cut = question.prompt.schema and exchange.get("finish") in _CUT_OFF
+    lone = re.fullmatch(r"\W*(yes|no)\W*", exchange["text"], re.IGNORECASE)
+    return None if exchange["refusal"] or (cut and not lone) else read(exchange["text"])
 
 
 async def _coroutine(work: Callable[[T], Awaitable[R]], item: T) -> R:

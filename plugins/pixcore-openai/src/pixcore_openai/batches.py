@@ -19,7 +19,8 @@ import openai
 
 from pixcore.components import Context
 from pixcore.errors import SampleError
-from pixcore_openai.faults import MayPass, RefusedRequest, explain
+from pixcore_openai.faults import InBody, MayPass, RefusedRequest, explain
+from pixcore_openai.keys import redact
 from pixcore_openai.server import Completion, Server, read_completion
 
 R = TypeVar("R")
@@ -69,10 +70,14 @@ class Batches:
             known = await self._made_of(known["file"])
         if known is not None:
             results = await self._collect(known)
-            status = _status(results.get(key))
-            # without its schema a call may do that was refused with it
-            if status == _ANSWERED or (status in _REFUSED and "response_format" in body):
-                return _read(results[key], self._server)
+            try:
+                if key in results:
+                    return _read(results[key], self._server)
+            except RefusedRequest:
+                if "response_format" in body:
+                    raise  # without its schema a call may do that was refused with it
+            except SampleError:
+                pass
         call = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": plain}
         line = json.dumps(call).encode() + b"\n"
         answer: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
@@ -150,7 +155,8 @@ class Batches:
             while (batch := await self._patiently(partial(client.batches.retrieve, batch_id))).status not in _OVER:
                 await asyncio.sleep(self._poll)
             for fault in (batch.errors and batch.errors.data) or ():
-                self._reasons[batch_id] = f", it {batch.status}: {fault.message or fault.code}"
+                said = redact(f"{fault.message or fault.code}", self._server.key)
+                self._reasons[batch_id] = f", it {batch.status}: {said}"
             for file_id in (batch.output_file_id, batch.error_file_id):
                 if file_id:
                     content = await self._patiently(partial(client.files.content, file_id))
@@ -186,20 +192,15 @@ def _passes(meaning: Exception) -> bool:
     return isinstance(meaning, MayPass)
 
 
-def _status(result: Any) -> Any:
-    """The status of a call in a batch; None where there was no answer."""
-    response = result.get("response") if isinstance(result, Mapping) else None
-    return response.get("status_code") if isinstance(response, Mapping) else None
-
-
 def _read(result: Mapping[str, Any], server: Server) -> Completion:
-    response = result.get("response") or {}
-    status = _status(result)
+    response = result["response"] if isinstance(result.get("response"), Mapping) else {}
+    status, body = response.get("status_code"), response.get("body")
     if status == _ANSWERED:
         try:
-            return read_completion(json.dumps(response["body"]).encode(), server.key)
-        except MayPass as error:
+            return read_completion(json.dumps(body).encode(), server.key)
+        except (MayPass, InBody) as error:
             raise SampleError(f"the batch's answer can't be read: {error}") from None
-    said = json.dumps(result.get("error") or (response.get("body") or {}).get("error") or "no reason given")[:300]
+    fault = result.get("error") or (body.get("error") if isinstance(body, Mapping) else body)
+    said = redact(json.dumps(fault or "no reason given"), server.key)[:300]
     kind = RefusedRequest if status in _REFUSED else SampleError
     raise kind(f"the batch's call failed ({status}): {said}")

@@ -17,7 +17,9 @@ from pixcore_openai.keys import read_key
 
 OFFICIAL = "https://api.openai.com/v1"
 
-_SECRET = re.compile(r"api[-_]?key|authorization|secret|password|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"api[-_]?key|authorization|secret|password|credential|(?:access|api|auth|bearer)[-_]?token", re.IGNORECASE
+)
 
 
 class ServerConfig(Config):

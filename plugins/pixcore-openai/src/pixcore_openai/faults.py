@@ -40,6 +40,7 @@ class MayPass(Exception):
         crowded: It said "too many requests".
         answered: The server is alive: it said something of its own.
         broke: It failed over the request, which may be for what the request holds.
+        lost: It may have worked at an answer all the same, which is then paid for.
     """
 
     def __init__(
@@ -50,9 +51,11 @@ class MayPass(Exception):
         crowded: bool = False,
         answered: bool = False,
         broke: bool = False,
+        lost: bool = False,
     ) -> None:
         super().__init__(reason)
         self.broke = broke
+        self.lost = lost
         self.wait = wait
         self.crowded = crowded
         self.answered = answered
@@ -99,7 +102,9 @@ class InBody(Exception):
 
 def in_body(document: object) -> InBody | None:
     """Find the error object in an answer, if that is what it holds."""
-    error = document.get("error") if isinstance(document, Mapping) and not document.get("choices") else None
+    if isinstance(document, Mapping) and document.get("choices"):
+        return in_body(document["choices"][0])  # some that pass calls on put the error in there
+    error = document.get("error") if isinstance(document, Mapping) else None
     if not error:
         return None
     fields = error if isinstance(error, Mapping) else {"message": str(error)}
@@ -123,10 +128,11 @@ def explain(error: Exception, place: Place) -> Exception:
         code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
         return _by_status(error.status_code, _said(error), code, error.response.headers, place)
     if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return MayPass("the call took too long")
+        return MayPass("the call took too long", lost=isinstance(error, TimeoutError))  # the client's is of connecting
     # whatever else comes out of reading a body is the connection: the client wraps some of it and passes on the rest
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
-    return MayPass(redact(f"the connection failed: {type(cause).__name__} {cause}".strip(), place.key)[:_SHOWN])
+    said = redact(f"the connection failed: {type(cause).__name__} {cause}".strip(), place.key)[:_SHOWN]
+    return MayPass(said, lost=not isinstance(error, openai.APIConnectionError))  # an answer had begun
 
 
 def refuses_schema(error: Exception) -> bool:
@@ -157,10 +163,10 @@ def _by_status(status: int, words: str, code: str, headers: Mapping[str, str], p
         return UserError(
             f"{place.address} refuses the key ({status}): {said}", hint=f"is {place.variable} the right one?"
         )
-    if status == 404:
+    if status in (404, 405):  # a question that is sent on to https arrives as another method
         return UserError(
-            f"{place.address} knows no model {place.model!r}, or no chat API (404): {said}",
-            hint="check model: and base_url:, which usually ends in /v1",
+            f"{place.address} knows no model {place.model!r}, or no chat API ({status}): {said}",
+            hint="check model: and base_url:, which usually ends in /v1, and may have to begin with https://",
         )
     return RefusedRequest(f"{place.address} refuses the request ({status}): {said}")
 

@@ -12,6 +12,8 @@ from pixcore.files import read_file
 NO_KEY = "none"
 """What a server without keys is sent; the client insists on something."""
 
+_SHORTEST = 8  # characters of a key
+
 HOW_LOCAL = (
     "point it to a server of your own with base_url: http://localhost:8000/v1 (vLLM, transformers serve, llama.cpp) or "
     "http://localhost:11434/v1 (Ollama)"
@@ -64,5 +66,8 @@ def _from_file(file: Path) -> str:
 
 
 def redact(text: str, key: str) -> str:
-    """Take the key out of a text that comes from the server: some name it in their errors."""
-    return text.replace(key, "[key]") if key != NO_KEY else text
+    """Take the key out of a text that comes from the server: some name it in their errors.
+
+    What stands for a key where a server wants none, such as "x", is no secret, and may be a part of any answer.
+    """
+    return text.replace(key, "[key]") if len(key) >= _SHORTEST else text

@@ -31,7 +31,7 @@ def shipped() -> Mapping[str, Any]:
 
 
 def _family(model: str) -> str:
-    """The name without a date: gpt-4o-2024-11-20 costs what gpt-4o does."""
+    """The name without a date: gpt-4o-2024-11-20 costs what gpt-4o does, unless it has a line of its own."""
     return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
@@ -40,7 +40,7 @@ def price_of(model: str, context: Context) -> Price | None:
     own = context.allowance.prices if context.allowance is not None else {}
     if model in own:
         return own[model]
-    found = shipped()["models"].get(_family(model))
+    found = shipped()["models"].get(model, shipped()["models"].get(_family(model)))
     return None if found is None else Price(**found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
@@ -80,22 +80,28 @@ class Server:
         self.calls = 0
 
     def _client(self) -> openai.AsyncOpenAI:
-        # our own retries: the client's know neither the limit nor that a server is dead
+        # our own retries and timeout: the client's know neither the limit nor that a server is dead
+        timeout = openai.Timeout(max(600.0, self.config.timeout), connect=5.0)
         if self.config.azure_api_version is not None:
             return openai.AsyncAzureOpenAI(
                 api_key=self.key,
                 azure_endpoint=str(self.config.base_url),
                 api_version=self.config.azure_api_version,
                 max_retries=0,
+                timeout=timeout,
             )
-        return openai.AsyncOpenAI(api_key=self.key, base_url=self.config.address, max_retries=0)
+        return openai.AsyncOpenAI(api_key=self.key, base_url=self.config.address, max_retries=0, timeout=timeout)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.client.close()
 
-    async def complete(self, body: Mapping[str, Any]) -> Completion:
+    async def complete(self, body: Mapping[str, Any], lost: Callable[[], None] = lambda: None) -> Completion:
         """Ask until there is an answer, or there is no sense in asking.
+
+        Args:
+            body: The request.
+            lost: Hears of every call that came to nothing and may have been paid for.
 
         Raises:
             RefusedRequest: The server calls the request wrong.
@@ -108,6 +114,8 @@ class Server:
                 completion = await self._attempt(body)
             except MayPass as error:
                 reason = str(error)
+                if error.lost:
+                    lost()
                 self._watch(reason)
                 if error.broke and attempt == self.config.attempts - 1:  # a schema can be what a server breaks on
                     body = {key: value for key, value in body.items() if key != "response_format"}
@@ -203,7 +211,8 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         counted = {name: count for name, count in counts.items() if _is_count(count)}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}") from None
+        # a proxy's page costs nothing
+        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}", lost=raw[:1] == b"{") from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = "stopped by the server's content filter"
     finish = str(choice.get("finish_reason") or "")
@@ -211,8 +220,8 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
-    """Whether a server counted: anything else, a negative number say, would be booked to a budget's harm."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    """Whether a server counted: anything else, a zero or a negative number, would be booked to a budget's harm."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS
 
 
 def _text(content: Any) -> str:

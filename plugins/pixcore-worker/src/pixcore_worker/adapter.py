@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from PIL import ExifTags
+from PIL import Image as PILImage
 from pixcore_datasets import run_lengths
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -145,7 +147,7 @@ class Worker(ModelAdapter[WorkerConfig]):
         image, name = request.image, PurePath(request.image.name).name
         encoded = image.read()
         # a picture that never was a file is a PPM, which not every reader of images knows
-        if self._manifest.images == "png" or encoded.startswith(b"P6"):
+        if self._manifest.images == "png" or encoded.startswith(b"P6") or _is_turned(encoded):
             buffer = io.BytesIO()
             image.pil().save(buffer, "PNG")
             encoded, name = buffer.getvalue(), f"{PurePath(name).stem}.png"
@@ -187,3 +189,12 @@ class Worker(ModelAdapter[WorkerConfig]):
         information = self._process.information if self._process is not None else {}
         versions = {key: information.get(key) for key in ("python", "versions", "commit")}
         return {"name": self._manifest.name, **versions, "token_ids": reply.token_ids}
+
+
+def _is_turned(encoded: bytes) -> bool:
+    """Whether EXIF data turn a picture, which not every reader heeds: its masks would lie elsewhere in silence."""
+    try:
+        with PILImage.open(io.BytesIO(encoded)) as opened:
+            return opened.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except Exception:  # Pillow's readers raise anything; the handler's may know the format
+        return False

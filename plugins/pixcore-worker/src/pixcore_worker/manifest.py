@@ -36,7 +36,8 @@ class Manifest(BaseModel):
         environment: Variables set for the process.
         inherit: Variables of pixcore's own environment that it gets besides paths, locale, caches and GPU settings:
             no key, token or password reaches it that is not named here.
-        images: `original` hands over a file as the benchmark has it, `png` the upright pixels that pixcore sees.
+        images: `original` hands over a file as the benchmark has it, unless its EXIF data turn it; `png` the upright
+            pixels that pixcore sees.
         transport: `unix`: a socket file; `tcp`: a port of the loopback interface; left out, whichever there is.
         startup_timeout: Seconds until the handler must have loaded.
         request_timeout: Seconds until a request must be answered.
