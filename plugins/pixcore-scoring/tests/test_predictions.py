@@ -105,6 +105,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "NaN score": (json.dumps(with_candidate(scores=[float("nan"), 1.0])), "NaN is not a number"),
     "infinite score": (json.dumps(with_candidate(scores=[0.5, 1])).replace("0.5", "1e999"), "has scores [inf, 1]"),
     "a score for all masks": (with_candidate(scores=0.5), "has scores 0.5"),
+    "a misspelt key": ({**MANY, "choice": "absent", "canidates": []}, "has the unknown key 'canidates'"),
+    "a misspelt key of a candidate": (with_candidate(score=[0.5, 1]), "candidate 0 has the unknown key 'score'"),
     "True as a score": (with_candidate(scores=[True, 1]), "has scores [True, 1]"),
     "a place beyond any text": (with_candidate(start=10**400), "has start 1000"),
     "a place between characters": (with_candidate(start=0.5), "has start 0.5"),

@@ -31,6 +31,8 @@ _UNSAID = re.compile(
     rf"[{CROSSES}][^\S\n]*\Z|\bbetween\s+(?:{_ONE}\s*,\s*)*(?:{_ONE}\s*,?\s*(?:and|or)\s+)?\Z"
     r"|\b(?:any(?:thing)?|all|every(?:thing)?)\s+(?:\w+\s+)?(?:but|except|besides)\s+\Z"
     r"|\bover\s+(?:the\s+)?(?:(?:option|choice)\s+)?\Z"
+    r"|\bif\b(?!\s+(?:i|we|you)\b)[^.!?\n]*\b(?:were|was|had)\b[^.!?\n]*"
+    r"\bwould (?:be|have been)\s+(?:(?:option|choice)\s+)?\Z"
     r"|\b(?:wrong|incorrect|false|(?:least|less) \w+|worst|worse)\s+(?:answer|option|choice|letter|one)\s*"
     r"(?:(?:is|would be|must be|should be)\b)?\s*:?\s*(?:(?:option|choice|letter)\s+)?\Z"
     r"|(?:不是|并非|並非|不(?:应|應)?[选選]|排除|除了|除)[^\S\n]*\Z",
@@ -59,7 +61,8 @@ _TOO = re.compile(r"\s+(?:\w+\s+){1,2}(?:also|equally)\b", re.I)
 _SIGN = r"[)\]\"”’*]*\s*(?:[:=→|]|[-=]>)"
 _WRONG = (
     r"(?:wrong|out\b(?! of)|incorrect|false|ruled out|excluded|eliminated|rejected|discarded|dismissed"
-    r"|impossible|unlikely|improbable|implausible|less|worse)\b"
+    r"|impossible|unlikely|improbable|implausible|less|worse"
+    r"|(?<!at )least (?:likely|plausible|probable|fitting|suitable))\b"
 )
 _RULED_OUT = re.compile(
     rf"\s+(?:(?:is|are|was|were|seems?|looks?|fits|matches)(?:\s+(?!not\b)\w+)?\s+(?:{_WRONG}|not\b(?!\s+{_WRONG}))"
@@ -71,7 +74,8 @@ _RULED_OUT = re.compile(
     r"|\s+(?:es|é|è)\s+(?:incorrect|fals|errad|sbagliat|errat)[ao]\b|\s+(?:no es|não é|non è)\b|\s+не"
     r"|\s*(?:选项|選項)?\s*[是]?[不错錯誤]|\s*(?:では|じゃ)な|\s*は(?:間違|誤|不正解|違)"
     r"|\s*[이가] 아니|\s*[은는] (?:틀|오답)"
-    rf"|\s*{_SIGN}\s*{_WRONG}|\s*{_SIGN}\s*no\s*(?:[\n;.]|\Z|,\s*{_ONE}{_SIGN})|\s*[:=]?\s*[{CROSSES}]\s*(?:[\n,;]|\Z)",
+    rf"|\s*{_SIGN}\s*{_WRONG}|\s+{_WRONG}\s*(?:[\n;.,]|\Z)"
+    rf"|\s*{_SIGN}\s*no\s*(?:[\n;.]|\Z|,\s*{_ONE}{_SIGN})|\s*[:=]?\s*[{CROSSES}]\s*(?:[\n,;]|\Z)",
     re.I,
 )
 _JOIN = re.compile(

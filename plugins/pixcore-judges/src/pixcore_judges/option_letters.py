@@ -20,6 +20,7 @@ from pixcore_judges.wordings import (
     CLAUSES,
     NEGATIONS,
     NEGATIONS_ELSEWHERE,
+    NOBODY,
     REACH,
     SENTENCES,
     asserted,
@@ -34,7 +35,7 @@ from pixcore_judges.wordings import (
     words_of,
 )
 
-_NONE = "names no option"
+_NONE, _SEVERAL = "names no option", "names several options"
 _LEADS = ("answer is", "answer is:", "answer:")
 
 _YES_NO = {
@@ -118,8 +119,8 @@ _IS_THERE = re.compile(
     r"\bthere (?:is|are|was|were)\b|\b(?:i|we|you) (?:can )?see\b|\b(?:is|are) (?:visible|present)\b"
 )
 _IS_NOT_THERE = re.compile(
-    r"\bthere (?:is|are|was|were) (?:no|not)\b|\b(?:not|cannot|never) see\b|\bsee no\b"
-    r"|\b(?:is|are) not (?:visible|present)\b|^no\b"
+    rf"\bthere (?:is|are|was|were) (?:not|{NOBODY})\b|\b(?:not|cannot|never) see\b|\bsee (?:{NOBODY})\b"
+    rf"|\b(?:is|are) not (?:visible|present)\b|^(?:{NOBODY})\b"
 )
 
 
@@ -201,7 +202,7 @@ def read(response: str, options: Sequence[str]) -> Reading:
         return Reading(equal, "its whole text")
     answer, echoed = without_echo(plain(answer), options)
     if not words_of(answer):
-        return Reading(None, "names several options" if echoed else "an empty answer")
+        return Reading(None, _SEVERAL if echoed else "an empty answer")
     for said in (*taken_back(answer), answer):
         reading = _read(said, options)
         if reading.option is not None:
@@ -226,11 +227,20 @@ def _read(answer: str, options: Sequence[str]) -> Reading:
         if len(found) > 1 and name != "its letter":
             found = _spelt(answer, options, found)
         if len(found) == 1:
-            return Reading(next(iter(found)), name)
+            (option,) = found
+            return Reading(None, _SEVERAL) if _misnamed(answer, options, option) else Reading(option, name)
         doubtful |= len(found) > 1
         if doubtful and name == "its letter":
             break
-    return Reading(None, "names several options" if doubtful else _NONE)
+    return Reading(None, _SEVERAL if doubtful else _NONE)
+
+
+def _misnamed(answer: str, options: Sequence[str], index: int) -> bool:
+    """Whether another option's letter stands in brackets behind an option's text: "Closed (A)"."""
+    others = "".join(letter(other) for other in range(len(options)) if other != index)
+    text = re.sub(r"^(?:an?|the) ", "", folded(options[index]))
+    behind = rf"(?<!\w){re.escape(text)}[\"'”]?\s*[(\[][{others}][)\]]"
+    return bool(others) and re.search(behind, compatible(answer).casefold()) is not None
 
 
 def _equal(answer: str, options: Sequence[str]) -> int | None:
@@ -251,10 +261,10 @@ def _spelt(answer: str, options: Sequence[str], found: set[int]) -> set[int]:
         return found
     said = compatible(answer).casefold()
     within = set()
-    for index in sorted(texts, key=lambda index: -len(texts[index])):
-        if texts[index] in said:
-            within.add(index)
-            said = said.replace(texts[index], " ")  # a shorter one is said where it stands elsewhere too
+    for text in sorted(set(texts.values()), key=len, reverse=True):
+        if text in said:
+            within |= {index for index in texts if texts[index] == text}
+            said = said.replace(text, " ")  # a shorter one is said where it stands elsewhere too
     return within
 
 

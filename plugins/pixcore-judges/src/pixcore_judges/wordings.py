@@ -14,6 +14,7 @@ from pixcore.records import word_of
 
 NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot", "hardly", "scarcely"})
 _IN_LATIN = ("nicht", "kein", "keine", "weder", "ne", "pas", "ni", "non", "não", "nem", "niet", "geen")
+NOBODY = "no|none|nothing|nobody"
 NEGATIONS_ELSEWHERE = frozenset({*_IN_LATIN, "не", "ни", "ليس", "ليست", "لا"})
 CLAUSES = re.compile(r"[;:!?\n]|,(?!\d{3}\b)|\.(?!\d)|\bbut\b")  # a denial ends with its clause
 SENTENCES = re.compile(r"[!?\n]|\.(?!\w)")
@@ -90,6 +91,7 @@ _ALL_BUT = re.compile(
     r"\s+(?:but|except|besides)\b(?:\s+for\b)?",
     re.I,
 )
+_ONLY = re.compile(r"\b(?:nothing|none|nobody|no one)\s+(?:but|except|besides|other than)\b", re.I)
 _THAN = re.compile(r"(?:\b(?:more|less|fewer)\s+)than(?=\s+\w+\W*(?:\Z|\n|[.,;]))|(?<=\w) than\b", re.I)
 _LESS = re.compile(r"\b(?:less|worse|lower)\b[^.,;!?\n]{0,80}?\bthan\b", re.I)
 _PREFERRED = re.compile(r"\b(prefer\w*\s+(?:the\s+)?(?:option\s+|choice\s+)?\W*\w+\W*?)\s+(?:to|over)\s+", re.I)
@@ -231,7 +233,7 @@ def asserted(answer: str, *, compares: bool = True) -> str:
     answer = _AGREES.sub(" ", answer) if words_of(_AGREES.sub(" ", answer)) else answer
     asked = _QUESTION.sub(" ", answer).strip()
     answer = _known(asked if words_of(asked) else answer)
-    answer = _PREFERRED.sub(r"\1, not ", answer)
+    answer = _PREFERRED.sub(r"\1, not ", _ONLY.sub("only", answer))
     answer = _INSTEAD.sub(", not", _ALL_BUT.sub(", not", answer))
     return answer if _LESS.search(answer) or not compares else _THAN.sub(", not", answer)
 

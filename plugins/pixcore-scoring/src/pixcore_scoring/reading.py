@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
@@ -130,6 +131,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
     Raises:
         DataError: Something in it is not as the format has it.
     """
+    _check_spelling(data, (*_NEEDED, *_ALLOWED), where)
     error = data.get("error")
     if error is not None and not isinstance(error, str):
         raise DataError(f"{where} has an error that is not text", hint="expected a text or null")
@@ -262,7 +264,21 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
     return tuple(candidate_from_json({**item, "masks": list(islice(rles, len(item["masks"])))}) for item in value)
 
 
+def _check_spelling(data: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Refuse a key that is nearly one of the format's; keys of one's own are left alone.
+
+    Raises:
+        DataError: There is one; what it holds would be missing in silence.
+    """
+    for key in data.keys() - set(known):
+        if close := get_close_matches(key.lower(), known, n=1, cutoff=_NEARLY):
+            hint = f"did you mean {close[0]!r}? a key of your own needs a name that is less like it"
+            raise DataError(f"{where} has the unknown key {key!r}", hint=hint)
+
+
 def _check_candidate(item: Mapping[str, Any], where: str, index: int) -> None:
+    if not item.keys() <= _PARTS.keys():
+        _check_spelling(item, _PARTS.keys(), f"{where}: candidate {index}")
     for key, given in item.items():
         allowed, expected = _PARTS.get(key, _ANY)
         if given is not None and not allowed(given):
@@ -381,5 +397,9 @@ _PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "scores": (_list_of(_is_number), "a list of finite numbers, one for each mask"),
     "stability": (_list_of(_is_number), "a list of finite numbers, one for each mask"),
     "merged": (_list_of(_is_text), "a list of texts"),
+    **dict.fromkeys(("masks", "place", "root"), _ANY),
 }
 """What a candidate's keys may hold, where they are not null."""
+_NEEDED = ("sample_id", "protocol", "text", "mask", "candidates")
+_ALLOWED = ("prompt", "choices", "choice", "verdict", "control", "upper_bounds", "token_spans", "error")
+_NEARLY = 0.82  # "veridct" and "controls" are, "sample" is not
