@@ -57,3 +57,12 @@ def test_several_samples_of_one_image_count_once(root: Path) -> None:
 
 def test_parts_are_joined_as_a_sentence_does() -> None:
     assert [joined("abc"[:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_no_difference_is_promised_that_there_can_not_be() -> None:
+    said = CliRunner().invoke(power, ["--clusters", "2", "--json", "-"], catch_exceptions=False).stdout
+    (group,) = json.loads(said)["groups"]
+    assert None in group["by_spread"].values()
+    assert all(least <= 100 for least in group["by_spread"].values() if least is not None)
+    said = CliRunner().invoke(power, ["--clusters", "30", "--json", "-"], catch_exceptions=False).stdout
+    assert all(0 < least < 100 for least in json.loads(said)["groups"][0]["by_spread"].values())

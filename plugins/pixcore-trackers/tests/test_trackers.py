@@ -280,12 +280,13 @@ class Summary:
 class Run:
     summary = Summary()
     def log(self, what): called("samples") if "samples" in what else None
-    def finish(self): pass
+    def finish(self, exit_code): pass
 
 def init(**options): return Run()
 def Settings(**options): pass
 def Image(picture): pass
 """
+THAT_TELLS_ITS_END = WANDB.replace("exit_code): pass", 'exit_code): called(f"finish {exit_code}")')
 
 
 @pytest.mark.parametrize("fails", ["figures", "samples"])
@@ -308,14 +309,28 @@ def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace
 def test_a_part_that_is_done_is_closed(workplace: Any) -> None:
     site = workplace.folder / "site"
     site.mkdir()
-    (site / "wandb.py").write_text(WANDB.replace("def finish(self): pass", 'def finish(self): called("finish")'))
+    (site / "wandb.py").write_text(THAT_TELLS_ITS_END)
     workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
     workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
     config = str(workplace.config(writers=["predictions", "wandb"]))
     workplace("run", config, "--shard", "1/2")
-    assert (site / "calls").read_text().split() == ["finish"]
+    assert (site / "calls").read_text().splitlines() == ["finish 0"]
     workplace("run", config)
-    assert (site / "calls").read_text().split() == ["finish", "figures", "samples", "finish"]
+    assert (site / "calls").read_text().splitlines() == ["finish 0", "figures", "samples", "finish 0"]
+
+
+def test_a_run_that_ends_early_is_closed_as_failed(workplace: Any) -> None:
+    site = workplace.folder / "site"
+    site.mkdir()
+    (site / "wandb.py").write_text(THAT_TELLS_ITS_END)
+    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    config = str(workplace.config(writers=["predictions", "wandb"], selections=["toy-careless"]))
+    process = workplace.start("run", config)  # its exit is a whole process's
+    assert "toy strategy failed" in process.communicate()[1]
+    assert (site / "calls").read_text().splitlines() == ["finish 1"]
+    workplace("run", config, "--set", "on_error=record")
+    assert (site / "calls").read_text().splitlines()[-1] == "finish 0"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def power(
         "n: pairs, or images where there are no pairs, as samples that share one are not independent",
         "M, M†: by the standard deviation of what both sides differ by, in IoU; between the mask strategies of one "
         "model .2 to .4 are usual; t test",
-        "–: not even if all that differs fell to one side",
+        "–: not even if all that differs fell to one side, or M were 0 beside 100",
     ):
         console.print(line, style="dim", highlight=False)
 
@@ -86,7 +86,8 @@ def _document(benchmark: str | None, groups: dict[str, int]) -> dict[str, Any]:
 
 
 def _least_mean(n: int, spread: float) -> float | None:
-    return least_mean_difference(spread / np.sqrt(n), n) if n > 1 else None
+    least = least_mean_difference(spread / np.sqrt(n), n) if n > 1 else np.inf
+    return least if least <= 1 else None  # no mean IoU differs by more
 
 
 def _in_points(share: float | None) -> float | None:

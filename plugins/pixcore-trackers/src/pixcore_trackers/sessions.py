@@ -7,6 +7,7 @@ what it was about to be told is left for the next command.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import uuid
@@ -42,6 +43,7 @@ class Session:
 
     def _start(self, config: Mapping[str, Any]) -> None:
         self._tracker = _class_of(self._name)(TrackedRun(_key_of(self._folder), self._folder, config))
+        atexit.register(self.close, failed=True)  # nobody is told of a run that ends early
 
     def advance(self, stage: str, done: int, total: int, seconds: float) -> None:
         """Show how far a stage is."""
@@ -63,10 +65,11 @@ class Session:
 
             self._try(tell)
 
-    def close(self) -> None:
-        """Let the tracker write everything out."""
+    def close(self, *, failed: bool = False) -> None:
+        """Let the tracker write everything out; a run that is still open when its process ends has failed."""
+        atexit.unregister(self.close)
         if (tracker := self._tracker) is not None:
-            self._try(tracker.close)
+            self._try(lambda: tracker.close(failed=failed))
         self._tracker = None
         _open.pop((self._name, _place(self._folder)), None)
 

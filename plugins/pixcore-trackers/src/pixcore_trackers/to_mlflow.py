@@ -70,9 +70,9 @@ class Client(Tracker):
             columns["picture"] = [mlflow.Image(one.picture) for one in table]
             self._client.log_table(self._run, data=columns, artifact_file=self._free("samples"))
 
-    def close(self) -> None:
-        """Say that the run is over."""
-        self._client.set_terminated(self._run)
+    def close(self, *, failed: bool = False) -> None:
+        """Say that the run is over, or failed."""
+        self._client.set_terminated(self._run, RunStatus.to_string(RunStatus.FAILED if failed else RunStatus.FINISHED))
 
     def _free(self, name: str) -> str:
         """A table's file that is not there yet: MLflow would append to one that is."""

@@ -46,7 +46,7 @@ class Client(Tracker):
             )
             self._write(Summary.Value(tag=f"samples/{one.sample} {one.probing}", image=picture))
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         """Write the file out."""
         self._events.close()
 

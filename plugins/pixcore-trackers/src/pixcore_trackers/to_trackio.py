@@ -35,6 +35,6 @@ class Client(Tracker):
         lines = [[*row, picture] for row, picture in zip(rows, pictures, strict=True)]
         self._run.log({"samples": trackio.Table(dataframe=pd.DataFrame(lines, columns=names))})
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         """Write everything out."""
         self._run.finish()

@@ -40,6 +40,6 @@ class Client(Tracker):
             found.add_data(*row, wandb.Image(one.picture))
         self._run.log({"samples": found})
 
-    def close(self) -> None:
-        """Write everything out."""
-        self._run.finish()
+    def close(self, *, failed: bool = False) -> None:
+        """Write everything out, and say whether the run failed."""
+        self._run.finish(exit_code=int(failed))

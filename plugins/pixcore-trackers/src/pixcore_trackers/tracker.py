@@ -84,8 +84,8 @@ class Tracker(ABC):
         """Show a table of samples with pictures."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Write everything out; the run is over."""
+    def close(self, *, failed: bool = False) -> None:
+        """Write everything out; the run is over, or it ended early."""
 
 
 def columns_of(table: Sequence[Shown]) -> tuple[list[str], list[list[Any]]]:
