@@ -107,8 +107,7 @@ class Image:
     @classmethod
     def from_path(cls, path: Path | str, *, known_size: tuple[int, int] | None = None) -> Image:
         """Take an image file, which is read on use."""
-        location = Path(path)
-        return cls(partial(read_file, location, "image"), str(location), known_size)
+        return cls(partial(read_file, Path(path), "image"), str(Path(path)), known_size)
 
     @classmethod
     def from_pixels(cls, pixels: NDArray[np.uint8], *, name: str = "image") -> Image:
@@ -134,7 +133,10 @@ class Image:
             DataError: It is not an image, or it is damaged.
         """
         try:
-            with PILImage.open(io.BytesIO(self.read())) as opened:
+            encoded = self.read()
+            if "digest" in vars(self) and hashlib.sha256(encoded).hexdigest() != self.digest:
+                raise DataError(f"image {self.name} has changed since the run began", hint="the same command again")
+            with PILImage.open(io.BytesIO(encoded)) as opened:
                 opened.load()
                 upright = ImageOps.exif_transpose(opened)
                 if self.known_size not in (None, upright.size):
@@ -197,6 +199,11 @@ class Sample:
     released_expression: str | None = None
     released_options: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.answer is not None and self.answer not in range(len(self.options)):
+            said = f"sample {self.id} has the answer {self.answer!r}, and {len(self.options)} options"
+            raise DataError(said, hint="the answer is the right option's place among them, from 0")
 
     @property
     def absent(self) -> bool:

@@ -1,4 +1,4 @@
-"""Files of a user's that are none: named pipes and devices."""
+"""Files and samples of a user's that are none, or not what they were."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from pixcore_datasets.pictures import measured
 from pixcore.config import read_yaml
 from pixcore.errors import ConfigError, DataError
 from pixcore.files import replacing
-from pixcore.records import Image
+from pixcore.records import Image, Sample
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
@@ -53,6 +54,28 @@ def test_a_damaged_image_is_refused_by_no_other_error(kind: str, tmp_path: Path)
         path.write_bytes(content[:cut])
         with suppress(DataError):  # nothing else may come
             Image.from_path(path).pil()
+
+
+def test_an_image_that_changes_is_not_shown_under_the_content_that_it_had(tmp_path: Path) -> None:
+    """A record's key names the content: another picture's answer under it would be taken over for good."""
+    path = tmp_path / "picture.png"
+    PILImage.new("RGB", (4, 3), "red").save(path)
+    image = Image.from_path(path)
+    assert image.pil().getpixel((0, 0)) == (255, 0, 0)
+    _ = image.digest
+    PILImage.new("RGB", (4, 3), "blue").save(path)
+    with pytest.raises(DataError, match=r"picture.png has changed since the run began"):
+        image.pil()
+    assert Image.from_path(path).pil().getpixel((0, 0)) == (0, 0, 255)
+
+
+@pytest.mark.parametrize("answer", [2, -1, "B"])
+def test_an_answer_is_one_of_the_options(answer: Any) -> None:
+    """Else every answer would be wrong, in silence."""
+    image = Image.from_pixels(np.zeros((3, 4, 3), np.uint8))
+    assert Sample("s", image, question="Which?", options=("a", "b"), answer=1).answer == 1
+    with pytest.raises(DataError, match=r"sample s has the answer .*, and 2 options"):
+        Sample("s", image, question="Which?", options=("a", "b"), answer=answer)
 
 
 @pytest.mark.filterwarnings("error")

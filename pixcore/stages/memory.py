@@ -83,8 +83,7 @@ def shortage(error: BaseException) -> str | None:
                 return f"{found[1]} more were needed, {found[4]} of {found[2]}'s {found[3]} are free"
             if found := _ON_MPS.search(text):
                 return f"{found[3]} more were needed, {found[1]} of at most {found[2]} are taken"
-            free = free_memory()
-            there = "" if free is None else f"; {gib(free)} of this machine's memory are free"
+            there = "" if (free := free_memory()) is None else f"; {gib(free)} of this machine's memory are free"
             if found := _IN_BYTES.search(text):
                 return f"{gib(int(found[1]))} more were needed{there}"
             found = _IN_UNITS.search(text)

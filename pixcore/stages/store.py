@@ -22,8 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixcore.errors import StoreError
+from pixcore.files import MAKE_ROOM
 from pixcore.stages.serialise import Arrays, Entry
 
+_HINTS = {"full": MAKE_ROOM, "locked": "another process holds it for long; run again"}
+_ELSE = "is the folder writable, on a local disk, and is there room?"
 _PATIENCE = 60.0  # seconds that another process may hold a store
 _FORMAT = 3  # of a record; files of another one are left alone
 _LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
@@ -173,10 +176,8 @@ class StageStore:
     def _checksum(self, key: str, body: str | bytes, arrays: bytes | None) -> bytes:
         """Of a record as it is stored and of where it belongs: the stage's key and its own."""
         text = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(f"{self.key} {key} {len(text)} ".encode(), digest_size=16)
-        digest.update(text)
-        digest.update(arrays or b"")
-        return digest.digest()
+        whole = b"".join((f"{self.key} {key} {len(text)} ".encode(), text, arrays or b""))
+        return hashlib.blake2b(whole, digest_size=16).digest()
 
     def put_failure(self, key: str, sample_id: str, error: str) -> None:
         """Keep that a sample failed; a failure never replaces a record."""
@@ -235,12 +236,7 @@ class StageStore:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "full" in str(error):
-                hint = "free some space and run again: everything computed before is kept"
-            elif "locked" in str(error):
-                hint = "another process holds it for long; run again"
-            else:
-                hint = "is the folder writable, on a local disk, and is there room?"
+            hint = next((hint for word, hint in _HINTS.items() if word in str(error)), _ELSE)
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
         except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
             hint = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"

@@ -17,6 +17,7 @@ from pixcore.errors import ConfigError
 from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary, control_spec
 from pixcore.figures.scores import score_sample
 from pixcore.records import (
+    Candidate,
     Fidelity,
     Image,
     Protocol,
@@ -173,3 +174,25 @@ def test_s_as_in_tables_is_made_of_what_the_config_named() -> None:
 def test_figures_to_fix_are_an_accuracy_and_a_mean_iou() -> None:
     with pytest.raises(ConfigError, match="no accuracy and mean IoU"):
         fixed("M,A")
+
+
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_a_row_that_never_chose_says_why(chosen: int) -> None:
+    """Its IoUs are 0, as those of one that always chose wrongly."""
+    rows = [RowSpec("idle"), RowSpec("busy")]
+
+    def scored() -> Iterator[SampleResult]:
+        for index, one in enumerate(results(6)):
+            offered = (Candidate(None, None, (masks.encode(np.ones(SIZE, bool)),), (0.5,)),) if index else ()
+            idle = Selection.chosen(0, 0) if index == 5 and chosen else Selection.nothing("it knows no masks")
+            selections = {"idle": idle, "busy": Selection.chosen(0, 0) if index else Selection.nothing("no candidates")}
+            outcome = one.by_probing[Protocol.SEGMENT]
+            response = replace(outcome.response, mask=None) if outcome.response is not None else None
+            outcome = replace(outcome, response=response, candidates=offered, selections=selections, scores={})
+            yield score_sample(one.sample, {Protocol.SEGMENT: outcome}, rows)
+
+    found = evaluate(scored(), rows, benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary
+    told = [note for note in found.notes if "chose nothing" in note]
+    assert told == ["idle chose nothing under segment, of whatever candidates 5 samples had: it knows no masks"] * (
+        1 - chosen
+    )

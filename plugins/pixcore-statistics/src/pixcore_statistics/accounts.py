@@ -15,6 +15,7 @@ from typing import Any
 from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.evaluation import unit_of
 
+from pixcore.errors import one_line
 from pixcore.figures.columns import FigureColumn, Own, ScoredMask, main_columns, mean_ious, with_own
 from pixcore.figures.rows import Row, RowSpec, Summary, shown
 from pixcore.figures.scores import is_correct
@@ -26,6 +27,7 @@ from pixcore_statistics.best_of import EqualMasks
 from pixcore_statistics.wording import flattery, joined, legend, plural
 
 ABSENT = "absent"
+_UNTOLD = "it did not say why"
 
 
 class Accounts:
@@ -43,6 +45,7 @@ class Accounts:
         self._troubled: dict[str, Counter[str]] = {}
         self._absent_as_one: dict[str, Counter[str]] = {}
         self._of_row: Counter[tuple[str, str, str]] = Counter()
+        self._idle: dict[tuple[str, str], Counter[str]] = {}  # why a row chose nothing of candidates; "" where it chose
         self._noted: Counter[tuple[str, str]] = Counter()  # what strategies note of a choice, summed
         self._equal: dict[tuple[str, str], EqualMasks] = {}
         self._noticed: Counter[str] = Counter()  # what a reader of an answer has to know
@@ -129,6 +132,10 @@ class Accounts:
             self._of_row[row.key, outcome.protocol, "lacks"] += (
                 row.pool is not None and sample.mask is not None and row.key not in outcome.selections
             )
+            chosen = outcome.selections.get(row.key)
+            if row.pool is None and chosen is not None and outcome.candidates:
+                why = (chosen.reason or _UNTOLD) if chosen.outcome == "nothing" else ""
+                self._idle.setdefault((row.key, outcome.protocol), Counter())[why] += 1
         for name, selection in outcome.selections.items():
             self._of_row[name, outcome.protocol, "failed"] += selection.outcome == "failed"
             skipped = self._fidelity is Fidelity.PAPER and selection.outcome == "nothing" and sample.mask is not None
@@ -237,6 +244,10 @@ class Accounts:
                 )
             elif count:
                 yield f"{count} image(s) of which {name} chose nothing under {probing} are left out of its mean IoU"
+        for (name, probing), reasons in self._idle.items():
+            if not reasons[""]:
+                (why, _), count = reasons.most_common(1)[0], plural(sum(reasons.values()), "sample")
+                yield f"{name} chose nothing under {probing}, of whatever candidates {count} had: {one_line(why)}"
         for (name, noted), total in self._noted.items():
             asked = self._noted[name, f"n {noted}"]
             if noted == "flip_rate":
