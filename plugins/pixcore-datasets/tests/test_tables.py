@@ -27,11 +27,12 @@ def test_the_header_says_what_separates_fields(tmp_path: Path) -> None:
     """Semicolons and tabs also where a column's name has a comma; empty rows before the header are none."""
     table = tmp_path / "samples.csv"
     for separator in ",;\t":
-        head, row = separator.join(('"left, or right"', "image", "what")), separator.join(("left", "a.png", "it"))
+        name = "left, right, or neither; and\nabove, or below"
+        head, row = separator.join((f'"{name}"', "image", "what")), separator.join(("left", "a.png", "it"))
         for before in ("", "\r\n\r\n", f"{separator * 2}\r\n"):
             table.write_text(f"{before}{head}\r\n{row}\r\n", newline="")
             ((number, found),) = numbered_rows(table, ("image",))
-            assert found == {"left, or right": "left", "image": "a.png", "what": "it"}
+            assert found == {name: "left", "image": "a.png", "what": "it"}
             assert number == 2 + before.count("\n")
 
 

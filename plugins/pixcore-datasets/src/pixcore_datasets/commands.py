@@ -58,6 +58,7 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
     if problems:
         raise DataError(f"benchmark {name}: {problems[0].path} {problems[0].problem}", hint="see the list above")
     samples = absent = unscored = pictures = 0
+    decoded = set[tuple[str, tuple[int, int] | None]]()
     gone: dict[str, None] = {}
     damaged: dict[str, str] = {}
     for sample in made.samples():
@@ -65,11 +66,14 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
         absent += sample.absent
         unscored += sample.mask is None or sample.expression is None
         try:
-            sample.image.read()
+            picture = (sample.image.digest, sample.image.known_size)
         except DataError:
             gone[sample.image.name] = None
             continue
         pictures += 1
+        if picture in decoded:  # several samples are of one
+            continue
+        decoded.add(picture)
         try:
             sample.image.pil()
         except DataError as error:
@@ -85,7 +89,8 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
     for problem in damaged.values():
         console.print(f"PROBLEM {problem}", soft_wrap=True)
     if damaged:
-        raise DataError(f"benchmark {name}: {len(damaged)} picture(s) can't be used", hint="see the list above")
+        first, why = next(iter(damaged.values())), "each is listed above"
+        raise DataError(f"benchmark {name}: {len(damaged)} picture(s) can't be used; the first: {first}", hint=why)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,5 +82,6 @@ def numbered_rows(
 
 
 def _delimiter(text: str) -> str:
-    lines = (line for line in io.StringIO(text, newline="") if line.strip(" \t\r\n,;"))
+    outside = re.sub(r'"[^"]*"', "_", text)  # of quotes
+    lines = (line for line in io.StringIO(outside, newline="") if line.strip(" \t\r\n,;"))
     return max(_SEPARATORS, key=next(lines, "").count)  # of equals the first
