@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pixcore_mini import evaluate, train
+from pixcore_mini import evaluate, further, train
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ def test_a_training_is_not_begun_with_less_than_can_be(
         train.main(["--out", "nowhere", option, *given])
     assert left.value.code == 2
     assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
+def test_no_training_goes_on_without_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        further.main(["--out", "nowhere", "--steps", "0"])
+    assert left.value.code == 2
+    assert "argument --steps: 0 is less than 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--scenes", "0"], ["--batch", "0"], ["--scenes", "three"]])

@@ -12,7 +12,7 @@ from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Scene, make_scene, scene_random
 from torch.utils.data import Dataset
 
-from pixcore_mini.dialogue import Turn, dialogue, random_question, told_letter
+from pixcore_mini.dialogue import Turn, dialogue, harder_dialogue, random_question, told_letter
 from pixcore_mini.tokenizer import GRID, Encoder
 
 IGNORED = -100
@@ -20,6 +20,8 @@ IGNORED = -100
 TEXT_LENGTH = 304
 #: A letter is one token among many; this keeps it from being drowned.
 LETTER_WEIGHT = 4.0
+#: The share of a further training's scenes in which two things are of one kind.
+TWINS = 0.5
 #: The begin mark and the visual tokens.
 PREFIX_LENGTH = 1 + GRID * GRID
 
@@ -152,11 +154,24 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
         """The batch of one step, and (batch, queries) targets."""
         rows, targets = [], []
         for row in self._rows:
-            rng = scene_random("train", self._seed, "joint", step, row)
-            scene = make_scene(rng, "train")
-            rows.append((render(scene).image, dialogue(scene, rng, told_share(step, self._steps))))
+            scene, turns = self._drawn(step, row)
+            rows.append((render(scene).image, turns))
             targets.append([query.target(scene) for query in self._queries])
         return pack(self._encoder, rows), torch.tensor(targets)
+
+    def _drawn(self, step: int, row: int) -> tuple[Scene, list[Turn]]:
+        rng = scene_random("train", self._seed, "joint", step, row)
+        scene = make_scene(rng, "train")
+        return scene, dialogue(scene, rng, told_share(step, self._steps))
+
+
+class HarderBatches(JointBatches):
+    """Batches for a finished model: what it is weak at, about scenes half of which have two of a kind."""
+
+    def _drawn(self, step: int, row: int) -> tuple[Scene, list[Turn]]:
+        rng = scene_random("train", self._seed, "further", step, row)
+        scene = make_scene(rng, "train", twins=TWINS)
+        return scene, harder_dialogue(scene, rng)
 
 
 class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):

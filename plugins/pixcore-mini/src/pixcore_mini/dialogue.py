@@ -69,6 +69,11 @@ def as_letter(question: Question) -> Turn:
     )
 
 
+def as_bare_letter(question: Question) -> Turn:
+    """Ask a question that is answered with the letter alone, as a model can that was taught words and lookup before."""
+    return Turn(letter_prompt(question.text, question.options), LETTERS[question.answer], f"letter {question.category}")
+
+
 def told_letter(question: Question) -> Turn:
     """Ask a letter question behind the sentence that answers it: no image is needed, only the lookup."""
     prompt = f"{question.sentence} {letter_prompt(question.text, question.options)}"
@@ -99,6 +104,13 @@ def random_presence(scene: Scene, rng: Random) -> Question:
     twins = len(scene.of_kind(thing.kind)) > 1
     noun = f"{thing.colour} {thing.kind}" if twins or rng.random() < 0.4 else thing.kind
     return language.ask_presence(scene, noun, index, rng)
+
+
+def either_presence(scene: Scene, rng: Random) -> Question:
+    """Draw a question whether something is there: half of the time it is."""
+    if rng.random() < 0.5:
+        return random_presence(scene, rng)
+    return language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
 
 
 def absent_noun(scene: Scene, rng: Random) -> tuple[str, str]:
@@ -149,10 +161,23 @@ def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
     index = rng.randrange(len(scene.things))
     turns.append(identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng))
     turns.append(identify_absent(scene, rng))
-    if rng.random() < 0.5:
-        presence = random_presence(scene, rng)
-    else:
-        presence = language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
+    presence = either_presence(scene, rng)
     turns.append(as_letter(presence) if rng.random() < 0.4 else as_sentence(presence))
+    rng.shuffle(turns)
+    return turns
+
+
+def harder_dialogue(scene: Scene, rng: Random) -> list[Turn]:
+    """Make up what a finished mini is asked to go on with: ten turns, four of them on what may be absent.
+
+    Letters are asked for alone.
+    """
+    turns = [as_bare_letter(random_question(scene, rng)) for _ in range(3)]
+    turns.append(as_bare_letter(either_presence(scene, rng)))
+    turns += [as_sentence(random_question(scene, rng)), as_sentence(either_presence(scene, rng))]
+    turns += [identify_absent(scene, rng) for _ in range(2)]
+    turns.append(identify(scene, rng.randrange(len(scene.things)), None, rng))
+    index = rng.randrange(len(scene.things))
+    turns.append(identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng))
     rng.shuffle(turns)
     return turns

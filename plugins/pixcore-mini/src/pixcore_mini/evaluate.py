@@ -10,13 +10,11 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from random import Random
 
 from pixcore_judges.option_letters import read
-from pixcore_mini_world import language
 from pixcore_mini_world.language import Question
 from pixcore_mini_world.render import render
-from pixcore_mini_world.scene import Scene, Split, make_scene, scene_random
+from pixcore_mini_world.scene import Split, make_scene, scene_random
 from rich.progress import track
 from rich.table import Table
 
@@ -27,12 +25,11 @@ from pixcore_mini.arguments import at_least
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import (
     Turn,
-    absent_noun,
     as_letter,
     as_sentence,
+    either_presence,
     identify,
     identify_absent,
-    random_presence,
     random_question,
 )
 
@@ -78,19 +75,13 @@ def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:
         rng = scene_random(split, seed, "evaluation", index)
         scene = make_scene(rng, split)
         image = Image.from_pixels(render(scene).image, name=f"{split}-{seed}-{index}")
-        for question in (random_question(scene, rng), _presence(scene, rng)):
+        for question in (random_question(scene, rng), either_presence(scene, rng)):
             yield Asked(image, as_sentence(question), question)
             yield Asked(image, as_letter(question), question)
         thing = rng.randrange(len(scene.things))
         yield Asked(image, identify(scene, thing, None, rng), None)
         yield Asked(image, identify(scene, thing, rng.choice(scene.things[thing].spec.all_parts), rng), None)
         yield Asked(image, identify_absent(scene, rng), None)
-
-
-def _presence(scene: Scene, rng: Random) -> Question:
-    if rng.random() < 0.5:
-        return random_presence(scene, rng)
-    return language.ask_presence(scene, absent_noun(scene, rng)[0], None, rng)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
 from pixcore_mini_world.render import render
-from pixcore_mini_world.scene import make_scene, scene_random
+from pixcore_mini_world.scene import Scene, make_scene, scene_random
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 from torch.nn import functional
@@ -333,7 +334,7 @@ class Trainer:
         datasets: tuple[Callable[[], Dataset[Any]], ...] = (
             lambda: LetterBatches(self.encoder, recipe.seed, rows),
             lambda: VisionBatches(recipe.seed, rows),
-            lambda: JointBatches(self.encoder, recipe.seed, rows, recipe.steps[2]),
+            lambda: self._joint_batches(rows),
         )
         loader: DataLoader[Any] = DataLoader(
             datasets[stage](),
@@ -343,6 +344,13 @@ class Trainer:
             prefetch_factor=8 if self.workers else None,
         )
         return iter(loader)
+
+    def _joint_batches(self, rows: range) -> JointBatches:
+        return JointBatches(self.encoder, self.recipe.seed, rows, self.recipe.steps[2])
+
+    def _asked(self, scene: Scene, rng: Random) -> list[Turn]:
+        """What a validation asks about a scene."""
+        return dialogue(scene, rng)
 
     def _optimizer(self, stage: int) -> torch.optim.Optimizer:
         tower = self.network.model.vision_tower
@@ -405,10 +413,11 @@ class Trainer:
         batch, targets = both[0].to(self.device), both[1].to(self.device)
         with self._autocast():
             patches = self._patches(batch.images)
-            attributes = self.decoder(patches)
             logits, answers = self._answer_logits(batch, patches)
-        return answer_loss(logits, batch, answers) + self.recipe.attribute_weight * self.decoder.loss(
-            attributes, targets
+            attributes = self.decoder(patches) if self.recipe.attribute_weight else None
+        loss = answer_loss(logits, batch, answers)
+        return (
+            loss if attributes is None else loss + self.recipe.attribute_weight * self.decoder.loss(attributes, targets)
         )
 
     @torch.no_grad()
@@ -426,7 +435,7 @@ class Trainer:
             for index in range(first, min(first + size, self.validation_images)):
                 rng = scene_random("validation", 0, "turns", index)
                 scene = make_scene(rng, "validation")
-                rows.append((render(scene).image, dialogue(scene, rng)))
+                rows.append((render(scene).image, self._asked(scene, rng)))
                 targets.append([query.target(scene) for query in self.queries])
             batch = pack(self.encoder, rows).to(self.device)
             with self._autocast():
