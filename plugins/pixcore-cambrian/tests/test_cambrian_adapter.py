@@ -171,6 +171,15 @@ def test_another_tokenizer_is_refused(cambrian_options: dict[str, Any], tmp_path
         adapter(cambrian_options, checkpoint=str(folder)).answer(requests()[:1])
 
 
+@pytest.mark.parametrize("index", range(3))
+def test_a_tower_without_its_config_json_is_named(index: int, cambrian_options: dict[str, Any], tmp_path: Path) -> None:
+    towers = list(cambrian_options["towers"])
+    without = shutil.ignore_patterns("config.json")
+    towers[index] = str(shutil.copytree(towers[index], tmp_path / "tower", ignore=without))
+    with pytest.raises(ModelError, match=r"can't read file .*tower/config\.json"):
+        adapter(cambrian_options, towers=towers).answer(requests()[:1])
+
+
 def test_the_cache_folder_holds_the_same_model(cambrian_options: dict[str, Any], tmp_path: Path) -> None:
     said = adapter(cambrian_options).answer(requests()[:1])[0].text
     assert adapter(cambrian_options, cache=tmp_path).answer(requests()[:1])[0].text == said

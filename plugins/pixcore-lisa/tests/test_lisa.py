@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pixcore_segtoken.testing import TINY_SAM
 
 from pixcore import cli, masks
 from pixcore.components import Context
+from pixcore.errors import ModelError
 from pixcore.records import Fidelity, Request, Response
 from tests.adapters import PlacesSuite, RestSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 from tests.goldens import segtoken as grounded_goldens
@@ -155,6 +157,16 @@ def test_another_systems_checkpoint_is_refused(lisa_options: dict[str, object]) 
     wrong = TINY_SAM.model_dump() | {"prompt_dim": 64}
     with pytest.raises(CheckpointError, match="of another shape"):
         adapter(lisa_options, sam=wrong).answer(requests()[:1])
+
+
+def test_a_tower_without_its_config_json_is_named(lisa_options: dict[str, object], tmp_path: Path) -> None:
+    """Of transformers it would get the sizes of another tower, and LISA's own weights would be blamed."""
+    (tmp_path / "model.safetensors").symlink_to(Path(f"{lisa_options['checkpoint']}-tower", "model.safetensors"))
+    with pytest.raises(ModelError, match=re.escape(f"can't read file {tmp_path}/config.json")):
+        adapter(lisa_options, vision_tower=str(tmp_path)).answer(requests()[:1])
+    (tmp_path / "config.json").write_text('{"model_type": ')
+    with pytest.raises(ModelError, match=re.escape(f"{tmp_path}/config.json is not JSON")):
+        adapter(lisa_options, vision_tower=str(tmp_path)).answer(requests()[:1])
 
 
 BOTH = ["oracle", "mask-score"]

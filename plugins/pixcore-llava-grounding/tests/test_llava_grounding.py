@@ -150,6 +150,12 @@ def test_a_folder_without_its_added_tokens_is_refused(options: dict[str, object]
         adapter(options, checkpoint=str(tmp_path)).answer(requests()[:1])
 
 
+def test_a_tower_without_its_config_json_is_named(options: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").symlink_to(Path(f"{options['checkpoint']}-tower", "model.safetensors"))
+    with pytest.raises(ModelError, match=r"can't read file .*config\.json"):
+        adapter(options, vision_tower=str(tmp_path)).answer(requests()[:1])
+
+
 def test_the_cache_folder_holds_the_same_model(
     options: dict[str, object], corrected: list[Response], tmp_path: Path
 ) -> None:

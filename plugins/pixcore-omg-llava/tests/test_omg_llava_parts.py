@@ -20,6 +20,7 @@ from pixcore_omg_llava.segrule import seg_places, states_at
 from pixcore_omg_llava.text import answer_text, chat, corrected_text, published_text
 from pixcore_omg_llava.tokenizer import InternLM2Tokenizer
 
+from pixcore.errors import ModelError
 from tests.goldens.altering import altered_set, missed_without
 from tests.goldens.omg_llava import omg, prepare
 from tests.goldens.omg_llava_language import internlm2
@@ -163,6 +164,13 @@ def test_tokens_of_the_chat(internlm_folder: Path) -> None:
 def squeezed(text: str) -> str:
     """Without spaces: a model with a prefix writes one after every added token."""
     return text.replace(" ", "")
+
+
+def test_a_tokenizer_without_its_config_is_refused(internlm_folder: Path, tmp_path: Path) -> None:
+    """No answer of it would end."""
+    (tmp_path / "tokenizer.model").symlink_to(internlm_folder / "tokenizer.model")
+    with pytest.raises(ModelError, match=re.escape("has no <|im_end|>")):
+        InternLM2Tokenizer.from_folder(tmp_path)
 
 
 def test_added_tokens_follow_the_checkpoints_own(internlm_folder: Path) -> None:

@@ -24,8 +24,8 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.errors import ModelError
-from pixcore.records import Fidelity, Protocol, Request, Response
+from pixcore.errors import ModelError, SampleError
+from pixcore.records import Fidelity, Image, Protocol, Request, Response
 from tests.adapters import PlacesSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 
 QUESTIONS = (
@@ -295,3 +295,27 @@ def test_a_tokenizer_without_seg_is_refused(rga_options: dict[str, object], tmp_
         path.write_text(path.read_text().replace("[SEG]", "[MARK]"))
     with pytest.raises(ModelError, match=r"has no \[SEG\]"):
         adapter(rga_options, checkpoint=str(folder)).answer(requests()[:1])
+
+
+@pytest.mark.parametrize("template", [None, "{% for", "{{ messages[0].content[1].text }}"], ids=str)
+def test_a_template_that_shows_no_image_is_refused(
+    template: str | None, rga_options: dict[str, object], tmp_path: Path
+) -> None:
+    """When the checkpoint is read, and not sample by sample."""
+    folder = Path(shutil.copytree(str(rga_options["checkpoint"]), tmp_path / "copy"))
+    (folder / "chat_template.jinja").unlink()
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError, match="has no chat template that shows an image"):
+        adapter(rga_options, checkpoint=str(folder)).answer(requests()[:1])
+
+
+@pytest.mark.parametrize("size", [(1, 201), (402, 2), (1, 200)], ids=str)
+def test_an_image_that_is_too_long_fails_by_itself(rga_options: dict[str, object], size: tuple[int, int]) -> None:
+    long = replace(requests()[0], image=Image.from_pixels(np.zeros((*size[::-1], 3), np.uint8)))
+    made = adapter(rga_options)
+    if max(size) > 200 * min(size):
+        with pytest.raises(SampleError, match=f"an image of {size[0]}x{size[1]} pixels is too long"):
+            made.answer([long])
+    else:
+        assert made.answer([long])[0].mask is not None

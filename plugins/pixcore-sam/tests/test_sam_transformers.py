@@ -464,6 +464,24 @@ def test_a_checkpoint_of_something_else_is_told_apart(tmp_path):
         SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path)))
 
 
+@pytest.mark.parametrize("absent", [(), ("model.safetensors",), ("model.safetensors", "config.json")], ids=len)
+def test_an_adapter_is_not_put_on_by_half_nor_left_off_in_silence(absent, converted, tmp_path):
+    """transformers would put it on where peft is installed; what prompts share is read off the bare weights."""
+    shutil.copytree(converted, tmp_path / "tuned", ignore=shutil.ignore_patterns(*absent))
+    (tmp_path / "tuned" / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2}))
+    with pytest.raises(ModelError, match="holds a LoRA adapter, no whole model") as error:
+        SamTransformers(SamTransformersConfig(checkpoint=str(tmp_path / "tuned")))
+    assert "merge_and_unload" in str(error.value)
+
+
+@pytest.mark.parametrize("mean", [None, [0.5]], ids=str)
+def test_a_mean_that_is_none_is_a_damaged_file(mean, converted, tmp_path):
+    folder = shutil.copytree(converted, tmp_path / "copy")
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": mean}))
+    with pytest.raises(ModelError, match="can't load"):
+        SamTransformers(SamTransformersConfig(checkpoint=str(folder), device="cpu"))
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:63"])
 def test_a_device_that_is_not_there_is_named(device, converted):
     with pytest.raises(ModelError, match=f"device '{device}'") as error:

@@ -17,11 +17,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from pixcore_checkpoints.configs import own_kernel
 from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import ClipPatches, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, Rule, Split
 from pixcore_segtoken.loading import load_weights, parameters_on_meta
+from pixcore_segtoken.sizes import tower_config
 from torch import Tensor, nn
 from transformers import (
     CLIPVisionConfig,
@@ -105,7 +105,7 @@ class Siglip(Tower):
     std = IMAGENET_STANDARD_STD
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = own_kernel(SiglipVisionConfig.from_pretrained(folder))
+        config = tower_config(SiglipVisionConfig, folder)
         # The published code reads it through timm, whose GELU is exact; and nothing uses the pooling head.
         config.hidden_act, config.vision_use_head = "gelu", False
         super().__init__(resolution or config.image_size, tokens)
@@ -135,7 +135,7 @@ class Clip(Tower):
     """Takes the patches of CLIP's last layer but one."""
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = own_kernel(CLIPVisionConfig.from_pretrained(folder))
+        config = tower_config(CLIPVisionConfig, folder)
         super().__init__(resolution or config.image_size, tokens)
         with parameters_on_meta():
             self.patches = ClipPatches(config, select_layer=-2)
@@ -166,7 +166,7 @@ class Dinov2(Tower):
     std = IMAGENET_DEFAULT_STD
 
     def __init__(self, folder: Path, resolution: int | None, tokens: int) -> None:
-        config = own_kernel(Dinov2Config.from_pretrained(folder))
+        config = tower_config(Dinov2Config, folder)
         super().__init__(resolution or int(config.image_size), tokens)
         with parameters_on_meta():
             self.model = Dinov2Model(config)

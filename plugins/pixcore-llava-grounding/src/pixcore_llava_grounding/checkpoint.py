@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from pixcore_checkpoints.configs import own_kernel
 from pixcore_segtoken.checkpoint import shapes_of
 from pixcore_segtoken.clip import clip_rules, tower_rules
 from pixcore_segtoken.keymap import Ignore, Rename, llama_rules
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
-from pixcore_segtoken.sizes import llama_config, named_tower
+from pixcore_segtoken.sizes import llama_config, named_tower, tower_config
 from pixcore_segtoken.tokenizer import PublishedTokenizer
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
@@ -98,8 +97,7 @@ def _speaker(config: LlavaGroundingConfig) -> tuple[Callable[[], Speaker], str, 
     path = resolve(named, ("config.json",)) / "config.json"
     content = read_json(path)
     tower = config.vision_tower or named_tower(content, path)
-    clip = CLIPVisionConfig.from_pretrained(resolve(place(tower, offline=config.offline), ("config.json",)))
-    own_kernel(clip)
+    clip = tower_config(CLIPVisionConfig, resolve(place(tower, offline=config.offline), ("config.json",)))
     make = partial(Speaker, llama_config(content, path), clip, content.get("mm_vision_select_layer", -2))
     dtype = dtype_of(config.dtype, main_device(config), torch.float16)
     return make, tower, dtype

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 from pixcore_segtoken.tokenizer import IMAGE
 
-from pixcore_omg_llava.tokenizer import PHRASE, PHRASE_END, SEG, InternLM2Tokenizer
-
-IM_END = "<|im_end|>"
+from pixcore_omg_llava.tokenizer import IM_END, PHRASE, PHRASE_END, SEG, InternLM2Tokenizer
 
 
 def chat(question: str) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PieceTokenizer, listed_tokens, read_pieces
 
+from pixcore.errors import ModelError
+
+IM_END = "<|im_end|>"
 SEG, PHRASE, PHRASE_END, MARK = "[SEG]", "<p>", "</p>", "<mark>"
 ADDED = (SEG, PHRASE, PHRASE_END, "<region>", MARK)
 """What OMG-LLaVA adds to the vocabulary, in its order (omg_llava.py, _add_special_tokens)."""
@@ -24,11 +27,13 @@ class InternLM2Tokenizer(PieceTokenizer):
         """Read `tokenizer.model` and the added tokens in `tokenizer_config.json`, and add OMG-LLaVA's own.
 
         Raises:
-            ModelError: There is no `tokenizer.model`.
+            ModelError: There is no `tokenizer.model`, or no end of a turn is listed.
         """
         pieces = read_pieces(folder, "fetch internlm/internlm2-chat-7b whole")
         own = {pieces.bos_id(), pieces.eos_id(), pieces.unk_id()}
         added = {name: index for name, index in listed_tokens(folder).items() if index not in own}
+        if IM_END not in added:
+            raise ModelError(f"the tokenizer of {folder} has no {IM_END}", hint="fetch tokenizer_config.json as well")
         for name in ADDED:
             added.setdefault(name, max([len(pieces) - 1, *added.values()]) + 1)
         return cls(pieces, added)
@@ -36,7 +41,7 @@ class InternLM2Tokenizer(PieceTokenizer):
     @property
     def ends(self) -> tuple[int, int]:
         """The ids that end an answer."""
-        return self.eos, self.added["<|im_end|>"]
+        return self.eos, self.added[IM_END]
 
     def __len__(self) -> int:
         """Size of the vocabulary."""

@@ -28,7 +28,7 @@ from pixcore_transformers.spans import written_tokens
 from torch import Tensor
 
 from pixcore import masks
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, SampleError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Protocol, Request, Response, Token
 from pixcore_rga.config import RgaConfig
@@ -39,6 +39,7 @@ from pixcore_rga.text import ChatTokenizer
 FRAMES, SECONDS = 4, 1
 """How often PixFoundation's script shows an image, and how many seconds it says lie between two pairs of frames."""
 
+_LONGEST = 200  # times its shorter side: Qwen2.5-VL's processor cuts no longer image
 _SQUARE = 28 * 28
 _PUBLISHED_PIXELS, _TRAINED_PIXELS = 384 * _SQUARE, 1280 * _SQUARE
 
@@ -228,6 +229,9 @@ class Rga(MaskAdapter[RgaConfig, Loaded]):
         return self.context.published and request.protocol == Protocol.SEGMENT and "masks" in self.capabilities
 
     def _look(self, image: Image) -> Seen:
+        width, height = image.size
+        if max(image.size) > _LONGEST * min(image.size):
+            raise SampleError(f"an image of {width}x{height} pixels is too long: over {_LONGEST} times its other side")
         processor, model, published = self.loaded.image_processor, self.loaded.model, self.context.published
         most = self.config.max_pixels or (_PUBLISHED_PIXELS if published else _TRAINED_PIXELS)
         size = {"shortest_edge": min(processor.size["shortest_edge"], most), "longest_edge": most}

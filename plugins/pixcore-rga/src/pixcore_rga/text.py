@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, describe
 
 SEG, PUBLISHED_ANSWER = "[SEG]", "Sure, [SEG]."
 PADS = {"video": "<|video_pad|>", "image": "<|image_pad|>"}
@@ -27,7 +27,8 @@ class ChatTokenizer:
         eos: The end of a turn.
 
     Raises:
-        ModelError: A token has no id of its own among the rows, or two files give it two.
+        ModelError: A token has no id of its own among the rows, or two files give it two; or the chat template is
+            missing, damaged, or shows no image.
     """
 
     def __init__(self, processor: Any, listed: Mapping[str, int], rows: int, folder: Path) -> None:
@@ -45,6 +46,11 @@ class ChatTokenizer:
         self.seg = own[SEG]
         self.marks = tuple(own)
         self.eos = int(self._tokenizer.eos_token_id)
+        try:
+            self.prompt("", "image", 1, answering=True)
+        except Exception as error:  # a template is code, and fails in its own ways
+            message = f"{folder} has no chat template that shows an image: {describe(error)}"
+            raise ModelError(message, hint="fetch chat_template.jinja or chat_template.json as well") from error
 
     def prompt(self, question: str, shown: str, cells: int, *, answering: bool) -> tuple[list[int], int]:
         """Write a prompt about one image.

@@ -38,7 +38,7 @@ class SamConcept(MaskGenerator[SamConceptConfig]):
             self._model, _, normalisation = load(config.checkpoint, config.revision, self.device, _CLASSES)
             self._tokenizer = _tokenizer(config.checkpoint, config.revision)
             self._model.to(self.device)
-        self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
+            self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.vision_config.backbone_config.image_size)
         self._seen: tuple[str, Any] = "", None
 

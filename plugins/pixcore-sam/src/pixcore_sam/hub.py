@@ -69,7 +69,7 @@ class SamTransformers(SharedWork[SamTransformersConfig]):
         with loading(config.source):
             self._model, self._kind, normalisation = load(config.source, config.revision, self.device)
             self._model.to(self.device)
-        self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
+            self._mean, self._std = (torch.tensor(values).reshape(3, 1, 1) for values in normalisation)
         self._side = int(self._model.config.prompt_encoder_config.image_size)
         fits = self._kind == "sam" and FewTokens.fits(self._model.config.mask_decoder_config)
         self._few_tokens = FewTokens(self._model) if fits else None
@@ -184,7 +184,7 @@ def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping
     """A checkpoint's `model_type`.
 
     Raises:
-        ModelError: There is no such checkpoint, or it is no SAM.
+        ModelError: There is no such checkpoint, or it is no SAM, or has an adapter beside it.
     """
     try:
         config, _ = transformers.PreTrainedConfig.get_config_dict(source, revision=revision)
@@ -193,6 +193,14 @@ def _kind(transformers: Any, source: str, revision: str | None, classes: Mapping
             f"can't find the checkpoint {source!r}: {first_line(error)}",
             hint="name a folder, or a name on the hub such as facebook/sam-vit-huge",
         ) from error
+    adapter = transformers.utils.cached_file(
+        source, "adapter_config.json", revision=revision, _raise_exceptions_for_missing_entries=False
+    )
+    if adapter is not None:  # transformers would put it on where peft is installed, and nothing of it where it is not
+        raise ModelError(
+            f"the checkpoint {source!r} holds a LoRA adapter, no whole model",
+            hint="merge it (peft: merge_and_unload), and name the folder of the merged model",
+        )
     kind = str(config.get("model_type", ""))
     if kind not in classes:
         said = f"is a {kind!r}, no SAM" if kind else "has no config.json that names a model_type"

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pixcore_checkpoints.configs import own_kernel
 from pixcore_transformers.config import place
 from pixcore_transformers.fitting import Weights, check_room, on_meta
 from pixcore_transformers.loading import own_generation, read_json, resolve
@@ -31,7 +30,7 @@ from pixcore_segtoken.language import Generation
 from pixcore_segtoken.loading import LoadReport, Source, load_weights, parameters_on_meta
 from pixcore_segtoken.mask_adapter import MaskAdapter, finite
 from pixcore_segtoken.sam import longest_side
-from pixcore_segtoken.sizes import llama_config, named_tower
+from pixcore_segtoken.sizes import llama_config, named_tower, tower_config
 from pixcore_segtoken.text import mask_spans, spoken
 from pixcore_segtoken.tokenizer import IMAGE, IMAGE_ID, PublishedTokenizer
 
@@ -134,7 +133,7 @@ class GroundedAdapter(MaskAdapter[ConfigT, Loaded]):
         tower = self.config.vision_tower or named_tower(content, path)
         sizes = GroundedSizes(
             language=llama_config(content, path),
-            clip=own_kernel(CLIPVisionConfig.from_pretrained(_folder(tower, self.config, only=("config.json",)))),
+            clip=tower_config(CLIPVisionConfig, _folder(tower, self.config, only=("config.json",))),
             sam=self.config.sam,
             projector_depth=self.projector_depth,
             select_layer=content.get("mm_vision_select_layer", -2),

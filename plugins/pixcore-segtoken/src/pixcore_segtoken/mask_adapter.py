@@ -63,7 +63,7 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
 
     With `attention: true` it answers with text alone and shows where its language model looks, as any other model
     does: nothing is segmented, and masks are mined from its attention. With `attention: with-masks` one answer has
-    both: its text is then what was said, without any special token, under every fidelity.
+    both: its text is then what was said, as `spoken` writes it token by token, under every fidelity.
     """
 
     _writing: Sequence[Shown] = ()

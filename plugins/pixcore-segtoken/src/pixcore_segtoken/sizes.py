@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pixcore_checkpoints.configs import check_count
-from transformers import LlamaConfig
+from pixcore_checkpoints.configs import check_count, own_kernel
+from pixcore_transformers.loading import read_json
+from transformers import LlamaConfig, PreTrainedConfig
 
 from pixcore.errors import ModelError, describe
+
+TowerT = TypeVar("TowerT", bound=PreTrainedConfig)
 
 _NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
@@ -48,3 +51,14 @@ def named_tower(content: Mapping[str, Any], path: Path) -> str:
         if isinstance(content.get(key), str):
             return str(content[key])
     raise ModelError(f"{path} names no CLIP tower", hint="set vision_tower in the run's config")
+
+
+def tower_config(kind: type[TowerT], folder: Path) -> TowerT:
+    """Read an image tower's config, of which transformers would make up one where there is none.
+
+    Raises:
+        ModelError: config.json is missing or damaged.
+    """
+    read_json(folder / "config.json")
+    config: TowerT = own_kernel(kind.from_pretrained(folder))
+    return config
