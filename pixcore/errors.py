@@ -75,7 +75,7 @@ class NotFiniteError(SampleError):
     def __init__(self, what: str, dtype: str) -> None:
         hint = "is the checkpoint whole, and are its weights finite?"
         if dtype in ("float16", "bfloat16"):
-            hint = f"{dtype} overflows: try dtype: {'bfloat16, or ' if dtype == 'float16' else ''}float32"
+            hint = f"{dtype} overflows: try {'bfloat16, or ' if dtype == 'float16' else ''}float32"
         super().__init__(f"{what} are not finite in {dtype}", hint=hint)
 
 

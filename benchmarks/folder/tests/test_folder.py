@@ -18,7 +18,7 @@ from pixcore_folder.config import FolderConfig
 
 from pixcore import cli, masks
 from pixcore.errors import DataError
-from pixcore.records import Sample
+from pixcore.records import Image, Sample
 from tests.damages import assert_told
 
 GREY = (90, 120, 150)
@@ -398,6 +398,20 @@ def test_the_check_decodes_every_picture(root: Path, paint: Any, capsys: pytest.
     assert end.value.code == 2
     assert "b.png" in said.out
     assert "1 picture(s) can't be used" in said.err
+
+
+def test_the_check_decodes_a_picture_of_several_samples_once(
+    root: Path, paint: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, colour in (("a", GREY), ("b", (9, 9, 9))):
+        paint(f"images/{name}.png", colour=colour)
+    table(root, "image,expression\na,it\na,that\nb,it\n")
+    decoded, decode = list[str](), Image.pil
+    monkeypatch.setattr(Image, "pil", lambda image: decoded.append(Path(image.name).stem) or decode(image))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "check", "folder", "--root", str(root)])
+    assert (end.value.code or 0, decoded) == (0, ["a", "b"])
+    assert "3 images there" in capsys.readouterr().out
 
 
 def test_a_folder_of_masks_that_is_named_is_there(root: Path, paint: Any) -> None:

@@ -266,6 +266,9 @@ WORDINGS = {
         ("If the door were open, the answer would be A. But it is closed.", DOOR, 1),
         ("If the door had been open, the correct answer would have been option A.", DOOR, None),
         ("If I had to choose, the answer would be A.", DOOR, 0),
+        ("If one had to choose, the answer would be B.", DOOR, 1),
+        ("If it were up to me, the answer would be B.", DOOR, 1),
+        ("Even if the light was poor, the answer would be B.", DOOR, 1),
         ("A is the least likely.", DOOR, None),
         ("B is the least plausible, so A.", DOOR, 0),
         ("A is at least plausible", DOOR, 0),
@@ -278,6 +281,8 @@ WORDINGS = {
         ("There are none.", YES_NO, 1),
         ("I see nothing.", YES_NO, 1),
         ("Nothing is visible.", YES_NO, 1),
+        ("Nobody is in the picture.", YES_NO, 1),
+        ("Nothing blocks the view.", YES_NO, None),
         ("None are present.", YES_NO, 1),
         ("There is nothing but a dog.", YES_NO, 0),
         ("I see nothing other than a dog.", YES_NO, 0),
@@ -460,6 +465,11 @@ NO_WAY = [
     "Both {L} and {M}", "{L} or {M}", "Neither {L} nor {M}.", "{T} or {U}", "It could be {T} or {U}.", "{L} oder {M}",
     "I can't say whether it is {L}.", "{L}或{M}", "{L}: 0.4, {M}: 0.6",
 ]  # fmt: skip
+
+
+def test_an_answer_that_goes_on_with_blanks_is_read() -> None:
+    """Where each blank was looked at from each, it took an hour."""
+    assert read("It is open." + " " * 100_000 + "x", DOOR).option == 0
 
 
 @pytest.mark.parametrize("wording", EVERY_WAY)

@@ -7,10 +7,12 @@ import random
 import re
 import socket
 from dataclasses import replace
+from functools import partial
 
 import httpx
 import openai
 import pytest
+from pixcore_openai.answers import read_number
 from pixcore_openai.asking import Asker, Question
 from pixcore_openai.config import JudgeConfig
 from pixcore_openai.faults import InBody, MayPass, Place, RefusedRequest, explain, in_body, refuses_schema
@@ -318,13 +320,30 @@ def test_a_count_of_tokens_that_is_none_is_not_there(count: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "correct"), [("no", False), ("Yes.", True), ("The answer is no", None), ('{"answer": "yes', None)]
+    ("text", "correct"),
+    [
+        ("no", False),
+        ("Yes.", True),
+        ("The answer is no", None),
+        ('{"answer": "yes', None),
+        ('{"answer": "yes"}' + 99 * "\n", True),
+    ],
 )
 def test_of_an_answer_that_was_cut_off_a_lone_word_is_read(server, memory, text, correct):
     server.script.answer, server.script.choice = lambda asked: text, {"finish_reason": "length"}
     verdict = judge(server, memory).grade(*ITEM)
     assert verdict.correct is correct
     assert ("cut off: raise max_tokens" in verdict.reason) == (correct is None)
+
+
+@pytest.mark.parametrize(("fidelity", "read"), [(Fidelity.PUBLISHED, 2), (Fidelity.CORRECTED, None)])
+def test_the_released_scripts_read_what_was_cut_off(server, memory, fidelity, read):
+    server.script.answer, server.script.choice = lambda asked: "Image 2, as", {"finish_reason": "length"}
+    asker = Asker(JudgeConfig(base_url=server.url), memory.context(fidelity=fidelity))
+    question = Question(Prompt("number/1", "", "{text}", schema={"type": "object"}), {"text": "Which?"})
+    number = partial(read_number, count=5, published=fidelity is Fidelity.PUBLISHED)
+    (answer,) = asker.overlap([question], lambda one: asker.ask(one, number))
+    assert answer.value == read
 
 
 def test_a_free_answer_that_was_cut_off_is_an_answer(server, memory):
@@ -388,6 +407,23 @@ def test_what_came_to_nothing_counts_against_the_budget(server, memory):
     with pytest.raises(UserError, match="budget of 3 calls is spent"):
         one.grade(*ITEM)
     assert len(server.calls) == 3
+
+
+def test_no_call_is_made_again_that_could_exceed_the_budget(server, memory):
+    server.script.faults = always("truncated")
+    one = OpenAIJudge(
+        JudgeConfig(base_url=server.url, attempts=3), memory.context(allowance=Allowance(budget=Budget(calls=2)))
+    )
+    with pytest.raises(UserError, match="budget of 2 calls is spent"):
+        one.grade(*ITEM)
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("blanks", ["", "\n \n"])  # a blank now and then keeps a connection open
+def test_half_an_answer_may_be_paid_for(blanks: str) -> None:
+    with pytest.raises(MayPass) as told:
+        read_completion(f'{blanks}{{"choices": ['.encode())
+    assert told.value.lost
 
 
 def test_an_answer_nested_without_end_may_pass() -> None:

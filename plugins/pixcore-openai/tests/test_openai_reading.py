@@ -101,6 +101,12 @@ def test_a_number_is_in_range_or_none(text, count, published):
     read_letters(text)
 
 
+@pytest.mark.parametrize("text", ["\n" * 1_000_000, "\n*" * 500_000 + "a", "yes\n" * 300_000 + "no"])
+def test_an_answer_of_the_greatest_length_is_read(text):
+    """Where each line was looked at from each, it took hours."""
+    assert read_yes_no(text, published=False) is None
+
+
 def test_an_answer_nested_without_end_is_unread():
     assert read_number('{"number":' * 200_000 + "}", 5, published=False) is None
 

@@ -128,6 +128,8 @@ WHOLE = [
     Case("pixels", "[(20, 10), (40, 20), (60, 30)]", [(20, 10), (40, 20), (60, 30)]),  # RoboPoint's list of tuples
     Case("pixels", "[(20, 10), (40, 20)]", [(20, 10), (40, 20)]),
     Case("pixels", "at (20, 10), (40, 20), (60, 30), (80, 40)", [(20, 10), (40, 20), (60, 30), (80, 40)]),
+    Case("pixels", "at (20, 10), (40, 20), (on the left)", [(20, 10, 40, 20)]),
+    Case("pixels", "at (20, 10), (40, 20), (60, 3", [(20, 10), (40, 20)]),  # a list that was cut off
     Case("pixels", "", []),
     Case("qwen3-vl", "[]", []),
     Case("qwen3-vl", "There is no dog in the image.", []),

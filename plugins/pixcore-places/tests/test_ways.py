@@ -79,6 +79,18 @@ def test_a_model_that_fails_costs_no_other_its_rows(
     assert said in done.stderr
 
 
+def test_of_several_exit_statuses_the_greatest_is_told(workplace: Any) -> None:
+    """3, which 1 and 2 would make together, means nothing."""
+    workplace.environment["PIXCORE_PLUGINS"] += ",places"
+    benchmark = {"name": "toy-boxes", "pairs": 1}
+    config = workplace.config(benchmark=benchmark, model={"name": "toy", "fails_on": ["s0"]}, on_error="record")
+    failing = workplace.folder / "failing.yaml"
+    failing.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": {"name": "toy", "damaged": True}}))
+    ways = workplace.folder / "ways.yaml"
+    ways.write_text(yaml.safe_dump({"attention": {"control": None}}))
+    workplace("ways", str(config), str(failing), "--ways", str(ways), "--out", "page", status=2)
+
+
 def test_what_is_wrong_with_a_file_is_told_before_anything_runs(workplace: Any) -> None:
     config = workplace.config(benchmark={"name": "toy-boxes", "pairs": 1}, model="toy", selections=["toy-best"])
     workplace.environment["PIXCORE_PLUGINS"] += ",places"

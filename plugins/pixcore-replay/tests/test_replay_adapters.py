@@ -78,6 +78,13 @@ class TestReplayed(AttentionAdapterSuite, MemorySuite):
             assert other.maps is not None
             np.testing.assert_allclose(one.maps, other.maps, atol=1e-6)
 
+    def test_an_answer_that_was_cut_off_before_its_first_token_has_its_end(self, server: Any) -> None:
+        """Thoughts took all the room; else there would be maps of no token."""
+        server.script.answer, server.script.choice = lambda asked: "", {"finish_reason": "length"}
+        served = {"name": "served", "server": server.url, "model": "m"}
+        for answer in self.cut_off(Subject("replayed", {"model": "mini", "text": served}, REQUESTS), "predicting"):
+            assert (answer.text, answer.extra["finish"], len(answer.tokens)) == ("", "length", 1)
+
     def cut_off(self, subject: Subject, query: str) -> list[Response]:
         with subject.adapter() as adapter:
             return adapter.answer(REQUESTS, Mean(MeanConfig.model_validate({"query": query})))

@@ -31,8 +31,8 @@ _UNSAID = re.compile(
     rf"[{CROSSES}][^\S\n]*\Z|\bbetween\s+(?:{_ONE}\s*,\s*)*(?:{_ONE}\s*,?\s*(?:and|or)\s+)?\Z"
     r"|\b(?:any(?:thing)?|all|every(?:thing)?)\s+(?:\w+\s+)?(?:but|except|besides)\s+\Z"
     r"|\bover\s+(?:the\s+)?(?:(?:option|choice)\s+)?\Z"
-    r"|\bif\b(?!\s+(?:i|we|you)\b)[^.!?\n]*\b(?:were|was|had)\b[^.!?\n]*"
-    r"\bwould (?:be|have been)\s+(?:(?:option|choice)\s+)?\Z"
+    r"|(?<!\beven )\bif\b(?!\s+(?:i|we|you|one|forced|pressed|it (?:was|were) up to)\b)"
+    r"[^.!?\n]*\b(?:were|was|had)\b[^.!?\n]*\bwould (?:be|have been)\s+(?:(?:option|choice)\s+)?\Z"
     r"|\b(?:wrong|incorrect|false|(?:least|less) \w+|worst|worse)\s+(?:answer|option|choice|letter|one)\s*"
     r"(?:(?:is|would be|must be|should be)\b)?\s*:?\s*(?:(?:option|choice|letter)\s+)?\Z"
     r"|(?:不是|并非|並非|不(?:应|應)?[选選]|排除|除了|除)[^\S\n]*\Z",

@@ -120,7 +120,9 @@ _IS_THERE = re.compile(
 )
 _IS_NOT_THERE = re.compile(
     rf"\bthere (?:is|are|was|were) (?:not|{NOBODY})\b|\b(?:not|cannot|never) see\b|\bsee (?:{NOBODY})\b"
-    rf"|\b(?:is|are) not (?:visible|present)\b|^(?:{NOBODY})\b"
+    r"|\b(?:is|are) not (?:visible|present)\b|^no\b"
+    # "nothing blocks the view" is no answer
+    rf"|^(?:{NOBODY})(?: .*\b(?:visible|present|there|here|seen|shown|in|on)\b|\Z)"
 )
 
 

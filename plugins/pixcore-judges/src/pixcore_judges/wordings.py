@@ -188,7 +188,7 @@ def without_echo(answer: str, options: Sequence[str]) -> tuple[str, bool]:
         rf"(?:[)\].:*]+(?:\s+{IS}\b)?|\s+{IS}\b)\s*{text}(?!\w)[\s*]{{0,9}}"
         for index, text in enumerate(texts)
     ]
-    named = [rf"\s*(?<!\w){text}\s*[(\[]{letter(index)}[)\]]\s*" for index, text in enumerate(texts)]
+    named = [rf"\s{{0,9}}(?<!\w){text}\s{{0,9}}[(\[]{letter(index)}[)\]]\s*" for index, text in enumerate(texts)]
     left = answer
     for said in (listed, named):
         echo = r"[,;.|/]?\s*(?:or\b|and\b|while\b|whereas\b)?".join(said)

@@ -8,9 +8,7 @@ from typing import Any
 
 _DENIES = re.compile(r"\b(?:none|no(?!\.? *\d)|not|neither|nothing|cannot)\b|n['’]t\b", re.IGNORECASE)
 _FIRST = re.compile(r"\W*(yes|no)(?:\s*(?:[.,;:!*)\n—–]|-\s)|\Z)", re.IGNORECASE)
-_LAST = re.compile(
-    r"(?:\A|\n)\W*(?:(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?\W*)?(yes|no)\W*\Z", re.IGNORECASE
-)
+_ALONE = re.compile(r"\W*(?:(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?\W*)?(yes|no)\W*", re.IGNORECASE)
 
 
 def read_number(text: str, count: int, *, published: bool) -> int | None:
@@ -47,7 +45,8 @@ def read_yes_no(text: str, *, published: bool) -> bool | None:
         match = re.match(r"^(yes|no)\.*$", text.strip(), re.IGNORECASE)
         return None if match is None else match.group(1).lower() == "yes"
     words = set(re.findall(r"\b(yes|no)\b", text.lower()))
-    placed = _FIRST.match(text) or _LAST.search(text)
+    last = next((line for line in reversed(text.splitlines()) if re.search(r"\w", line)), "")
+    placed = _FIRST.match(text) or _ALONE.fullmatch(last)
     return words == {"yes"} if placed and len(words) == 1 else None
 
 
@@ -71,6 +70,18 @@ def read_objects(text: str) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text that was cut off says all the same what it was to say: a lone yes or no, or a whole JSON object.
+
+    Blanks alone often follow one until there is no more room; the 1 of a 12 is no answer.
+    """
+    try:
+        whole = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        whole = False
+    return whole or re.fullmatch(r"\W*(yes|no)\W*", text, re.IGNORECASE) is not None
 
 
 def _behind_thoughts(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
 from collections import deque
@@ -18,13 +17,14 @@ from pixcore.components import Context
 from pixcore.errors import UserError
 from pixcore.services import Expense
 from pixcore.stages.store import content_key
+from pixcore_openai.answers import is_whole
 from pixcore_openai.batches import Batches
 from pixcore_openai.config import OFFICIAL, ServerConfig
 from pixcore_openai.faults import RefusedRequest
 from pixcore_openai.overlays import Picture
 from pixcore_openai.prices import EXPECTED_ANSWER, billed, expected
 from pixcore_openai.prompts import Prompt
-from pixcore_openai.server import Completion, Health, Server
+from pixcore_openai.server import Completion, Health, Lost, Server
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,11 +110,16 @@ class Asker:
         A refusal is an answer, and is not argued with.
         """
         first = await self._exchange(question, again=False)
-        value = _value(question, first, read)
+        value = self._value(question, first, read)
         if value is not None or first["refusal"]:
             return Answer(value, (first,))
         second = await self._exchange(question, again=True)
-        return Answer(_value(question, second, read), (first, second))
+        return Answer(self._value(question, second, read), (first, second))
+
+    def _value(self, question: Question, exchange: Mapping[str, Any], read: Reader[R]) -> R | None:
+        """Read an answer, unless it is a refusal or, but for `published`, may go on otherwise than it begins."""
+        cut = question.prompt.schema and exchange.get("finish") in _CUT_OFF and not self.context.published
+        return None if exchange["refusal"] or (cut and not is_whole(exchange["text"])) else read(exchange["text"])
 
     async def _exchange(self, question: Question, *, again: bool) -> Mapping[str, Any]:
         body = self._body(question)
@@ -159,8 +164,8 @@ class Asker:
                 full.pop("response_format", None)  # the server has refused one before
             asked_structured = "response_format" in full
 
-            def lost() -> None:
-                paid.append(estimate)
+            def lost(again: bool) -> None:
+                self._spending.book_lost(estimate, again=again)
 
             try:
                 completion = await self._complete(key, full, lost)
@@ -176,7 +181,7 @@ class Asker:
             paid.append(billed(self.config.model, self.context, sent, received, images=len(question.pictures)))
             return completion
 
-    async def _complete(self, key: str, body: Mapping[str, Any], lost: Callable[[], None]) -> Completion:
+    async def _complete(self, key: str, body: Mapping[str, Any], lost: Lost) -> Completion:
         if self._server is None:
             self._server = Server(self.config, self._health)
         if not self.config.batch:
@@ -272,13 +277,6 @@ class Asker:
             await self._server.close()
         self._server, self._batches = None, None
         await loop.shutdown_default_executor()
-
-
-def _value(question: Question, exchange: Mapping[str, Any], read: Reader[R]) -> R | None:
-    """Read an answer; of one with a schema that was cut off a lone yes or no at most, as the 1 of 12 is no answer."""
-    cut = question.prompt.schema and exchange.get("finish") in _CUT_OFF
-    lone = re.fullmatch(r"\W*(yes|no)\W*", exchange["text"], re.IGNORECASE)
-    return None if exchange["refusal"] or (cut and not lone) else read(exchange["text"])
 
 
 async def _coroutine(work: Callable[[T], Awaitable[R]], item: T) -> R:

@@ -17,6 +17,8 @@ from pixcore_openai.faults import MayPass, Place, RefusedRequest, ServerDown, ex
 from pixcore_openai.keys import NO_KEY, read_key, redact
 from pixcore_openai.limiter import Limiter
 
+Lost = Callable[[bool], None]
+
 LARGEST_ANSWER = 2_000_000  # bytes; a yes, a number or a few names with all their metadata are a few thousand
 _MOST_TOKENS = 10**9  # that one call may be said to have taken
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
@@ -96,12 +98,12 @@ class Server:
         """Close the connections."""
         await self.client.close()
 
-    async def complete(self, body: Mapping[str, Any], lost: Callable[[], None] = lambda: None) -> Completion:
+    async def complete(self, body: Mapping[str, Any], lost: Lost = lambda _: None) -> Completion:
         """Ask until there is an answer, or there is no sense in asking.
 
         Args:
             body: The request.
-            lost: Hears of every call that came to nothing and may have been paid for.
+            lost: Hears of every call that came to nothing and may have been paid for, and whether another follows.
 
         Raises:
             RefusedRequest: The server calls the request wrong.
@@ -115,7 +117,7 @@ class Server:
             except MayPass as error:
                 reason = str(error)
                 if error.lost:
-                    lost()
+                    lost(attempt < self.config.attempts)
                 self._watch(reason)
                 if error.broke and attempt == self.config.attempts - 1:  # a schema can be what a server breaks on
                     body = {key: value for key, value in body.items() if key != "response_format"}
@@ -211,8 +213,8 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         counted = {name: count for name, count in counts.items() if _is_count(count)}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        # a proxy's page costs nothing
-        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}", lost=raw[:1] == b"{") from None
+        lost = raw.lstrip().startswith(b"{")  # a proxy's page costs nothing
+        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}", lost=lost) from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = "stopped by the server's content filter"
     finish = str(choice.get("finish_reason") or "")

@@ -32,7 +32,7 @@ _BOX = re.compile(
 _KEY = re.compile(r"""["'](bbox_2d|box_2d|point_2d|bbox|box|point)["']\s*:\s*(\[[\[\]\s,\d.eE+\-]*)""")
 _LABEL = re.compile(r"""["'](?:label|object|name|text_content)["']\s*:\s*(["'])((?:\\.|(?!\1).)*)\1""")
 _CORNER = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
-_CORNERS = re.compile(rf"(\[\s*)?{_CORNER}\s*,\s*{_CORNER}((?:\s*,\s*\([^()]*\))*)")
+_CORNERS = re.compile(rf"(\[\s*)?{_CORNER}\s*,\s*{_CORNER}((?:\s*,\s*\([\s\d,.eE+\-]*(?:\)|\Z))*)")
 _LIST = re.compile(
     rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER}){{0,15}})\s*,?\s*(\]|\Z)|\(\s*({_NUMBER}\s*,\s*{_NUMBER})\s*\)"
 )

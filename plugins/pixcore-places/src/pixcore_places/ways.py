@@ -106,9 +106,9 @@ def ways(
             try:
                 resolved = resolve({**document, "output": str(output)}, registry())
                 prepare(resolved.config.output)
-                status |= carry_out(Run(resolved, Scope(limit)), messages, Console(stderr=True))
+                status = max(status, carry_out(Run(resolved, Scope(limit)), messages, Console(stderr=True)))
             except PixcoreError as error:
-                status |= 0 if isinstance(error, ConfigError) else error.exit_status
+                status = status if isinstance(error, ConfigError) else max(status, error.exit_status)
                 left_out.append(f"{name}, {way}: {error.message}")
                 messages.print(f"left out: {error.message}", style="yellow", highlight=False)
                 continue

@@ -95,7 +95,8 @@ def _joined(said: Response, seen: Response) -> Response:
     if not len(seen.tokens):
         raise SampleError("the replay gave no token")
     told = {**seen.extra, **said.extra}
-    if told.get("finish") == "length" and seen.extra.get("finish") == "stop" and seen.maps is not None:
+    cut_off = told.get("finish") == "length" and seen.extra.get("finish") == "stop"
+    if cut_off and seen.maps is not None and len(seen.tokens) > 1:
         seen = replace(seen, tokens=seen.tokens[:-1], maps=seen.maps[:-1])  # it was cut off, and the end not written
     if seen.text == said.text:
         return replace(seen, extra=told)

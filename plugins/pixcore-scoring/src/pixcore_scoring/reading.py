@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
@@ -131,7 +132,7 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
     Raises:
         DataError: Something in it is not as the format has it.
     """
-    _check_spelling(data, (*_NEEDED, *_ALLOWED), where)
+    _check_spelling(data, _KEYS, where)
     error = data.get("error")
     if error is not None and not isinstance(error, str):
         raise DataError(f"{where} has an error that is not text", hint="expected a text or null")
@@ -264,21 +265,26 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
     return tuple(candidate_from_json({**item, "masks": list(islice(rles, len(item["masks"])))}) for item in value)
 
 
-def _check_spelling(data: Mapping[str, Any], known: Collection[str], where: str) -> None:
+def _check_spelling(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     """Refuse a key that is nearly one of the format's; keys of one's own are left alone.
 
     Raises:
         DataError: There is one; what it holds would be missing in silence.
     """
     for key in data.keys() - set(known):
-        if close := get_close_matches(key.lower(), known, n=1, cutoff=_NEARLY):
-            hint = f"did you mean {close[0]!r}? a key of your own needs a name that is less like it"
+        if close := _meant(key, known):
+            hint = f"did you mean {close!r}? a key of your own needs a name that is less like it"
             raise DataError(f"{where} has the unknown key {key!r}", hint=hint)
+
+
+@lru_cache(maxsize=256)  # keys of one's own stand in every candidate
+def _meant(key: str, known: tuple[str, ...]) -> str | None:
+    return next(iter(get_close_matches(key.lower(), known, n=1, cutoff=_NEARLY)), None)
 
 
 def _check_candidate(item: Mapping[str, Any], where: str, index: int) -> None:
     if not item.keys() <= _PARTS.keys():
-        _check_spelling(item, _PARTS.keys(), f"{where}: candidate {index}")
+        _check_spelling(item, tuple(_PARTS), f"{where}: candidate {index}")
     for key, given in item.items():
         allowed, expected = _PARTS.get(key, _ANY)
         if given is not None and not allowed(given):
@@ -400,6 +406,9 @@ _PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("masks", "place", "root"), _ANY),
 }
 """What a candidate's keys may hold, where they are not null."""
-_NEEDED = ("sample_id", "protocol", "text", "mask", "candidates")
-_ALLOWED = ("prompt", "choices", "choice", "verdict", "control", "upper_bounds", "token_spans", "error")
+_KEYS = (
+    *("sample_id", "protocol", "text", "mask", "candidates"),  # what is needed
+    *("prompt", "choices", "choice", "verdict", "control", "upper_bounds", "token_spans", "error"),
+)
+"""A line's keys."""
 _NEARLY = 0.82  # "veridct" and "controls" are, "sample" is not

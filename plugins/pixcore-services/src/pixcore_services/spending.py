@@ -87,6 +87,25 @@ class Spending:
                 for expense in actual:
                     self._book(expense)
 
+    def book_lost(self, expected: Expense, *, again: bool) -> None:
+        """Book a call under way that came to nothing and may be paid for, as it was expected to cost.
+
+        Args:
+            expected: What `call` has set aside for it.
+            again: It is made once more.
+
+        Raises:
+            BudgetError: It is made once more, and that would exceed the budget.
+        """
+        with self._lock:
+            self._book(expected)
+            if again:
+                self._promised.remove(expected)
+                try:
+                    self._check(expected)
+                finally:
+                    self._promised.append(expected)
+
     def _check(self, expected: Expense) -> None:
         budget = self.budget
         if budget is None:
