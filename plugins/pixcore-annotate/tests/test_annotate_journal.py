@@ -251,3 +251,17 @@ def test_who_has_no_login_is_somebody(
     with pytest.raises(SystemExit):
         main(["annotate", str(folder), "--no-browser", "--review", "ann"])
     assert "nobody called 'ann' has decided anything" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ended", ["\n", "", "\r\n"])
+def test_a_whole_last_line_counts_though_an_editor_left_its_end_out(folder: Path, ended: str) -> None:
+    first = journal(folder)
+    first.decide("item-0", State(("23",), (), "kept", "done"))
+    first.decide("item-1", State((), (), "kept too", "absent"))
+    first.path.write_bytes(first.path.read_bytes().removesuffix(b"\n") + ended.encode())
+    again = journal(folder)
+    assert again["item-1"].expression == "kept too"
+    again.decide("item-2", State((), (), "new", "skipped"))
+    last = journal(folder)
+    assert [last[name].expression for name in ("item-0", "item-1", "item-2")] == ["kept", "kept too", "new"]
+    assert [last.undo(), last.undo()] == ["item-2", "item-1"]

@@ -62,6 +62,28 @@ def test_what_was_returned_is_undecided_and_what_was_accepted_settles_a_conflict
     assert merge(folder).returned == ()
 
 
+def test_undo_takes_back_no_review_of_what_is_not_shown(folder: Path) -> None:
+    tasks = read_tasks(folder)
+    for who in ("ann", "carl"):
+        for name in ("item-0", "item-1"):
+            Journal(folder, who, tasks).decide(name, HOUSE)
+    first = Reviewing(Journal(folder, "ann", tasks), Reviews(folder, "ben", tasks))
+    assert not first.undoable
+    for name in ("item-0", "item-1"):
+        first.decide(tasks[name], {"verdict": "accepted"})
+    assert first.undoable
+    # the day after, ben goes on with carl's, where nothing is reviewed yet
+    second = Reviewing(Journal(folder, "carl", tasks), Reviews(folder, "ben", tasks))
+    assert (second.undoable, second.undo()) == (False, None)
+    second.decide(tasks["item-0"], {"verdict": "returned", "note": "no"})
+    assert (second.undoable, second.undo(), second.undo()) == (True, "item-0", None)
+    # ann has opened item-1 again: the page shows it no more
+    Journal(folder, "ann", tasks).decide("item-1", replace(HOUSE, status="open"))
+    third = Reviewing(Journal(folder, "ann", tasks), Reviews(folder, "ben", tasks))
+    assert (third.undoable, third.undo()) == (False, None)
+    assert Reviews(folder, "ben", tasks).of("ann", "item-1", HOUSE) == Review("ben", "accepted", HOUSE)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -148,6 +148,48 @@ def test_brush_eraser_and_undo_across_a_restart(opened: Opened, work: Path) -> N
     assert agree(pixels(work), wide) > 0.97
 
 
+def test_a_stroke_that_is_under_way_counts_where_a_key_goes_on(opened: Opened, work: Path) -> None:
+    page = opened.page
+    page.keyboard.press("1")
+    page.wait_for_selector("#instances li.kept")
+    page.keyboard.press("b")
+    page.mouse.move(*opened.on_screen(130, 60))
+    page.mouse.down()
+    page.mouse.move(*opened.on_screen(180, 60), steps=4)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    page.mouse.move(*opened.on_screen(60, 60), steps=4)
+    page.mouse.up()
+    page.wait_for_selector("main[aria-busy='false']")
+    assert kept(work).status == "done"
+    house = masks.decode(read_tasks(work)["item-0"].instances[0].mask)
+    assert agree(pixels(work), house | capsule((130, 60), (180, 60), 16)) > 0.97
+    assert kept(work, "item-1") == State(expression="the door of house 1")
+
+
+def test_what_is_drawn_and_not_taken_is_told_before_an_item_is_done(opened: Opened, work: Path) -> None:
+    page = opened.page
+    page.keyboard.press("1")
+    page.wait_for_selector("#instances li.kept")
+    page.keyboard.press("p")
+    for corner in ((140, 20), (190, 20), (190, 100)):
+        opened.click(*corner)
+    page.locator("#done").click()
+    page.wait_for_selector("#problem >> text=the polygon is not closed")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#polygons >> text=polygon of 3 points")
+    page.keyboard.press("c")
+    opened.click(100, 80)
+    page.wait_for_selector("#hint >> text=Enter accepts")
+    page.locator("#done").click()
+    page.wait_for_selector("#problem >> text=the mask of your clicks is not taken")
+    assert kept(work).status == "open"
+    page.keyboard.press("Escape")
+    page.locator("#done").click()
+    page.wait_for_selector("#canvas[data-item='item-1']")
+    assert (kept(work).status, len(kept(work).polygons)) == ("done", 1)
+
+
 def test_zoomed_in_a_corner_is_moved_made_and_removed(opened: Opened, work: Path) -> None:
     page = opened.page
     opened.draw_rectangle(140, 20, 190, 100)

@@ -58,6 +58,7 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         ("the remote", "Most of its buttons are worn.", "Most of its buttons", "c"),
         ("the remote", "Two of them are worn.", "Two of them", "u"),
         ("the answer", "The correct answer is (b).", "The correct answer", "u"),
+        ("the bear", "The bear has one ear on its head.", "ear", "c"),  # and no piece of another word
     ],
 )
 def test_what_a_phrase_is_about_in_its_text(reading: str, expression: str, text: str, phrase: str, letter: str) -> None:
@@ -71,6 +72,8 @@ def test_how_a_phrase_stands_in_its_text(reading: str) -> None:
     assert (side.head, side.modifiers, side.preposition, side.of) == ("side", ("left",), "on", "rug")
     assert read("the left side of the rug", text) == side
     assert read("  ") == Standing("")
+    assert read("car", "A carpet comes by car").preposition == "by"
+    assert read("pet", "The carpet is red").after == ("is", "red")  # a token may be a piece of a word
 
 
 @pytest.mark.skipif(not PIPELINE, reason="no pipeline of spaCy's")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pixcore_explorer.export import export
+from pixcore_pictures.drawing import data_uri
 from pixcore_report.figures import figures
 
 import pixcore
@@ -188,7 +189,7 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
     page.get_by_role("button", name="table", exact=True).click()
     page.locator(".line.head button", has_text="best").click()
     page.wait_for_function("""() => {
-        const all = [...document.querySelectorAll(".scroller .line")].map(one => Number(one.children[6].textContent))
+        const all = [...document.querySelectorAll(".scroller a.line")].map(one => Number(one.children[6].textContent))
         return all.length === 8 && all.every((one, place) => place === 0 || all[place - 1] <= one)
     }""")
     page.locator(".scroller").focus()
@@ -196,9 +197,9 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
     page.wait_for_selector("#help")
     page.keyboard.press("Escape")
     page.wait_for_selector("#help", state="detached")
-    second = page.locator(".scroller .line").nth(1).get_attribute("data-id")
+    second = page.locator(".scroller a.line").nth(1).get_attribute("data-id")
     page.keyboard.press("j")
-    page.wait_for_selector(f".scroller .line.here[data-id='{second}']")
+    page.wait_for_selector(f".scroller a.line.here[data-id='{second}']")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"h1:has-text('{second}')")
     page.wait_for_selector("text=2 of 8")  # it knows by now what stands before
@@ -206,6 +207,29 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
     page.wait_for_selector("text=1 of 8")
     page.keyboard.press("Escape")
     count_of(page, "8 of 8")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_tables_heads_stand_above_their_columns_wherever_one_scrolls(tab: Tab, shown: Any, width: int) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 500})
+    page = tab.go(f"#/run/{shown.key('first')}?view=table")
+    count_of(page, "8 of 8")
+    page.wait_for_selector(".scroller a.line")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    lefts = "all => all.map(one => one.getBoundingClientRect().left)"
+    for right in (0, 240, 10_000):
+        page.locator(".scroller").evaluate("(one, left) => one.scrollTo(left, 90)", right)
+        heads, cells = (page.locator(f"{one} > *").evaluate_all(lefts) for one in (".line.head", "a.line.here"))
+        assert heads == pytest.approx(cells, abs=1)
+    last = page.locator(".line.head button").last.bounding_box()
+    assert last["x"] + last["width"] <= width
+    # the line before is never under the heads, however one comes to it
+    for key in ("j", "k"):
+        for _ in range(7):
+            page.keyboard.press(key)
+    until(page, "document.querySelector('a.line.here') === document.querySelector('.scroller a.line')")
+    tops = "one => one.getBoundingClientRect()"
+    assert page.locator("a.line.here").evaluate(tops)["top"] >= page.locator(".line.head").evaluate(tops)["bottom"] - 1
 
 
 def test_one_sample_shows_each_word_and_makes_masks_of_points_that_one_moves(tab: Tab, shown: Any) -> None:
@@ -394,8 +418,16 @@ def test_exported_pages_open_from_disk(browser: Any, shown: Any, tmp_path: Path)
     page = tab.go("#/")
     page.wait_for_selector("#runs tbody tr >> nth=1")
     assert page.locator("#runs tbody tr").count() == 2  # the one that goes on is left out
-    page = tab.go(f"#/run/{shown.key('first')}")
-    page.wait_for_selector(".tile img")
+    opened, _ = shown.explorer.opened(shown.key("first"))
+    seen = set()
+    for row in ("oracle", "random", "mask-score"):
+        page = tab.go(f"#/run/{shown.key('first')}?row={row}&probing=question")
+        page.wait_for_selector(".tile img >> nth=7")
+        for tile in page.locator(".tile").all():
+            picture = opened.thumbnail(tile.get_attribute("data-id"), "question", row)
+            seen.add(picture)
+            assert tile.locator("img").get_attribute("src") == data_uri(picture, "webp"), "the picked row's mask"
+    assert len(seen) > 8
     page.locator(".tile").first.click()
     page.wait_for_selector(".chip")
     page.locator(".chip").nth(1).click()

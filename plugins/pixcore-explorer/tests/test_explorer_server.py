@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from pixcore_explorer import going
 from pixcore_explorer.atlas import MOST_DRAWN, Dots
 from pixcore_explorer.command import view
 from pixcore_explorer.export import export
+from pixcore_explorer.figures import Figures
 from pixcore_explorer.maps import Reading
 from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
@@ -105,26 +107,55 @@ def test_a_folder_without_runs_is_told_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(found.exception)
 
 
-def test_an_export_that_fails_leaves_a_folder_that_takes_the_next(shown: Any, tmp_path: Path) -> None:
-    moved = tmp_path / "runs/moved"
-    moved.mkdir(parents=True)
-    for name in (RUN, SUMMARY):
-        text = (shown.root / "first" / name).read_text()
-        (moved / name).write_text(text.replace(str(shown.root.parent / "store"), str(tmp_path / "gone")))
+def test_an_export_that_fails_leaves_a_folder_that_takes_the_next(
+    shown: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise DataError("the record is damaged")
+
+    monkeypatch.setattr(Figures, "drawn", fails)
+    explorer = Explorer([shown.root / "first"])
     (tmp_path / "empty").mkdir()
     for target in (tmp_path / "new", tmp_path / "empty"):
         there = target.exists()
-        with pytest.raises(DataError, match="are not at"):
-            export(Explorer([moved]), target, Console(quiet=True))
+        with pytest.raises(DataError, match="is damaged"):
+            export(explorer, target, Console(quiet=True))
         assert target.exists() == there
     assert not [*(tmp_path / "empty").iterdir()]
     earlier = tmp_path / "earlier"
     (earlier / "data").mkdir(parents=True)
     (earlier / "index.html").write_text("<html data-exported>")
-    with pytest.raises(DataError, match="are not at"):
-        export(Explorer([moved]), earlier, Console(quiet=True))
+    with pytest.raises(DataError, match="is damaged"):
+        export(explorer, earlier, Console(quiet=True))
     assert (earlier / "index.html").exists(), "what an earlier export wrote stays"
     assert (earlier / "data").exists()
+
+
+def test_a_run_that_can_not_be_read_is_named_and_left_out_of_an_export(shown: Any, tmp_path: Path) -> None:
+    root, store = tmp_path / "runs", str(shown.root.parent / "store")
+    changes = {
+        "moved": lambda text: text.replace(store, str(tmp_path / "gone")),
+        "no plugin": lambda text: text.replace('"name": "mini"', '"name": "nobodys"'),
+        "damaged": lambda text: text[:100],
+        "whole": lambda text: text,
+    }
+    for name, change in changes.items():
+        (root / name).mkdir(parents=True)
+        (root / name / SUMMARY).write_text((shown.root / "first" / SUMMARY).read_text())
+        (root / name / RUN).write_text(change((shown.root / "first" / RUN).read_text()))
+    told = io.StringIO()
+    page = export(Explorer([root]), tmp_path / "site", Console(file=told, width=60))
+    lines = dict(line.split(" is left out: ") for line in told.getvalue().splitlines())
+    assert set(lines) == {"moved", "no plugin", "damaged"}
+    assert "are not at" in lines["moved"]
+    assert "'nobodys'" in lines["no plugin"]
+    assert "is not JSON" in lines["damaged"]
+    runs = (page.parent / "data/runs.js").read_text()
+    assert '"name":"whole"' in runs
+    assert '"name":"moved"' not in runs
+    with pytest.raises(DataError, match="no run is done and can be read"):
+        export(Explorer([root / "moved"]), tmp_path / "none", Console(quiet=True))
+    assert not (tmp_path / "none").exists()
 
 
 def test_an_export_does_not_say_where_its_runs_and_their_data_lay(shown: Any, tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from pixcore.files import RUN
 from tests.workplace import Workplace
 
 OWN = {"name": "describe", "template": "Describe {expression}.", "masks": True}
@@ -31,3 +35,22 @@ def test_a_row_that_no_seed_can_have_is_told_before_any_runs(workplace: Workplac
     assert "row toy-best" in workplace("seeds", config, "--seed", "1", "--seed", "2", "--row", "toy-best").stdout
     page = (workplace.folder / "out" / "seeds.html").read_text()
     assert "<li>seed-2: every box is bright</li>" in page  # what the runs' own tables note
+
+
+def test_a_run_of_other_versions_says_which(workplace: Workplace) -> None:
+    workplace("run", str(workplace.config()))
+    path = workplace.folder / "out" / RUN
+    document = json.loads(path.read_text())
+    store = Path(document["stores"]["select"][0])
+    other = store.with_name("select-00000000000000000000.sqlite")
+    (workplace.folder / other).write_bytes((workplace.folder / store).read_bytes())
+    document["stores"]["select"][0] = str(other)
+    ((toy, here),) = document["plugins"].items()
+    path.write_text(json.dumps(document))
+    said = workplace("report", "out", status=2).stderr
+    assert "run out was made by other weights or files than those that are here, or other versions of what" in said
+    path.write_text(json.dumps(document | {"plugins": {toy: "0.0.7", "pixcore-gone": "1.0"}}))
+    said = workplace("report", "out", status=2).stderr
+    assert f"run out was made by other versions than those that are here: {toy} 0.0.7 (here {here})" in said
+    assert "more" not in said
+    assert said.count("\n") == 1

@@ -49,6 +49,11 @@ class Desk(ABC):
             DataError: It is none.
         """
 
+    @property
+    def undoable(self) -> bool:
+        """Whether there is a decision that can be taken back."""
+        return self.log.newest is not None
+
     @abstractmethod
     def undo(self) -> str | None:
         """Take the newest decision back, and name its item."""
@@ -152,9 +157,15 @@ class Reviewing(Desk):
         review = Review(self._reviews.name, verdict, self._journal[item.id], note.strip())
         self._reviews.decide((self._journal.name, item.id), review)
 
+    @property
+    def undoable(self) -> bool:
+        """Whether the newest review is of what is shown: one of somebody else's decisions stays."""
+        shown = {(self._journal.name, item.id) for item in self.items}
+        return self._reviews.newest in shown
+
     def undo(self) -> str | None:
-        """Take the newest review back."""
-        about = self._reviews.undo()
+        """Take the newest review back, where that is of what is shown."""
+        about = self._reviews.undo() if self.undoable else None
         return about[1] if about is not None else None
 
     def _review(self, item: Item) -> Review | None:

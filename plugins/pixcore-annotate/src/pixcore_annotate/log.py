@@ -1,7 +1,7 @@
 """A file to which one person's lines are appended, each on the disk before anybody is shown it.
 
 The newest line can be taken back, also after a restart. A line that a kill or a full disk cut short is dropped with the
-next one that is written.
+next one that is written; a last line that is whole counts, though an editor left its end out.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Log(ABC, Generic[Key, Value]):
         self._past: list[tuple[Key, Value]] = []
         self._lock = threading.Lock()
         self._whole: int | None = None  # bytes of whole lines, where something stands behind them
+        self._open = b""  # ends the last line, where that has no end
         self._held = FileLock(path.with_suffix(".lock"), thread_local=False)
         self._recover()
 
@@ -93,9 +94,9 @@ class Log(ABC, Generic[Key, Value]):
         return self._said[key] if key in self._said else self.untouched(key)
 
     @property
-    def undoable(self) -> int:
-        """How many lines can be taken back."""
-        return len(self._past)
+    def newest(self) -> Key | None:
+        """What the line is about that `undo` would take back; None where there is none."""
+        return self._past[-1][0] if self._past else None
 
     def hold(self) -> None:
         """Keep every other server off this file until the process ends.
@@ -142,7 +143,7 @@ class Log(ABC, Generic[Key, Value]):
         return key
 
     def _append(self, entry: Mapping[str, Any]) -> None:
-        line = (json_text(entry, indent=None) + "\n").encode()
+        line = self._open + (json_text(entry, indent=None) + "\n").encode()
         try:
             with self.path.open("ab") as file:
                 if self._whole is None:
@@ -152,7 +153,7 @@ class Log(ABC, Generic[Key, Value]):
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
-            self._whole = None
+            self._whole, self._open = None, b""
         except OSError as error:
             raise DataError(f"can't write {self.path}: {error.strerror}", hint="free some space") from error
 
@@ -160,14 +161,24 @@ class Log(ABC, Generic[Key, Value]):
         if not self.path.exists():
             return
         content = read_file(self.path, "journal")
-        whole, _, torn = content.rpartition(b"\n")
-        if torn:
-            self._whole = len(content) - len(torn)
+        whole, _, last = content.rpartition(b"\n")
+        if last and _is_whole(last):
+            whole, self._open = content, b"\n"
+        elif last:
+            self._whole = len(content) - len(last)
         for where, entry in _entries(whole, self.path):
             if not entry.get("undo"):
                 self._apply(*self._read(entry, where))
             elif self._past:
                 self._revert()
+
+
+def _is_whole(line: bytes) -> bool:
+    """Say whether a line was not cut short: no beginning of a JSON object is one."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _entries(content: bytes, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -52,10 +52,10 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
     def overview(_: Request) -> Response:
         about = desk.about()
         states = [{"id": item.id, "status": desk.status(item)} for item in desk.items]
-        return answer({**about, "items": states, "undoable": desk.log.undoable})
+        return answer({**about, "items": states, "undoable": desk.undoable})
 
     def shown(item: Item) -> dict[str, Any]:
-        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.log.undoable}
+        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.undoable}
 
     def show(request: Request) -> Response:
         item = item_of(request)
@@ -83,7 +83,7 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
 
     def undo(_: Request) -> Response:
         name = desk.undo()
-        return answer({"place": None if name is None else places.get(name), "undoable": desk.log.undoable})
+        return answer({"place": None if name is None else places.get(name), "undoable": desk.undoable})
 
     def file_of(item: Item) -> Path:
         path = folder / item.image

@@ -9,6 +9,7 @@ beyond the object's share of the image, is measured before any transform, by wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from pixcore.stages.propose import group_maps
 from pixcore_emergence.concepts import Concept
 from pixcore_emergence.emergence import matched_control, measured_ious
 from pixcore_emergence.looks import by_rule
+
+_ALIKE = 0.99  # correlation of a map with the mean of the rows that it was made of, kept in 16 bits
 
 ALL, CONTROL = "all layers, the run's own", "matched control"
 
@@ -157,8 +160,14 @@ class _Measure:
         path = self._folder / file_name(sample.id, self._protocol)
         if not path.is_file():
             raise DataError(f"the rows of {sample.id} are not at {path}", hint="run again, with another store")
-        rows: NDArray[Any] = np.load(path, allow_pickle=False)
-        return rows[: len(response.tokens)]
+        rows = kept_rows(path, response)
+        if rows is None:
+            raise DataError(
+                f"{path} does not hold the rows that the run's answer was made of: another run wrote over it, or a "
+                "kill cut it short",
+                hint="run again, with another store and another folder of rows",
+            )
+        return rows
 
     def _looked(self, rows: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
         """The maps (tokens, cells) of each line."""
@@ -202,6 +211,34 @@ class _Measure:
                 total = float(seen.sum())
                 shares.append(float(seen[mask].sum()) / total - float(mask.mean()) if total > 0 else np.nan)
             yield np.array([*(_some(shares, about, concept) for concept in Concept), float(np.nanmean(shares))])
+
+
+def kept_rows(path: Path, response: Response) -> NDArray[Any] | None:
+    """Read the rows (tokens, layers, heads, cells) that the extractor `raw` left of an answer.
+
+    Returns:
+        They stay on disk until they are looked at. None where the file is not there, was cut short by a kill, or was
+        written over by another run that was given the same folder.
+    """
+    rows: NDArray[Any] | None = None
+    with suppress(OSError, ValueError, EOFError):
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    if rows is None or rows.ndim != 4 or len(rows) < len(response.tokens) or response.maps is None:
+        return None
+    rows = rows[: len(response.tokens)]
+    return rows if _made_of(response.maps, rows) else None
+
+
+def _made_of(maps: NDArray[np.float32], rows: NDArray[Any]) -> bool:
+    """Whether maps are the means of rows, but for rounding and scale: the first and the last are looked at."""
+    if len(maps) != len(rows) or maps.shape[1] != rows.shape[3]:
+        return False
+    ends = slice(None, None, len(maps) - 1 or 1)
+    for one, own in zip(maps[ends], rows[ends], strict=True):
+        mean = np.asarray(own).mean(axis=(0, 1), dtype=np.float32)
+        if one.std() and mean.std() and np.corrcoef(mean, one)[0, 1] < _ALIKE:
+            return False
+    return True
 
 
 def _some(shares: list[float], about: list[Any], concept: Concept) -> float:

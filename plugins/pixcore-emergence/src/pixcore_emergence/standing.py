@@ -69,9 +69,9 @@ class Standing:
 
 
 def read(phrase: str, text: str = "") -> Standing:
-    """Read a phrase where it first stands in its text; a text without it is not looked at."""
+    """Read a phrase where its words first stand in its text; a text without it is not looked at."""
     phrase, text = _straight(phrase), _straight(text)
-    start = text.lower().find(phrase.lower()) if phrase.strip() else -1
+    start = _found(phrase, text) if phrase.strip() else -1
     if start < 0:
         start, text = 0, phrase
     plain = _read_plainly(phrase, text, start)
@@ -79,6 +79,12 @@ def read(phrase: str, text: str = "") -> Standing:
     if pipeline is None or not plain.head:
         return plain
     return _read_parsed(plain, _parse(pipeline, text), start, start + len(phrase))
+
+
+def _found(phrase: str, text: str) -> int:
+    """Say where a phrase begins: "ear" of "the bear has one ear" is the last word; -1 where it is nowhere."""
+    alone = re.search(rf"(?:(?<!\w)|(?!\w)){re.escape(phrase)}(?:(?!\w)|(?<!\w))", text, re.IGNORECASE)
+    return text.lower().find(phrase.lower()) if alone is None else alone.start()
 
 
 @cache

@@ -7,20 +7,20 @@ config names, or the one that the command was given in.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pixcore_loopback import policy
+from pixcore_pictures.drawing import data_uri
 from pixcore_report.page import plain
 
-from pixcore.errors import DataError, PixcoreError
+from pixcore.errors import DataError, PixcoreError, describe
 from pixcore.files import prepare, replacing
 from pixcore.terminal import Console
 from pixcore_explorer.entries import figures_data
@@ -36,7 +36,7 @@ _MARK, _STYLE = "data-exported", "figures.css"
 
 
 def export(explorer: Explorer, target: Path, console: Console) -> Path:
-    """Write all finished runs.
+    """Write all finished runs that can be read.
 
     Args:
         explorer: The runs.
@@ -47,22 +47,36 @@ def export(explorer: Explorer, target: Path, console: Console) -> Path:
         The page.
 
     Raises:
-        DataError: The folder holds something else, or no run is finished.
+        DataError: The folder holds something else, or no run is finished and can be read.
     """
     page = target / "index.html"
     ours = page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace")
     if target.exists() and not ours and any(target.iterdir()):
         raise DataError(f"{target} holds something else", hint="--export takes a new or an empty folder")
-    every = explorer.runs()
-    done = [run for run in every if run["state"] == "done" and run["error"] is None]
-    for run in every:
-        if run not in done:
-            console.print(f"{run['name']} is left out: it is not done", style="yellow", highlight=False)
+    done = []
+    for run in explorer.runs():
+        if why := _left_out(explorer, run):
+            console.print(f"{run['name']} is left out: {why}", style="yellow", highlight=False, soft_wrap=True)
+        else:
+            done.append(run)
     if not done:
-        raise DataError("no run is done", hint="pixcore run finishes one")
+        raise DataError("no run is done and can be read", hint="pixcore run finishes one")
     with _nothing_half_written(target, keep=ours):
         _write_all(explorer, done, target)
     return page
+
+
+def _left_out(explorer: Explorer, run: dict[str, Any]) -> str:
+    """Say why a run can't be written; nothing where it can."""
+    if run["state"] != "done":
+        return run["error"] or "it is not done"
+    opened, _ = explorer.opened(run["key"])
+    try:
+        opened.config()
+        opened.wait()
+    except PixcoreError as error:
+        return describe(error)
+    return ""
 
 
 @contextmanager
@@ -130,11 +144,12 @@ def _paths(value: Any) -> Iterator[Path]:
 def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Looking, places: re.Pattern[str]) -> None:
     lines, key = run.wait(), about["key"]
     probings = run.job.resolved.config.probings
-    shown = next((name for name in ("segment", *probings) if name in probings and probings[name].masks), "")
-    row = next((one["key"] for one in lines.rows if not one["bound"] and not one["control"]), "")
+    figures = figures_data(probings)
+    shown = dict.fromkeys(one["probing"] for one in figures) or [""]  # what the page's *protocol* and *row* choose from
+    rows = [one["key"] for one in lines.rows] or [""]
     head = {"of": "", "since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
     choices = looking.choices()
-    data = {"entries": [*lines], "rows": lines.rows, "figures": figures_data(probings), "choices": choices}
+    data = {"entries": [*lines], "rows": lines.rows, "figures": figures, "choices": choices}
     _write(folder, f"{key}-lines", head | data, places)
     _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas}, places)
     _write_figures(folder, key, Figures(run, f"data/{key}-"), places)
@@ -143,7 +158,7 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
         own = ids[start : start + CHUNK]
         samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]
         _write(folder, f"{key}-{number}-samples", {"samples": samples}, places)
-        small = {"thumbnails": [_thumbnail(run, one, shown, row) for one in own]}
+        small = {"thumbnails": [_thumbnails(run, one, shown, rows) for one in own]}
         _write(folder, f"{key}-{number}-thumbnails", small, places)
 
 
@@ -173,11 +188,12 @@ def _sample(run: OpenedRun, looking: Looking, name: str, folder: str, probings: 
     return {"payload": run.payload(name), "command": command_for(Path(folder), name), "maps": maps}
 
 
-def _thumbnail(run: OpenedRun, name: str, probing: str, row: str) -> str:
+def _thumbnails(run: OpenedRun, name: str, probings: Iterable[str], rows: Sequence[str]) -> dict[str, Any]:
     try:
-        return f"data:image/webp;base64,{base64.b64encode(run.thumbnail(name, probing, row)).decode('ascii')}"
+        pictures, of = run.thumbnails(name, probings, rows)
     except PixcoreError:
-        return ""  # its image can't be read: its page says it
+        return {"pictures": [], "of": {}}  # its image can't be read: its page says it
+    return {"pictures": [data_uri(one, "webp") for one in pictures], "of": of}
 
 
 def _write(folder: Path, name: str, data: Any, places: re.Pattern[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pixcore_attention.raw import file_name
+from pixcore_emergence.layers import kept_rows
 from pixcore_report.payload import ShownMaps
 
 from pixcore import masks
@@ -26,7 +26,6 @@ Floats = NDArray[np.float32]
 
 _GRID = 48
 _MOST_POINTS = 32
-_ALIKE = 0.99  # correlation of a map with the mean of the rows that it was made of, kept in 16 bits
 
 
 @dataclass(frozen=True)
@@ -188,21 +187,11 @@ class Looking:
         return result.sample, outcome.response, self._rows(reading, outcome.response)
 
     def _rows(self, reading: Reading, response: Response) -> NDArray[Any] | None:
-        """(tokens, layers, heads, cells) of an answer, read from disk where they are looked at; None without any.
-
-        Files of another run that was given the same folder, and those that a kill cut short, are none.
-        """
+        """(tokens, layers, heads, cells) of an answer, read from disk where they are looked at; None without any."""
         for part in self._run.job.resolved.components.several("extractor"):
             folder = getattr(part.config, "folder", None)
-            if part.name == "raw" and folder is not None and response.maps is not None:
-                path = Path(folder) / file_name(reading.sample, reading.probing)
-                rows: NDArray[Any] | None = None
-                with suppress(OSError, ValueError, EOFError):
-                    rows = np.load(path, mmap_mode="r", allow_pickle=False)
-                if rows is not None and rows.ndim == 4 and len(rows) >= len(response.tokens):
-                    rows = rows[: len(response.tokens)]
-                    if _made_of(response.maps, rows):
-                        return rows
+            if part.name == "raw" and folder is not None:
+                return kept_rows(Path(folder) / file_name(reading.sample, reading.probing), response)
         return None
 
     def _picked(self, reading: Reading, response: Response, rows: NDArray[Any] | None) -> Floats:
@@ -239,18 +228,6 @@ class Looking:
             found = registry().get(Kind.TRANSFORMS, name)
             made.append(found.create(component_config(found, {}, name), job.context))
         return made
-
-
-def _made_of(maps: Floats, rows: NDArray[Any]) -> bool:
-    """Whether maps are the means of rows, but for rounding and scale: the first and the last are looked at."""
-    if len(maps) != len(rows) or maps.shape[1] != rows.shape[3]:
-        return False
-    ends = slice(None, None, len(maps) - 1 or 1)
-    for one, own in zip(maps[ends], rows[ends], strict=True):
-        mean = np.asarray(own).mean(axis=(0, 1), dtype=np.float32)
-        if one.std() and mean.std() and np.corrcoef(mean, one)[0, 1] < _ALIKE:
-            return False
-    return True
 
 
 def _known(tokens: Sequence[Any], response: Response) -> list[int]:

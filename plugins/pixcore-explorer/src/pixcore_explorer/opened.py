@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -245,14 +245,34 @@ class OpenedRun:
 
     def thumbnail(self, name: str, probing: str, row: str) -> bytes:
         """Draw a sample small, with the mask that a row has under a probing, as WebP."""
-        result, rows = self.result(name)
-        sample = result.sample
-        picture = sample.image.pil()
-        mask, point = _chosen(result, rows, probing, row)
+        pictures, _ = self.thumbnails(name, [probing], [row])
+        return pictures[0]
+
+    def thumbnails(
+        self, name: str, probings: Iterable[str], rows: Sequence[str]
+    ) -> tuple[list[bytes], dict[str, dict[str, int]]]:
+        """Draw a sample small with each mask that rows have under probings, each different one once.
+
+        Returns:
+            The pictures, as WebP, and by probing and row which of them shows its mask.
+        """
+        result, specs = self.result(name)
+        picture = result.sample.image.pil()
         size = fitted(picture.size, _THUMB, thinnest=8, enlarge=True)
-        buffer = io.BytesIO()
-        overlay(picture, size, mask, point, outline=1).convert("RGB").save(buffer, "WEBP", quality=80, method=1)
-        return buffer.getvalue()
+        pictures: list[bytes] = []
+        of: dict[str, dict[str, int]] = {}
+        drawn: dict[str, int] = {}
+        for probing in probings:
+            of[probing] = {}
+            for row in rows:
+                mask, point = _chosen(result, specs, probing, row)
+                of[probing][row] = number = drawn.setdefault(repr((mask, point)), len(pictures))
+                if number == len(pictures):
+                    buffer = io.BytesIO()
+                    shown = overlay(picture, size, mask, point, outline=1)
+                    shown.convert("RGB").save(buffer, "WEBP", quality=80, method=1)
+                    pictures.append(buffer.getvalue())
+        return pictures, of
 
     def config(self) -> dict[str, Any]:
         """The resolved config."""

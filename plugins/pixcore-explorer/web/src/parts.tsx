@@ -46,11 +46,11 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, ab
   }, []);
 }
 
-/** Which of many rows are in sight. */
-export function useVirtual(count: number, height: number, scroller: { current: HTMLElement | null }) {
+/** Which of many rows are in sight; `head` is the height of what stands above them and stays in sight. */
+export function useVirtual(count: number, height: number, scroller: { current: HTMLElement | null }, head = 0) {
   const [, again] = useReducer((one: number) => one + 1, 0);
   const options = {
-    count, estimateSize: () => height, overscan: 6, getScrollElement: () => scroller.current,
+    count, estimateSize: () => height, overscan: 6, scrollMargin: head, scrollPaddingStart: head, getScrollElement: () => scroller.current,
     observeElementRect, observeElementOffset, scrollToFn: elementScroll, onChange: () => again(0),
   };
   const virtual = useMemo(() => new Virtualizer<HTMLElement, HTMLElement>(options), []);

@@ -8,7 +8,7 @@ import { source } from "./source";
 import { State, useRuns } from "./index";
 import type { Line } from "./types";
 
-const TILE = 196, TILE_HEIGHT = 236, ROW_HEIGHT = 42;
+const TILE = 196, TILE_HEIGHT = 236, ROW_HEIGHT = 42, HEAD_HEIGHT = 30, GAP = 12, SIDE = 10;
 
 export function Samples({ run }: { run: string }) {
   const { words } = useRoute();
@@ -21,7 +21,7 @@ export function Samples({ run }: { run: string }) {
   const across = grid ? Math.max(width && width < 2 * TILE ? 2 : 1, Math.floor(width / TILE)) : 1;
   const shown = list?.shown ?? [];
   const [at, move] = useState(0);
-  const virtual = useVirtual(Math.ceil(shown.length / across), grid ? TILE_HEIGHT : ROW_HEIGHT, scroller);
+  const virtual = useVirtual(Math.ceil(shown.length / across), grid ? TILE_HEIGHT : ROW_HEIGHT, scroller, grid ? 0 : HEAD_HEIGHT);
   const open = (place: number) => shown[place] && go(link(["run", run, "sample", shown[place]!.id], words));
   const step = (by: number) => {
     const next = Math.max(0, Math.min(shown.length - 1, at + by));
@@ -38,6 +38,7 @@ export function Samples({ run }: { run: string }) {
 
   if (lines?.error) return <main class="wide"><h1>{about?.name ?? "run"}</h1><Notice><Said>{lines.error}</Said></Notice></main>;
   const columns = list ? columnsOf(list.context.figures.map((one) => one.name), list.context.categories) : [];
+  const layout = layoutOf(columns.length);
   const sort = words.get("sort") ?? "";
   const categories = list?.context.categories ?? [];
   return (
@@ -69,19 +70,19 @@ export function Samples({ run }: { run: string }) {
       {list?.error && <p class="wrong" id="filter-error" role="alert"><Said>{list.error}</Said></p>}
       {!lines && <Notice>reading the run …</Notice>}
       {list && lines?.done && shown.length === 0 && <Notice>no sample passes the filter</Notice>}
-      {!grid && list && (
-        <div class="line head" style={{ gridTemplateColumns: template(columns.length) }}>
-          {columns.map((name) => <button class="quiet" onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name}{sort === name ? " ↑" : sort === `-${name}` ? " ↓" : ""}</button>)}
-        </div>
-      )}
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label="samples">
-        <div class="tall" style={{ height: `${virtual.getTotalSize()}px` }}>
+        {!grid && list && (
+          <div class="line head" style={{ ...layout, height: `${HEAD_HEIGHT}px` }}>
+            {columns.map((name) => <button class="quiet" onClick={() => set({ sort: sort === name ? `-${name}` : name })}>{name}{sort === name ? " ↑" : sort === `-${name}` ? " ↓" : ""}</button>)}
+          </div>
+        )}
+        <div class="tall" style={{ height: `${virtual.getTotalSize()}px`, minWidth: grid ? "" : layout.minWidth }}>
           {list && virtual.getVirtualItems().map((item) => (
-            <div key={item.key} class={grid ? "tiles" : "lines"} style={{ transform: `translateY(${item.start}px)`, height: `${item.size}px` }}>
+            <div key={item.key} class={grid ? "tiles" : "lines"} style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)`, height: `${item.size}px` }}>
               {shown.slice(item.index * across, (item.index + 1) * across).map((line, place) => {
                 const here = item.index * across + place, props = { line, run, words, here: here === at };
                 return grid ? <Tile key={line.id} {...props} probing={list.context.probing} row={list.context.row} rowKey={lines!.rows[list.context.row]?.key ?? ""} />
-                  : <TableLine key={line.id} {...props} cells={columns.map((name) => told(name, list.context, line))} columns={columns} />;
+                  : <TableLine key={line.id} {...props} cells={columns.map((name) => told(name, list.context, line))} layout={layout} />;
               })}
             </div>
           ))}
@@ -103,7 +104,16 @@ function told(name: string, context: Context, line: Line): string | null {
   return typeof value === "number" && name !== "candidates" ? number(value) : String(value);
 }
 
-const template = (count: number) => `minmax(110px, 1fr) minmax(150px, 2fr) repeat(${count - 3}, minmax(64px, 0.6fr)) minmax(160px, 2.4fr)`;
+type Layout = { gridTemplateColumns: string; minWidth: string };
+
+/** What the heads and every line of the table have in common, so that they stand and scroll together. */
+function layoutOf(count: number): Layout {
+  const others = Math.max(count - 3, 1);
+  return {
+    gridTemplateColumns: `minmax(110px, 1fr) minmax(150px, 2fr) repeat(${others}, minmax(64px, 0.6fr)) minmax(160px, 2.4fr)`,
+    minWidth: `${110 + 150 + 64 * others + 160 + GAP * (others + 2) + 2 * SIDE}px`,
+  };
+}
 
 function add(words: URLSearchParams, more: string): void {
   const now = words.get("filter")?.trim();
@@ -148,9 +158,9 @@ function Tile({ line, run, words, here, probing, row, rowKey }: OfLine & { probi
   );
 }
 
-function TableLine({ line, run, words, here, cells, columns }: OfLine & { cells: (string | null)[]; columns: string[] }) {
+function TableLine({ line, run, words, here, cells, layout }: OfLine & { cells: (string | null)[]; layout: Layout }) {
   return (
-    <a class={`line ${here ? "here" : ""}`} href={link(["run", run, "sample", line.id], words)} data-id={line.id} style={{ gridTemplateColumns: template(columns.length) }}>
+    <a class={`line ${here ? "here" : ""}`} href={link(["run", run, "sample", line.id], words)} data-id={line.id} style={layout}>
       {cells.map((cell) => (cell !== null && /^\d+(\.\d\d)?$/.test(cell) ? <span class="number">{cell}</span> : <span class={cell === "right" || cell === "wrong" ? cell : ""}><Said>{cell ?? "–"}</Said></span>))}
     </a>
   );

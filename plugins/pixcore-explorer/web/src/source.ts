@@ -63,6 +63,8 @@ function chunk<T>(name: string): Promise<T> {
 }
 
 interface Exported extends Lines { chunk: number }
+/** A sample's different pictures, and which of them shows a row's mask under a probing. */
+interface Thumbnails { pictures: string[]; of: Record<string, Record<string, number>> }
 const places = new Map<string, Map<string, number>>();
 
 async function exported(run: string, id: string): Promise<[string, number]> {
@@ -89,9 +91,10 @@ const folder: Source = {
     const probings = Object.keys(drawn), name = probings.includes(probing) ? probing : probings[0] ?? "";
     return { probings, probing: name, ...(drawn[name] ?? { html: null, error: "the run has no masks" }) };
   },
-  thumbnail: async (run, id) => {
+  thumbnail: async (run, id, probing, row) => {
     const [name, place] = await exported(run, id);
-    return (await chunk<{ thumbnails: string[] }>(`${name}-thumbnails`)).thumbnails[place]!;
+    const { pictures, of } = (await chunk<{ thumbnails: Thumbnails[] }>(`${name}-thumbnails`)).thumbnails[place]!;
+    return pictures[of[probing]?.[row] ?? -1] ?? "";
   },
   maps: async (run, id, reading) => {
     const maps = (await folder.sample(run, id)).maps?.[reading.probing];

@@ -9,12 +9,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from pixcore import __version__
 from pixcore.config import resolve
 from pixcore.errors import DataError
 from pixcore.figures.rows import Summary
 from pixcore.files import RUN, read_object
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
+from pixcore.versions import foundations
+
+_NAMED = 3
+"""Packages of other versions that an error names."""
 
 _Count = Annotated[int, Field(ge=1, le=sys.maxsize)]
 
@@ -31,6 +36,9 @@ class _Document(BaseModel):
     scope: _Scope
     stores: dict[str, list[Path]]
     config: dict[str, Any]
+    pixcore: str = ""
+    plugins: dict[str, str] = {}
+    versions: dict[str, str] = {}
 
 
 def open_run(folder: Path, registry: Registry) -> Run:
@@ -55,11 +63,24 @@ def open_run(folder: Path, registry: Registry) -> Run:
                 hint="start where the run was started, or run the config again",
             )
     if not {stage.store.path for stage in run.stages()} <= used:
-        raise DataError(
-            f"run {folder} was made by other versions of its plugins, weights or files than those that are here",
-            hint="run the config again",
-        )
+        raise DataError(f"run {folder} was made by {_others(document, run)}", hint="run the config again")
     return run
+
+
+def _others(document: _Document, run: Run) -> str:
+    """Say what a run was made by that is here in another version, as far as it wrote versions down."""
+    at_work = [one.registration for one in run.resolved.components.every]
+    here = {one.distribution: one.version for one in at_work}
+    for one in at_work:
+        here |= foundations(one.distribution, one.extra)
+    here["pixcore"] = __version__
+    libraries = {name: version.split("+")[0] for name, version in document.versions.items()}  # as `foundations` has it
+    then = {**libraries, **document.plugins, "pixcore": document.pixcore or __version__}
+    found = [f"{name} {then[name]} (here {own})" for name, own in here.items() if then.get(name, own) != own]
+    if not found:
+        return "other weights or files than those that are here, or other versions of what its plugins stand on"
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return f"other versions than those that are here: {', '.join(found[:_NAMED])}{more}"
 
 
 def from_dict(data: Mapping[str, Any], *, where: str = "summary.json") -> Summary:

@@ -28,6 +28,7 @@ function queue(work) {
 
 // from here until the other item is shown, keys and buttons mean nothing: they would be about an item nobody has seen
 function leave(work) {
+  if (drag?.tool) { drag = null; tool.up(); }  // what the pointer is at is about the item that is left: it ends here
   const wait = (by) => { leaving += by; document.querySelector("main").ariaBusy = String(leaving > 0); };
   wait(1);
   return queue(work).finally(() => wait(-1));
@@ -272,6 +273,7 @@ view.moved = () => paint();
 
 function finish(status) {
   const change = { status };
+  if (status === "done" && tool.unsaved) { problem(tool.unsaved); return; }
   if (status === "absent") Object.assign(change, { keep: [], polygons: [], painted: null, erased: null });
   if (status === "done" && !state.keep.length && !state.polygons.length && !state.painted) {
     problem("nothing is kept or drawn: keep a mask, draw one, or say that the object is absent");

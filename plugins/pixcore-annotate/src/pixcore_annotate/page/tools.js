@@ -1,4 +1,5 @@
-// What the pointer does: one tool at a time. A tool changes nothing by itself; it asks the page to decide.
+// What the pointer does: one tool at a time. A tool changes nothing by itself; it asks the page to decide. What it holds
+// that no decision has yet, `unsaved` says.
 import { PAINT, dot, fromRuns, layer, lay, line, outline, pairs } from "./canvas.js";
 
 const NEAR = 8;  // pixels of the screen
@@ -83,6 +84,7 @@ export class Polygon {
   get hint() {
     return `${this.points.length} point${this.points.length === 1 ? "" : "s"}: click to add, Enter closes, Backspace takes one back, Esc drops`;
   }
+  get unsaved() { return this.points.length ? "the polygon is not closed: Enter closes it, Esc drops it" : ""; }
   down() { return false; }
   hover() {}
   click(at) { this.points.push(at); this.page.render(); }
@@ -147,6 +149,7 @@ export class Clicks {
     const score = this.found[this.chosen].score.toFixed(2);
     return `mask ${this.chosen + 1} of ${this.found.length} (score ${score}): 1–${this.found.length} choose, Enter accepts, Alt-click: outside, Backspace: a click less`;
   }
+  get unsaved() { return this.found.length ? "the mask of your clicks is not taken: Enter accepts it, Esc drops it" : ""; }
   down() { return false; }
   hover() {}
   click([x, y], event) {
