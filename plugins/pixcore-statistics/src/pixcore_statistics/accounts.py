@@ -246,8 +246,8 @@ class Accounts:
                 yield f"{count} image(s) of which {name} chose nothing under {probing} are left out of its mean IoU"
         for (name, probing), reasons in self._idle.items():
             if not reasons[""]:
-                (why, _), count = reasons.most_common(1)[0], plural(sum(reasons.values()), "sample")
-                yield f"{name} chose nothing under {probing}, of whatever candidates {count} had: {one_line(why)}"
+                (why, _), offered = reasons.most_common(1)[0], plural(sum(reasons.values()), "sample")
+                yield f"{name} chose nothing under {probing}, of whatever candidates {offered} had: {one_line(why)}"
         for (name, noted), total in self._noted.items():
             asked = self._noted[name, f"n {noted}"]
             if noted == "flip_rate":
