@@ -5,7 +5,8 @@
 A variant is run three times: for its own masks (own.yaml), and for masks mined from its attention, asked as mini is
 (mini.yaml with another model), once with the generator `regions` and once with `mini-sam`. The shipped weights are
 those of seed 1, of mini and of each variant that is shipped; other seeds are run where the trainings have left them:
-runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Runs continue where they stopped.
+runs/mini/SEED/model and runs/mini-seg/VARIANT-SEED/model. Of mini, what it became by being trained further is run and
+compared too. Runs continue where they stopped.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pixcore_mini.config import FURTHER
 from pixcore_mini_seg.config import MiniSegConfig
 from pixcore_mini_seg.dialogue import VARIANTS
 from pixcore_mini_seg.weights import FILE
@@ -47,6 +49,8 @@ def runs() -> Iterator[tuple[str, Path, list[str]]]:
     """The name of each run, its config, and what is set in it."""
     yield "mini", HERE / "mini.yaml", []
     yield "mini-1-sam", HERE / "mini.yaml", [SAM, f"output={RUNS / 'mini-1-sam'}"]
+    further = f"model={{name: mini, checkpoint: {FURTHER}}}"
+    yield "mini-further", HERE / "mini.yaml", [further, f"output={RUNS / 'mini-further'}"]
     for own in sorted(Path("runs/mini").glob("*/model/config.json")):
         if own.parent.parent.name == "1":
             continue  # the shipped seed, trained again
@@ -65,6 +69,9 @@ def comparisons(done: set[str]) -> Iterator[tuple[str, list[str]]]:
     The oracle that mines from mini has the truth in hand and a variant's decoder has not, so its own masks are compared
     with what attend-and-segment mines, which has not either, as well: the comparison "plain".
     """
+    if {"mini", "mini-further"} <= done:
+        words = ["--row", "oracle", "--output", str(RUNS / "compared" / "mini-further")]
+        yield "mini-further", [str(RUNS / "mini"), str(RUNS / "mini-further"), *words]
     for name in sorted(name for name in done if not name.startswith("mini")):
         left = "mini-1-sam" if name.endswith("-sam") else "mini"
         if left not in done:

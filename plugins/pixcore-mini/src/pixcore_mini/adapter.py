@@ -110,7 +110,7 @@ class Mini(Adapter[ConfigT], Generic[ConfigT]):
         except (OSError, ValueError) as error:
             raise ModelError(
                 f"can't load mini from {folder}: {first_line(error)}",
-                hint="checkpoint: shipped, or the folder OUT/model that `python -m pixcore_mini.train` wrote",
+                hint="checkpoint: shipped, further, or the folder OUT/model that `python -m pixcore_mini.train` wrote",
             ) from error
         return Loaded(prepare_model(model, self.config), tokenizer, None)
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from pixcore_transformers.config import TransformersConfig, place
 from pydantic import Field
 
-SHIPPED = "shipped"
-_WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED, FURTHER = "shipped", "further"
+_INSIDE = {SHIPPED: Path(__file__).parent / "weights", FURTHER: Path(__file__).parent / "weights_further"}
 
 
 class MiniConfig(TransformersConfig):
     """Which weights, and the options of every transformers model.
 
     Attributes:
-        checkpoint: `shipped`, or a folder that `python -m pixcore_mini.train` wrote: OUT/model.
+        checkpoint: `shipped`; `further`, the same trained on in what it is weak at; or a folder that `python -m
+            pixcore_mini.train` or `.further` wrote: OUT/model.
         max_new_tokens: Tokens of an answer, its end included.
     """
 
@@ -27,7 +28,7 @@ class MiniConfig(TransformersConfig):
     @property
     def folder(self) -> Path:
         """Where the weights are."""
-        return _WEIGHTS if self.checkpoint == SHIPPED else Path(self.checkpoint).expanduser()
+        return _INSIDE.get(self.checkpoint) or Path(self.checkpoint).expanduser()
 
     def fingerprint(self) -> str:
         """Hash the weights, wherever they are."""

@@ -69,11 +69,11 @@ def words_in_place(wanted: str, said: str) -> float:
     return sum(a == b for a, b in zip(*both, strict=False)) / max(*map(len, both), 1)
 
 
-def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:
-    """Put seven prompts about each of some scenes."""
+def ask(split: Split, seed: int, scenes: int, twins: float = 0.3) -> Iterator[Asked]:
+    """Put seven prompts about each of some scenes; `twins` is the share of those with two things of one kind."""
     for index in range(scenes):
         rng = scene_random(split, seed, "evaluation", index)
-        scene = make_scene(rng, split)
+        scene = make_scene(rng, split, twins=twins)
         image = Image.from_pixels(render(scene).image, name=f"{split}-{seed}-{index}")
         for question in (random_question(scene, rng), either_presence(scene, rng)):
             yield Asked(image, as_sentence(question), question)
@@ -87,14 +87,15 @@ def ask(split: Split, seed: int, scenes: int) -> Iterator[Asked]:
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m pixcore_mini.evaluate", description=__doc__)
-    parser.add_argument("--checkpoint", default=SHIPPED, help="shipped, or a folder that the training wrote")
+    parser.add_argument("--checkpoint", default=SHIPPED, help="shipped, further, or a folder that a training wrote")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--scenes", type=at_least(1), default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--twins", type=float, default=0.3, help="the share of scenes with two things of one kind")
     parser.add_argument("--batch", type=at_least(1), default=16)
     options = parser.parse_args(arguments)
     model = Mini(MiniConfig.model_validate({"checkpoint": options.checkpoint}))
-    asked = list(ask(options.split, options.seed, options.scenes))
+    asked = list(ask(options.split, options.seed, options.scenes, options.twins))
     results: dict[str, list[tuple[bool, float]]] = defaultdict(list)
     for first in track(range(0, len(asked), options.batch), "answering", console=Console(stderr=True)):
         some = asked[first : first + options.batch]
