@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from pixcore_mini.adapter import Mini
 from pixcore_mini.batches import HarderBatches
-from pixcore_mini.config import MiniConfig
+from pixcore_mini.config import FURTHER, SHIPPED, MiniConfig
 from pixcore_mini.dialogue import LETTERS, harder_dialogue
+from pixcore_mini.evaluate import ask
 from pixcore_mini.further import Further, FurtherRecipe
 from pixcore_mini.tokenizer import Encoder
 from pixcore_mini_world.scene import make_scene, scene_random
 from rich.console import Console
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from pixcore.records import Protocol, Request
 
 TINY = FurtherRecipe(steps=(0, 0, 3), batch=(4, 4, 2), warmup=1, begins="shipped")
 
@@ -70,3 +74,18 @@ def test_batches_follow_from_the_step_and_rows(tokenizer: PreTrainedTokenizerFas
     both, one, other = (HarderBatches(encoder, 3, rows, 100)[5][0] for rows in (range(4), range(2), range(2, 4)))
     assert torch.equal(both.tokens, torch.cat([one.tokens, other.tokens]))
     assert not torch.equal(both.tokens, HarderBatches(encoder, 3, range(4), 100)[6][0].tokens)
+
+
+def test_what_was_trained_further_answers_letters_alone_and_says_no_more_often() -> None:
+    """Over the same new scenes, against the shipped weights."""
+    asked = [one for one in ask("validation", 3, 40) if one.turn.kind in ("segment absent", "letter presence")]
+    requests = [Request(one.image.name, Protocol.QUESTION, one.image, one.turn.prompt) for one in asked]
+    right = dict[str, int]()
+    for checkpoint in (SHIPPED, FURTHER):
+        texts = [response.text for response in Mini(MiniConfig(checkpoint=checkpoint)).answer(requests)]
+        said = [text for one, text in zip(asked, texts, strict=True) if one.turn.kind == "segment absent"]
+        right[checkpoint] = sum(text.startswith("There is no ") for text in said)
+        letters = {text for one, text in zip(asked, texts, strict=True) if one.turn.is_letter}
+        assert (letters <= set(LETTERS)) == (checkpoint == FURTHER)
+    assert right[FURTHER] > right[SHIPPED]
+    assert MiniConfig(checkpoint=FURTHER).fingerprint() != MiniConfig().fingerprint()
