@@ -366,11 +366,13 @@ def run_with_little_room(folder: Path, room: int) -> subprocess.CompletedProcess
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(TOY), *sys.path)), "PIXCORE_PLUGINS": "toy,report"}
+    paths = os.pathsep.join((str(TOY), *sys.path))
+    # a module's byte code would be cut short for good
+    environment = {"PYTHONPATH": paths, "PIXCORE_PLUGINS": "toy,report", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, "-m", "pixcore", "run", "run.yaml"],
         cwd=folder,
-        env=environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         preexec_fn=limit,

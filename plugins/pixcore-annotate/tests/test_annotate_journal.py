@@ -66,9 +66,12 @@ def test_a_line_cut_short_is_dropped_and_work_goes_on(folder: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="how large a file may grow is limited on POSIX alone")
 @pytest.mark.parametrize("room", [1, 30])
-def test_what_a_full_disk_cut_short_spoils_no_later_decision(folder: Path, room: int) -> None:
+def test_what_a_full_disk_cut_short_spoils_no_later_decision(
+    folder: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import resource
 
+    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a module's would be cut short for good
     mine = journal(folder)
     mine.decide("item-0", State(("23",), (), "kept", "done"))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

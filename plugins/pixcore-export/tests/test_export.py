@@ -344,9 +344,12 @@ def test_columns_that_come_late_and_odd_values_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="how large a file may grow is limited on POSIX alone")
 @pytest.mark.parametrize("form", ["csv", "coco"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(form: str, run: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    form: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import resource
 
+    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a module's would be cut short for good
     job, limits = open_run(run, registry()), resource.getrlimit(resource.RLIMIT_FSIZE)
     _ = job.rows  # what is read of the store is read
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
