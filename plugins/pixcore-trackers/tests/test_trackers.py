@@ -244,13 +244,19 @@ def test_a_tracker_that_is_named_later_is_told_what_is_there_and_then_what_is_ne
     assert found["tables"][0] == found["tables"][1]
 
 
-@pytest.mark.parametrize("does", ["raise SystemExit(3)", "raise RuntimeError('no server')", "raise ImportError('x')"])
-def test_a_tracker_that_fails_ends_no_run(does: str, workplace: Any) -> None:
-    site = workplace.folder / "site"
+def with_wandb(workplace: Any, source: str) -> Path:
+    """Put a module of that name in wandb's place, and give the folder that it lies in."""
+    site: Path = workplace.folder / "site"
     site.mkdir()
-    (site / "wandb.py").write_text(does + "\n")
+    (site / "wandb.py").write_text(source)
     workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
     workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    return site
+
+
+@pytest.mark.parametrize("does", ["raise SystemExit(3)", "raise RuntimeError('no server')", "raise ImportError('x')"])
+def test_a_tracker_that_fails_ends_no_run(does: str, workplace: Any) -> None:
+    with_wandb(workplace, does + "\n")
     done = workplace("run", str(workplace.config(writers=["predictions", "wandb"])))
     told = [line for line in done.stderr.splitlines() if "tracker" in line]
     assert len(told) == 1
@@ -291,12 +297,8 @@ THAT_TELLS_ITS_END = WANDB.replace("exit_code): pass", 'exit_code): called(f"fin
 
 @pytest.mark.parametrize("fails", ["figures", "samples"])
 def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace: Any) -> None:
-    site = workplace.folder / "site"
-    site.mkdir()
-    (site / "wandb.py").write_text(WANDB)
+    site = with_wandb(workplace, WANDB)
     (site / "fails").write_text(fails)
-    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
     config = str(workplace.config(writers=["predictions", "wandb"]))
     assert "tracker wandb failed" in workplace("run", config).stderr
     (site / "fails").unlink()
@@ -307,11 +309,7 @@ def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace
 
 
 def test_a_part_that_is_done_is_closed(workplace: Any) -> None:
-    site = workplace.folder / "site"
-    site.mkdir()
-    (site / "wandb.py").write_text(THAT_TELLS_ITS_END)
-    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    site = with_wandb(workplace, THAT_TELLS_ITS_END)
     config = str(workplace.config(writers=["predictions", "wandb"]))
     workplace("run", config, "--shard", "1/2")
     assert (site / "calls").read_text().splitlines() == ["finish 0"]
@@ -320,11 +318,7 @@ def test_a_part_that_is_done_is_closed(workplace: Any) -> None:
 
 
 def test_a_run_that_ends_early_is_closed_as_failed(workplace: Any) -> None:
-    site = workplace.folder / "site"
-    site.mkdir()
-    (site / "wandb.py").write_text(THAT_TELLS_ITS_END)
-    workplace.environment["PYTHONPATH"] = f"{site}:{workplace.environment['PYTHONPATH']}"
-    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers"
+    site = with_wandb(workplace, THAT_TELLS_ITS_END)
     config = str(workplace.config(writers=["predictions", "wandb"], selections=["toy-careless"]))
     process = workplace.start("run", config)  # its exit is a whole process's
     assert "toy strategy failed" in process.communicate()[1]

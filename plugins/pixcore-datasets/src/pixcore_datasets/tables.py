@@ -56,22 +56,21 @@ def numbered_rows(
         raise DataError(
             f"{path} row {len(rows) + 1} has a quote that is never closed", hint='close it, or write "" for a quote'
         )
-    first = next((number for number, row in enumerate(rows) if any(field.strip() for field in row)), None)
-    if first is None:
+    filled = [(number, row) for number, row in enumerate(rows, start=1) if any(field.strip() for field in row)]
+    if not filled:
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
-    twice = [name for name, count in Counter(name.strip() for name in rows[first]).items() if name and count > 1]
+    names = [name.strip() for name in filled[0][1]]
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
     if twice:
         raise DataError(f"{path} has two columns {twice[0]!r}", hint="rename or drop one")
-    header = [(aliases or {}).get(name.strip(), name.strip()) for name in rows[first]]
+    header = [(aliases or {}).get(name, name) for name in names]
     lacking = [column for column in columns if column not in header]
     if lacking:
         raise DataError(
             f"{path} has no column {lacking[0]!r}", hint=nearest(lacking[0], [name for name in header if name])
         )
     found = []
-    for number, row in enumerate(rows[first + 1 :], start=first + 2):
-        if not any(field.strip() for field in row):
-            continue
+    for number, row in filled[1:]:
         if len(row) != len(header):
             raise DataError(
                 f"{path} row {number} has {len(row)} fields, its header {len(header)}",

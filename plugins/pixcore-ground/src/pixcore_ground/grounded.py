@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore import config as configs
-from pixcore.errors import ConfigError, DataError, SampleError, describe
+from pixcore.errors import ConfigError, DataError, PixcoreError, SampleError
 from pixcore.masks import area
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, Response, Sample, SampleResult, Selection
-from pixcore.runs.execute import execute
+from pixcore.runs.execute import StoppingMonitor, execute
 from pixcore.runs.plan import Run
 from pixcore.stages.answer import Loader
 from pixcore.stages.base import Item, Monitor
@@ -143,14 +143,19 @@ def probe(
         return job, result
 
 
-class _FirstFailure(Monitor):
-    """Ends with the first failure, of which there is nothing to be said of a run: none goes on without the sample."""
+class _FirstFailure(StoppingMonitor):
+    """Stops at the first failure, as a run does, and promises nothing of a run: none goes on without the sample."""
+
+    def __init__(self, display: Monitor) -> None:
+        super().__init__("stop", display)
 
     def failed(self, stage: str, item: Item, error: Exception) -> None:
         """Raise it, with where it was."""
-        kind = DataError if isinstance(error, DataError) else SampleError
-        message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
-        raise kind(message) from error
+        try:
+            super().failed(stage, item, error)
+        except PixcoreError as told:
+            told.hint = ""
+            raise
 
 
 def transformed_maps(job: Run, response: Response | None) -> NDArray[np.float32] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from pixcore_mini.config import MiniConfig
+from pixcore_mini.network import read_network
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration
 
@@ -69,8 +70,7 @@ def new_decoder(llava: LlavaForConditionalGeneration) -> MaskDecoder:
 
 def base_model() -> LlavaForConditionalGeneration:
     """Read the shipped mini, in float32."""
-    folder = MiniConfig().folder
-    return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return read_network(MiniConfig().folder)
 
 
 def widen(llava: LlavaForConditionalGeneration, words: int) -> None:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-from pixcore_mini.arguments import at_least, check_processes
+from pixcore_mini.arguments import add_machine, at_least, check_processes, machine_of
 from pixcore_mini.sharing import run_shared
 
 from pixcore_mini_seg.dialogue import VARIANTS
@@ -23,14 +22,8 @@ from pixcore_mini_seg.trainer import Recipe, Trainer
 
 def _run(rank: int, options: argparse.Namespace) -> None:
     """One of the processes that share every batch."""
-    Trainer(
-        Recipe.of(options.variant, options.seed, options.steps),
-        options.out,
-        device=options.device,
-        compiled=options.compile,
-        rank=rank,
-        processes=options.processes,
-    ).train()
+    recipe = Recipe.of(options.variant, options.seed, options.steps)
+    Trainer(recipe, options.out, rank=rank, **machine_of(options)).train()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,9 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)")
     parser.add_argument("--steps", type=at_least(1), help="optimizer steps, in place of the recipe's")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile, where everything is trained (d)")
-    parser.add_argument("--processes", type=at_least(1), default=1, help="processes that share every batch, on a CPU")
+    add_machine(parser, compiled="use torch.compile, where everything is trained (d)")
     options = parser.parse_args(arguments)
     check_processes(parser, options, Recipe.of(options.variant).batches)
     options.out = options.out or Path("runs/mini-seg") / f"{options.variant}-{options.seed}"

@@ -1,9 +1,12 @@
-"""Check the numbers that a training's command line gives."""
+"""What the command lines of trainings have alike: numbers that are checked, and where to work."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -20,6 +23,23 @@ def at_least(least: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def add_machine(parser: ArgumentParser, compiled: str = "use torch.compile") -> None:
+    """Add the options that say where a training works; `machine_of` hands them on."""
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--compile", action="store_true", help=compiled)
+    parser.add_argument(
+        "--processes",
+        type=at_least(1),
+        default=1,
+        help="processes that share every batch; on a CPU that others use too, faster than threads",
+    )
+
+
+def machine_of(options: Namespace) -> dict[str, Any]:
+    """Give what a trainer is told of where it works, but for which of the processes it is."""
+    return {"device": options.device, "compiled": options.compile, "processes": options.processes}
 
 
 def check_processes(parser: ArgumentParser, options: Namespace, batches: Collection[int]) -> None:

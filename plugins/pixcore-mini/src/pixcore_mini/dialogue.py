@@ -134,6 +134,13 @@ def identify(scene: Scene, index: int, part: str | None, rng: Random) -> Turn:
     )
 
 
+def identify_present(scene: Scene, rng: Random) -> list[Turn]:
+    """Ask to segment a thing that is there, and a part of one."""
+    thing = identify(scene, rng.randrange(len(scene.things)), None, rng)
+    index = rng.randrange(len(scene.things))
+    return [thing, identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng)]
+
+
 def identify_absent(scene: Scene, rng: Random) -> Turn:
     """Ask to segment something that is not there."""
     noun, kind = absent_noun(scene, rng)
@@ -156,10 +163,7 @@ def dialogue(scene: Scene, rng: Random, told: float = 0.1) -> list[Turn]:
         question = random_question(scene, rng)
         turns.append(told_letter(question) if rng.random() < told else as_letter(question))
     turns.append(as_sentence(random_question(scene, rng)))
-    index = rng.randrange(len(scene.things))
-    turns.append(identify(scene, index, None, rng))
-    index = rng.randrange(len(scene.things))
-    turns.append(identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng))
+    turns += identify_present(scene, rng)
     turns.append(identify_absent(scene, rng))
     presence = either_presence(scene, rng)
     turns.append(as_letter(presence) if rng.random() < 0.4 else as_sentence(presence))
@@ -176,8 +180,6 @@ def harder_dialogue(scene: Scene, rng: Random) -> list[Turn]:
     turns.append(as_bare_letter(either_presence(scene, rng)))
     turns += [as_sentence(random_question(scene, rng)), as_sentence(either_presence(scene, rng))]
     turns += [identify_absent(scene, rng) for _ in range(2)]
-    turns.append(identify(scene, rng.randrange(len(scene.things)), None, rng))
-    index = rng.randrange(len(scene.things))
-    turns.append(identify(scene, index, rng.choice(scene.things[index].spec.all_parts), rng))
+    turns += identify_present(scene, rng)
     rng.shuffle(turns)
     return turns

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Split, make_scene, scene_random
 from torch import nn
-from transformers import LlavaForConditionalGeneration
 
 from pixcore.errors import ModelError, first_line
 from pixcore.files import written_beside
-from pixcore_mini.network import pixels
+from pixcore_mini.network import pixels, read_network
 
 FILE = "drawn.npz"
 _RIDGE = 0.01
@@ -116,8 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path, help="a model's folder, as the training wrote it")
     folder: Path = parser.parse_args(arguments).folder
-    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    measure(model.model.vision_tower).write(folder)
+    measure(read_network(folder).model.vision_tower).write(folder)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
 from pixcore_mini_world.scene import Scene
-from transformers import LlavaForConditionalGeneration
 
-from pixcore_mini.arguments import at_least, check_processes
+from pixcore_mini.arguments import add_machine, at_least, check_processes, machine_of
 from pixcore_mini.batches import HarderBatches
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import Turn, harder_dialogue
+from pixcore_mini.network import read_network
 from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import Recipe, Trainer
 
@@ -52,8 +51,7 @@ class Further(Trainer):
 
     def __init__(self, recipe: FurtherRecipe, out: Path, *, begin: Path, **options: Any) -> None:
         super().__init__(recipe, out, **options)
-        finished = LlavaForConditionalGeneration.from_pretrained(begin, dtype=torch.float32, local_files_only=True)
-        self.network.load_state_dict(finished.state_dict())
+        self.network.load_state_dict(read_network(begin).state_dict())
 
     def _joint_batches(self, rows: range) -> HarderBatches:
         return HarderBatches(self.encoder, self.recipe.seed, rows, self.recipe.steps[2])
@@ -70,15 +68,7 @@ def _run(rank: int, options: argparse.Namespace) -> None:
     """One of the data-parallel processes."""
     begin = MiniConfig(checkpoint=options.begin)
     recipe = FurtherRecipe(seed=options.seed, steps=(0, 0, options.steps), begins=begin.fingerprint())
-    Further(
-        recipe,
-        options.out,
-        begin=begin.folder,
-        device=options.device,
-        compiled=options.compile,
-        rank=rank,
-        processes=options.processes,
-    ).train()
+    Further(recipe, options.out, begin=begin.folder, rank=rank, **machine_of(options)).train()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -93,9 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--begin", default=SHIPPED, help="shipped, or the folder OUT/model of a training")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the batches")
     parser.add_argument("--steps", type=at_least(1), default=default.steps[2])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile")
-    parser.add_argument("--processes", type=at_least(1), default=1, help="processes that share every batch, on a CPU")
+    add_machine(parser)
     options = parser.parse_args(arguments)
     check_processes(parser, options, default.batch)
     run_shared(_run, options, processes=options.processes, out=options.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -55,6 +56,11 @@ def build_network(vocabulary_size: int) -> LlavaForConditionalGeneration:
     network = LlavaForConditionalGeneration(config)
     _initialise(network)
     return network
+
+
+def read_network(folder: Path) -> LlavaForConditionalGeneration:
+    """Read a finished model from its folder, in float32."""
+    return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
 def _initialise(network: LlavaForConditionalGeneration) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from pixcore_mini.arguments import at_least, check_processes
+from pixcore_mini.arguments import add_machine, at_least, check_processes, machine_of
 from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import STAGES, Recipe, Trainer
 
@@ -34,12 +34,10 @@ def _run(rank: int, options: argparse.Namespace) -> None:
             attribute_weight=options.attribute_weight,
         ),
         options.out,
-        device=options.device,
-        compiled=options.compile,
         workers=options.workers,
         keep_every=options.keep_every,
         rank=rank,
-        processes=options.processes,
+        **machine_of(options),
     )
     trainer.train()
 
@@ -74,15 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="N",
         help="keep the model of every N-th joint step in OUT/steps",
     )
-    parser.add_argument("--device", default="cuda" if gpu else "cpu")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile")
+    add_machine(parser)
     parser.add_argument("--workers", type=at_least(0), default=8 if gpu else 0, help="processes that draw images")
-    parser.add_argument(
-        "--processes",
-        type=at_least(1),
-        default=1,
-        help="processes that share every batch; on a CPU that others use too, faster than threads",
-    )
     options = parser.parse_args(arguments)
     check_processes(parser, options, default.batch)
     run_shared(_run, options, processes=options.processes, out=options.out)
