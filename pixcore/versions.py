@@ -34,6 +34,8 @@ NUMERICAL = (
 )
 """Libraries whose release can change a text, a map or a mask."""
 
+SOURCES = (".py", ".csv", ".jinja", ".json", ".md", ".toml", ".txt", ".yaml", ".yml")  # code, prompts, word lists
+
 
 @cache
 def version_of(distribution: metadata.Distribution) -> str:
@@ -43,7 +45,7 @@ def version_of(distribution: metadata.Distribution) -> str:
 
 
 def _sources(distribution: metadata.Distribution) -> Iterator[tuple[str, Path]]:
-    """The modules of a package that is from no index, each by its path below where it is imported from."""
+    """The modules and texts of a package that is from no index, each by its path below where it is imported from."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     root, found = Path(str(distribution.locate_file(""))), set[Path]()
     if origin.get("dir_info", {}).get("editable"):
@@ -51,11 +53,11 @@ def _sources(distribution: metadata.Distribution) -> Iterator[tuple[str, Path]]:
         root = folder / "src" if (folder / "src").is_dir() else folder
         named = {root / one.value.replace(":", ".").split(".")[0] for one in distribution.entry_points}
         packages = {root} if root != folder else named | {path.parent for path in root.glob("*/__init__.py")}
-        found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*.py"))}
+        found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*"))}
     elif origin:
-        found = {Path(str(one.locate())) for one in distribution.files or ()}
+        found = {Path(str(one.locate())) for one in distribution.files or () if ".dist-info" not in str(one)}
     for path in found:
-        if path.suffix == ".py" and root in path.parents and not path.name.startswith(".") and path.is_file():
+        if path.suffix in SOURCES and root in path.parents and not path.name.startswith(".") and path.is_file():
             yield path.relative_to(root).as_posix(), path  # no editors' locks, and nothing on another disk
 
 
@@ -70,12 +72,10 @@ def foundations(name: str, extra: str = "") -> dict[str, str]:
         extra: The one of its extras that is asked for; what any other names, such as one for tests, is not required.
     """
     found: dict[str, str] = {}
-    seen = {("pixcore", "")}
-    waiting = [(name, extra)]
+    seen, waiting = {("pixcore", "")}, [(name, extra)]
     while waiting:
         for required, asked in _requirements(*waiting.pop()):
-            there = installed(required)
-            if (required, asked) in seen or there is None:
+            if (required, asked) in seen or (there := installed(required)) is None:
                 continue
             seen.add((required, asked))
             if required in NUMERICAL:

@@ -192,11 +192,24 @@ def test_edits_change_the_version_of_a_copy_that_is_from_no_index(installed, ori
     assert installed("one = 2\n", origin=EDITABLE, source="src", marked=False) == found[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"), [("prompt.txt", True), ("words.yaml", True), ("weights.safetensors", False)]
+)
+def test_so_do_edits_of_the_texts_beside_its_code_and_not_its_weights(installed, tmp_path, name, counts):
+    """A judge's prompt may lie in a file of its own; a config's fingerprint knows weights."""
+    (tmp_path / "src" / "my_plugin").mkdir(parents=True)
+    found = []
+    for text in ("Is there a fish?", "Is there one?"):
+        (tmp_path / "src" / "my_plugin" / name).write_text(text)
+        found.append(installed("one = 1\n", origin=EDITABLE, source="src"))
+    assert (found[0] != found[1]) == counts
+
+
 def test_a_script_that_lies_elsewhere_is_none_of_a_copys_code(installed, tmp_path):
     """Of what is on another disk than its package, pip records the whole path."""
     script = tmp_path / "script.py"
     script.touch()
-    files = ("my_plugin/adapter.py", script)
+    files = ("my_plugin/adapter.py", script, "my_plugin-1.dist-info/entry_points.txt")
     assert installed("", origin={"dir_info": {}}, files=files) == installed("", origin={"dir_info": {}})
 
 
