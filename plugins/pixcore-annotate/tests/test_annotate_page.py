@@ -212,10 +212,13 @@ def test_what_the_server_refuses(served: tuple[Server, Path]) -> None:
     assert answer(server.address + "items/0/masks/7")[0] == 404
     assert answer(server.address + "project.py")[0] == 404
     assert answer(server.address + "items/0", body=b"{")[0] == 400
-    bad = {"item": "item-0", "keep": ["99"], "polygons": [], "expression": "", "status": "done"}
-    status, said = answer(server.address + "items/0", body=json.dumps(bad).encode())
+    status, said = answer(server.address + "items/0", body=decision("item-0", keep=["99"], seen=seen(server, 0)))
     assert (status, json.loads(said)["error"]) == (400, "item item-0 has no instance '99'")
     assert not (folder / "decisions-ann.jsonl").exists()
+
+
+def seen(server: Server, place: int) -> str:
+    return str(json.loads(answer(f"{server.address}items/{place}")[1])["seen"])
 
 
 def decision(item: str, **change: Any) -> bytes:
@@ -229,13 +232,35 @@ def test_a_decision_is_about_the_item_that_it_names(served: tuple[Server, Path])
     assert answer(server.address + "items/1", body=decision("item-0"))[0] == 409
     assert answer(server.address + "items/1", body=b"{}")[0] == 409
     for nothing in ({"keep": []}, {"keep": [], "polygons": [[5, 5, 5, 5, 5, 5]]}):
-        status, said = answer(server.address + "items/1", body=decision("item-1", **nothing))
+        status, said = answer(server.address + "items/1", body=decision("item-1", seen=seen(server, 1), **nothing))
         assert (status, "nothing kept or drawn" in json.loads(said)["error"]) == (400, True)
-    for odd in (b"[" * 100_000, b"[1]", decision("item-1", polygons=[[10**400, 1, 2, 3, 4, 5]])):
+    for odd in (b"[" * 100_000, b"[1]", decision("item-1", seen=seen(server, 1), polygons=[[10**400, 1, 2, 3, 4, 5]])):
         assert answer(server.address + "items/1", body=odd)[0] in (400, 409)
     assert not (folder / "decisions-ann.jsonl").exists()
-    assert answer(server.address + "items/1", body=decision("item-1"))[0] == 200
+    assert answer(server.address + "items/1", body=decision("item-1", seen=seen(server, 1)))[0] == 200
     assert journal(folder)["item-1"].keep == ("23",)
+
+
+def test_a_tab_that_has_not_seen_the_newest_decision_takes_nothing_back(
+    page: Any, served: tuple[Server, Path], browser: Any
+) -> None:
+    server, folder = served
+    older = browser.new_page()
+    older.goto(server.address)
+    older.wait_for_selector("#canvas[data-item='item-0']")
+    page.click("#instances button >> nth=1")
+    page.wait_for_selector("#instances li.kept")
+    with older.expect_response("**/items/0"):
+        older.click("#instances button >> nth=0")
+    older.wait_for_selector("#problem:not(:empty)")
+    assert older.inner_text("#problem") == "not saved: item item-0 was changed in another tab: reload the page"
+    assert journal(folder)["item-0"].keep == ("23",)
+    older.reload()
+    older.wait_for_selector("#instances li.kept")
+    older.click("#instances button >> nth=0")
+    older.wait_for_selector("#instances li.kept >> nth=1")
+    assert set(journal(folder)["item-0"].keep) == {"17", "23"}
+    older.close()
 
 
 def test_another_page_can_send_nothing(served: tuple[Server, Path]) -> None:
@@ -243,7 +268,7 @@ def test_another_page_can_send_nothing(served: tuple[Server, Path]) -> None:
     own = server.address.rsplit("/", 2)[0]
     for origin in ("https://evil.example", "null", own.replace("127.0.0.1", "localhost")):
         assert answer(server.address + "items/0", body=decision("item-0"), origin=origin)[0] == 403
-    assert answer(server.address + "items/0", body=decision("item-0"), origin=own)[0] == 200
+    assert answer(server.address + "items/0", body=decision("item-0", seen=seen(server, 0)), origin=own)[0] == 200
 
 
 def test_no_body_is_read_beyond_its_limit_and_a_broken_one_is_told_in_a_line(

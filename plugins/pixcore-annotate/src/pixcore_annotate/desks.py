@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from pixcore_datasets.run_lengths import run_lengths
 
 from pixcore.errors import DataError
+from pixcore.files import json_text
 from pixcore.masks import RLE
 from pixcore_annotate.journal import Journal, state_from_json
 from pixcore_annotate.log import Log
@@ -40,6 +42,10 @@ class Desk(ABC):
     @abstractmethod
     def shown(self, item: Item) -> dict[str, Any]:
         """Say what the page has to know of an item: its state, and what was said of it."""
+
+    def seen(self, item: Item) -> str:
+        """Hash what is shown of an item: a decision counts that was taken on seeing this, and not in an older tab."""
+        return hashlib.sha256(json_text(self.shown(item), indent=None).encode()).hexdigest()[:16]
 
     @abstractmethod
     def decide(self, item: Item, decision: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         return answer({**about, "items": states, "undoable": desk.undoable})
 
     def shown(item: Item) -> dict[str, Any]:
-        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.undoable}
+        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.undoable, "seen": desk.seen(item)}
 
     def show(request: Request) -> Response:
         item = item_of(request)
@@ -73,7 +73,10 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
 
     async def decide(request: Request) -> Response:
         item = item_of(request)
-        desk.decide(item, await decision_about(item, request))
+        decision = await decision_about(item, request)
+        if decision.get("seen") != desk.seen(item):
+            raise HTTPException(409, f"item {item.id} was changed in another tab: reload the page")
+        desk.decide(item, decision)
         return answer(shown(item))
 
     async def segment(request: Request) -> Response:

@@ -6,7 +6,7 @@ const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
 const view = new View(canvas, at("glass"), at("frame"));
 let items = [], place = 0, item = null, picture = null, overlay = null, tints = [], hits = [];
-let state = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
+let state = null, seen = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
 
 async function call(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
@@ -93,7 +93,7 @@ async function go(where) {
 
 // take over what the server says of the item
 function told(answer) {
-  state = answer.state; said = answer.said;
+  state = answer.state; seen = answer.seen; said = answer.said;
   items[place].status = answer.status;
   at("undo").disabled = !answer.undoable;
   raster();
@@ -208,7 +208,7 @@ function post(body, then) {
   // each decision starts from what the one before it left, not from what was on the page when it was clicked
   return (then ? leave : queue)(async () => {
     if (item !== about) return;
-    told(await call("items/" + where, { item: about.id, ...body(state) }));
+    told(await call("items/" + where, { item: about.id, seen, ...body(state) }));
     render();
     if (then) await then();
   });
