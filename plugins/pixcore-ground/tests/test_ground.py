@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image as PILImage
+from pixcore_ground.command import _document, _tell
+from pixcore_ground.grounded import Grounded
 
 from pixcore.cli import main
 from pixcore.components import Context
 from pixcore.figures.scores import score_sample
 from pixcore.plugins import Kind, registry
+from pixcore.records import Candidate, Image, PointPrompt, Response, Selection
 from tests.workplace import Workplace
 
 pytest.importorskip("pixcore_mini")
@@ -62,7 +66,7 @@ def test_a_phrase_that_has_nothing_of_the_expression_is_no_choice(
 ) -> None:
     path, _ = picture
     ground(path, "quarterly dividends", "--set", "selections=[phrase-overlap]")
-    assert "phrase-overlap: nothing no phrase is similar to the expression" in capsys.readouterr().out
+    assert "phrase-overlap: nothing, no phrase is similar to the expression" in capsys.readouterr().out
 
 
 def test_mini_says_on_the_picture_that_a_photograph_is_nothing_to_it(
@@ -157,6 +161,28 @@ def test_where_the_figures_go_is_seen_to_before_a_model_is_asked(
     assert "choose another --json" in capsys.readouterr().err
 
 
+def test_two_things_are_not_written_to_one_file(
+    picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = tmp_path / "seen.png"
+    refused(*picture, "--output", both, "--json", tmp_path / "." / "seen.png", "--model", "none-such")
+    assert f"error: --json {both}: the picture is written there" in capsys.readouterr().err
+    beside = picture[0].with_name("scene-grounded.png")  # where it goes by itself
+    refused(*picture, "--json", beside, "--model", "none-such")
+    assert f"error: --json {beside}: the picture is written there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--output", "--json"])
+def test_a_folder_is_no_file_to_write(
+    option: str, picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told before any model is asked."""
+    folder = tmp_path / "seen.png"
+    folder.mkdir()
+    refused(*picture, option, folder, "--model", "none-such")
+    assert f"error: {option} {folder}: that is a folder (name a file)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("image", ["", ".", "/"])
 def test_a_folder_is_no_image(image: str, capsys: pytest.CaptureFixture[str]) -> None:
     refused(image, "the cat")
@@ -176,6 +202,25 @@ def test_the_model_is_the_word_that_is_given(
 ) -> None:
     refused(*picture, "--model", name)
     assert f"no installed plugin offers the model adapter '{name}'" in capsys.readouterr().err
+
+
+def test_every_place_that_a_mask_is_made_of_is_told(picture: tuple[Path, str]) -> None:
+    places = (PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), box=(1, 2, 3, 4)),)
+    prompt = replace(PointPrompt.at((5, 6)), text="the boat", also=places)
+    candidate = Candidate(None, prompt, ({"size": [1, 1], "counts": "01"},), ())
+    found = Grounded(
+        Image.from_path(picture[0]), "x", "toy", "pick", Response("y"), (candidate,), Selection.chosen(0, 0)
+    )
+    (told,) = _document(found)["candidates"]
+    assert (told["points"], told["labels"], told["box"]) == ([[5.0, 6.0]], [1], None)
+    assert told["text"] == "the boat"
+    assert told["also"] == [{"points": [], "labels": [], "box": (1, 2, 3, 4), "text": None, "also": []}]
+
+
+def test_a_model_that_gave_no_mask_is_told(picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = Selection.nothing("the model gave no mask")
+    _tell(Grounded(Image.from_path(picture[0]), "the cat", "toy", "", Response("It is red."), (), nothing))
+    assert capsys.readouterr().out == "It is red.\ntoy: nothing, the model gave no mask\n"
 
 
 def test_a_failure_promises_nothing_of_what_is_not_kept(workplace: Workplace) -> None:

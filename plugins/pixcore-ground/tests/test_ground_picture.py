@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pixcore_ground.grounded import Grounded
-from pixcore_ground.picture import ground_picture
+from pixcore_ground.picture import _caption, ground_picture
 from pixcore_pictures.drawing import MASK
 
 from pixcore import masks
@@ -97,3 +97,9 @@ def test_without_a_choice_the_image_stays_bare(selection: Selection) -> None:
 def test_candidates_without_phrase_point_or_scores_are_drawn() -> None:
     bare = Candidate(None, None, candidate((8, 8)).masks, ())
     assert outlined(ground_picture(grounded(grey((8, 8)), bare, bare, selection=Selection.chosen(1, 0))))
+
+
+def test_a_models_own_mask_is_told_as_one() -> None:
+    own = Candidate(None, None, candidate((8, 8)).masks, ())
+    found = Grounded(grey((8, 8)), "the roof", "lisa", "", Response("It is red."), (own,), Selection.chosen(0, 0))
+    assert [line.text for line in _caption(found, beside=False, room=500)] == ["the model's own mask"]

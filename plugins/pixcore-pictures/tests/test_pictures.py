@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,33 @@ def test_a_point_is_drawn_at_the_pixel_it_names() -> None:
     drawn = np.asarray(overlay(image, (400, 200), prompt=PointPrompt.at((3.0, 7.0)))).astype(int)
     rows, cols = np.nonzero(drawn.sum(axis=2))
     assert (cols.mean() / 20, rows.mean() / 20) == pytest.approx((3.5, 7.5), abs=0.05)
+
+
+def _drawn(prompt: PointPrompt, ground: int) -> np.ndarray:
+    """What a prompt leaves on an image of one grey, five times as large."""
+    image = PILImage.new("RGB", (40, 30), (ground,) * 3)
+    return np.asarray(overlay(image, (200, 150), prompt=prompt), int) - ground
+
+
+def _box(*corners: float) -> PointPrompt:
+    return PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), box=corners)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ground", [0, 128, 255])
+def test_a_box_and_a_point_outside_are_seen_on_any_ground(ground: int) -> None:
+    outside = PointPrompt(np.array([(20, 15)], np.float32), np.zeros(1, np.int8))
+    for prompt in (_box(10, 5, 30, 25), outside):
+        assert (np.abs(_drawn(prompt, ground)).max(axis=2) > 100).sum() > 20
+
+
+def test_further_places_of_the_same_thing_are_drawn() -> None:
+    one, other = PointPrompt.at((5, 5)), _box(20, 10, 35, 25)
+    both = _drawn(replace(one, also=(other,)), 0)
+    np.testing.assert_array_equal(both, np.maximum(_drawn(one, 0), _drawn(other, 0)))
+
+
+def test_a_box_whose_corners_are_the_wrong_way_round_is_drawn_all_the_same() -> None:
+    np.testing.assert_array_equal(_drawn(_box(30, 25, 10, 5), 0), _drawn(_box(10, 5, 30, 25), 0))
 
 
 @pytest.mark.parametrize("text", ["красная крыша", "κόκκινη στέγη", "червоний дах — ⅓", "toit en été", "سقف"])

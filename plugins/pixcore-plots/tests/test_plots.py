@@ -3,19 +3,21 @@
 import json
 import re
 from dataclasses import replace
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pixcore_plots.drawing import Bar, along, bars, curves, svg_of
 from pixcore_plots.every import every_plot, looked_at
 from pixcore_plots.kept import Kept
 from pixcore_plots.outcomes import OutcomeTally, association
 from pixcore_plots.panels import estimate, key, small, whole
 from pixcore_plots.plots import HEADER, OWN, Plot, Plots, Series, table
 from pixcore_plots.strata import groups
-from pixcore_plots.svg import dark_rules, legible
+from pixcore_plots.svg import compact, dark_rules, legible
 from pixcore_statistics.estimates import Estimate
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import Table2x2
@@ -324,6 +326,40 @@ def test_names_of_others_are_shown_as_they_are(name: str, recwarn: pytest.Warnin
         assert "<script" not in picture
     assert f"{legible(name)} (control)" in " ".join(root.itertext())
     assert not [one for one in recwarn if "Glyph" in str(one.message)]
+
+
+def test_long_names_without_spaces_are_cut_and_not_lost() -> None:
+    """Under a panel's title, and beside the rows of answers and masks."""
+    results = [
+        replace(one, by_probing={"segment": one.by_probing["segment"], "describe_the_scene": one.by_probing["letter"]})
+        for one in some()
+    ]
+    plots = made(*results, rows=(RowSpec("scored", "one_strategy_" * 5),))
+    (odds,) = [plot for plot in plots.plots if plot.name == "odds"]
+    assert odds.categories == ("describe_the_scene",)
+    for picture in (small(odds, odds.panels[0]), whole(plots, odds)):
+        assert ">describe_th…<" in picture
+    assert f">{('one_strategy_' * 5)[:39]}…<" in whole(plots, odds)
+
+
+@pytest.mark.parametrize("name", ["_hidden", "\x07bell \ud83d half"])
+@pytest.mark.parametrize("kind", ["bars", "curves", "along"])
+def test_every_name_stands_in_the_legend(name: str, kind: str) -> None:
+    values = [Estimate(1.0), Estimate(2.0)]
+    line = NamedLine(name, (1, 2), values)
+    figure = {
+        "bars": lambda: bars("", ["a", "b"], {name: Bar(values), "other": Bar(values)}, x="x", y="y"),
+        "curves": lambda: curves("", {"model": [line]}, x="x", y="y"),
+        "along": lambda: along("", [line], x="x", y="y"),
+    }[kind]()
+    root = ElementTree.fromstring(compact(svg_of(figure), "title", "description"))
+    assert legible(name) in list(root.itertext())
+
+
+class NamedLine(NamedTuple):
+    name: str
+    n: tuple[int, ...]
+    points: list[Estimate]
 
 
 def test_a_series_without_points_takes_no_room_from_the_panels() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 
 import pytest
-from pixcore_progress.profile import Profile
+from pixcore_progress.profile import Profile, Spent
+
+from pixcore.terminal import Console
 
 
 def test_a_second_belongs_to_the_innermost_part_that_is_at_work() -> None:
@@ -28,6 +31,19 @@ def test_a_second_belongs_to_the_innermost_part_that_is_at_work() -> None:
     assert 0.16 <= sum(spent.values()) <= whole
     assert (spent["store"] >= 0.04, spent["component"] >= 0.1, spent["own"] >= 0.03) == (True, True, True)
     assert [row["calls"] for row in profile.document() if row["part"] == "store"] == [2]
+
+
+def test_what_waits_is_told_as_what_computes() -> None:
+    """A judge behind a server takes the clock's time and hardly any of the processor's."""
+    profile = Profile()
+    profile.spent[("judge", "store")] = Spent(3, 5.0, 5.0)
+    profile.spent[("judge", "judge remote")] = Spent(3, 95.0, 0.004)
+    profile.spent[("judge", "nothing")] = Spent(3, 0.05, 0.004)
+    written = io.StringIO()
+    Console(file=written).print(profile.table())
+    _, first, second = written.getvalue().splitlines()
+    assert first.split() == ["judge", "judge", "remote", "3", "95.0", "95.0", "%", "0.0", "0"]
+    assert second.split() == ["store", "3", "5.0", "5.0", "%", "5.0", "0"]
 
 
 def test_a_profiled_run_has_the_same_records_and_says_who_took_what(workplace) -> None:

@@ -59,11 +59,15 @@ def ground(
     picture = Image.from_path(image)
     picture.pil()  # what can't be read, or written beside, is found before any model is asked
     target = output or image.with_name(f"{image.stem}-grounded.png")
+    taken = {image.resolve(): "that is the image itself"}
     for option, path in (("--output", target), ("--json", written)):
         if path is not None and str(path) != "-":
-            if path.resolve() == image.resolve():
-                raise ConfigError(f"{option} {path}: that is the image itself", hint="choose another name")
+            if path.resolve() in taken:
+                raise ConfigError(f"{option} {path}: {taken[path.resolve()]}", hint="choose another name")
+            if path.is_dir():
+                raise ConfigError(f"{option} {path}: that is a folder", hint="name a file")
             prepare(path.parent, option)
+            taken[path.resolve()] = "the picture is written there"
     found = ground_in(picture, expression, document, display_for(messages, registry()))
     with written_beside(target, "--output") as beside:
         ground_picture(found).save(beside, "PNG")
@@ -73,13 +77,11 @@ def ground(
 
 
 def _document(found: Grounded) -> dict[str, Any]:
-    """What was found, as data: masks as COCO run lengths, points (label 1: of the object, 0: not) and box in pixels."""
+    """What was found, as data: masks as COCO run lengths, and what each candidate's were made of."""
     candidates = [
         {
             "phrase": one.group.phrase if one.group else None,
-            "points": one.point.points.tolist() if one.point else [],
-            "labels": one.point.labels.tolist() if one.point else [],
-            "box": one.point.box if one.point else None,
+            **_prompt(one.point),
             "masks": list(one.masks),
             "scores": [float(score) for score in one.scores],
         }
@@ -88,6 +90,17 @@ def _document(found: Grounded) -> dict[str, Any]:
     choice = {"strategy": found.strategy or None, **asdict(found.selection)}
     named = {"expression": found.expression, "model": found.model, "text": found.response.text}
     return {**named, "choice": choice, "candidates": candidates}
+
+
+def _prompt(prompt: PointPrompt | None) -> dict[str, Any]:
+    """Points (label 1: of the object, 0: not) and box in pixels, the text in their place, further places likewise."""
+    return {
+        "points": prompt.points.tolist() if prompt else [],
+        "labels": prompt.labels.tolist() if prompt else [],
+        "box": prompt.box if prompt else None,
+        "text": prompt.text if prompt else None,
+        "also": [_prompt(other) for other in prompt.also] if prompt else [],
+    }
 
 
 def _tell(found: Grounded) -> None:
@@ -106,8 +119,9 @@ def _tell(found: Grounded) -> None:
         )
     if table.rows:
         console.print(table)
-    if found.strategy:
-        console.print(Text(f"{found.strategy}: {found.selection.outcome} {found.selection.reason}".strip()))
+    if found.strategy or found.chosen is None:
+        said = ", ".join(filter(None, (found.selection.outcome, found.selection.reason)))
+        console.print(Text(f"{found.strategy or found.model}: {said}"))
 
 
 def _places(prompt: PointPrompt) -> Iterator[str]:

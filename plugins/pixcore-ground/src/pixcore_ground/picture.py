@@ -114,6 +114,8 @@ def _caption(found: Grounded, beside: bool, room: int) -> list[_Line]:
     if chosen is None:
         word = {"absent": "not in the image", "failed": "failed"}.get(selection.outcome, "nothing chosen")
         first = f"{word}{by}"
+    elif chosen.group is None and not found.strategy:
+        first = "the model's own mask"
     else:
         place = selection.mask or 0
         score = f" · score {chosen.scores[place]:.2f}" if place < len(chosen.scores) else ""
@@ -128,6 +130,8 @@ def _caption(found: Grounded, beside: bool, room: int) -> list[_Line]:
 
 def _quoted(candidate: Candidate) -> str:
     phrase = _phrase(candidate)
+    if candidate.group is None:
+        return phrase
     return f"“{phrase}”" if len(phrase) <= 48 else f"“{phrase[:47].rstrip()}…”"  # what follows has to fit as well
 
 

@@ -22,6 +22,7 @@ MASK = (230, 159, 0)
 TRUTH = (0, 114, 178)
 POINT = (204, 47, 123)
 _DIM = 0.35
+_LIGHT, _DARK = (255, 255, 255), (60, 60, 60)
 
 
 def fitted(size: Size, longest: int, *, thinnest: int = 1, enlarge: bool = False) -> Size:
@@ -109,7 +110,7 @@ def overlay(
         picture: RGB.
         size: (width, height) of the result.
         mask: At the original size.
-        prompt: In original pixels; points inside are discs, points outside crosses.
+        prompt: In original pixels; points inside are discs, points outside crosses; its further places likewise.
         outline: Its thickness in pixels of the result.
         truth: The mask that would be right, at the original size: a line around it, blue on white.
     """
@@ -145,17 +146,21 @@ def _draw_prompt(picture: PILImage.Image, prompt: PointPrompt, across: float, do
     pen = ImageDraw.Draw(picture)
     radius = max(2.5, min(6.0, max(picture.size) / 60))
     if prompt.box is not None:
-        x0, y0, x1, y1 = prompt.box
-        pen.rectangle((x0 * across, y0 * down, x1 * across, y1 * down), outline=(255, 255, 255), width=2)
+        (x0, x1), (y0, y1) = sorted(prompt.box[::2]), sorted(prompt.box[1::2])
+        for grown, width, colour in ((1, 4, _DARK), (0, 2, _LIGHT)):
+            corners = (x0 * across - grown, y0 * down - grown, x1 * across + grown, y1 * down + grown)
+            pen.rectangle(corners, outline=colour, width=width)
     for (x, y), label in zip(prompt.points.tolist(), prompt.labels.tolist(), strict=True):
         px, py = (x + 0.5) * across, (y + 0.5) * down  # a point names a pixel; its centre lies half a pixel on
         if label:
             ring = radius + max(1.0, radius / 3)
-            pen.ellipse((px - ring - 1, py - ring - 1, px + ring + 1, py + ring + 1), fill=(60, 60, 60))
-            pen.ellipse((px - ring, py - ring, px + ring, py + ring), fill=(255, 255, 255))
+            pen.ellipse((px - ring - 1, py - ring - 1, px + ring + 1, py + ring + 1), fill=_DARK)
+            pen.ellipse((px - ring, py - ring, px + ring, py + ring), fill=_LIGHT)
             pen.ellipse((px - radius, py - radius, px + radius, py + radius), fill=POINT)
         else:
-            for sign in (1, -1):
-                pen.line(
-                    (px - radius, py - sign * radius, px + radius, py + sign * radius), fill=(255, 255, 255), width=2
-                )
+            for reach, width, colour in ((radius + 1, 4, _DARK), (radius, 2, _LIGHT)):
+                for sign in (1, -1):
+                    ends = (px - reach, py - sign * reach, px + reach, py + sign * reach)
+                    pen.line(ends, fill=colour, width=width)
+    for other in prompt.also:
+        _draw_prompt(picture, other, across, down)

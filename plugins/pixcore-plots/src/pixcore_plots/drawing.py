@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from pixcore_statistics.estimates import Estimate
 
 from pixcore.files import replacing
-from pixcore_plots.svg import COLOURS, GRID, INK, PAPER, SOFT, compact, standing_alone
+from pixcore_plots.svg import COLOURS, GRID, INK, PAPER, SOFT, compact, legible, standing_alone
 
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++", "--")
 """Bars are told apart without colour as well."""
@@ -96,17 +96,20 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
     with styled():
         figure, axes = _axes(title, x, y)
         width = 0.8 / max(len(series), 1)
+        drawn = []
         for place, (name, bar) in enumerate(series.items()):
             at = np.arange(len(categories)) + (place - (len(series) - 1) / 2) * width
-            axes.bar(
-                at,
-                [estimate.value for estimate in bar.values],
-                width * 0.94,
-                label=name,
-                color=COLOURS[place % len(COLOURS)],
-                hatch=HATCHES[place % len(HATCHES)],
-                edgecolor=PAPER,
-                linewidth=0.4,
+            drawn.append(
+                axes.bar(
+                    at,
+                    [estimate.value for estimate in bar.values],
+                    width * 0.94,
+                    label=legible(name),
+                    color=COLOURS[place % len(COLOURS)],
+                    hatch=HATCHES[place % len(HATCHES)],
+                    edgecolor=PAPER,
+                    linewidth=0.4,
+                )
             )
             for where, (value, low, high) in zip(at, bar.values, strict=True):
                 if low is not None and high is not None:
@@ -118,7 +121,7 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
         axes.set_xticks(range(len(categories)), categories, fontsize=8)
         axes.set_ylim(bottom=0)
         if len(series) > 1:
-            figure.legend(loc="outside lower center", ncols=2)
+            _legend(figure, drawn)
     return figure
 
 
@@ -126,15 +129,17 @@ def curves(title: str, drawn: Mapping[str, Sequence[Line]], *, x: str, y: str) -
     """Draw lines over N with their intervals; the control of a model has its colour, dashed."""
     with styled():
         figure, axes = _axes(title, x, y)
-        for place, (name, several) in enumerate(drawn.items()):
-            for order, curve in enumerate(several):
-                _line(axes, curve, f"{name}: {curve.name}" if len(drawn) > 1 else curve.name, place, min(order, 2))
+        lines = [
+            _line(axes, curve, f"{name}: {curve.name}" if len(drawn) > 1 else curve.name, place, min(order, 2))
+            for place, (name, several) in enumerate(drawn.items())
+            for order, curve in enumerate(several)
+        ]
         axes.set_xscale("log")
         ticks = sorted({n for several in drawn.values() for curve in several for n in curve.n})
         axes.set_xticks(ticks, [str(n) for n in ticks])
         axes.minorticks_off()
         axes.set_ylim(bottom=0)
-        figure.legend(loc="outside lower center", ncols=2)
+        _legend(figure, lines)
     return figure
 
 
@@ -142,17 +147,22 @@ def along(title: str, lines: Sequence[Line], *, x: str, y: str) -> Figure:
     """Draw lines over a number with their intervals, each in a colour and a style of its own."""
     with styled():
         figure, axes = _axes(title, x, y)
-        for place, line in enumerate(lines):
-            _line(axes, line, line.name, place, place % 3)
-        figure.legend(loc="outside lower center", ncols=2)
+        _legend(figure, [_line(axes, line, line.name, place, place % 3) for place, line in enumerate(lines)])
     return figure
 
 
-def _line(axes: Any, line: Line, label: str, place: int, order: int) -> None:
+def _line(axes: Any, line: Line, label: str, place: int, order: int) -> Any:
     """Draw one line: its colour by its place, its dashes and markers by its order."""
     colour, values = COLOURS[place % len(COLOURS)], [point.value for point in line.points]
-    axes.plot(line.n, values, ("-", "--", ":")[order], marker="os^"[order], color=colour, label=label, ms=4)
+    about = {"marker": "os^"[order], "color": colour, "label": legible(label), "ms": 4}
+    (drawn,) = axes.plot(line.n, values, ("-", "--", ":")[order], **about)
     shade(axes, line.n, line.points, colour)
+    return drawn
+
+
+def _legend(figure: Figure, drawn: Sequence[Any]) -> None:
+    """Name what was drawn. Each is handed over: matplotlib by itself leaves out names that begin with "_"."""
+    figure.legend(handles=drawn, loc="outside lower center", ncols=2)
 
 
 def shade(axes: Any, x: Iterable[float], points: Iterable[Estimate], colour: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +44,7 @@ def whole(plots: Plots, plot: Plot) -> str:
         every = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, panel in zip(every, plot.panels, strict=False):
             _draw(axes, plot, panel)
-            axes.set_title(textwrap.shorten(legible(panel.label), 40, placeholder="…"), fontsize=9)
+            axes.set_title(_cut(panel.label, 40), fontsize=9)
         for axes in every[len(plot.panels) :]:
             axes.set_visible(False)
         figure.legend(
@@ -115,6 +114,12 @@ def _draw(axes: Any, plot: Plot, panel: Panel) -> None:
     {"curve": _curve, "bins": _bins, "forest": _forest}[plot.kind](axes, plot, panel)
 
 
+def _cut(name: str, most: int) -> str:
+    """Cut a name at its end, if it must be, to no more than so many characters."""
+    line = " ".join(legible(name).split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
 def _curve(axes: Any, plot: Plot, panel: Panel) -> None:
     end = 1.0 if plot.name == "success" else 100.0
     axes.set(xlim=(0, end), ylim=(0, 100))
@@ -154,7 +159,7 @@ def _forest(axes: Any, plot: Plot, panel: Panel) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x")
     axes.set_ylim(count - 0.5, -0.5)
-    axes.set_yticks(range(count), [textwrap.shorten(legible(name), 12, placeholder="…") for name in plot.categories])
+    axes.set_yticks(range(count), [_cut(name, 12) for name in plot.categories])
     if plot.name == "odds":
         low, high = _reach(plot)
         axes.set_xscale("log")

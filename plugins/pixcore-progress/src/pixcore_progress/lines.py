@@ -12,7 +12,7 @@ _LINE_EVERY = 10.0  # seconds
 class LineMonitor(Display):
     """Plain lines: one when a stage starts, one every ten seconds, one when it ends."""
 
-    _done = _before = 0  # a stage that was stopped before it started ends too
+    _done = _before = 0  # the first stage may be stopped before it starts
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """Say how much there is to do."""
@@ -44,6 +44,7 @@ class LineMonitor(Display):
         """Say how long it took."""
         if self._done > self._before:
             self.say(f"{self._stage}: {self._done}/{self._total} in {time.monotonic() - self._started:.1f} s")
+        self._before = self._done  # told: the next stage may be stopped before it starts
 
 
 def answer_length(tokens: int, most: int) -> str:

@@ -115,22 +115,24 @@ class Profile:
         ]
 
     def table(self) -> Table:
-        """Show it, the dearest part of each stage first; what took less than a thousandth is left out."""
-        whole = sum(spent.cpu_seconds for spent in self.spent.values()) or 1.0
+        """Show it, the longest part of each stage first; what took less than a thousandth is left out."""
+        whole, whole_cpu = (sum(getattr(one, of) for one in self.spent.values()) for of in ("seconds", "cpu_seconds"))
         table = Table(box=None, pad_edge=False)
         for heading in ("stage", "part"):
             table.add_column(heading)
-        for heading in ("calls", "s", "CPU s", "share", "MiB more"):
+        for heading in ("calls", "s", "share", "CPU s", "MiB more"):
             table.add_column(heading, justify="right")
         for stage in dict.fromkeys(stage for stage, _ in self.spent):
             own = [(part, spent) for (place, part), spent in self.spent.items() if place == stage]
-            shown = [one for one in own if one[1].cpu_seconds >= whole / 1000 or one[1].grown >= 1]
-            for number, (part, spent) in enumerate(sorted(shown, key=lambda one: -one[1].cpu_seconds)):
-                share = f"{100 * spent.cpu_seconds / whole:.1f} %"
-                seconds = f"{spent.seconds:.1f}", f"{spent.cpu_seconds:.1f}"
-                table.add_row(
-                    stage if not number else "", part, str(spent.calls), *seconds, share, f"{spent.grown:.0f}"
-                )
+            shown = [
+                (part, spent)
+                for part, spent in own
+                if spent.seconds >= whole / 1000 or spent.cpu_seconds >= whole_cpu / 1000 or spent.grown >= 1
+            ]
+            for number, (part, spent) in enumerate(sorted(shown, key=lambda one: -one[1].seconds)):
+                share = f"{100 * spent.seconds / (whole or 1):.1f} %"
+                numbers = f"{spent.seconds:.1f}", share, f"{spent.cpu_seconds:.1f}", f"{spent.grown:.0f}"
+                table.add_row(stage if not number else "", part, str(spent.calls), *numbers)
         return table
 
 
