@@ -209,13 +209,18 @@ def somebody_else(desk: Desk, text: str) -> Iterator[None]:
 
 def _asked(address: str, picture: dict[str, Any], desk: Desk, session: str) -> dict[str, Any]:
     """What the page's server says to a question about a picture, sent as anybody can send it."""
-    with urllib.request.urlopen(f"{address}config", timeout=60) as response:
-        config = json.load(response)
-    event = next(one for one in config["dependencies"] if one["api_name"] == "_ask")
-    first, api = desk.offer.first, f"{address.rstrip('/')}{config['api_prefix']}"
+    first = desk.offer.first
     chosen = [first.components[kind.value] for kind in CHOSEN]
     given = [picture | {"meta": {"_type": "gradio.FileData"}}, "the boat", "an expression", None, *chosen]
-    body = {"data": [*given, ["mask-score"]], "session_hash": session, "fn_index": event["id"]}
+    return _called(address, "_ask", [*given, ["mask-score"]], session)
+
+
+def _called(address: str, name: str, data: list[Any], session: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{address}config", timeout=60) as response:
+        config = json.load(response)
+    event = next(one for one in config["dependencies"] if one["api_name"] == name)
+    api = f"{address.rstrip('/')}{config['api_prefix']}"
+    body = {"data": data, "session_hash": session, "fn_index": event["id"]}
     join = urllib.request.Request(f"{api}/queue/join", json.dumps(body).encode(), {"Content-Type": "application/json"})
     urllib.request.urlopen(join, timeout=60).close()
     with urllib.request.urlopen(f"{api}/queue/data?session_hash={session}", timeout=60) as lines:
@@ -229,6 +234,41 @@ def test_a_visitor_reads_no_picture_of_this_machine(address: str, desk: Desk, tm
     assert not _asked(address, {"path": str(secret)}, desk, "one")["success"]
     secret.rename(own)  # where what visitors bring lies
     assert _asked(address, {"path": str(own)}, desk, "two")["success"]
+
+
+def test_who_asks_again_when_the_first_picture_is_gone_is_answered(address: str, desk: Desk) -> None:
+    first, second = (Path(desk.scratch) / name for name in ("first.png", "second.png"))
+    PILImage.new("RGB", (40, 30), (9, 200, 9)).save(first)
+    PILImage.new("RGB", (40, 30), (200, 9, 9)).save(second)
+    assert _shown(_asked(address, {"path": str(first)}, desk, "three")) == 1
+    for path in Path(desk.scratch).rglob("*.png"):  # as uploads go after an hour
+        if path != second:
+            path.unlink()
+    assert _shown(_asked(address, {"path": str(second)}, desk, "three")) == 2
+    assert _shown(_asked(address, {"path": str(second)}, desk, "three")) == 2  # the same is there once
+
+
+def _shown(done: dict[str, Any]) -> int:
+    """How many pictures the history has once a question is answered."""
+    assert done["success"]
+    return len(done["output"]["data"][3]["value"])
+
+
+def test_a_picture_that_is_damaged_costs_no_other_scene(tmp_path: Path) -> None:
+    pytest.importorskip("pixcore_folder")
+    (tmp_path / "images").mkdir()
+    for name, colour in (("a", (9, 200, 9)), ("b", (200, 9, 9))):
+        noise = PILImage.effect_noise((80, 60), 90).convert("RGB")
+        PILImage.blend(noise, PILImage.new("RGB", noise.size, colour), 0.5).save(tmp_path / "images" / f"{name}.png")
+    damaged = tmp_path / "images" / "b.png"
+    damaged.write_bytes(damaged.read_bytes()[:-5000])
+    (tmp_path / "samples.csv").write_text("image,expression\na.png,the green one\nb.png,the red one\n")
+    desk = serving().desk_of([{"benchmark": {"name": "folder", "root": str(tmp_path)}}])
+    server = serving().serve(desk)
+    with answering(server):
+        done = _called(server.address, "_draw", [], "one")
+    desk.close()
+    assert [scene["caption"] for scene in done["output"]["data"][0]["value"]] == ["the green one"]
 
 
 def test_a_visitors_address_is_not_fetched() -> None:

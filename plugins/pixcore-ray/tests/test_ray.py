@@ -417,6 +417,21 @@ def test_what_no_node_has_is_refused(job: Run) -> None:
         shared(job, {"answer": {"gpus": 1}}, {"CPU": 2.0})
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"custom": {"a100": -1}}, "custom.a100: .*greater than or equal to 0"),
+        ({"custom": {"GPU": 1}}, "gpus, cpus and memory ask for GPU"),
+        ({"custom": {"memory": 1}}, "gpus, cpus and memory ask for memory"),
+        ({"gpus": 1.5}, "a part of a GPU, or whole ones"),
+    ],
+)
+def test_what_ray_gives_nobody_is_refused_before_it_starts(job: Run, asked: dict[str, Any], said: str) -> None:
+    executor = {"name": "processes", "resources": {"select": asked}}
+    with pytest.raises(ConfigError, match=said):
+        resolve(job.resolved.document() | {"executor": executor}, registry())
+
+
 def test_records_of_two_stores_are_compared(tmp_path: Path) -> None:
     assert differs({"a": {"k": ("s", 1)}}, {"a": {"k": ("s", 1)}}) == ""
     assert differs({"a": {"k": ("s", 1)}}, {"a": {"k": ("s", 2)}}) == "1 records differ"

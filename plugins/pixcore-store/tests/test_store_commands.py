@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -131,6 +132,50 @@ def test_what_no_run_needs_is_pruned_when_asked(tmp_path: Path) -> None:
         raise called(commands.prune, tmp_path / "store", "--runs", tmp_path / "runs").exception  # type: ignore[misc]
 
 
+def no_run_needs(folder: Path) -> tuple[Any, ...]:
+    """A folder of runs of which none needs anything, and the command that prunes `folder/store` by it."""
+    (folder / "runs" / "other").mkdir(parents=True)
+    (folder / "runs" / "other" / "run.json").write_text(json.dumps({"stores": {}}))
+    return commands.prune, folder / "store", "--runs", folder / "runs", "--delete"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from pixcore.stages.serialise import Entry
+from pixcore.stages.store import StageStore
+
+store = StageStore(Path(sys.argv[1]), "answer", {"seed": 0})
+store.put("1", "sample 1", Entry({"text": "x" * 100}))
+os._exit(9)
+"""
+
+
+def test_a_full_disk_can_be_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a module's would be cut short for good
+    asked = no_run_needs(tmp_path)
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path / "store"], check=False)
+    assert {path.suffix for path in (tmp_path / "store").iterdir()} == {".sqlite", ".sqlite-wal", ".sqlite-shm"}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        done = called(*asked)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert done.exception is None
+    assert not list((tmp_path / "store").iterdir())
+
+
+def test_a_file_of_ones_own_beside_a_store_is_not_pruned(tmp_path: Path) -> None:
+    asked = no_run_needs(tmp_path)
+    store = store_of(tmp_path / "store", {"1": "one"})
+    store.close()
+    own = store.path.with_name(f"{store.path.name}-backup")
+    own.write_bytes(store.path.read_bytes())
+    assert f"removed: {store.path}" in called(*asked).output
+    assert list((tmp_path / "store").iterdir()) == [own]
+
+
 def test_what_a_run_behind_a_link_needs_is_not_pruned(tmp_path: Path) -> None:
     stores = [store_of(tmp_path / "store", {"1": "one"}, stage) for stage in ("answer", "propose", "select")]
     needed, stopped, nobodys = (store.path for store in stores)
@@ -188,6 +233,9 @@ def test_a_store_of_another_version_leaves_nothing_behind(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="another version of pixcore"):
         merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
     assert not (tmp_path / "c").exists()
+    done = called(commands.check, tmp_path / "a")
+    assert done.return_value == 1
+    assert "was written by another version of pixcore, or renamed" in done.output
 
 
 def test_nothing_is_merged_where_a_source_is_none(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ from pydantic import ValidationError
 
 from pixcore import masks
 from pixcore.errors import ConfigError, ModelError, SampleError
+from pixcore.files import MAKE_ROOM
 from pixcore.notices import hearing
 from pixcore.records import Image, Protocol, Request, Response, Sample
 from pixcore.stages.base import Item
@@ -320,6 +323,75 @@ def test_a_worker_that_does_not_start_is_tried_once(
     assert (tmp_path / "starts").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        (
+            'def load(options): raise ValueError("no weights")\ndef predict(model, request): ...',
+            "ValueError: no weights",
+        ),
+        ("def answer(model, request): ...", "has no function predict(model, request)"),
+    ],
+)
+def test_the_last_words_of_a_start_that_failed_are_the_reason(
+    make_worker: MakeWorker, requests: list[Request], handler: str, said: str
+) -> None:
+    with pytest.raises(ModelError, match=r"ended while it was starting \(exit status 1\)") as caught:
+        make_worker(handler).answer(requests[:1])
+    assert caught.value.hint.endswith(said)
+
+
+def test_a_handler_that_asks_hears_that_nobody_answers(make_worker: MakeWorker, requests: list[Request]) -> None:
+    worker = make_worker('def predict(model, request): return {"text": input("sure? ")}', request_timeout=20)
+    with pytest.raises(SampleError, match="EOFError"):
+        worker.answer(requests[:1])
+
+
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        ('import os\ndef predict(model, request): os.unlink(request["image_path"]); return {"text": "fine"}', "fine"),
+        ('def predict(model, request): return {"text": "no mask", "masks": None}', "no mask"),
+    ],
+)
+def test_what_a_handler_may_do_costs_no_answer(
+    make_worker: MakeWorker, requests: list[Request], handler: str, said: str
+) -> None:
+    assert make_worker(handler).answer(requests[:1])[0].text == said
+
+
+@pytest.mark.parametrize("kind", ["str", "NoneType", "coroutine"])
+def test_what_is_no_dict_is_called_by_its_kind(make_worker: MakeWorker, requests: list[Request], kind: str) -> None:
+    returned = {"str": '"fine"', "NoneType": "None", "coroutine": "late()"}[kind]
+    worker = make_worker(f"async def late(): ...\ndef predict(model, request): return {returned}")
+    with pytest.raises(SampleError, match=f"predict must return a dict with text, not {kind}"):
+        worker.answer(requests[:1])
+
+
+@pytest.mark.parametrize("environment", [{"A": "a\0b"}, {"A=B": "b"}])
+def test_a_variable_that_no_environment_can_hold_is_one_line(
+    make_worker: MakeWorker, requests: list[Request], environment: dict[str, str]
+) -> None:
+    with pytest.raises(ModelError, match="worker other can't be started: ") as caught:
+        make_worker(ECHO, environment=environment).answer(requests[:1])
+    assert "environment" in caught.value.hint
+
+
+def test_a_full_disk_is_told_before_anything_starts(
+    make_worker: MakeWorker, requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)  # a module's would be cut short for good
+    worker = make_worker(ECHO, options={"notes": "x" * 10_000})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(ModelError, match=r"worker other can't be started: .*File too large") as caught:
+            worker.answer(requests[:1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.hint == MAKE_ROOM
+
+
 def test_the_words_of_an_earlier_process_are_not_a_later_ones(
     make_worker: MakeWorker, requests: list[Request], tmp_path: Path
 ) -> None:
@@ -523,6 +595,7 @@ def test_prompts_and_capabilities_come_from_the_manifest(make_worker: MakeWorker
         ({"request_timeout": 0}, "request_timeout"),
         ({"request_timeout": float("inf")}, "request_timeout"),
         ({"commit": "main"}, "commit"),
+        ({"options": {"since": datetime.date(2024, 1, 1)}}, "options: .*date is not JSON serializable"),
     ],
 )
 def test_a_wrong_manifest_is_refused_before_anything_starts(

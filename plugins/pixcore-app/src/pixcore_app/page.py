@@ -12,6 +12,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from PIL import Image as PILImage
 from pixcore_notebook.tokens import view_script
 from pixcore_pictures.drawing import fitted
 
-from pixcore.errors import PixcoreError
-from pixcore.files import printable
+from pixcore.errors import DataError, PixcoreError
+from pixcore.files import printable, written_beside
 from pixcore.plugins import Kind
 from pixcore.records import Sample
 from pixcore_app.desk import ASKED, Desk, Question, Shown, Stopped
 from pixcore_app.offered import CHOSEN, MOST_STRATEGIES, Choices
 from pixcore_app.scenes import Scenes
+
+History = list[tuple[Shown, PILImage.Image]]
+"""What a visitor has asked, the latest first, each with its picture, small: uploads are gone after an hour."""
 
 TITLE = "pixcore: where does the model look when it says this?"
 
@@ -188,7 +192,7 @@ class _Page:
         path: str | None,
         text: str,
         asked: str,
-        history: list[Shown],
+        history: History,
         *chosen: Any,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer: how it goes on, what is said meanwhile, and then the masks."""
@@ -217,7 +221,9 @@ class _Page:
             stop.set()  # whoever waits no longer is answered no longer
             self._stops.pop(request.session_hash, None)
         if isinstance(heard, Shown):
-            history = [heard, *(one for one in history if one.question != heard.question)][:_MOST_HISTORY]
+            known = _known_by(heard.question)
+            others = [one for one in history if _known_by(one[0].question) != known]
+            history = [(heard, _small(heard.question.image.pil())), *others][:_MOST_HISTORY]
             yield _said(heard), heard.view, history, _gallery(history), _IDLE
         elif isinstance(heard, Stopped):
             yield _note("stopped"), *_KEPT, _IDLE
@@ -246,24 +252,29 @@ class _Page:
             stop.set()
 
     def _draw(self) -> tuple[Any, list[Sample]]:
-        taken = self._scenes.next(_SCENES)
-        pictures = [(_small(one.image.pil()), printable(one.expression or one.question or "")) for one in taken]
+        taken: list[Sample] = []
+        pictures: list[tuple[PILImage.Image, str]] = []
+        for one in self._scenes.next(_SCENES):
+            with suppress(DataError):  # a picture that can't be read costs no other
+                pictures.append((_small(one.image.pil()), printable(one.expression or one.question or "")))
+                taken.append(one)
         return gr.update(value=pictures, visible=bool(pictures), selected_index=None), taken
 
     def _take(self, taken: list[Sample], asked: str, event: gr.SelectData) -> tuple[str, str]:
         sample = taken[event.index]
-        file = tempfile.NamedTemporaryFile(suffix=".png", delete=False, dir=self._desk.scratch)  # noqa: SIM115
-        with file:
-            sample.image.pil().save(file, "PNG")
-        return file.name, _text(sample, asked)
+        path = Path(self._desk.scratch) / f"{sample.image.digest}.png"  # once for all who take it
+        if not path.exists():
+            with written_beside(path) as beside:
+                sample.image.pil().save(beside, "PNG")
+        return str(path), _text(sample, asked)
 
     def _reword(self, taken: list[Sample], text: str, asked: str) -> str:
         """Where the text is a scene's own, take its other one."""
         of = next((one for one in taken if text and text in (one.expression, one.question)), None)
         return text if of is None else _text(of, asked)
 
-    def _back(self, history: list[Shown], event: gr.SelectData) -> tuple[str, Any]:
-        shown = history[event.index]
+    def _back(self, history: History, event: gr.SelectData) -> tuple[str, Any]:
+        shown, _ = history[event.index]
         return _said(shown), shown.view
 
     def _config(self, asked: str, *chosen: Any) -> tuple[str, Any, str]:
@@ -304,8 +315,13 @@ def _small(picture: PILImage.Image) -> PILImage.Image:
     return picture.resize(fitted(picture.size, _THUMBNAIL, thinnest=8, enlarge=True), PILImage.Resampling.LANCZOS)
 
 
-def _gallery(history: list[Shown]) -> Any:
-    pictures = [(_small(one.question.image.pil()), printable(one.question.text)) for one in history]
+def _known_by(question: Question) -> tuple[Any, ...]:
+    """What two questions share that are the same; a visitor's file is gone after a while, its digest is not."""
+    return question.image.digest, question.text, question.asked, question.choices
+
+
+def _gallery(history: History) -> Any:
+    pictures = [(picture, printable(shown.question.text)) for shown, picture in history]
     return gr.update(value=pictures, visible=True, selected_index=None)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pixcore.components import Config
+
+_RAYS_OWN = frozenset({"CPU", "GPU", "memory", "object_store_memory"})
 
 StageName = Literal["answer", "propose", "control", "select", "judge"]
 
@@ -16,7 +18,7 @@ class Resources(BaseModel):
     """What an actor of a stage asks of the cluster; a key that is left out follows from the cluster and the stage.
 
     Attributes:
-        gpus: GPUs of an actor; half of one lets two share it.
+        gpus: GPUs of an actor; half of one lets two share it. More than one are whole ones.
         cpus: CPUs of an actor; left out: one, and of an actor with a GPU none, so that it never waits for one.
         memory: GiB of memory of an actor, as the cluster counts it.
         custom: Resources that nodes were started with, such as {"a100": 1}.
@@ -28,8 +30,22 @@ class Resources(BaseModel):
     gpus: Annotated[float, Field(ge=0)] | None = None
     cpus: Annotated[float, Field(ge=0)] | None = None
     memory: Annotated[float, Field(gt=0)] | None = None
-    custom: dict[str, float] = Field(default_factory=dict)
+    custom: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     actors: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and not gpus.is_integer():
+            raise ValueError("a part of a GPU, or whole ones")
+        return gpus
+
+    @field_validator("custom")
+    @classmethod
+    def _no_other_key(cls, custom: dict[str, float]) -> dict[str, float]:
+        if found := sorted(_RAYS_OWN & custom.keys()):
+            raise ValueError(f"gpus, cpus and memory ask for {', '.join(found)}")
+        return custom
 
 
 class Options(Config):

@@ -12,7 +12,7 @@ from rich.table import Table
 from pixcore.errors import StoreError
 from pixcore.files import RUN, read_file
 from pixcore.terminal import Console
-from pixcore_store.folders import EXCHANGES, StoreFile, found_below, in_use, reading, stores_in
+from pixcore_store.folders import EXCHANGES, StoreFile, files_of, found_below, in_use, reading, stores_in
 from pixcore_store.halfway import BEGUN, noted
 from pixcore_store.merging import merge as merged_into
 
@@ -53,6 +53,7 @@ def check(store: Path) -> int:
     for path in stores_in(store):
         try:
             file, count = StoreFile.read(path), 0
+            file.check_version()
             with reading(path) as database:
                 said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
             if said != "ok":
@@ -153,7 +154,7 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     for begun, (since, names) in notes.items():
         own = [path for path in files if path.name in names]
         what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"
-        room = _mib(sum(path.stat().st_size for path in own))
+        room = _mib(sum(map(_size, own)))
         said = f"half-way since {since}: {begun.parent}, {len(own)} files that no other run needs, {room}"
         console.print(f"{said}; {what}", style="yellow", **plain)
         files = files if half_way else [path for path in files if path not in own]
@@ -161,10 +162,10 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
         if delete and in_use(path):
             console.print(f"in use: {path}", style="yellow", **plain)
             continue
-        size = path.stat().st_size
+        size = _size(path)
         total += size
         console.print(f"{'removed' if delete else 'not needed'}: {path}, {_mib(size)}", **plain)
-        for one in (path, *path.parent.glob(f"{path.name}-*")) if delete else ():
+        for one in files_of(path) if delete else ():
             _remove(one)
     for begun, (_, names) in notes.items() if delete and half_way else ():
         if not any((store / name).exists() for name in names - needed):
@@ -173,12 +174,17 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     console.print(f"{_mib(total)} {done}; runs that need the rest: {len(documents)}", **plain)
 
 
+def _size(path: Path) -> int:
+    """How many bytes a store's files have."""
+    return sum(one.stat().st_size for one in files_of(path))
+
+
 def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
 
 
 def _remove(path: Path) -> None:
     try:
-        path.unlink()
+        path.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"can't remove {path}: {error.strerror}", hint="is the folder writable?") from error

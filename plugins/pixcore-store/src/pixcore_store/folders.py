@@ -57,9 +57,19 @@ class StoreFile:
         Raises:
             StoreError: Another version of pixcore made it, or it can't be written.
         """
-        if self.path.name != f"{self.stage}-{self.in_memory().key[:20]}.sqlite":  # known before a file is made
-            raise StoreError(f"{self.path} was written by another version of pixcore", hint="merge it with that one")
+        self.check_version()  # before a file is made
         return StageStore(folder or self.path.parent, self.stage, self.ingredients)
+
+    def check_version(self) -> None:
+        """Refuse a file that this version would name otherwise: its records' checksums are others, too.
+
+        Raises:
+            StoreError: Another version of pixcore made it, or it was renamed.
+        """
+        own = f"{self.stage}-{self.in_memory().key[:20]}.sqlite"
+        if self.path.name != own:
+            said = f"{self.path} was written by another version of pixcore, or renamed"
+            raise StoreError(said, hint=f"take that version; this one would call it {own}")
 
     def in_memory(self) -> StageStore:
         """Make its like in memory."""
@@ -142,6 +152,12 @@ def found_below(folder: Path, *names: str) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if name in files)
 
 
+def files_of(path: Path) -> list[Path]:
+    """List a store's file and those that SQLite keeps beside it."""
+    named = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm", "-journal"))
+    return [one for one in named if one.exists()]
+
+
 def in_use(path: Path) -> bool:
     """Tell whether a process, such as a run that goes on, has a store's file open.
 
@@ -150,7 +166,10 @@ def in_use(path: Path) -> bool:
     """
     try:
         with closing(sqlite3.connect(path, timeout=0)) as database:
-            database.execute("PRAGMA journal_mode = DELETE")  # refused while another connection is there
+            # to have it alone is refused while another connection is there; nothing is written, so that a full disk
+            # can be cleared
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pixcore.config import read_yaml
 from pixcore.errors import ConfigError
@@ -63,6 +64,15 @@ class Manifest(BaseModel):
     startup_timeout: Annotated[float, Field(gt=0, le=1e8)] = 900.0
     request_timeout: Annotated[float, Field(gt=0, le=1e8)] = 300.0
     restarts: Annotated[int, Field(ge=0)] = 3
+
+    @field_validator("options")
+    @classmethod
+    def _sendable(cls, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(options)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{error}; give numbers, texts, lists and mappings, a date in quotes") from error
+        return options
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore.errors import ModelError, SampleError
+from pixcore.files import MAKE_ROOM, NO_ROOM
 from pixcore.notices import tell_written
 from pixcore.stages.memory import shortage
 from pixcore_worker.manifest import Manifest
@@ -58,8 +59,11 @@ class WorkerProcess:
 
     def __init__(self, manifest: Manifest, log: Path | None = None) -> None:
         self._manifest = manifest
-        # Only this user may enter, which is what protects the socket file.
-        self._room = Path(tempfile.mkdtemp(prefix="pixcore-worker-"))
+        try:
+            # Only this user may enter, which is what protects the socket file.
+            self._room = Path(tempfile.mkdtemp(prefix="pixcore-worker-"))
+        except OSError as error:
+            raise _no_start(manifest, error) from error
         self._log = log or self._room / "log.txt"
         self._token = secrets.token_hex(16)
         self._process = self._start()
@@ -104,13 +108,13 @@ class WorkerProcess:
             )
         transport = manifest.transport or ("unix" if self._can_use_socket_file() else "tcp")
         start = {"options": manifest.options, "packages": list(manifest.pins)}
-        (self._room / "start.json").write_text(json.dumps(start), encoding="utf-8")
         environment = handed_on(os.environ, manifest.inherit) | manifest.environment
         environment["PIXCORE_WORKER_TOKEN"] = self._token
         # Unbuffered, or the last words before a crash would be lost.
         command = [str(manifest.python), "-u", str(_SIDE), "--room", str(self._room)]
         command += ["--handler", str(manifest.handler), "--transport", transport]
         try:
+            (self._room / "start.json").write_text(json.dumps(start), encoding="utf-8")
             with self._log.open("ab") as log:
                 self._log_begins = log.tell()
                 return subprocess.Popen(
@@ -123,10 +127,9 @@ class WorkerProcess:
                     # A group of its own, so that ending it ends its children too.
                     start_new_session=True,
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a variable that no environment can hold
             shutil.rmtree(self._room, ignore_errors=True)
-            hint = "check python and directory in its manifest, and where log: in the config is"
-            raise ModelError(f"worker {manifest.name} can't be started: {error}", hint=hint) from error
+            raise _no_start(manifest, error) from error
 
     def _can_use_socket_file(self) -> bool:
         return hasattr(socket, "AF_UNIX") and len(str(self._room / "socket")) < _SOCKET_PATH_LIMIT
@@ -255,6 +258,13 @@ class WorkerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def _no_start(manifest: Manifest, error: OSError | ValueError) -> ModelError:
+    hint = "check python, directory and environment in its manifest, and where log: in the config is"
+    if getattr(error, "errno", None) in NO_ROOM:
+        hint = MAKE_ROOM
+    return ModelError(f"worker {manifest.name} can't be started: {error}", hint=hint)
 
 
 def handed_on(environment: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hmac
 import http.server
 import importlib.util
@@ -42,7 +43,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -56,10 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--handler", required=True)
     parser.add_argument("--transport", choices=("unix", "tcp"), required=True)
     given = parser.parse_args(arguments)
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=leave_with_parent, args=(own_input(),), daemon=True).start()
     with open(os.path.join(given.room, "start.json"), encoding="utf-8") as file:
         start = json.load(file)
     handler = import_file(given.handler)
+    if not callable(getattr(handler, "predict", None)):
+        sys.exit(given.handler + " has no function predict(model, request)")
     model = handler.load(start["options"]) if hasattr(handler, "load") else None
     server, address = listen(given.transport, given.room)
     server.token = os.environ.pop("PIXCORE_WORKER_TOKEN", "")
@@ -72,9 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server.serve_forever()
 
 
-def leave_with_parent() -> None:
-    """End this process when the one that started it is gone: its end of our standard input is then closed."""
-    while sys.stdin.buffer.read(1 << 16):
+def own_input() -> int:
+    """Move standard input to another descriptor, for us alone: a handler that asks there hears that nobody answers."""
+    kept, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return kept
+
+
+def leave_with_parent(kept: int) -> None:
+    """End this process when the one that started it is gone: its end of our standard input is then closed.
+
+    It is read as a descriptor: Python can't end while a thread waits for `sys.stdin`, and would be aborted.
+    """
+    while os.read(kept, 1 << 16):
         pass
     os._exit(0)
 
@@ -141,10 +155,14 @@ def answer(
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(base64.b64decode(request.pop("image")))
-        reply = dict(handler.predict(model, dict(request, image_path=path), **more))
+        reply = handler.predict(model, dict(request, image_path=path), **more)
     finally:
-        os.unlink(path)
-    reply["masks"] = [encode(mask) for mask in reply.get("masks", [])]
+        with contextlib.suppress(FileNotFoundError):  # the handler may have moved it
+            os.unlink(path)
+    if not isinstance(reply, Mapping):
+        raise TypeError("predict must return a dict with text, not " + type(reply).__name__)
+    masks = reply.get("masks")
+    reply = dict(reply, masks=[] if masks is None else [encode(mask) for mask in masks])
     if reply.get("mask") is not None:
         reply["mask"] = encode(reply["mask"])
     return reply
