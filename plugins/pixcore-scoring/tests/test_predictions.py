@@ -131,6 +131,18 @@ BAD: dict[str, tuple[Any, str]] = {
     "nobody chose": (MANY, "candidates and no choice"),
     "a worded verdict": ({**GOOD, "verdict": {"correct": "yes"}}, "verdict 'yes'"),
     "invalid spans": ({**GOOD, "token_spans": [[1]]}, "token_spans"),
+    "a verdict without its word": ({**GOOD, "verdict": {"right": True}}, "has a verdict {'right': True}"),
+    "a misspelt verdict": ({**GOOD, "verdict": {"corect": True}}, "has the unknown key 'corect'"),
+    "a misspelt choice": ({**MANY, "choice": {"candidate": 0, "masks": 1}}, "has the unknown key 'masks'"),
+    "a misspelt control": ({**MANY, "choice": "absent", "control": {"candidats": []}}, "the unknown key 'candidats'"),
+    "a choice and its absence": ({**MANY, "choice": {"absent": 0.1, "candidate": 0, "mask": 0}}, "choice is {'absent'"),
+    "a choice that did not fail": ({**MANY, "choice": {"failed": False, "candidate": 0}}, "choice is {'failed'"),
+    "an absence that is none": ({**MANY, "choice": {"absent": False}}, "choice is {'absent': False}"),
+    "a place that was not found": (with_candidate(start=-1, end=1), "has start -1"),
+    "a point further than any": (with_candidate(point=[1e39, 0]), "has point [1e+39, 0]"),
+    "further places that are none": (with_candidate(point={"points": [[1, 2]], "labels": [1], "also": 5}), "has point"),
+    "further places of three": (with_candidate(point={"points": [[1, 2]], "labels": [1], "also": [[1]]}), "has point"),
+    "words that are none": (with_candidate(point={"points": [[1, 2]], "labels": [1], "text": 5}), "has point"),
     "an error that is not text": ({**GOOD, "error": 5}, "an error that is not text"),
 }
 
@@ -311,6 +323,56 @@ def test_a_runs_own_predictions_give_its_own_figures(path: Path, fidelity: Fidel
         evaluate(found, ROWS, benchmark="b", model="m", fidelity=fidelity).document() for found in (results, again)
     )
     assert before == after
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), text="a dog"),
+        PointPrompt.at((1, 2), (3, 4)),
+        PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), (0.0, 0.5, 2.0, 3.0), "a dog"),
+        PointPrompt(np.ones((1, 2), np.float32), np.zeros(1, np.int8), also=(PointPrompt.at((3, 4)),)),
+    ],
+)
+def test_every_kind_of_prompt_reads_back(path: Path, point: PointPrompt) -> None:
+    """A generator that is told words alone has candidates without a point."""
+    candidate = Candidate(TokenGroup((0,), "it", 0, 2), point, (RLE,), (0.5,))
+    chosen = {"x": Selection.chosen(0, 0)}
+    result = ProtocolResult("segment", "", Response("it is there"), (candidate,), selections=chosen)
+    line = prediction_line(SAMPLES[0], result, [RowSpec("x")])
+    (again,) = opened(path, line, missing="skip")
+    assert prediction_line(again.sample, again.by_probing["segment"], [RowSpec("x")]) == line
+
+
+def places(path: Path, *candidates: dict[str, Any]) -> tuple[tuple[int, ...], int]:
+    """In which tenth each phrase begins that was chosen of "it is there", and how many of them are left out."""
+    lines = [
+        {**MANY, "sample_id": str(place), "candidates": [{"masks": [RLE], **one}], "choice": {"candidate": 0}}
+        for place, one in zip((0, 1, 3, 4), candidates, strict=False)
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
+    (found,) = evaluate(file, file.rows, benchmark="b", model="m", fidelity=Fidelity.CORRECTED).locations["choice"]
+    return found.counts, found.left_out
+
+
+def test_a_phrase_whose_place_nobody_said_is_not_at_the_beginning(path: Path) -> None:
+    known = {"phrase": "there", "start": 6, "end": 11}
+    assert places(path, known, {"phrase": "there"}) == ((0, 0, 0, 0, 0, 1, 0, 0, 0, 0), 1)
+    first, without_end, beyond = {"phrase": "it", "start": 0}, {"phrase": "is", "start": 3}, known | {"start": 11}
+    assert places(path, first, without_end, beyond) == ((1, 0, 1, 0, 0, 0, 0, 0, 0, 0), 1)
+
+
+def test_choices_under_a_probing_without_masks_are_passed_over(path: Path) -> None:
+    """Nothing is looked for in a letter, whatever the line holds: its control may have another name, or none."""
+    control = {"name": "points", "candidates": CANDIDATES, "choices": {"control": {"candidate": 0}}}
+    asked = {**MANY, "choices": {"x": {"candidate": 0}}, "control": control}
+    letter = {**asked, "protocol": "letter", "control": {**control, "name": "others"}, "choices": {"x": "failed"}}
+    path.write_text(json.dumps(asked) + "\n" + json.dumps(letter))
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
+    found = evaluate(file, file.rows, benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    assert {one.protocol for places in found.locations.values() for one in places} == {"segment"}
+    assert found.summary.failed == 0
 
 
 def test_a_line_holds_what_the_format_says(path: Path) -> None:

@@ -11,7 +11,7 @@ from pixcore_statistics import holm, mcnemar
 from pixcore_statistics.controls import less_controls
 from pixcore_statistics.intervals import interval_of, intervals
 from pixcore_statistics.means import left_out, mean_interval, ratio_interval, standard_error
-from pixcore_statistics.paired import paired, paired_made
+from pixcore_statistics.paired import paired, paired_less, paired_made
 from pixcore_statistics.power import least_mean_difference, least_share_difference, power_of_mcnemar
 from pixcore_statistics.proportions import effective_size, share_interval, wilson
 from scipy import stats
@@ -134,6 +134,15 @@ def test_s_is_no_surer_than_what_it_is_made_of() -> None:
         )
 
 
+@pytest.mark.parametrize("clusters", [10, 20, 150, 300])
+def test_s_of_parts_that_are_the_same_in_every_cluster_has_no_interval(clusters: int) -> None:
+    """Rounding makes some draws differ by a hair: no hair is an interval."""
+    ones = np.ones(clusters)
+    for iou in (0.1, 0.35, 0.7, 0.9):
+        row = {"A": Sums("proportion", ones, ones), "M": Sums("mean", iou * ones, ones)}
+        assert intervals([row])[0]["S asked"].low is None
+
+
 @pytest.mark.parametrize(("only_left", "only_right"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 18)])
 def test_mcnemar_is_the_exact_binomial(only_left: int, only_right: int) -> None:
     n, k = only_left + only_right, min(only_left, only_right)
@@ -205,6 +214,13 @@ def test_what_pixmmvps_pairs_can_show(discordance: float, published: float) -> N
     assert power_of_mcnemar(150, discordance, least) == pytest.approx(0.8, abs=1e-3)
 
 
+def test_power_of_many_pairs_is_that_of_the_normal_approximation() -> None:
+    """One pair more makes no work: a pair of runs may share a hundred thousand."""
+    least = least_share_difference(100_000, 0.2)
+    reach = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+    assert least == pytest.approx(reach * np.sqrt(0.2 / 100_000), rel=0.01)
+
+
 def test_a_category_may_show_nothing() -> None:
     assert least_share_difference(25, 0.2) is None
     assert 100 * (least_share_difference(25, 0.3) or 0) == pytest.approx(30, abs=0.3)
@@ -230,6 +246,30 @@ def test_paired_means_are_students() -> None:
     np.testing.assert_allclose((found.low, found.high), tuple(theirs.confidence_interval()), atol=1e-12)
     inner = theirs.confidence_interval(0.9)
     assert found.margin == pytest.approx(max(abs(inner.low), abs(inner.high)))
+
+
+@pytest.mark.parametrize("kind", ["mean", "ratio", "proportion"])
+@pytest.mark.parametrize("clusters", [0, 1, 2, FEW - 1])
+@pytest.mark.filterwarnings("error")
+def test_a_side_that_few_clusters_count_on_shows_no_difference(kind: str, clusters: int) -> None:
+    """Two images of which something was chosen, both .9, are no sure .9, whatever the other side has."""
+    there = (np.arange(30) < clusters).astype(float)
+    many, few = sums(kind, np.linspace(0.2, 0.7, 30)), Sums(kind, 0.9 * 12 * there, 12 * there)  # type: ignore[arg-type]
+    for left, right in ((many, few), (few, many)):
+        found = paired(left, right)
+        assert (found.low, found.p) == (None, None)
+        assert paired_less((left, many), (right, many)).low is None
+
+
+def test_what_is_made_of_a_figure_that_few_clusters_count_on_shows_no_difference() -> None:
+    rng = np.random.default_rng(12)
+    row = {name: sums("mean", rng.random(40)) for name in ("A†", "A", "M†", "M")}
+    there = (np.arange(40) < FEW - 1).astype(float)
+    few = row | {"M": Sums("mean", row["M"].numerators * there, there)}
+    for sides in ((row, few), (few, row)):
+        found = paired_made(*sides)["S asked"]
+        assert (found.low, found.p, found.clusters) == (None, None, FEW - 1)
+    assert paired_made(few, row)["S†"].clusters == 40
 
 
 def test_no_difference_is_larger_than_all_there_is() -> None:

@@ -57,7 +57,7 @@ class Locations:
     Attributes:
         protocol: The probing.
         counts: Phrases in each tenth of the text, by the place of their first character.
-        left_out: Samples of which nothing was chosen, or whose phrase is not known.
+        left_out: Samples of which nothing was chosen, or whose phrase or its place in the text is not known.
     """
 
     protocol: str
@@ -152,9 +152,9 @@ class Evaluator:
         place = location(outcome, selection, row.pool)
         key = (row.key, protocol)
         bins = self._bins.setdefault(key, [0] * BINS)
-        if place is None:
+        if place is None or place >= 100:
             self._left_out[key] = self._left_out.get(key, 0) + 1
-        elif place < 100:
+        else:
             bins[int(place // (100 / BINS))] += 1
 
     def evaluation(self, *, benchmark: str, model: str, notes: Iterable[str] = ()) -> Evaluation:
@@ -216,7 +216,7 @@ def location(outcome: ProtocolResult, selection: Selection | None, control: str 
         return None
     group = outcome.pool(control)[selection.candidate].group
     text = outcome.response.text
-    return group.place(text) if group is not None and text else None
+    return group.place(text) if group is not None and group.end > 0 and text else None
 
 
 def evaluate(

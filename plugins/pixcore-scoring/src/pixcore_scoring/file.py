@@ -222,8 +222,10 @@ class PredictionsFile:
     def _selected(self, sample: Sample, prediction: Prediction) -> ProtocolResult:
         """Apply the rows' strategies where the line has no choice of its own."""
         result = prediction.result
-        if result.error is not None or prediction.mask_alone or result.protocol not in self._contents.masked:
+        if result.error is not None or prediction.mask_alone:
             return result
+        if result.protocol not in self._contents.masked:  # nothing was looked for, so there was nothing to choose
+            return replace(result, selections={})
         selections = {name: one for name, one in result.selections.items() if name not in self.rechosen}
         for row in self.rows:
             if row.key in selections or row.own_masks or row.key == ANSWERS_ALONE:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
+import numpy as np
 from pixcore_datasets import run_lengths
 
 from pixcore import masks
@@ -237,6 +238,7 @@ def _controls(data: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any
         if not isinstance(name, str) or name in controls:
             raise DataError(f"{where} has a control named {name!r}", hint="expected a name of its own for each")
         if known:
+            _check_spelling(known, _CONTROL, f"{where} control")
             controls[name] = known
     return controls
 
@@ -262,7 +264,17 @@ def _candidates(value: Any, where: str, size: Callable[[], Size | None]) -> tupl
         return "{}: candidate {}, mask {}".format(where, *places[place])
 
     rles = iter(run_lengths.parse_many(flat, name, size()))
-    return tuple(candidate_from_json({**item, "masks": list(islice(rles, len(item["masks"])))}) for item in value)
+    return tuple(
+        candidate_from_json({**item, "masks": list(islice(rles, len(item["masks"]))), "end": _end(item)})
+        for item in value
+    )
+
+
+def _end(item: Mapping[str, Any]) -> int | None:
+    """Where a candidate's phrase ends, by its beginning where that alone is said; None where its place is not known."""
+    if item.get("end") is None and item.get("start") is not None:
+        return int(item["start"]) + len(item.get("phrase") or "")
+    return item.get("end")
 
 
 def _check_spelling(data: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -303,11 +315,18 @@ def _choices(value: Any, candidates: tuple[Candidate, ...], where: str) -> dict[
 
 
 def _choice(value: Any, candidates: tuple[Candidate, ...], where: str) -> Selection:
-    if value == "absent" or (isinstance(value, Mapping) and "absent" in value):
+    outcome = value
+    if isinstance(value, Mapping):
+        _check_spelling(value, _CHOICE, where)
+        outcome = next((one for one in _WITHOUT_MASK if one in value), None)
+        if outcome is not None and (value.get("candidate") is not None or value[outcome] is False):
+            hint = f'"{outcome}" is a choice of no mask: leave it out, or the candidate'
+            raise DataError(f"{where} is {dict(value)!r}", hint=hint)
+    if outcome == "absent":
         return Selection.absent(score=_score(value, "absent"))
-    if value == "nothing" or (isinstance(value, Mapping) and "nothing" in value):
+    if outcome == "nothing":
         return Selection.nothing(score=_score(value, "nothing"))
-    if value == "failed" or (isinstance(value, Mapping) and "failed" in value):
+    if outcome == "failed":
         return Selection.failed(value if isinstance(value, str) else str(value["failed"]))
     if not isinstance(value, Mapping):
         raise DataError(
@@ -336,7 +355,10 @@ def _verdict(value: Any, where: str) -> Verdict | None:
     given = _object(value, where, "verdict")
     if given is None:
         return None
+    _check_spelling(given, _VERDICT, f"{where}: verdict")
     correct = given.get("correct")
+    if not given.keys() & {"correct", "error"}:
+        raise DataError(f"{where} has a verdict {dict(given)!r}", hint='expected {"correct": true}, false or null')
     if correct is not None and not isinstance(correct, bool):
         raise DataError(f"{where} has verdict {correct!r}", hint='expected {"correct": true}, false or null')
     failed = given.get("error")
@@ -350,16 +372,20 @@ def _object(value: Any, where: str, key: str) -> Mapping[str, Any] | None:
 
 
 def _is_point(value: Any) -> bool:
-    """A single point, or points with their labels and perhaps a box, as `candidate_to_json` writes them."""
+    """A single point, or points with their labels, a box, words and further places, as `candidate_to_json` writes."""
     if not isinstance(value, Mapping):
-        return _are_numbers(value, 2)
-    points, labels, box = value.get("points"), value.get("labels"), value.get("box")
+        return _are_numbers(value, 2) and all(abs(one) <= _FURTHEST for one in value)
+    points, labels, box, words = (value.get(key) for key in ("points", "labels", "box", "text"))
+    also = value.get("also", [])
     return (
         isinstance(points, list)
-        and all(_are_numbers(point, 2) for point in points)
+        and all(isinstance(point, list) and _is_point(point) for point in points)
         and _are_numbers(labels, len(points))
         and all(label in (0, 1) for label in labels)
-        and (bool(points) if box is None else _are_numbers(box, 4))
+        and (words is None or _is_text(words))
+        and isinstance(also, list)
+        and all(map(_is_point, also))
+        and (bool(points or words) if box is None else _are_numbers(box, 4))
     )
 
 
@@ -372,12 +398,12 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max  # a whole number may be beyond any float
 
 
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and _is_number(value)
-
-
 def _is_index(value: Any) -> bool:
     return type(value) is int and value >= 0
+
+
+def _is_place(value: Any) -> bool:
+    return _is_index(value) and _is_number(value)
 
 
 def _is_text(value: Any) -> bool:
@@ -395,8 +421,8 @@ def _list_of(allowed: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _ANY: tuple[Callable[[Any], bool], str] = (lambda _: True, "anything")
 _PARTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "phrase": (_is_text, "a text"),
-    "start": (_is_whole, "a place in the text, in characters"),
-    "end": (_is_whole, "a place in the text, in characters"),
+    "start": (_is_place, "a place in the text, in characters from 0; left out where it is not known"),
+    "end": (_is_place, "a place in the text, in characters from 0; left out where it is not known"),
     "tokens": (_list_of(_is_index), "indices into the tokens"),
     "similarity": (_is_number, "a number"),
     "point": (_is_point, "[x, y] in pixels of the image"),
@@ -411,4 +437,9 @@ _KEYS = (
     *("prompt", "choices", "choice", "verdict", "control", "upper_bounds", "token_spans", "error"),
 )
 """A line's keys."""
+_CONTROL = ("name", "candidates", "choices", "of")
+_WITHOUT_MASK = ("absent", "nothing", "failed")
+_CHOICE = ("candidate", "mask", "score", "reason", *_WITHOUT_MASK)
+_VERDICT = ("correct", "reason", "error")
+_FURTHEST = float(np.finfo(np.float32).max)  # what a point's coordinates are kept as
 _NEARLY = 0.82  # "veridct" and "controls" are, "sample" is not

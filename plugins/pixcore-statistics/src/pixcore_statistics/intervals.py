@@ -142,4 +142,5 @@ def _percentiles(drawn: Floats, clusters: int) -> Interval:
     if clusters < FEW:
         return Interval()
     ends = bootstrap.interval(drawn)
-    return Interval() if ends is None or ends[0] == ends[1] else Interval(*ends, METHODS["made"])
+    # rounding leaves some width of none
+    return Interval() if ends is None or ends[1] - ends[0] < 1e-12 else Interval(*ends, METHODS["made"])

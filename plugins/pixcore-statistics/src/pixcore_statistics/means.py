@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore.figures.intervals import FEW, Sums
+from pixcore.figures.intervals import FEW, Sums, ratios
 from pixcore_statistics.bootstrap import LEVEL
 from pixcore_statistics.quantiles import student
 
@@ -48,15 +48,17 @@ def t_interval(
 def contrast(terms: Sequence[tuple[float, Sums]]) -> tuple[float, float, int]:
     """Give a weighted sum of ratios over the same clusters, its standard error, and how many clusters count in any.
 
-    The error is NaN where fewer than ten count, or leaving out any of them changes it alike: none says how they differ.
+    The error is NaN where fewer than ten count in one of the ratios, or leaving out any of them changes the sum alike:
+    none says how they differ.
 
     Args:
         terms: Each weight with what its ratio is made of.
     """
-    counted = np.any([sums.denominators > 0 for _, sums in terms], axis=0)
+    counts = np.array([sums.denominators > 0 for _, sums in terms])
+    counted = counts.any(0)
     clusters = int(counted.sum())
-    value = sum(weight * float(sums.numerators.sum() / sums.denominators.sum()) for weight, sums in terms)
-    if clusters < FEW:
+    value = sum(weight * float(ratios(sums.numerators.sum(), sums.denominators.sum())) for weight, sums in terms)
+    if counts.sum(1).min() < FEW:
         return value, float("nan"), clusters
     without = [weight * left_out(sums.numerators[counted], sums.denominators[counted]) for weight, sums in terms]
     error = standard_error(np.sum(without, axis=0))

@@ -37,7 +37,7 @@ class Paired:
         margin: The least margin within which both sides are shown to be alike: there is no larger difference.
         p: Two-sided; None where there is no test.
         detectable: The least difference that would be found four times in five.
-        clusters: How many count on both sides.
+        clusters: How many count on either side; of a figure that is made of others, in its rarest part.
         method: Of interval and test.
     """
 
@@ -52,13 +52,10 @@ class Paired:
 
 def paired(left: Sums, right: Sums) -> Paired:
     """Compare one figure's terms over the same clusters."""
-    counted = (left.denominators > 0) | (right.denominators > 0)
-    clusters = int(counted.sum())
+    counted = left.denominators > 0
     same = np.array_equal(left.denominators, right.denominators)
-    if left.kind == "proportion" and same and (left.denominators[counted] == 1).all() and clusters:
+    if left.kind == "proportion" and same and (left.denominators[counted] == 1).all() and counted.any():
         return _shares(left.numerators[counted], right.numerators[counted])
-    if clusters < FEW or min(left.denominators.sum(), right.denominators.sum()) < FEW * (left.kind == "proportion"):
-        return Paired(clusters=clusters)
     found = _of_t(*difference(left, right), "t")
     if found.p is None or left.kind != "proportion" or not same:
         return found
@@ -79,7 +76,7 @@ def paired_made(
     first, second = made_draws(rows, [told_apart(row) for row in rows], own, seed=seed)
     found = {}
     for name in first.keys() & second.keys():
-        clusters = max(first[name][1], second[name][1])
+        clusters = min(first[name][1], second[name][1])
         spread = second[name][0] - first[name][0]
         spread = spread[~np.isnan(spread)]
         ends = [bootstrap.interval(spread, level=level) for level in (bootstrap.LEVEL, NINETY)]

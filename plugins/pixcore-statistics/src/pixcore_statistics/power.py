@@ -22,18 +22,12 @@ def power_of_mcnemar(n: int, discordance: float, difference: float, *, level: fl
         level: Of the test.
     """
     lean = (1 + difference / discordance) / 2
-    found = 0.0
-    for differing in range(1, n + 1):
-        chance = float(stats.binom.pmf(differing, n, discordance))
-        if chance < 1e-12:
-            continue
-        most = int(stats.binom.ppf(level / 2, differing, 0.5))
-        while most >= 0 and 2 * stats.binom.cdf(most, differing, 0.5) > level:
-            most -= 1
-        if most >= 0:
-            tails = stats.binom.cdf(most, differing, lean) + stats.binom.sf(differing - most - 1, differing, lean)
-            found += chance * float(tails)
-    return found
+    fewest, largest = stats.binom.ppf([1e-13, 1 - 1e-13], n, discordance)  # how many differ, but for the rarest cases
+    differing = np.arange(max(1, int(fewest)), int(largest) + 1)
+    most = stats.binom.ppf(level / 2, differing, 0.5)
+    most -= 2 * stats.binom.cdf(most, differing, 0.5) > level  # so many at most on one side, and the test finds it
+    tails = stats.binom.cdf(most, differing, lean) + stats.binom.sf(differing - most - 1, differing, lean)
+    return float(stats.binom.pmf(differing, n, discordance) @ np.where(most >= 0, tails, 0.0))
 
 
 def least_share_difference(n: int, discordance: float, *, level: float = LEVEL, power: float = POWER) -> float | None:
