@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pixcore_points.config import CentreConfig, RandomPointsConfig
-from pixcore_points.nulls import Centre, stretched
+from pixcore_points.nulls import Centre, alike, stretched
 from pixcore_points.random_points import RandomPoints
 from scipy import stats
 
@@ -194,3 +194,10 @@ def test_a_control_is_drawn_while_the_generator_has_the_image_and_is_the_same_as
     later = workplace("run", str(workplace.config(output="later", store="other")))
     assert "control: toy-anywhere points: 0 of 12 there already" in later.stderr
     assert workplace.predictions() == workplace.predictions("later")
+
+
+def test_a_box_lies_about_the_middle_of_the_pixel_that_is_drawn():
+    """One as large as a pixel is that pixel: 5 to 6 across, 2 to 3 down."""
+    prompt = PointPrompt(np.zeros((0, 2), np.float32), np.zeros(0, np.int8), box=(1.0, 1.0, 2.0, 2.0))
+    drawn = alike(prompt, (9, 7), lambda count: np.tile(np.float32((5, 2)), (count, 1)))
+    assert drawn.box == (5.0, 2.0, 6.0, 3.0)

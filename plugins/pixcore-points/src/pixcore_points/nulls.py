@@ -62,7 +62,7 @@ def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDA
     Args:
         prompt: The other.
         size: (width, height) of the image.
-        drawn: Draws so many pixels (n, 2) of it, (x, y) float32; a box lies about one.
+        drawn: Draws so many pixels (n, 2) of it, (x, y) float32; a box lies about the middle of one.
     """
     if prompt.text is not None and not len(prompt.points) and prompt.box is None:
         return PointPrompt(drawn(1), np.ones(1, np.int8))
@@ -70,7 +70,7 @@ def alike(prompt: PointPrompt, size: tuple[int, int], drawn: Callable[[int], NDA
     if prompt.box is None:
         return replace(prompt, points=points, also=also)
     extent = np.subtract(prompt.box[2:], prompt.box[:2])
-    low = np.clip(drawn(1)[0] - extent / 2, 0, np.maximum(np.subtract(size, extent), 0))
+    low = np.clip(drawn(1)[0] + 0.5 - extent / 2, 0, np.maximum(np.subtract(size, extent), 0))
     x, y, x1, y1 = (float(value) for value in (*low, *(low + extent)))
     return replace(prompt, points=points, box=(x, y, x1, y1), also=also)
 
