@@ -10,7 +10,7 @@ import torch
 from pixcore_mini.adapter import Mini
 from pixcore_mini.batches import HarderBatches
 from pixcore_mini.config import FURTHER, SHIPPED, MiniConfig
-from pixcore_mini.dialogue import LETTERS, harder_dialogue
+from pixcore_mini.dialogue import FURTHER_DIALOGUES, LETTERS, harder_dialogue, lettered_dialogue
 from pixcore_mini.evaluate import ask
 from pixcore_mini.further import Further, FurtherRecipe
 from pixcore_mini.tokenizer import Encoder
@@ -69,11 +69,23 @@ def test_harder_questions_are_about_what_may_be_absent_and_ask_for_the_letter_al
     assert 0.3 < absent / asked < 0.7
 
 
-def test_batches_follow_from_the_step_and_rows(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_letters_alone_are_two_thirds_of_what_teaches_them() -> None:
+    for index in range(20):
+        rng = scene_random("train", 0, "lettered", index)
+        turns = lettered_dialogue(make_scene(rng, "train"), rng)
+        assert len(turns) == 9
+        assert [turn.answer in LETTERS for turn in turns] == [turn.is_letter for turn in turns]
+        assert sum(turn.is_letter for turn in turns) == 6
+
+
+@pytest.mark.parametrize("ask", FURTHER_DIALOGUES)
+def test_batches_follow_from_the_step_and_rows(tokenizer: PreTrainedTokenizerFast, ask: str) -> None:
     encoder = Encoder(tokenizer)
-    both, one, other = (HarderBatches(encoder, 3, rows, 100)[5][0] for rows in (range(4), range(2), range(2, 4)))
+    both, one, other = (HarderBatches(encoder, 3, rows, 100, ask)[5][0] for rows in (range(4), range(2), range(2, 4)))
     assert torch.equal(both.tokens, torch.cat([one.tokens, other.tokens]))
-    assert not torch.equal(both.tokens, HarderBatches(encoder, 3, range(4), 100)[6][0].tokens)
+    assert not torch.equal(both.tokens, HarderBatches(encoder, 3, range(4), 100, ask)[6][0].tokens)
+    letters = int((both.weights > 1).sum())
+    assert letters >= 5 * 4 if ask == "letters-alone" else letters <= 4 * 4
 
 
 def test_what_was_trained_further_answers_letters_alone_and_says_no_more_often() -> None:

@@ -12,7 +12,7 @@ from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Scene, make_scene, scene_random
 from torch.utils.data import Dataset
 
-from pixcore_mini.dialogue import Turn, dialogue, harder_dialogue, random_question, told_letter
+from pixcore_mini.dialogue import FURTHER_DIALOGUES, Turn, dialogue, random_question, told_letter
 from pixcore_mini.tokenizer import GRID, Encoder
 
 IGNORED = -100
@@ -168,10 +168,15 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
 class HarderBatches(JointBatches):
     """Batches for a finished model: what it is weak at, about scenes half of which have two of a kind."""
 
+    def __init__(self, encoder: Encoder, seed: int, rows: range, steps: int, ask: str = "further") -> None:
+        """The given rows of every batch; `ask` names what is asked, of `FURTHER_DIALOGUES`, and has its own scenes."""
+        super().__init__(encoder, seed, rows, steps)
+        self._ask = ask
+
     def _drawn(self, step: int, row: int) -> tuple[Scene, list[Turn]]:
-        rng = scene_random("train", self._seed, "further", step, row)
+        rng = scene_random("train", self._seed, self._ask, step, row)
         scene = make_scene(rng, "train", twins=TWINS)
-        return scene, harder_dialogue(scene, rng)
+        return scene, FURTHER_DIALOGUES[self._ask](scene, rng)
 
 
 class LetterBatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -183,3 +184,21 @@ def harder_dialogue(scene: Scene, rng: Random) -> list[Turn]:
     turns += identify_present(scene, rng)
     rng.shuffle(turns)
     return turns
+
+
+def lettered_dialogue(scene: Scene, rng: Random) -> list[Turn]:
+    """Make up what teaches letters alone: six of nine turns ask for them, the rest keeps up what was learned before."""
+    turns = [as_bare_letter(random_question(scene, rng)) for _ in range(5)]
+    turns.append(as_bare_letter(either_presence(scene, rng)))
+    turns.append(as_sentence(either_presence(scene, rng)))
+    turns.append(identify_absent(scene, rng))
+    turns.append(rng.choice(identify_present(scene, rng)))
+    rng.shuffle(turns)
+    return turns
+
+
+FURTHER_DIALOGUES: dict[str, Callable[[Scene, Random], list[Turn]]] = {
+    "further": harder_dialogue,
+    "letters-alone": lettered_dialogue,
+}
+"""What a finished mini can be asked to go on with, by name."""
