@@ -77,6 +77,20 @@ def test_questions_and_pairs_come_along(tmp_path: Path) -> None:
     assert (sample.pair, sample.categories) == ("4", {"kind": "count"})
 
 
+def test_categories_are_texts_and_a_blank_question_is_none(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0] |= {"question": " ", "categories": {"objects": 2, "kind": None}}
+    sample = load(write(tmp_path / "d", content))["1"]
+    assert (sample.question, sample.categories) == (None, {"objects": "2"})
+
+
+def test_a_category_that_is_no_text_or_number_is_refused(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0]["categories"] = {"kinds": ["count", "place"]}
+    with pytest.raises(DataError, match=r"a\.png has the category 'kinds'.*expected a text or a number"):
+        load(write(tmp_path / "d", content))
+
+
 def test_expressions_from_a_table(tmp_path: Path) -> None:
     root = write(tmp_path / "d", document())
     (root / "said.csv").write_text("\ufeffannotation_id,image,expression\n9,,the square\n,c.png,all of it\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from pixcore.components import (
     PointSelector,
     TokenGrouper,
 )
-from pixcore.errors import UserError
+from pixcore.errors import ModelError, UserError
 from pixcore.geometry import VisualLayout
 from pixcore.plugins import Kind
 from pixcore.records import Image, MaskProposal, PointPrompt, Token, TokenGroup
@@ -111,6 +111,44 @@ class TorchAlone(Extractor):
         self.step.append(rows.detach().mean(1))
 
 
+class ScaledByTheBatch(Extractor):
+    def observe(self, layer: int, rows: Any) -> None:
+        super().observe(layer, rows / rows.max())
+
+
+class PaddingCounts(Extractor):
+    """The mean that is subtracted is that of the padding too."""
+
+    def observe(self, layer: int, rows: Any) -> None:
+        super().observe(layer, rows - rows.mean(axis=2, keepdims=True))
+
+
+class StepsAtOnce(Extractor):
+    """No mistake: all steps of a layer at once are what they are one by one."""
+
+    stepwise = True
+
+    def observe_steps(self, layer: int, rows: Any) -> None:
+        self.step.append(rows.mean(axis=1))
+
+    def maps(self) -> list[NDArray[np.float32]]:
+        return super().maps() if self.steps else list(np.mean(self.step, axis=0))
+
+
+class SummedAtOnce(StepsAtOnce):
+    def observe_steps(self, layer: int, rows: Any) -> None:
+        self.step.append(rows.sum(axis=1))
+
+
+class LessTheFirst(Extractor):
+    """It is marked as one whose steps stand alone, and subtracts the first."""
+
+    stepwise = True
+
+    def maps(self) -> list[NDArray[np.float32]]:
+        return [own - own[:1] for own in super().maps()]
+
+
 class Transform(MapTransform[Any]):
     """Minus the mean."""
 
@@ -154,6 +192,20 @@ class MeanSoFar(Transform):
     def transform(self, maps: Any, layout: VisualLayout, reference: Any) -> Any:
         self.seen += float(maps.mean())
         return maps - np.float32(self.seen)
+
+
+class NeedsReference(Transform):
+    def transform(self, maps: Any, layout: VisualLayout, reference: Any) -> Any:
+        return maps - reference
+
+
+class RefusesWithoutReference(Transform):
+    """No mistake: it says what it needs."""
+
+    def transform(self, maps: Any, layout: VisualLayout, reference: Any) -> Any:
+        if reference is None:
+            raise ModelError("there is no reference map", hint="an extractor with one")
+        return maps - reference
 
 
 class Grouper(TokenGrouper[Any]):
@@ -222,6 +274,51 @@ class EmptyTextFails(Grouper):
 class OtherInABatch(Grouper):
     def group_many(self, responses: Any) -> list[list[TokenGroup]]:
         return [groups[1:] for groups in super().group_many(responses)]
+
+
+class LastTokenLost(Grouper):
+    """The slice that ends one too early."""
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        whole = TokenGroup(tuple(range(len(tokens) - 2)), text, 0, len(text))
+        return [whole] if len(tokens) > 2 else super().group(text, tokens)
+
+
+class TokenTwice(Grouper):
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        return [replace(own, tokens=own.tokens + own.tokens[:1]) for own in super().group(text, tokens)]
+
+
+class CountsFromTheEnd(Grouper):
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        found = super().group(text, tokens)
+        return [replace(own, start=own.start - len(text), end=own.end - len(text)) for own in found[:-1]]
+
+
+class EndsBeyondTheText(Grouper):
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        return [replace(own, end=own.end + (own.end == len(text))) for own in super().group(text, tokens)]
+
+
+class TextBefore(Grouper):
+    """State shared between calls: words of the text before are left out."""
+
+    before: frozenset[str] = frozenset()
+
+    def group(self, text: str, tokens: Sequence[Token]) -> list[TokenGroup]:
+        found = super().group(text, tokens)
+        known, self.before = self.before, frozenset(own.phrase for own in found)
+        return [own for own in found if own.phrase not in known or own.phrase == "no"]
+
+
+class DropsWhenAsked(Grouper):
+    def group_asked(self, asked: Any) -> list[list[TokenGroup]]:
+        return super().group_asked(asked)[:-1]
+
+
+class LooseWhenAsked(Grouper):
+    def group_asked(self, asked: Any) -> list[list[TokenGroup]]:
+        return [[replace(own, phrase="it") for own in groups] for groups in super().group_asked(asked)]
 
 
 class Generator(MaskGenerator[Any]):
@@ -297,6 +394,31 @@ class KnownByName(Generator):
         return super().segment(self.kept.setdefault(image.name, image), prompts)
 
 
+class ScoresOfTheBatch(Generator):
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        return [replace(own, scores=own.scores / len(prompts)) for own in super().segment(image, prompts)]
+
+
+class StabilityOfTheBatch(Generator):
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        share = np.full(2, 1 / max(len(prompts), 1), np.float32)
+        return [replace(own, stability=share) for own in super().segment(image, prompts)]
+
+
+class OtherEveryTime(Generator):
+    def proposal(self, masks: Any) -> MaskProposal:
+        return super().proposal(np.random.default_rng().random(masks.shape) > 0.5)
+
+
+class RoundsPrompts(Generator):
+    """The points are the record's own."""
+
+    def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
+        for prompt in prompts:
+            prompt.points.round(out=prompt.points)
+        return super().segment(image, prompts)
+
+
 class Selector(PointSelector[Any]):
     """The highest pixel."""
 
@@ -363,6 +485,32 @@ class Wandering(Selector):
         return PointPrompt.at((float(self.calls % relevance.shape[1]), 0.0))
 
 
+class CentreOfMassSwapped(Selector):
+    """The centre of a whole map lies near its middle, where its row and column swapped are inside too."""
+
+    def select(self, relevance: Any) -> PointPrompt:
+        weights = np.abs(relevance) + 1
+        rows, columns = np.indices(relevance.shape)
+        return PointPrompt.at((float(np.average(rows, weights=weights)), float(np.average(columns, weights=weights))))
+
+
+class PointBefore(Selector):
+    """State shared between calls: the point before, as long as it is inside."""
+
+    before: PointPrompt | None = None
+
+    def select(self, relevance: Any) -> PointPrompt:
+        found, height, width = super().select(relevance), *relevance.shape
+        known, self.before = self.before, found
+        inside = known is not None and bool((known.points <= [width - 1, height - 1]).all())
+        return known if known is not None and inside else found
+
+
+class AlsoOutside(Selector):
+    def select(self, relevance: Any) -> PointPrompt:
+        return replace(super().select(relevance), also=(PointPrompt.at((0, relevance.shape[0])),))
+
+
 class Consuming(Selector):
     def select(self, relevance: Any) -> PointPrompt:
         found = super().select(relevance)
@@ -406,11 +554,24 @@ class Nameless(Config):
         return None
 
 
+class Unsteady(Config):
+    def fingerprint(self) -> str:
+        return str(np.random.default_rng().random())
+
+
+class Misspelt(Config):
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"time_out"})
+    timeout: float = 5.0
+
+
 def kind_of(component: Component[Any]) -> Kind:
     return next(kind for kind in Kind if isinstance(component, kind.interface))
 
 
-@pytest.mark.parametrize("kind", [Extractor, Transform, Grouper, NumPyIndices, Selector, Generator])
+SOUND = (Extractor, StepsAtOnce, Transform, RefusesWithoutReference, Grouper, NumPyIndices, Selector, Generator)
+
+
+@pytest.mark.parametrize("kind", SOUND)
 def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None:
     component = kind(NoConfig())
     assert check_component(kind_of(component), component) == []
@@ -436,6 +597,25 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (Doubles, "what transform gives: a finite float32 array", "float64"),
         (OneForAll, "what transform gives: a finite float32 array", "in place of (5, "),
         (MeanSoFar, "nothing is carried over from one response to the next", "other maps"),
+        (ScaledByTheBatch, "a batch changes no sample's maps", "other maps alone"),
+        (PaddingCounts, "a batch changes no sample's maps", "other maps alone"),
+        (SummedAtOnce, "observe_steps gives the maps that observe gives", "other maps"),
+        (LessTheFirst, "stepwise is True only where each step stands alone", "another map without the steps before"),
+        (NeedsReference, "nothing is raised", "TypeError"),
+        (LastTokenLost, "a group's tokens are those that spell its phrase", "is left out of"),
+        (TokenTwice, "a group holds a token once", "twice"),
+        (CountsFromTheEnd, "a group's phrase stands from start to end in the text", "of 7"),
+        (EndsBeyondTheText, "a group's phrase stands from start to end in the text", "76 of 75"),
+        (TextBefore, "a text gives the same groups every time", "other groups"),
+        (DropsWhenAsked, "group_asked gives the groups of each response", "3 for 4"),
+        (LooseWhenAsked, "a group's phrase is what stands from start to end", "'it' where"),
+        (ScoresOfTheBatch, "a prompt gives the same masks and scores alone and among others", "other scores alone"),
+        (StabilityOfTheBatch, "a prompt gives the same masks and scores alone", "other stability alone"),
+        (OtherEveryTime, "the same prompts give the same masks every time", "other masks the second time"),
+        (RoundsPrompts, "segment changes no prompt that it is given", "other points"),
+        (CentreOfMassSwapped, "points are (x, y) inside the image", "as (row, column)"),
+        (PointBefore, "the same points every time, whatever map came before", "other points"),
+        (AlsoOutside, "points are (x, y) inside the image", "in 64x40 pixels"),
         (Phrases, "a group: a TokenGroup", "str"),
         (Stripped, "a group's phrase is what stands from start to end", "where ' "),
         (EndToken, "a group holds no token that adds no text", "in \"The cat's"),
@@ -463,7 +643,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NothingFound, "a proposal has a mask", "none"),
         (FirstPromptOnly, "segment gives one proposal a prompt", "1 for 4 prompts"),
         (MasksAlone, "a proposal: a MaskProposal", "an array bool (2, 40, 64)"),
-        (BatchMatters, "a prompt gives the same masks alone and among others", "other masks alone"),
+        (BatchMatters, "a prompt gives the same masks and scores alone", "other masks alone"),
         (KnownByName, "an image is known by its content", "an image before it"),
         (RowThenColumn, "points are (x, y) inside the image", "as (row, column)"),
         (OnePixelOut, "points are (x, y) inside the image", "[[64.0, 20.0]] in 64x40 pixels"),
@@ -493,6 +673,8 @@ def test_a_mistake_is_one_line(kind: type[Component[Any]], promise: str, seen: s
         (Open(), "a config forbids unknown keys", "extra='ignore'"),
         (Changing(), "a config never changes", "frozen=False"),
         (Nameless(), "config.fingerprint(): a str", "None"),
+        (Unsteady(), "config.fingerprint() is the same every time", "another the second time"),
+        (Misspelt(), "not_in_key names fields of the config", "'time_out'"),
     ],
 )
 def test_a_mistake_in_a_config_is_one_line(config: Any, promise: str, seen: str, told: Any) -> None:

@@ -11,8 +11,9 @@ import pytest
 from pixcore_testing import inputs
 from pixcore_testing.conformance import check_component
 
-from pixcore.components import Benchmark, Component, Judge, NoConfig, SelectionStrategy
-from pixcore.masks import encode
+from pixcore.components import Benchmark, Component, Config, Judge, NoConfig, SelectionStrategy
+from pixcore.errors import DataError
+from pixcore.masks import decode, encode
 from pixcore.plugins import Kind
 from pixcore.records import Candidate, Image, Response, Sample, Selection, Verdict
 
@@ -171,6 +172,56 @@ class BatchOutOfOrder(Strategy):
         yield Selection.chosen(0, 0)
 
 
+class UnmarkedOracle(Strategy):
+    """The mask that fits best; where the ground truth is empty all fit alike, and the first one is the best as well."""
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        if not candidates or sample.mask is None:
+            return self.pick(0) if candidates else Selection.nothing()
+        shared = [(decode(own.masks[0]) & decode(sample.mask)).sum() for own in candidates]
+        return self.pick(int(np.argmax(shared)))
+
+
+class KnowsTheAnswer(Strategy):
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        return self.pick(sample.answer or 0) if candidates else Selection.nothing()
+
+
+class UnmarkedMaps(Strategy):
+    """Of predictions made elsewhere there are no maps: its row would be another."""
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        return self.pick(0 if response.maps is None else 1) if candidates else Selection.nothing()
+
+
+class LooksAtMaps(Strategy):
+    """No mistake: it is marked."""
+
+    needs_maps = True
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        if not candidates:
+            return Selection.nothing()
+        assert response.maps is not None
+        assert response.layout is not None
+        return self.pick(int(response.maps.argmax() % len(candidates)))
+
+
+class OtherMaskInABatch(Strategy):
+    def select_many(self, items: Iterable[Any]) -> Iterator[Any]:
+        yield from (Selection.chosen(0, 1) if own else Selection.nothing() for *_, own in items)
+
+
+class ChoiceBefore(Strategy):
+    """State shared between calls: never the candidate of the sample before."""
+
+    before = (0, 0)
+
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        known, self.before = self.before, (len(candidates), int(bool(candidates) and candidates[0].group is not None))
+        return self.pick(0 if known[0] else 1) if candidates else Selection.nothing()
+
+
 class World(Benchmark[Any]):
     """Two pairs."""
 
@@ -289,11 +340,47 @@ class CountedWrong(World):
         return 5
 
 
+class Redrawn(World):
+    """Other pixels every time: no record is ever found again."""
+
+    def changed(self, sample: Sample) -> Sample:
+        pixels = np.random.default_rng().integers(0, 255, (40, 64, 3), dtype=np.uint8)
+        return replace(sample, image=Image.from_pixels(pixels))
+
+
+class OtherTruthEveryTime(World):
+    def changed(self, sample: Sample) -> Sample:
+        return replace(sample, mask=encode(np.random.default_rng().random((40, 64)) > 0.5))
+
+
+class OtherOptionsEveryTime(World):
+    """Shuffled without the run's seed."""
+
+    times = 0
+
+    def changed(self, sample: Sample) -> Sample:
+        self.times += 1
+        turned = self.times > 4
+        return replace(sample, options=sample.options[::-1], answer=1) if turned else sample
+
+    def __len__(self) -> int:
+        return 4
+
+
+class NumbersForCategories(World):
+    def changed(self, sample: Sample) -> Sample:
+        return replace(sample, categories={"objects": 3})  # type: ignore[dict-item]
+
+
+class OneTextForNotes(World):
+    notes = "two samples are missing"
+
+
 class Grader(Judge[Any]):
     """Looks for the option's text."""
 
     def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
-        return self.verdict("left" in response.lower())
+        return self.verdict(options[answer].lower() in response.lower())
 
     def verdict(self, right: bool) -> Any:
         return Verdict(right, "a word")
@@ -339,6 +426,39 @@ class AsBefore(Grader):
         return Verdict(response in self.heard)
 
 
+class LeftIsRight(Grader):
+    """Which option is right is never looked at."""
+
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        return self.verdict(options[0].lower() in response.lower())
+
+
+class CountsFromOne(Grader):
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        return super().grade(question, options, answer - 1, response)
+
+
+class KeptByAnswer(Grader):
+    """State shared between calls: verdicts are kept under what was said alone."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.kept: dict[str, Verdict] = {}
+
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        return self.kept.setdefault(response, super().grade(question, options, answer, response))
+
+
+class AnswerBefore(Grader):
+    """State shared between calls: the conversation goes on."""
+
+    before = ""
+
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        known, self.before = self.before, response
+        return super().grade(question, options, answer, known + response)
+
+
 class MoodyInABatch(Grader):
     def grade_many(self, items: Any) -> Iterator[Any]:
         yield from (Verdict(None) for _ in items)
@@ -358,7 +478,7 @@ def kind_of(component: Component[Any]) -> Kind:
     return next(kind for kind in Kind if isinstance(component, kind.interface))
 
 
-SOUND = (Strategy, NumPyNumbers, Rolling, Oracle, World, NumPyAnswers, Grader, NumPyVerdicts)
+SOUND = (Strategy, NumPyNumbers, Rolling, Oracle, LooksAtMaps, World, NumPyAnswers, Grader, NumPyVerdicts)
 
 
 @pytest.mark.parametrize("kind", SOUND)
@@ -372,7 +492,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
     [
         (PairOfNumbers, "what select gives: a Selection", "list [0, 0]"),
         (NothingAtAll, "what select gives: a Selection", "None"),
-        (Peeking, "a choice never depends on the ground truth", "where the ground truth is empty"),
+        (Peeking, "a choice never depends on the ground truth", "where the ground truth is another"),
         (OnePast, "candidate: the index of one of the candidates", "3 of 3"),
         (MaskBeyond, "mask: the index of one of that candidate's masks", "2 of 2"),
         (FirstWithoutAny, "candidate: the index of one of the candidates", "0 of 0"),
@@ -391,7 +511,17 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NeedsPhrases, "nothing is raised", "has no attribute 'phrase'"),
         (WordForMark, "the mark needs_maps: a bool", "str 'no'"),
         (SkipsInABatch, "select_many gives one selection a sample, in order", "in place of"),
-        (BatchOutOfOrder, "select_many gives one selection a sample, in order", "['nothing', 'chosen', 'chosen']"),
+        (BatchOutOfOrder, "select_many gives one selection a sample, in order", "[('nothing', None, None), ('chosen'"),
+        (UnmarkedOracle, "a choice never depends on the ground truth", "where the ground truth is another"),
+        (KnowsTheAnswer, "a choice never depends on the ground truth", "where the ground truth is another"),
+        (UnmarkedMaps, "a choice never depends on the response's maps, unless needs_maps says so", "another choice"),
+        (OtherMaskInABatch, "select_many gives one selection a sample, in order", "('chosen', 0, 1)"),
+        (ChoiceBefore, "the same choice every time, whatever came before", "another choice"),
+        (Redrawn, "samples() gives the same samples in the same order every time", "other image of sample 0"),
+        (OtherTruthEveryTime, "samples() gives the same samples in the same order", "other mask of sample 0"),
+        (OtherOptionsEveryTime, "samples() gives the same samples", "other options, answer of sample 0"),
+        (NumbersForCategories, "a sample's categories are texts", "int 3"),
+        (OneTextForNotes, "notes are several lines, as a list or tuple", "str 'two samples are missing'"),
         (OneId, "every sample has an id of its own", "twice: ['one']"),
         (NumbersForIds, "a sample's id is text", "int 0"),
         (HalfPairs, "a pair has two samples", "alone: ['sample 0'"),
@@ -416,6 +546,10 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NoReasonForVerdict, "reason: a str", "None"),
         (EmptyAnswerFails, "nothing is raised", "IndexError"),
         (AsBefore, "the same answer gets the same verdict every time", "after [True"),
+        (LeftIsRight, "an answer with the text of a wrong option is not right", "'Left' where 'Right' is right"),
+        (CountsFromOne, "an answer with the text of a wrong option is not right", "'Right' where 'Left' is right"),
+        (KeptByAnswer, "an answer with the text of a wrong option is not right", "where"),
+        (AnswerBefore, "the same answer gets the same verdict every time", "after ["),
         (MoodyInABatch, "grade_many gives one verdict an answer, in order", "[None, "),
         (DropsInABatch, "grade_many gives one verdict an answer, in order", "in place of"),
         (Exits, "nothing is raised", "SystemExit: 3"),
@@ -424,6 +558,18 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
 def test_a_mistake_is_one_line(kind: type[Component[Any]], promise: str, seen: str, told: Any) -> None:
     component = kind(NoConfig())
     told(check_component(kind_of(component), component), promise, seen)
+
+
+def test_a_missing_file_is_told_once(told: Any) -> None:
+    class Boxes(Config):
+        def fingerprint(self) -> str:
+            raise DataError("can't read boxes")
+
+    class World(Benchmark[Boxes]):
+        def samples(self) -> Iterator[Sample]:
+            raise DataError("can't read boxes")
+
+    told(check_component(Kind.BENCHMARK, World(Boxes())), "nothing is raised", "can't read boxes")
 
 
 def test_a_service_is_not_asked_unasked() -> None:

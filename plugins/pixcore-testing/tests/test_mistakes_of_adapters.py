@@ -13,6 +13,7 @@ from pixcore_testing import inputs
 from pixcore_testing.conformance import check_component, check_model_adapter
 
 from pixcore.components import AttentionExtractor, Config, ModelAdapter, ModelConfig, NoConfig
+from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.masks import encode
 from pixcore.plugins import Kind
@@ -40,13 +41,18 @@ class Adapter(ModelAdapter[Any]):
 
     def observed(self, extractor: AttentionExtractor[Any], image: Image, steps: int) -> NDArray[np.float32]:
         heads = 2 if extractor.needs.heads is None else len(extractor.needs.heads)
-        layers = (0, 1, 2) if extractor.needs.layers is None else (2,)
+        layers = (0, 1, 2) if extractor.needs.layers is None else self.wanted(extractor.needs.layers)
         extractor.begin(1, len(layers), heads, self.layout(image).tokens)
         for step in range(steps):
             for layer in layers:
                 extractor.observe(layer, self.rows(image, heads, step + layer))
             extractor.end_step()
         return np.asarray(extractor.maps()[0])
+
+    def wanted(self, layers: Sequence[int]) -> Sequence[int]:
+        if not all(-3 <= layer < 3 for layer in layers):
+            raise ModelError(f"it has 3 layers, not {layers}")
+        return [layer % 3 for layer in layers]
 
     def rows(self, image: Image, heads: int, step: int) -> Any:
         seen = self.visual_embeddings(image).mean(axis=1)
@@ -184,6 +190,13 @@ class DeafToNeeds(Adapter):
         return np.asarray(extractor.maps()[0])
 
 
+class LayersRoundAndRound(Adapter):
+    """Layer 4096 of 3 is layer 1."""
+
+    def wanted(self, layers: Sequence[int]) -> Sequence[int]:
+        return [layer % 3 for layer in layers]
+
+
 class LayersBackwards(Adapter):
     def observed(self, extractor: AttentionExtractor[Any], image: Image, steps: int) -> NDArray[np.float32]:
         extractor.begin(1, 2, 2, self.layout(image).tokens)
@@ -319,6 +332,47 @@ class Segmenter(Adapter):
         return inputs.object_mask(size)
 
 
+class MaskOfTheBatch(Segmenter):
+    """What was padded in the batch is in the mask."""
+
+    def answer(self, requests: Sequence[Request], extractor: Any = None) -> list[Response]:
+        self.crowd = len(requests)
+        return super().answer(requests, extractor)
+
+    def mask(self, size: tuple[int, int]) -> Any:
+        return np.roll(inputs.object_mask(size), 8 * (self.crowd - 1), axis=1)
+
+
+class OtherMaskEveryTime(Segmenter):
+    def mask(self, size: tuple[int, int]) -> Any:
+        return np.random.default_rng().random(size[::-1]) > 0.5
+
+
+class KnownByName(Segmenter):
+    """State shared between calls: what was seen of an image is kept under its name."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.kept: dict[str, Any] = {}
+
+    def respond(self, request: Request, extractor: Any) -> Response:
+        self.bright = self.kept.setdefault(request.image.name, request.image.pixels()[..., 0] > 200)
+        return super().respond(request, extractor)
+
+    def mask(self, size: tuple[int, int]) -> Any:
+        return self.bright
+
+
+class Logarithms(Adapter):
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+        return np.full(len(continuations), -1.5)
+
+
+class OneForAll(Adapter):
+    def probability(self, image: Image, prompt: str, continuations: Sequence[str]) -> NDArray[np.float64]:
+        return np.full(1, 0.1)
+
+
 class MaskAtModelResolution(Segmenter):
     def mask(self, size: tuple[int, int]) -> Any:
         return inputs.object_mask((256, 256))
@@ -374,6 +428,7 @@ def test_an_adapter_that_keeps_the_contract(adapter: Adapter) -> None:
         (HalfRows, "attention rows are float32", "float16 in layer 0"),
         (NoHeads, "attention rows are (batch, heads, visual tokens)", "(1, 20) after (1, 2, 20)"),
         (DeafToNeeds, "begin(heads) is as many as needs.heads", "2 for 1 asked"),
+        (LayersRoundAndRound, "a layer that the model does not have is refused", "an answer for layer 4096"),
         (LayersBackwards, "layers are observed in ascending order", "0 after [1]"),
         (NoEndOfStep, "end_step() ends every step before maps()", "in the middle"),
         (OffByOneCharacter, "a token's text is what stands from its start", "token 0 'Iden' at 1 to 5, where 'dent'"),
@@ -392,6 +447,11 @@ def test_an_adapter_that_keeps_the_contract(adapter: Adapter) -> None:
         (CapabilitiesInAList, "capabilities are a frozenset out of", "list ['text']"),
         (UnknownCapability, "capabilities are a frozenset out of", "boxes"),
         (MaskWithoutCapability, "only an adapter whose capabilities have 'masks' gives a mask", "a mask"),
+        (MaskOfTheBatch, "a batch changes no sample's masks", "other masks alone"),
+        (OtherMaskEveryTime, "the same request with the same seed gets the same masks", "other masks the second time"),
+        (KnownByName, "an image is known by its content (image.digest)", "what it makes of an image before it"),
+        (Logarithms, "probabilities lie from 0 to 1", "-1.5"),
+        (OneForAll, "what probability gives: a finite float64 array (continuations)", "(1,) in place of"),
         (MaskAtModelResolution, "a mask is COCO RLE at the image's own size", "256x256"),
         (TransposedMask, "a mask is COCO RLE at the image's own size", "40x64"),
         (NoMaskWhereNothing, "a response of a model with masks has one, an empty one too", "None"),

@@ -204,6 +204,10 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         asked, kinds = question.get("question"), question.get("categories") or {}
         if not isinstance(asked, str | None) or not isinstance(kinds, Mapping):
             raise DataError(f"{where} has an odd question or odd categories", hint="expected a text, and an object")
+        odd = next((name for name, value in kinds.items() if not isinstance(value, str | int | float | None)), None)
+        if odd is not None:
+            raise DataError(f"{where} has the category {odd!r}: {kinds[odd]!r}", hint="expected a text or a number")
+        kinds = {name: str(value) for name, value in kinds.items() if value is not None}
         answer = question.get("answer")
         if answer is not None and (
             isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options)
@@ -213,7 +217,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             yield Sample(
                 id=sample,
                 image=Image.from_path(self._path(image), known_size=size),
-                question=asked,
+                question=asked if asked and asked.strip() else None,
                 options=options,
                 answer=answer,
                 expression=expression.strip(),

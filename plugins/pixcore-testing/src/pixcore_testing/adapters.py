@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -11,17 +13,20 @@ from numpy.typing import NDArray
 from pixcore_datasets import run_lengths
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter, ModelConfig, Needs, NoConfig
-from pixcore.errors import DataError, ModelError
+from pixcore.errors import DataError, ModelError, PixcoreError
 from pixcore.geometry import VisualLayout
+from pixcore.masks import iou
 from pixcore.records import Image, Request, Response, Token
 from pixcore.stages import serialise
 from pixcore_testing import inputs
 from pixcore_testing.findings import Finding, Report, described, page_of
 from pixcore_testing.geometry import check_geometry
+from pixcore_testing.verification import MASK_AGREEMENT
 
 Embeddings = Callable[[Image], NDArray[np.floating[Any]] | None]
 """What the visual embeddings of an image should be, computed without the adapter; None where nobody knows."""
 
+_BEYOND = 4096  # no decoder has such a layer
 _STILL = "a batch changes no sample's text"
 
 
@@ -136,6 +141,10 @@ def check_model_adapter(
                 break
     if not report.broken:
         _check_steadiness(report, adapter, requests, plain)
+    if not report.broken and not getattr(adapter.config, "by_sample", False):
+        _check_memory(report, adapter, requests[0])
+    if not report.broken:
+        _check_probability(report, adapter, requests[0])
     if not report.broken and "attention" in adapter.capabilities:
         _check_attention(report, adapter, requests, plain)
     if not report.broken and embeddings is not None:
@@ -152,13 +161,53 @@ def _check_steadiness(
     report: Report, adapter: ModelAdapter[Any], requests: Sequence[Request], plain: Sequence[Response]
 ) -> None:
     with report.step("answer, again"):
-        again = _texts(_answered(report, adapter, requests))
+        again = _answered(report, adapter, requests)
         promise = "the same request with the same seed gets the same text every time"
-        if not report.expect(again == _texts(plain), promise, f"{_first_other(again, _texts(plain))}"):
+        said = _first_other(_texts(again), _texts(plain))
+        if not report.expect(_texts(again) == _texts(plain), promise, said):
+            return
+        promise = "the same request with the same seed gets the same masks every time"
+        if not report.expect(_same_masks(again, plain), promise, "other masks the second time"):
             return
     with report.step("answer, one by one"):
-        alone = _texts([response for asked in requests for response in adapter.answer([asked])])
-        report.expect(alone == _texts(plain), _STILL, _first_other(alone, _texts(plain)))
+        alone = [response for asked in requests for response in adapter.answer([asked])]
+        said = _first_other(_texts(alone), _texts(plain))
+        if report.expect(_texts(alone) == _texts(plain), _STILL, said):
+            report.expect(_same_masks(alone, plain), "a batch changes no sample's masks", "other masks alone")
+
+
+def _same_masks(found: Sequence[Response], expected: Sequence[Response]) -> bool:
+    """Whether responses have the same masks, but for pixels that other kernels round otherwise."""
+    for one, other in zip(found, expected, strict=True):
+        if (one.mask is None) != (other.mask is None) or len(one.masks) != len(other.masks):
+            return False
+        pairs = [*zip(one.masks, other.masks, strict=True)]
+        pairs += [(one.mask, other.mask)] if one.mask is not None and other.mask is not None else []
+        if any(iou([mine], [yours])[0, 0] < MASK_AGREEMENT for mine, yours in pairs):
+            return False
+    return True
+
+
+def _check_memory(report: Report, adapter: ModelAdapter[Any], asked: Request) -> None:
+    """Another picture under the name of one before it, which no memory may mistake for that one."""
+    pixels = np.ascontiguousarray(asked.image.pixels()[::-1, ::-1])
+    with report.step("answer, another image of the same name"):
+        after = adapter.answer([replace(asked, image=Image.from_pixels(pixels, name=asked.image.name))])
+        fresh = adapter.answer([replace(asked, image=Image.from_pixels(pixels, name="under another name"))])
+        same = _texts(after) == _texts(fresh) and _same_masks(after, fresh)
+        promise = "an image is known by its content (image.digest)"
+        report.expect(same, promise, "what it makes of an image before it of the same name")
+
+
+def _check_probability(report: Report, adapter: ModelAdapter[Any], asked: Request) -> None:
+    with report.step("probability"):
+        try:
+            found = adapter.probability(asked.image, asked.prompt, ("Yes", "No"))
+        except (NotImplementedError, PixcoreError):
+            return  # an adapter may have none, and say so
+        if report.array(found, "what probability gives", (2,), np.float64, "continuations"):
+            within = bool(np.all(found >= 0) and np.all(found <= 1 + 1e-9))
+            report.expect(within, "probabilities lie from 0 to 1", str(found.tolist()))
 
 
 def _first_other(found: Sequence[str], expected: Sequence[str]) -> str:
@@ -279,6 +328,12 @@ def _check_attention(
             report.expect(close, "a batch changes no sample's maps", "other maps alone")
     with report.step("attention, one layer and head"):
         _answered(report, adapter, requests[:1], Recorder(report, Needs(layers=(-1,), heads=(0,))))
+    if report.broken:
+        return
+    with report.step("attention, a layer that is not there"), contextlib.suppress(PixcoreError):
+        adapter.answer(requests[:1], Recorder(Report(), Needs(layers=(_BEYOND,))))
+        promise = "a layer that the model does not have is refused with a ModelError"
+        report.expect(False, promise, f"an answer for layer {_BEYOND}, with the maps of another")
     if not report.broken:
         _check_reference(report, adapter, requests[0])
 

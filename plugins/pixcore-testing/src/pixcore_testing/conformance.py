@@ -104,6 +104,8 @@ def check_component(kind: Kind, component: Component[Any], **options: Any) -> li
         if not made:
             return report.findings
         _check_config(report, component.config)
+    if report.broken:
+        return report.findings
     own: list[Finding] = []
     if kind in CHECKS:
         own = CHECKS[kind](component, **options)
@@ -116,7 +118,12 @@ def check_component(kind: Kind, component: Component[Any], **options: Any) -> li
 
 
 def _check_config(report: Report, config: Config) -> None:
-    report.instance(config.fingerprint(), "config.fingerprint()", str)
+    given = config.fingerprint()
+    if report.instance(given, "config.fingerprint()", str):
+        again = config.model_copy().fingerprint()
+        report.expect(given == again, "config.fingerprint() is the same every time", "another the second time")
+    unknown = sorted(config.not_in_key - type(config).model_fields.keys())
+    report.expect(not unknown, "not_in_key names fields of the config", ", ".join(map(repr, unknown)))
     settings = type(config).model_config
     extra = settings.get("extra")
     report.expect(extra == "forbid", "a config forbids unknown keys (extra='forbid')", f"extra={extra!r}")

@@ -73,9 +73,14 @@ def layouts() -> tuple[VisualLayout, ...]:
     return padded, VisualLayout.joined([*tiles, VisualLayout.separators(1), thumbnail])
 
 
-def response() -> Response:
-    """Make a response, without maps."""
-    return Response(TEXTS[0], tokens_of(TEXTS[0]))
+def response(*, maps: bool = False) -> Response:
+    """Make a response, without maps or with a random one for each token."""
+    tokens, layout = tokens_of(TEXTS[0]), layouts()[0]
+    if not maps:
+        return Response(TEXTS[0], tokens)
+    values = np.random.default_rng(0).random((len(tokens), layout.tokens), np.float32)
+    values.setflags(write=False)  # as a run hands them over
+    return Response(TEXTS[0], tokens, maps=values, layout=layout)
 
 
 def candidates() -> tuple[Candidate, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,8 @@ from pixcore_datasets import run_lengths
 
 from pixcore.components import Benchmark, Judge, SelectionStrategy
 from pixcore.errors import DataError
-from pixcore.records import Candidate, Image, Sample, Selection, Verdict
+from pixcore.masks import decode, encode
+from pixcore.records import Candidate, Image, Response, Sample, Selection, Verdict
 from pixcore_testing import inputs
 from pixcore_testing.findings import Finding, Report, described, page_of
 
@@ -43,38 +44,87 @@ def check_selection_strategy(strategy: SelectionStrategy[Any], *, asks: bool = F
         "no candidate": (),
         "masks alone": tuple(replace(own, group=None, point=None, stability=()) for own in found),
     }
+    sample, absent = inputs.sample(), inputs.sample(absent=True)
+    response = inputs.response(maps=kind.needs_maps)
     chosen: dict[str, list[Any]] = {name: [] for name in cases}
     for name, own in cases.items():
-        for where, absent in (("", False), (", again", False), (", object absent", True)):
+        for where, given in (("", sample), (", object absent", absent)):
             with report.step(f"select, {name}{where}"):
-                selection = _selected(report, strategy, own, absent=absent)
+                selection = _selected(report, strategy, given, response, own)
                 if _check_selection(report, selection, own):
-                    chosen[name].append((selection.outcome, selection.candidate, selection.mask))
+                    chosen[name].append(_choice(selection))
     if report.broken:
         return report.findings
-    for name, (first, again, blind) in chosen.items():
+    for name, own in reversed([*cases.items()]):
         with report.step(f"select, {name}"):
-            promise = "a sample and a seed give the same choice every time (self.rng is seeded for each sample)"
-            steady = report.expect(first == again, promise, "another choice the second time")
-            promise = "a choice never depends on the ground truth, unless uses_ground_truth says so"
-            fair = kind.uses_ground_truth or not steady or first == blind
-            report.expect(fair, promise, "another choice where the ground truth is empty")
+            _check_steady(report, strategy, own, *chosen[name])
     if not report.broken:
         with report.step("select_many"):
-            items = [(inputs.sample(), inputs.response(), own) for own in cases.values()]
-            results = list(strategy.select_many(iter(items)))
-            outcomes = [getattr(one, "outcome", described(one)) for one in results]
-            expected = [chosen[name][0][0] for name in cases]
+            stream = _streamed(strategy, [(sample, response, own) for own in cases.values()])
+            together = [_choice(one) for one in strategy.select_many(stream)]
+            expected = [chosen[name][0] for name in cases]
             promise = "select_many gives one selection a sample, in order, as select does"
-            report.expect(outcomes == expected, promise, f"{outcomes} in place of {expected}")
+            report.expect(together == expected, promise, f"{together} in place of {expected}")
     return report.findings
+
+
+def _check_steady(
+    report: Report, strategy: SelectionStrategy[Any], own: Sequence[Candidate], first: Any, absent: Any
+) -> None:
+    """Whether a choice hangs on what it may hang on alone.
+
+    Args:
+        report: Where mistakes go.
+        strategy: The strategy.
+        own: The candidates.
+        first: What it chose of them before other samples.
+        absent: What it chose where the object is absent.
+    """
+    kind, sample, response = type(strategy), inputs.sample(), inputs.response(maps=strategy.needs_maps)
+
+    def ask(sample: Sample, response: Response = response) -> Any:
+        return _choice(_selected(report, strategy, sample, response, own))
+
+    again = [ask(sample)]
+    blind = [] if kind.uses_ground_truth else [absent, *map(ask, _truths(sample))]
+    mapped = first if kind.needs_maps else ask(sample, inputs.response(maps=True))
+    if any(one != first for one in (*blind, mapped)):
+        again += [ask(sample), ask(sample)]  # does it change by itself?
+    promise = "a sample and a seed give the same choice every time, whatever came before (self.rng is seeded)"
+    if report.expect(all(one == first for one in again), promise, "another choice the second time"):
+        promise = "a choice never depends on the ground truth, unless uses_ground_truth says so"
+        report.expect(all(one == first for one in blind), promise, "another choice where the ground truth is another")
+        promise = "a choice never depends on the response's maps, unless needs_maps says so"
+        report.expect(mapped == first, promise, "another choice where there are maps")
+
+
+def _choice(selection: Any) -> Any:
+    if not isinstance(selection, Selection):
+        return described(selection)
+    return selection.outcome, selection.candidate, selection.mask
+
+
+def _truths(sample: Sample) -> tuple[Sample, ...]:
+    """A sample with other ground truths: elsewhere and with the other option as answer, and not known."""
+    assert sample.mask is not None
+    elsewhere = encode(np.roll(decode(sample.mask), 20, axis=1))  # where the second of three candidates is
+    return replace(sample, mask=elsewhere, answer=1), replace(sample, mask=None, answer=None)
+
+
+def _streamed(
+    strategy: SelectionStrategy[Any], items: Sequence[tuple[Sample, Response, Sequence[Candidate]]]
+) -> Iterator[tuple[Sample, Response, Sequence[Candidate]]]:
+    """Items as a run hands them over: the strategy is seeded for each."""
+    for item in items:
+        strategy.reseed(7)
+        yield item
 
 
 def _served(strategy: SelectionStrategy[Any]) -> tuple[Candidate, ...]:
     """Candidates, with similarities for a strategy that refuses those without: they came with predictions."""
     found = inputs.candidates()
     try:
-        strategy.select(inputs.sample(), inputs.response(), found)
+        strategy.select(inputs.sample(), inputs.response(maps=strategy.needs_maps), found)
     except DataError:
         return tuple(replace(own, similarity=share) for own, share in zip(found, (0.7, 0.2, 0.1), strict=True))
     except Exception:  # it is told where the same candidates are chosen among for good
@@ -82,8 +132,10 @@ def _served(strategy: SelectionStrategy[Any]) -> tuple[Candidate, ...]:
     return found
 
 
-def _selected(report: Report, strategy: SelectionStrategy[Any], own: Sequence[Candidate], *, absent: bool) -> Any:
-    sample, response, shown = inputs.sample(absent=absent), inputs.response(), copy.deepcopy(tuple(own))
+def _selected(
+    report: Report, strategy: SelectionStrategy[Any], sample: Sample, response: Response, own: Sequence[Candidate]
+) -> Any:
+    shown = copy.deepcopy(tuple(own))
     before = copy.deepcopy((sample.categories, sample.mask, response.extra)), _contents(shown)
     strategy.reseed(7)
     selection = strategy.select(sample, response, shown)
@@ -128,6 +180,12 @@ def check_benchmark(benchmark: Benchmark[Any]) -> list[Finding]:
             report.instance(sample, "what samples() yields", Sample)
     if report.broken:
         return report.findings
+    with report.step("notes"):
+        notes = benchmark.notes
+        right = (
+            isinstance(notes, Sequence) and not isinstance(notes, str) and all(isinstance(one, str) for one in notes)
+        )
+        report.expect(right, "notes are several lines, as a list or tuple of texts", described(notes))
     for index, sample in enumerate(samples):
         with report.step(f"sample {sample.id}"):
             _check_sample(report, sample, opened=index < _SAMPLES_OPENED)
@@ -136,15 +194,29 @@ def check_benchmark(benchmark: Benchmark[Any]) -> list[Finding]:
             len(benchmark) == len(samples), "len() is the number of samples", f"{len(benchmark)} of {len(samples)}"
         )
         ids = [sample.id for sample in samples]
-        again = [sample.id for sample in islice(benchmark.samples(), _SAMPLES_AGAIN)]
+        again = list(islice(benchmark.samples(), _SAMPLES_AGAIN))
+        named = [sample.id for sample in again]
         promise = "samples() gives the same samples in the same order every time"
-        report.expect(again == ids[:_SAMPLES_AGAIN], promise, f"{again[:3]} after {ids[:3]}")
+        if report.expect(named == ids[:_SAMPLES_AGAIN], promise, f"{named[:3]} after {ids[:3]}") and not report.broken:
+            changed = [
+                f"other {', '.join(parts)} of {one.id}"
+                for index, (one, other) in enumerate(zip(again, samples, strict=False))
+                if (parts := _changed(one, other, opened=index < _SAMPLES_OPENED))
+            ]
+            report.expect(not changed, promise, "".join(changed[:1]))
         twice = [name for name, count in Counter(ids).items() if count > 1][:3]
         report.expect(not twice, "every sample has an id of its own", f"twice: {twice}")
         pairs = Counter(sample.pair for sample in samples if sample.pair is not None)
         alone = [pair for pair, count in pairs.items() if count < 2][:3]
         report.expect(not alone, "a pair has two samples", f"alone: {alone}")
     return report.findings
+
+
+def _changed(one: Sample, other: Sample, *, opened: bool) -> list[str]:
+    """Name what of a sample is another the second time; of the image, where it is opened, its bytes."""
+    names = [field.name for field in fields(Sample) if field.name != "image"]
+    image = ["image"] if opened and one.image.digest != other.image.digest else []
+    return image + [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
@@ -157,7 +229,8 @@ def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
         text = getattr(sample, name)
         written = text is None or (isinstance(text, str) and bool(text.strip()))
         report.expect(written, f"a sample's {name} is text, or None", described(text))
-    report.json(dict(sample.categories), "a sample's categories")
+    odd = [value for pair in sample.categories.items() for value in pair if not isinstance(value, str)]
+    report.expect(not odd, "a sample's categories are texts, by name", described(odd[0]) if odd else "")
     report.json(dict(sample.extra), "a sample's extra")
     size = sample.image.size if opened else sample.image.known_size
     if opened:
@@ -199,7 +272,7 @@ def check_judge(judge: Judge[Any], *, asks: bool = False) -> list[Finding]:
     if report.broken:
         return report.findings
     with report.step("grade, again"):
-        again = [judge.grade(*item).correct for item in items]
+        again = [judge.grade(*item).correct for item in reversed(items)][::-1]
         expected = [verdict.correct for verdict in alone]
         steady = report.expect(
             again == expected, "the same answer gets the same verdict every time", f"{again} after {expected}"
@@ -209,6 +282,15 @@ def check_judge(judge: Judge[Any], *, asks: bool = False) -> list[Finding]:
             together = [getattr(one, "correct", described(one)) for one in judge.grade_many(iter(items))]
             promise = "grade_many gives one verdict an answer, in order, as grade does"
             report.expect(together == expected, promise, f"{together} in place of {expected}")
+    if not report.broken and not judge.asks_service:  # what a service says is its own
+        with report.step("grade, the other option"):
+            promise = "an answer with the text of a wrong option is not right"
+            for right, wrong in ((0, 1), (1, 0)):
+                judge.grade(question, options, wrong, options[wrong])
+                verdict = judge.grade(question, options, right, options[wrong])
+                seen = f"right: {options[wrong]!r} where {options[right]!r} is right"
+                if not report.expect(not verdict.correct, promise, seen):
+                    break
     return report.findings
 
 
