@@ -10,13 +10,16 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as PILImage
+from pixcore_datasets.tables import read_table
 from pixcore_emergence.command import _judged, _layers, _print
+from pixcore_emergence.command import emergence as command
 from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
 from pixcore_emergence.emergence import Emergence, EmergenceTally
 from pixcore_emergence.layers import _of_control
 from pixcore_emergence.looks import CONCEPTS, Look, Looks, Phrase, shares_word
-from pixcore_emergence.page import _pictures, document
+from pixcore_emergence.page import _pictures, _write_csv, document
 from pixcore_emergence.regression import effects, regress
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
@@ -384,3 +387,26 @@ def test_a_damaged_extractor_has_no_layer(damaged: Any, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(json.dumps({"config": {"extractor": extractor}}))
     assert _layers([tmp_path / "one", tmp_path / "two"]) is None
+
+
+def test_a_phrase_that_holds_a_carriage_return_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "phrases.csv"
+    _write_csv(path, ["sample_id", "phrase"], [["1", "a\rroof"], ["2", "a\r\nwall"]])
+    assert [row["phrase"] for row in read_table(path, ("sample_id", "phrase"))] == ["a\rroof", "a\r\nwall"]
+
+
+def test_runs_of_different_benchmarks_are_refused(tmp_path: Path) -> None:
+    """The page and its figures name one benchmark."""
+    for package in ("pixcore_mini_world", "pixcore_folder"):
+        pytest.importorskip(package)
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    PILImage.new("RGB", (8, 8)).save(tmp_path / "mine" / "images" / "a.png")
+    (tmp_path / "mine" / "samples.csv").write_text("id,image,expression\na,a.png,the roof\n")
+    mine, world = {"name": "folder", "root": str(tmp_path / "mine")}, {"name": "mini-world"}
+    for name, benchmark, sample in (("one", world, "test-0-0000a"), ("other", mine, "a")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"config": {"benchmark": benchmark}}))
+        line = {"sample_id": sample, "protocol": "segment", "text": "", "mask": None}
+        (tmp_path / name / "predictions.jsonl").write_text(json.dumps(line))
+    with pytest.raises(DataError, match=r"different benchmarks \(one: mini-world, other: folder\)"):
+        command.main([str(tmp_path / "one"), str(tmp_path / "other")], standalone_mode=False)

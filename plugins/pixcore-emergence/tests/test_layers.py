@@ -11,7 +11,7 @@ from pixcore_emergence.layers import ALL, CONTROL, by_layer
 
 import pixcore
 from pixcore import masks
-from pixcore.errors import DataError
+from pixcore.errors import ConfigError, DataError
 from pixcore.records import Candidate, Sample
 
 
@@ -80,3 +80,9 @@ def test_rows_that_another_run_wrote_over_are_not_measured(folder: Path) -> None
     finally:
         path.write_bytes(kept)
     assert by_layer(job, "segment")
+
+
+def test_a_probing_without_masks_is_refused(folder: Path) -> None:
+    job = pixcore.open_run(folder / "run")._job
+    with pytest.raises(ConfigError, match=r"no masks under 'segmnt'.*segment"):
+        by_layer(job, "segmnt")

@@ -8,6 +8,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from pixcore_report.report import LEVELS, coarse
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import (
+    Candidate,
     Image,
     Protocol,
     ProtocolResult,
@@ -210,3 +212,15 @@ def test_the_index_finds_answers_errors_and_figures(make_result: Make) -> None:
     assert "the server is gone" in entry["text"]
     assert entry["protocols"]["question"]["failed"]
     assert entry["protocols"]["segment"] == {"answer": None, "failed": False, "iou": [0.7, None]}
+
+
+def test_masks_on_an_unreadable_image_keep_their_shape(tmp_path: Path) -> None:
+    """Where there is no ground truth either, the candidates say how large the image is."""
+    mask = np.zeros((30, 60), np.bool_)
+    mask[5:10, 40:50] = True
+    sample = Sample(id="gone", image=Image.from_path(tmp_path / "gone.png"), expression="the roof")
+    candidate = Candidate(TokenGroup((), "roof", 0, 4), None, (masks.encode(mask),), (0.5,))
+    outcome = ProtocolResult(Protocol.SEGMENT, "asked", Response("roof", ()), (candidate,))
+    data = sample_payload(SampleResult(sample, {Protocol.SEGMENT: outcome}))
+    assert (data["width"], data["height"]) == (60, 30)
+    assert data["masks"] == [masks.encode(mask)["counts"]]

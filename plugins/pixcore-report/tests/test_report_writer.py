@@ -54,3 +54,11 @@ def test_a_run_of_other_versions_says_which(workplace: Workplace) -> None:
     assert f"run out was made by other versions than those that are here: {toy} 0.0.7 (here {here})" in said
     assert "more" not in said
     assert said.count("\n") == 1
+
+
+def test_seeds_whose_folder_cannot_be_made_end_in_a_line(workplace: Workplace) -> None:
+    (workplace.folder / "link").symlink_to("nowhere")
+    config = str(workplace.config(output="link"))
+    said = workplace("seeds", config, "--seed", "1", "--seed", "2", status=2).stderr
+    assert "can't write link/seed-1" in said
+    assert said.count("\n") == 1

@@ -67,6 +67,9 @@ def emergence(
     """
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=_select(path)) for path in runs]
+    if len({source.benchmark for source in sources}) > 1:
+        named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
+        raise DataError(f"the runs are about different benchmarks ({named})", hint="give runs of one benchmark")
     _check_probings(sources, protocol, answers)
     if output is None:
         if not runs[0].is_dir() and str(written) != "-":

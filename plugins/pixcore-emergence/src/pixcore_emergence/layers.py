@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pixcore_attention.raw import file_name
 from pixcore_statistics.estimates import Estimate, Floats, means
 
-from pixcore.errors import ConfigError, DataError
+from pixcore.errors import ConfigError, DataError, nearest
 from pixcore.figures.intervals import Cluster, cluster_of
 from pixcore.figures.scores import candidate_ious
 from pixcore.masks import decode, encode_many
@@ -85,7 +85,7 @@ def by_layer(job: Run, protocol: str, *, heads: bool = False) -> list[Line]:
         heads: A line for each head too.
 
     Raises:
-        ConfigError: The run's extractor kept no rows.
+        ConfigError: The run's extractor kept no rows, or the run has no masks under the probing.
         DataError: The rows are gone, or no sample has any.
     """
     extractor = job.resolved.components.one("extractor")
@@ -94,6 +94,9 @@ def by_layer(job: Run, protocol: str, *, heads: bool = False) -> list[Line]:
         raise ConfigError(
             "the run kept no rows of layers", hint="extractor: {name: raw, folder: ROWS, reduce: heads}, and run again"
         )
+    masked = [name for name, probing in job.resolved.config.probings.items() if probing.masks]
+    if protocol not in masked:
+        raise ConfigError(f"the run has no masks under {protocol!r}", hint=nearest(protocol, masked))
     measure = _Measure(job, protocol, Path(folder), heads=heads)
     seen = [one for result in job.results() if (one := measure.of(result)) is not None]
     if not seen:

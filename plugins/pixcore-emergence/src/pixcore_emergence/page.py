@@ -344,8 +344,8 @@ def _write_regression(path: Path, found: Sequence[Emergence]) -> None:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with replacing(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with replacing(path, newline="") as file:
+        writer = csv.writer(file)  # with its own line ends, a carriage return in a text is quoted
         writer.writerow(header)
         writer.writerows(["" if value is None else value for value in row] for row in rows)
 

@@ -7,7 +7,7 @@ a display size, relevance maps as one byte a cell of their own grid. All figures
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -75,7 +75,7 @@ def sample_payload(
     """
     display = display or Display()
     sample = result.sample
-    data = _sample_data(sample, display)
+    data = _sample_data(result, display)
     size = (data["width"], data["height"])
     pool = _MaskPool(size, display.mask)
     data["truth"] = None if sample.mask is None or sample.absent else pool.add(sample.mask)
@@ -173,14 +173,14 @@ def image_uri(image: Image, longest: int) -> str:
     return data_uri(pixels, "webp", quality=82, method=1)  # a slower search saves a hundredth
 
 
-def _sample_data(sample: Sample, display: Display) -> dict[str, Any]:
-    trouble = None
+def _sample_data(result: SampleResult, display: Display) -> dict[str, Any]:
+    sample, trouble = result.sample, None
     try:
         image: str | None = image_uri(sample.image, display.image)
         width, height = sample.image.size
     except PixcoreError as error:
         image, trouble = None, error.message
-        width, height = masks.size_of(sample.mask) if sample.mask else (1, 1)
+        width, height = next((masks.size_of(rle) for rle in _all_masks(result)), (1, 1))
     return {
         "id": sample.id,
         "image": image,
@@ -196,6 +196,15 @@ def _sample_data(sample: Sample, display: Display) -> dict[str, Any]:
         "categories": dict(sample.categories),
         "extra": plain(sample.extra),
     }
+
+
+def _all_masks(result: SampleResult) -> Iterator[RLE]:
+    """Give all masks that a sample has, each as large as its image: its own, and those that were found."""
+    if result.sample.mask is not None:
+        yield result.sample.mask
+    for one in result.by_probing.values():
+        for candidate in (*one.candidates, *_own_candidates(one.response)):
+            yield from candidate.masks
 
 
 def _protocol_data(

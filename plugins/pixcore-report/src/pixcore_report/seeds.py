@@ -51,7 +51,6 @@ def seeds(
     folders = [resolved.output / f"seed-{seed}" for seed in chosen]
     status, tables = 0, Console(stderr=str(written) == "-")
     for seed, own in zip(chosen, folders, strict=True):
-        own.parent.mkdir(parents=True, exist_ok=True)
         quoted = json.dumps(str(own), ensure_ascii=False)  # a setting is YAML, and a path may hold " #"
         job = planned(config, (*settings, "seeds=[]", f"seed={seed}", f"output={quoted}"), **scope)
         if row is not None:
