@@ -90,7 +90,7 @@ def test_batches_follow_from_the_step_and_rows(tokenizer: PreTrainedTokenizerFas
 
 def test_what_was_trained_further_answers_letters_alone_and_says_no_more_often() -> None:
     """Over the same new scenes, against the shipped weights."""
-    asked = [one for one in ask("validation", 3, 40) if one.turn.kind in ("segment absent", "letter presence")]
+    asked = [one for one in ask("validation", 3, 40) if one.turn.is_letter or one.turn.kind == "segment absent"]
     requests = [Request(one.image.name, Protocol.QUESTION, one.image, one.turn.prompt) for one in asked]
     right = dict[str, int]()
     for checkpoint in (SHIPPED, FURTHER):
@@ -99,5 +99,7 @@ def test_what_was_trained_further_answers_letters_alone_and_says_no_more_often()
         right[checkpoint] = sum(text.startswith("There is no ") for text in said)
         letters = {text for one, text in zip(asked, texts, strict=True) if one.turn.is_letter}
         assert (letters <= set(LETTERS)) == (checkpoint == FURTHER)
+        answered = [one.right(text) for one, text in zip(asked, texts, strict=True) if one.turn.is_letter]
+        assert sum(answered) > 0.8 * len(answered)
     assert right[FURTHER] > right[SHIPPED]
     assert MiniConfig(checkpoint=FURTHER).fingerprint() != MiniConfig().fingerprint()
