@@ -56,9 +56,9 @@ def _sources(distribution: metadata.Distribution) -> Iterator[tuple[str, Path]]:
         found = {*root.glob("*.py"), *(path for package in packages for path in package.rglob("*"))}
     elif origin:
         found = {Path(str(one.locate())) for one in distribution.files or () if ".dist-info" not in str(one)}
-    for path in found:
-        if path.suffix in SOURCES and root in path.parents and not path.name.startswith(".") and path.is_file():
-            yield path.relative_to(root).as_posix(), path  # no editors' locks, and nothing on another disk
+    for name, path in ((path.relative_to(root).as_posix(), path) for path in found if root in path.parents):
+        if path.suffix in SOURCES and ".egg-info/" not in name and not path.name.startswith(".") and path.is_file():
+            yield name, path  # no installer's or editors' notes, and nothing on another disk
 
 
 @cache

@@ -193,14 +193,20 @@ def test_edits_change_the_version_of_a_copy_that_is_from_no_index(installed, ori
 
 
 @pytest.mark.parametrize(
-    ("name", "counts"), [("prompt.txt", True), ("words.yaml", True), ("weights.safetensors", False)]
+    ("name", "counts"),
+    [
+        ("my_plugin/prompt.txt", True),
+        ("my_plugin/words.yaml", True),
+        ("my_plugin/weights.safetensors", False),
+        ("my_plugin.egg-info/SOURCES.txt", False),  # what setuptools leaves there is no part of the package
+    ],
 )
 def test_so_do_edits_of_the_texts_beside_its_code_and_not_its_weights(installed, tmp_path, name, counts):
     """A judge's prompt may lie in a file of its own; a config's fingerprint knows weights."""
-    (tmp_path / "src" / "my_plugin").mkdir(parents=True)
+    (tmp_path / "src" / name).parent.mkdir(parents=True)
     found = []
     for text in ("Is there a fish?", "Is there one?"):
-        (tmp_path / "src" / "my_plugin" / name).write_text(text)
+        (tmp_path / "src" / name).write_text(text)
         found.append(installed("one = 1\n", origin=EDITABLE, source="src"))
     assert (found[0] != found[1]) == counts
 

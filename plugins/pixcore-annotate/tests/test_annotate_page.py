@@ -255,6 +255,14 @@ def test_a_tab_that_has_not_seen_the_newest_decision_takes_nothing_back(
     older.wait_for_selector("#problem:not(:empty)")
     assert older.inner_text("#problem") == "not saved: item item-0 was changed in another tab: reload the page"
     assert journal(folder)["item-0"].keep == ("23",)
+    older.keyboard.press("ArrowRight")
+    older.wait_for_selector("#canvas[data-item='item-1']")
+    older.keyboard.press("ArrowLeft")
+    older.wait_for_selector("#canvas[data-item='item-0']")
+    older.keyboard.press("u")
+    older.wait_for_selector("#problem:not(:empty)")
+    assert older.inner_text("#problem") == "not saved: something was decided in another tab: reload the page"
+    assert journal(folder)["item-0"].keep == ("23",)
     older.reload()
     older.wait_for_selector("#instances li.kept")
     older.click("#instances button >> nth=0")

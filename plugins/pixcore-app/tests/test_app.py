@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import inspect
 import json
+import os
 import re
 import struct
 import threading
@@ -17,8 +18,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -31,6 +34,7 @@ from pixcore_app.scenes import Scenes
 import pixcore
 from pixcore.errors import ConfigError, DataError
 from pixcore.plugins import Kind, registry
+from pixcore.records import Image, Sample
 from tests.served import answering
 
 
@@ -269,6 +273,20 @@ def test_a_picture_that_is_damaged_costs_no_other_scene(tmp_path: Path) -> None:
         done = _called(server.address, "_draw", [], "one")
     desk.close()
     assert [scene["caption"] for scene in done["output"]["data"][0]["value"]] == ["the green one"]
+
+
+def test_a_scene_that_is_taken_again_is_kept_as_long_as_one_that_is_new(desk: Desk) -> None:
+    serving()
+    from pixcore_app.page import _Page
+
+    scenes: Any = None
+    page = _Page(desk, scenes)
+    scene = Sample("1", Image.from_pixels(np.zeros((30, 40, 3), np.uint8)), expression="the boat")
+    first: Any = SimpleNamespace(index=0)
+    for _ in range(2):
+        path, _ = page._take([scene], "an expression", first)
+        assert Path(path).stat().st_mtime > 1e9
+        os.utime(path, (0, 0))  # it has been there for long
 
 
 def test_a_visitors_address_is_not_fetched() -> None:

@@ -140,6 +140,28 @@ class SummedAtOnce(StepsAtOnce):
         self.step.append(rows.sum(axis=1))
 
 
+class FailsAlone(Extractor):
+    def maps(self) -> list[NDArray[np.float32]]:
+        found = super().maps()
+        if len(found) == 1:
+            raise IndexError("there is no second sample")
+        return found
+
+
+class FailsAtOnce(Extractor):
+    def observe_steps(self, layer: int, rows: Any) -> None:
+        raise IndexError("there is no such axis")
+
+
+class FailsLater(Extractor):
+    stepwise = True
+
+    def maps(self) -> list[NDArray[np.float32]]:
+        if len(self.steps) == 2:
+            raise IndexError("there is no third step")
+        return super().maps()
+
+
 class LessTheFirst(Extractor):
     """It is marked as one whose steps stand alone, and subtracts the first."""
 
@@ -601,6 +623,9 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (PaddingCounts, "a batch changes no sample's maps", "other maps alone"),
         (SummedAtOnce, "observe_steps gives the maps that observe gives", "other maps"),
         (LessTheFirst, "stepwise is True only where each step stands alone", "another map without the steps before"),
+        (FailsAlone, "nothing is raised", "there is no second sample"),
+        (FailsAtOnce, "nothing is raised", "there is no such axis"),
+        (FailsLater, "nothing is raised", "there is no third step"),
         (NeedsReference, "nothing is raised", "TypeError"),
         (LastTokenLost, "a group's tokens are those that spell its phrase", "is left out of"),
         (TokenTwice, "a group holds a token once", "twice"),

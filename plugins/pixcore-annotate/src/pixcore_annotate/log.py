@@ -98,6 +98,11 @@ class Log(ABC, Generic[Key, Value]):
         """What the line is about that `undo` would take back; None where there is none."""
         return self._past[-1][0] if self._past else None
 
+    @property
+    def length(self) -> int:
+        """How many lines count: those that were taken back do not."""
+        return len(self._past)
+
     def hold(self) -> None:
         """Keep every other server off this file until the process ends.
 

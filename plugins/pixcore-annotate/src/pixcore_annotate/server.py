@@ -52,10 +52,13 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
     def overview(_: Request) -> Response:
         about = desk.about()
         states = [{"id": item.id, "status": desk.status(item)} for item in desk.items]
-        return answer({**about, "items": states, "undoable": desk.undoable})
+        return answer({**about, "items": states, **undoing()})
+
+    def undoing() -> dict[str, Any]:
+        return {"undoable": desk.undoable, "decisions": desk.log.length}
 
     def shown(item: Item) -> dict[str, Any]:
-        return {**desk.shown(item), "status": desk.status(item), "undoable": desk.undoable, "seen": desk.seen(item)}
+        return {**desk.shown(item), "status": desk.status(item), "seen": desk.seen(item), **undoing()}
 
     def show(request: Request) -> Response:
         item = item_of(request)
@@ -84,9 +87,12 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         clicks = (await decision_about(item, request)).get("clicks")
         return answer({"masks": await run_in_threadpool(desk.segment, item, file_of(item), clicks)})
 
-    def undo(_: Request) -> Response:
+    async def undo(request: Request) -> Response:
+        known = await body_of(request)
+        if not isinstance(known, dict) or known.get("decisions") != desk.log.length:
+            raise HTTPException(409, "something was decided in another tab: reload the page")
         name = desk.undo()
-        return answer({"place": None if name is None else places.get(name), "undoable": desk.undoable})
+        return answer({"place": None if name is None else places.get(name), **undoing()})
 
     def file_of(item: Item) -> Path:
         path = folder / item.image

@@ -263,7 +263,9 @@ class _Page:
     def _take(self, taken: list[Sample], asked: str, event: gr.SelectData) -> tuple[str, str]:
         sample = taken[event.index]
         path = Path(self._desk.scratch) / f"{sample.image.digest}.png"  # once for all who take it
-        if not path.exists():
+        try:
+            os.utime(path)  # Gradio removes it by its age, and this visitor has it from now on
+        except FileNotFoundError:
             with written_beside(path) as beside:
                 sample.image.pil().save(beside, "PNG")
         return str(path), _text(sample, asked)

@@ -6,7 +6,7 @@ const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
 const view = new View(canvas, at("glass"), at("frame"));
 let items = [], place = 0, item = null, picture = null, overlay = null, tints = [], hits = [];
-let state = null, seen = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
+let state = null, seen = null, decisions = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
 
 async function call(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
@@ -208,7 +208,9 @@ function post(body, then) {
   // each decision starts from what the one before it left, not from what was on the page when it was clicked
   return (then ? leave : queue)(async () => {
     if (item !== about) return;
-    told(await call("items/" + where, { item: about.id, seen, ...body(state) }));
+    const answer = await call("items/" + where, { item: about.id, seen, ...body(state) });
+    decisions = answer.decisions;  // not of an item that is only looked at: what another tab decided has not been seen by that
+    told(answer);
     render();
     if (then) await then();
   });
@@ -292,7 +294,8 @@ function review(verdict) {
 }
 function undo() {
   leave(async () => {
-    const answer = await call("undo", {});
+    const answer = await call("undo", { decisions });
+    decisions = answer.decisions;
     if (answer.place === null) return;
     items = (await call("items")).items;
     await go(answer.place);
@@ -368,6 +371,7 @@ document.addEventListener("click", (event) => { if (event.detail) event.target.c
 leave(async () => {
   const overview = await call("items");
   items = overview.items;
+  decisions = overview.decisions;
   page.reviews = overview.reviews;
   page.segments = overview.segments;
   document.body.classList.toggle("review", Boolean(page.reviews));
