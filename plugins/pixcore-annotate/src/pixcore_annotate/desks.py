@@ -43,10 +43,6 @@ class Desk(ABC):
     def shown(self, item: Item) -> dict[str, Any]:
         """Say what the page has to know of an item: its state, and what was said of it."""
 
-    def seen(self, item: Item) -> str:
-        """Hash what is shown of an item: a decision counts that was taken on seeing this, and not in an older tab."""
-        return hashlib.sha256(json_text(self.shown(item), indent=None).encode()).hexdigest()[:16]
-
     @abstractmethod
     def decide(self, item: Item, decision: Mapping[str, Any]) -> None:
         """Take a decision of the page's.
@@ -176,6 +172,11 @@ class Reviewing(Desk):
 
     def _review(self, item: Item) -> Review | None:
         return self._reviews.of(self._journal.name, item.id, self._journal[item.id])
+
+
+def seal_of(shown: Mapping[str, Any]) -> str:
+    """Hash what is shown of an item: a decision counts that was taken on seeing this, and not in an older tab."""
+    return hashlib.sha256(json_text(shown, indent=None).encode()).hexdigest()[:16]
 
 
 def runs_of(mask: RLE) -> list[int]:

@@ -23,7 +23,7 @@ from pixcore.errors import DataError
 from pixcore.files import can_be_read
 from pixcore.masks import area, decode
 from pixcore.records import Image
-from pixcore_annotate.desks import Desk
+from pixcore_annotate.desks import Desk, seal_of
 from pixcore_annotate.project import Item
 
 _STATIC = Path(__file__).parent / "page"
@@ -58,7 +58,8 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         return {"undoable": desk.undoable, "decisions": desk.log.length}
 
     def shown(item: Item) -> dict[str, Any]:
-        return {**desk.shown(item), "status": desk.status(item), "seen": desk.seen(item), **undoing()}
+        found = desk.shown(item)
+        return {**found, "status": desk.status(item), "seen": seal_of(found), **undoing()}
 
     def show(request: Request) -> Response:
         item = item_of(request)
@@ -77,7 +78,7 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
     async def decide(request: Request) -> Response:
         item = item_of(request)
         decision = await decision_about(item, request)
-        if decision.get("seen") != desk.seen(item):
+        if decision.get("seen") != seal_of(desk.shown(item)):
             raise HTTPException(409, f"item {item.id} was changed in another tab: reload the page")
         desk.decide(item, decision)
         return answer(shown(item))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 from pixcore_datasets.tables import read_table
-from pixcore_scoring.source import Source, open_source
+from pixcore_scoring.source import Source, check_one_benchmark, open_source
 from pixcore_scoring.streaming import accumulate
 
 from pixcore.commands.run import figures_written, json_option
@@ -67,9 +67,7 @@ def emergence(
     """
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=_select(path)) for path in runs]
-    if len({source.benchmark for source in sources}) > 1:
-        named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
-        raise DataError(f"the runs are about different benchmarks ({named})", hint="give runs of one benchmark")
+    check_one_benchmark(sources)
     _check_probings(sources, protocol, answers)
     if output is None:
         if not runs[0].is_dir() and str(written) != "-":

@@ -168,7 +168,7 @@ class JointBatches(Dataset[tuple[Packed, torch.Tensor]]):
 class HarderBatches(JointBatches):
     """Batches for a finished model: what it is weak at, about scenes half of which have two of a kind."""
 
-    def __init__(self, encoder: Encoder, seed: int, rows: range, steps: int, ask: str = "further") -> None:
+    def __init__(self, encoder: Encoder, seed: int, rows: range, steps: int, ask: str) -> None:
         """The given rows of every batch; `ask` names what is asked, of `FURTHER_DIALOGUES`, and has its own scenes."""
         super().__init__(encoder, seed, rows, steps)
         self._ask = ask

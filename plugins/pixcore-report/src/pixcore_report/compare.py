@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import click
 from pixcore_pictures.drawing import data_uri, fitted, overlay
-from pixcore_scoring.source import Source, notes, open_source
+from pixcore_scoring.source import Source, check_one_benchmark, notes, open_source
 from pixcore_statistics.agreement import Agreement
 from pixcore_table.table import value
 from rich import box
@@ -92,9 +92,7 @@ def compare_command(
         raise ConfigError(f"--delta is {delta:g}, which is no difference", hint="give percent points, such as 2.5")
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=select) for path in runs]
-    if len({source.benchmark for source in sources}) > 1:
-        named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
-        raise DataError(f"the runs are about different benchmarks ({named})", hint="compare runs of one benchmark")
+    check_one_benchmark(sources)
     chosen = rows_of(sources, rows)
     names = _names(runs)
     sides = [

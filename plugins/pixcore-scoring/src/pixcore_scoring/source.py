@@ -114,6 +114,17 @@ class Source:
     fidelity: Fidelity
 
 
+def check_one_benchmark(sources: Sequence[Source]) -> None:
+    """Refuse predictions about different benchmarks, which can't be set side by side.
+
+    Raises:
+        DataError: They are.
+    """
+    if len({source.benchmark for source in sources}) > 1:
+        named = ", ".join(f"{source.name}: {source.benchmark}" for source in sources)
+        raise DataError(f"the runs are about different benchmarks ({named})", hint="compare runs of one benchmark")
+
+
 def open_source(
     path: Path,
     plugins: Registry,

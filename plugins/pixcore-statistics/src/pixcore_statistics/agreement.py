@@ -62,13 +62,13 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
     sums = bootstrap.summed(clusters, np.stack(terms, 1))
     value = float(_alpha(sums.sum(0, keepdims=True))[0])
     drawn = np.concatenate([_alpha(block @ sums) for block in bootstrap.draws(len(sums), seed=seed)])
-    ends = _ends(drawn) if len(sums) >= FEW and not np.isnan(value) else None
+    ends = bootstrap.interval_of_width(drawn) if len(sums) >= FEW and not np.isnan(value) else None
     first, second = right[:, 0], right[:, -1]
     came = [first & second, first & ~second, ~first & second, ~first & ~second]
     ways = bootstrap.summed(clusters, np.stack(came, 1))
     known = kappa(first, second) if right.shape[1] == 2 else None
     spread = np.concatenate([_kappa(block @ ways) for block in bootstrap.draws(len(ways), seed=seed)])
-    around = _ends(spread) if len(ways) >= FEW and known is not None else None
+    around = bootstrap.interval_of_width(spread) if len(ways) >= FEW and known is not None else None
     return Agreement(
         samples=len(right),
         sides=right.shape[1],
@@ -81,11 +81,6 @@ def agreement(right: Bools, clusters: Sequence[Hashable], *, seed: int = 0) -> A
         gained=tuple(int(np.sum(~first & other)) for other in right.T[1:]),
         lost=tuple(int(np.sum(first & ~other)) for other in right.T[1:]),
     )
-
-
-def _ends(drawn: Floats) -> tuple[float, float] | None:
-    ends = bootstrap.interval(drawn)
-    return None if ends is None or ends[1] - ends[0] < 1e-12 else ends
 
 
 def kappa(left: Bools, right: Bools) -> float | None:

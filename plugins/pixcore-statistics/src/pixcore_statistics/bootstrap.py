@@ -90,3 +90,9 @@ def interval(samples: Floats, *, level: float = LEVEL) -> tuple[float, float] | 
     tail = (1 - level) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def interval_of_width(samples: Floats) -> tuple[float, float] | None:
+    """Take the interval as `interval` does; None too where it has no width but what rounding leaves."""
+    ends = interval(samples)
+    return None if ends is None or ends[1] - ends[0] < 1e-12 else ends

@@ -141,6 +141,5 @@ def told_apart(row: Mapping[str, Sums]) -> dict[str, bytes]:
 def _percentiles(drawn: Floats, clusters: int) -> Interval:
     if clusters < FEW:
         return Interval()
-    ends = bootstrap.interval(drawn)
-    # rounding leaves some width of none
-    return Interval() if ends is None or ends[1] - ends[0] < 1e-12 else Interval(*ends, METHODS["made"])
+    ends = bootstrap.interval_of_width(drawn)
+    return Interval() if ends is None else Interval(*ends, METHODS["made"])

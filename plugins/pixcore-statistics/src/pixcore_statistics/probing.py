@@ -112,8 +112,9 @@ def _halves(sums: dict[str, Sums], named: tuple[str, str] | None, s_of: Sequence
         drawn.append((float(harmonic_mean(*point)), harmonic_mean(*both.T)))
         fewest = min(fewest, int((below[places][:, at] > 0).sum(0).min()))
     value = float(np.mean([point for point, _ in drawn]))
-    ends = bootstrap.interval(np.mean([spread for _, spread in drawn], axis=0)) if fewest >= FEW else None
-    low, high = (100 * ends[0], 100 * ends[1]) if ends and ends[1] - ends[0] >= 1e-12 else (None, None)
+    spread = np.mean([spread for _, spread in drawn], axis=0)
+    ends = bootstrap.interval_of_width(spread) if fewest >= FEW else None
+    low, high = (100 * ends[0], 100 * ends[1]) if ends else (None, None)
     return Halves(_known(whole), _known(value), low, high, tuple(dict.fromkeys(", ".join(pick) for pick in picks)))
 
 

@@ -209,7 +209,7 @@ function post(body, then) {
   return (then ? leave : queue)(async () => {
     if (item !== about) return;
     const answer = await call("items/" + where, { item: about.id, seen, ...body(state) });
-    decisions = answer.decisions;  // not of an item that is only looked at: what another tab decided has not been seen by that
+    decisions = answer.decisions;  // taken over here, not where an item is loaded: that shows nothing of what another tab decided
     told(answer);
     render();
     if (then) await then();
