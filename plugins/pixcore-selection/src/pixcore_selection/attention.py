@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pixcore import masks
 from pixcore.components import SelectionStrategy
 from pixcore.records import Candidate, Response, Sample, Selection
-from pixcore_selection.borders import borders_of, is_empty
+from pixcore_selection.borders import borders_of
 from pixcore_selection.config import AttentionInsideConfig
 from pixcore_selection.inside import RelevanceAtPixels, sums_inside
 from pixcore_selection.places import all_places
@@ -36,21 +36,22 @@ class AttentionInside(SelectionStrategy[AttentionInsideConfig]):
         places = [place for place in all_places(candidates) if place[0] in maps]
         if not places or response.layout is None:
             return Selection.nothing("no candidate has a map: this strategy needs a model with attention")
-        borders = borders_of([candidates[index].masks[mask] for index, mask in places])
-        known = {place: each for place, each in zip(places, borders, strict=True) if not is_empty(each)}
-        known = known or dict(zip(places, borders, strict=True))
+        rles = [candidates[index].masks[mask] for index, mask in places]
+        borders = dict(zip(places, borders_of(rles), strict=True))
+        filled = [place for place, area in zip(places, masks.areas(rles), strict=True) if area]
+        known = filled or places
         at_pixels = RelevanceAtPixels(response.layout, masks.size_of(candidates[places[0][0]].masks[0]))
         shares, areas = [], []
         for index, group in groupby(known, key=lambda place: place[0]):
             sums, total, covered = sums_inside(
-                at_pixels(np.clip(maps[index], 0, None)), [known[place] for place in group]
+                at_pixels(np.clip(maps[index], 0, None)), [borders[place] for place in group]
             )
             shares.append(sums / total if total > 0 else np.full(len(sums), np.nan))
             areas.append(covered)
         scores = self._scores(np.concatenate(shares), np.concatenate(areas))
         best = int(np.argmax(scores))  # of equals the first
         score = float(scores[best])
-        return Selection.chosen(*list(known)[best], score=score, reason=f"relevance inside: {score:.2f}")
+        return Selection.chosen(*known[best], score=score, reason=f"relevance inside: {score:.2f}")
 
     def _scores(self, shares: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weigh each mask's share of the relevance against its share of the image; 0 where either is nothing."""

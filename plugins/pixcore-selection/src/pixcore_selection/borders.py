@@ -20,9 +20,3 @@ def borders_of(rles: Sequence[masks.RLE]) -> list[Borders]:
     ends = np.cumsum(runs)
     before = np.append(0, ends)[first]
     return [ends[start:stop] - done for start, stop, done in zip(first[:-1], first[1:], before[:-1], strict=True)]
-
-
-def is_empty(borders: Borders) -> bool:
-    """Say whether a mask holds no pixel: all that is inside ends where it begins."""
-    inside = borders[: len(borders) // 2 * 2]
-    return bool((inside[0::2] == inside[1::2]).all())

@@ -26,14 +26,16 @@ def sums_inside(
     Returns:
         (n,) the sum inside each mask, the sum over the image, and (n,) each mask's share of its pixels.
     """
-    starts = np.sort(np.concatenate([[0], *borders]), kind="stable")  # which merges what is in order by parts
-    starts = starts[: np.searchsorted(starts, relevance.size)]
-    starts = starts[np.append(True, starts[1:] > starts[:-1])]
+    ends = np.sort(np.concatenate([[0], *borders, [relevance.size]]), kind="stable")  # which merges sorted parts
+    ends = ends[np.append(True, ends[1:] > ends[:-1])]
+    starts = ends[:-1]
     # a piece between two borders is inside a mask where an odd number of the mask's lie before it
-    inside = [np.searchsorted(each, starts, side="right") & 1 for each in borders]
-    pieces = np.stack([np.add.reduceat(relevance.reshape(-1), starts), np.diff(starts, append=relevance.size)], axis=1)
-    sums = np.array([np.ones_like(starts), *inside], np.float64) @ pieces
-    return sums[1:, 0], float(sums[0, 0]), sums[1:, 1] / relevance.size
+    inside = np.ones((len(borders) + 1, len(starts)))
+    for row, each in zip(inside[1:], borders, strict=True):
+        row[:] = each.searchsorted(starts, side="right") & 1
+    sums = inside @ np.add.reduceat(relevance.reshape(-1), starts)
+    areas = inside[1:] @ (ends[1:] - starts)
+    return sums[1:], float(sums[0]), areas / relevance.size
 
 
 class RelevanceAtPixels:
