@@ -313,9 +313,9 @@ class TokenGroup:
     root: str | None = None
     prompt: PointPrompt | None = None
 
-    def place(self, text: str) -> float:
-        """Say where the phrase begins in the response's text, in percent (the published analysis of when)."""
-        return 100 * self.start / len(text) if text else 0.0
+    def place(self, text: str) -> float | None:
+        """Say where it begins in the response's text, in percent (the published analysis of when); None: nowhere."""
+        return 100 * self.start / len(text) if text and self.end > 0 else None
 
 
 @dataclass(frozen=True, eq=False)

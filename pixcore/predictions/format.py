@@ -48,14 +48,14 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
     mined = "mask" not in line or any(not row.own_masks for row in specs.values())
     if mined and result.response is not None and (result.selections or result.protocol in LOOKED_AT):
         line["candidates"] = [
-            candidate_to_json(one) | ({"place": round(one.group.place(line["text"]), 2)} if one.group else {})
+            candidate_to_json(one) | ({} if place is None else {"place": round(place, 2)})
             for one in result.candidates
+            for place in [None if one.group is None else one.group.place(line["text"])]
         ]
     selections = result.selections if mined else {}  # of a model that only segments nothing was offered, nor chosen
-    pools = {key: spec.pool for key, spec in specs.items()}
     choices: dict[str | None, dict[str, Any]] = {None: {}, **{name: {} for name in result.controls}}
     for name, selection in selections.items():
-        choices.setdefault(pools.get(name), {})[name] = _choice_to_json(selection)
+        choices.setdefault(specs[name].pool if name in specs else None, {})[name] = _choice_to_json(selection)
     if own := choices.pop(None):
         line["choices"] = own
     controls = [

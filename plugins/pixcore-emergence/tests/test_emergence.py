@@ -128,6 +128,15 @@ def test_places_stand_beside_the_control_and_all_phrases() -> None:
     assert [spread.samples for spread in found.places()] == [1, 1, 1]
 
 
+def test_a_phrase_that_stands_nowhere_in_the_text_is_not_at_its_beginning() -> None:
+    unsaid = Candidate(TokenGroup((), "the roof", 0, 0), None, (columns(10),), (0.5,))
+    found = emergence(unsaid, candidate("the left side", 34, 8), mask=columns(10))
+    (best,) = found.best
+    assert best.phrase.text == "the left side"
+    assert shares(found, "own candidates") == [0] * 6 + [100, 0, 0, 0]
+    assert emergence(unsaid, mask=columns(10)).left_out == 1
+
+
 def test_a_phrase_that_fits_nothing_counts_only_as_published() -> None:
     found = emergence(candidate("The red roof", 0, 4), mask=columns(10))
     assert found.found() == 0

@@ -363,6 +363,13 @@ def test_a_phrase_whose_place_nobody_said_is_not_at_the_beginning(path: Path) ->
     assert places(path, first, without_end, beyond) == ((1, 0, 1, 0, 0, 0, 0, 0, 0, 0), 1)
 
 
+def test_what_stands_for_no_text_has_no_place_in_a_line() -> None:
+    groups = TokenGroup((0,), "is", 3, 5), TokenGroup((), "the roof", 0, 0)
+    candidates = tuple(Candidate(group, None, (RLE,), (0.5,)) for group in groups)
+    line = prediction_line(SAMPLES[0], ProtocolResult("segment", "", Response("it is there"), candidates))
+    assert [one.get("place") for one in line["candidates"]] == [27.27, None]
+
+
 def test_choices_under_a_probing_without_masks_are_passed_over(path: Path) -> None:
     """Nothing is looked for in a letter, whatever the line holds: its control may have another name, or none."""
     control = {"name": "points", "candidates": CANDIDATES, "choices": {"control": {"candidate": 0}}}

@@ -81,8 +81,8 @@ def emergence(
     ]
     if not any(one.best for one in found):
         raise DataError(
-            "no sample has candidates whose phrases are known",
-            hint="emergence needs candidates with phrases; a model that segments itself has none",
+            "no sample has both an object to find and candidates whose phrases stand in the answer",
+            hint="emergence needs ground truth masks, and candidates with phrase, start and end",
         )
     if judged is not None:
         letters = _judged(judged, names)
@@ -95,7 +95,7 @@ def emergence(
     if figures_written(written, lambda: document(found)):
         return
     prepare(output, "--output")
-    write(output, found, sources, rows[0], _layers(runs))
+    write(output, found, sources, rows, _layers(runs))
     _print(Console(), found)
     Console(stderr=True).print(f"emergence: {output / 'emergence.html'}", style="bold", soft_wrap=True)
 

@@ -79,7 +79,7 @@ class Emergence:
         curves: Best-of-N of own candidates and control.
         distinct: The same over distinct masks alone: random points hit the ground again and again.
         outcomes: Answers and masks together; None where there are no graded answers.
-        left_out: Samples without a candidate whose phrase is known.
+        left_out: Samples without a candidate whose phrase and its place in the text are known.
         agreement: How far the rules agree with the judge that classified, if one did.
         seed: Of the bootstrap.
     """

@@ -137,7 +137,7 @@ def look(
         classifier: Says what a phrase is about.
 
     Returns:
-        None where no candidate has a phrase and a mask.
+        None where no candidate has a phrase of the answer and a mask.
     """
     text = response.text
     if not text:
@@ -146,13 +146,13 @@ def look(
     phrases = [
         Phrase(
             group.phrase,
-            group.place(text),
+            place,
             100 * spoken.index(group.tokens[0]) / len(spoken) if group.tokens and group.tokens[0] in spoken else None,
             classifier(group.phrase, text, sample),
             float(values.max()),
         )
         for values, candidate in zip(ious, candidates, strict=True)
-        if len(values) and (group := candidate.group) is not None
+        if len(values) and (group := candidate.group) is not None and (place := group.place(text)) is not None
     ]
     if not phrases:
         return None

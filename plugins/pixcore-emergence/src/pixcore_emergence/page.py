@@ -47,7 +47,11 @@ _SELECTED = (
 
 
 def write(
-    output: Path, found: Sequence[Emergence], sources: Sequence[Source], row: RowSpec | None, layers: list[int] | None
+    output: Path,
+    found: Sequence[Emergence],
+    sources: Sequence[Source],
+    rows: Sequence[RowSpec | None],
+    layers: list[int] | None,
 ) -> None:
     """Write emergence.html, emergence.json, phrases.csv, regression.csv and every figure.
 
@@ -55,7 +59,7 @@ def write(
         output: The folder; it exists.
         found: What each run shows.
         sources: The runs, in the same order.
-        row: Whose masks count in the four outcomes.
+        rows: Whose masks count in each run's four outcomes.
         layers: The decoder layer of each run, where each read the attention of one alone.
     """
     pictures = list(_pictures(output, found, layers))
@@ -84,10 +88,16 @@ def write(
             "outcomes": [{"model": one.model, "outcomes": one.outcomes} for one in found if one.outcomes],
             "outcome_names": NAMES,
             "clusters": _clusters(found),
-            "row": row.label if row is not None else "the first row",
+            "answers": _each_once(one.outcomes.answers for one in found if one.outcomes),
+            "row": _each_once(row.label if row is not None else "the first row" for row in rows),
             "gallery": list(_gallery(found, sources)),
         },
     )
+
+
+def _each_once(names: Iterable[str]) -> str:
+    """Join what runs may have in common, or each its own."""
+    return ", ".join(dict.fromkeys(names))
 
 
 def _clusters(found: Sequence[Emergence]) -> str:

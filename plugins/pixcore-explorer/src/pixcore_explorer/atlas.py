@@ -47,10 +47,11 @@ class Atlas:
                 found[name] = round(best.phrase.place, 2), str(best.phrase.concept)
             text = outcome.response.text
             for candidate, values in zip(outcome.candidates, measured_ious(sample, outcome), strict=True):
-                if (group := candidate.group) is not None and len(values):
+                group = candidate.group
+                if group is not None and (place := group.place(text)) is not None and len(values):
                     concept = CONCEPTS.index(_concept(group.phrase, text, sample))
-                    place, iou = round(group.place(text), 2), round(float(values.max()), 4)
-                    self._dots[name].add(self._count, place, iou, concept, group.phrase[:_PHRASE])
+                    iou = round(float(values.max()), 4)
+                    self._dots[name].add(self._count, round(place, 2), iou, concept, group.phrase[:_PHRASE])
         self._count += 1
         return found
 

@@ -216,7 +216,7 @@ def location(outcome: ProtocolResult, selection: Selection | None, control: str 
         return None
     group = outcome.pool(control)[selection.candidate].group
     text = outcome.response.text
-    return group.place(text) if group is not None and group.end > 0 and text else None
+    return group.place(text) if group is not None else None
 
 
 def evaluate(
