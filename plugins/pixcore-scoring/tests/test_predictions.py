@@ -370,6 +370,22 @@ def test_what_stands_for_no_text_has_no_place_in_a_line() -> None:
     assert [one.get("place") for one in line["candidates"]] == [27.27, None]
 
 
+def test_an_upper_bound_is_one_in_all_lines_whichever_says_it_first(path: Path) -> None:
+    asked = {**MANY, "choices": {"x": {"candidate": 0}}}
+    control = {"candidates": CANDIDATES, "choices": {"x, random": {"candidate": 0}}, "of": {"x, random": "x"}}
+    first = {**asked, "control": control}
+    second = {**first, "sample_id": "1", "upper_bounds": ["x", "x, random"]}
+    path.write_text(json.dumps(first) + "\n" + json.dumps(second))
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
+    assert [(row.key, row.uses_ground_truth) for row in file.rows] == [("x", True), ("x, random", True)]
+
+
+def test_an_upper_bound_that_chose_nothing_is_a_misspelt_one(path: Path) -> None:
+    path.write_text(json.dumps({**MANY, "choices": {"oracle": {"candidate": 0}}, "upper_bounds": ["orcale"]}))
+    with pytest.raises(DataError, match=r"names 'orcale' among its upper_bounds.*did you mean 'oracle'"):
+        PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
+
+
 def test_choices_under_a_probing_without_masks_are_passed_over(path: Path) -> None:
     """Nothing is looked for in a letter, whatever the line holds: its control may have another name, or none."""
     control = {"name": "points", "candidates": CANDIDATES, "choices": {"control": {"candidate": 0}}}

@@ -76,12 +76,13 @@ class _Contents:
 
     lines: Shelf[tuple[int, int, int]] = field(default_factory=Shelf)
     protocols: set[str] = field(default_factory=set)
-    choices: dict[str, bool] = field(default_factory=dict)
+    choices: dict[str, None] = field(default_factory=dict)
     controls: dict[str, RowSpec] = field(default_factory=dict)
     unnamed: int = 0
     undecided: int = 0
     own_masks: bool = False
     says_bounds: bool = False
+    bounds: set[str] = field(default_factory=set)
     masked: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
 
@@ -289,6 +290,10 @@ class PredictionsFile:
                 f"the file has no choices by {unknown[0]!r}, and {self._unsuited(unknown[0])}",
                 hint=nearest(unknown[0], {*self._strategies, *contents.choices}),
             )
+        chosen = {*contents.choices, *contents.controls, *self._select}
+        if (contents.choices or contents.controls) and (stray := sorted(contents.bounds - chosen)):
+            message = f"{self.path.name} names {stray[0]!r} among its upper_bounds, and nothing was chosen by it"
+            raise DataError(message, hint=nearest(stray[0], chosen))
         rows: list[RowSpec] = [RowSpec(OWN_MASKS, own_masks=True)] if contents.own_masks else []
         names = list(self._select) or list(contents.choices)
         if contents.unnamed and not unknown:
@@ -300,12 +305,13 @@ class PredictionsFile:
             )
         rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
         if not self._select:
-            rows += contents.controls.values()
+            bounds = contents.bounds
+            rows += [replace(row, uses_ground_truth=row.key in bounds) for row in contents.controls.values()]
         return tuple(rows) or (RowSpec(ANSWERS_ALONE),)
 
     def _sees_truth(self, name: str) -> bool:
         """Whether a row is an upper bound: the file says so; where it says nothing of bounds, the strategy does."""
-        if self._contents.choices.get(name, False):
+        if name in self._contents.bounds:
             return True
         asked = name in self._select or not self._contents.says_bounds
         strategy = self._strategies.get(name) if asked else None
@@ -350,12 +356,11 @@ def _look_through(
             continue
         if data.get("error") is None:
             contents.answered.add(protocol)
-        bounds = upper_bounds(data, where)
         contents.says_bounds |= "upper_bounds" in data
+        contents.bounds |= set(upper_bounds(data, where))
         choices = data.get("choices")
-        for strategy in choices if isinstance(choices, Mapping) else ():
-            contents.choices.setdefault(strategy, strategy in bounds)
-        for spec in control_rows(data, where, bounds):
+        contents.choices |= dict.fromkeys(choices if isinstance(choices, Mapping) else ())
+        for spec in control_rows(data, where):
             known = contents.controls.setdefault(spec.key, spec)
             if known.pool != spec.pool:
                 said = f"{where} has {spec.key!r} as a choice of the control {spec.pool!r}, and before it was"

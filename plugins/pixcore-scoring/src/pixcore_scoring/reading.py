@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -205,13 +205,12 @@ def upper_bounds(data: Mapping[str, Any], where: str) -> list[str]:
     return names
 
 
-def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -> list[RowSpec]:
+def control_rows(data: Mapping[str, Any], where: str) -> list[RowSpec]:
     """List the rows of a line's controls; one that names no strategy is the control of none in the table.
 
     Args:
         data: The line.
         where: Names the line in an error.
-        bounds: What saw the ground truth (`upper_bounds`).
 
     Raises:
         DataError: "of" names no strategies.
@@ -224,7 +223,7 @@ def control_rows(data: Mapping[str, Any], where: str, bounds: Collection[str]) -
                 f"{where} has an invalid control.of", hint="expected the strategy's name for each of its choices"
             )
         keys = _object(control.get("choices"), where, "control.choices") or {}
-        rows += [RowSpec(key, control_of=of.get(key, ""), pool=name, uses_ground_truth=key in bounds) for key in keys]
+        rows += [RowSpec(key, control_of=of.get(key, ""), pool=name) for key in keys]
     return rows
 
 
