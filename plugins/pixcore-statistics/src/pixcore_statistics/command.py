@@ -32,7 +32,9 @@ SPREADS = (0.1, 0.2, 0.3, 0.4)
 @click.argument("benchmark", required=False)
 @click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
-@click.option("--clusters", type=click.IntRange(2, 1_000_000), help="So many pairs or images, in place of a benchmark's.")
+@click.option(
+    "--clusters", type=click.IntRange(2, 1_000_000), help="So many pairs or images, in place of a benchmark's."
+)
 @json_option
 def power(
     benchmark: str | None, root: Path | None, settings: tuple[str, ...], clusters: int | None, written: Path | None
