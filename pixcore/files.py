@@ -20,7 +20,6 @@ RUN, SUMMARY, PREDICTIONS = "run.json", "summary.json", "predictions.jsonl"
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says where a disk, a quota or the largest file it allows is full."""
-
 MAKE_ROOM = "free some space, then the same command again"
 
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -410,6 +410,15 @@ def test_a_file_on_a_full_disk_says_to_make_room(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("given", [["plugins"], ["plugins", "--json"], ["--help"], ["run", "--help"]])
+def test_what_goes_to_a_full_disk_says_to_make_room(given: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "pixcore", *given], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: can't use the output: No space left on device (free some space")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a tmpfs is mounted as root")
 def test_a_full_file_system(workplace):
     small = workplace.folder / "small"

@@ -444,6 +444,7 @@ def test_the_environment_restricts_plugins(workplace):
     workplace.environment["PIXCORE_PLUGINS"] = ""
     listed = json.loads(workplace("plugins", "--json").stdout)
     assert (listed["failures"], listed["observers"]) == ([], {})
+    assert workplace("plugins", "points").stdout.split() == ["none", "is", "installed"]
     assert {one["plugin"] for one in listed["components"] + listed["commands"] + listed["writers"]} == {"pixcore"}
     workplace.environment["PIXCORE_PLUGINS"] = "pixcore,toy"
     assert "toy-greet" in workplace("plugins").stdout

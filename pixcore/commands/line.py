@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from pixcore import __version__, entries
 from pixcore.errors import PixcoreError, describe, one_line
-from pixcore.files import printable
+from pixcore.files import MAKE_ROOM, NO_ROOM, printable
 from pixcore.notices import show_in_one_line
 from pixcore.plugins import GuestKind, registry
 
@@ -101,8 +101,9 @@ def main(given: Sequence[str]) -> None:
             sys.exit(1)
         if "_PIXCORE_COMPLETE" in os.environ:
             raise  # click answers a shell's completion, and exits
-        if isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename is not None:
-            _show(f"can't use {error.filename}: {error.strerror} (check the path)", show_traceback)
+        if isinstance(error, OSError) and (error.errno in NO_ROOM or (error.filename and error.errno in _OF_A_PATH)):
+            hint = MAKE_ROOM if error.errno in NO_ROOM else "check the path"
+            _show(f"can't use {error.filename or 'the output'}: {error.strerror} ({hint})", show_traceback)
             sys.exit(2)
         _show(f"{describe(error)} (this is a failure of pixcore or a plugin; --traceback shows where)", show_traceback)
         sys.exit(1)

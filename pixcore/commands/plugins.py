@@ -14,6 +14,7 @@ from pixcore.plugins import Guest, GuestKind, Kind, Registry, registry
 
 _GUESTS = {"commands": GuestKind.COMMAND, "writers": GuestKind.WRITER, "probings": GuestKind.PROBING}
 _OBSERVERS = "observers"
+_NONE = [("none", "is installed")]
 _NOT_BROKEN = {ord(" "): 0xE000, ord("-"): 0xE001}
 _SECTIONS = [*(kind.value for kind in Kind), *_GUESTS, _OBSERVERS]
 
@@ -46,7 +47,7 @@ def plugins(kind: str | None, as_json: bool) -> None:
             for one in offered
         ]
         told += [(name, f"hears {', '.join(hooks)}") for name, hooks in observers.items()]
-    formatter.write_dl([(click.style(printable(name), bold=True), printable(about)) for name, about in told])
+    formatter.write_dl([(click.style(printable(name), bold=True), printable(about)) for name, about in told or _NONE])
     if any(one.default for offered in offers.values() for one in offered):
         formatter.write("* serves where a config says nothing\n")
     if kind is None:
@@ -62,8 +63,7 @@ def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], f
     told = {name: [_told(one) for one in offered] for name, offered in offers.items()}
     components = [one for name, listed in told.items() if name not in _GUESTS for one in listed]
     others = {name: told[name] for name in _GUESTS if name in told}
-    failures = [vars(failure) for failure in found.failures]
-    return {"components": components, **others, _OBSERVERS: observers, "failures": failures}
+    return {"components": components, **others, _OBSERVERS: observers, "failures": [*map(vars, found.failures)]}
 
 
 def _told(one: Guest) -> dict[str, Any]:
