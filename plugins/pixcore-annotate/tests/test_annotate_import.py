@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pixcore_datasets.polygons import from_polygons
 
 from pixcore import masks
 from pixcore.cli import main
-from pixcore.errors import DataError
+from pixcore.errors import DataError, SampleError, UserError
 from pixcore.records import Sample
 
 XS, YS = [5, 25, 25, 5], [6, 6, 18, 18]
@@ -93,11 +95,21 @@ def as_coco(folder: Path) -> Path:
     return path
 
 
+def as_older_coco(folder: Path) -> Path:
+    """Some exports number images and write an annotation's image as text."""
+    document = json.loads(as_coco(folder).read_text())
+    for annotation in document["annotations"]:
+        annotation["image_id"] = str(annotation["image_id"])
+    path = folder / "older.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
 def samples(folder: Path) -> dict[str | None, Sample]:
     return {one.expression: one for one in CocoReferring(CocoReferringConfig(root=folder)).samples()}
 
 
-@pytest.mark.parametrize("form", [as_json, as_old_json, as_csv, as_coco])
+@pytest.mark.parametrize("form", [as_json, as_old_json, as_csv, as_coco, as_older_coco])
 def test_every_form_of_a_project_gives_the_same_benchmark(form: Any, tmp_path: Path, images: Path) -> None:
     target = tmp_path / "benchmark"
     assert import_via(form(tmp_path), target, images=images) == (2, 2)
@@ -168,6 +180,43 @@ def regions(folder: Path, *said: tuple[str, list[float]]) -> Path:
     path = folder / "regions.json"
     path.write_text(json.dumps(document))
     return path
+
+
+@pytest.mark.parametrize("kind", ["dropdown", "radio"])
+def test_what_was_chosen_from_a_list_is_what_the_list_calls_it(kind: str, tmp_path: Path, images: Path) -> None:
+    document = native()
+    first, second = document["_via_img_metadata"].values()
+    first["regions"][0]["region_attributes"] = {"expression": "1"}
+    second["file_attributes"] = {"expression": "unnamed"}
+    options = {"1": EXPRESSION, "unnamed": ""}
+    own = {"expression": {"type": kind, "description": "", "options": options}}
+    document["_via_attributes"] = {"region": own, "file": own}
+    path = tmp_path / "chosen.json"
+    path.write_text(json.dumps(document))
+    import_via(path, tmp_path / "benchmark", images=images)
+    assert set(samples(tmp_path / "benchmark")) == {EXPRESSION, "unnamed"}
+
+
+@pytest.mark.parametrize(
+    "attributes", [[], {"region": 3}, {"region": {"expression": {"type": "radio"}}}, {"file": None}]
+)
+def test_lists_that_are_damaged_name_nothing(attributes: Any, tmp_path: Path, images: Path) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps({**native(), "_via_attributes": attributes}))
+    assert import_via(path, tmp_path / "benchmark", images=images) == (2, 2)
+
+
+def test_an_export_that_does_not_know_the_size_is_measured(tmp_path: Path, images: Path) -> None:
+    """VIA 3 writes -1."""
+    document = json.loads(as_coco(tmp_path).read_text())
+    for image in document["images"]:
+        image |= {"width": -1, "height": -1}
+    path = tmp_path / "via3.json"
+    path.write_text(json.dumps(document))
+    assert import_via(path, tmp_path / "benchmark", images=images) == (2, 2)
+    assert samples(tmp_path / "benchmark")[EXPRESSION].image.size == (40, 30)
+    with pytest.raises(DataError, match=r"^nothing states the size of a\.jpg"):
+        import_via(path, tmp_path / "other")
 
 
 def test_regions_that_say_different_things_are_samples_of_their_own(tmp_path: Path, images: Path) -> None:
@@ -347,9 +396,58 @@ def test_an_id_that_is_there_twice_is_refused_before_anything_is_asked(tmp_path:
 def test_another_parser_that_could_not_read_everything(tmp_path: Path) -> None:
     table = tmp_path / "objects.csv"
     questions = [Question(str(number), "a.jpg", "?") for number in range(3)]
-    counts = update_table(table, questions, parser=lambda _: [("dog", "cat"), None, DataError("the server is gone")])
-    assert counts == {"parsed": 1, "kept": 0, "unread": 2}
+    with pytest.raises(SampleError, match=r"^1 of 3 questions got no answer, the first: the server is slow"):
+        update_table(table, questions, parser=lambda _: [("dog", "cat"), None, SampleError("the server is slow")])
     assert [row["objects"] for row in csv.DictReader(table.open())] == ["dog | cat", "", ""]
+    assert update_table(table, questions[:2], parser=lambda _: [(), None]) == {"parsed": 0, "kept": 0, "unread": 2}
+
+
+def test_a_model_that_gives_no_answer_takes_nothing_out_of_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "objects.csv"
+    questions = [Question(str(number), "a.jpg", f"How many {name}?") for number, name in enumerate(("dogs are", "is"))]
+    update_table(table, questions, parser=lambda _: [("dogs",), ("cats",)])
+    before = table.read_text()
+    with pytest.raises(SampleError, match=r"^2 of 2 questions got no answer"):
+        update_table(table, questions, parser=lambda _: [SampleError("429"), SampleError("429")])
+    assert table.read_text() == before
+    with pytest.raises(UserError, match="refuses the key"):
+        update_table(table, questions, parser=lambda _: [("birds",), UserError("the server refuses the key")])
+    assert table.read_text() == before
+    other = [questions[0], Question("1", "a.jpg", "How many birds?")]  # what was parsed of another question is not its
+    assert update_table(table, other, parser=lambda _: [None, None]) == {"parsed": 0, "kept": 0, "unread": 2}
+    assert [row["objects"] for row in csv.DictReader(table.open())] == ["dogs", ""]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Takes no question."""
+
+    def do_POST(self) -> None:
+        self.send_error(401, "no such key")
+
+    def log_message(self, *args: object) -> None:
+        """Nothing is to be printed."""
+
+
+def test_a_server_that_refuses_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    questions, table = tmp_path / "questions.json", tmp_path / "table.csv"
+    questions.write_text(json.dumps([{"id": 4, "image": "a.jpg", "question": "How many dogs are in the image?"}]))
+    command = ["benchmarks", "parse-objects", str(questions), str(table)]
+    with pytest.raises(SystemExit):
+        main(command)
+    before = table.read_text()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/v1"
+            with pytest.raises(SystemExit) as end:
+                main([*command, "--model", "any", "--base-url", address, "--store", str(tmp_path / "store")])
+        finally:
+            server.shutdown()
+            thread.join()
+    assert end.value.code == 2
+    assert "refuses the key (401)" in " ".join(capsys.readouterr().err.split())
+    assert table.read_text() == before
 
 
 def ade_folder(root: Path, pixels: np.ndarray) -> Path:

@@ -193,6 +193,21 @@ def test_concepts_from_the_command_line(server, tmp_path):
     assert letters.read_text() == 'model,sample_id,letters\nm,one,"b, e"\nn,one,"b, e"\n'
 
 
+def test_why_a_concept_has_no_answer_is_told(server, tmp_path, capsys):
+    server.script.answer = lambda asked: '{"letters": ["b"]}'
+    server.script.faults = lambda asked, count: "400" if "'left'" in asked.text else None
+    phrases, letters = tmp_path / "phrases.csv", tmp_path / "letters.csv"
+    rows = [["sample_id", "prompt"], ["one", "Which: 'left'"], ["two", "Which: 'right'"]]
+    with phrases.open("w") as file:
+        csv.writer(file).writerows(rows)
+    options = ["--base-url", server.url, "--store", str(tmp_path / "store")]
+    main(["concepts", str(phrases), str(letters), *options], standalone_mode=False)
+    assert letters.read_text() == "sample_id,letters\none,\ntwo,b\n"
+    said = capsys.readouterr()
+    assert "2 phrases, 1 without an answer" in said.out
+    assert "refuses the request (400)" in said.err
+
+
 def test_objects(server, memory):
     server.script.answer = lambda asked: (
         'Sure: {"objects": ["cup", "spoon", "cup"]}' if "the cup" in asked.text else '{"objects": []}'

@@ -137,6 +137,29 @@ def test_a_key_file_must_be_private(tmp_path):
         read_key("NOT_SET", tmp_path / "none", needed=True)
 
 
+@pytest.mark.parametrize("damage", ["\n", "\r\n", "\x01", "\x7f", "é", "\u200b"])
+def test_what_no_header_can_hold_is_no_key_and_is_not_told(damage, tmp_path, monkeypatch):
+    """Two keys, or a key with its comment: whoever sends that is told the whole of it."""
+    text = f"sk-test-3f9d2c71{damage}b8a04e6595d1"
+    monkeypatch.setenv("OPENAI_API_KEY", text)
+    with pytest.raises(UserError, match=r"^OPENAI_API_KEY holds no key") as told:
+        read_key("OPENAI_API_KEY", None, needed=False)
+    assert "sk-test" not in str(told.value)
+    file = tmp_path / "key"
+    file.write_bytes(text.encode())
+    file.chmod(0o600)
+    with pytest.raises(UserError, match="holds no key") as told:
+        read_key("OPENAI_API_KEY", file, needed=False)
+    assert "sk-test" not in str(told.value)
+
+
+def test_a_key_file_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk-test-3f9d2c71\n", encoding="utf-8-sig")
+    file.chmod(0o600)
+    assert read_key("OPENAI_API_KEY", file, needed=True) == "sk-test-3f9d2c71"
+
+
 def test_a_server_of_ones_own_needs_no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert read_key("OPENAI_API_KEY", None, needed=False) == NO_KEY

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pixcore_datasets.tables import read_table
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, SampleError, UserError
 from pixcore.files import prepare, replacing
 
 Parser = Callable[[Sequence[str]], Iterable[tuple[str, ...] | Exception | None]]
@@ -81,10 +81,13 @@ def update_table(
         source: What an error calls the place that the questions are from.
 
     Returns:
-        How many rows were "parsed", "kept" as corrected, and "unread": `objects` is empty.
+        How many rows were "parsed", "kept" as corrected, and "unread": nothing was found. Where an answer could not be
+        read, or there was none, what was parsed of the same question before stays.
 
     Raises:
         DataError: The table is there and damaged, or an id is there twice, in it or in the questions.
+        SampleError: Some questions got no answer; the table is written all the same.
+        UserError: No question can get one: a wrong key, a dead server. The table is as it was.
     """
     asked = list(questions)
     if (twice := _twice(question.id for question in asked)) is not None:
@@ -96,15 +99,22 @@ def update_table(
     old = {row["id"]: row for row in there}
     counts = {"parsed": 0, "kept": 0, "unread": 0}
     rows: dict[str, dict[str, str]] = {}
+    failed: list[Exception] = []
     for question, found in zip(asked, parser([question.text for question in asked]), strict=True):
+        if isinstance(found, UserError) and not isinstance(found, DataError):
+            raise found
+        if isinstance(found, Exception):
+            failed.append(found)
         parsed = JOIN.join(found) if isinstance(found, tuple) else ""
         row = {"id": question.id, "image": question.image, "question": question.text, "parsed": parsed}
         before = old.get(question.id, {})
+        if not isinstance(found, tuple) and before.get("question") == question.text:
+            row["parsed"] = before["parsed"]
         if before and (before["checked"].strip() or before["objects"] != before["parsed"]):
             rows[question.id] = {**before, **row}
             counts["kept"] += 1
         else:
-            rows[question.id] = {**before, **row, "objects": parsed, "checked": ""}
+            rows[question.id] = {**before, **row, "objects": row["parsed"], "checked": ""}
             counts["parsed" if parsed else "unread"] += 1
     for name, row in old.items():  # rows of questions that are gone stay: somebody may have worked on them
         rows.setdefault(name, row)
@@ -114,6 +124,9 @@ def update_table(
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
+    if failed:
+        said = f"{len(failed)} of {len(asked)} questions got no answer, the first: {failed[0]}"
+        raise SampleError(said, hint=f"the others are in {path}; run again for these")
     return counts
 
 

@@ -25,6 +25,7 @@ from pixcore.files import prepare, read_json, write_json
 from pixcore.masks import area
 
 _SIDES = 64
+_LISTS = ("dropdown", "radio")
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
     entries: list[Any] = list(metadata.values()) if isinstance(metadata, Mapping) else [None]
     if not all(isinstance(entry, Mapping) and "filename" in entry for entry in entries):
         raise DataError(f"{path} is not a VIA project", hint="VIA 2's project or annotations as JSON, CSV or COCO")
+    about_files, about_regions = (_choices(document, kind) for kind in ("file", "region"))
     found: dict[str, ViaImage] = {}
     for entry in entries:
         if str(entry["filename"]) in found:
@@ -180,7 +182,7 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
                 hint="VIA keeps no folders: rename one, or split the project",
             )
         image = _image(found, str(entry["filename"]), str(entry.get("size", "")), path)
-        image.attributes.update(_texts(entry.get("file_attributes")))
+        image.attributes.update(_chosen(_texts(entry.get("file_attributes")), about_files))
         regions = entry.get("regions") or []
         if not isinstance(regions, (list, Mapping)):
             raise DataError(f"{path}: {image.file_name} has regions that are none", hint="save it in VIA again")
@@ -188,8 +190,21 @@ def _from_json(document: Any, path: Path) -> dict[str, ViaImage]:
             if not isinstance(region, Mapping):
                 raise DataError(f"{path}: {image.file_name} has a damaged region", hint="save it in VIA again")
             rings = _polygons(region.get("shape_attributes"), f"{path}: {image.file_name}")
-            image.regions.append(ViaRegion(rings, _texts(region.get("region_attributes"))))
+            image.regions.append(ViaRegion(rings, _chosen(_texts(region.get("region_attributes")), about_regions)))
     return found
+
+
+def _choices(document: Mapping[str, Any], kind: str) -> dict[str, dict[str, str]]:
+    """What the options of a project's lists are called, by attribute and id: a region or file has the id alone."""
+    every = document.get("_via_attributes")
+    own = every.get(kind) if isinstance(every, Mapping) else None
+    found = own.items() if isinstance(own, Mapping) else ()
+    lists = ((name, one) for name, one in found if isinstance(one, Mapping) and one.get("type") in _LISTS)
+    return {str(name): _texts(one.get("options")) for name, one in lists}
+
+
+def _chosen(attributes: Mapping[str, str], choices: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {name: choices.get(name, {}).get(text, text) for name, text in attributes.items()}
 
 
 def _from_csv(path: Path) -> dict[str, ViaImage]:

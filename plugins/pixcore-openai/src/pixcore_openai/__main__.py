@@ -36,6 +36,7 @@ def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, sto
     found = answer_concepts(questions, TextConfig(model=model, base_url=base_url), store=store)
     names = [name for name in ("model", "sample_id") if all(name in row for row in rows)]
     failed = 0
+    errors: list[Exception] = []
     with replacing(letters) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*names, "letters"])
@@ -43,9 +44,12 @@ def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, sto
             if isinstance(outcome, UserError) and not isinstance(outcome, DataError):
                 raise outcome
             failed += outcome is None or isinstance(outcome, Exception)
+            errors += [outcome] if isinstance(outcome, Exception) else []
             named = "" if outcome is None or isinstance(outcome, Exception) else ", ".join(outcome)
             writer.writerow([*(row[name] for name in names), named])
     click.echo(f"{len(rows)} phrases, {failed} without an answer: {letters}")
+    if errors:
+        click.echo(f"{len(errors)} of the calls failed, the first: {errors[0]}; run again for these", err=True)
 
 
 if __name__ == "__main__":

@@ -32,11 +32,13 @@ def read_key(variable: str, file: Path | None, *, needed: bool) -> str:
         The key, or `NO_KEY`.
 
     Raises:
-        UserError: It is needed and missing, or others than its owner may read the file.
+        UserError: It is needed and missing, what stands there is none, or others than its owner may read the file.
     """
     if file is not None:
         return _from_file(file)
     key = os.environ.get(variable, "").strip()
+    if key and not _fits_a_header(key):
+        raise UserError(f"{variable} holds no key", hint="expected one line with the key alone")
     if key:
         return key
     if needed:
@@ -50,7 +52,7 @@ def read_key(variable: str, file: Path | None, *, needed: bool) -> str:
 def _from_file(file: Path) -> str:
     try:
         mode = file.stat().st_mode
-        text = read_file(file, "the key").decode("utf-8").strip()
+        text = read_file(file, "the key").decode("utf-8-sig").strip()
     except (DataError, OSError, UnicodeDecodeError) as error:
         cause = error.__cause__ if isinstance(error, DataError) else error
         reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else getattr(cause, "strerror", "no file")
@@ -60,9 +62,14 @@ def _from_file(file: Path) -> str:
             f"api_key_file: {file} has mode {stat.S_IMODE(mode):03o}: others may read the key",
             hint=f"chmod 600 {file}",
         )
-    if not text or len(text.split()) != 1:
+    if not text or len(text.split()) != 1 or not _fits_a_header(text):
         raise UserError(f"api_key_file: {file} holds no key", hint="expected one line with the key alone")
     return text
+
+
+def _fits_a_header(key: str) -> bool:
+    """Whether a key can be sent: the client's error about one that can't be holds the whole of it."""
+    return key.isascii() and key.isprintable()
 
 
 def redact(text: str, key: str) -> str:
