@@ -198,6 +198,18 @@ def test_a_pickle_of_more_than_data_is_refused(case: str, tmp_path: Path) -> Non
     assert_told(lambda: load(root, refs="refs.p"), message)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "val"}, "split is of the references: name them under refs"),
+        ({"refs": "refs.json", "expressions": "said.csv"}, "name refs or expressions, not both"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(options: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(write(tmp_path / "d", document()), **options)
+
+
 def test_images_and_annotations_count_apart(tmp_path: Path) -> None:
     content = document()
     content["annotations"][0]["id"] = 1

@@ -252,6 +252,39 @@ def test_a_limited_run_reads_no_more_than_it_needs(workplace: Any, paint: Any, r
     assert workplace.summary()["samples"] == 1
 
 
+def test_a_mask_is_no_picture_where_the_one_folder_lies_in_the_other(root: Path, paint: Any) -> None:
+    paint("a.png", colour=GREY)
+    paint("masks/a.png", BOX)
+    paint("masks/b.png", BOX)
+    table(root, "image,expression\na,it\nb,that\n")
+    assert_told(lambda: load(root, images="."), f"row 3, column 'image': {root} has no picture 'b'")
+    told = benchmark(table(root, "image,expression\na,it\n"), images=".")
+    assert inside(next(iter(told.samples()))) == 80
+    assert not any("pictures belong to no row" in note for note in told.notes)
+    (root / "masks").rename(root / "images")
+    told = benchmark(table(root, "image,expression\na,it\nb,that\n"), masks=".")
+    assert [inside(one) for one in told.samples()] == [40 * 30, None]
+    assert not any("masks belong to no row" in note for note in told.notes)
+
+
+def test_one_folder_may_hold_pictures_and_masks(root: Path, paint: Any) -> None:
+    paint("both/a.png", colour=GREY)
+    paint("both/a_mask.png", BOX)
+    samples = load(table(root, "image,mask,expression\na,a_mask,it\n"), images="both", masks="both")
+    assert inside(samples["a"]) == 80
+
+
+def test_a_mask_that_an_id_and_another_picture_name_is_told(root: Path, paint: Any) -> None:
+    for name in ("1", "2"):
+        paint(f"images/{name}.png", colour=GREY)
+        paint(f"masks/{name}.png", BOX)
+    text = "id,image,expression\n2,1,it\n1,2,that\n"
+    assert_told(lambda: load(table(root, text)), "row 2: mask 2.png may be that of id 2 or of picture 2.png")
+    samples = load(table(root, "id,image,mask,expression\n2,1,1,it\n1,2,2,that\n"))
+    assert [inside(one) for one in samples.values()] == [80, 80]
+    assert list(load(table(root, "id,image,expression\n2,2,it\n1,1,that\n"))) == ["2", "1"]
+
+
 DAMAGES = {
     "no such picture": ("image,expression\nb,it\n", "row 2, column 'image': "),
     "no such mask": ("image,mask,expression\na,x.png,it\n", "row 2, column 'mask': "),

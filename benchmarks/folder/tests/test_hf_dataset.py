@@ -88,6 +88,34 @@ def test_a_saved_dataset_and_one_with_splits(tmp_path: Path) -> None:
     assert_told(lambda: load(tmp_path / "several", split="tset"), "has no split 'tset' (did you mean 'test'?")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("saved", {"split": "test"}, "has no split 'test'"),
+        ("saved", {"subset": "en"}, "has no subset 'en'"),
+        ("saved", {"revision": "v1"}, "has no revision 'v1'"),
+        ("splits", {"split": "test", "subset": "en"}, "has no subset 'en'"),
+        ("a.parquet", {"subset": "en"}, "has no subset 'en'"),
+        ("a.parquet", {"revision": "v1"}, "has no revision 'v1'"),
+    ],
+)
+def test_an_option_that_a_local_dataset_can_not_follow_is_refused(
+    kind: str, options: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    made().save_to_disk(tmp_path / "saved")
+    datasets.DatasetDict({"train": made(), "test": made()}).save_to_disk(tmp_path / "splits")
+    made().to_parquet(tmp_path / "a.parquet")
+    assert_told(lambda: load(tmp_path / kind, **options), message)
+
+
+def test_a_saved_split_may_be_named(tmp_path: Path) -> None:
+    made().to_parquet(tmp_path / "a.parquet")
+    path = str(tmp_path / "a.parquet")
+    datasets.load_dataset("parquet", data_files=path, split="train").save_to_disk(tmp_path / "saved")
+    check(load(tmp_path / "saved", split="train"))
+    assert_told(lambda: load(tmp_path / "saved", split="test"), "has no split 'test'")
+
+
 def test_a_folder_of_pictures_with_metadata(tmp_path: Path) -> None:
     for number, red in enumerate((0, 200)):
         picture(red).save(tmp_path / f"{number}.png")

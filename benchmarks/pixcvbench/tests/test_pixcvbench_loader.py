@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -68,6 +69,16 @@ def test_a_source_that_is_named_must_be_there() -> None:
     assert len(load(RELEASED, sources=["COCO"])) == 805
     with pytest.raises(DataError, match=r"lacks ADE20K/FinalSegmentations\.json"):
         load(RELEASED, sources=["ADE20K", "COCO"])
+
+
+def test_all_that_an_empty_folder_lacks_is_named_at_once(tmp_path: Path) -> None:
+    either = "ADE20K/FinalSegmentations.json, COCO/FinalSegmentations.json"
+    with pytest.raises(DataError, match=re.escape(f"lacks Objects.csv, {either}")) as told:
+        load(tmp_path)
+    assert "pixcore benchmarks fetch pixcvbench" in told.value.hint
+    with pytest.raises(DataError, match=r"lacks Objects\.csv, COCO/FinalSegmentations\.json \(") as told:
+        load(tmp_path, sources=["COCO"])
+    assert "ADE20K" not in told.value.hint
 
 
 FILES = ("CV-Bench/ADE20K/validation/images/ADE_val_1.jpg", "CV-Bench/ADE20K/validation/images/ADE_val_2.jpg")

@@ -112,6 +112,10 @@ TRAINING: dict[str, tuple[Damage, str]] = {
     "no list": (lambda root: (root / TRAIN).write_text("{}"), "holds no list of images"),
     "no groundings": (edited(TRAIN, lambda told: told[0].pop("groundings")), "image 0 has no groundings"),
     "no place": (edited(TRAIN, lambda told: told[0]["groundings"]["grass"].pop("token_positives")), "phrase 'grass'"),
+    "an endless place": (
+        edited(TRAIN, lambda told: told[0]["groundings"]["grass"].update(token_positives=[0, float("inf")])),
+        "phrase 'grass'",
+    ),
     "no masks": (edited(TRAIN, lambda told: told[0]["groundings"]["grass"].update(rle_masks=[])), "has no mask"),
 }
 
@@ -292,6 +296,16 @@ def test_captions_need_their_package_or_are_compared_as_the_release_does(tmp_pat
     exact = [("a dog on green grass", "a dog on green grass"), ("two cats", "two cats"), ("a red car here", "no")]
     found = caption_figures(exact, [Cluster(str(one), pair=False) for one in range(3)])
     assert found["CIDEr"].value == pytest.approx(100 * (10 + 5 + 0) / 3)  # two words have no n-grams of three and four
+
+
+@pytest.mark.parametrize("options", [{"captions": True}, {"bert": "bert"}])
+def test_phrases_are_compared_by_their_masks_alone(options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="need each: image"):
+        load(conversations(tmp_path), each="phrase", **options)
+
+
+def test_bert_is_missed_before_anything_is_asked(tmp_path: Path) -> None:
+    assert_told(lambda: load(conversations(tmp_path), bert="nowhere"), "there is no folder nowhere")
 
 
 def test_the_check_looks_for_the_training_file_that_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

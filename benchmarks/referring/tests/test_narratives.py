@@ -105,6 +105,9 @@ def test_average_recall_stands_in_the_table_under_its_own_name(tmp_path: Path) -
 PNG, PANOPTIC = "annotations/png_coco_val2017.json", "annotations/panoptic_val2017.json"
 
 
+INFINITE = float("inf")  # as JSON reads 1e999
+
+
 def first(change: dict[str, Any]) -> Damage:
     return edited(PNG, lambda told: told[0].update(change))
 
@@ -116,6 +119,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "another image": (first({"image_id": "5"}), "narrative 0 is of image 5"),
     "another segment": (first({"segments": [{"utterance": "a", "segment_ids": ["4"]}]}), "names segment 4"),
     "no words": (first({"segments": [{"utterance": " ", "segment_ids": ["3"]}]}), "a phrase without words"),
+    "an endless segment": (first({"segments": [{"utterance": "a", "segment_ids": [INFINITE]}]}), "narrative 0 lacks"),
+    "an endless size": (
+        edited(PANOPTIC, lambda told: told["images"][0].update(width=INFINITE)),
+        "is not COCO's panoptic file",
+    ),
     "no categories": (edited(PANOPTIC, lambda told: told.pop("categories")), "is not COCO's panoptic file"),
     "no colours": (
         lambda root: (root / "annotations/panoptic_segmentation/val2017/000000000139.png").unlink(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from pixcore.components import Config
 
 
@@ -16,7 +18,7 @@ class CocoReferringConfig(Config):
         expressions: CSV below it with `image` or `annotation_id`, and `expression`; without it, expressions stand in
             the annotation file, as `expression` or `expressions` of an annotation or an image.
         refs: RefCOCO's references below it, released (`refs(unc).p`) or as JSON, which then name the samples.
-        split: RefCOCO's split, such as val or testA; None for all.
+        split: The references' split, such as val or testA; None for all.
         images: The folder of images, from root.
     """
 
@@ -26,3 +28,11 @@ class CocoReferringConfig(Config):
     refs: str | None = None
     split: str | None = None
     images: str = "."
+
+    @model_validator(mode="after")
+    def _of_one_source(self) -> CocoReferringConfig:
+        if self.split is not None and self.refs is None:
+            raise ValueError("split is of the references: name them under refs")
+        if self.refs is not None and self.expressions is not None:
+            raise ValueError("the references have the expressions: name refs or expressions, not both")
+        return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -111,7 +111,7 @@ class Folder(Benchmark[FolderConfig]):
                 f"benchmark folder: there is no folder {folder}",
                 hint="check root, and images: the folder of pictures below it",
             )
-        return PictureFolder(folder, "picture")
+        return PictureFolder(folder, "picture", without=self.config.root / self.config.masks)
 
     @cached_property
     def _masks(self) -> PictureFolder:
@@ -119,7 +119,7 @@ class Folder(Benchmark[FolderConfig]):
         named = self.config.masks != FolderConfig.model_fields["masks"].default  # a run's record names the default too
         if named and not folder.is_dir():
             raise DataError(f"benchmark folder: there is no folder {folder}", hint="check masks: in the config")
-        return PictureFolder(folder, "mask")
+        return PictureFolder(folder, "mask", without=self.config.root / self.config.images)
 
     @cached_property
     def _table(self) -> Path:
@@ -191,9 +191,7 @@ class Folder(Benchmark[FolderConfig]):
                     hint="give each row an `id` of its own",
                 )
             called = own if row.id is not None or times[name] > 1 else None
-            entries[own] = _Entry(
-                own, row, picture, self._mask_of(row, picture, mask, called, alike[stem(picture)] > 1)
-            )
+            entries[own] = _Entry(own, row, picture, self._mask_of(row, picture, mask, called, alike))
         found = list(entries.values())
         if self._masks.files and all(one.mask is None and not one.row.absent for one in found):
             raise DataError(
@@ -202,8 +200,18 @@ class Folder(Benchmark[FolderConfig]):
             )
         return found
 
-    def _mask_of(self, row: Row, picture: str, named: str | None, called: str | None, ambiguous: bool) -> str | None:
-        """The mask file of a row: the one that it names, or the one called like it or its picture."""
+    def _mask_of(
+        self, row: Row, picture: str, named: str | None, called: str | None, alike: Mapping[str, int]
+    ) -> str | None:
+        """The mask file of a row: the one that it names, or the one called like it or its picture.
+
+        Args:
+            row: The row.
+            picture: Its picture.
+            named: The mask that it names.
+            called: Its id, where a mask may be called so.
+            alike: How many pictures are called what, without extension.
+        """
         if row.absent:
             if named is not None or row.values:
                 raise DataError(
@@ -214,9 +222,15 @@ class Folder(Benchmark[FolderConfig]):
         if named is not None:
             return named
         found = self._masks.find(called, anywhere=False) if called is not None else None
+        if found is not None and stem(found) in alike and stem(found) != stem(picture):
+            other = next(file for file in self._pictures.files if stem(file) == stem(found))
+            raise DataError(
+                f"{row.where}: mask {found} may be that of id {called} or of picture {other}",
+                hint="name the mask in a column `mask`",
+            )
         if found is None:
             found = self._masks.find_stem(picture)
-            if found is not None and ambiguous:
+            if found is not None and alike[stem(picture)] > 1:
                 raise DataError(
                     f"{row.where}: mask {found} may be that of {picture} or of another picture called so",
                     hint="name it in a column `mask`",

@@ -56,9 +56,9 @@ class HfDatasetConfig(TableConfig):
     Attributes:
         dataset: A dataset of the hub, "owner/name"; or a parquet or arrow file, a folder that `save_to_disk` wrote, or
             any folder that `load_dataset` reads, such as an image folder.
-        subset: The dataset's configuration, where it has several.
+        subset: The dataset's configuration, where it has several; a file or a saved dataset has none.
         split: Its split; None where it has one alone.
-        revision: A branch, tag or commit on the hub.
+        revision: A branch, tag or commit on the hub; what is on this machine has none.
     """
 
     dataset: str

@@ -204,16 +204,27 @@ def _loaded(library: Any, config: HfDatasetConfig) -> Any:
     local = path.exists()
     if local:
         library.disable_progress_bars()
-    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        return library.load_from_disk(str(path))
+    saved = (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+    whole = saved or path.is_file()
+    for option, value in (
+        ("subset", config.subset if whole else None),
+        ("revision", config.revision if local else None),
+    ):
+        if value is not None:
+            raise DataError(f"{path} has no {option} {value!r}", hint=f"it is on this machine: leave {option} out")
+    if saved:
+        found = library.load_from_disk(str(path))
+        if config.split is not None and not isinstance(found, dict) and str(found.split) != config.split:
+            hint = "it was saved as one dataset: leave split out"
+            raise DataError(f"{path} has no split {config.split!r}", hint=hint)
+        return found
     if path.is_file():
         kinds = {".parquet": "parquet", ".arrow": "arrow"}
         kind = kinds.get(path.suffix.lower())
         if kind is None:
             raise DataError(f"{path} is no parquet or arrow file", hint="benchmark folder reads a CSV or JSON table")
         return library.load_dataset(kind, data_files=str(path), split=config.split)
-    revision = None if local else config.revision
-    return library.load_dataset(config.dataset, config.subset, split=config.split, revision=revision)
+    return library.load_dataset(config.dataset, config.subset, split=config.split, revision=config.revision)
 
 
 def _holds_pictures(feature: Any) -> bool:

@@ -44,11 +44,12 @@ class PictureFolder:
     Args:
         folder: The folder; one that is not there holds nothing.
         what: What an error calls a file: "picture" or "mask".
+        without: A folder whose files are none of these, though it may lie in this one.
     """
 
-    def __init__(self, folder: Path, what: str) -> None:
+    def __init__(self, folder: Path, what: str, without: Path | None = None) -> None:
         self.folder, self._what = folder, what
-        self.files = sorted(_pictures(folder))
+        self.files = sorted(_pictures(folder, without if without is not None and without != folder else None))
         self._near: dict[str, list[str]] = {}
         for file in self.files:
             for key in _keys(file):
@@ -101,9 +102,9 @@ def stem(file: str) -> str:
     return str(PurePosixPath(file).with_suffix(""))
 
 
-def _pictures(folder: Path) -> Iterable[str]:
+def _pictures(folder: Path, without: Path | None) -> Iterable[str]:
     for root, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if not one.startswith(".")]
+        folders[:] = [one for one in folders if not one.startswith(".") and Path(root, one) != without]
         for file in files:
             if not file.startswith(".") and file.rpartition(".")[2].lower() in _EXTENSIONS:
                 yield Path(root, file).relative_to(folder).as_posix()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -103,7 +103,6 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
 
     @cached_property
     def _loaded(self) -> tuple[tuple[Sample, ...], list[str]]:
-        require(self.config.root, (_OBJECTS,), benchmark="pixcvbench")
         annotations = self._annotations()
         questions = self._questions()
         notes = [
@@ -130,18 +129,13 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
         return GroundTruth()
 
     def _annotations(self) -> dict[Source, dict[str, CocoImage]]:
+        """Read the annotations that are there; the first look is whether all is that is needed."""
         wanted = self.config.sources or tuple(_ANNOTATIONS)
-        found: dict[Source, dict[str, CocoImage]] = {}
-        for source in wanted:
-            path = _ANNOTATIONS[source].find(self.config.root)
-            if path is not None:
-                found[source] = _by_file(path)
-        lacking = [source for source in self.config.sources or () if source not in found]
-        if lacking or not found:
-            pieces = [_ANNOTATIONS[source] for source in (lacking or wanted)]
-            names = ", ".join(piece.path for piece in pieces)
-            raise DataError(f"benchmark pixcvbench: {self.config.root} lacks {names}", hint=pieces[0].source)
-        return found
+        paths = {source: path for source in wanted if (path := _ANNOTATIONS[source].find(self.config.root)) is not None}
+        needed = wanted if self.config.sources or not paths else ()  # without a choice, either will do
+        pieces = (_OBJECTS, *(replace(_ANNOTATIONS[source], optional=False) for source in needed))
+        require(self.config.root, pieces, benchmark="pixcvbench")
+        return {source: _by_file(path) for source, path in paths.items()}
 
     def _questions(self) -> dict[str, Question] | None:
         path = _QUESTIONS.find(self.config.root)

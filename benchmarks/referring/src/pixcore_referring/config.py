@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import model_validator
+
 from pixcore.components import Config
 
 
@@ -61,9 +63,9 @@ class ConversationsConfig(Config):
         images: The folder of pictures, from root; "GranDf_HA_images/val_test" (of a training file, ".../train") if left
             out.
         each: What is a sample: an "image", whose answer is to be a caption with masks, or a "phrase".
-        bert: The folder of bert-base-uncased, by which the release compares phrases in its recall; without it, the
-            recall of masks alone is told.
-        captions: METEOR and CIDEr of what is written, by pycocoevalcap, which runs Java.
+        bert: Of images, the folder of bert-base-uncased, by which the release compares phrases in its recall; without
+            it, the recall of masks alone is told.
+        captions: Of images, METEOR and CIDEr of what is written, by pycocoevalcap, which runs Java.
     """
 
     root: Path
@@ -73,3 +75,9 @@ class ConversationsConfig(Config):
     each: Literal["image", "phrase"] = "image"
     bert: Path | None = None
     captions: bool = False
+
+    @model_validator(mode="after")
+    def _of_captions(self) -> ConversationsConfig:
+        if self.each == "phrase" and (self.bert is not None or self.captions):
+            raise ValueError("bert and captions need each: image, as a phrase's answer is compared by its mask alone")
+        return self

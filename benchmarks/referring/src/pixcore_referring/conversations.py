@@ -82,6 +82,8 @@ class Conversations(Benchmark[ConversationsConfig]):
         """
         config, self._uneven = self.config, 0
         require(config.root, self.needed_files, benchmark="grounded-conversations")
+        if config.bert is not None and not config.bert.is_dir():  # it is read only when all is answered
+            raise DataError(f"bert: there is no folder {config.bert}", hint="the folder of bert-base-uncased")
         found = self._evaluated() if config.groundings is None else _training(config.root / config.groundings)
         seen: set[str] = set()
         for name, one in found:
@@ -173,7 +175,7 @@ def _grounding(phrase: str, found: Any, where: str) -> tuple[str, tuple[int, int
     try:
         start, end = (int(place) for place in found["token_positives"])
         parts = [part for given in found["rle_masks"] for part in (given if isinstance(given, list) else [given])]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{here} has no token_positives or rle_masks", hint=_SOURCE) from error
     if not parts:
         raise DataError(f"{here} has no mask", hint=_SOURCE)

@@ -156,7 +156,7 @@ def _panoptic(path: Path) -> dict[int, _Picture]:
             masks.check_size(size, f"{path}: image {image['id']}")
             segments = {int(one["id"]): things[int(one["category_id"])] for one in entry["segments_info"]}
             found[int(image["id"])] = _Picture(str(image["file_name"]), size, str(entry["file_name"]), segments)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DataError(f"{path} is not COCO's panoptic file: it lacks or misses {error}", hint=_COCO) from error
     return found
 
@@ -171,7 +171,7 @@ def _phrases(narrative: Any, where: str) -> tuple[int, list[tuple[str, list[int]
             for part in narrative["segments"]
         ]
         name = int(narrative["image_id"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} lacks or misses {error}", hint=_DAMAGED) from error
     if any(segments and not phrase for phrase, segments in parts):
         raise DataError(f"{where} has segments for a phrase without words", hint=_DAMAGED)

@@ -115,7 +115,8 @@ def read_coco(path: Path) -> dict[int | str, CocoImage]:
 
     Raises:
         DataError: The file is damaged: no images, two images with one id, an annotation of no image. Annotations belong
-            to images by `image_id`; their own ids may be missing or repeated.
+            to images by `image_id`, where some tools write the image 1 as "1"; their own ids may be missing or
+            repeated.
     """
     document = read_json(path)
     images: dict[int | str, CocoImage] = {}
@@ -133,22 +134,25 @@ def read_coco(path: Path) -> dict[int | str, CocoImage]:
         if size is not None:
             masks.check_size(size, where)
         images[name] = CocoImage(name, file_name, size, extra=entry)
+    as_text = {str(name): name for name in images}
     for number, entry in enumerate(_list(document, "annotations", path)):
         name = f"annotation {number}"
         if isinstance(entry, Mapping) and entry.get("id") is not None:
             name = f"annotation {_id(entry['id'], f'{path}: {name}')}"
         if not isinstance(entry, Mapping) or "image_id" not in entry:
             raise DataError(f"{path}: {name} has no image_id", hint="every annotation belongs to an image")
-        if _id(entry["image_id"], f"{path}: {name}, image_id") not in images:
+        own = _id(entry["image_id"], f"{path}: {name}, image_id")
+        own = own if own in images else as_text.get(str(own), own)
+        if own not in images:
             raise DataError(
                 f"{path}: {name} belongs to image {entry['image_id']!r}, which is not there",
                 hint="add the image, or drop the annotation",
             )
         if "segmentation" not in entry:
             raise DataError(f"{path}: {name} has no segmentation", hint="polygons or run lengths")
-        image = images[entry["image_id"]]
+        image = images[own]
         image.segmentations.append(entry["segmentation"])
-        image.annotations.append(entry)
+        image.annotations.append(entry if entry["image_id"] == own else {**entry, "image_id": own})
     return images
 
 
@@ -240,8 +244,8 @@ def _id(value: Any, where: str) -> int | str:
 
 
 def _side(value: Any, where: str) -> int:
-    """A side in pixels; 0 where nothing is stated."""
-    if value is None:
+    """A side in pixels; 0 where nothing is stated, for which VIA 3 writes -1."""
+    if value is None or value == -1:
         return 0
     if not _is_number(value) or value != int(value) or value < 0:
         raise DataError(f"{where} is not a number of pixels", hint="expected a whole number above 0")
