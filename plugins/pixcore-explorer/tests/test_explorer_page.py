@@ -134,14 +134,16 @@ def test_any_category_can_be_picked(tab: Tab, shown: Any) -> None:
         answered = route.fetch()
         data = answered.json()
         for line, value in zip(data["entries"], values, strict=True):
-            line["categories"] = {} if value is None else {"2024": value, "not": value, "m": value}
+            names = ("2024", "not", "m", "M", "answer")
+            line["categories"] = {} if value is None else dict.fromkeys(names, value)
         route.fulfill(response=answered, json=data)
 
     shown.explorer.opened(shown.key("first"))[0].wait()
     tab.page.route("**/lines?*", with_odd_categories)
     page = tab.go(f"#/run/{shown.key('first')}")
     count_of(page, "8 of 8")
-    for name in ("2024", "not", "m"):  # the first two read as something else, the third as the figure M
+    # the first two read as something else, the third as the figure M, and two are called like a figure and a field
+    for name in ("2024", "not", "m", "category: M", "category: answer"):
         for value in values[:-1]:
             page.locator("#filter").fill("")
             page.locator(f"xpath=//label[text()='{name}']/select").select_option(value)
@@ -155,6 +157,18 @@ def test_a_link_with_a_bare_percent_sign_says_what_is_not_there(tab: Tab, shown:
     page.wait_for_selector("text=the run has no sample '50%25%'")
     assert all("400" in said for said in tab.complaints)
     tab.complaints.clear()
+
+
+def test_a_place_is_in_percent_with_and_without_the_sign(tab: Tab, shown: Any) -> None:
+    key = shown.key("first")
+    found = [line["protocols"]["question"].get("place", -1) for line in shown.explorer.opened(key)[0].wait()]
+    last = max(found)
+    late = sum(one >= last for one in found)
+    assert late < sum(one >= last / 100 for one in found)
+    page = tab.go(f"#/run/{key}?probing=question")
+    for said in (f"place >= {last}", f"place >= {last}%"):
+        page.locator("#filter").fill(said)
+        count_of(page, f"{late} of 8")
 
 
 def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) -> None:
@@ -177,6 +191,8 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
         ("colours = red", 'column 1: there is no figure or category "colours"; there are'),
         ("(M < 1", "column 7: expected a closing )"),
         ('M of "nobody" > 0', 'there is no row "nobody"'),
+        ("target > 3", "column 1: target is no number: =, != and ~ compare it"),
+        ("not id <= 3", "column 5: id is no number: =, != and ~ compare it"),
     ):
         page.locator("#filter").fill(wrong)
         page.wait_for_selector(f"#filter-error:has-text('{said}')")

@@ -58,6 +58,28 @@ def test_a_run_says_whether_it_goes_on(tmp_path: Path) -> None:
     assert "holds no JSON object" in about(key, found, [tmp_path])["error"]
 
 
+def test_a_run_that_ends_while_it_is_looked_at_is_none_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file = Path.is_file
+
+    def seen_last(path: Path) -> bool:
+        there = is_file(path)
+        if path.name == going.STATE:
+            path.unlink(missing_ok=True)
+        return there
+
+    monkeypatch.setattr(Path, "is_file", seen_last)
+    for look in (
+        lambda: going.state_of(tmp_path),
+        lambda: going.advance(str(tmp_path), "answer", 1, 2, 0.5),
+        lambda: going.end(str(tmp_path)),
+    ):
+        going.begin(str(tmp_path), {})
+        assert look() is None
+        assert not (tmp_path / going.STATE).exists()
+
+
 def test_a_part_that_is_done_is_no_failure(workplace: Workplace) -> None:
     workplace.environment["PIXCORE_PLUGINS"] = "toy,explorer"
     small = {"benchmark": {"name": "toy-boxes", "pairs": 1}, "selections": ["toy-first"], "control": None}
@@ -219,6 +241,8 @@ def test_what_the_server_refuses(shown: Any) -> None:
         {"probing": "segment", "points": [[1, 1, 1]] * 33},
         {"probing": "segment", "points": "x"},
         {"probing": "segment", "tokens": [10_000]},
+        {"probing": "segment", "tokens": [True]},
+        {"probing": "segment", "tokens": [0], "layer": True},
         {"probing": "segment", "tokens": [0], "layer": 99},
         {"probing": "segment", "tokens": [0], "transforms": ["nobody"]},
         {"probing": "nobody", "points": [[1, 1, 1]]},

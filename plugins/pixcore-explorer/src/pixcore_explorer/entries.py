@@ -12,7 +12,8 @@ from pixcore.figures.rows import RowSpec, shown
 from pixcore.protocols import Probing
 from pixcore.records import SampleResult
 
-_TEXT = 2_000
+_TEXT, _SAID = 20_000, 4_000
+"""Characters of all of a sample's texts, and of an answer, that a search and a filter look at."""
 
 
 def entry(result: SampleResult, rows: Sequence[RowSpec]) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def entry(result: SampleResult, rows: Sequence[RowSpec]) -> dict[str, Any]:
     for name, one in result.by_probing.items():
         best = max((float(max(values, default=0.0)) for values in one.ious), default=None) if one.ious else None
         said = one.error or (one.response.text if one.response is not None else "")
-        line["protocols"][str(name)] |= {"said": said[:160], "best": best, "candidates": len(one.candidates)}
+        line["protocols"][str(name)] |= {"said": said[:_SAID], "best": best, "candidates": len(one.candidates)}
     return line
 
 

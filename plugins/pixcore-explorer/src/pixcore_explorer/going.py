@@ -31,23 +31,21 @@ def begin(run: str, config: Mapping[str, Any]) -> None:
 
 def advance(run: str, stage: str, done: int, total: int, seconds: float) -> None:
     """Note how far a stage is; `seconds` since this command began with it."""
-    path = Path(run) / STATE
-    if path.exists():
-        state = read_object(path)
+    state = _noted(Path(run))
+    if state is not None:
         before = state["stage"] or {}
         first = before["first"] if before.get("name") == stage else [done, seconds]  # until then a model was loaded
         told = {"name": stage, "done": done, "total": total, "seconds": seconds, "first": first}
-        write_json(path, {**state, "told": time.time(), "stage": told})
+        write_json(Path(run) / STATE, {**state, "told": time.time(), "stage": told})
 
 
 def end(run: str) -> None:
     """Remove what was noted, unless it is of another process, at work on another part of the run."""
-    path = Path(run) / STATE
-    if path.exists():
-        state = read_object(path)
+    state = _noted(Path(run))
+    if state is not None:
         own = (state["process"], state["host"]) == (os.getpid(), platform.node())
         if own or not _is_at_work(state):
-            path.unlink(missing_ok=True)
+            (Path(run) / STATE).unlink(missing_ok=True)
 
 
 def state_of(folder: Path) -> dict[str, Any] | None:
@@ -56,14 +54,26 @@ def state_of(folder: Path) -> dict[str, Any] | None:
     Returns:
         What `begin` and `advance` noted, with "alive": whether somebody still works on it.
     """
-    path = folder / STATE
-    if not path.is_file():
+    state = _noted(folder)
+    if state is None:
         return None
-    state = read_object(path)
     alive = _is_at_work(state)
     if not alive and (summary := folder / SUMMARY).is_file() and summary.stat().st_mtime >= state["told"]:
         return None  # somebody wrote the results since
     return {**state, "alive": alive}
+
+
+def _noted(folder: Path) -> dict[str, Any] | None:
+    """Read what was noted; None where nothing is, or where another process removes it just now."""
+    path = folder / STATE
+    if not path.is_file():
+        return None
+    try:
+        return read_object(path)
+    except DataError:
+        if path.is_file():
+            raise
+        return None
 
 
 def _is_at_work(state: Mapping[str, Any]) -> bool:

@@ -59,7 +59,7 @@ class Reading:
         if names is not None and not (isinstance(names, list) and all(isinstance(one, str) for one in names)):
             raise DataError("transforms are a list of names", hint="or null for the run's own")
         places = [given.get(word) for word in ("layer", "head")]
-        if not all(one is None or (isinstance(one, int) and one >= 0) for one in places):
+        if not all(one is None or (_is_place(one) and one >= 0) for one in places):
             raise DataError("a layer and a head are counted from 0", hint="or null for their mean")
         return cls(sample, given["probing"], None if names is None else tuple(names), *places)
 
@@ -230,8 +230,12 @@ class Looking:
         return made
 
 
+def _is_place(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool)
+
+
 def _known(tokens: Sequence[Any], response: Response) -> list[int]:
     count = len(response.tokens)
-    if not tokens or not all(isinstance(one, int) and 0 <= one < count for one in tokens):
+    if not tokens or not all(_is_place(one) and 0 <= one < count for one in tokens):
         raise DataError("tokens are named by their numbers", hint=f"0 to {count - 1}")
     return list(tokens)

@@ -36,7 +36,7 @@ from pixcore_explorer.entries import entry, figures_data, rows_data
 INDEX = ".view-index.jsonl"
 """In a run's folder, made once of its records: its rows and its atlas, then a line for each sample."""
 
-_FORMAT = 3
+_FORMAT = 4
 _IMAGE, _THUMB = 1280, 176
 _MOMENT = 0.5
 

@@ -49,20 +49,42 @@ function between(quoted: string): string {
   }
 }
 
-/** A category as a filter names it: between backticks where it would read as something else, such as 2024 or not. */
-export function fieldOf(category: string): string {
-  return /^(?!(?:and|or|not|of)$)[\p{L}_][\p{L}\p{N}_]*$/iu.test(category) ? category : `\`${category}\``;
+const OWN = ["id", "text", "question", "expression", "pair", "absent", "failed", "answer", "said", "best", "candidates", "place", "concept", "protocol"];
+const CATEGORY = "category: ";
+
+/** A category's field: its name, after "category: " where a figure or another field has that name. */
+export function categoryField(category: string, figures: FigureSpec[]): string {
+  const taken = OWN.includes(category) || category.startsWith(CATEGORY) || figures.some((one) => one.name === category);
+  return taken ? CATEGORY + category : category;
+}
+
+/** What a line has in a category's field. */
+export function inCategory(line: Line, field: string): string | undefined {
+  return line.categories[field.startsWith(CATEGORY) ? field.slice(CATEGORY.length) : field];
+}
+
+/** A category's field as a filter names it: between backticks where it would read as something else, such as 2024 or not. */
+export function fieldOf(field: string): string {
+  return /^(?!(?:and|or|not|of)$)[\p{L}_][\p{L}\p{N}_]*$/iu.test(field) ? field : `\`${field}\``;
 }
 
 /** Names that a filter may use, for the hint of an error and for completion. */
 export function fieldsOf(context: Context): string[] {
-  const own = ["id", "text", "question", "expression", "pair", "absent", "failed", "answer", "said", "best", "candidates", "place", "concept", "protocol"];
-  return [...context.figures.map((one) => one.name), ...context.categories, ...own];
+  return [...context.figures.map((one) => one.name), ...context.categories, ...OWN];
+}
+
+function figureOf(name: string, context: Context): FigureSpec | undefined {
+  const category = context.categories.includes(name);
+  return context.figures.find((one) => one.name === name) ?? context.figures.find((one) => !category && one.name.toLowerCase() === name.toLowerCase());
+}
+
+/** Whether a field is of numbers, which have an order. */
+function isNumber(name: string, context: Context): boolean {
+  return figureOf(name, context) !== undefined || (!context.categories.includes(name) && ["best", "candidates", "place"].includes(name));
 }
 
 export function reader(name: string, row: number, context: Context): ((line: Line) => Value) | null {
-  const category = context.categories.includes(name);
-  const figure = context.figures.find((one) => one.name === name) ?? context.figures.find((one) => !category && one.name.toLowerCase() === name.toLowerCase());
+  const category = context.categories.includes(name), figure = figureOf(name, context);
   if (figure) {
     if (figure.kind === "iou") return (line) => line.protocols[figure.probing]?.iou[row];
     return (line) => {
@@ -70,7 +92,7 @@ export function reader(name: string, row: number, context: Context): ((line: Lin
       return answer == null ? null : answer === "right" ? 1 : 0;
     };
   }
-  if (category) return (line) => line.categories[name];
+  if (category) return (line) => inCategory(line, name);
   const own = (line: Line) => line.protocols[context.probing];
   switch (name) {
     case "id": case "text": case "question": case "expression": case "pair": case "absent": return (line) => line[name];
@@ -138,7 +160,8 @@ export function parse(text: string, context: Context): Test {
     }
     const read = reader(field.text, row, context);
     if (!read) throw new FilterError(`column ${field.at + 1}: there is no figure or category ${JSON.stringify(field.text)}; there are ${fieldsOf(context).join(", ")}`);
-    const wanted = value.kind === "number" ? (value.text.endsWith("%") ? parseFloat(value.text) / 100 : Number(value.text))
+    const whole = field.text === "place" ? 1 : 100; // a place is in percent, all else from 0 to 1
+    const wanted = value.kind === "number" ? (value.text.endsWith("%") ? parseFloat(value.text) / whole : Number(value.text))
       : value.text === "right" && field.text !== "answer" ? 1 : value.text === "wrong" && field.text !== "answer" ? 0
       : value.text === "true" ? true : value.text === "false" ? false : value.text;
     if (sign === "~") return (line) => String(read(line) ?? "").toLowerCase().includes(value.text.toLowerCase());
@@ -150,6 +173,7 @@ export function parse(text: string, context: Context): Test {
       };
       return sign === "=" ? same : (line) => !same(line);
     }
+    if (!isNumber(field.text, context)) throw new FilterError(`column ${field.at + 1}: ${field.text} is no number: =, != and ~ compare it`);
     if (typeof wanted !== "number") fail(value, `a number after ${sign}`);
     const limit = wanted as number;
     const holds: Record<string, (one: number) => boolean> = {

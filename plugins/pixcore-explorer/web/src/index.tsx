@@ -6,7 +6,7 @@ import { link, set, useRoute } from "./route";
 import { source } from "./source";
 import type { Run, TableRow } from "./types";
 
-const EVERY = 2000;
+const EVERY = 2000, AT_REST = 5000;
 
 export function useRuns(): [Run[] | null, string | null, () => void] {
   const [runs, change] = useState<Run[] | null>(null);
@@ -15,8 +15,8 @@ export function useRuns(): [Run[] | null, string | null, () => void] {
   useEffect(() => { void ask(); }, []);
   const running = runs?.some((run) => run.state === "running");
   useEffect(() => {
-    if (!running || !source.live) return;
-    const timer = setInterval(ask, EVERY);
+    if (!source.live) return;
+    const timer = setInterval(ask, running ? EVERY : AT_REST); // a run may begin at any time
     return () => clearInterval(timer);
   }, [running]);
   return [runs, error, ask];

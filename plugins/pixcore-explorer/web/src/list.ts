@@ -1,6 +1,6 @@
 // The lines of a run, filtered and sorted as the address says.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { FilterError, parse, reader, type Context } from "./filter";
+import { FilterError, categoryField, parse, reader, type Context } from "./filter";
 import { source } from "./source";
 import type { Line, Lines } from "./types";
 
@@ -46,7 +46,7 @@ export function contextOf(lines: Lines, words: URLSearchParams): Context {
   const asked = words.get("probing");
   const probing = asked && probings.includes(asked) ? asked : masks.includes("segment") ? "segment" : masks[0] ?? probings[0] ?? "";
   const categories = new Set<string>();
-  for (const line of lines.entries) for (const name of Object.keys(line.categories)) categories.add(name);
+  for (const line of lines.entries) for (const name of Object.keys(line.categories)) categories.add(categoryField(name, lines.figures));
   return { figures: lines.figures, rows: lines.rows, row: named >= 0 ? named : Math.max(own, 0), probing, categories: [...categories] };
 }
 

@@ -1,6 +1,6 @@
 // All samples of a run, as pictures or as a table, of which only what is in sight is drawn.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { fieldOf, reader, type Context } from "./filter";
+import { fieldOf, inCategory, reader, type Context } from "./filter";
 import { useLines, useList } from "./list";
 import { Notice, Said, number, useKeys, useVirtual, useWidth } from "./parts";
 import { go, link, set, useRoute } from "./route";
@@ -8,6 +8,7 @@ import { source } from "./source";
 import { State, useRuns } from "./index";
 import type { Line } from "./types";
 
+const LONGEST = 160; // characters of a cell
 const TILE = 196, TILE_HEIGHT = 236, ROW_HEIGHT = 42, HEAD_HEIGHT = 30, GAP = 12, SIDE = 10;
 
 export function Samples({ run }: { run: string }) {
@@ -101,7 +102,7 @@ function told(name: string, context: Context, line: Line): string | null {
   const value = reader(name, context.row, context)!(line), figure = context.figures.find((one) => one.name === name);
   if (value == null) return name === "expression" ? line.question : null;
   if (figure?.kind === "answer") return line.protocols[figure.probing]?.answer ?? null;
-  return typeof value === "number" && name !== "candidates" ? number(value) : String(value);
+  return typeof value === "number" && name !== "candidates" ? number(value) : String(value).slice(0, LONGEST);
 }
 
 type Layout = { gridTemplateColumns: string; minWidth: string };
@@ -121,7 +122,7 @@ function add(words: URLSearchParams, more: string): void {
 }
 
 function Category({ name, lines, filter }: { name: string; lines: Line[]; filter: string }) {
-  const values = useMemo(() => [...new Set(lines.map((line) => line.categories[name]).filter((one) => one !== undefined))].sort(), [lines, name]);
+  const values = useMemo(() => [...new Set(lines.map((line) => inCategory(line, name)).filter((one) => one !== undefined))].sort(), [lines, name]);
   const { words } = useRoute();
   if (values.length < 2 || values.length > 60) return null;
   return (
