@@ -17,6 +17,8 @@ from pixcore.plugins import registry
 from pixcore.records import ProtocolResult
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
+from pixcore.stages.answer import Answer
+from pixcore.stages.serialise import Entry
 
 
 def answers(folder: Path, batch_size: int, probings: list[str] | None = None) -> tuple[dict[str, ProtocolResult], int]:
@@ -64,3 +66,21 @@ def test_what_is_left_of_a_run_is_asked_of_its_own_images(tmp_path: Path) -> Non
     assert all(result.response is not None for result in whole.values())
     _, looks = answers(tmp_path, 2)
     assert looks == 0
+
+
+def test_what_was_answered_before_changes_no_answer(tmp_path: Path) -> None:
+    """Of all probings of a batch, as another process may have answered the batch before."""
+    document = {"benchmark": {"name": "mini-world", "pairs": 8}, "model": "mini", "store": str(tmp_path / "store")}
+    job = Run(resolve(document | {"protocols": ["question", "segment"], "output": str(tmp_path / "out")}, registry()))
+    stage, (missing, _) = next(iter(job.work().items()))
+    assert isinstance(stage, Answer)
+    assert (stage.batch_size, len(missing)) == (16, 32)
+    made = {item.key: entry for item, entry in stage.compute(missing)}
+    job.loader.free()
+    for item, alone in stage.compute(list(missing)[16:]):
+        entry = made[item.key]
+        assert isinstance(entry, Entry)
+        assert isinstance(alone, Entry)
+        assert entry.body == alone.body
+        for name, values in entry.arrays.items():
+            np.testing.assert_array_equal(values, alone.arrays[name])

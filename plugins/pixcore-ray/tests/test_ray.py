@@ -307,6 +307,38 @@ def test_what_nodes_do_and_actors_say_is_told_once_and_short(tmp_path: Path) -> 
     assert not (tmp_path / NODES).exists()
 
 
+@pytest.mark.parametrize("pace", [None, 0.16], ids=["unknown", "six at once"])
+def test_answers_go_in_the_batches_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pace: float | None
+) -> None:
+    """Those of a model that is asked all probings of some samples at once hold them all, however many go together."""
+    for package in ("pixcore_mini", "pixcore_mini_world", "pixcore_regions"):
+        pytest.importorskip(package)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    document = {
+        **{"benchmark": {"name": "mini-world", "pairs": 5}, "model": "mini", "batch_size": 2},
+        **{"selections": ["mask-score"], "output": str(tmp_path / "out"), "store": str(tmp_path / "store")},
+    }
+    job = Run(resolve(document, registry()))
+    work = job.work()
+    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig())
+    (line,) = driver._lines
+    line.actors.append(_Actor(None, line, None))
+    line.pace = pace
+    for places in driver._feeds():
+        driver._enqueue(places)
+    found = []
+    while line.length():
+        task = driver._taken_from(line)
+        size = job.stages()[task.stages[0][0]].batch_size
+        found += [task.places[at : at + size] for at in range(0, len(task.places), size)]
+    answers = [
+        (stage.batch_size, list(missing.places)) for stage, (missing, _) in work.items() if stage.name == "answer"
+    ]
+    assert [size for size, _ in answers] == [4, 2]
+    assert sorted(found) == sorted(own[at : at + size] for size, own in answers for at in range(0, len(own), size))
+
+
 def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     work = job.work()
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})

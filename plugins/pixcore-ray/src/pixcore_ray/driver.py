@@ -103,13 +103,13 @@ class Driver:
         self._stages = job.stages()
         shared = [number for number, stage in enumerate(self._stages) if not by_service(stage)]
         self._todo = {number: bytearray(len(job.items)) for number in shared}
-        self._answers: list[Sequence[int]] = []
+        self._answers: list[tuple[Sequence[int], int]] = []
         for number in shared:
             missing, _ = work[self._stages[number]]
             for place in missing.places:
                 self._todo[number][place] = 1
             if isinstance(self._stages[number], Answer):
-                self._answers.append(missing.places)
+                self._answers.append((missing.places, self._stages[number].batch_size))
             self._stages[number].starts(len(missing))
         self._size = job.resolved.config.batch_size
         self._spent = dict.fromkeys(shared, 0.0)
@@ -195,11 +195,11 @@ class Driver:
         return line.length() >= (line.crew.most * self._options.in_flight + 2) * self._batch(line)
 
     def _feeds(self) -> Iterator[list[int]]:
-        """Places with something to do, together as they would be in one process: answers in batches of one probing."""
+        """Places with something to do, together as they would be in one process: answers in their stage's batches."""
         visited = bytearray(len(self._job.items))
-        for places in self._answers:
-            for start in range(0, len(places), self._size):
-                together = [place for place in places[start : start + self._size] if not visited[place]]
+        for places, size in self._answers:
+            for start in range(0, len(places), size):
+                together = [place for place in places[start : start + size] if not visited[place]]
                 for place in together:
                     visited[place] = 1
                 yield together
@@ -335,7 +335,9 @@ class Driver:
             those = [line.places.popleft() for _ in range(min(self._batch(line), len(line.places)))]
             return _Task([place for place, _ in those], [stages for _, stages in those])
         size, task = self._batch(line), line.tasks.popleft()
-        while line.tasks and not task.alone and not line.tasks[0].alone and not len(task.places) % self._size:
+        first = self._stages[task.stages[0][0]]
+        whole = first.batch_size if isinstance(first, Answer) else self._size
+        while line.tasks and not task.alone and not line.tasks[0].alone and not len(task.places) % whole:
             if len(task.places) + len(line.tasks[0].places) > size or not self._alike(task, line.tasks[0]):
                 break
             other = line.tasks.popleft()

@@ -6,7 +6,6 @@ An architecture adds its `VisualFamily`; a model that is prepared in its own way
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -20,7 +19,7 @@ from PIL.Image import Image as PILImage
 from pixcore_checkpoints.loading import loading
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import ModelError, NotFiniteError, SampleError
+from pixcore.errors import DataError, ModelError, NotFiniteError
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_transformers.batch import Batch
@@ -41,7 +40,6 @@ from pixcore_transformers.writing import Writer
 
 ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
 Extractor = AttentionExtractor[Any]
-_RECENT = 32  # answers by which it is told how long the next will be
 
 
 class _Seen(Exception):  # a signal, not a failure
@@ -186,15 +184,12 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
     ) -> list[Response]:
         settings, seeds = self.settings(), [request.seed for request in requests]
         if extractor is None:
-            answers = self._written(batch, settings, seeds, self._order(requests))
-            self._note_lengths(requests, answers)
-            return [self._respond(answer) for answer in answers]
+            return [self._respond(answer) for answer in self._written(batch, settings, seeds)]
         reader = self._reader(extractor)
         references = self._references(reader, requests)
         extractor.prepare(requests, batch.layouts)
         if reader.live and self.config.attention == "live":
-            tokens, maps = reader.generate(batch, settings, seeds, self._order(requests) if reader.stepwise else None)
-            self._note_lengths(requests, tokens)
+            tokens, maps = reader.generate(batch, settings, seeds)
         else:
             tokens = self._written(batch, settings, seeds)
             maps = self._replayed(reader, requests, batch, tokens)
@@ -248,7 +243,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """Encode requests and find their visual tokens.
 
         Raises:
-            SampleError: An image can't be prepared.
+            DataError: An image can't be prepared.
         """
         return self._batch(*_shown(requests))
 
@@ -355,27 +350,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             return None
         return Prompts(found, self.seen.of(found), self.context.batch_size or len(found))
 
-    def _order(self, requests: Sequence[Request]) -> list[int]:
-        """Requests whose probing had the longest answers first, so that no long one is left for the end."""
-        means = {name: float(np.mean(lengths)) for name, lengths in self._lengths.items()}
-        return sorted(range(len(requests)), key=lambda place: -means.get(requests[place].protocol, 0.0))
-
-    def _note_lengths(self, requests: Sequence[Request], answers: Sequence[Sequence[int]]) -> None:
-        for request, answer in zip(requests, answers, strict=True):
-            self._lengths.setdefault(request.protocol, deque(maxlen=_RECENT)).append(len(answer))
-
-    @cached_property
-    def _lengths(self) -> dict[str, deque[int]]:
-        """How many tokens the last answers had, by probing."""
-        return {}
-
-    def _written(
-        self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int], order: Sequence[int] | None = None
-    ) -> list[list[int]]:
+    def _written(self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int]) -> list[list[int]]:
         """The answers' tokens, nobody looking on."""
         with untapped(), in_making(batch.layouts):
             if isinstance(batch, Prompts):
-                return Writer(self.loaded.model, batch, settings, seeds).write(order)
+                return Writer(self.loaded.model, batch, settings, seeds).write()
             return generate(self.loaded.model, batch.inputs, settings, seeds)
 
     def _alone(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> list[Processed]:
@@ -389,7 +368,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
                 placeless = "number of images" in str(error)
                 hint = "set prompt_template, with the image's placeholder in it" if placeless else ""
-                raise SampleError(f"sample {name}: the processor failed: {error}", hint=hint) from error
+                raise DataError(f"sample {name}: the processor failed: {error}", hint=hint) from error
         return [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)

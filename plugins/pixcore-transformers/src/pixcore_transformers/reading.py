@@ -66,7 +66,7 @@ class Reader:
         return bool(getattr(self.extractor, "stepwise", False))
 
     def generate(
-        self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int], order: Sequence[int] | None = None
+        self, batch: Batch | Prompts, settings: Settings, seeds: Sequence[int]
     ) -> tuple[list[list[int]], list[Maps]]:
         """Generate with the tap open: each sample's tokens, and its maps (steps, cells).
 
@@ -74,7 +74,6 @@ class Reader:
             batch: What is asked.
             settings: How to generate.
             seeds: One a sample.
-            order: In which prompts are begun.
         """
         if isinstance(batch, Prompts):
             with self._slot_tap(batch, min(len(batch.each), batch.at_once)) as tap:
@@ -85,7 +84,7 @@ class Reader:
                     return writer.maps(self.extractor.maps())
 
                 with self._in_making(batch, maps):
-                    return writer.write(order), maps()
+                    return writer.write(), maps()
         self._begin(len(batch.layouts), batch.cells)
         if self.own_row:
             settings = replace(settings, extra_steps=1)

@@ -138,13 +138,13 @@ class Writer:
         self._sampler = Sampler(settings, seeds) if settings.temperature > 0 else None
         self._used: dict[int, Tensor] = {}
 
-    def write(self, order: Sequence[int] | None = None) -> list[list[int]]:
-        """Write all answers, begun in this order; each one's tokens up to and with its end.
+    def write(self) -> list[list[int]]:
+        """Write all answers, begun in their order; each one's tokens up to and with its end.
 
         Raises:
             NotFiniteError: The model gave logits that are no numbers.
         """
-        waiting = deque(self._answers[index] for index in order or range(len(self._answers)))
+        waiting = deque(self._answers)
         active: list[_Answer] = []
         while waiting or active:
             free = self._size - len(active)
