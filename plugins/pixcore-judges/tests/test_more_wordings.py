@@ -38,6 +38,43 @@ SIGNED = ("-1", "1")
 PLACES = ("In front of the car", "Behind the car")
 
 WORDINGS = {
+    "each letter is said to be right or wrong": [
+        ("A - false; B - true", DOOR, 1),
+        ("A — wrong; B — right", DOOR, 1),
+        ("A. False. B. True.", DOOR, 1),
+        ("(a) false (b) true", DOOR, 1),
+        ("A (incorrect), B (correct)", DOOR, 1),
+        ("Option A - false. Option B - true.", DOOR, 1),
+        ("A - false alarm, the door is open", DOOR, 0),
+        ("B - incorrect posture of the wings", DOOR, 1),
+        ("A. False", ("True", "False"), None),
+        ("A - False", ("False", "True"), 0),
+        ("A. incorrect", ("Correct", "Incorrect"), None),
+    ],
+    "letters are asked about, and none is chosen": [
+        ("A? B?", DOOR, None),
+        ("B? A?", DOOR, None),
+        ("A? or B?", DOOR, None),
+        ("A? Maybe B?", DOOR, None),
+        ("A ?\nB ?", DOOR, None),
+        ("A? B? B.", DOOR, 1),
+        ("A? No, B", DOOR, 1),
+        ("B?", DOOR, 1),
+    ],
+    "why the other is wrong, behind a comma": [
+        ("The correct answer is A, and B is a distractor.", DOOR, 0),
+        ("The answer is A, and B describes a moth.", DOOR, 0),
+        ("The answer is A, and B is correct too", DOOR, None),
+        ("The answer is A, and B.", DOOR, None),
+    ],
+    "thoughts in other tags": [
+        ("<|begin_of_thought|>maybe B<|end_of_thought|>A", DOOR, 0),
+        ("<|begin_of_thought|>B?<|end_of_thought|><|begin_of_solution|>A<|end_of_solution|>", DOOR, 0),
+        ("<seed:think>perhaps B</seed:think>A", DOOR, 0),
+        ("perhaps B</seed:think>A", DOOR, 0),
+        ("<|begin_of_thought|>The answer is A", DOOR, None),
+        ("**Thinking:** B maybe\n**Answer:** A", DOOR, 0),
+    ],
     "more ways": [
         ("Answer: (B).", DOOR, 1),
         ("**B**", DOOR, 1),
@@ -295,6 +332,16 @@ WORDINGS = {
         ("It says -1", SIGNED, 0),
         ("It says 1", SIGNED, 1),
         ("-1", ("−1", "1"), 0),
+        ("-1", FOUR, None),
+        ("It shows −2 degrees.", FOUR, None),
+        ("minus 1", SIGNED, 0),
+        ("The number is negative 1.", SIGNED, 0),
+        ("minus 1", FOUR, None),
+        ("- 1", FOUR, 0),
+        ("Answer:- 2", FOUR, 1),
+        ("1-2", ("1-2", "2-3"), 0),
+        ("-1", ("1 or 2", "-1"), 1),
+        ("It lies at -1 on the axis", ("5", "-1"), 1),
         ("1", ("−1", "1"), 1),
     ],
     "nobody could tell either": [
@@ -713,6 +760,9 @@ def test_what_a_person_reads(kind: str, said: str, options: tuple[str, ...], nam
 
 
 UNITS = [
+    "A? ",
+    "A - false; ",
+    "<seed:think>",
     "the door ", "A ", "A, ", "not sure ", "not A or ", "no ", "might ", "less ", "prefer A ", "between A, ", "oh, ",
     "open ", "I don't think ", "anything but ", "\\boxed{", "<think>", "<answer>", '"answer": "', "**", "B is ",
    "a\u200b", "\n", ".", "first ",

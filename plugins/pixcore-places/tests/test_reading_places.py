@@ -138,7 +138,9 @@ WHOLE = [
 
 BROKEN = [
     Case("qwen3-vl", '[{"point_2d": [100, 100], "label": "a"}, {"point_2d": [200, 2', [(20, 10)], 1),  # cut off
-    Case("qwen3-vl", '[{"point_2d": [100, 100], "label": "a"}, {"point_2d": ', [(20, 10)]),  # before it said anything
+    Case(
+        "qwen3-vl", '[{"point_2d": [100, 100], "label": "a"}, {"point_2d": ', [(20, 10)], 1
+    ),  # before it said anything
     Case("qwen3-vl", '[{"bbox_2d": [100, 200, 300], "label": "dog"}]', [], 1),
     Case("qwen3-vl", '[{"bbox_2d": [100, 200, 300, 400, 500], "label": "dog"}]', [], 1),
     Case("qwen3-vl", '[{"point_2d": [], "label": "dog"}]', [], 1),
@@ -185,6 +187,30 @@ BROKEN = [
     Case("qwen3-vl", "[" * 5000, []),
     Case("qwen3-vl", "{" * 3000 + '"point_2d": [500, 250]', [(100, 25)]),
     Case("molmo", "<point " * 2000, [], 2000),
+    # other forms of a place in JSON: read where nothing is left to guess, counted where something is
+    Case(
+        "qwen3-vl", '{"bbox_2d": ["100", "200", "300", "400"], "point_2d": [500, 250]}', [(20, 20, 60, 40), (100, 25)]
+    ),
+    Case("qwen3-vl", '{"point_2d": "500, 250", "label": "dog"}', [(100, 25)]),
+    Case("gemma", '{"box_2d": "[200, 100, 400, 300]", "label": "dog"}', [(20, 20, 60, 40)]),
+    Case("qwen3-vl", '{"bbox_2d": (100, 200, 300, 400)}', [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "It is at (100, 200, 300, 400).", [(20, 20, 60, 40)]),
+    Case("qwen3-vl", '{"bbox_2d": {"x1": 100, "y1": 200, "x2": 300, "y2": 400}, "label": "dog"}', [], 1),
+    Case("qwen3-vl", '{"point_2d": {"x": 100, "y": 2', [], 1),
+    Case("qwen3-vl", '{"point_2d": (500, 2', [], 1),
+    Case("qwen3-vl", '{"box": {"bbox_2d": [100, 200, 300, 400]}}', [(20, 20, 60, 40)]),
+    Case("qwen3-vl", '[{"bbox_2d": null, "label": "dog"}, {"box": "none"}, {"point": {"label": "none"}}]', []),
+    Case("qwen3-vl", '{"bbox_2d": "100, 200, 300", "label": "dog"}', [], 1),
+    Case("qwen3-vl", '{"point": "' + "1 " * 5000, []),
+    Case("qwen3-vl", '{"point": "' + "1" * 40_000, []),
+    # what is said of a place is no place
+    Case("molmo", '<point x="50" y="25" alt="the door at x=3 y=4">the door</point>', [(100, 25)]),
+    # a draft in a thought is no answer, and a thought without an end has none
+    Case("qwen3-vl", '<think>at [10, 10, 20, 20]?</think>\n{"bbox_2d": [100, 200, 300, 400]}', [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "at [10, 10, 20, 20]?</think>There is none.", []),
+    Case("qwen3-vl", "<think>at [10, 10, 20, 20]?</think><answer>[100, 200, 300, 400]</answer>", [(20, 20, 60, 40)]),
+    Case("kimi-vl", '◁think▷at [0.1, 0.1, 0.2, 0.2]?◁/think▷{"bbox_2d": [0.28, 0.5, 0.52, 0.7]}', [(56, 50, 104, 70)]),
+    Case("qwen3-vl", "<think>It may be at [10, 10, 20, 20], or", [], 1),
 ]
 
 
@@ -268,6 +294,7 @@ def test_what_is_written_is_read_again(name: str, x: int, y: int, left: int, top
     [
         *[("qwen2_5_vl", "qwen2.5-vl"), ("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2.5-vl"), ("qwen2_vl", "qwen2-vl")],
         *[("qwen3_vl", "qwen3-vl"), ("qwen3_vl_moe", "qwen3-vl"), ("qwen3_5", "qwen3-vl"), ("glm4v", "qwen3-vl")],
+        *[("glm46v", "qwen3-vl"), ("glm4v_moe", "qwen3-vl"), ("zai-org/GLM-4.6V-Flash", "qwen3-vl")],
         *[("allenai/Molmo2-8B", "molmo2"), ("molmo2", "molmo2"), ("molmo", "molmo"), ("paligemma", "paligemma")],
         *[("gemma3", "gemma"), ("gemini-2.5-pro", "gemma"), ("internvl", "internvl"), ("llava", "llava-1.5")],
         *[("moonshotai/Kimi-VL-A3B-Instruct", "kimi-vl"), ("kimi_k25", "kimi-vl")],

@@ -42,7 +42,7 @@ _ANSWER = re.compile(
     r"(?:(?<!wrong )(?<!incorrect )(?<!other )\b"
     r"(?:answer|solution|conclusion|verdict|(?:correct|right|best) (?:option|choice|letter|one))\b"
     r"(?:\s+(?:is|would be|must be|should be|has to be)\b)?|答案(?:应该|应)?[是为選选]?|正解は?|答えは?|정답[은는]?)"
-    r"\s*[:=\-]?\s*(?:(?:the\s+)?(?:option|choice|letter)\b|选项|選項)?\s*[:=]?\s*$",
+    r"[*_]{0,3}\s*[:=\-]?[*_]{0,3}\s*(?:(?:the\s+)?(?:option|choice|letter)\b|选项|選項)?\s*[:=]?\s*$",
     re.I,
 )
 _OPTION = re.compile(r"(?:\b(?:option|choice|letter)\s*[:=]?|选项|選項|选择?|選擇?)\s*$", re.I)
@@ -78,12 +78,21 @@ _RULED_OUT = re.compile(
     rf"|\s*{_SIGN}\s*no\s*(?:[\n;.]|\Z|,\s*{_ONE}{_SIGN})|\s*[:=]?\s*[{CROSSES}]\s*(?:[\n,;]|\Z)",
     re.I,
 )
+# "A - false; B - true", "(a) wrong (b) right": a list that says of each what it is
+_MARKED_WRONG = re.compile(
+    r"[)\]\"”’*]*\s*[-–—.(\[]\s*(?:wrong|incorrect|false)\b\s*(?:[\n;.,)\]]|\Z)"
+    r"|\s+(?:wrong|incorrect|false)\b\s*(?=[(\[])",
+    re.I,
+)
+_SINGULAR = re.compile(r"\s+(?:is|was|has|would|could|seems|looks|refers|mentions|depicts|describes|shows|says)\b")
 _JOIN = re.compile(
-    r"\s*,?\s*(?:or|and|[/&+]|oder|und|ou|et|[yoeи]|или|أو)\s*(?:(?:possibly|maybe|perhaps|also|the)\s+)*"
+    r"\s*[,?]*\s*(?:or|and|[/&+]|oder|und|ou|et|[yoeи]|или|أو)\s*(?:(?:possibly|maybe|perhaps|also|the)\s+)*"
     r"(?:(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*)?"
     r"|\s*(?:[或和及与與とか]|还是|還是|または|또는|이나|나)\s*",
     re.I,
 )
+# between letters of which none is chosen: "A/B", "A? Maybe B?"
+_NOTHING = re.compile(r"(?:[\s,;/|&+]|\?(?:\s*(?:or|and|maybe|perhaps|possibly)\b)?)*", re.I)
 _NEAR = 200  # characters before and behind a letter that are looked at
 _OTHER = re.compile(r"(?<!\w)[A-Za-z]/\Z")
 # "A: 20 %, B: 80 %" weighs
@@ -136,6 +145,9 @@ def mentions_of(answer: str, texts: Sequence[list[str]]) -> list[Mention]:
         wrong = _RULED_OUT.match(_behind(after, own))
         # "B is false" where B is "False" says nothing against it
         said_wrong = wrong is not None and not (own and set(own) <= set(words_of(wrong[0])))
+        marked = _MARKED_WRONG.match(_behind(after, own))
+        # nor does "A. False" say so where an option is "False"
+        said_wrong |= marked is not None and not any(text and set(text) <= set(words_of(marked[0])) for text in texts)
         weighed = clause[-1:] == ["out"] or _UNSAID.search(before) is not None
         found.append(
             Mention(
@@ -170,6 +182,8 @@ def _joined(answer: str, mentions: Sequence[Mention]) -> list[bool]:
     for place in range(len(gaps) - 1, -1, -1):
         goes_on = joined[place + 1 : place + 2] == [True] or re.match(r"\s+(?:are|were)\b", mentions[place + 1].after)
         joined[place] |= bool(goes_on) and gaps[place].strip() == ","
+        if re.fullmatch(r"\s*,\s*and\s+", gaps[place]) and _SINGULAR.match(mentions[place + 1].after):
+            joined[place] = _RIGHT.match(mentions[place + 1].after) is not None  # "A, and B is a distractor"
     return joined
 
 
@@ -191,7 +205,7 @@ def letters_said(answer: str, texts: Sequence[list[str]]) -> set[int]:
     mentions = mentions_of(answer, texts)
     said = [one for one in mentions if not one.denied]
     gaps = _gaps(answer, mentions)
-    if gaps and all(re.fullmatch(r"[\s,;/|&+]*", gap) for gap in (mentions[0].before, *gaps, mentions[-1].after)):
+    if gaps and all(_NOTHING.fullmatch(gap) for gap in (mentions[0].before, *gaps, mentions[-1].after)):
         return {one.index for one in mentions}
     scored = {
         one.index for one in mentions if _SCORE.match(one.after) and _behind(one.after, texts[one.index]) == one.after

@@ -36,8 +36,11 @@ _ARTICLES = frozenset({"a", "an", "the"})
 
 # what is thought is no answer; what is marked as the answer is all of it
 _THINKING = r"(?:think|thinking|thought|reasoning|reflection|scratchpad|analysis)"
+# <think>, <seed:think>, <|begin_of_thought|> and their ends
+_BEGINS = rf"[<◁\[]\|?(?:(?:begin|start)_of_|\w+:)?{_THINKING}\|?[>▷\]]"
+_ENDS = rf"[<◁\[](?:/(?:\w+:)?|\|(?:/|end_of_)){_THINKING}\|?[>▷\]]"
 _THOUGHT = re.compile(
-    rf"[<◁\[]{_THINKING}[>▷\]].*?(?:[<◁\[]/{_THINKING}[>▷\]]|\Z)|\A.*[<◁\[]/{_THINKING}[>▷\]]"
+    rf"{_BEGINS}.*?(?:{_ENDS}|\Z)|\A.*{_ENDS}"
     r"|\A.*<\|channel\|>\s*final\s*<\|message\|>",
     re.I | re.S,
 )
@@ -143,6 +146,8 @@ _NUMBERS = [
 _ONE = re.compile(
     r"\b(?:(?<=only )|(?<=just )|(?<=exactly )|(?<=is )|(?<=see )|\A)one\b|\bone(?=\W*(?:[.!?,;\n]|\Z))", re.I
 )
+_MINUS = re.compile(r"\b(?:minus|negative)\s+(?=\d)", re.I)
+_SIGN = r"(?:(?<![\w:)\]-])-(?=\d))?"
 _NONE = re.compile(r"\bthere (?:is|are) (?:no|not any|none)\b|\A\W*(?:none|no)\b(?!,)", re.I)
 
 
@@ -256,7 +261,7 @@ def in_digits(text: str) -> str:
         text,
         flags=re.I,
     )
-    return re.sub(r"\b(?:minus|negative)\s+(?=\d)", "-", digits, flags=re.I)
+    return _MINUS.sub("-", digits)
 
 
 def folded(text: str) -> str:
@@ -265,9 +270,12 @@ def folded(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """List the words of a text: lower case, "n't" as "not", without articles unless there is nothing else."""
+    """List the words of a text: lower case, "n't" as "not", without articles unless there is nothing else.
+
+    A number has its sign, "minus 1" as "-1"; the hyphen of "1-2" and of "answer:- 1" is none.
+    """
     plain = compatible(text).casefold().replace("’", "'").replace("can't", "cannot")
-    plain = plain.replace("there's", "there is")
+    plain = _MINUS.sub("-", plain.replace("there's", "there is"))
     word = r"\w+" if plain.isascii() else word_of(plain)
-    words = re.findall(rf"{word}(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
+    words = re.findall(rf"{_SIGN}{word}(?:[.,]\d+)*", re.sub(r"n't\b", " not", plain).replace("'s", ""))
     return [word for word in words if word not in _ARTICLES] or words

@@ -45,7 +45,7 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Inner = Annotated[dict[str, Any], BeforeValidator(_named)]
+Inner = Annotated[dict[str, Any], BeforeValidator(_named, json_schema_input_type=str | dict[str, Any])]
 """A component inside another's options: its name alone, or its name and its own options."""
 
 

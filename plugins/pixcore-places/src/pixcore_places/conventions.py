@@ -47,7 +47,7 @@ CONVENTIONS = {
     one.name: one
     for one in (
         Convention("qwen2.5-vl", r"qwen-?2[._]5-?_?(vl|omni)", "resized", point=_JSON_POINT, box=_JSON_BOX),
-        Convention("qwen3-vl", r"qwen-?3|glm4?v|glm-?4\.\d+v", "thousandths", point=_JSON_POINT, box=_JSON_BOX),
+        Convention("qwen3-vl", r"qwen-?3|glm-?4?(\.?\d+)?v", "thousandths", point=_JSON_POINT, box=_JSON_BOX),
         Convention("kimi-vl", r"kimi", "fraction", point=_JSON_POINT, box=_JSON_BOX),
         Convention(
             "qwen2-vl",

@@ -29,14 +29,24 @@ _BOX = re.compile(
     r"(?:(?:<ref>|<\|object_ref_start\|>)([^<]*)(?:</ref>|<\|object_ref_end\|>)\s*)?"
     r"(?:<box>|<\|box_start\|>)([^<]*)(</box>|<\|box_end\|>|\Z|(?=<))"
 )
-_KEY = re.compile(r"""["'](bbox_2d|box_2d|point_2d|bbox|box|point)["']\s*:\s*(\[[\[\]\s,\d.eE+\-]*)""")
+_WHOLE = f"(?>{_NUMBER})"  # given back digit by digit, a long one would be tried in all of its halves
+_KEY = re.compile(
+    rf"""["'](bbox_2d|box_2d|point_2d|bbox|box|point)["']\s*:\s*(?:
+    (\[(?:[\[\]\s,\d.eE+\-]|(["'])\s*{_WHOLE}\s*\3)*)  # a list, its numbers in quotes or not
+    |(["'])([\[(\s]*{_WHOLE}(?:[\s,\[\]()]+{_WHOLE})*[\])\s]*)\4  # a text of numbers
+    |(\(\s*{_WHOLE}(?:\s*,\s*{_WHOLE})*\s*,?\s*\))
+    |(\{{(?=[^{{}}\[\]]*\d[^{{}}\[\]]*(?:\}}|\Z))|\((?=[^()]*\d)|\Z))""",  # numbers in another form; or the text ends
+    re.VERBOSE,
+)
 _LABEL = re.compile(r"""["'](?:label|object|name|text_content)["']\s*:\s*(["'])((?:\\.|(?!\1).)*)\1""")
 _CORNER = rf"\(\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\)"
 _CORNERS = re.compile(rf"(\[\s*)?{_CORNER}\s*,\s*{_CORNER}((?:\s*,\s*\([\s\d,.eE+\-]*(?:\)|\Z))*)")
 _LIST = re.compile(
-    rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER}){{0,15}})\s*,?\s*(\]|\Z)|\(\s*({_NUMBER}\s*,\s*{_NUMBER})\s*\)"
+    rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER}){{0,15}})\s*,?\s*(\]|\Z)"
+    rf"|\(\s*({_NUMBER}\s*,\s*{_NUMBER}(?:\s*,\s*{_NUMBER}\s*,\s*{_NUMBER})?)\s*\)"
 )
 _NUMBERS = re.compile(_NUMBER)
+_THOUGHT = re.compile(r"\A.*[<◁]/think(?:ing)?[>▷]|([<◁]think(?:ing)?[>▷].*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ def scan(text: str) -> list[Stated]:
     [(50.0, 25.0), (1.0, 2.0, 3.0, 4.0)]
     """
     found: list[Stated] = []
-    for reader in (_tags, _locs, _florence, _kosmos, _boxes, _json, _corners, _lists):
+    for reader in (_thoughts, _tags, _locs, _florence, _kosmos, _boxes, _json, _corners, _lists):
         for one, (start, end) in reader(text):
             found.extend(one)
             text = text[:start] + " " * (end - start) + text[end:]  # nobody after looks at it again
@@ -79,6 +89,12 @@ def scan(text: str) -> list[Stated]:
 
 
 Found = Iterator[tuple[list[Stated], tuple[int, int]]]
+
+
+def _thoughts(text: str) -> Found:
+    """What a model thinks before it answers: places there are drafts. A thought without an end has no answer behind."""
+    for match in _THOUGHT.finditer(text):
+        yield [Stated("bare", *match.span(), wrong="its thought breaks off")] if match[1] else [], match.span()
 
 
 def _tags(text: str) -> Found:
@@ -103,8 +119,8 @@ def _tags(text: str) -> Found:
                     wrong = "" if len(three) == 3 and values else "it has too few numbers"
                     found.append(Stated("coords", *span, values, label, tag, wrong))
         else:
-            taken = inside
-            for pair in _PAIR.finditer(inside):
+            taken = inside if alt is None else inside[: alt.start()] + " " * len(alt[0]) + inside[alt.end() :]
+            for pair in _PAIR.finditer(taken):
                 values = _values(pair.group(2, 3))
                 span = base + pair.start(), base + pair.end()
                 found.append(Stated("percent", *span, values, label, tag, "" if values else "a number is too large"))
@@ -180,11 +196,14 @@ def _json(text: str) -> Found:
         start = before if before >= 0 and "}" not in text[before : match.start()] else match.start()
         end = after + 1 if closed else match.end()
         label = _LABEL.search(text, start, end if closed else following if following >= 0 else len(text))
-        said, key, written = label[2] if label else "", match[1], match[2].rstrip(", \n\t")
+        said, key = label[2] if label else "", match[1]
+        written = (match[2] or match[5] or match[6] or "").rstrip(", \n\t")
         form: Form = "gemini" if key == "box_2d" else "json"
         count = 2 if key.startswith("point") else 4
         values = _values(_NUMBERS.findall(written))
-        if written.count("[") != written.count("]"):
+        if match[7]:
+            yield [Stated(form, start, end, (), said, wrong="it is no list of numbers")], (match.start(), match.end())
+        elif not written or written.count("[") != written.count("]"):
             yield [Stated(form, start, end, (), said, wrong="it breaks off")], (match.start(), match.end())
         elif not values or len(values) % count:
             wrong = f"it has not {'two' if count == 2 else 'four'} numbers"
