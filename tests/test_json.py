@@ -25,7 +25,6 @@ NO_FIGURES = {
     "view": "a page",
     "export": "writes files",
     "benchmarks export": "writes files",
-    "report": "writes files, summary.json among them",
     "store merge": "moves records",
     "store check": "says whether records are right",
     "store prune": "removes records",
@@ -75,6 +74,7 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
     runs = (folder / "seed-0", folder / "seed-1")
     assert said("compare", *runs)["rows"] == ["phrase-overlap", "phrase-overlap"]
     assert said("compare", *runs, runs[0])["samples"] == 6
+    assert said("report", runs[0]) == json.loads((runs[0] / "summary.json").read_text("utf-8"))
     labels = [row["row"] for row in said("probing", runs[0])["rows"]]
     assert len(set(labels)) == len(labels) >= 2
     (group,) = said("power", "--clusters", 150)["groups"]

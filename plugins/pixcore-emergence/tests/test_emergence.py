@@ -265,6 +265,32 @@ def test_what_nobody_can_say_is_null_in_json() -> None:
     assert model["outcomes"]["odds_ratio"] == [None, None, None]
 
 
+def test_a_judges_concepts_are_drawn_beside_the_rules(tmp_path: Path) -> None:
+    found = emergence(candidate("The red roof", 0, 10), mask=columns(10))
+    assert found.judged_concepts() == []
+    assert "concepts-judged" not in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
+    said = frozenset({Concept.APPEARANCE, Concept.OBJECT})
+    found.judged_by({"1": said, "another": frozenset({Concept.STATE})})
+    judge, rules = found.judged_concepts()
+    assert {concept for concept, share in zip(CONCEPTS, judge.values, strict=True) if share.value == 50} == said
+    assert rules.values[CONCEPTS.index(found.best[0].phrase.concept)].value == 100
+    assert (judge.samples, rules.samples) == (1, 1)
+    assert "concepts-judged" in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
+    rows = read_table(tmp_path / "concepts-judged.csv", ("candidates",))
+    assert [row["candidates"] for row in rows] == [judge.name] * len(CONCEPTS) + [rules.name] * len(CONCEPTS)
+    (model,) = document([found])["models"]
+    assert model["judged_concepts"][0]["values"]["color and appearance"].value == 50
+
+
+def test_a_judges_concepts_are_of_phrases_that_found_the_object(tmp_path: Path) -> None:
+    found = emergence(candidate("The red roof", 0, 3), mask=columns(10))
+    found.judged_by({"1": frozenset({Concept.APPEARANCE, Concept.OBJECT})})
+    assert found.judged_concepts() == []
+    assert "concepts-judged" not in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
+    found.released = True  # whose script counts every sample, and each letter
+    assert found.published_concepts().tolist() == [1, 0, 0, 0, 1, 0, 0]
+
+
 def test_a_judges_letters_are_of_one_run(tmp_path: Path) -> None:
     """phrases.csv of two runs has other phrases of the same sample."""
     path = tmp_path / "letters.csv"

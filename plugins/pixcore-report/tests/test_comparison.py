@@ -12,6 +12,7 @@ from pixcore import masks
 from pixcore.errors import ConfigError, DataError
 from pixcore.figures.rows import OWN_MASKS, RowSpec
 from pixcore.figures.scores import score_sample
+from pixcore.predictions.format import NO_PREDICTION
 from pixcore.records import (
     Fidelity,
     Image,
@@ -92,6 +93,56 @@ def test_only_shared_samples_count() -> None:
     found = compare(side("a", right, cut), side("b", right, cut, skip=9))
     assert found.notes == ("1 sample(s) are on one side alone and left out",)
     assert {one.name: one.clusters for one in found.differences}["A"] == 4
+
+
+def lacking(results: Iterator[SampleResult], of: range) -> Iterator[SampleResult]:
+    """Results as a predictions file gives them that has no line for some samples."""
+    for result in results:
+        if int(result.sample.id) in of:
+            gone = {
+                name: ProtocolResult(name, one.prompt, graded=one.graded, error=NO_PREDICTION)
+                for name, one in result.by_probing.items()
+            }
+            yield score_sample(result.sample, gone, [ROW])
+        else:
+            yield result
+
+
+def test_what_no_side_has_a_prediction_for_shows_nothing_of_either() -> None:
+    rng = np.random.default_rng(3)
+    right, better, cut = rng.random(60) < 0.5, rng.random(60) < 0.7, rng.integers(2, 9, 60)
+
+    def sides(of: range, count: int) -> tuple[Side, Side]:
+        first, second = (Side(name, ROW, Fidelity.CORRECTED) for name in "ab")
+        first.take(lacking(runs(right[:count], cut[:count]), of))
+        return first, second.take(lacking(runs(better[:count], cut[:count] // 2), of))
+
+    few, all_of_them = compare(*sides(range(0), 24)), compare(*sides(range(24, 60), 60))
+    assert all_of_them.differences == few.differences
+    assert (all_of_them.tests, all_of_them.agreements) == (few.tests, few.agreements)
+    assert "36 sample(s) have a prediction on no side and are left out" in all_of_them.notes
+    spread = {one.name: one.clusters for one in spreads(sides(range(24, 60), 60))}
+    assert spread == {one.name: one.clusters for one in spreads(sides(range(0), 24))}
+
+
+def test_what_one_side_lacks_counts_against_it() -> None:
+    right, cut = np.ones(40, bool), np.zeros(40, int)
+    less = Side("less", ROW, Fidelity.CORRECTED).take(lacking(runs(right, cut), range(10)))
+    by_name = {one.name: one for one in compare(side("all", right, cut), less).differences}
+    assert by_name["M"].difference == by_name["A"].difference == -25
+
+
+def test_sides_without_a_shared_figure_say_so() -> None:
+    right, cut = np.ones(40, bool), np.zeros(40, int)
+
+    def one(name: str) -> Side:
+        results = runs(right, cut)
+        part = (replace(result, by_probing={name: result.by_probing[name]}) for result in results)
+        return Side(name, ROW, Fidelity.CORRECTED).take(part)
+
+    found = compare(one(Protocol.LETTER), one(Protocol.SEGMENT))
+    assert "the sides share no figure: nothing was asked of both in the same way" in found.notes
+    assert "share no figure" not in " ".join(compare(one(Protocol.LETTER), one(Protocol.LETTER)).notes)
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -99,6 +99,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no protocol": ({"sample_id": "1", "text": ""}, "line 2 has no protocol"),
     "a second line": (GOOD, "second line for sample 0 (segment); the first is line 1"),
     "no text": ({"sample_id": "1", "protocol": "segment", "mask": None}, "line 2 has no text"),
+    "a text that is a number": ({**GOOD, "text": 5}, "has text 5"),
     "another size": ({**GOOD, "sample_id": "1", "mask": masks.encode(np.ones((9, 7), bool))}, "its image is 9x7"),
     "no RLE": ({**GOOD, "sample_id": "1", "mask": [[0, 0, 1, 1]]}, "is not COCO RLE"),
     "damaged RLE": ({**GOOD, "sample_id": "1", "mask": {"size": [7, 9], "counts": "01"}}, "do not fill"),

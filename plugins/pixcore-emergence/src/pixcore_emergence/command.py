@@ -18,7 +18,7 @@ from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.terminal import Console
 from pixcore_emergence.concepts import Concept, read_letters
-from pixcore_emergence.emergence import Emergence, EmergenceTally, matched_control
+from pixcore_emergence.emergence import Emergence, EmergenceTally, Shares, matched_control
 from pixcore_emergence.looks import CONCEPTS
 from pixcore_emergence.standing import parser
 
@@ -63,7 +63,8 @@ def emergence(
     """Show at which place of the output, and with which concept, the best mask of each sample comes in RUNS.
 
     Writes emergence.html, each figure as PNG and SVG, and its numbers as CSV. phrases.csv holds the paper's question to
-    a judge for every best phrase; the judge's letters come back with --judged, and the agreement is reported.
+    a judge for every best phrase; the judge's letters come back with --judged, and stand in a figure beside the rules'
+    categories, with how far both agree.
     """
     plugins = registry()
     sources = [open_source(path, plugins, benchmark=benchmark, root=root, select=_select(path)) for path in runs]
@@ -181,9 +182,7 @@ def _print(console: Console, found: Sequence[Emergence]) -> None:
     for one in found:
         console.print(f"{one.model}: the object was found in {one.found()} of {len(one.own)} samples", soft_wrap=True)
         for spread in one.concepts():
-            known = zip(CONCEPTS, spread.values, strict=True)
-            shares = ", ".join(f"{concept} {share.value:.0f} %" for concept, share in known if share.value)
-            console.print(f"  {spread.name}: {shares} (n = {spread.samples})", highlight=False)
+            console.print(f"  {_told(spread)}", highlight=False)
         drawn = (("masks", one.curves), ("distinct masks", one.distinct))
         for kind, curve in ((kind, curve) for kind, curves in drawn for curve in curves):
             last = curve.points[-1]
@@ -192,4 +191,12 @@ def _print(console: Console, found: Sequence[Emergence]) -> None:
             console.print(f"  best of N {kind}, {curve.name}: {values}, n = {curve.samples}", highlight=False)
         if one.agreement:
             share, kappa, n = (one.agreement[key] for key in ("share", "kappa", "n"))
+            for spread in one.judged_concepts()[:1]:
+                console.print(f"  by the judge, {_told(spread)}", highlight=False)
             console.print(f"  rules and judge agree on {100 * share:.0f} % of {n:.0f} phrases (kappa {kappa:.2f})")
+
+
+def _told(spread: Shares) -> str:
+    known = zip(CONCEPTS, spread.values, strict=True)
+    shares = ", ".join(f"{concept} {share.value:.0f} %" for concept, share in known if share.value)
+    return f"{spread.name}: {shares} (n = {spread.samples})"

@@ -81,6 +81,7 @@ class Emergence:
         outcomes: Answers and masks together; None where there are no graded answers.
         left_out: Samples without a candidate whose phrase and its place in the text are known.
         agreement: How far the rules agree with the judge that classified, if one did.
+        judged: The judge's categories of the best phrases that it could place, by sample id.
         seed: Of the bootstrap.
     """
 
@@ -96,6 +97,7 @@ class Emergence:
     outcomes: Outcomes | None = None
     left_out: int = 0
     agreement: dict[str, float] = field(default_factory=dict)
+    judged: Mapping[str, frozenset[Concept]] = field(default_factory=dict)
     seed: int = 0
 
     def places(self) -> list[Shares]:
@@ -105,6 +107,24 @@ class Emergence:
     def concepts(self) -> list[Shares]:
         """Spread the samples whose object was found over `CONCEPTS`: own, control, all phrases."""
         return self._shares("concepts", "all_concepts")
+
+    def judged_concepts(self) -> list[Shares]:
+        """Spread the found samples whose best phrase a judge placed over `CONCEPTS`: by the judge, then by the rules.
+
+        The judge knows the first of equals alone; its several categories share the sample.
+        """
+        clusters, (ious,) = self.own.read("iou")
+        named = [self.judged.get(one.sample_id, frozenset()) for one in self.best]
+        said = np.array([[concept in some for concept in CONCEPTS] for some in named], np.float64)
+        ruled = np.array([[concept is one.phrase.concept for concept in CONCEPTS] for one in self.best], np.float64)
+        there = np.flatnonzero((ious[:, 0] > SUCCESS) & np.array(list(map(bool, named)), bool))
+        if not len(there):
+            return []
+        kinds = ((OWN, said[there]), (f"{OWN}, by the rules", ruled[there]))
+        return [
+            self._spread(name, [(clusters[there], 100 * one / one.sum(axis=1, keepdims=True), np.ones_like(one))])
+            for name, one in kinds
+        ]
 
     def iou_by_place(self) -> list[Shares]:
         """Average the IoU of the best phrases in each tenth of the text, found or not; own and control."""
@@ -128,8 +148,14 @@ class Emergence:
         return _by_tenth(one.phrase.place for one in self.best)
 
     def published_concepts(self) -> Floats:
-        """Count as released: the first of equals of every sample, found or not, in the order of `CONCEPTS`."""
-        found = [CONCEPTS.index(one.phrase.concept) for one in self.best]
+        """Count as released: the first of equals of every sample, found or not, in the order of `CONCEPTS`.
+
+        Where a judge has placed phrases it is its letters that count, each of several, as in the paper.
+        """
+        if self.judged:
+            found = [CONCEPTS.index(concept) for named in self.judged.values() for concept in named]
+        else:
+            found = [CONCEPTS.index(one.phrase.concept) for one in self.best]
         return np.bincount(found, minlength=len(CONCEPTS)).astype(np.float64)
 
     def unnamed(self) -> list[Best]:
@@ -138,9 +164,10 @@ class Emergence:
         return sorted(found, key=lambda one: -one.phrase.iou)
 
     def judged_by(self, letters: Mapping[str, frozenset[Concept]]) -> None:
-        """Note how far the classifier agrees with a judge's categories of the best phrases, by sample id, if any."""
+        """Take in a judge's categories of the best phrases, by sample id, and how far the rules agree with them."""
         rules = [one.phrase.concept for one in self.best]
-        found = agreement(rules, [letters.get(one.sample_id, frozenset()) for one in self.best])
+        self.judged = {one.sample_id: named for one in self.best if (named := letters.get(one.sample_id))}
+        found = agreement(rules, [self.judged.get(one.sample_id, frozenset()) for one in self.best])
         self.agreement = dict(found) if found["n"] else {}
 
     def mean_iou(self) -> float | None:

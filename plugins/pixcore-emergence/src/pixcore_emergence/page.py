@@ -71,7 +71,7 @@ def write(
     ]
     classified = "by rules that work offline"
     if agreements:
-        classified += f", which agree with the judge on {', '.join(agreements)} of the phrases"
+        classified += f", which agree with the judge on {', '.join(agreements)} of the phrases; its own have a figure"
     write_page(
         output / "emergence.html",
         "emergence.html",
@@ -173,6 +173,19 @@ def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None
             {one.model: shares(one.tokens()) for one in found},
         )
     yield spread("concepts", "What", "What the best phrase is about", alike, _KINDS, _CONCEPT, _SHARE, concepts)
+    judged = [one.judged_concepts() for one in found]
+    if any(judged):
+        yield spread(
+            "concepts-judged",
+            "By the judge",
+            "What the best phrase is about, by the judge",
+            "Bars: the judge's categories of the first best phrase, over samples whose object was found, with 95 % "
+            f"intervals over {_clusters(found)}; several categories share the sample. ◇ the same phrases by the rules.",
+            _KINDS,
+            _CONCEPT,
+            _SHARE,
+            judged,
+        )
     yield spread(
         "iou-by-place",
         "IoU by place",
@@ -210,6 +223,7 @@ def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None
     released = [one for one in found if one.released]
     if released:
         way = "As the released script counts: the first of equals of every sample, also where it fits nothing."
+        judges = " By the judge, each of its categories counted." if any(one.judged for one in released) else ""
         yield counted(
             "places-published",
             "Fig. 3a",
@@ -224,7 +238,7 @@ def _pictures(output: Path, found: Sequence[Emergence], layers: list[int] | None
             "concepts-published",
             "Fig. 3b",
             "What, as published (Fig. 3b)",
-            way,
+            way + judges,
             _KINDS,
             _CONCEPT,
             _SHARE,
@@ -387,6 +401,7 @@ def _document(one: Emergence) -> dict[str, Any]:
         "mean_iou": one.mean_iou(),
         "places": shares(one.places(), _TENTHS),
         "concepts": shares(one.concepts(), _KINDS),
+        "judged_concepts": shares(one.judged_concepts(), _KINDS),
         "curves": drawn(one.curves),
         "distinct": drawn(one.distinct),
         "regression": [effect._asdict() for effect in one.effects()],

@@ -37,6 +37,7 @@ from pixcore_report.comparison import (
     agreements,
     comparable,
     compare,
+    predicted_nowhere,
     shared_by,
     spreads,
     told,
@@ -116,8 +117,13 @@ def compare_command(
 
 
 def noted(sides: Sequence[Side], sources: Sequence[Source]) -> list[str]:
-    """Tell what each source's own table would note, by the side's name."""
-    return [f"{side.name}: {note}" for side, source in zip(sides, sources, strict=True) for note in notes(source)]
+    """Tell what each source's own table would note, by the side's name; not of samples that no side has."""
+    left_out = len(predicted_nowhere(sides))
+    return [
+        f"{side.name}: {note}"
+        for side, source in zip(sides, sources, strict=True)
+        for note in notes(source, left_out=left_out)
+    ]
 
 
 def rows_of(sources: Sequence[Source], rows: tuple[str, ...]) -> list[RowSpec]:

@@ -28,8 +28,9 @@ from pixcore.figures.kept import Group
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import is_correct
 from pixcore.figures.summary import Tally
+from pixcore.predictions.format import NO_PREDICTION
 from pixcore.protocols import in_order
-from pixcore.records import Fidelity, SampleResult
+from pixcore.records import Fidelity, ProtocolResult, SampleResult
 
 Floats = NDArray[np.float64]
 
@@ -177,6 +178,7 @@ class Side:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     truths: dict[str, int] = field(default_factory=dict)
+    lacking: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rows = (self.row,) if self.control is None else (self.row, self.control)
@@ -195,6 +197,8 @@ class Side:
         self.clusters[sample.id] = cluster_of(sample)
         self.asked[sample.id] = hash((sample.question, sample.options, sample.expression))
         self.truths[sample.id] = hash((sample.answer, repr(sample.mask)))
+        if result.by_probing and all(map(_is_lacking, result.by_probing.values())):
+            self.lacking.add(sample.id)
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
@@ -202,6 +206,11 @@ class Side:
             score = outcome.scores.get(self.row.key)
             if score is not None and score.iou is not None:
                 self.ious.setdefault(protocol, {})[sample.id] = score.iou
+
+
+def _is_lacking(outcome: ProtocolResult) -> bool:
+    """Whether a predictions file has no line for it."""
+    return NO_PREDICTION in (outcome.error, outcome.verdict.reason if outcome.verdict is not None else None)
 
 
 def compare(
@@ -221,10 +230,13 @@ def compare(
         DataError: They share no sample, or were asked different things about samples of one id.
     """
     notes = comparable((left, right))
+    differences = tuple(_corrected(list(_differences(left, right, seed)), primary))
+    if all(one.difference is None for one in differences):
+        notes.append("the sides share no figure: nothing was asked of both in the same way")
     return Comparison(
         left=left.name,
         right=right.name,
-        differences=tuple(_corrected(list(_differences(left, right, seed)), primary)),
+        differences=differences,
         tests=tuple(_tests(left, right)),
         flips=tuple(sorted(_flips(left, right), key=lambda flip: (flip.kind, -abs(flip.right - flip.left)))),
         notes=tuple(notes),
@@ -268,7 +280,9 @@ def comparable(sides: Sequence[Side]) -> list[str]:
     shared, notes = shared_by(sides), []
     if not shared:
         raise DataError("the sides share no sample", hint="compare runs of the same samples")
-    if left_out := len({name for side in sides for name in side.numbers}) - len(shared):
+    if nowhere := len(predicted_nowhere(sides)):
+        notes.append(f"{nowhere} sample(s) have a prediction on no side and are left out")
+    if left_out := len({name for side in sides for name in side.numbers}) - len(shared) - nowhere:
         where = "on one side alone" if len(sides) == 2 else "not on every side"
         notes.append(f"{left_out} sample(s) are {where} and left out")
     notes += asked_alike(sides)
@@ -298,10 +312,10 @@ def asked_alike(sides: Sequence[Side]) -> list[str]:
 
 def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
     """Measure how far the answers of several judges or seeds agree, for each probing that all have."""
-    found = {}
+    found, nowhere = {}, predicted_nowhere(sides)
     for protocol in in_order(name for side in sides for name in side.correct):
         tables = [side.correct.get(protocol, {}) for side in sides]
-        shared = [name for name in tables[0] if all(name in table for table in tables)]
+        shared = [name for name in tables[0] if name not in nowhere and all(name in table for table in tables)]
         if shared:
             right = np.array([[table[name] for table in tables] for name in shared])
             found[protocol] = agreement(right, [sides[0].clusters[name] for name in shared], seed=seed)
@@ -434,8 +448,14 @@ def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sum
 
 
 def shared_by(sides: Sequence[Side]) -> list[str]:
-    """List the samples that all sides have, as they came on the first."""
-    return [name for name in sides[0].numbers if all(name in side.numbers for side in sides)]
+    """List the samples that all sides have, as they came on the first, and of which one has a prediction."""
+    nowhere = predicted_nowhere(sides)
+    return [name for name in sides[0].numbers if name not in nowhere and all(name in side.numbers for side in sides)]
+
+
+def predicted_nowhere(sides: Sequence[Side]) -> set[str]:
+    """Find the samples that every side was asked, and none answered: they would make any two sides look alike."""
+    return set[str].intersection(*(side.lacking for side in sides))
 
 
 def _places(side: Side, names: Iterable[str]) -> dict[Cluster, int]:
@@ -464,6 +484,7 @@ def _groups(sides: Sequence[Side], shared: Sequence[str], places: Mapping[Cluste
 
 def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], list[str]]]:
     """Figures that the same samples feed on both sides: those whose answers, or whose masks, both sides have."""
+    nowhere = predicted_nowhere((left, right))
     for probing in dict.fromkeys(entry.probing for entry in table.with_own(own).values() if entry.probing):
         fed = [entry for entry in table.with_own(own).values() if entry.probing == probing]
         for known, entries in (
@@ -472,7 +493,7 @@ def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureC
         ):
             first, second = (getattr(side, known).get(probing, {}) for side in (left, right))
             if entries:
-                yield entries, [name for name in first if name in second]
+                yield entries, [name for name in first if name in second and name not in nowhere]
 
 
 def _difference(name: str, left: float, right: float, found: Paired) -> Difference:
@@ -497,12 +518,12 @@ def _difference(name: str, left: float, right: float, found: Paired) -> Differen
 
 
 def _tests(left: Side, right: Side) -> Iterator[McNemar]:
-    sizes = _sizes((left, right))
+    sizes, nowhere = _sizes((left, right)), predicted_nowhere((left, right))
     for protocol in in_order(left.correct):
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
         members: dict[Cluster, list[str]] = {}
         for name in answers[0]:
-            if name in answers[1]:
+            if name in answers[1] and name not in nowhere:
                 members.setdefault(left.clusters[name], []).append(name)
         whole = [names for cluster, names in members.items() if cluster.pair and len(names) == sizes[cluster] > 1]
         if whole:

@@ -1,21 +1,29 @@
-"""What stands beside a table of figures, on a terminal: mIoU with and without unnamed images, failures, locations."""
+"""What stands beside a table of figures, on a terminal.
+
+Figures by category, mIoU with and without unnamed images, failures, locations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, repeat
 
-from pixcore_table.table import RowName, SummaryTable, bare_table, name_column
+from pixcore_table.table import RowName, SummaryTable, bare_table, marked, name_column
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from pixcore.figures.columns import mean_ious
-from pixcore.figures.rows import Row
+from pixcore.figures.columns import main_columns, mean_ious
+from pixcore.figures.rows import Row, shown
 from pixcore_scoring.evaluation import BINS, Evaluation
 
 SHORT = ("only\ngrounding", "only\nanswers", "\nneither", "\nboth")
 """`pixcore_scoring.evaluation.OUTCOMES` as columns: what succeeds."""
+
+_MOST = 24
+"""Values of a category that a terminal shows; more are in the JSON alone."""
 
 
 class EvaluationTable:
@@ -27,9 +35,28 @@ class EvaluationTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render."""
         yield SummaryTable(self.evaluation.summary)
-        for table in (self._unnamed(), self._failures(), self._locations()):
+        for table in (*self._breakdowns(), self._unnamed(), self._failures(), self._locations()):
             if table is not None:
                 yield Padding(table, (1, 0, 0, 0))
+
+    def _breakdowns(self) -> Iterator[Table]:
+        summary = self.evaluation.summary
+        rows = shown(summary.rows)
+        known = {name for row in rows for name, figure in row.figures.items() if figure.value is not None}
+        columns = [name for name in main_columns(summary.own) if name in known]
+        for category, values in summary.breakdowns.items():
+            if not 1 < len(values) <= _MOST:
+                continue
+            table = bare_table(escape(f"by {category}"))
+            table.add_column(Text(category))
+            name_column(table, (RowName(row.label) for row in rows))
+            for name in columns:
+                table.add_column(name, justify="right", no_wrap=True)
+            for value, own in values.items():
+                for label, row in zip(chain((value,), repeat("")), shown(own), strict=False):
+                    figures = (marked(row, name, summary.own) for name in columns)
+                    table.add_row(Text(label), RowName(row.label), *figures)
+            yield table
 
     def _unnamed(self) -> Table | None:
         rows = [

@@ -138,7 +138,8 @@ def prediction_from_json(data: Mapping[str, Any], where: str, size: Callable[[],
     if error is not None and not isinstance(error, str):
         raise DataError(f"{where} has an error that is not text", hint="expected a text or null")
     if not isinstance(data.get("text", "" if error is not None else None), str):
-        raise DataError(f"{where} has no text", hint='expected "text": what the model said, "" for nothing')
+        given = f"text {data['text']!r}" if "text" in data else "no text"
+        raise DataError(f"{where} has {given}", hint='expected "text": what the model said, "" for nothing')
     has_mask = "mask" in data
     candidates = _candidates(data.get("candidates"), f"{where}", size)
     selections = _choices(data.get("choices"), candidates, where)

@@ -324,8 +324,13 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
     return samples
 
 
-def notes(source: Source) -> Iterator[str]:
-    """Say, when all samples have gone by, what the benchmark left out, and what the file lacks."""
+def notes(source: Source, *, left_out: int = 0) -> Iterator[str]:
+    """Say, when all samples have gone by, what the benchmark left out, and what the file lacks.
+
+    Args:
+        source: The predictions.
+        left_out: How many of the samples that it lacks were not counted.
+    """
     yield from source.data.notes
     if source.origin.differs_from(source.fidelity):
         anew = " and ".join(["letters are graded", *(f"{name} has chosen" for name in source.file.rechosen)])
@@ -333,5 +338,5 @@ def notes(source: Source) -> Iterator[str]:
             f"{anew} by the rules of {source.fidelity}; other verdicts and choices stand as the run made them by those "
             f"of {source.origin.fidelity} (--select STRATEGY chooses anew)"
         )
-    if source.file.lacking:
-        yield f"{source.file.lacking} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
+    if lacking := source.file.lacking - left_out:
+        yield f"{lacking} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
