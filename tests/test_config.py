@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError, field_validator
 
+from pixcore.cli import main
 from pixcore.components import Config
 from pixcore.config import apply_settings, config_error, read_yaml, resolve
 from pixcore.errors import ConfigError
@@ -101,6 +102,31 @@ def test_the_schema_covers_installed_plugins(workplace):
     for key, value in {"model": "tay", "batch_size": 0, "points": {"name": "toy-peak", "k": 1}, "sed": 1}.items():
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({**good, key: value}, schema)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": {"name": "mini", "checkpoint": "~nobody-at-all/x"}},
+        {"model": {"name": "mini-seg", "checkpoint": "~nobody-at-all/x"}},
+        {"model": {"name": "worker", "manifest": "~nobody-at-all/x"}},
+        {"model": {"name": "transformers", "checkpoint": "~nobody-at-all/x"}},
+        {"model": {"name": "lisa", "checkpoint": "~nobody-at-all/x"}},
+        {"model": "mini", "masks": {"name": "sam", "checkpoint": "~nobody-at-all/x"}},
+        {"model": "mini", "grouper": {"name": "noun-phrases", "pipeline": "~nobody-at-all/x"}},
+    ],
+    ids=lambda changed: str([*changed.values()][-1]["name"]),
+)
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object]
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"benchmark": "mini-world", "output": str(tmp_path / "out"), **changed}))
+    with pytest.raises(SystemExit):
+        main(["run", str(path), "--limit", "1"])
+    said = capsys.readouterr().err
+    assert "~nobody-at-all/x" in said
+    assert "failure of pixcore" not in said
 
 
 def test_merge_keys_and_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

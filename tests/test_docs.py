@@ -90,6 +90,42 @@ def test_yaml_and_python_in_pages_parse() -> None:
             compile(text, page, "exec")
 
 
+def test_configs_on_pages_and_in_files_fit_the_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json_schema(registry())
+    check = jsonschema.Draft202012Validator(schema)
+    found = [(page, yaml.safe_load(text)) for page, language, text in blocks() if language == "yaml"]
+    files = [ROOT / "demo.yaml", *(ROOT / "benchmarks").rglob("*.yaml")]
+    found += [(str(path.relative_to(ROOT)), yaml.safe_load(path.read_text())) for path in files]
+    configs = [
+        (place, one)
+        for place, one in found
+        if isinstance(one, dict) and one.keys() <= schema["properties"].keys()
+        if not place.startswith("tutorials/")  # which make some of what they name
+    ]
+    assert len(configs) > 40
+    for place, one in configs:
+        assert not [error.message for error in check.iter_errors({"benchmark": "mini-world"} | one)], place
+
+
+@pytest.mark.parametrize(
+    ("model", "fits"),
+    [
+        ({"name": "transformers", "checkpoint": "x", "dtype": "float16", "kernel": "eager"}, True),
+        ({"name": "transformers", "pretrained": "x", "torch_dtype": "float16", "attn_implementation": "eager"}, True),
+        ({"name": "transformers", "pretrained": "x", "torch_dtype": "half"}, False),
+        ({"name": "transformers", "torch_dtype": "float16"}, False),
+        ({"name": "llava-1.5", "torch_dtype": "float16"}, True),
+        ({"name": "served", "model": "x", "server": "http://localhost:8000/v1"}, True),
+        ({"name": "replayed", "model": "mini", "text": "answers.jsonl"}, True),
+    ],
+)
+def test_the_schema_knows_what_a_config_may_call_an_option(model: dict[str, str], fits: bool) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    check = jsonschema.Draft202012Validator(json_schema(registry()))
+    assert check.is_valid({"benchmark": "mini-world", "model": model}) == fits
+
+
 def test_every_page_is_in_the_navigation_and_there_are_enough(written: tuple[ModuleType, dict[str, str]]) -> None:
     class Loader(yaml.SafeLoader):
         pass

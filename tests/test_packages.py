@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from pixcore.plugins import Kind, registry
-from tools import packages
+from tools import packages, wheels
 
 ROOT = packages.ROOT
 PROJECTS = packages.projects()[1:]
@@ -91,6 +91,30 @@ def test_the_extras_of_the_core_are_those_of_the_pages():
     assert {f"{one.name}[{','.join(one.extras)}]".removesuffix("[]") for one in named} == needed
     for name in extras:
         assert f'"pixcore[{name}]"' in page, f"the extra {name} has no line in docs/howto/install-plugins.md"
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "status"),
+    [
+        (packages, "--help", 0),
+        (packages, "--versoin", 2),
+        (packages, "0.x", 2),
+        (wheels, "--help", 0),
+        (wheels, "-x", 2),
+    ],
+)
+def test_a_tool_that_is_asked_for_help_or_told_wrong_changes_nothing(
+    tool, given, status, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    before = packages.CORE.read_bytes()
+    with pytest.raises(SystemExit) as end:
+        tool.main([given])
+    assert end.value.code == status
+    said = capsys.readouterr()
+    assert (said.out if status == 0 else said.err).strip()
+    assert not any(tmp_path.iterdir())
+    assert packages.CORE.read_bytes() == before
 
 
 def test_a_package_that_says_nothing_is_told_what_to_add(tmp_path):

@@ -9,6 +9,7 @@ others require. Run from anywhere:
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "pyproject.toml"
@@ -118,10 +119,21 @@ def missing(project: Path) -> list[str]:
     return [f"{name} lacks {line}" for line in lacks]
 
 
+def _version(text: str) -> str:
+    try:
+        return str(Version(text))
+    except InvalidVersion as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version, such as 0.2.0") from error
+
+
 def main(arguments: list[str]) -> int:
     """Write what is shared into every package, and print what is left to its author."""
-    if arguments:
-        version = str(Version(arguments[0]))
+    parser = argparse.ArgumentParser(
+        prog="python tools/packages.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("version", nargs="?", type=_version, help="the version that all packages get")
+    version = parser.parse_args(arguments).version
+    if version is not None:
         text = re.sub(
             r'^version = ".*"', f'version = "{version}"', CORE.read_text("utf-8"), count=1, flags=re.MULTILINE
         )

@@ -7,6 +7,7 @@ The same sources give the same bytes: times come of SOURCE_DATE_EPOCH, or else o
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -59,7 +60,17 @@ def _time_of_last_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.wheels", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "dist", help="where the files go")
+    target = parser.parse_args(arguments).folder
     if time := os.environ.get("SOURCE_DATE_EPOCH") or _time_of_last_commit():
         os.environ["SOURCE_DATE_EPOCH"] = time
-    build_all(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
+    build_all(target)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2200, help="How many.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", help="One kind of input alone.")
-    parser.add_argument("--only", type=int, metavar="N", help="The N-th input of --kind alone.")
+    parser.add_argument("--only", type=int, metavar="N", help="The N-th input alone, of the same --kind or none.")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="Where failing inputs are kept.")
     asked = parser.parse_args()
     os.environ.update(PIXCORE_PLUGINS=PLUGINS, COLUMNS="120", NO_COLOR="1")

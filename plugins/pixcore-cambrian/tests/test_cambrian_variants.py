@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
-from pixcore.errors import SampleError
+from pixcore.errors import DataError
 from tests.goldens.cambrian import prepare
 from tests.goldens.runner import Verdict, compare
 
@@ -156,5 +156,5 @@ def test_context_and_features_have_widths_of_their_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(1200, 40), (40, 1200)])
 def test_an_image_of_which_no_cell_is_left_is_named(size: tuple[int, int]) -> None:
-    with pytest.raises(SampleError, match=f"{size[0]}x{size[1]} pixels is too long"):
+    with pytest.raises(DataError, match=f"{size[0]}x{size[1]} pixels is too long"):
         kept_cells(24, *size)

@@ -71,6 +71,12 @@ def test_hostile_text_is_inert_wherever_it_stands(checked: Callable[[str], str])
     assert html.count("<img") == 3
 
 
+def test_hostile_text_steers_no_terminal() -> None:
+    shown = repr(view(HOSTILE + "\n" + "long " * 1000))
+    assert shown.isprintable()
+    assert len(shown) < 400
+
+
 def test_lines_say_what_the_records_say() -> None:
     one = view("roof")
     (line,) = one.lines()

@@ -225,7 +225,7 @@ def test_one_refused_request_costs_its_sample_alone(place, speaking):
     ("change", "error"),
     [
         ({"text": 3}, "model.text: got 3 (expected {server: http://localhost:8000/v1"),
-        ({"text": {"server": "localhost:8000", "model": "m"}}, "model.text.base_url: got 'localhost:8000'"),
+        ({"text": {"server": "localhost:8000", "model": "m"}}, "model.text.server: got 'localhost:8000'"),
         ({"text": {"server": "http://localhost:1/v1"}}, "model.text.model: is needed and missing"),
         ({"text": {"server": "http://localhost:1/v1", "model": "m", "patiense": 3}}, "did you mean 'patience'?"),
         ({"text": "nowhere.jsonl"}, "nowhere.jsonl"),

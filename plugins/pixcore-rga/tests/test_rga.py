@@ -24,7 +24,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.errors import ModelError, SampleError
+from pixcore.errors import DataError, ModelError
 from pixcore.records import Fidelity, Image, Protocol, Request, Response
 from tests.adapters import PlacesSuite, SegmentingAdapterSuite, Subject, requests_of, run_on_mini_world
 
@@ -315,7 +315,7 @@ def test_an_image_that_is_too_long_fails_by_itself(rga_options: dict[str, object
     long = replace(requests()[0], image=Image.from_pixels(np.zeros((*size[::-1], 3), np.uint8)))
     made = adapter(rga_options)
     if max(size) > 200 * min(size):
-        with pytest.raises(SampleError, match=f"an image of {size[0]}x{size[1]} pixels is too long"):
+        with pytest.raises(DataError, match=f"an image of {size[0]}x{size[1]} pixels is too long"):
             made.answer([long])
     else:
         assert made.answer([long])[0].mask is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,6 +163,23 @@ def test_the_cache_is_read_until_the_sources_change(tmp_path: Path, official: di
     module = build()
     assert not load_weights(module, path, rules, cache=cache).from_cache
     check(module, official)
+
+
+@pytest.mark.parametrize("write", [_safetensors, _bin])
+def test_a_cache_of_another_checkpoint_with_equal_names_sizes_and_times(
+    write: Callable[[Path, dict[str, Tensor]], Path], tmp_path: Path, official: dict[str, Tensor]
+) -> None:
+    """Files out of an archive or an image all have one date."""
+    other = {name: tensor + 1 for name, tensor in official.items()}
+    for name, tensors in (("first", official), ("second", other)):
+        (tmp_path / name).mkdir()
+        for file in write(tmp_path / name, tensors).iterdir():
+            os.utime(file, (0, 0))
+        module = build()
+        assert not load_weights(module, tmp_path / name, RULES, cache=tmp_path / "cache").from_cache
+        check(module, tensors)
+    os.utime(next((tmp_path / "second").iterdir()))
+    assert load_weights(build(), tmp_path / "second", RULES, cache=tmp_path / "cache").from_cache
 
 
 def test_the_cache_depends_on_what_no_pattern_shows(tmp_path: Path, official: dict[str, Tensor]) -> None:

@@ -98,8 +98,11 @@ def test_a_damaged_record_is_merged_nowhere_and_found_by_the_check(tmp_path: Pat
     assert called(commands.check, tmp_path / "a").return_value == 0
     with sqlite3.connect(store.path) as database:
         database.execute("""UPDATE records SET body = '{"text":"won"}' WHERE key = '1'""")
-    with pytest.raises(StoreError, match="did not arrive as it was made"):
+    with pytest.raises(StoreError, match="did not arrive as it was made") as refused:
         merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+    (path,) = (tmp_path / "a").glob("*.sqlite")
+    assert refused.value.message.startswith(f"{path}: the record ")
+    assert "store check" in str(refused.value)
     done = called(commands.check, tmp_path / "a")
     assert done.return_value == 1
     assert store.path.name in done.output.replace("\n", "")

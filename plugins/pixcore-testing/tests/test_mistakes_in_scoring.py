@@ -149,6 +149,12 @@ class Scribbles(Strategy):
         return super().select(sample, response, candidates)
 
 
+class ScribblesOnTheSample(Strategy):
+    def select(self, sample: Sample, response: Response, candidates: Sequence[Candidate]) -> Selection:
+        sample.extra["seen"] = True  # type: ignore[index]
+        return super().select(sample, response, candidates)
+
+
 class NeedsPhrases(Strategy):
     """Of predictions made elsewhere only the masks are there."""
 
@@ -433,6 +439,13 @@ class LeftIsRight(Grader):
         return self.verdict(options[0].lower() in response.lower())
 
 
+class NeverRight(Grader):
+    """It compares with what is never there: the option's text with its letter in front."""
+
+    def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
+        return self.verdict(response == f"({'ab'[answer]}) {options[answer]}.")
+
+
 class CountsFromOne(Grader):
     def grade(self, question: str, options: Sequence[str], answer: int, response: str) -> Verdict:
         return super().grade(question, options, answer - 1, response)
@@ -507,6 +520,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NoReason, "reason: a str", "None"),
         (WordForScore, "score is a number, or None", "'high'"),
         (InTurn, "a sample and a seed give the same choice every time", "the second time"),
+        (ScribblesOnTheSample, "select changes nothing that it is shown", "other values"),
         (Scribbles, "select changes nothing that it is shown", "other values"),
         (NeedsPhrases, "nothing is raised", "has no attribute 'phrase'"),
         (WordForMark, "the mark needs_maps: a bool", "str 'no'"),
@@ -546,6 +560,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NoReasonForVerdict, "reason: a str", "None"),
         (EmptyAnswerFails, "nothing is raised", "IndexError"),
         (AsBefore, "the same answer gets the same verdict every time", "after [True"),
+        (NeverRight, "an answer that is the right option is right", "none of '(a)' and 'left' where 'Left' is right"),
         (LeftIsRight, "an answer with the text of a wrong option is not right", "'Left' where 'Right' is right"),
         (CountsFromOne, "an answer with the text of a wrong option is not right", "'Right' where 'Left' is right"),
         (KeptByAnswer, "an answer with the text of a wrong option is not right", "where"),

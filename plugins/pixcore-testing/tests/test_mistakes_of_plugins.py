@@ -43,6 +43,15 @@ def hooks(plugin: ModuleType) -> list[Any]:
     return report.findings
 
 
+async def awaited(register: Any) -> None:
+    """Called without an `await`, it does nothing."""
+
+
+def yields(register: Any) -> Any:
+    """A wrapper; without the mark of one, it does nothing."""
+    yield
+
+
 def test_every_hook_is_known_and_observers_are_told_of_all() -> None:
     assert {"register_judges", "register_commands", "run_finished"} <= set(HOOKS)
     assert set(OBSERVED) == {name for name, arguments in HOOKS.items() if arguments[0] == "run"}
@@ -52,6 +61,13 @@ def test_every_hook_is_known_and_observers_are_told_of_all() -> None:
 
 def test_a_module_whose_hooks_are_hooks() -> None:
     assert hooks(observed(register_judges=lambda register: None, run_finished=lambda run: None)) == []
+
+
+def test_a_wrapper_is_a_hook() -> None:
+    def wraps(register: Any) -> Any:
+        return (yield)
+
+    assert hooks(module(register_judges=hookimpl(wraps, wrapper=True))) == []
 
 
 @pytest.mark.parametrize(
@@ -76,6 +92,8 @@ def test_a_module_whose_hooks_are_hooks() -> None:
             "have the hook's names: sample_finished(run, record)",
             "sample",
         ),
+        (observed(register_judges=awaited), "a hook is a plain function", "'register_judges' is asynchronous"),
+        (observed(register_judges=yields), "a hook is a plain function", "'register_judges' has a yield"),
     ],
 )
 def test_a_mistake_in_a_module_is_one_line(plugin: ModuleType, promise: str, seen: str, told: Any) -> None:

@@ -23,7 +23,7 @@ from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError
+from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError
 from pixcore.records import Image, Protocol, Request
 
 
@@ -276,7 +276,7 @@ def test_a_processor_learns_of_its_tower(copy: Path) -> None:
 @pytest.mark.parametrize("text", ["Is <image> there?", "Is </s> there?"])
 def test_a_mark_in_a_text_fails_its_sample(text: str, checkpoint: Callable[..., Path]) -> None:
     request = Request("one", Protocol.QUESTION, ask().image, text)
-    with pytest.raises(SampleError, match="reads as a mark of its own"):
+    with pytest.raises(DataError, match="reads as a mark of its own"):
         adapter(checkpoint("llava")).answer([request])
 
 
@@ -288,7 +288,7 @@ def test_a_template_may_hold_braces(checkpoint: Callable[..., Path]) -> None:
 
 
 def test_a_template_without_the_images_place_is_told(checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(SampleError, match=r"<image> .* \(set prompt_template, with the image's placeholder in it\)"):
+    with pytest.raises(DataError, match=r"<image> .* \(set prompt_template, with the image's placeholder in it\)"):
         adapter(checkpoint("llava"), prompt_template="USER: {prompt} ASSISTANT:").answer([ask()])
 
 
@@ -375,6 +375,7 @@ def test_a_pipe_in_a_checkpoints_folder_is_refused_before_anything_reads_it(tmp_
         ("pretrained", "checkpoint", "a/b"),
         ("torch_dtype", "dtype", "float16"),
         ("attn_implementation", "kernel", "sdpa"),
+        ("adapter", "lora_adapter", "a/lora"),
     ],
 )
 def test_the_names_that_hugging_face_has_are_understood_and_named_in_errors(alias: str, name: str, value: str) -> None:

@@ -448,9 +448,11 @@ def test_the_process_gets_no_key_that_its_manifest_does_not_name(
     make_worker: MakeWorker, requests: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     withheld = {"OPENAI_API_KEY", "HF_TOKEN", "HF_HUB_PASSWORD", "GH_PAT", "DATABASE_URL", "https_proxy", "AWS_SESSION"}
-    handed = {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_ALL", "NAMED_TOKEN"}
+    withheld |= {"SLURM_JWT", "XDG_SESSION_COOKIE", "TORCH_HUB_PWD", "HF_BEARER"}
+    handed = {"CUDA_VISIBLE_DEVICES", "HF_HOME", "LC_ALL", "NAMED_TOKEN", "SLURM_JOB_ID"}
     for name in withheld | handed:
         monkeypatch.setenv(name, f"value of {name}")
+    monkeypatch.setenv("HF_ENDPOINT", "https://somebody:secret@mirror.example")
     handler = """
         import os
 
@@ -462,6 +464,34 @@ def test_the_process_gets_no_key_that_its_manifest_does_not_name(
     assert {name: got[name] for name in handed} == {name: f"value of {name}" for name in handed}
     assert not [name for name, value in got.items() if name in withheld or value.removeprefix("value of ") in withheld]
     assert "PATH" in got
+    assert "HF_ENDPOINT" not in got
+
+
+def test_every_path_of_a_manifest_may_begin_at_home(
+    make_worker: MakeWorker, requests: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    handler = """
+        import os
+
+        def load(options):
+            return options
+
+        def predict(model, request):
+            return {"text": repr([os.getcwd(), os.environ["WEIGHTS"], model])}
+    """
+    (tmp_path / "there").mkdir()
+    worker = make_worker(
+        handler,
+        python="$HOME/python",
+        directory="${HOME}/there",
+        environment={"WEIGHTS": "$HOME/weights"},
+        options={"towers": [{"checkpoint": "~/clip"}], "costs": "$5"},
+    )
+    (response,) = worker.answer(requests[:1])
+    home = str(tmp_path)
+    expected = [f"{home}/there", f"{home}/weights", {"towers": [{"checkpoint": f"{home}/clip"}], "costs": "$5"}]
+    assert ast.literal_eval(response.text) == expected
 
 
 def test_the_image_arrives_as_it_is(make_worker: MakeWorker, requests: list[Request], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pixcore.errors import SampleError
+from pixcore.errors import DataError
 from pixcore.geometry import VisualGrid, VisualLayout
 
 
@@ -61,11 +61,11 @@ def kept_cells(side: int, width: int, height: int) -> Content:
     """Find the cells that `content` keeps of an image that some are kept of.
 
     Raises:
-        SampleError: The image is so long that none is.
+        DataError: The image is so long that none is.
     """
     kept = content(side, width, height)
     if not kept.rows or not kept.cols:
-        raise SampleError(f"an image of {width}x{height} pixels is too long: none of the {side}x{side} cells is left")
+        raise DataError(f"an image of {width}x{height} pixels is too long: none of the {side}x{side} cells is left")
     return kept
 
 

@@ -25,11 +25,11 @@ def fingerprint_of(checkpoint: str | Path, revision: str | None = None) -> str:
 
     A name whose commit is not on this machine gives the revision as it was asked for.
     """
-    path, revision = Path(checkpoint).expanduser(), revision or "main"
+    path, revision = Path(os.path.expanduser(checkpoint)), revision or "main"
     if path.exists():
         return hash_folder(path) if path.is_dir() else hash_file(path)
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    cache = Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub"))
     here = cache / f"models--{str(checkpoint).replace('/', '--')}" / "refs" / revision
     return here.read_text().strip() if here.is_file() else revision
 

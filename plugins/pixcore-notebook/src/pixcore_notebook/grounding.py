@@ -84,7 +84,7 @@ def document_of(config: ConfigLike | None) -> dict[str, Any]:
     if isinstance(config, Mapping):
         return {key: plain(value) for key, value in config.items()}
     if isinstance(config, (str, os.PathLike)):
-        return read_yaml(Path(config).expanduser())
+        return read_yaml(Path(os.path.expanduser(config)))
     raise ConfigError(f"a {type(config).__name__} is no config", hint="give its file, or a mapping such as a dict")
 
 

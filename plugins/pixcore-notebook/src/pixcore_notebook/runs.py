@@ -14,9 +14,9 @@ from pixcore_report.reading import open_run as open_records
 
 from pixcore import config as configs
 from pixcore.commands.run import carry_out
-from pixcore.errors import ConfigError, DataError, nearest
+from pixcore.errors import ConfigError, DataError, nearest, one_line
 from pixcore.figures.rows import RowSpec, Summary, shown
-from pixcore.files import RUN, SUMMARY, prepare, read_object
+from pixcore.files import RUN, SUMMARY, prepare, printable, read_object
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, SampleResult
 from pixcore.runs import plan
@@ -69,7 +69,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     Raises:
         DataError: The folder holds no run.
     """
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
     read_object(path / RUN)
     return Run(path)
 
@@ -119,7 +119,7 @@ class Run:
 
     def __repr__(self) -> str:
         told = self.summary
-        return f"<Run of {told.model} on {told.benchmark}, {told.samples} samples, in {self.folder}>"
+        return printable(f"<Run of {told.model} on {told.benchmark}, {told.samples} samples, in {self.folder}>")
 
     def _repr_html_(self) -> str:
         return rendered("run", summary=self.summary, notes=self.table().notes, folder=str(self.folder))
@@ -270,7 +270,7 @@ class SampleView:
         return row in self._rows and self._rows[row].control
 
     def __repr__(self) -> str:
-        return f"<Sample {self.id}: {self.asked}>"
+        return printable(one_line(f"<Sample {self.id}: {self.asked}>"))
 
     def _repr_html_(self) -> str:
         probings = [self._probing(str(name), one) for name, one in self.result.by_probing.items()]

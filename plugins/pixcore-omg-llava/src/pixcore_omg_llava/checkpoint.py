@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -93,7 +94,7 @@ def release_file(config: OmgLlavaConfig, name: str) -> Path:
     Raises:
         ModelError: It is not there, or can't be reached.
     """
-    folder = Path(config.checkpoint).expanduser()
+    folder = Path(os.path.expanduser(config.checkpoint))
     if folder.is_dir():
         if not (folder / name).is_file():
             raise ModelError(f"{folder} has no {name}", hint="the README names the files of the release")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pixcore_openai.config import ServerConfig
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, WithJsonSchema, model_validator
 
 from pixcore.components import ModelConfig
 from pixcore.config import ChosenComponent, Section, component_config
@@ -25,12 +25,16 @@ _EXAMPLES = (
 )
 
 
+_NameOrOptions = Annotated[dict[str, Any], WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
+
+
 class ServedConfig(ServerConfig, ModelConfig):
     """Options of `served`: which server and model, and how to ask; those of the judge `openai` but for these.
 
+    `server` is another name of `base_url`.
+
     Attributes:
         model: The model's name, as the server knows it.
-        server: Another name of base_url.
         temperature: 0 is greedy, as the local models answer; null leaves the server's own, which some models insist on.
         max_tokens: The longest answer; null: as long as the server allows.
         expected_tokens: Of an answer, for `--estimate` and the budget: what it has to set aside for one.
@@ -40,6 +44,7 @@ class ServedConfig(ServerConfig, ModelConfig):
     asks_service: ClassVar[bool] = True
 
     model: Annotated[str, Field(min_length=1)]
+    base_url: str | None = Field(default=None, validation_alias=AliasChoices("base_url", "server"))
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
     max_tokens: Annotated[int, Field(ge=1)] | None = 1024
     expected_tokens: Annotated[int, Field(ge=1)] = 150
@@ -48,13 +53,6 @@ class ServedConfig(ServerConfig, ModelConfig):
     def family(self) -> str:  # type: ignore[override]
         """The model's name, which says how it writes places."""
         return self.model
-
-    @model_validator(mode="before")
-    @classmethod
-    def _server_is_an_address(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and "server" in given and "base_url" not in given:
-            return {key: value for key, value in given.items() if key != "server"} | {"base_url": given["server"]}
-        return given
 
 
 class RecordedConfig(ModelConfig):
@@ -104,8 +102,8 @@ class ReplayedConfig(ModelConfig):
 
     not_in_key: ClassVar[frozenset[str]] = frozenset({"model", "text"})  # the fingerprint has them whole
 
-    model: dict[str, Any]
-    text: dict[str, Any]
+    model: _NameOrOptions
+    text: _NameOrOptions
 
     @model_validator(mode="before")
     @classmethod

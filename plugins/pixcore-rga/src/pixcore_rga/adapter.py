@@ -28,7 +28,7 @@ from pixcore_transformers.spans import written_tokens
 from torch import Tensor
 
 from pixcore import masks
-from pixcore.errors import ModelError, SampleError
+from pixcore.errors import DataError, ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Image, Protocol, Request, Response, Token
 from pixcore_rga.config import RgaConfig
@@ -231,7 +231,7 @@ class Rga(MaskAdapter[RgaConfig, Loaded]):
     def _look(self, image: Image) -> Seen:
         width, height = image.size
         if max(image.size) > _LONGEST * min(image.size):
-            raise SampleError(f"an image of {width}x{height} pixels is too long: over {_LONGEST} times its other side")
+            raise DataError(f"an image of {width}x{height} pixels is too long: over {_LONGEST} times its other side")
         processor, model, published = self.loaded.image_processor, self.loaded.model, self.context.published
         most = self.config.max_pixels or (_PUBLISHED_PIXELS if published else _TRAINED_PIXELS)
         size = {"shortest_edge": min(processor.size["shortest_edge"], most), "longest_edge": most}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pickle
 import sys
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ def load(checkpoint: Path, device: torch.device) -> Any:
         PluginError: The package is missing.
     """
     classes = modeling()
-    path = checkpoint.expanduser()
+    path = Path(os.path.expanduser(checkpoint))
     shapes = _read(path, map_location="meta")
     check_room(str(path), sum(tensor.numel() for tensor in shapes.values() if torch.is_tensor(tensor)), device, SMALLER)
     state = _read(path, map_location="cpu", mmap=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pixcore_checkpoints.fingerprints import hash_file
 from pixcore_transformers.placing import as_held
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -103,8 +104,8 @@ def load_weights(
         rules: The key map, first match wins.
         dtype: Floating tensors are converted to it one by one; None keeps the file's.
         device: Where the tensors go: all of them, or what says so for each of our names.
-        cache: A folder. If it holds the converted copy of these sources (same files, sizes, times,
-            rules, dtype, code and variant), that is read instead; if not, it is written.
+        cache: A folder. If it holds the converted copy of these sources (same files, rules, dtype,
+            code and variant), that is read instead; if not, it is written.
         package: Distribution that the key map comes from: a copy that another version made is not read.
         variant: What else the values depend on and no pattern shows, such as the scale of adapters; JSON.
 
@@ -248,11 +249,7 @@ def _fingerprint(
     package: str,
     variant: Mapping[str, Any],
 ) -> str:
-    files = [
-        (source.prefix, file.name, file.stat().st_size, file.stat().st_mtime_ns)
-        for source in sources
-        for file in shards(source.path)
-    ]
+    files = [(source.prefix, file.name, hash_file(file)) for source in sources for file in shards(source.path)]
     key_map = [
         (type(rule).__name__, sorted(patterns_of(rule).items()), rule.target if isinstance(rule, Rename) else "")
         for rule in rules

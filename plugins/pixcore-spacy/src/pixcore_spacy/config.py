@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -69,7 +70,7 @@ class SpacySimilarityConfig(PipelineConfig):
 
 
 def _pipeline_version(pipeline: str) -> str:
-    installed, folder = _version(pipeline), Path(pipeline).expanduser()
+    installed, folder = _version(pipeline), Path(os.path.expanduser(pipeline))
     if installed != _ABSENT or not folder.is_dir():  # an installed package comes first, as in spacy.load
         return installed
     return hash_folder(folder)[:16]

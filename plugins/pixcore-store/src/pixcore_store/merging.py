@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pixcore.errors import StoreError
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import Row, StageStore
 from pixcore_store.folders import StoreFile, stores_in
@@ -61,7 +62,7 @@ def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
     for rows in file.rows():
         there = {row.key: row for row in store.rows(row.key for row in rows)}
         new = [row for row in rows if row.key not in there]
-        store.put_rows(new)
+        _put(file, store, new)
         merged.records += len(new)
         for row in rows:
             if row.key in there:
@@ -82,6 +83,18 @@ def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
                 merged.exchanges += 1
             elif known != given:
                 merged.conflicts.append((file.path, f"exchange {key[:12]}"))
+
+
+def _put(file: StoreFile, store: StageStore, rows: list[Row]) -> None:
+    try:
+        store.put_rows(rows)
+    except StoreError:
+        try:
+            file.in_memory().put_rows(rows)
+        except StoreError as error:  # not the target's fault
+            hint = f"move it away and merge the rest: pixcore store check {file.path.parent} tells which are damaged"
+            raise StoreError(f"{file.path}: {error.message}", hint=hint) from error
+        raise
 
 
 def _same(file: StoreFile, store: StageStore, row: Row) -> bool:

@@ -132,6 +132,8 @@ def check_hooks(report: Report, plugin: object) -> None:
             close = get_close_matches(name, HOOKS, n=1, cutoff=0.6)
             meant = f", did you mean {close[0]!r}?" if close else ""
             report.expect(False, "a function with @hookimpl has the name of a hook", f"{name!r}{meant}")
+        elif name in marked and (lazy := _lazy(function)):
+            report.expect(False, "a hook is a plain function, as nobody goes on with it", f"{name!r} {lazy}")
         elif name in marked:
             odd = [own for own in inspect.signature(function).parameters if own not in HOOKS[name]]
             takes = f"{name}({', '.join(HOOKS[name])})"
@@ -152,6 +154,15 @@ def _functions(plugin: object) -> dict[str, Callable[..., Any]]:
         for name, value in ((name, getattr(plugin, name)) for name in dir(plugin) if not name.startswith("__"))
         if inspect.isroutine(value) and (home is None or getattr(value, "__module__", home) == home)
     }
+
+
+def _lazy(function: Callable[..., Any]) -> str:
+    """Say why calling a hook does not run it; "" if it does."""
+    options = getattr(function, f"{hookspecs.PROJECT}_impl")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "is asynchronous"
+    wraps = options["wrapper"] or options["hookwrapper"]
+    return "has a yield" if inspect.isgeneratorfunction(function) and not wraps else ""
 
 
 def _is_marked(function: Callable[..., Any]) -> bool:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import click
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 
 from pixcore.config import Control, ProbingSection, RunConfig
 from pixcore.errors import PluginError
@@ -100,7 +100,19 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     for name, value in schema.get("properties", {}).items():
         if name in texts:
             value["description"] = texts[name]
+    for field in model.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            _call_alike(schema, [str(name) for name in field.validation_alias.choices])
     return schema
+
+
+def _call_alike(schema: dict[str, Any], names: list[str]) -> None:
+    """Let a property, which stands there by the first of its names, be called by the others too."""
+    own, properties = names[0], schema["properties"]
+    properties.update({name: properties[own] | {"description": f"another name of {own}"} for name in names[1:]})
+    if own in schema.get("required", ()):
+        schema["required"].remove(own)
+        schema.setdefault("allOf", []).append({"anyOf": [{"required": [name]} for name in names]})
 
 
 def attribute_texts(model: type[BaseModel]) -> dict[str, str]:

@@ -136,10 +136,11 @@ def _selected(
     report: Report, strategy: SelectionStrategy[Any], sample: Sample, response: Response, own: Sequence[Candidate]
 ) -> Any:
     shown = copy.deepcopy(tuple(own))
-    before = copy.deepcopy((sample.categories, sample.mask, response.extra)), _contents(shown)
+    beside = sample.categories, sample.mask, sample.extra, response.extra
+    before = copy.deepcopy(beside), _contents(shown)
     strategy.reseed(7)
     selection = strategy.select(sample, response, shown)
-    same = before == ((sample.categories, sample.mask, response.extra), _contents(shown))
+    same = before == (beside, _contents(shown))
     report.expect(same, "select changes nothing that it is shown: other strategies get the same", "other values")
     return selection
 
@@ -283,6 +284,10 @@ def check_judge(judge: Judge[Any], *, asks: bool = False) -> list[Finding]:
             promise = "grade_many gives one verdict an answer, in order, as grade does"
             report.expect(together == expected, promise, f"{together} in place of {expected}")
     if not report.broken and not judge.asks_service:  # what a service says is its own
+        with report.step("grade, the right option"):
+            promise = "an answer that is the right option is right"
+            seen = f"none of {answers[0]!r} and {answers[2]!r} where {options[0]!r} is right"
+            report.expect(any(expected), promise, seen)
         with report.step("grade, the other option"):
             promise = "an answer with the text of a wrong option is not right"
             for right, wrong in ((0, 1), (1, 0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -36,7 +37,8 @@ class PlacingConfig(ModelConfig):
 class TransformersConfig(PlacingConfig):
     """Options of `transformers`: what to load and how to generate.
 
-    `pretrained`, `torch_dtype` and `attn_implementation`, as Hugging Face's own scripts call them, are understood too.
+    `pretrained`, `torch_dtype` and `attn_implementation`, as Hugging Face's own scripts call them, are understood too,
+    and `adapter` for `lora_adapter`.
 
     Attributes:
         checkpoint: A folder, or a name on the hub.
@@ -72,7 +74,7 @@ class TransformersConfig(PlacingConfig):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
         default="auto", validation_alias=AliasChoices("dtype", "torch_dtype")
     )
-    lora_adapter: str | None = None
+    lora_adapter: str | None = Field(default=None, validation_alias=AliasChoices("lora_adapter", "adapter"))
     # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
     layout: Literal["auto", "probe"] = Field(default="auto", exclude_if=lambda value: value == "auto")
     kernel: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = Field(
@@ -119,7 +121,7 @@ class TransformersConfig(PlacingConfig):
     @property
     def family(self) -> str:  # type: ignore[override]
         """Name the architecture, as the config.json of a folder does; of a name on the hub, the name."""
-        folder = Path(self.checkpoint).expanduser()
+        folder = Path(os.path.expanduser(self.checkpoint))
         try:
             return str(json.loads((folder / "config.json").read_bytes())["model_type"])
         except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong with it
@@ -161,12 +163,12 @@ class Llava15Config(TransformersConfig):
 def tower_folder(checkpoint: str) -> str | None:
     """Give the folder that a checkpoint's config.json names as its CLIP tower; None where it is named on the hub."""
     try:
-        content = json.loads((Path(checkpoint).expanduser() / "config.json").read_bytes())
+        content = json.loads((Path(os.path.expanduser(checkpoint)) / "config.json").read_bytes())
         names = [content.get(key) for key in ("mm_vision_tower", "vision_tower")]
     except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong with it
         return None
     name = next((name for name in names if isinstance(name, str)), None)
-    return name if name and Path(name).expanduser().is_dir() else None
+    return name if name and Path(os.path.expanduser(name)).is_dir() else None
 
 
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pixcore.config import read_yaml
 from pixcore.errors import ConfigError
+from pixcore.files import at_home
 from pixcore.records import Protocol
 
 
 class Manifest(BaseModel):
-    """What a manifest file says; paths in it start from its own folder.
+    """What a manifest file says; paths in it start from its own folder, or at home: `~`, `$HOME`.
 
     Attributes:
         name: What errors and records call the worker.
@@ -73,6 +74,11 @@ class Manifest(BaseModel):
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{error}; give numbers, texts, lists and mappings, a date in quotes") from error
         return options
+
+    @field_validator("options", "environment")
+    @classmethod
+    def _may_begin_at_home(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {key: _at_home(value) for key, value in given.items()}
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -154,4 +160,11 @@ def _imported(file: Path, root: Path) -> Iterator[Path]:
 
 
 def _absolute(folder: Path, path: Path) -> Path:
-    return folder / path.expanduser()
+    return folder / os.path.expanduser(at_home(path))  # the latter of another user: ~name
+
+
+def _at_home(value: Any) -> Any:
+    """Put home in place in every text that begins so, however deep it stands."""
+    if isinstance(value, dict):
+        return {key: _at_home(held) for key, held in value.items()}
+    return [_at_home(held) for held in value] if isinstance(value, list) else at_home(value)

@@ -39,7 +39,8 @@ _HANDED_ON = re.compile(
     "|(LC|CUDA|CUBLAS|CUDNN|NVIDIA|NCCL|ROCR|HIP|OMP|KMP|MKL|OPENBLAS|TORCH|PYTORCH|HF|TRANSFORMERS|XDG|SSL|SLURM)_.*"
 )
 """What another program needs of this environment; no more, or a stranger's code could read every key that is there."""
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|PWD|CRED|AUTH|JWT|COOKIE|BEARER", re.IGNORECASE)
+_NAMES_SOMEBODY = re.compile(r"://[^/\s]*@")  # an address with a user's name, and mostly a password
 
 
 class WorkerDied(SampleError):
@@ -270,6 +271,7 @@ def _no_start(manifest: Manifest, error: OSError | ValueError) -> ModelError:
 def handed_on(environment: Mapping[str, str], named: Iterable[str]) -> dict[str, str]:
     """Give what the process gets of an environment: what programs need, no key or token, and what is named."""
     usual = {name for name in environment if _HANDED_ON.fullmatch(name) and not _SECRET.search(name)}
+    usual -= {name for name in usual if _NAMES_SOMEBODY.search(environment[name])}
     return {name: environment[name] for name in sorted(usual | (set(named) & environment.keys()))}
 
 
