@@ -170,8 +170,8 @@ def union_of(
         own: The (width, height) that polygons are drawn at; None where nobody knows, and they stay as they are.
 
     Returns:
-        The mask. It is empty where nothing of the image is covered, and where all coordinates lie between 0 and 1: they
-        are shares of its sides, which cover its first pixel at most.
+        The mask. It is empty where nothing of the image is covered, and where all coordinates lie between 0 and 1, or a
+        hundredth beyond: they are shares of its sides, which cover its first pixel at most.
 
     Raises:
         DataError: A polygon has fewer than three points, run lengths are damaged or of another size, or the image is
@@ -200,7 +200,7 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool, drawn_at: Size
             raise DataError(
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
             )
-    shares = max(size) > 1 and all(0 <= value <= 1 for ring in segmentation for value in ring)
+    shares = max(size) > 1 and all(-0.01 <= value <= 1.01 for ring in segmentation for value in ring)
     if shares:
         return masks.empty(size)
     if drawn_at != size:
