@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pixcore_mini import evaluate, further, train
+from pixcore_mini.checkpoint import read_progress
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,8 @@ from pixcore_mini import evaluate, further, train
         ("--rounds 0", "0 is less than 1"),
         ("--keep-every -1", "-1 is less than 0"),
         ("--workers -1", "-1 is less than 0"),
+        ("--device nowhere", "there is no device 'nowhere': "),
+        ("--device cuda:99", "there is no device 'cuda:99': "),
     ],
 )
 def test_a_training_is_not_begun_with_less_than_can_be(
@@ -25,6 +30,21 @@ def test_a_training_is_not_begun_with_less_than_can_be(
         train.main(["--out", "nowhere", option, *given])
     assert left.value.code == 2
     assert f"argument {option}: {said}" in capsys.readouterr().err
+
+
+def test_a_file_is_no_folder_for_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SystemExit) as left:
+        train.main(["--out", str(tmp_path / "taken")])
+    assert left.value.code == 2
+    assert "taken is a file, and a folder is wanted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held", [b"", b"\x08\0\0\0\0\0\0\0{}      ", b"{" * 100])
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(held)
+    with pytest.raises(SystemExit, match="is damaged, or none of a training"):
+        read_progress(tmp_path / "checkpoint.safetensors")
 
 
 def test_no_training_goes_on_without_steps(capsys: pytest.CaptureFixture[str]) -> None:

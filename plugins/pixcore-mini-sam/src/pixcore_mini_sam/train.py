@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pixcore_mini.arguments import at_least
+from pixcore_mini.arguments import at_least, device, folder
 from pixcore_mini.checkpoint import load_checkpoint, progress_of, recipe_json, save_checkpoint
 from pixcore_sam.hub import IMAGENET
 from torch import Tensor, nn
@@ -158,10 +158,10 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     default = Recipe()
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
+    parser.add_argument("--out", type=folder, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--steps", type=at_least(1), default=default.steps, help="optimizer steps")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     train(Recipe(seed=options.seed, steps=options.steps), options.out, options.device)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pixcore_mini.arguments import add_machine, at_least, check_processes, machine_of
+from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of
 from pixcore_mini.sharing import run_shared
 
 from pixcore_mini_seg.dialogue import VARIANTS
@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("variant", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)")
+    parser.add_argument(
+        "--out", type=folder, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)"
+    )
     parser.add_argument("--steps", type=at_least(1), help="optimizer steps, in place of the recipe's")
     add_machine(parser, compiled="use torch.compile, where everything is trained (d)")
     options = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,9 +26,25 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def folder(text: str) -> Path:
+    """Take a folder that is there, or can be made."""
+    if (path := Path(text)).exists() and not path.is_dir():
+        raise ArgumentTypeError(f"{text} is a file, and a folder is wanted")
+    return path
+
+
+def device(text: str) -> str:
+    """Take the name of a device that is there, such as cpu."""
+    try:
+        torch.zeros(1, device=text)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ArgumentTypeError(f"there is no device {text!r}: {str(error).splitlines()[0]}") from error
+    return text
+
+
 def add_machine(parser: ArgumentParser, compiled: str = "use torch.compile") -> None:
     """Add the options that say where a training works; `machine_of` hands them on."""
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--compile", action="store_true", help=compiled)
     parser.add_argument(
         "--processes",

@@ -15,11 +15,10 @@ Every batch follows from the seed and the step, and every few minutes everything
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import torch
 
-from pixcore_mini.arguments import add_machine, at_least, check_processes, machine_of
+from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of
 from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import STAGES, Recipe, Trainer
 
@@ -51,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     default = Recipe()
     gpu = torch.cuda.is_available()
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and model")
+    parser.add_argument("--out", type=folder, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument(
         "--steps", type=at_least(0), nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage"
