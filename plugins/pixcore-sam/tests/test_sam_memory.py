@@ -82,7 +82,8 @@ def test_fewer_prompts_go_together_once_memory_ran_out(converted: Path, picture:
     assert device.refused == [8, 4]
     assert device.alive == 0
     assert ["memory ran out on 8 point prompts at once" in str(one.message) for one in told].count(True) == 1
-    assert {one.category for one in told} == {Notice}
+    # Python 3.13 warns of a database that another test left to be collected
+    assert {one.category for one in told if one.category is not ResourceWarning} == {Notice}
     for one, other, wanted in zip(found, again, expected, strict=True):
         np.testing.assert_array_equal(one.masks, wanted.masks)
         np.testing.assert_array_equal(other.masks, wanted.masks)
