@@ -777,5 +777,11 @@ def test_a_model_that_repeats_itself_is_read_in_a_moment(unit: str) -> None:
     read(repeated, DOOR)
 
 
+@pytest.mark.parametrize("between", ["", ",", " or answer"])
+def test_letters_that_stand_far_apart_are_read_in_a_moment(between: str) -> None:
+    far = " " * 100_000
+    assert read(f"B{between}{far}A{far}", DOOR).option is None
+
+
 def test_characters_without_width_are_none() -> None:
     assert read("\u200bB\ufeff", DOOR).option == bare("\u200bB\ufeff", DOOR).option == 1

@@ -201,8 +201,14 @@ BROKEN = [
     Case("qwen3-vl", '{"box": {"bbox_2d": [100, 200, 300, 400]}}', [(20, 20, 60, 40)]),
     Case("qwen3-vl", '[{"bbox_2d": null, "label": "dog"}, {"box": "none"}, {"point": {"label": "none"}}]', []),
     Case("qwen3-vl", '{"bbox_2d": "100, 200, 300", "label": "dog"}', [], 1),
-    Case("qwen3-vl", '{"point": "' + "1 " * 5000, []),
-    Case("qwen3-vl", '{"point": "' + "1" * 40_000, []),
+    Case("qwen3-vl", '{"point_2d": "500, 2', [], 1),  # cut off
+    Case("qwen3-vl", '{"bbox_2d": "[100, 200, 300, 400]', [(20, 20, 60, 40)]),
+    Case("qwen3-vl", '{"point": "5 dogs', []),
+    Case("qwen3-vl", '{"point": "' + "1 " * 5000, [], 1),
+    Case("qwen3-vl", '{"point": "' + "1" * 40_000, [], 1),
+    Case("qwen3-vl", '{"point": "' + "1 " * 20_000 + "dogs", []),
+    Case("qwen3-vl", '{"point": {' + "1" * 40_000 + "[", []),  # in no time, as all of these
+    Case("qwen3-vl", '{"point": {' + "1 " * 20_000 + "{", []),
     # what is said of a place is no place
     Case("molmo", '<point x="50" y="25" alt="the door at x=3 y=4">the door</point>', [(100, 25)]),
     # a draft in a thought is no answer, and a thought without an end has none

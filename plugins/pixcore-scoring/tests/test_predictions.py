@@ -387,6 +387,13 @@ def test_an_upper_bound_that_chose_nothing_is_a_misspelt_one(path: Path) -> None
         PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
 
 
+def test_a_choice_without_a_name_may_be_an_upper_bound(path: Path) -> None:
+    control = {"candidates": CANDIDATES, "choices": {"random": {"candidate": 0}}, "of": {"random": "choice"}}
+    path.write_text(json.dumps({**MANY, "choice": {"candidate": 0}, "control": control, "upper_bounds": ["choice"]}))
+    file = PredictionsFile(path, lambda: SAMPLES, fidelity=Fidelity.CORRECTED, missing="skip")
+    assert [(row.key, row.uses_ground_truth) for row in file.rows] == [("choice", True), ("random", False)]
+
+
 def test_choices_under_a_probing_without_masks_are_passed_over(path: Path) -> None:
     """Nothing is looked for in a letter, whatever the line holds: its control may have another name, or none."""
     control = {"name": "points", "candidates": CANDIDATES, "choices": {"control": {"candidate": 0}}}

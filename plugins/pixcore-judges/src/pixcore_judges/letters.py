@@ -86,8 +86,8 @@ _MARKED_WRONG = re.compile(
 )
 _SINGULAR = re.compile(r"\s+(?:is|was|has|would|could|seems|looks|refers|mentions|depicts|describes|shows|says)\b")
 _JOIN = re.compile(
-    r"\s*[,?]*\s*(?:or|and|[/&+]|oder|und|ou|et|[yoeи]|или|أو)\s*(?:(?:possibly|maybe|perhaps|also|the)\s+)*"
-    r"(?:(?:answer|option|choice)\b(?:\s+is)?\s*[:=]?\s*)?"
+    r"\s*+[,?]*+\s*+(?:or|and|[/&+]|oder|und|ou|et|[yoeи]|или|أو)\s*+(?:(?:possibly|maybe|perhaps|also|the)\s+)*"
+    r"(?:(?:answer|option|choice)\b(?:\s+is)?+\s*+[:=]?+\s*+)?"
     r"|\s*(?:[或和及与與とか]|还是|還是|または|또는|이나|나)\s*",
     re.I,
 )

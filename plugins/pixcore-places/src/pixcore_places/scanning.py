@@ -34,8 +34,9 @@ _KEY = re.compile(
     rf"""["'](bbox_2d|box_2d|point_2d|bbox|box|point)["']\s*:\s*(?:
     (\[(?:[\[\]\s,\d.eE+\-]|(["'])\s*{_WHOLE}\s*\3)*)  # a list, its numbers in quotes or not
     |(["'])([\[(\s]*{_WHOLE}(?:[\s,\[\]()]+{_WHOLE})*[\])\s]*)\4  # a text of numbers
+    |["'][\[(\s]*+[-+.]?\d[\s,\d.eE+\-]*+\Z  # one that breaks off
     |(\(\s*{_WHOLE}(?:\s*,\s*{_WHOLE})*\s*,?\s*\))
-    |(\{{(?=[^{{}}\[\]]*\d[^{{}}\[\]]*(?:\}}|\Z))|\((?=[^()]*\d)|\Z))""",  # numbers in another form; or the text ends
+    |(\{{(?=[^{{}}\[\]\d]*\d[^{{}}\[\]]*+(?:\}}|\Z))|\((?=[^()]*\d)|\Z))""",  # numbers in another form; or it ends
     re.VERBOSE,
 )
 _LABEL = re.compile(r"""["'](?:label|object|name|text_content)["']\s*:\s*(["'])((?:\\.|(?!\1).)*)\1""")

@@ -290,7 +290,7 @@ class PredictionsFile:
                 f"the file has no choices by {unknown[0]!r}, and {self._unsuited(unknown[0])}",
                 hint=nearest(unknown[0], {*self._strategies, *contents.choices}),
             )
-        chosen = {*contents.choices, *contents.controls, *self._select}
+        chosen = {*contents.choices, *contents.controls, *self._select, *([UNNAMED] if contents.unnamed else ())}
         if (contents.choices or contents.controls) and (stray := sorted(contents.bounds - chosen)):
             message = f"{self.path.name} names {stray[0]!r} among its upper_bounds, and nothing was chosen by it"
             raise DataError(message, hint=nearest(stray[0], chosen))
