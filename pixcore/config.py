@@ -473,7 +473,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
         chosen[place] = tuple(_part(registry, PLACES[place], getattr(one, key), place) for one in controls)
     run = ResolvedRun(config, chosen)
     if len(run.controls) < len(controls):
-        raise ConfigError("control: two of them have the same points", hint="give one a label")
+        raise ConfigError("control: two of them have the same points", hint="label one: points: {name: …, label: …}")
     return run
 
 

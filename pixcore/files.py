@@ -33,7 +33,7 @@ Located = TypeVar("Located")
 
 @contextmanager
 def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
-    """Give the path to write a file to, which takes its place only when it is whole.
+    """Give the path to write a file to, which takes its place only when it is whole; of a pipe or device, its own.
 
     Args:
         path: The file.
@@ -44,6 +44,9 @@ def written_beside(path: Path, given: str = "output:") -> Iterator[Path]:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{_HOST}.part")
     with can_be_written(path, given):
+        if path.exists() and (path.parent == Path("/dev") or not (path.is_file() or path.is_dir())):
+            yield path  # a pipe or a device is written into, never replaced
+            return
         _clear_what_the_killed_left(path.parent)
         try:
             yield beside
@@ -141,11 +144,7 @@ def can_be_read(path: Path, what: str = "file", hint: str = "check the path") ->
 
 
 def read_json(path: Path, hint: str = "is the file whole?") -> Any:
-    """Read a JSON file.
-
-    Raises:
-        DataError: It can't be read, is not UTF-8, or not JSON.
-    """
+    """Read a JSON file; a DataError where it can't be read, is not UTF-8, or not JSON."""
     try:
         return json.loads(read_file(path, hint=hint).decode("utf-8-sig"))
     except RecursionError as error:
@@ -186,8 +185,7 @@ def prepare(folder: Path, given: str = "output:") -> None:
 
     with can_be_written(folder, given):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 _HOME = re.compile(r"(~|\$HOME|\$\{HOME\})(?=/|$)")

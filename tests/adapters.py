@@ -38,7 +38,7 @@ from pixcore import masks
 from pixcore.cli import main
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.config import ChosenComponent, ChosenComponents
-from pixcore.errors import DataError, ModelError
+from pixcore.errors import ModelError, SampleError
 from pixcore.notices import Notice, hearing
 from pixcore.plugins import Kind, registry
 from pixcore.records import Fidelity, Image, Protocol, Request, Response, Sample
@@ -781,7 +781,7 @@ class MaskAdapterSuite(AdapterSuite):
                 pytest.skip("it is asked elsewhere")
             for mark in tokenizer.marks[:6]:
                 asked = replace(subject.requests[0], prompt=f"Is {mark} written there?")
-                with pytest.raises(DataError, match=f"its text holds .*{re.escape(mark)}"):
+                with pytest.raises(SampleError, match=f"its text holds .*{re.escape(mark)}"):
                     adapter.answer([asked])
 
     @pytest.mark.parametrize("index", [10**12, 1.5, 0, None, {}], ids=str)

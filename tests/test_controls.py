@@ -95,10 +95,12 @@ def test_a_sample_that_fails_is_no_zero_in_the_control_of_those_it_lends_to(work
         assert less["n"] == len(both)
 
 
-def test_two_controls_of_one_name_are_refused(workplace):
+def test_two_controls_of_one_name_are_refused_and_told_where_a_label_goes(workplace):
     controls = [{"points": "toy-anywhere", "selection": name} for name in ("toy-best", "toy-first")]
     failed = workplace("run", str(workplace.config(control=controls)), status=2)
-    assert "control: two of them have the same points" in failed.stderr
+    assert "control: two of them have the same points (label one: points: {name: …, label: …})" in failed.stderr
+    controls[1]["points"] = {"name": "toy-anywhere", "label": "other"}
+    workplace("run", str(workplace.config(control=controls)), "--limit", "1")
 
 
 def test_merging_without_a_plugin_that_does_is_refused_before_anything_is_asked(workplace):

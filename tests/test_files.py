@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import stat
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,8 +18,8 @@ from PIL import Image as PILImage
 from pixcore_datasets.pictures import measured
 
 from pixcore.config import read_yaml
-from pixcore.errors import ConfigError, DataError
-from pixcore.files import replacing
+from pixcore.errors import ConfigError, DataError, StoreError
+from pixcore.files import replacing, write_json
 from pixcore.records import Image, Sample
 
 
@@ -129,6 +131,22 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_and_never_what_a_live
         assert left == {"summary.json", half, elsewhere.name, foreign.name}
         live.communicate(b"")
     assert (target.read_text(), other.read_text()) == ("whole", "half")
+
+
+def test_what_is_written_to_a_pipe_or_a_device_goes_into_it(tmp_path: Path) -> None:
+    """Root, as in most containers, may replace /dev/null by a file, and then nothing works any more."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    write_json(pipe, {"a": 1})
+    assert json.loads(reader.communicate(timeout=60)[0]) == {"a": 1}
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    try:
+        os.mknod(tmp_path / "null", stat.S_IFCHR | 0o666, os.stat("/dev/null").st_rdev)
+        write_json(tmp_path / "null", {"a": 1})
+    except (PermissionError, StoreError):
+        return  # this user, or this disk, has no devices
+    assert stat.S_ISCHR((tmp_path / "null").stat().st_mode)
 
 
 def test_a_pipe_is_no_config_and_nesting_has_an_end(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixcore.errors import StoreError
+from pixcore.notices import Notice
 from pixcore.stages.serialise import Entry
 from pixcore.stages.store import StageStore
 
@@ -109,6 +110,45 @@ def test_what_can_not_be_remembered_is_no_damage_of_the_file(tmp_path: Path) -> 
         with pytest.raises(TypeError, match="set is not JSON"):
             store.remember("key", {"votes": {1, 2}})
         assert store.recall("key") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "replace(document, 'yes', 'yet')",
+        "substr(document, 1, 9)",
+        "replace(document, '{', 'null {')",
+        "'null' || substr(document, instr(document, char(10)))",
+        "CAST(x'7bff7d' AS TEXT)",
+        "zeroblob(40)",
+    ],
+)
+def test_a_paid_answer_that_changed_on_disk_is_told_and_asked_for_anew(tmp_path: Path, change: str) -> None:
+    with closing(StageStore(tmp_path, "exchanges", {})) as store:
+        for key in ("first", "second"):
+            store.remember(key, {"text": "yes"})
+        with sqlite3.connect(store.path) as db:
+            db.execute(f"UPDATE exchanges SET document = {change} WHERE key = 'first'")
+        with pytest.warns(Notice, match=f"{store.path}: what was remembered under first is not as it was written"):
+            assert store.recall("first") is None
+        assert store.recall("second") == {"text": "yes"}
+        store.remember("first", {"text": "no"})
+        assert store.recall("first") == {"text": "no"}
+
+
+def test_an_answer_that_was_paid_for_before_they_had_checksums_is_recalled(tmp_path: Path) -> None:
+    with closing(StageStore(tmp_path, "exchanges", {})) as store:
+        store._db.execute("INSERT INTO exchanges VALUES ('old', '{\"text\": \"yes\"}')")
+        assert store.recall("old") == {"text": "yes"}
+
+
+def test_a_text_that_is_no_utf8_any_more_is_damage_and_no_matter_of_the_folder(tmp_path: Path) -> None:
+    with closing(StageStore(tmp_path, "select", {})) as store:
+        store.put("key", "one", Entry({"mask": 1}))
+        store._db.execute("UPDATE records SET body = CAST(x'7bff7d' AS TEXT)")
+        with pytest.raises(StoreError) as refused:
+            store.get("key")
+        assert "move this file away" in refused.value.hint
 
 
 def test_an_id_or_an_error_that_has_no_utf8_is_no_damage_of_the_file(tmp_path: Path) -> None:

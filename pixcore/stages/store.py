@@ -2,8 +2,7 @@
 
 The file's name is a hash of its ingredients (component, config, plugin version, weights, seed, the store of the stage
 before), which it also holds in plain JSON. Within it a record's key is a hash of the sample's content. Each record is
-one transaction, so a process killed at any instant loses what it is just computing and nothing else; readers and a
-second writer may be at work all the while (write-ahead log).
+one transaction: a kill at any instant loses what is just computed alone; readers and a second writer may be at work.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +22,11 @@ import numpy as np
 
 from pixcore.errors import StoreError
 from pixcore.files import MAKE_ROOM
+from pixcore.notices import notice
 from pixcore.stages.serialise import Arrays, Entry
 
-_HINTS = {"full": MAKE_ROOM, "locked": "another process holds it for long; run again"}
+_DAMAGED = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"
+_HINTS = {"full": MAKE_ROOM, "locked": "another process holds it for long; run again", "decode": _DAMAGED}
 _ELSE = "is the folder writable, on a local disk, and is there room?"
 _PATIENCE = 60.0  # seconds that another process may hold a store
 _FORMAT = 3  # of a record; files of another one are left alone
@@ -95,8 +96,7 @@ class StageStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             self._use_write_ahead_log()
-            # with a write-ahead log a killed process loses nothing at NORMAL; only a power cut could, and no more
-            # than the last records
+            # with a write-ahead log a killed process loses nothing at NORMAL, a power cut at most the last records
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute("PRAGMA cache_size = -128")  # KiB; the system keeps what is read again
             self._db.executescript(_SCHEMA)
@@ -123,12 +123,7 @@ class StageStore:
         self._db.close()
 
     def put(self, key: str, sample_id: str, entry: Entry) -> None:
-        """Keep one record, in one transaction, in place of a failure or record under the same key.
-
-        Raises:
-            TypeError, ValueError, RecursionError: The record's body is not JSON data, holds itself, or has no end.
-            StoreError: The file can't be written.
-        """
+        """Keep one record, in one transaction, in place of one under its key; errors as of `packed`, `put_rows`."""
         self._write([self.packed(key, sample_id, entry)])
 
     def packed(self, key: str, sample_id: str, entry: Entry) -> Row:
@@ -197,8 +192,7 @@ class StageStore:
                 return None
             if row[2] != self._checksum(key, row[0], row[1]):
                 raise ValueError(f"the record {key[:12]} is not as it was written")
-            text = zlib.decompress(row[0]) if isinstance(row[0], bytes) else row[0]
-            return Entry(json.loads(text), _unpack(row[1]))
+            return Entry(json.loads(zlib.decompress(row[0]) if isinstance(row[0], bytes) else row[0]), _unpack(row[1]))
 
     def failure(self, key: str) -> str | None:
         """Read what went wrong with a sample; None if nothing did."""
@@ -218,13 +212,24 @@ class StageStore:
         return float(self._found("SELECT total(seconds) FROM spent")[0][0])
 
     def recall(self, key: str) -> Any:
-        """Read what was remembered under a key, or None."""
-        found = self._found("SELECT document FROM exchanges WHERE key = ?", key)
-        return json.loads(found[0][0]) if found else None
+        """Read what was remembered under a key; None where nothing was, or where it is damaged, which is told."""
+        for (document,) in self._found("SELECT CAST(document AS BLOB) FROM exchanges WHERE key = ?", key):
+            with suppress(ValueError):
+                return self.remembered(key, document)
+            notice(f"{self.path}: what was remembered under {key[:12]} is not as it was written; it is asked for anew")
+
+    def remembered(self, key: str, document: bytes) -> Any:
+        """Read what is kept under a key; a ValueError where it is not as it was written."""
+        text, _, checksum = document.partition(b"\n")
+        if checksum not in (b"", self._checksum(key, text, None).hex().encode()):  # once there was none
+            raise ValueError("its checksum is another")
+        return json.loads(text)
 
     def remember(self, key: str, value: Any) -> None:
         """Keep JSON data beside the records, at once: one exchange with a paid service, say."""
-        self._found("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", key, json.dumps(value))
+        text = json.dumps(value)
+        checksum = self._checksum(key, text, None).hex()
+        self._found("INSERT OR REPLACE INTO exchanges VALUES (?, ?)", key, f"{text}\n{checksum}")
 
     def _found(self, query: str, *values: Any) -> list[Any]:
         with self._explained():
@@ -239,8 +244,7 @@ class StageStore:
             hint = next((hint for word, hint in _HINTS.items() if word in str(error)), _ELSE)
             raise StoreError(f"can't use the stage store {self.path}: {error}", hint=hint) from error
         except (sqlite3.DatabaseError, zlib.error, KeyError, TypeError, ValueError) as error:
-            hint = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"
-            raise StoreError(f"the stage store {self.path} is damaged: {error}", hint=hint) from error
+            raise StoreError(f"the stage store {self.path} is damaged: {error}", hint=_DAMAGED) from error
         except OSError as error:
             hint = "choose another folder with store:"
             raise StoreError(f"can't use the stage store {self.path}: {error.strerror or error}", hint=hint) from error
@@ -265,10 +269,7 @@ def _plain(value: Any) -> Any:
 
 
 def _pack(arrays: Arrays) -> bytes | None:
-    """A line of JSON with names, dtypes and shapes, then the arrays' bytes, compressed together.
-
-    NumPy's own archives hold the same; opening one takes longer than everything else that is done with a record.
-    """
+    """A line of JSON with names, dtypes and shapes, then all bytes, compressed; NumPy's own archives open slowly."""
     if not arrays:
         return None
     heads = [[name, values.dtype.str, list(values.shape)] for name, values in arrays.items()]
@@ -282,7 +283,6 @@ def _unpack(blob: bytes | None) -> Arrays:
     head, _, data = zlib.decompress(blob).partition(b"\n")
     arrays, place = {}, 0
     for name, dtype, shape in json.loads(head):
-        count = math.prod(shape)
-        arrays[name] = np.frombuffer(data, np.dtype(dtype), count, place).reshape(shape).copy()
+        arrays[name] = np.frombuffer(data, np.dtype(dtype), math.prod(shape), place).reshape(shape).copy()
         place += arrays[name].nbytes
     return arrays

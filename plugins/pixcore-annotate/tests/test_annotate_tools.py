@@ -117,6 +117,52 @@ def agree(found: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> float:
     return float((found & wanted).sum() / (found | wanted).sum())
 
 
+def test_a_picture_that_cant_be_shown_stops_nobody(work: Path, browser: Any) -> None:
+    (work / "0.png").write_bytes(b"no picture")
+    server = Server(work, Drawing(Journal(work, "ann", read_tasks(work))))
+    with answering(server):
+        opened = Opened(browser, server.address)
+        opened.page.wait_for_selector("#problem >> text=0.png can't be shown: skip it")
+        opened.page.keyboard.press("s")
+        opened.page.wait_for_selector("#canvas[data-item='item-1']")
+        opened.page.wait_for_selector("#problem:empty", state="attached")
+        opened.page.keyboard.press("ArrowLeft")
+        opened.page.wait_for_selector("#problem >> text=0.png can't be shown: skip it")
+        opened.close()
+    assert kept(work).status == "skipped"
+
+
+def test_enter_opens_the_list_of_keys_and_decides_nothing(opened: Opened, work: Path) -> None:
+    opened.page.keyboard.press("1")
+    opened.page.wait_for_selector("li.kept")
+    opened.page.locator(".keys summary").focus()
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_selector(".keys[open]")
+    assert kept(work).status == "open"
+
+
+def test_a_label_turns_no_writing_but_its_own(work: Path, browser: Any) -> None:
+    tasks = list(read_tasks(work).values())
+    turned = Instance("17", "door \u202eevil", tasks[0].instances[0].mask)
+    other = work.parent / "turned"
+    other.mkdir()
+    (other / "0.png").write_bytes((work / "0.png").read_bytes())
+    write_tasks(other, [Item(**{**vars(tasks[0]), "instances": (turned,)})])
+    server = Server(other, Drawing(Journal(other, "ann", read_tasks(other))))
+    with answering(server):
+        opened = Opened(browser, server.address)
+        left, right = opened.page.locator("#instances .label").evaluate(
+            """label => [" · ", "px"].map((part) => {
+                const text = label.lastChild, range = document.createRange(), at = text.data.indexOf(part);
+                range.setStart(text, at);
+                range.setEnd(text, at + part.length);
+                return range.getBoundingClientRect().left;
+            })"""
+        )
+        opened.close()
+    assert left < right
+
+
 def test_brush_eraser_and_undo_across_a_restart(opened: Opened, work: Path) -> None:
     page = opened.page
     page.keyboard.press("b")

@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 from pixcore_datasets.tables import read_table
 from pixcore_emergence.command import _judged, _layers, _print
 from pixcore_emergence.command import emergence as command
-from pixcore_emergence.concepts import Concept, agreement, classify, judge_prompt, read_letters
+from pixcore_emergence.concepts import Concept, agreement, agreement_told, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
 from pixcore_emergence.emergence import Emergence, EmergenceTally
 from pixcore_emergence.layers import _of_control
@@ -210,7 +210,18 @@ def test_a_term_that_says_nothing_new_gets_no_coefficient() -> None:
     found = regress(3 * one, terms, [Cluster(str(index), pair=False) for index in range(20)])
     assert found[0] is not None
     assert found[0].value == pytest.approx(3)
+    assert found[0][1:] == (None, None)  # what fits exactly leaves nothing to be sure by
     assert found[1:] == [None, None]
+
+
+@pytest.mark.parametrize(("few", "told"), [(1, False), (9, False), (10, True), (20, True), (21, False), (29, False)])
+def test_a_term_that_few_clusters_have_has_no_interval(few: int, told: bool) -> None:
+    """Of one cluster in thirty, the interval holds the truth in three cases of ten."""
+    groups = np.repeat(np.arange(30), 2)
+    outcome = np.random.default_rng(0).normal(size=60)
+    (found,) = regress(outcome, (groups < few)[:, None].astype(float), groups.tolist())
+    assert found is not None
+    assert (found.low is not None, found.high is not None) == (told, told)
 
 
 def test_no_effects_are_told_of_a_handful_of_clusters() -> None:
@@ -362,6 +373,13 @@ def test_agreement_of_rules_and_judge() -> None:
     assert found["kappa"] == pytest.approx((2 / 3 - 1 / 3) / (1 - 1 / 3))
 
 
+def test_where_rules_and_judge_say_one_thing_alone_their_kappa_is_none() -> None:
+    """They can't but agree, which says nothing; it was told as 1.00."""
+    found = agreement([Concept.PART] * 3, [frozenset({Concept.PART})] * 3)
+    assert found == {"share": 1, "kappa": None, "n": 3}
+    assert agreement_told(found) == "100 %"
+
+
 @pytest.mark.parametrize("named", [1, 2])
 def test_rules_and_judge_that_know_nothing_agree_by_chance_alone(named: int) -> None:
     rng = np.random.default_rng(0)
@@ -445,3 +463,31 @@ def test_runs_of_different_benchmarks_are_refused(tmp_path: Path) -> None:
         (tmp_path / name / "predictions.jsonl").write_text(json.dumps(line))
     with pytest.raises(DataError, match=r"different benchmarks \(one: mini-world, other: folder\)"):
         command.main([str(tmp_path / "one"), str(tmp_path / "other")], standalone_mode=False)
+
+
+def test_one_find_of_twelve_is_drawn_and_written_without_an_interval_of_what_goes_with_it(tmp_path: Path) -> None:
+    pytest.importorskip("pixcore_folder")
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    lines, rows = [], ["image,expression"]
+    for number in range(12):
+        PILImage.new("RGB", (10, 10), (number, 0, 0)).save(tmp_path / "images" / f"{number}.png")
+        PILImage.fromarray(np.repeat([[255] * 5 + [0] * 5], 10, axis=0).astype(np.uint8)).save(
+            tmp_path / "masks" / f"{number}.png"
+        )
+        rows.append(f"{number}.png,the roof")
+        fits = {"phrase": TEXT[number : number + 4], "start": number, "end": number + 4}
+        own, lent = ({**fits, "masks": [dict(columns(fit))]} for fit in (5 if number == 0 else 1, 1))
+        control = {"name": "random", "candidates": [lent]}
+        line = {"sample_id": str(number), "protocol": "segment", "text": TEXT}
+        lines.append(json.dumps({**line, "candidates": [own], "control": control}) + "\n")
+    (tmp_path / "samples.csv").write_text("\n".join(rows))
+    (tmp_path / "p.jsonl").write_text("".join(lines))
+    where = ["--benchmark", "folder", "--root", str(tmp_path), "--output", str(tmp_path / "out")]
+    command.main([str(tmp_path / "p.jsonl"), *where], standalone_mode=False)
+    terms = read_table(tmp_path / "out" / "regression.csv", ("term",))
+    success = next(row for row in terms if (row["outcome"], row["term"]) == ("place", "success"))
+    assert (success["coefficient"] != "", success["low"], success["high"]) == (True, "", "")
+    shares = read_table(tmp_path / "out" / "iou-by-place.csv", ("candidates",))
+    assert [row["value"] for row in shares[8:10]] == ["", ""]  # nothing stands there: no number, and not "nan"
+    assert '<section id="regression">' in (tmp_path / "out" / "emergence.html").read_text()

@@ -225,6 +225,101 @@ def test_samples_are_filtered_sorted_and_walked_by_keys(tab: Tab, shown: Any) ->
     count_of(page, "8 of 8")
 
 
+def test_enter_presses_the_button_that_has_the_focus(tab: Tab, shown: Any) -> None:
+    page = tab.go(f"#/run/{shown.key('first')}")
+    count_of(page, "8 of 8")
+    page.get_by_role("button", name="table", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".scroller a.line >> nth=3")
+    assert "/sample/" not in page.url
+    # whoever goes on with j and k opens what is marked
+    page.keyboard.press("j")
+    second = page.locator(".scroller a.line").nth(1).get_attribute("data-id")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"h1:has-text('{second}')")
+    page.keyboard.press("Escape")
+    fourth = page.locator(".scroller a.line").nth(3)
+    name = fourth.get_attribute("data-id")
+    fourth.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"h1:has-text('{name}')")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="atlas").focus()
+    page.keyboard.press("Enter")
+    until(page, "location.hash.endsWith('/atlas')")
+
+
+def test_a_slider_goes_on_and_the_matrix_stays_open_while_maps_are_read(tab: Tab, shown: Any) -> None:
+    name = next(iter(shown.explorer.opened(shown.key("first"))[0].wait()))["id"]
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{name}?t=1")
+    page.get_by_label("layer").focus()
+    for layer in (0, 1):
+        page.keyboard.press("ArrowRight")
+        until(page, f"location.hash.includes('layer={layer}')")
+    page.locator(".heads summary").click()
+    for place in (5, 2):
+        page.locator(".matrix button").nth(place).click()
+        until(page, f"document.querySelectorAll('.matrix button')[{place}].className === 'on'")
+
+
+def test_showing_all_of_a_picture_sets_no_point(tab: Tab, shown: Any) -> None:
+    name = next(iter(shown.explorer.opened(shown.key("first"))[0].wait()))["id"]
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{name}")
+    page.wait_for_selector(".chip")
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -400)
+    page.wait_for_selector(".corner")
+    page.keyboard.press("p")
+    page.locator(".corner").click()
+    page.wait_for_selector(".corner", state="detached")
+    page.locator(".stage").click()
+    page.wait_for_selector("#whatif")
+    assert sum(url.split("?")[0].endswith("/masks") for url in tab.requests) == 1
+
+
+def test_a_server_that_was_away_is_asked_again(tab: Tab, shown: Any) -> None:
+    page = tab.go("#/")
+    page.wait_for_selector("#runs tbody tr")
+    page.route("**/runs", lambda route: route.abort())
+    page.wait_for_selector("text=pixcore view does not answer")
+    page.unroute("**/runs")
+    page.wait_for_selector("#runs tbody tr")
+    assert all("ERR_FAILED" in said for said in tab.complaints)
+    tab.complaints.clear()
+
+
+def test_an_atlas_without_phrases_says_so(tab: Tab, shown: Any) -> None:
+    def without(route: Any) -> None:
+        answered = route.fetch()
+        data = answered.json()
+        for own in data["atlas"]["probings"].values():
+            own["dots"] = [{"of": 0, "drawn": []} for _ in own["dots"]]
+        route.fulfill(response=answered, json=data)
+
+    shown.explorer.opened(shown.key("first"))[0].wait()
+    tab.page.route("**/atlas", without)
+    page = tab.go(f"#/run/{shown.key('first')}/atlas")
+    page.wait_for_selector("text=no phrase has a mask under this protocol")
+    assert page.locator(".plot").count() == 0
+    page.get_by_label("protocol").select_option("question")  # another one may have some
+    until(page, "location.hash.includes('question')")
+
+
+def test_a_thin_picture_can_be_zoomed(tab: Tab, shown: Any) -> None:
+    def thin(route: Any) -> None:
+        answered = route.fetch()
+        data = answered.json()
+        data["payload"] |= {"width": 3000, "height": 12}
+        route.fulfill(response=answered, json=data)
+
+    tab.page.route("**/sample?*", thin)
+    name = next(iter(shown.explorer.opened(shown.key("first"))[0].wait()))["id"]
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{name}")
+    page.wait_for_selector(".chip")
+    assert page.locator(".stage").bounding_box()["height"] >= 150
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_tables_heads_stand_above_their_columns_wherever_one_scrolls(tab: Tab, shown: Any, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 500})

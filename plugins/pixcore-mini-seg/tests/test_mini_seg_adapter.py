@@ -18,7 +18,7 @@ from pixcore_mini_world.config import MiniWorldConfig
 
 from pixcore import masks
 from pixcore.components import Context
-from pixcore.errors import DataError
+from pixcore.errors import SampleError
 from pixcore.protocols import build_prompt
 from pixcore.records import Fidelity, Protocol, Request, Response
 from tests.adapters import AttentionAdapterSuite, MemorySuite, Subject
@@ -118,5 +118,5 @@ def test_under_published_the_first_mask_is_the_response_s() -> None:
 
 def test_a_mark_in_a_question_is_refused(model: MiniSeg) -> None:
     (asked,) = requests(model.config, 1)
-    with pytest.raises(DataError, match="its text holds"):
+    with pytest.raises(SampleError, match="its text holds"):
         model.answer([Request(asked.sample_id, asked.protocol, asked.image, "Is [SEG] there?")])

@@ -91,6 +91,22 @@ def test_a_second_run_costs_nothing_and_needs_no_key(place, server, monkeypatch)
     assert len(server.calls) == asked, "how a server is asked changes no record"
 
 
+def test_of_what_was_paid_for_only_what_is_damaged_is_paid_again_and_that_is_told(place, server):
+    place()
+    asked, figures = len(server.calls), (place.folder / "out" / "summary.json").read_text()
+    (store,) = place.folder.glob("store/exchanges-*.sqlite")
+    with sqlite3.connect(store) as database:
+        one = "key = (SELECT min(key) FROM exchanges WHERE document LIKE '%yes%')"
+        database.execute(f"UPDATE exchanges SET document = replace(document, 'yes', 'yet') WHERE {one}")
+    for stage in ("select", "judge"):
+        for path in place.folder.glob(f"store/{stage}-*"):
+            path.unlink()
+    said = place().stderr
+    assert len(server.calls) == asked + 1
+    assert said.count("is not as it was written; it is asked for anew") == 1
+    assert (place.folder / "out" / "summary.json").read_text() == figures
+
+
 def test_the_estimate_spends_nothing_and_comes_true(place, server):
     before = place("--estimate").stdout
     assert not server.calls

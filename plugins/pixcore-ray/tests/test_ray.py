@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ pytest.importorskip("ray")
 from pixcore_ray.config import ProcessesConfig, Resources
 from pixcore_ray.crews import crews
 from pixcore_ray.driver import Driver, _Actor, _Task
-from pixcore_ray.executors import see
+from pixcore_ray.executors import see, sigterm_stops
 from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent
 from pixcore_ray.told import NODES, Telling
 from pixcore_ray.worker import Maker
@@ -337,6 +338,45 @@ def test_answers_go_in_the_batches_of_one_process(
     ]
     assert [size for size, _ in answers] == [4, 2]
     assert sorted(found) == sorted(own[at : at + size] for size, own in answers for at in range(0, len(own), size))
+
+
+def test_sigterm_is_ctrl_c_while_ray_is_there() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_stops():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_lets_go_and_the_same_command_goes_on(workplace: Workplace, how: signal.Signals) -> None:
+    """As by Ctrl-C, or by what Slurm and Kubernetes send before they kill."""
+    own = {"model": {"name": "toy", "pause": 0.2}, "batch_size": 2, "benchmark": {"name": "toy-boxes", "pairs": 8}}
+    config = str(workplace.config(executor={"name": "processes", "n": 2, "seconds": 0.2}, **own))
+    running = workplace.start("run", config)
+    assert running.stderr is not None
+    assert any("there already" in line for line in running.stderr)  # Ray is there, and actors start
+    running.send_signal(how)
+    _, said = running.communicate(timeout=120)
+    assert (running.returncode, said.splitlines()[-1].startswith("stopped; what was computed is kept")) == (130, True)
+    assert "SIGTERM" not in said
+    workplace("run", config)
+    workplace("run", str(workplace.config(store="calm", **own)))
+    assert not differs(records(workplace.folder / "store"), records(workplace.folder / "calm"))
+
+
+def test_a_model_that_the_driver_has_loaded_is_let_go_and_never_travels(
+    job: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that looked at a server's text: it may not be pickled, and its memory is the actors'."""
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr("ray.put", lambda sent: sent)
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig())
+    vars(job.loader())["hook"] = lambda: None
+    driver._open()
+    copies: list[Stage] = pickle.loads(driver._arguments[0])
+    assert len(copies) == len(job.stages())
+    assert job.loader._model is None
 
 
 def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:

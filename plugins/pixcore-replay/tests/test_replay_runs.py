@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from PIL import Image as PILImage
-from pixcore_replay.served import BLIND
+from pixcore_replay.served import BLIND, SILENT
 
 from pixcore.cli import main
 from pixcore.plugins import registry
@@ -289,3 +289,26 @@ def test_an_earlier_runs_texts_are_replayed_and_what_the_tokenizer_lacks_is_said
     phrases = [candidate["phrase"] for candidate in first["candidates"]]
     assert "car" in phrases
     assert "quixotic" not in phrases
+
+
+def test_half_a_surrogate_pair_is_replayed_as_what_stands_for_it(place, live):
+    _, expected, _ = live
+    strange = [{**line, "text": "A car \ud83d."} if n == 0 else line for n, line in enumerate(expected)]
+    (place.folder / "strange.jsonl").write_text("".join(json.dumps(line) + "\n" for line in strange))
+    said = place(model={"name": "mini", "text": "strange.jsonl"})
+    assert "1 answer: the replaying tokenizer can't reproduce this text" in said.stdout
+    assert place.lines()[0]["text"] == "A car \ud83d."
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize(
+    ("reason", "notice"), [("length", SILENT), ("max_tokens", SILENT), ("content_filter", BLIND)], ids=str
+)
+def test_an_answer_of_which_nothing_came_is_empty_and_says_why(place, speaking, replayed, reason, notice):
+    thought = {"role": "assistant", "content": None, "reasoning_content": "The user asks about a car, so"}
+    speaking.script.choice = {"finish_reason": reason, "message": thought}
+    served = {"server": speaking.url, "model": "mini"}
+    place(model={"name": "mini", "text": served} if replayed else {"name": "served", **served})
+    assert {line["text"] for line in place.lines()} == {""}
+    notes = place.notes()
+    assert any(notice in note for note in notes) == (notice == SILENT or not replayed), notes

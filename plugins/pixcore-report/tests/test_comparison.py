@@ -237,6 +237,34 @@ def test_runs_spread_as_planted() -> None:
     assert found["M"].components.rest == pytest.approx(0, abs=1e-6)
 
 
+def on_images(right: np.ndarray, images: np.ndarray) -> Iterator[SampleResult]:
+    """Samples of a few images, in no pairs."""
+    for result, image in zip(runs(right, np.zeros(len(right), int)), images.tolist(), strict=True):
+        sample = replace(result.sample, pair=None, image=Image(lambda of=image: b"%d" % of, str(image), SIZE))
+        yield replace(result, sample=sample)
+
+
+def test_the_error_over_runs_is_the_figures_own_where_images_have_unequal_numbers_of_samples() -> None:
+    """Forty samples of one image decide the figure, and say no more than it: as the table's interval has it."""
+    images = np.concatenate([np.zeros(40, int), np.arange(1, 21)])
+    right = np.random.default_rng(0).random(60) < 0.6
+    side = Side("a", ROW, Fidelity.CORRECTED).take(on_images(right, images))
+    (found,) = (one for one in spreads([side, side]) if one.name == "A")
+    assert found.components is not None
+    brute = [100 * right[images != image].mean() for image in range(21)]
+    assert found.components.error == pytest.approx(np.sqrt(20 * np.var(brute)))
+
+
+def test_samples_of_fewer_than_ten_images_have_no_test() -> None:
+    """Durkalski's statistic is 4 where four images lean one way, p = .046; a coin does so in one case of eight."""
+    images = np.arange(12) // 3
+    first, second = (Side(name, ROW, Fidelity.CORRECTED) for name in "ab")
+    first.take(on_images(np.zeros(12, bool), images))
+    second.take(on_images(np.ones(12, bool), images))
+    (test,) = compare(first, second).tests
+    assert (test.unit, test.only_right, test.p) == ("sample", 12, None)
+
+
 def test_selections_can_be_told_apart() -> None:
     """The row that is compared is the one that was named."""
     result = next(runs(np.array([True]), np.array([5])))

@@ -18,6 +18,7 @@ from pixcore_sam.config import SamConceptConfig  # noqa: E402
 from pixcore_sam.generator import resized  # noqa: E402
 
 from pixcore.errors import ConfigError, ModelError  # noqa: E402
+from pixcore.notices import Notice  # noqa: E402
 from pixcore.records import Image, PointPrompt  # noqa: E402
 
 NOWHERE = PointPrompt.at((0, 0))
@@ -66,6 +67,18 @@ def test_at_most_so_many_instances_follow_the_union(concept: Path, picture: Call
     (all_,), (few,) = (made(concept, threshold=0, most=most).segment(image, [told("a cat")]) for most in (8, 1))
     assert (len(all_.masks), len(few.masks)) == (6, 2)
     assert np.array_equal(few.masks, all_.masks[:2])
+
+
+def test_a_text_that_is_cut_is_told(
+    concept: Path, picture: Callable[[int, int], Image], recwarn: pytest.WarningsRecorder
+) -> None:
+    """The checkpoint has room for 16 tokens."""
+    one, words = made(concept, threshold=0), "the red ball " * 6
+    one.segment(picture(60, 40), [told("a cat")])
+    assert not [str(each.message) for each in recwarn if each.category is Notice]
+    one.segment(picture(60, 40), [told(words)])
+    (said,) = [str(each.message) for each in recwarn if each.category is Notice]
+    assert said == f"sam3-concept hears the first 16 tokens of a text and cuts the rest, such as of {words!r}"
 
 
 def test_points_are_refused(concept: Path, picture: Callable[[int, int], Image]) -> None:

@@ -293,6 +293,19 @@ class TestEmbedding:
         chosen = self.choose(make_sample(), [make_candidate("a gate", (0, 9))], model=model)
         assert chosen.score == pytest.approx(expected, abs=1e-5)
 
+    def test_what_other_phrases_there_are_changes_no_similarity(self, model, make_sample, make_candidate):
+        """Bit for bit, as another process, or a run that goes on, embeds other phrases together."""
+        phrases = [
+            "left",
+            "a green roof",
+            "the small blue boat on the water",
+            "a lamp that is on",
+            "a house and its door",
+        ]
+        alone = [self.choose(make_sample(), [make_candidate(one, (0, 9))], model=model).score for one in phrases]
+        together = self.choose(make_sample(), [make_candidate(one, (0, 9)) for one in phrases], model=model)
+        assert together.score == max(alone)
+
     def test_below_the_threshold_the_object_is_absent(self, model, make_sample, make_candidate):
         far = [make_candidate("the weather in June", (0, 9))]
         assert self.choose(make_sample(), far, model=model, threshold=0.9).outcome == "absent"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from pixcore_services.spending import BudgetError, Spending, read_ledger
 
 from pixcore.errors import ConfigError, StoreError
+from pixcore.notices import Notice
 from pixcore.services import Budget, Expense, Price
 from tests.workplace import Workplace
 
@@ -95,12 +97,24 @@ def test_commands_of_one_run_that_are_at_work_at_once_share_its_budget(tmp_path)
     assert one.spent == other.spent == Spending(ledger=ledger).spent
 
 
-@pytest.mark.parametrize("line", [b'\xff\xfe{"model"', b'{"model": "m", "calls": "many"}', b"null", b"7"])
-def test_a_line_that_is_no_expense_is_passed_over(line, tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b'\xff\xfe{"model"', b'{"model": "m", "calls": "many"}', b"null", b"7", b"\0" * 9, b"[" * 100_000),
+        *(b'{"model": "m", "usd": NaN}', b'{"model": "m", "usd": -5}', b'{"model": "m", "usd": -1e999}'),
+        *(b'{"model": "m", "urd": 0.9}', b'{"model": "m", "calls": -1}', b'{"model": "m"}{"model": "m"}'),
+    ],
+    ids=lambda line: repr(line[:30]),
+)
+def test_a_line_that_is_no_expense_is_told_and_takes_nothing_back(line, tmp_path):
     ledger = tmp_path / "spending.jsonl"
-    ledger.write_bytes(line + b"\n")
     spend(Spending(ledger=ledger))
-    assert Spending(ledger=ledger).spent.calls == 1
+    ledger.write_bytes(ledger.read_bytes() + line + b"\n")
+    with pytest.warns(Notice, match=f"{ledger}: 1 line can't be read, and what is noted there is not counted"):
+        spending = Spending(budget=Budget(calls=1), ledger=ledger)
+    assert spending.spent == replace(CALL, model="")
+    with pytest.raises(BudgetError):
+        spend(spending)
 
 
 def test_a_ledger_that_can_not_be_read_is_told_in_a_line(tmp_path):

@@ -18,6 +18,8 @@ def test_kappa_is_that_of_scikit_learn() -> None:
     left, right = rng.random(200) < 0.7, rng.random(200) < 0.6
     assert kappa(left, right) == pytest.approx(cohen_kappa_score(left, right))
     assert kappa(np.ones(5, bool), np.ones(5, bool)) is None
+    one_wrong = np.arange(200_000) > 0  # of many: agreement no better than chance, and not "none"
+    assert kappa(np.ones(200_000, bool), one_wrong) == pytest.approx(0)
 
 
 def test_the_interval_of_kappa_is_a_plain_bootstraps() -> None:

@@ -59,6 +59,25 @@ def test_independent_answers_are_worth_what_they_are() -> None:
     assert effective_size(np.full(30, 2.0), np.full(30, 2.0)) == 30  # all right: clusters show no variance
 
 
+def test_an_interval_holds_the_truth_where_one_image_has_most_of_the_answers() -> None:
+    """Forty answers about one image, one about each of twenty others: the linear variance holds it in 65 % of draws."""
+    rng = np.random.default_rng(0)
+    counts = np.append(np.ones(20), 40)
+    held = 0
+    for _ in range(500):
+        low, high = share_interval(rng.binomial(counts.astype(int), rng.beta(2, 2, 21)).astype(float), counts) or (1, 0)
+        held += low <= 0.5 <= high
+    assert held >= 0.86 * 500
+
+
+def test_answers_of_clusters_of_one_size_are_worth_what_korn_and_graubard_say() -> None:
+    right = np.array([0, 1, 2, 3, 3, 1, 2, 0, 3, 3, 2, 2], np.float64)
+    share, clusters = right.sum() / 36, 12
+    variance = clusters / (clusters - 1) * np.sum((right - 3 * share) ** 2) / 36**2
+    shrunk = (stats.norm.ppf(0.975) / stats.t.ppf(0.975, clusters - 1)) ** 2
+    assert effective_size(right, np.full(12, 3.0)) == pytest.approx(share * (1 - share) / variance * shrunk)
+
+
 def test_clusters_that_all_say_the_same_are_worth_one_answer_each_whatever_rounding_leaves() -> None:
     """15 of 22 right in each: 22 * (180 / 264) is not 15 by a hair, and no hair is a variance."""
     for right, count in ((1, 2), (15, 22), (29, 100)):
@@ -301,3 +320,10 @@ def test_s_of_two_sides_is_drawn_alike() -> None:
     assert found.high < 0
     assert found.p is not None
     assert found.p < 0.01
+
+
+def test_no_difference_is_detected_that_is_larger_than_any_there_can_be() -> None:
+    left = np.arange(10) % 2.0
+    found = paired(Sums("mean", left, np.ones(10)), Sums("mean", 1 - left, np.ones(10)))
+    assert found.low is not None
+    assert found.detectable is None  # not even 0 beside 100 in truth would be found four times in five

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image as PILImage
-from pixcore_statistics.command import power
+from pixcore_statistics.command import power, probing
 from pixcore_statistics.power import least_share_difference
 from pixcore_statistics.wording import joined
 
@@ -66,3 +66,18 @@ def test_no_difference_is_promised_that_there_can_not_be() -> None:
     assert all(least <= 100 for least in group["by_spread"].values() if least is not None)
     said = CliRunner().invoke(power, ["--clusters", "30", "--json", "-"], catch_exceptions=False).stdout
     assert all(0 < least < 100 for least in json.loads(said)["groups"][0]["by_spread"].values())
+
+
+def test_predictions_without_an_accuracy_have_no_s_and_say_so(root: Path) -> None:
+    """An empty table said nothing."""
+    lines = [
+        {"sample_id": str(10 * number + place), "protocol": "segment", "text": "", "mask": None}
+        for number in range(IMAGES)
+        for place in range(EACH)
+    ]
+    (root / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = [str(root / "p.jsonl"), "--benchmark", "coco-referring", "--root", str(root)]
+    said = CliRunner().invoke(probing, arguments, catch_exceptions=False).output
+    assert said == "no row has both an accuracy and a mean IoU: S is made of one of each\n"
+    document = CliRunner().invoke(probing, [*arguments, "--json", "-"], catch_exceptions=False).stdout
+    assert json.loads(document)["rows"] == []

@@ -213,7 +213,8 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ("UPDATE records SET arrays = 7 WHERE key = '1'", "holds what no record does"),
-        ("UPDATE exchanges SET document = '{'", "Expecting property name"),
+        ("UPDATE exchanges SET document = '{'", "remembered under paid is not as it was written"),
+        ("UPDATE exchanges SET document = replace(document, 'yes', 'yet')", "under paid is not as it was written"),
         ("UPDATE ingredients SET document = '[]'", "what it was made from is no object"),
         ("DROP TABLE spent", "no such table: spent"),
     ],
@@ -226,6 +227,22 @@ def test_what_no_version_wrote_is_one_line(tmp_path: Path, change: str, said: st
         database.execute(change)
     with pytest.raises(StoreError, match=said):
         merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+
+
+def test_a_damaged_answer_of_a_service_is_told_and_no_other_is_given_up(tmp_path: Path) -> None:
+    store = StageStore(tmp_path / "a", "exchanges", {})
+    for key in ("first", "second"):
+        store.remember(key, {"said": "yes"})
+    assert "answers of services 2, all as they were written" in called(commands.check, tmp_path / "a").output
+    with sqlite3.connect(store.path) as database:
+        database.execute("UPDATE exchanges SET document = replace(document, 'yes', 'yet') WHERE key = 'second'")
+    done = called(commands.check, tmp_path / "a")
+    assert done.return_value == 1
+    assert "what was remembered under second is not as it was written" in done.output
+    with pytest.raises(StoreError) as refused:
+        merge([tmp_path / "a"], tmp_path / "c", lambda line: None)
+    assert "asks for that answer anew" in refused.value.hint
+    assert "move it away" not in refused.value.hint
 
 
 def test_a_store_of_another_version_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -73,6 +73,21 @@ def test_a_record_says_that_its_layout_was_found_and_it_is_found_once(
     assert "layout" not in again.config.model_copy(update={"layout": "auto"}).model_dump()
 
 
+@pytest.mark.parametrize("known", ['{"layout": "pixcore_transformers.layouts.gone:Grid"}', '{"layout": 3}', "{}"])
+def test_a_layout_that_this_version_does_not_have_is_found_again(
+    known: str, checkpoint: Callable[..., Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    adapter_of(checkpoint("internvl"), layout="probe").layout(requests()[0].image)
+    kept = {path: path.read_text(encoding="utf-8") for path in (cache / "pixcore" / "layouts").iterdir()}
+    for path in kept:
+        path.write_text(known, encoding="utf-8")
+    adapter_of(checkpoint("internvl"), layout="probe").layout(requests()[0].image)
+    (found,) = [path for path, text in kept.items() if path.read_text(encoding="utf-8") == text]
+    for path in kept.keys() - {found}:
+        path.unlink()
+
+
 def test_a_found_layout_is_that_of_images_prepared_alike(
     checkpoint: Callable[..., Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError
+from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
 
 
@@ -51,6 +51,21 @@ def test_the_tower_stays_on_its_kernel(checkpoint: Callable[..., Path]) -> None:
     assert model.config.text_config._attn_implementation == "pixcore_sdpa"
     assert model.config.vision_config._attn_implementation == "sdpa"
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_checkpoint_that_names_no_start_and_no_end_answers_to_its_limit(copy: Path) -> None:
+    for path in copy.glob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for part in (content, content.get("text_config", {})):
+            for name in ("bos_token", "eos_token", "bos_token_id", "eos_token_id"):
+                if name in part:
+                    part[name] = None
+        path.write_text(json.dumps(content), encoding="utf-8")
+    one = adapter(copy)
+    assert one.end == ()
+    assert one.loaded.tokenizer.bos_token_id is None
+    (response,) = one.answer([ask()])
+    assert (len(response.tokens), response.extra["finish"]) == (4, "length")
 
 
 def test_the_kernel_and_the_dtype_are_options(checkpoint: Callable[..., Path]) -> None:
@@ -276,7 +291,7 @@ def test_a_processor_learns_of_its_tower(copy: Path) -> None:
 @pytest.mark.parametrize("text", ["Is <image> there?", "Is </s> there?"])
 def test_a_mark_in_a_text_fails_its_sample(text: str, checkpoint: Callable[..., Path]) -> None:
     request = Request("one", Protocol.QUESTION, ask().image, text)
-    with pytest.raises(DataError, match="reads as a mark of its own"):
+    with pytest.raises(SampleError, match="reads as a mark of its own"):
         adapter(checkpoint("llava")).answer([request])
 
 

@@ -66,7 +66,8 @@ def pages(folder: Path, desk: Desk, token: str, roots: Sequence[Path]) -> Starle
         instances = [
             {"id": instance.id, "label": instance.label, "area": area(instance.mask)} for instance in item.instances
         ]
-        facts = {"id": item.id, "size": item.size, "question": item.question, "parsed": item.expression}
+        facts = {"id": item.id, "image": item.image, "size": item.size, "question": item.question}
+        facts["parsed"] = item.expression
         return answer({**facts, "instances": instances, **shown(item)})
 
     async def decision_about(item: Item, request: Request) -> dict[str, Any]:

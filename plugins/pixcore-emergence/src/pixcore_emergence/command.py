@@ -17,7 +17,7 @@ from pixcore.files import RUN, prepare, read_object
 from pixcore.plugins import registry
 from pixcore.protocols import LOOKED_AT, in_order
 from pixcore.terminal import Console
-from pixcore_emergence.concepts import Concept, read_letters
+from pixcore_emergence.concepts import Concept, agreement_told, read_letters
 from pixcore_emergence.emergence import Emergence, EmergenceTally, Shares, matched_control
 from pixcore_emergence.looks import CONCEPTS
 from pixcore_emergence.standing import parser
@@ -190,10 +190,9 @@ def _print(console: Console, found: Sequence[Emergence]) -> None:
             values = f"N = {curve.n[0]}: {curve.points[0].value:.1f}, N = {curve.n[-1]}: {last.value:.1f}{ends}"
             console.print(f"  best of N {kind}, {curve.name}: {values}, n = {curve.samples}", highlight=False)
         if one.agreement:
-            share, kappa, n = (one.agreement[key] for key in ("share", "kappa", "n"))
             for spread in one.judged_concepts()[:1]:
                 console.print(f"  by the judge, {_told(spread)}", highlight=False)
-            console.print(f"  rules and judge agree on {100 * share:.0f} % of {n:.0f} phrases (kappa {kappa:.2f})")
+            console.print(f"  of {one.agreement['n']} phrases rules and judge agree on {agreement_told(one.agreement)}")
 
 
 def _told(spread: Shares) -> str:

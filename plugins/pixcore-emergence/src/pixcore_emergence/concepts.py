@@ -405,23 +405,29 @@ def read_letters(answer: str) -> frozenset[Concept]:
     return frozenset(found)
 
 
-def agreement(rules: Sequence[Concept], judged: Sequence[frozenset[Concept]]) -> Mapping[str, float]:
+def agreement(rules: Sequence[Concept], judged: Sequence[frozenset[Concept]]) -> Mapping[str, float | None]:
     """Measure how far the rules agree with a judge, which may name several categories.
 
     Returns:
         "share": of the phrases that the judge could place, those whose category by rule is among its own; "kappa": the
         share beyond what chance gives, over the most that it could be. Chance is the share that the same rules would
         reach on another phrase's judgement, drawn at random: a judge that names two categories is agreed with more
-        often by accident, and that counts nothing. "n".
+        often by accident, and that counts nothing; None where chance alone would have them agree in everything. "n".
     """
     pairs = [(rule, named) for rule, named in zip(rules, judged, strict=True) if named]
     if not pairs:
-        return {"share": float("nan"), "kappa": float("nan"), "n": 0}
+        return {"share": None, "kappa": None, "n": 0}
     share = sum(rule in named for rule, named in pairs) / len(pairs)
     by_rule = Counter(rule for rule, _ in pairs)
     chance = sum(count * sum(rule in named for _, named in pairs) for rule, count in by_rule.items()) / len(pairs) ** 2
-    kappa = (share - chance) / (1 - chance) if chance < 1 else 1.0
+    kappa = (share - chance) / (1 - chance) if chance < 1 else None
     return {"share": share, "kappa": kappa, "n": len(pairs)}
+
+
+def agreement_told(found: Mapping[str, float | None]) -> str:
+    """Tell an `agreement` of some phrases: "86 % (kappa 0.81)"."""
+    kappa = found["kappa"]
+    return f"{100 * (found['share'] or 0):.0f} %" + ("" if kappa is None else f" (kappa {kappa:.2f})")
 
 
 def judge_prompt(noun: str, text: str) -> str:

@@ -96,7 +96,7 @@ class Emergence:
     distinct: tuple[Curve, ...] = ()
     outcomes: Outcomes | None = None
     left_out: int = 0
-    agreement: dict[str, float] = field(default_factory=dict)
+    agreement: dict[str, float | None] = field(default_factory=dict)
     judged: Mapping[str, frozenset[Concept]] = field(default_factory=dict)
     seed: int = 0
 

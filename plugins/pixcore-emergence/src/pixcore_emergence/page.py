@@ -25,7 +25,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.files import replacing, write_json
 from pixcore.masks import RLE
 from pixcore.records import PointPrompt, SampleResult
-from pixcore_emergence.concepts import judge_prompt
+from pixcore_emergence.concepts import agreement_told, judge_prompt
 from pixcore_emergence.curves import OWN, Curve
 from pixcore_emergence.emergence import Best, Emergence, Shares, measured_ious
 from pixcore_emergence.looks import CONCEPTS
@@ -66,9 +66,7 @@ def write(
     _write_phrases(output / "phrases.csv", found, sources)
     _write_regression(output / "regression.csv", found)
     write_json(output / "emergence.json", document(found))
-    agreements = [
-        f"{100 * one.agreement['share']:.0f} % (kappa {one.agreement['kappa']:.2f})" for one in found if one.agreement
-    ]
+    agreements = [agreement_told(one.agreement) for one in found if one.agreement]
     classified = "by rules that work offline"
     if agreements:
         classified += f", which agree with the judge on {', '.join(agreements)} of the phrases; its own have a figure"
@@ -342,7 +340,7 @@ def _write_shares(
     path: Path, x: str, labels: Sequence[str], found: Sequence[Emergence], of: Sequence[list[Shares]]
 ) -> None:
     rows = [
-        [one.model, shares.name, shares.samples, label, *estimate]
+        [one.model, shares.name, shares.samples, label, *_known(estimate)]
         for one, several in zip(found, of, strict=True)
         for shares in several
         for label, estimate in zip(labels, shares.values, strict=True)
@@ -362,7 +360,9 @@ def _write_curves(path: Path, of: Mapping[str, Sequence[Curve]]) -> None:
 
 def _write_regression(path: Path, found: Sequence[Emergence]) -> None:
     rows = [
-        [one.model, effect.outcome, effect.term, *(effect.estimate or ())] for one in found for effect in one.effects()
+        [one.model, effect.outcome, effect.term, *(effect.estimate or [None] * 3)]
+        for one in found
+        for effect in one.effects()
     ]
     _write_csv(path, ["model", "outcome", "term", "coefficient", "low", "high"], rows)
 

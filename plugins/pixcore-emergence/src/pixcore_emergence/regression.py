@@ -9,6 +9,7 @@ samples).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,8 @@ def effects(own: Looks, control: Looks) -> list[Effect]:
 def regress(outcome: Floats, terms: Floats, clusters: Sequence[Hashable]) -> list[Estimate | None]:
     """Fit least squares with an intercept; intervals by cluster-robust errors and Student's t.
 
+    There is none where everything fits exactly, nor of a term of two values that fewer than ten clusters have one of.
+
     Args:
         outcome: (n,).
         terms: (n, k); a column that is constant, or a sum of columns before it, gets no coefficient.
@@ -81,5 +84,16 @@ def regress(outcome: Floats, terms: Floats, clusters: Sequence[Hashable]) -> lis
     found: list[Estimate | None] = [None] * terms.shape[1]
     for place, column in enumerate(kept, start=1):
         value = float(coefficients[place])
-        found[column] = Estimate(value, value - float(reach[place]), value + float(reach[place]))
+        sure = reach[place] > 1e-9 and not _is_rare(terms[:, column], clusters)
+        ends = (value - float(reach[place]), value + float(reach[place])) if sure else (None, None)
+        found[column] = Estimate(value, *ends)
     return found
+
+
+def _is_rare(term: Floats, clusters: Sequence[Hashable]) -> bool:
+    """Whether a term of two values has one of them in fewer than ten clusters.
+
+    The fit goes through these few, and cluster-robust errors take that for being sure.
+    """
+    values = np.unique(term)
+    return len(values) == 2 and any(len(set(compress(clusters, term == one))) < FEW for one in values)

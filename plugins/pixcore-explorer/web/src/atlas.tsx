@@ -38,6 +38,7 @@ export function AtlasPage({ run }: { run: string }) {
       <div class="heading"><button class="quiet" onClick={() => go(link(["run", run]))}>← samples</button><h1>Atlas <small><Said>{runs?.find((one) => one.key === run)?.name}</Said></small></h1>
         <label>protocol <select value={probing} onChange={(event) => set({ probing: event.currentTarget.value })}>{probings.map((one) => <option>{one}</option>)}</select></label>
       </div>
+      {own.dots[0]!.of === 0 ? <Notice>no phrase has a mask under this protocol: there is nothing to draw</Notice> : <>
       <p class="legend">{atlas.concepts.map((name, i) => own.dots[i + 1]!.of > 0 && (
         <button class="quiet" aria-pressed={concept === name} onClick={() => set({ concept: concept === name ? null : name })}><i style={{ background: COLOURS[i] }} />{name}</button>
       ))}</p>
@@ -50,6 +51,7 @@ export function AtlasPage({ run }: { run: string }) {
         {own.curves.length > 0 && <Curves own={own} />}
       </div>
       <p class="notes">the object was found in {own.found} of {own.samples} samples; 95 % intervals over clusters; a bar leads to its samples</p>
+      </>}
     </main>
   );
 }
@@ -90,7 +92,7 @@ function Bars({ title, unit, found, names, to, tilted }: { title: string; unit: 
   return (
     <section class="card"><h2>{title}</h2>
       <p class="legend">{found.map((one, i) => <span><i style={{ background: ["#0072b2", "#e69f00", "#8a8a8a"][i] }} />{one.name} (n = {one.samples})</span>)}</p>
-      <Chart options={options} name={title} />
+      {bars.length > 0 ? <Chart options={options} name={title} /> : <p class="notes">no object was found: there is nothing to draw</p>}
     </section>
   );
 }

@@ -11,7 +11,7 @@ const EVERY = 2000, AT_REST = 5000;
 export function useRuns(): [Run[] | null, string | null, () => void] {
   const [runs, change] = useState<Run[] | null>(null);
   const [error, wrong] = useState<string | null>(null);
-  const ask = () => source.runs().then(change, (one: Error) => wrong(one.message));
+  const ask = () => source.runs().then((found) => { change(found); wrong(null); }, (one: Error) => wrong(one.message));
   useEffect(() => { void ask(); }, []);
   const running = runs?.some((run) => run.state === "running");
   useEffect(() => {

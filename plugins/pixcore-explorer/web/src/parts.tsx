@@ -38,6 +38,7 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, ab
       const target = event.target as HTMLElement, types = target.closest?.("input:not([type=range]):not([type=checkbox]), textarea, select, dialog");
       if (!above && document.querySelector("dialog[open]")) return;
       if (event.ctrlKey || event.metaKey || event.altKey || (types && event.key !== "Escape")) return;
+      if (event.key === "Enter" && target.closest?.("a, button, summary")) return; // it presses what has the focus
       const act = latest.current[event.key];
       if (act) { event.preventDefault(); act(event); }
     };
@@ -72,11 +73,14 @@ export function useWidth(element: { current: HTMLElement | null }): number {
   return width;
 }
 
-export function useAsked<T>(ask: () => Promise<T>, on: unknown[]): [T | null, string | null, (value: T) => void] {
+/** What is asked for anew whenever `on` changes; as long as `of` is the same, the last answer stays until the next comes. */
+export function useAsked<T>(ask: () => Promise<T>, on: unknown[], of?: string): [T | null, string | null, (value: T) => void] {
   const [state, change] = useState<[T | null, string | null]>([null, null]);
+  const before = useRef<string | undefined>();
   useEffect(() => {
     let over = false;
-    change([null, null]);
+    if (of === undefined || of !== before.current) change([null, null]);
+    before.current = of;
     ask().then((value) => over || change([value, null]), (error: Error) => over || change([null, error.message]));
     return () => { over = true; };
   }, on);

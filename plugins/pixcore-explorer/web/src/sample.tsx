@@ -20,7 +20,7 @@ const named = (tokens: number[]) => (tokens.length === 0 ? null : tokens.length 
 
 export function One({ run, id }: { run: string; id: string }) {
   const { words } = useRoute();
-  const others = (words.get("with") ?? "").split(",").filter(Boolean);
+  const others = (words.get("with") ?? "").split(",").filter(Boolean).slice(0, 3);
   const lines = useLines(run), list = useList(lines, words);
   const place = list ? list.shown.findIndex((line) => line.id === id) : -1;
   const step = (by: number) => {
@@ -51,7 +51,7 @@ export function One({ run, id }: { run: string; id: string }) {
       </div>
       <div class={`columns of${others.length + 1}`}>
         <Panel run={run} {...shared} rowKey={lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={others.length === 0} />
-        {others.slice(0, 3).map((other) => <Panel key={other} run={other} {...shared} rowKey={words.get("row") ?? lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={false} />)}
+        {others.map((other) => <Panel key={other} run={other} {...shared} rowKey={words.get("row") ?? lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={false} />)}
       </div>
     </main>
   );
@@ -72,7 +72,7 @@ function Panel({ run, id, probing, rowKey, choices, whole, word, say, view, look
     probing, transforms: transforms === null ? null : transforms.split(",").filter((one) => one && one !== "none"),
     layer: layer === null ? null : Number(layer), head: head === null ? null : Number(head),
   }), [probing, transforms, layer, head]);
-  const [maps, noMaps] = useAsked<Maps>(() => source.maps(run, id, reading), [run, id, reading]);
+  const [maps, noMaps] = useAsked<Maps>(() => source.maps(run, id, reading), [run, id, reading], JSON.stringify([run, id, probing]));
   const probed = sample?.payload.protocols[probing];
   const [hovered, hover] = useState<number[]>([]);
   const [moving, move] = useState(false);

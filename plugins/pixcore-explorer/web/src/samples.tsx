@@ -27,6 +27,7 @@ export function Samples({ run }: { run: string }) {
   const step = (by: number) => {
     const next = Math.max(0, Math.min(shown.length - 1, at + by));
     move(next);
+    scroller.current?.focus({ preventScroll: true }); // Enter opens what is marked, not what had the focus
     virtual.scrollToIndex(Math.floor(next / across));
   };
   useKeys({

@@ -18,7 +18,8 @@ interface Source {
 }
 
 async function asked<T>(path: string, body?: object): Promise<T> {
-  const response = await fetch(path, body && { method: "POST", body: JSON.stringify(body) });
+  const response = await fetch(path, body && { method: "POST", body: JSON.stringify(body) })
+    .catch(() => { throw new Error("pixcore view does not answer: if it has ended, start it again"); });
   const said = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
   if (!response.ok) throw new Error(said.error + (said.hint ? ` (${said.hint})` : ""));
   return said as T;

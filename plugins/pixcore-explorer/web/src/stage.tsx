@@ -12,6 +12,7 @@ export interface Drawn {
 export interface Scene {
   payload: Payload; map: { packed: Packed; grid: Grid } | null; masks: Drawn[]; points: { point: Point; ring?: boolean }[];
 }
+const LEAST = 160; // the height of what a thin picture is shown in, so that one can zoom it
 export const TRUTH: [number, number, number] = [0, 114, 178], MASK: [number, number, number] = [230, 159, 0], OTHER: [number, number, number] = [204, 121, 167];
 
 const images = new Map<string, Promise<HTMLImageElement>>();
@@ -80,7 +81,7 @@ export function Stage({ scene, onPoint, moving, view, onView, tall = 0.62 }: Pro
   const [image, change] = useState<HTMLImageElement | null>(null);
   const [own, changeOwn] = useState<ZoomTransform>(zoomIdentity);
   const at = view ?? own, { payload } = scene;
-  const height = Math.round(Math.min(wide * (payload.height / payload.width), innerHeight * tall)) || 1;
+  const height = Math.round(Math.min(Math.max(wide * (payload.height / payload.width), LEAST), innerHeight * tall)) || 1;
   const fit = Math.min(wide / payload.width, height / payload.height) || 1;
   const left = (wide - payload.width * fit) / 2, top = (height - payload.height * fit) / 2;
   const latest = useRef({ onView, onPoint, moving, fit, left, top, at });
@@ -128,7 +129,7 @@ export function Stage({ scene, onPoint, moving, view, onView, tall = 0.62 }: Pro
   };
   return (
     <div class={`stage ${moving ? "moving" : ""}`} ref={frame} style={{ height: `${height}px` }} tabIndex={0} role="group" aria-label="picture: wheel zooms, dragging moves, double click shows all"
-      onPointerUp={(event) => moving && onPoint?.(...place(event), event.shiftKey || event.button === 2 ? 0 : 1, true)} onContextMenu={(event) => moving && event.preventDefault()}>
+      onPointerUp={(event) => moving && event.target === canvas.current && onPoint?.(...place(event), event.shiftKey || event.button === 2 ? 0 : 1, true)} onContextMenu={(event) => moving && event.preventDefault()}>
       <canvas ref={canvas} />
       {payload.image_error && <p class="wrong over">{payload.image_error}</p>}
       {at.k > 1 && <button class="over corner" onClick={reset}>{at.k.toFixed(1)}× – all</button>}

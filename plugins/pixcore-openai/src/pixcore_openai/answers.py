@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+_NUMBER = re.compile(r"[-−–]?\d+(?:[.,/:\-−–]\d+)*(?: ?%)?")
 _DENIES = re.compile(r"\b(?:none|no(?!\.? *\d)|not|neither|nothing|cannot)\b|n['’]t\b", re.IGNORECASE)
 _FIRST = re.compile(r"\W*(yes|no)(?:\s*(?:[.,;:!*)\n—–]|-\s)|\Z)", re.IGNORECASE)
 _ALONE = re.compile(r"\W*(?:(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?\W*)?(yes|no)\W*", re.IGNORECASE)
@@ -22,12 +23,13 @@ def read_number(text: str, count: int, *, published: bool) -> int | None:
     if isinstance(structured, int) and not isinstance(structured, bool):
         number: int | None = structured
     else:
-        found = re.findall(r"(?<![\d.\-])\d+(?!\.?\d)", text)
+        found = {one.strip() for one in _NUMBER.findall(text)}
         if published:
             first = re.search(r"\d+", text)
             number = int(first.group()[:9]) if first else None
-        else:
-            number = int(found[0][:9]) if len(set(found)) == 1 and not _DENIES.search(text) else None
+        else:  # one that is negative, a fraction, a range or a share names no picture
+            alone = len(found) == 1 and (told := found.pop()).isdecimal() and not _DENIES.search(text)
+            number = int(told[:9]) if alone else None
     return number if number is not None and 1 <= number <= count else None
 
 

@@ -32,7 +32,8 @@ Reader = Callable[[str], R | None]
 
 _REMINDER = " Your answer could not be read; give only what is asked for."
 _BATCH_WINDOW = 512
-_CUT_OFF = ("length", "max_tokens")
+CUT_OFF = ("length", "max_tokens")
+"""How servers say that an answer ends where no more tokens were allowed."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Answer:
         refusal = self.exchanges[-1]["refusal"]
         if refusal:
             return f"refused: {refusal}"
-        cut = ", cut off: raise max_tokens" if self.exchanges[-1].get("finish") in _CUT_OFF else ""
+        cut = ", cut off: raise max_tokens" if self.exchanges[-1].get("finish") in CUT_OFF else ""
         return f"unread: {self.exchanges[-1]['text'][:80]!r}{cut}"
 
 
@@ -118,7 +119,7 @@ class Asker:
 
     def _value(self, question: Question, exchange: Mapping[str, Any], read: Reader[R]) -> R | None:
         """Read an answer, unless it is a refusal or, but for `published`, may go on otherwise than it begins."""
-        cut = question.prompt.schema and exchange.get("finish") in _CUT_OFF and not self.context.published
+        cut = question.prompt.schema and exchange.get("finish") in CUT_OFF and not self.context.published
         return None if exchange["refusal"] or (cut and not is_whole(exchange["text"])) else read(exchange["text"])
 
     async def _exchange(self, question: Question, *, again: bool) -> Mapping[str, Any]:

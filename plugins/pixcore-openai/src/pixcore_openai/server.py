@@ -19,6 +19,9 @@ from pixcore_openai.limiter import Limiter
 
 Lost = Callable[[bool], None]
 
+FILTERED = "stopped by the server's content filter"
+"""The refusal of an answer that the server held back; no word of the model's."""
+
 LARGEST_ANSWER = 2_000_000  # bytes; a yes, a number or a few names with all their metadata are a few thousand
 _MOST_TOKENS = 10**9  # that one call may be said to have taken
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
@@ -216,7 +219,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         lost = raw.lstrip().startswith(b"{")  # a proxy's page costs nothing
         raise MayPass(f"the answer is not a chat completion: {type(error).__name__}", lost=lost) from None
     if not refusal and choice.get("finish_reason") == "content_filter":
-        refusal = "stopped by the server's content filter"
+        refusal = FILTERED
     finish = str(choice.get("finish_reason") or "")
     return Completion(text, str(refusal or ""), served, fingerprint, counted, finish=finish)
 

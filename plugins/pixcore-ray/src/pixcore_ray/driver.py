@@ -150,6 +150,7 @@ class Driver:
     def _open(self) -> None:
         keys = [stage.store.key for stage in self._stages]
         environment = {name: value for name, value in os.environ.items() if name.startswith("PIXCORE_")}
+        self._job.loader.free()  # it may have looked at a server's text here; now its memory is the actors'
         # functions of a benchmark's own never travel: what is left of a stage is its settings and its components'
         self._arguments = ray.put(pickle.dumps(self._stages)), keys, environment, os.getcwd()
         path = path_of(self._job.items.thing(0).request.image)

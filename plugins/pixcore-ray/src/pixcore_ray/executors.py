@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,7 +74,8 @@ class OnRay(Executor[OptionsT]):
                     raise ConfigError(f"Ray can't be used: {one_line(str(error))}", hint=self._hint) from error
         hush()
         try:
-            yield
+            with sigterm_stops():
+                yield
         finally:
             if ours:
                 ray.shutdown()
@@ -80,6 +83,23 @@ class OnRay(Executor[OptionsT]):
     @abstractmethod
     def _start(self, ray: Any) -> None:
         """Start Ray, or join a cluster."""
+
+
+@contextmanager
+def sigterm_stops() -> Iterator[None]:
+    """While open, SIGTERM, which Slurm and Kubernetes send, stops a run as Ctrl-C does; Ray calls it a failure."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def hush() -> None:

@@ -56,7 +56,9 @@ class Replayed(ModelAdapter[ReplayedConfig]):
             self._said |= zip(part, self._source.answer(part), strict=True)
         said = [_seeing(self._said[request]) for request in requests]
         if extractor is not None:
-            seen = self._local.replay(requests, [one.text for one in said], extractor)
+            # no tokenizer takes half of a surrogate pair
+            texts = [one.text.encode("utf-8", "replace").decode() for one in said]
+            seen = self._local.replay(requests, texts, extractor)
             said = [_joined(one, own) for one, own in zip(said, seen, strict=True)]
         for request in requests:
             self._said.pop(request, None)

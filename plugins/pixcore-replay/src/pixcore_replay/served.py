@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pixcore_openai.asking import Asker, Question
+from pixcore_openai.asking import CUT_OFF, Asker, Question
 from pixcore_openai.overlays import plain
 from pixcore_openai.prompts import Prompt
+from pixcore_openai.server import FILTERED
 
 from pixcore.components import AttentionExtractor, Capability, Context, ModelAdapter
 from pixcore.errors import ModelError, UserError
@@ -20,6 +21,9 @@ ANSWER = Prompt("answer/1", "", "{text}", pictures_first=True)
 
 BLIND = "the model gives no attention: a mask can only come from a place that it writes"
 """The notice on an answer of a model that only answers."""
+
+SILENT = "it was cut off before it said anything: raise max_tokens, which a model's thoughts are counted to"
+"""The notice on an answer of which nothing is there."""
 
 NO_NUMBER = -1
 """The id of a token that no tokenizer gave: a word of the text."""
@@ -71,10 +75,13 @@ class Served(ModelAdapter[ServedConfig]):
     async def _ask(self, request: Request) -> Response:
         answer = await self._asker.ask(self._question(request), lambda text: text)
         (exchange,) = answer.exchanges
-        text = exchange["text"] or exchange["refusal"]
+        # what the server says of an answer that it holds back is not the model's
+        text = exchange["text"] or ("" if exchange["refusal"] == FILTERED else exchange["refusal"])
+        cut_off = exchange.get("finish") in CUT_OFF
         told = {key: exchange[key] for key in ("served", "fingerprint", "usage", "asked") if exchange.get(key)}
         server = {"address": self.config.address, **told}
-        extra = {"finish": exchange.get("finish") or "stop", "server": server, "notice": BLIND}
+        finish = "length" if cut_off else exchange.get("finish") or "stop"
+        extra = {"finish": finish, "server": server, "notice": SILENT if cut_off and not text else BLIND}
         return Response(text, words(text), extra={**extra, **({"refused": True} if exchange["refusal"] else {})})
 
     def _question(self, request: Request) -> Question:

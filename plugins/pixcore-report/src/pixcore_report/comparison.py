@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pixcore_scoring.streaming import accumulate
 from pixcore_statistics import holm, mcnemar
 from pixcore_statistics.agreement import Agreement, Components, agreement, components
+from pixcore_statistics.means import left_out
 from pixcore_statistics.paired import Paired, paired, paired_less, paired_made
 from pixcore_statistics.wording import joined, plural
 
@@ -91,7 +92,8 @@ class McNemar:
         only_left: Right on the left alone.
         only_right: Right on the right alone.
         neither: Wrong on both sides.
-        p: Two-sided p-value of the hypothesis that both sides are right equally often.
+        p: Two-sided p-value of the hypothesis that both sides are right equally often; None where fewer than ten
+            clusters are shared: Durkalski's test would call four that lean one way a find.
     """
 
     protocol: str
@@ -100,7 +102,7 @@ class McNemar:
     only_left: int
     only_right: int
     neither: int
-    p: float
+    p: float | None
 
     @property
     def flip_rate(self) -> float:
@@ -337,7 +339,7 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
         if counted.any():
             scale = table.scale(name)
             values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
-            split = components(scale * above[counted] / below[counted]) if counted.sum() >= FEW else None
+            split = components(scale * _by_cluster(above, below)) if counted.sum() >= FEW else None
             yield Spread(name, values, split, int(counted.sum()))
     own = _own(sides)
     known = {
@@ -348,6 +350,17 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
     for entry, made in table.made(known, own):
         if not np.isnan(made).any():
             yield Spread(entry.name, tuple(float(one) for one in table.scale(entry.name) * made), None, 0)
+
+
+def _by_cluster(above: Floats, below: Floats) -> Floats:
+    """What each cluster says of each side's figure, (clusters, sides), by what leaving it out changes (pseudo-values).
+
+    Of clusters of one size it is their own ratios; one with many samples says as much as it weighs in the figure.
+    """
+    asked = below.any(1)
+    figures, count = above.sum(0) / below.sum(0), asked.sum()
+    without = [left_out(*terms) for terms in zip(above[asked].T, below[asked].T, strict=True)]
+    return np.asarray(count * figures - (count - 1) * np.stack(without, axis=1))
 
 
 def told(found: Comparison) -> Iterator[str]:
@@ -540,9 +553,10 @@ def _test(protocol: str, unit: str, outcomes: Sequence[Sequence[tuple[bool, bool
     """Test outcomes, cluster by cluster."""
     ways = Counter(way for cluster in outcomes for way in cluster)
     only_left, only_right = ways[True, False], ways[False, True]
+    p = None
     if all(len(cluster) == 1 for cluster in outcomes):
         p = mcnemar.exact(only_left, only_right)
-    else:
+    elif len(outcomes) >= FEW:
         right = np.array([np.sum(cluster, axis=0) for cluster in outcomes], np.float64)
         p = mcnemar.clustered(right[:, 0], right[:, 1], np.array([len(cluster) for cluster in outcomes], np.float64))
     return McNemar(protocol, unit, ways[True, True], only_left, only_right, ways[False, False], p)

@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 
 from pixcore.components import Context, MaskGenerator
 from pixcore.errors import ConfigError, ModelError, NotFiniteError, first_line
+from pixcore.notices import notice
 from pixcore.records import Image, MaskProposal, PointPrompt
 from pixcore_sam.config import SamConceptConfig
 from pixcore_sam.generator import device_named, resized
@@ -71,6 +72,8 @@ class SamConcept(MaskGenerator[SamConceptConfig]):
 
     def _found(self, text: str, vision: Any, size: tuple[int, int]) -> MaskProposal:
         most = int(self._model.config.text_config.max_position_embeddings)
+        if len(self._tokenizer(text)["input_ids"]) > most:
+            notice(f"sam3-concept hears the first {most} tokens of a text and cuts the rest, such as of {text[:80]!r}")
         given = self._tokenizer([text], padding="max_length", max_length=most, truncation=True, return_tensors="pt").to(
             self.device
         )

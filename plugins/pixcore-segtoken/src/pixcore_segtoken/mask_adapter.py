@@ -128,7 +128,7 @@ class MaskAdapter(ModelAdapter[ConfigT], Generic[ConfigT, LoadedT]):
         """Answer a batch greedily; see the class for what the fidelity changes.
 
         Raises:
-            DataError: A question spells a mark: it would become an image, a mask or an end, and no longer be text.
+            SampleError: A question spells a mark: it would become an image, a mask or an end, and no longer be text.
                 The released code reads some of them as marks and drops others; under `published` that stays.
         """
         if extractor is not None and not self.config.attention:

@@ -42,8 +42,9 @@ class Embedding(SelectionStrategy[EmbeddingConfig]):
         similarities = [max((float(self._vectors[one] @ wanted) for one in own), default=0.0) for own in phrases]
         return choose_by_similarity(candidates, similarities, self.config.threshold, self.config.mask)
 
-    def _embed(self, phrases: list[str]) -> Any:
-        return self._model.encode(phrases, normalize_embeddings=True, show_progress_bar=False)
+    def _embed(self, phrases: list[str]) -> list[Any]:
+        """Embed each alone: in a batch its last bits would follow from the others, which other processes don't have."""
+        return [self._model.encode(one, normalize_embeddings=True, show_progress_bar=False) for one in phrases]
 
 
 def _load(config: EmbeddingConfig) -> Any:

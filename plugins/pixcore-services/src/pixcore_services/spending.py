@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 from pydantic import TypeAdapter
 
 from pixcore.errors import ConfigError, StoreError, UserError
+from pixcore.notices import notice
 from pixcore.services import Allowance, Budget, Expense, Price
 
 _EXPENSE = TypeAdapter(Expense)
@@ -151,7 +153,7 @@ class Spending:
 
 
 def read_ledger(path: Path) -> Iterator[Expense]:
-    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over.
+    """Read the expenses of earlier commands; a last line that a killed process left torn is passed over, others told.
 
     Raises:
         StoreError: It can't be read.
@@ -169,14 +171,26 @@ def _lines(path: Path, start: int) -> tuple[list[Expense], int]:
         return [], start
     except OSError as error:
         raise StoreError(f"can't read {path}: {error.strerror}", hint="move it away: what it notes is spent") from error
-    found = []
-    for line in text.split(b"\n"):
-        try:
-            found.append(_EXPENSE.validate_json(line))
-            whole = True
-        except ValueError:
-            whole = False
-    return found, start + len(text) - (0 if whole else len(line))
+    *lines, last = text.split(b"\n")
+    read = [_expense(line) for line in lines if line.strip()]
+    found = [one for one in read if one is not None]
+    if unread := len(read) - len(found):
+        which = "1 line" if unread == 1 else f"{unread} lines"
+        notice(f"{path}: {which} can't be read, and what is noted there is not counted: a kill or a disk's fault")
+    ending = _expense(last)
+    return found + ([] if ending is None else [ending]), start + len(text) - (len(last) if ending is None else 0)
+
+
+def _expense(line: bytes) -> Expense | None:
+    """Read a line of a ledger; None where it is none that was written so: it would take back what others note."""
+    try:
+        document = json.loads(line)
+        expense = _EXPENSE.validate_python(document)
+        numbers = [value or 0 for name, value in asdict(expense).items() if name != "model"]
+        whole = document.keys() <= asdict(expense).keys() and all(0 <= one < math.inf for one in numbers)
+        return expense if whole else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_torn(file: BinaryIO) -> bool:

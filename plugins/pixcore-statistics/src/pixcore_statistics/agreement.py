@@ -92,9 +92,9 @@ def kappa(left: Bools, right: Bools) -> float | None:
 
 def _kappa(ways: Floats) -> Floats:
     """Kappa from how often both are right, the left alone, the right alone, and neither: (n, 4) gives (n,)."""
+    undefined = (ways[:, [0, 3]] == ways.sum(1, keepdims=True)).any(1)  # all answers of both sides are alike
     both, left, right, neither = (ways / ways.sum(1, keepdims=True)).T
     chance = (both + left) * (both + right) + (right + neither) * (left + neither)
-    undefined = np.isclose(chance, 1)
     return np.where(undefined, np.nan, (both + neither - chance) / np.where(undefined, 1, 1 - chance))
 
 

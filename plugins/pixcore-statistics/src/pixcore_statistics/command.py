@@ -131,6 +131,9 @@ def probing(run: Path, benchmark: str | None, root: Path | None, fix: str | None
     found = list(halves(source.file, source.file.rows, source.fidelity, fix=fix, s_of=origin.s_of, seed=origin.seed))
     if figures_written(written, lambda: {"fix": fix, "rows": [{"row": row, **asdict(one)} for row, one in found]}):
         return
+    if not found:
+        Console().print("no row has both an accuracy and a mean IoU: S is made of one of each")
+        return
     table = bare_table()
     table.add_column("selection")
     for heading in (

@@ -36,7 +36,7 @@ class Paired:
         high: Upper end.
         margin: The least margin within which both sides are shown to be alike: there is no larger difference.
         p: Two-sided; None where there is no test.
-        detectable: The least difference that would be found four times in five.
+        detectable: The least difference that would be found four times in five; None where not even the largest would.
         clusters: How many count on either side; of a figure that is made of others, in its rarest part.
         method: Of interval and test.
     """
@@ -85,7 +85,7 @@ def paired_made(
             continue
         below = min(np.sum(spread <= 0), np.sum(spread >= 0))
         p = min(1.0, 2 * (float(below) + 1) / (len(spread) + 1))
-        least = least_mean_difference(float(spread.std()), clusters)
+        least = _possible(least_mean_difference(float(spread.std()), clusters))
         found[name] = _found([end for end in ends if end is not None], p, least, clusters, "bootstrap")
     return found
 
@@ -102,7 +102,12 @@ def _of_t(value: float, error: float, clusters: int, method: str, *, most: float
         return Paired(clusters=clusters)
     ends = [t_interval(value, error, clusters, level=level, most=most) for level in (bootstrap.LEVEL, NINETY)]
     p = float(2 * stats.t.sf(abs(value) / error, clusters - 1))
-    return _found(ends, p, least_mean_difference(error, clusters), clusters, method)
+    return _found(ends, p, _possible(least_mean_difference(error, clusters), most), clusters, method)
+
+
+def _possible(least: float, most: float = 1.0) -> float | None:
+    """The least difference that would be found; None where not even the largest that there can be would."""
+    return least if least <= most else None
 
 
 def _found(ends: list[tuple[float, float]], p: float, detectable: float | None, clusters: int, method: str) -> Paired:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore_statistics.bootstrap import LEVEL
+from pixcore_statistics.means import left_out, standard_error
 from pixcore_statistics.quantiles import normal, student
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL) -> fl
     share = float(right.sum()) / total
     if share in (0.0, 1.0):
         return float(clusters)
-    variance = clusters / (clusters - 1) * float(np.sum((right - share * counts) ** 2)) / total**2
+    variance = standard_error(left_out(right, counts)) ** 2  # one large cluster pulls the share, and so hides from it
     if variance < 1e-24:  # rounding leaves some of nothing
         return float(clusters)
     shrunk = (normal((1 + level) / 2) / student(clusters - 1, (1 + level) / 2)) ** 2

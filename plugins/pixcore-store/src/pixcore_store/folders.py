@@ -95,8 +95,22 @@ class StoreFile:
         yield from self._pages("SELECT key, sample_id, error FROM records WHERE body IS NULL AND key > ?", _as_it_is)
 
     def exchanges(self) -> Iterator[list[tuple[str, Any]]]:
-        """Give what paid services answered: key and JSON data."""
-        yield from self._pages("SELECT key, document FROM exchanges WHERE key > ?", _exchange)
+        """Give what paid services answered: key and JSON data.
+
+        Raises:
+            StoreError: One is not as it was written.
+        """
+        as_written = self.in_memory().remembered
+
+        def exchange(key: str, document: bytes) -> tuple[str, Any]:
+            try:
+                return key, as_written(key, document)
+            except ValueError as error:
+                said = f"{self.path}: what was remembered under {key[:12]} is not as it was written"
+                hint = "a run with this store asks for that answer anew, and for no other"
+                raise StoreError(said, hint=hint) from error
+
+        yield from self._pages("SELECT key, CAST(document AS BLOB) FROM exchanges WHERE key > ?", exchange)
 
     def _pages(self, query: str, made: Callable[..., Any]) -> Iterator[list[Any]]:
         last = ""
@@ -111,10 +125,6 @@ def _row(*values: Any) -> Row:
     if not all(isinstance(value, kind) for value, kind in zip(values, kinds, strict=True)):
         raise ValueError(f"the record {values[0]!s:.12} holds what no record does")
     return Row(*values)
-
-
-def _exchange(key: str, document: str) -> tuple[str, Any]:
-    return key, json.loads(document)
 
 
 def _as_it_is(*values: Any) -> tuple[Any, ...]:

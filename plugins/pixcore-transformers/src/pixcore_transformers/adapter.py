@@ -27,6 +27,7 @@ from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
 from pixcore_transformers.generation import Settings, end_tokens, generate
 from pixcore_transformers.layouts import check_served, family_for
+from pixcore_transformers.lengths import check_length
 from pixcore_transformers.loading import Loaded, load, model_type, read_config, resolve
 from pixcore_transformers.marks import check_marks, check_text
 from pixcore_transformers.placing import working_device
@@ -176,7 +177,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         if extractor is not None and self._unread:
             self._refuse(extractor)
         refilled = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
-        parts = self._parts(requests, refilled=refilled)
+        parts = self._parts(requests, [self.settings().max_new_tokens] * len(requests), refilled=refilled)
         return [own for part, batch in parts for own in self._answered(requests[part], batch, extractor)]
 
     def _answered(
@@ -211,7 +212,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         tokenizer = self.loaded.tokenizer
         plain = {"add_special_tokens": False, "split_special_tokens": True}
         tokens = [[*tokenizer.encode(text, **plain), *self.end[:1]] for text in texts]
-        parts = self._parts(requests)
+        parts = self._parts(requests, list(map(len, tokens)))
         return [own for part, batch in parts for own in self._reread(requests[part], batch, tokens[part], extractor)]
 
     def _reread(
@@ -283,6 +284,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         tokens = [tokenizer.encode(text, add_special_tokens=False) for text in continuations]
         batch = self._batch([image.pil()] * len(tokens), [prompt] * len(tokens), [image.name] * len(tokens))
         longest = max(1, *(len(own) for own in tokens))
+        check_length(text_config(model.config), image.name, batch.length, longest)
         forced = batch.with_text(tokens)["input_ids"][:, batch.length :]
         scores: list[torch.Tensor] = []
         settings = Settings(longest, end=())
@@ -300,17 +302,21 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         size = 1 if self.family.apart else at_once
         return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
-    def _parts(self, requests: Sequence[Request], *, refilled: bool = False) -> Iterator[tuple[slice, Batch | Prompts]]:
+    def _parts(
+        self, requests: Sequence[Request], new: Sequence[int], *, refilled: bool = False
+    ) -> Iterator[tuple[slice, Batch | Prompts]]:
         """Requests in parts that the model takes together.
 
         Args:
             requests: What is asked.
+            new: For each, how many tokens may follow its prompt.
             refilled: Where an answer ends another takes its slot, so that all are one part if they can share.
         """
         at_once = self.context.batch_size or len(requests)
         for whole in self._slices(len(requests), len(requests) if refilled else at_once):
             shown = _shown(requests[whole])
             processed = self._alone(*shown)
+            self._check_lengths(shown[2], processed, new[whole])
             split = self._split(requests[whole], processed)
             if (shared := self._sharing(split)) is not None:
                 yield whole, shared
@@ -325,7 +331,13 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """Requests as the model takes them: in two parts where it can share what its images left, else as a batch."""
         images, texts, names = _shown(requests)
         processed = self._alone(images, texts, names)
+        self._check_lengths(names, processed, [0] * len(names))
         return self._sharing(self._split(requests, processed)) or self._batched(processed, images, texts)
+
+    def _check_lengths(self, names: Sequence[str], processed: Sequence[Processed], new: Sequence[int]) -> None:
+        text = text_config(self.loaded.model.config)
+        for name, own, most in zip(names, processed, new, strict=True):
+            check_length(text, name, len(own.input_ids), most)
 
     def _split(self, requests: Sequence[Request], processed: Sequence[Processed]) -> list[Prompt | None]:
         """Each request in two parts, None where it has no two; none at all where the model can't share."""
@@ -480,7 +492,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """
         tokenizer: Any = self.loaded.tokenizer
         spans = prefix_tokens if self.context.published else exact_tokens
-        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else self.end[0]
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else next(iter(self.end), 0)
         text, found = spans(self.decoder, [start, *tokens] if shifted else tokens)
         said: dict[str, Any] = {"finish": "stop" if tokens and tokens[-1] in self.end else "length", **(extra or {})}
         if isinstance(self.family, Found):

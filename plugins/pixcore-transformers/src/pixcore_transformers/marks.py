@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pixcore.errors import DataError
+from pixcore.errors import SampleError
 
 
 def check_text(tokenizer: Any, text: str, name: str) -> None:
@@ -17,7 +17,7 @@ def check_text(tokenizer: Any, text: str, name: str) -> None:
         name: The sample's, for the error.
 
     Raises:
-        DataError: The text holds such a mark.
+        SampleError: The text holds such a mark.
     """
     tokens = tokenizer.added_tokens_decoder.values()
     check_marks((token.content for token in tokens if token.special and token.content), text, name)
@@ -27,11 +27,11 @@ def check_marks(marks: Iterable[str], text: str, name: str) -> None:
     """Refuse a text that holds one of a model's marks.
 
     Raises:
-        DataError: It holds one.
+        SampleError: It holds one.
     """
     for mark in marks:
         if mark in text:
-            raise DataError(
+            raise SampleError(
                 f"sample {name}: its text holds {mark!r}, which this model reads as a mark of its own",
                 hint="write it in another way",
             )

@@ -103,9 +103,8 @@ def find(adapter: Any, sizes: Sequence[tuple[int, int]] = SIZES) -> Found:
         ModelError: No layout fits what changes, or several do that differ.
     """
     kept = _kept(adapter.config)
-    if kept.is_file():
-        name = str(read_object(kept, "remove it, and it is found again")["layout"])
-    else:
+    name = str(read_object(kept, "remove it, and it is found again").get("layout")) if kept.is_file() else ""
+    if name not in dict(candidates()):  # or by another version, which had a layout of that name
         name = _search(adapter, sizes)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(kept, {"layout": name, "sizes": [list(size) for size in sizes]})

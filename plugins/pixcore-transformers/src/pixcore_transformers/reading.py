@@ -19,7 +19,7 @@ from pixcore_transformers.generation import Settings, generate
 from pixcore_transformers.prompts import Prompts
 from pixcore_transformers.slots import Slots
 from pixcore_transformers.streaming import in_making
-from pixcore_transformers.tap import Tap, rows_alone
+from pixcore_transformers.tap import KEEPS_PROMPT, Tap, rows_alone
 from pixcore_transformers.unembedding import check_logits, states_of, unembedding
 from pixcore_transformers.writing import SlotTap, Writer, texts_of
 
@@ -52,6 +52,8 @@ class Reader:
         self.model, self.extractor, self.own_row, self.one_pass = model, extractor, own_row, one_pass
         self.needs: Needs = extractor.needs
         self.layers, self.heads, self.states = read_of(self.needs, text)
+        dropping = KEEPS_PROMPT in (getattr(text, "layer_types", None) or ())
+        self.longest = int(text.sliding_window) if dropping else None  # of a text, before its first tokens are dropped
         self.mixed = len(attention_layers(text)) < int(text.num_hidden_layers)
         self.head_count = int(text.num_attention_heads) if self.heads is None else len(self.heads)
 
@@ -150,6 +152,9 @@ class Reader:
             )
         self._begin(1, batch.cells)
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
+        for layer in cache.layers:
+            if hasattr(layer, "set_prefill_length"):  # it would take what comes first for the whole prompt
+                layer.set_prefill_length(batch.length)
         inputs = dict(batch.inputs)
         ids = batch.with_text([list(tokens)])["input_ids"]
         for name, value in inputs.items():
@@ -225,15 +230,16 @@ class Reader:
     def in_one_pass(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> bool:
         """Whether the rows of given tokens can be read in one pass: they are not too many at once.
 
-        Nor may an answer hold the image's placeholder, or what stands around an image, which one pass would take for
-        another image.
+        Nor may a layer drop keys while writing, or an answer hold the image's placeholder, or what stands around an
+        image, which one pass would take for another image.
         """
         at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
         longest = max(len(answer) for answer in tokens)
         held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
         config = self.model.config
         marks = {getattr(config, "image_token_id", None), *(getattr(config, "visual_indicator_token_ids", None) or ())}
-        return self.one_pass and held <= LARGEST_PASS and all(marks.isdisjoint(answer) for answer in tokens)
+        whole = self.one_pass and (self.longest is None or longest <= self.longest)
+        return whole and held <= LARGEST_PASS and all(marks.isdisjoint(answer) for answer in tokens)
 
     def _show_hidden(self, batch: Batch, tokens: Sequence[Sequence[int]]) -> None:
         """Show the visual tokens' states after some layers; they do not depend on the text, which comes later."""

@@ -29,6 +29,9 @@ PREFIX = "pixcore_"
 KERNELS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 """The kernels that the tap can sit on; a flex-attention block mask can't be read row by row."""
 
+KEEPS_PROMPT = "reference_sliding_attention"
+"""What transformers calls layers whose cache keeps the prompt and drops the oldest of what was written."""
+
 Kernel = Callable[..., tuple[Tensor, Tensor | None]]
 
 
@@ -98,6 +101,8 @@ class Tap:
         self.offsets: dict[int, int] = {}
         layers = ((module, getattr(module, "layer_idx", None)) for module in model.get_decoder().modules())
         self._wanted = {id(module): layer for module, layer in layers if layer in watch.layers}
+        kinds = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ()
+        self._keeping = {layer for layer, kind in enumerate(kinds) if kind == KEEPS_PROMPT}
         self._span: slice | None = None
         self._seen: dict[int, int] = {}
         self._held: dict[int, Tensor] = {}
@@ -147,7 +152,8 @@ class Tap:
         stop = start + query.shape[2]
         self._seen[layer] = stop
         # a sliding window's cache holds the newest keys; a static one has room after them
-        return [row for row in self.watch.rows(start, stop) if row + start >= seen], max(0, stop - key.shape[2])
+        offset = 0 if layer in self._keeping else max(0, stop - key.shape[2])
+        return [row for row in self.watch.rows(start, stop) if row + start >= seen], offset
 
     def cut(self, rows: Tensor, offset: int) -> Tensor:
         """Cut (batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
@@ -221,6 +227,24 @@ def untapped() -> Iterator[None]:
         _open.reset(token)
 
 
+class _Name(str):
+    """The name of a tapped kernel, which is found by it, and passes for the plain one's where a model asks for that.
+
+    Decoders that choose their keys (Mistral Large 4, MiniMax M3) write the choice into the mask for the kernels that
+    they know by name, and would attend to everything under another.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and str(other) in (str(self), self.removeprefix(PREFIX))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
 def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
     """Put a model's decoder on the tapped form of a kernel; its vision tower stays as it is.
 
@@ -231,7 +255,7 @@ def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
     Raises:
         ModelError: The kernel can't be tapped, or the architecture does not use transformers' attention interface.
     """
-    if kernel not in KERNELS:
+    if str(kernel) not in KERNELS:  # of a model that is tapped already, the name passes for the plain one
         raise ModelError(f"attention can't be read beside kernel {kernel!r}", hint=f"allowed: {', '.join(KERNELS)}")
     name = PREFIX + kernel
     AttentionInterface.register(name, _tapped(kernel))
@@ -247,6 +271,9 @@ def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
             f"the attention of {type(model).__name__} can't be read",
             hint="its code does not use transformers' AttentionInterface; without an extractor it still answers",
         )
+    for part in (text, *(getattr(module, "config", None) for module in model.get_decoder().modules())):
+        if getattr(part, "_attn_implementation", None) == name:
+            part._attn_implementation = {"": _Name(name)}  # its own alone, and none of its parts'
 
 
 def _tapped(kernel: str) -> Kernel:

@@ -6,11 +6,13 @@ const at = (id) => document.getElementById(id);
 const canvas = at("canvas"), context = canvas.getContext("2d");
 const view = new View(canvas, at("glass"), at("frame"));
 let items = [], place = 0, item = null, picture = null, overlay = null, tints = [], hits = [];
+let unseen = "";  // why the item's picture is not there, which is said as long as nothing else is
 let state = null, seen = null, decisions = null, said = [], pointed = null, busy = Promise.resolve(), shown = 0, leaving = 0, tool = null, drag = null;
 
 async function call(path, body) {
   const options = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options)
+    .catch(() => { throw new Error("pixcore annotate does not answer: if it has ended, start it again"); });
   const data = await answer.json();
   if (!answer.ok) throw new Error(data.error || answer.statusText);
   return data;
@@ -34,7 +36,7 @@ function leave(work) {
   return queue(work).finally(() => wait(-1));
 }
 
-function problem(text) { at("problem").textContent = text; }
+function problem(text) { at("problem").textContent = text || unseen; }
 
 function load(source) {
   return new Promise((resolve, reject) => {
@@ -72,11 +74,12 @@ async function go(where) {
   if (where < 0 || where >= items.length) return;
   const ticket = ++shown;
   const found = await call("items/" + where);
-  const loaded = await Promise.all([load(`items/${where}/image`),
+  const loaded = await Promise.all([load(`items/${where}/image`).catch(() => null),
     ...found.instances.map((_, index) => load(`items/${where}/masks/${index}`))]);
   if (ticket !== shown) return;
   place = where; item = found; pointed = null;
-  picture = loaded[0];
+  picture = loaded[0] ?? layer(found.size);
+  unseen = loaded[0] ? "" : `${found.image} can't be shown: skip it, or put the file right and come back`;
   tints = loaded.slice(1).map((mask, index) => tinted(mask, item.size, COLOURS[index % COLOURS.length]));
   hits = tints.map((one) => one.getContext("2d").getImageData(0, 0, ...item.size).data);
   overlay = layer(item.size);
@@ -108,9 +111,7 @@ function render() {
   const done = items.filter((one) => one.status !== "open").length;
   at("progress").max = items.length; at("progress").value = done;
   at("count").textContent = `${done} of ${items.length} ${page.reviews ? "reviewed" : "decided"}`;
-  const named = document.createElement("bdi"); // an id may turn the direction of writing
-  named.textContent = item.id;
-  at("place").replaceChildren(`${place + 1} of ${items.length} · `, named, ` · ${page.reviews ? state.status + ", " : ""}${items[place].status}`);
+  at("place").replaceChildren(`${place + 1} of ${items.length} · `, own(item.id), ` · ${page.reviews ? state.status + ", " : ""}${items[place].status}`);
   at("question").textContent = item.question;
   at("said").hidden = !said.length;
   at("said").className = said.some((one) => one.verdict === "returned") ? "returned" : "";
@@ -135,12 +136,20 @@ function element(tag, className, text) {
   return made;
 }
 
+// a text that may turn the direction of writing, which reaches no further than itself
+function own(text) {
+  const made = element("bdi", "");
+  made.textContent = text;
+  return made;
+}
+
 function row(one, index) {
   const line = element("li", state.keep.includes(one.id) ? "kept" : ""), button = element("button", "line");
   line.style.setProperty("--swatch", COLOURS[index % COLOURS.length]);
   line.classList.toggle("pointed", pointed === index);
-  button.append(element("span", "swatch"), element("span", "label", `${one.label || "instance"} · ${one.area} px`),
-    element("span", "key", index < 9 ? index + 1 : ""));
+  const label = element("span", "label");
+  label.append(own(one.label || "instance"), ` · ${one.area} px`);
+  button.append(element("span", "swatch"), label, element("span", "key", index < 9 ? index + 1 : ""));
   button.dataset.index = index;
   button.setAttribute("aria-pressed", String(state.keep.includes(one.id)));
   button.disabled = Boolean(page.reviews);
@@ -358,7 +367,7 @@ document.addEventListener("keydown", (event) => {
     if (event.target === at("note") && event.key === "Enter") review("returned");
     return;
   }
-  if (event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
+  if (["BUTTON", "SUMMARY"].includes(event.target.tagName) && (event.key === "Enter" || event.key === " ")) return;
   if (event.target.tagName === "INPUT" && event.key.startsWith("Arrow")) return;
   if (!page.reviews && tool.key(event)) { event.preventDefault(); return; }
   const keys = page.reviews ? REVIEWING : DRAWING;
