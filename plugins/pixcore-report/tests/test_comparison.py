@@ -6,7 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pixcore_report.compare import Agreed
-from pixcore_report.comparison import Side, agreements, asked_alike, comparable, compare, spreads, told
+from pixcore_report.comparison import (
+    Side,
+    agreements,
+    asked_alike,
+    comparable,
+    compare,
+    counted_as_wrong,
+    spreads,
+    told,
+)
 
 from pixcore import masks
 from pixcore.errors import ConfigError, DataError
@@ -95,12 +104,14 @@ def test_only_shared_samples_count() -> None:
     assert {one.name: one.clusters for one in found.differences}["A"] == 4
 
 
-def lacking(results: Iterator[SampleResult], of: range) -> Iterator[SampleResult]:
-    """Results as a predictions file gives them that has no line for some samples."""
+def lacking(results: Iterator[SampleResult], of: range, under: str | None = None) -> Iterator[SampleResult]:
+    """Results as a predictions file gives them that has no line for some samples, or none under a probing."""
     for result in results:
         if int(result.sample.id) in of:
             gone = {
                 name: ProtocolResult(name, one.prompt, graded=one.graded, error=NO_PREDICTION)
+                if under in (None, name)
+                else one
                 for name, one in result.by_probing.items()
             }
             yield score_sample(result.sample, gone, [ROW])
@@ -123,6 +134,26 @@ def test_what_no_side_has_a_prediction_for_shows_nothing_of_either() -> None:
     assert "36 sample(s) have a prediction on no side and are left out" in all_of_them.notes
     spread = {one.name: one.clusters for one in spreads(sides(range(24, 60), 60))}
     assert spread == {one.name: one.clusters for one in spreads(sides(range(0), 24))}
+
+
+def test_what_no_side_has_under_a_probing_shows_nothing_there() -> None:
+    rng = np.random.default_rng(4)
+    right, better, cut = rng.random(60) < 0.5, rng.random(60) < 0.7, rng.integers(2, 9, 60)
+
+    def sides(of: range, count: int) -> tuple[Side, Side]:
+        first, second = (Side(name, ROW, Fidelity.CORRECTED) for name in "ab")
+        first.take(lacking(runs(right[:count], cut[:count]), of, Protocol.LETTER))
+        return first, second.take(lacking(runs(better[:count], cut[:count] // 2), of, Protocol.LETTER))
+
+    few, whole, part = (
+        compare(*sides(of, count)) for of, count in ((range(0), 24), (range(0), 60), (range(24, 60), 60))
+    )
+    by_name = [{one.name: one for one in found.differences} for found in (few, whole, part)]
+    assert by_name[2]["A"] == by_name[0]["A"]
+    assert by_name[2]["M"] == by_name[1]["M"]
+    assert part.tests == few.tests
+    assert "36 sample(s) have none under letter on any side and are left out of its figures" in part.notes
+    assert [counted_as_wrong(one, sides(range(24, 60), 60)) for one in sides(range(20, 60), 60)] == [4, 4]
 
 
 def test_what_one_side_lacks_counts_against_it() -> None:

@@ -37,7 +37,7 @@ from pixcore_report.comparison import (
     agreements,
     comparable,
     compare,
-    predicted_nowhere,
+    counted_as_wrong,
     shared_by,
     spreads,
     told,
@@ -117,12 +117,11 @@ def compare_command(
 
 
 def noted(sides: Sequence[Side], sources: Sequence[Source]) -> list[str]:
-    """Tell what each source's own table would note, by the side's name; not of samples that no side has."""
-    left_out = len(predicted_nowhere(sides))
+    """Tell what each source's own table would note, by the side's name; not of predictions that no side has."""
     return [
         f"{side.name}: {note}"
         for side, source in zip(sides, sources, strict=True)
-        for note in notes(source, left_out=left_out)
+        for note in notes(source, lacking=counted_as_wrong(side, sides))
     ]
 
 

@@ -180,7 +180,8 @@ class Side:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     truths: dict[str, int] = field(default_factory=dict)
-    lacking: set[str] = field(default_factory=set)
+    lacking: dict[str, set[str]] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.rows = (self.row,) if self.control is None else (self.row, self.control)
@@ -199,8 +200,11 @@ class Side:
         self.clusters[sample.id] = cluster_of(sample)
         self.asked[sample.id] = hash((sample.question, sample.options, sample.expression))
         self.truths[sample.id] = hash((sample.answer, repr(sample.mask)))
-        if result.by_probing and all(map(_is_lacking, result.by_probing.values())):
-            self.lacking.add(sample.id)
+        lacking = [protocol for protocol, outcome in result.by_probing.items() if _is_lacking(outcome)]
+        for protocol in lacking:
+            self.lacking.setdefault(protocol, set()).add(sample.id)
+        if lacking and len(lacking) == len(result.by_probing):
+            self.silent.add(sample.id)
         for protocol, outcome in result.by_probing.items():
             right = is_correct(sample, outcome)
             if right is not None:
@@ -282,8 +286,11 @@ def comparable(sides: Sequence[Side]) -> list[str]:
     shared, notes = shared_by(sides), []
     if not shared:
         raise DataError("the sides share no sample", hint="compare runs of the same samples")
-    if nowhere := len(predicted_nowhere(sides)):
+    if nowhere := len(silent_everywhere(sides)):
         notes.append(f"{nowhere} sample(s) have a prediction on no side and are left out")
+    for probing in in_order(sides[0].lacking):
+        if some := len(predicted_nowhere(sides, probing).intersection(shared)):
+            notes.append(f"{some} sample(s) have none under {probing} on any side and are left out of its figures")
     if left_out := len({name for side in sides for name in side.numbers}) - len(shared) - nowhere:
         where = "on one side alone" if len(sides) == 2 else "not on every side"
         notes.append(f"{left_out} sample(s) are {where} and left out")
@@ -314,9 +321,9 @@ def asked_alike(sides: Sequence[Side]) -> list[str]:
 
 def agreements(sides: Sequence[Side], *, seed: int = 0) -> dict[str, Agreement]:
     """Measure how far the answers of several judges or seeds agree, for each probing that all have."""
-    found, nowhere = {}, predicted_nowhere(sides)
+    found = {}
     for protocol in in_order(name for side in sides for name in side.correct):
-        tables = [side.correct.get(protocol, {}) for side in sides]
+        tables, nowhere = [side.correct.get(protocol, {}) for side in sides], predicted_nowhere(sides, protocol)
         shared = [name for name in tables[0] if name not in nowhere and all(name in table for table in tables)]
         if shared:
             right = np.array([[table[name] for table in tables] for name in shared])
@@ -462,13 +469,23 @@ def _with_control(left: Side, right: Side, own: Own, of: str) -> tuple[tuple[Sum
 
 def shared_by(sides: Sequence[Side]) -> list[str]:
     """List the samples that all sides have, as they came on the first, and of which one has a prediction."""
-    nowhere = predicted_nowhere(sides)
+    nowhere = silent_everywhere(sides)
     return [name for name in sides[0].numbers if name not in nowhere and all(name in side.numbers for side in sides)]
 
 
-def predicted_nowhere(sides: Sequence[Side]) -> set[str]:
-    """Find the samples that every side was asked, and none answered: they would make any two sides look alike."""
-    return set[str].intersection(*(side.lacking for side in sides))
+def predicted_nowhere(sides: Sequence[Side], probing: str) -> set[str]:
+    """Find the samples that no side has a prediction of under a probing: they would make any two sides look alike."""
+    return set[str].intersection(*(side.lacking.get(probing, set()) for side in sides))
+
+
+def silent_everywhere(sides: Sequence[Side]) -> set[str]:
+    """Find the samples that no side has any prediction of."""
+    return set[str].intersection(*(side.silent for side in sides))
+
+
+def counted_as_wrong(side: Side, sides: Sequence[Side]) -> int:
+    """Count the samples of which a side lacks a prediction that another side has."""
+    return len(set().union(*(names - predicted_nowhere(sides, probing) for probing, names in side.lacking.items())))
 
 
 def _places(side: Side, names: Iterable[str]) -> dict[Cluster, int]:
@@ -497,9 +514,9 @@ def _groups(sides: Sequence[Side], shared: Sequence[str], places: Mapping[Cluste
 
 def _fed_alike(left: Side, right: Side, own: Own) -> Iterator[tuple[list[FigureColumn], list[str]]]:
     """Figures that the same samples feed on both sides: those whose answers, or whose masks, both sides have."""
-    nowhere = predicted_nowhere((left, right))
     for probing in dict.fromkeys(entry.probing for entry in table.with_own(own).values() if entry.probing):
         fed = [entry for entry in table.with_own(own).values() if entry.probing == probing]
+        nowhere = predicted_nowhere((left, right), probing)
         for known, entries in (
             ("correct", [one for one in fed if one.answer]),
             ("ious", [one for one in fed if one.mask]),
@@ -531,8 +548,9 @@ def _difference(name: str, left: float, right: float, found: Paired) -> Differen
 
 
 def _tests(left: Side, right: Side) -> Iterator[McNemar]:
-    sizes, nowhere = _sizes((left, right)), predicted_nowhere((left, right))
+    sizes = _sizes((left, right))
     for protocol in in_order(left.correct):
+        nowhere = predicted_nowhere((left, right), protocol)
         answers = left.correct.get(protocol, {}), right.correct.get(protocol, {})
         members: dict[Cluster, list[str]] = {}
         for name in answers[0]:

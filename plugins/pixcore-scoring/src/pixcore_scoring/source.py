@@ -324,12 +324,12 @@ def scoped(data: Benchmark[Any], limit: int | None, names: tuple[str, ...]) -> C
     return samples
 
 
-def notes(source: Source, *, left_out: int = 0) -> Iterator[str]:
+def notes(source: Source, *, lacking: int | None = None) -> Iterator[str]:
     """Say, when all samples have gone by, what the benchmark left out, and what the file lacks.
 
     Args:
         source: The predictions.
-        left_out: How many of the samples that it lacks were not counted.
+        lacking: How many samples lack a prediction that was counted; the file's own number by default.
     """
     yield from source.data.notes
     if source.origin.differs_from(source.fidelity):
@@ -338,5 +338,5 @@ def notes(source: Source, *, left_out: int = 0) -> Iterator[str]:
             f"{anew} by the rules of {source.fidelity}; other verdicts and choices stand as the run made them by those "
             f"of {source.origin.fidelity} (--select STRATEGY chooses anew)"
         )
-    if lacking := source.file.lacking - left_out:
-        yield f"{lacking} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
+    if wrong := source.file.lacking if lacking is None else lacking:
+        yield f"{wrong} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
