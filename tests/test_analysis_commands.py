@@ -220,6 +220,7 @@ def test_several_seeds_are_one_run_each_and_their_spread_is_told(workplace):
     said = workplace("seeds", config, "--seed", "1", "--seed", "2", "--json", "-")
     assert json.loads(said.stdout) == json.loads((workplace.folder / "out" / "seeds.json").read_text())
     assert "no spread" in workplace("seeds", config, "--seed", "1", "--json", "-", status=2).stderr
+    assert "one seed shows no spread" in workplace("seeds", config, "--seed", "1", "--seed", "1").stderr
 
 
 def test_a_config_with_seeds_is_a_run_with_each_and_says_both_spreads(workplace):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from pixcore.figures.rows import RowSpec
+from pixcore.figures.rows import ANSWERS_ALONE, OWN_MASKS, RowSpec
 from pixcore.protocols import LOOKED_AT
 from pixcore.records import ProtocolResult, Sample, Selection
 from pixcore.stages.serialise import candidate_to_json
@@ -45,14 +45,14 @@ def prediction_line(sample: Sample, result: ProtocolResult, rows: Iterable[RowSp
         line["token_spans"] = [[token.start, token.end] for token in result.response.tokens]
     if result.response is not None and result.response.mask is not None:
         line["mask"] = result.response.mask
-    mined = "mask" not in line or any(not row.own_masks for row in specs.values())
+    mined = bool(specs.keys() - {OWN_MASKS, ANSWERS_ALONE}) if specs else "mask" not in line
     if mined and result.response is not None and (result.selections or result.protocol in LOOKED_AT):
         line["candidates"] = [
             candidate_to_json(one) | ({} if place is None else {"place": round(place, 2)})
             for one in result.candidates
             for place in [None if one.group is None else one.group.place(line["text"])]
         ]
-    selections = result.selections if mined else {}  # of a model that only segments nothing was offered, nor chosen
+    selections = result.selections if mined else {}  # of a run without mined masks nothing was offered, nor chosen
     choices: dict[str | None, dict[str, Any]] = {None: {}, **{name: {} for name in result.controls}}
     for name, selection in selections.items():
         choices.setdefault(specs[name].pool if name in specs else None, {})[name] = _choice_to_json(selection)

@@ -228,12 +228,12 @@ class Run:
         """The select stages, by the row's key and the probing; the controls' rows among them.
 
         Raises:
-            ConfigError: A strategy's label is the name of a control's row, or of the model's own masks'.
+            ConfigError: A strategy's label is the name of a control's row, of own masks', or of answers alone.
         """
-        others = {OWN_MASKS: "own masks'"} | {row.key: "a matched control's" for row in self._control_strategies}
-        if clash := [row.key for row in self._strategies if row.key in others]:
-            message = f"selections: the label {clash[0]!r} is the name of {others[clash[0]]} row"
-            raise ConfigError(message, hint="change it")
+        others = {row.key: "a matched control's" for row in self._control_strategies}
+        others |= {OWN_MASKS: "own masks'", ANSWERS_ALONE: "the answers'"}
+        if clash := next((row.key for row in self._strategies if row.key in others), ""):
+            raise ConfigError(f"selections: the label {clash!r} is the name of {others[clash]} row", hint="change it")
         return {
             row.key: self._select(pools, part, f"{word}: {row.label}")
             for word, strategies in (("select", self._strategies), ("control", self._control_strategies))

@@ -287,6 +287,8 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no target, and one": ({"ann_id": [7], "no_target": True}, "is about an object and says that there is none"),
     "a target, and none": ({"ann_id": [], "no_target": False}, "names no annotation and says that there is one"),
     "an empty sentence": ({"sentences": [{"sent": " "}]}, "has an empty sentence"),
+    "a sentence that is nothing": ({"sentences": [{"sent": None}]}, "has a sentence that is no text"),
+    "a sentence that is a list": ({"sentences": [{"sent": "a", "raw": ["a"]}]}, "has a sentence that is no text"),
     "sentences of text": ({"sentences": ["the cat"]}, "has sentences that are no objects"),
 }
 
@@ -335,6 +337,9 @@ DAMAGES: dict[str, tuple[Change, str]] = {
         "not a list",
     ),
     "options that are a number": (lambda d: d["images"][0].update(options=4), "options that are not a list"),
+    "an option that is nothing": (lambda d: d["images"][0].update(options=["1", None]), "options that are not texts"),
+    "an option that is a list": (lambda d: d["images"][0].update(options=[["1"], "2"]), "options that are not texts"),
+    "a pair that is a list": (lambda d: d["images"][0].update(pair=[1]), "the pair [1]"),
     "an expression that is a number": (lambda d: d["annotations"][0].update(expression=4), "that is not text"),
     "no expressions": (
         lambda d: [

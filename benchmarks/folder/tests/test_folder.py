@@ -337,6 +337,7 @@ def test_every_damage_is_named(case: str, root: Path, paint: Any) -> None:
         ('[{"image": "a", "expression": {"x": 1}}]', "row 1, column 'expression': got {'x': 1}"),
         ('[{"image": "a", "question": "?", "options": "x|y", "answer": true}]', "column 'answer': got True"),
         ('[{"image": "a", "question": "?", "options": [["x"]]}]', "column 'options': got [['x']]"),
+        ('[{"image": "a", "question": "?", "options": ["x", NaN]}]', "column 'options': got ['x', nan]"),
     ],
 )
 def test_damaged_json_is_named(text: str, message: str, root: Path, paint: Any) -> None:

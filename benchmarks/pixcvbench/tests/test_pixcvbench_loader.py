@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as arrow
 import pytest
 from PIL import Image as PILImage
+from pixcore_datasets.commands import check_command
 from pixcore_datasets.polygons import from_polygons
 from pixcore_pixcvbench.benchmark import PixCVBench, parse_objects
 from pixcore_pixcvbench.config import PixCVBenchConfig
@@ -228,6 +229,27 @@ def test_choices_that_are_no_list_are_no_options(choices: str | None, root: Path
     assert_told(lambda: load(root), "choices that are no list")
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"question": " ", "prompt": None}, "row 1 has no question"),
+        ({"question": None, "prompt": None}, "row 1 has no question"),
+        ({"choices": ["3", None, "0"]}, "row 1 has a choice without text"),
+        ({"choices": ["3", " ", "0"]}, "row 1 has a choice without text"),
+    ],
+)
+@pytest.mark.parametrize("drop", [(), ("prompt",)])
+def test_a_question_or_choice_without_words_is_refused(
+    changed: dict[str, Any], message: str, drop: tuple[str, ...], root: Path
+) -> None:
+    questions(root)
+    path = root / "CV-Bench/test_2d.parquet"
+    rows = parquet.read_table(path).drop_columns(list(drop)).to_pylist()
+    rows[1].update({name: value for name, value in changed.items() if name not in drop})
+    parquet.write_table(arrow.Table.from_pylist(rows), path)
+    assert_told(lambda: load(root), message)
+
+
 def test_ade_masks_of_another_size_than_the_image_are_scaled(root: Path) -> None:
     path = root / FILES[0]
     path.parent.mkdir(parents=True)
@@ -310,7 +332,8 @@ def test_a_picture_that_can_not_be_read_costs_its_sample_alone(root: Path) -> No
 def test_objects_are_parsed_without_running_anything() -> None:
     assert parse_objects("grandstand, covered stand", where="x") == ("grandstand, covered stand",)
     assert parse_objects(" ('box', 'chair') ", where="x") == ("box", "chair")
-    for bad in ("(__import__('os').getcwd(),)", "('a', 1)", "('a'", "()"):
+    assert parse_objects("['box', 'chair']", where="x") == ("box", "chair")  # as another tool writes them
+    for bad in ("(__import__('os').getcwd(),)", "('a', 1)", "('a'", "()", "[]", "['a'", "('a', ' ')", " "):
         with pytest.raises(DataError, match="has the objects"):
             parse_objects(bad, where="x")
 
@@ -354,6 +377,12 @@ def test_every_damage_is_named(case: str, root: Path) -> None:
     damage, message = DAMAGES[case]
     damage(root)
     assert_told(lambda: load(root), message)
+
+
+def test_the_check_refuses_a_folder_without_samples_as_runs_do(root: Path) -> None:
+    (root / "Objects.csv").write_text("Id,file,Objects\n")
+    command = ["pixcvbench", "--root", str(root)]
+    assert_told(lambda: check_command.main(command, standalone_mode=False), "has no samples")
 
 
 class TestPlugin(PluginContract):

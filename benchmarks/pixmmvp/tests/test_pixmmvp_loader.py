@@ -130,6 +130,16 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         edited(SEGMENTATIONS, lambda document: document["images"][4].pop("width")),
         "no width and height",
     ),
+    "no object": (replaced("Objects.csv", "\n7, the school bus", "\n7, "), "Objects.csv says nothing of image 7"),
+    "a quote that is half one": (replaced("Objects.csv", "\n7, the school bus", '\n7,""Z""'), "is half quoted: 'Z"),
+    "no question": (
+        replaced("visual_patterns.csv", "6,7,Is the school bus driving towards or away from the camera?", "6,7, "),
+        "question 7 has no text",
+    ),
+    "an option without words": (
+        replaced("visual_patterns.csv", "(a) Towards the camera (b)", "(a) (b)"),
+        "question 7 has an option without text",
+    ),
     "the wrong encoding": (
         lambda root: (
             (root / "Objects.csv").write_bytes(

@@ -88,9 +88,30 @@ def test_phrases_and_masks_that_do_not_match_are_told(tmp_path: Path) -> None:
     assert "1 image(s) have another number of phrases" in benchmark.notes[0]
 
 
+def test_a_phrase_is_never_given_the_mask_of_another(tmp_path: Path) -> None:
+    edited(MASKS, lambda told: told["annotations"].pop(0))(conversations(tmp_path))  # the dog's
+    benchmark = Conversations(ConversationsConfig(root=tmp_path, each="phrase"))
+    assert [one.expression for one in benchmark.samples()] == ["two cats"]
+    assert benchmark.notes == ("1 image(s) have another number of phrases than of masks: left out",)
+
+
+@pytest.mark.parametrize("each", ["image", "phrase"])
+def test_a_mask_that_covers_no_pixel_is_no_absent_object(each: str, tmp_path: Path) -> None:
+    nothing = dict(masks.empty((40, 30)))
+    edited(MASKS, lambda told: told["annotations"][2].update(segmentation=nothing))(conversations(tmp_path))
+    benchmark = Conversations(ConversationsConfig(root=tmp_path, each=each))
+    *_, cats = benchmark.samples()
+    assert cats.mask is None
+    assert benchmark.notes == (f"1 {each}(s) have no mask that covers a pixel: not scored for grounding",)
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "no images": (edited(CAPTIONS, lambda told: told.pop("images")), "has no list of images"),
     "an image without id": (edited(CAPTIONS, lambda told: told["images"][0].pop("id")), "image 0 has no id"),
+    "an image twice": (
+        edited(CAPTIONS, lambda told: told["images"].append(told["images"][0])),
+        "two images have the id sa_1",
+    ),
     "no labels": (edited(CAPTIONS, lambda told: told["annotations"][0].pop("labels")), "has no list of labels"),
     "a mask of no image": (edited(MASKS, lambda told: told["annotations"][0].update(image_id="x")), "to image 'x'"),
     "no mask": (edited(MASKS, lambda told: told["annotations"][0].pop("segmentation")), "is not COCO RLE"),

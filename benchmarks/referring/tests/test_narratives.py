@@ -119,6 +119,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "another image": (first({"image_id": "5"}), "narrative 0 is of image 5"),
     "another segment": (first({"segments": [{"utterance": "a", "segment_ids": ["4"]}]}), "names segment 4"),
     "no words": (first({"segments": [{"utterance": " ", "segment_ids": ["3"]}]}), "a phrase without words"),
+    "words that are no text": (
+        first({"segments": [{"utterance": None, "segment_ids": ["3"]}]}),
+        "narrative 0 lacks or misses utterance",
+    ),
     "an endless segment": (first({"segments": [{"utterance": "a", "segment_ids": [INFINITE]}]}), "narrative 0 lacks"),
     "an endless size": (
         edited(PANOPTIC, lambda told: told["images"][0].update(width=INFINITE)),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from pixcore_datasets.commands import check_command
 from pixcore_referring.config import ReasonSegConfig
 from pixcore_referring.outlines import drawn
 from pixcore_referring.reasonseg import IGNORED, ReasonSeg
@@ -108,6 +109,29 @@ def test_a_bow_tie_is_filled_by_the_even_odd_rule() -> None:
     assert mask[5, 5]
     assert not mask[12, 12]
     assert mask[8, 12]
+
+
+@pytest.mark.parametrize("corners", [(100, 100, 120, 120), (0.1, 0.1, 0.9, 0.9)], ids=["outside", "0 to 1"])
+def test_a_target_that_covers_no_pixel_is_no_absent_object(corners: tuple[float, ...], tmp_path: Path) -> None:
+    write(tmp_path, document(shapes=[shape("target", *corners)]))
+    write(tmp_path, document(shapes=[shape("target", *corners), shape("target", 5, 5, 14, 14)]), "b")
+    write(tmp_path, document(shapes=[shape("ignore", 5, 5, 14, 14)]), "c")  # which says that there is no target
+    benchmark = ReasonSeg(ReasonSegConfig(root=tmp_path))
+    areas = {one.id: None if one.mask is None else int(masks.area(one.mask)) for one in benchmark.samples()}
+    assert areas == {"a": None, "b": 100, "c": 0}
+    assert benchmark.notes == (
+        "2 image(s) have an outline that covers no pixel, which is left out; without another the image is not scored: "
+        "a, b",
+    )
+
+
+def test_an_annotation_without_its_jpg_is_told(tmp_path: Path) -> None:
+    write(tmp_path, document())
+    write(tmp_path, document(), "b")
+    (tmp_path / "val/b.jpg").rename(tmp_path / "val/b.JPEG")
+    benchmark = ReasonSeg(ReasonSegConfig(root=tmp_path))
+    assert [one.id for one in benchmark.samples()] == ["a"]
+    assert benchmark.notes == ("1 annotation(s) have no .jpg beside them: left out (b.json)",)
 
 
 DAMAGES: dict[str, tuple[dict[str, Any], str]] = {
@@ -213,3 +237,10 @@ def test_the_check_looks_for_the_split_that_is_asked_for(tmp_path: Path, capsys:
             cli.main(["benchmarks", "check", "reasonseg", "--root", str(tmp_path), "--set", f"split={split}"])
         assert (end.value.code or 0) == code
     assert "1 samples, 0 with an empty mask" in capsys.readouterr().out
+
+
+def test_the_check_refuses_two_samples_of_one_id_as_runs_do(tmp_path: Path) -> None:
+    write(tmp_path, document())
+    write(tmp_path, document(text=["what to sit on"]), "a.0")
+    command = ["reasonseg", "--root", str(tmp_path), "--set", "texts=all"]
+    assert_told(lambda: check_command.main(command, standalone_mode=False), "two samples with the id 'a.0'")

@@ -35,6 +35,17 @@ def test_each_expression_of_each_object_is_a_sample(tmp_path: Path) -> None:
     assert cat.image.pil().size == cat.image.size == (40, 30)
 
 
+def test_a_mask_that_covers_no_pixel_is_no_absent_object(tmp_path: Path) -> None:
+    objects = [
+        {"id": 1, "sentences": ["a"], "mask": rle(0, 0, 0, 0)},
+        {"id": 2, "sentences": ["b"], "mask": rle(0, 0, 2, 2)},
+    ]
+    benchmark = RefCocoM(RefCocoMConfig(root=refcoco_m(tmp_path, [{"samples": objects}])))
+    scored = {one.id: one.mask is not None for one in benchmark.samples()}
+    assert scored == {"1": False, "2": True}
+    assert benchmark.notes == ("1 object(s) have a mask that covers no pixel: not scored for grounding",)
+
+
 DAMAGES: dict[str, tuple[dict[str, Any], str]] = {
     "no objects": ({"samples": None}, "row 0 has no samples"),
     "no mask": ({"samples": [{"id": 1, "sentences": ["a"]}]}, "object 1: mask is not COCO RLE"),

@@ -127,6 +127,28 @@ def test_expressions_from_a_table_and_sizes_from_the_export(tmp_path: Path) -> N
     table.write_text("file,expression\nz.jpg,what\n")
     with pytest.raises(DataError, match=r"about z\.jpg"):
         import_via(as_coco(tmp_path), tmp_path / "benchmark", expressions=table)
+    table.write_text("file,expression\na.jpg, \n")
+    with pytest.raises(DataError, match=r"says nothing of a\.jpg"):
+        import_via(as_coco(tmp_path), tmp_path / "benchmark", expressions=table)
+
+
+def test_rows_of_a_file_that_say_different_things_of_it_are_refused(tmp_path: Path) -> None:
+    path = as_csv(tmp_path)
+    header, row, *more = path.read_text().splitlines()
+    said = row.replace("{}", '"{""expression"": ""one""}"', 1).replace(EXPRESSION, "")
+    path.write_text("\n".join([header, said, said.replace('""one""', '""two""'), *more]))
+    with pytest.raises(DataError, match=r"says 'one' and 'two' of a\.jpg"):
+        read_via(path)
+
+
+def test_expressions_that_would_be_lost_are_refused(tmp_path: Path) -> None:
+    path = as_coco(tmp_path)
+    document = json.loads(path.read_text())
+    other = {**document["annotations"][0], "id": 2, "expressions": ["the other wing", "what is right"]}
+    document["annotations"].append(other)
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"a\.jpg has `expressions`"):
+        read_via(path)
 
 
 def shaped(folder: Path, shape: dict[str, Any]) -> Path:

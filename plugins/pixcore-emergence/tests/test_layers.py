@@ -86,3 +86,10 @@ def test_a_probing_without_masks_is_refused(folder: Path) -> None:
     job = pixcore.open_run(folder / "run")._job
     with pytest.raises(ConfigError, match=r"no masks under 'segmnt'.*segment"):
         by_layer(job, "segmnt")
+
+
+def test_a_run_without_an_extractor_kept_no_rows(folder: Path) -> None:
+    config = {"benchmark": {"name": "mini-world", "pairs": 1}, "extractor": None, "store": str(folder / "store")}
+    job = pixcore.run(config, output=folder / "answers")._job
+    with pytest.raises(ConfigError, match=r"kept no rows of layers.*extractor: \{name: raw"):
+        by_layer(job, "segment")

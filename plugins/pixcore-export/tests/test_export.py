@@ -24,6 +24,7 @@ from pixcore_report.reading import open_run
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
+import pixcore
 from pixcore import masks
 from pixcore.errors import DataError, StoreError
 from pixcore.figures.rows import RowSpec
@@ -309,7 +310,12 @@ def test_a_point_outside_of_the_object_is_told_as_one(tmp_path: Path) -> None:
     chosen = {"first": Selection.chosen(0, 0)}
     outcome = ProtocolResult("segment", "?", Response("it"), (candidate,), selections=chosen)
     sample = Sample("one", Image.from_pixels(np.zeros((4, 4, 3), np.uint8)))
-    job = SimpleNamespace(rows=[RowSpec("first")], results=lambda: [SampleResult(sample, {"segment": outcome})])
+    config = SimpleNamespace(probings={"segment": SimpleNamespace(masks=True)})
+    job = SimpleNamespace(
+        rows=[RowSpec("first")],
+        results=lambda: [SampleResult(sample, {"segment": outcome})],
+        resolved=SimpleNamespace(config=config),
+    )
     export_labelme(job, tmp_path, print)  # type: ignore[arg-type]
     shapes = json.loads((tmp_path / "images" / "000001-one.json").read_text(encoding="utf-8"))["shapes"]
     points = [(one["points"], one["description"]) for one in shapes if one["shape_type"] == "point"]
@@ -371,3 +377,26 @@ def test_a_folder_that_holds_something_is_left_alone(run: Path, tmp_path: Path) 
 def test_a_run_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=json.dumps(str(tmp_path / "run.json"))[1:-1]):
         export.main([str(tmp_path), "--to", "csv", "--out", str(tmp_path / "out")], standalone_mode=False)
+
+
+@pytest.mark.parametrize("form", ["csv", "coco", "datasets", "fiftyone", "labelme"])
+def test_a_mask_that_a_model_drew_with_a_letter_is_left_out(tmp_path: Path, form: str) -> None:
+    pytest.importorskip("pixcore_mini_seg")
+    if form == "datasets":
+        pytest.importorskip("datasets")
+    config = {
+        "benchmark": {"name": "mini-world", "pairs": 1},
+        "model": {"name": "mini-seg", "checkpoint": "a"},
+        "extractor": None,
+        "store": str(tmp_path / "store"),
+    }
+    pixcore.run(config, output=tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert any(line["protocol"] == "letter" and "mask" in line for line in lines)
+    out = tmp_path / form
+    export.main([str(tmp_path / "run"), "--to", form, "--out", str(out)], standalone_mode=False)
+    written = [path for path in out.rglob("*") if path.is_file()]
+    assert written
+    assert not any(b"letter: own masks" in path.read_bytes() for path in written)
+    if form == "coco":
+        assert sorted(path.name for path in (out / "results").iterdir()) == ["question", "segment"]

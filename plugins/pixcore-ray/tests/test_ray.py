@@ -38,7 +38,8 @@ from pixcore_ray.config import ProcessesConfig, Resources
 from pixcore_ray.crews import crews
 from pixcore_ray.driver import Driver, _Actor, _Task
 from pixcore_ray.executors import see, sigterm_stops
-from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent
+from pixcore_ray.head import Head, HeadGoneError
+from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent, some_files
 from pixcore_ray.told import NODES, Telling
 from pixcore_ray.worker import Maker
 from ray.exceptions import RayError
@@ -46,6 +47,7 @@ from ray.exceptions import RayError
 from tools.kill_cluster import differs, records
 
 ROOT = Path(__file__).parents[3]
+NOBODY = "127.0.0.1:1"
 
 
 @pytest.fixture
@@ -176,6 +178,28 @@ def test_an_image_travels_by_path_or_once_as_bytes(tmp_path: Path) -> None:
         gone.request.image.pil()
 
 
+def test_a_node_that_sees_but_some_of_the_images_is_sent_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one at which one of two disks is there."""
+    from PIL import Image as Pictures
+
+    from pixcore.records import Image
+
+    images = []
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.png", "b.png"):
+            Pictures.new("RGB", (2, 2)).save(tmp_path / folder / name)
+            images.append(Image.from_path(tmp_path / folder / name))
+    context = SimpleNamespace(get_node_id=lambda: "node")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
+    seen = some_files(len(images), images.__getitem__)
+    maker = Maker(b"", [], {}, "nowhere")
+    assert maker.hello(seen)[2]
+    (tmp_path / "second" / "b.png").unlink()
+    assert not maker.hello(seen)[2]
+    assert some_files(1, lambda _: Image.from_pixels(images[0].pixels())) == []
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -201,8 +225,8 @@ def test_any_other_error_arrives_in_words() -> None:
 CLUSTER = {"CPU": 16.0, "GPU": 4.0}
 
 
-def shared(job: Run, told: dict[str, dict[str, Any]], cluster: dict[str, float]) -> dict[str, tuple[float, int]]:
-    found = crews(job.stages(), {name: Resources(**one) for name, one in told.items()}, cluster)
+def shared(job: Run, told: dict[str, dict[str, Any]], *nodes: dict[str, float]) -> dict[str, tuple[float, int]]:
+    found = crews(job.stages(), {name: Resources(**one) for name, one in told.items()}, nodes)
     assert sorted(number for crew in found for number in crew.stages) == list(range(len(job.stages())))
     return {crew.name: (crew.gpus, crew.most) for crew in found}
 
@@ -315,14 +339,14 @@ def test_answers_go_in_the_batches_of_one_process(
     """Those of a model that is asked all probings of some samples at once hold them all, however many go together."""
     for package in ("pixcore_mini", "pixcore_mini_world", "pixcore_regions"):
         pytest.importorskip(package)
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
     document = {
         **{"benchmark": {"name": "mini-world", "pairs": 5}, "model": "mini", "batch_size": 2},
         **{"selections": ["mask-score"], "output": str(tmp_path / "out"), "store": str(tmp_path / "store")},
     }
     job = Run(resolve(document, registry()))
     work = job.work()
-    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig())
+    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
     (line,) = driver._lines
     line.actors.append(_Actor(None, line, None))
     line.pace = pace
@@ -365,13 +389,51 @@ def test_a_run_that_is_stopped_lets_go_and_the_same_command_goes_on(workplace: W
     assert not differs(records(workplace.folder / "store"), records(workplace.folder / "calm"))
 
 
+def test_what_is_asked_of_a_head_that_is_gone_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1.5")
+    head, never = Head(NOBODY), threading.Event()
+    with head.watched():
+        assert head.asked(lambda: 7) == 7
+        with pytest.raises(ConfigError, match="no such key"):
+            head.asked(lambda: _refuse(ConfigError("no such key")))
+        with pytest.raises(HeadGoneError, match=f"head at {NOBODY} answers no more"):
+            head.asked(never.wait)
+    never.set()
+
+
+@pytest.mark.long
+def test_a_run_whose_head_is_gone_says_so_and_the_same_command_goes_on(workplace: Workplace) -> None:
+    """Ray by itself ends the process without a word."""
+    workplace.environment["RAY_gcs_rpc_server_reconnect_timeout_s"] = "40"
+    own = {"model": {"name": "toy", "pause": 0.2}, "batch_size": 2, "benchmark": {"name": "toy-boxes", "pairs": 30}}
+    config = str(workplace.config(executor={"name": "processes", "n": 2, "seconds": 0.2}, **own))
+    running = workplace.start("run", config)
+    assert running.stderr is not None
+    assert any("there already" in line for line in running.stderr)
+    while not any(map(len, records(workplace.folder / "store").values())):
+        assert running.poll() is None
+        threading.Event().wait(0.2)
+    subprocess.run(["pkill", "-KILL", "-P", str(running.pid), "gcs_server"], check=True)
+    _, said = running.communicate(timeout=180)
+    assert running.returncode == 1
+    told = r"error: the cluster's head at \S+ answers no more \(is its machine there\?"
+    assert re.match(told, said.splitlines()[-1])
+    assert "Traceback" not in said
+    kept = records(workplace.folder / "store")
+    workplace("run", config)
+    workplace("run", str(workplace.config(store="calm", **own)))
+    found = records(workplace.folder / "store")
+    assert not differs(found, records(workplace.folder / "calm"))
+    assert all(found[name].items() >= stage.items() for name, stage in kept.items())
+
+
 def test_a_model_that_the_driver_has_loaded_is_let_go_and_never_travels(
     job: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as one that looked at a server's text: it may not be pickled, and its memory is the actors'."""
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
     monkeypatch.setattr("ray.put", lambda sent: sent)
-    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig())
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
     vars(job.loader())["hook"] = lambda: None
     driver._open()
     copies: list[Stage] = pickle.loads(driver._arguments[0])
@@ -381,8 +443,8 @@ def test_a_model_that_the_driver_has_loaded_is_let_go_and_never_travels(
 
 def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     work = job.work()
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
-    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig())
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
+    driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
     stages = job.stages()
     maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere")
     places, later = [0, 1], stages.index(next(iter(job.proposals.values())))
@@ -399,10 +461,10 @@ def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: 
 
 
 def test_actors_that_all_end_as_they_start_end_the_run(job: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     monkeypatch.setattr("ray.kill", lambda handle: None)
     monkeypatch.setattr("ray.get", lambda hello: ("node", "", True))
-    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(tries=2))
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(tries=2), Head(NOBODY))
     driver._telling = Telling(Display(Console(file=io.StringIO())), job.resolved.config.output, lambda: 0)
     line = driver._lines[0]
 
@@ -416,6 +478,10 @@ def test_actors_that_all_end_as_they_start_end_the_run(job: Run, monkeypatch: py
         start(lives=lives)
     with pytest.raises(ConfigError, match=r"no actor of answer, .* starts, 4 ended at once: RayError: the worker died"):
         start(lives=False)
+
+
+def _refuse(error: Exception) -> None:
+    raise error
 
 
 def _no_disk(items: Any) -> Any:
@@ -468,8 +534,8 @@ def test_what_is_made_of_an_answer_that_is_gone_is_left(job: Run, monkeypatch: p
     row = next(one.made for one in made.outcomes if one.stage == numbers[1] and isinstance(one.made, Row))
     answer, propose, select = (stages[number] for number in numbers)
     propose.take([(item, row)], Display(Console(file=io.StringIO())))
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 1.0})
-    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig())
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
+    driver = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
     assert not driver._can(select, item, [], {})
     assert driver._can(select, item, [numbers[0]], {})
     monkeypatch.setattr(maker._stages[numbers[0]], "compute", lambda items: ((one, ValueError("no")) for one in items))
@@ -484,9 +550,29 @@ def test_the_explorer_reads_what_the_driver_leaves() -> None:
     assert going.NODES == NODES
 
 
-def test_what_no_node_has_is_refused(job: Run) -> None:
-    with pytest.raises(ConfigError, match="an actor of answer asks for 1 GPU, and all nodes together have 0"):
-        shared(job, {"answer": {"gpus": 1}}, {"CPU": 2.0})
+TWO = {"CPU": 2.0, "GPU": 1.0, "memory": 2.0**30}
+A100 = {"CPU": 4.0, "a100": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "said"),
+    [
+        ({"gpus": 1}, [{"CPU": 2.0}], "asks for 1 GPU, and no node has more than 0 GPU"),
+        ({"gpus": 2}, [TWO, TWO], "asks for 2 GPU, and no node has more than 1 GPU"),
+        ({"cpus": 3}, [TWO, TWO], "asks for 3 CPU, and no node has more than 2 CPU"),
+        ({"memory": 1.5}, [TWO, TWO], "1.5 GiB of memory, and no node has more than 1 GiB of memory"),
+        ({"gpus": 1, "custom": {"a100": 1}}, [TWO, A100], "asks for 1 GPU, 1 a100, and no node has all of that"),
+    ],
+)
+def test_what_no_node_has_is_refused(job: Run, asked: dict[str, Any], nodes: list[dict[str, float]], said: str) -> None:
+    """However much all nodes have together: an actor is on one of them."""
+    with pytest.raises(ConfigError, match=f"an actor of answer .*{said}"):
+        shared(job, {"answer": asked}, *nodes)
+
+
+def test_there_are_as_many_actors_as_nodes_have_room_for(job: Run) -> None:
+    three = {"CPU": 4.0, "GPU": 3.0}
+    assert shared(job, {"answer": {"gpus": 2}}, three, three)["answer"] == (2.0, 2)
 
 
 @pytest.mark.parametrize(

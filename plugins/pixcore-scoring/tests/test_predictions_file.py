@@ -267,3 +267,21 @@ def test_a_run_by_other_rules_is_graded_and_chosen_anew_or_said_to_stand(workpla
     letters, masks, said = scored("--fidelity", "published", "--select", "oracle")
     assert (letters, masks > 0) == (0, True)
     assert "letters are graded and oracle has chosen by the rules of published" in said
+
+
+def test_a_run_of_answers_alone_has_no_masks_when_its_file_is_read_again(workplace):
+    workplace("run", str(workplace.config(extractor=None)))
+    expected = {one["name"]: one["figures"] for one in workplace.summary()["rows"]}
+    assert list(expected) == ["answers"]
+    assert {one["name"]: one["figures"] for one in scored(workplace)["rows"]} == expected
+
+
+def test_no_strategy_is_called_as_the_row_of_answers_alone_is(workplace):
+    labelled = [{"name": "toy-first", "label": "answers"}, "toy-best"]
+    said = workplace("run", str(workplace.config(selections=labelled)), status=2).stderr
+    assert "the label 'answers' is the name of the answers' row" in said
+    workplace("run", str(workplace.config()))
+    path = workplace.folder / "out" / "predictions.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"toy-first":', '"answers":'), encoding="utf-8")
+    said = workplace("score", str(path), status=2).stderr
+    assert "choices by 'answers', which names the row of a file without masks (call it otherwise)" in said

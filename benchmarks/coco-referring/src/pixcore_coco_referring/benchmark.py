@@ -133,7 +133,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
             where = f"{path}: reference {reference.get('ref_id')!r}"
             try:
                 name, named, image = reference["ref_id"], reference["ann_id"], self._images[reference["image_id"]]
-                said = [str(sentence.get("raw") or sentence["sent"]) for sentence in _sentences(reference, where)]
+                said = [sentence.get("raw") or sentence["sent"] for sentence in _sentences(reference, where)]
                 wanted = _named(named)
                 ambiguous = next((one for one in wanted if self._counts[one] > 1), None)
                 meant = [annotations[one] for one in wanted]
@@ -172,6 +172,8 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
     ) -> None:
         """Refuse a reference that contradicts itself: its ground truth would be another object's, or none."""
         given = reference["ann_id"]
+        if not all(isinstance(text, str) for text in said):
+            raise DataError(f"{where} has a sentence that is no text", hint='expected [{"sent": "..."}, ...]')
         strange = [one for one, annotation in zip(wanted, meant, strict=True) if annotation["image_id"] != image.id]
         if strange:
             raise DataError(f"{where} is about annotation {strange[0]}, which is another image's", hint="mend it")
@@ -200,7 +202,12 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         given = question.get("options") or ()
         if not isinstance(given, (list, tuple)):
             raise DataError(f"{where} has options that are not a list", hint="expected the options' texts")
+        if not all(isinstance(option, str | int | float) for option in given):
+            raise DataError(f"{where} has options that are not texts", hint="expected the options' texts")
         options = tuple(str(option) for option in given)
+        pair = question.get("pair")
+        if not isinstance(pair, str | int | float | None):
+            raise DataError(f"{where} has the pair {pair!r}", hint="expected a text or a number")
         asked, kinds = question.get("question"), question.get("categories") or {}
         if not isinstance(asked, str | None) or not isinstance(kinds, Mapping):
             raise DataError(f"{where} has an odd question or odd categories", hint="expected a text, and an object")
@@ -222,7 +229,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
                 answer=answer,
                 expression=expression.strip(),
                 mask=mask,
-                pair=str(question["pair"]) if question.get("pair") is not None else None,
+                pair=str(pair) if pair is not None else None,
                 categories={**kinds, **(categories or {})},
             )
 

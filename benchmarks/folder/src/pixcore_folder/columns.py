@@ -192,7 +192,7 @@ def _options(value: Any, where: str) -> tuple[str, ...]:
             raise _wrong(where, "options", value, f"not a JSON list: {error}") from error
     elif isinstance(value, str):
         given = value.split("|")
-    if not isinstance(given, (list, tuple)) or any(isinstance(one, (list, dict)) or one is None for one in given):
+    if not isinstance(given, (list, tuple)) or any(isinstance(one, (list, dict)) or _is_empty(one) for one in given):
         raise _wrong(where, "options", value, "expected texts with | between them, or a list")
     options = tuple(str(one).strip() for one in given)
     if not all(options) or len(set(options)) < len(options) or len(options) > len(ascii_uppercase):

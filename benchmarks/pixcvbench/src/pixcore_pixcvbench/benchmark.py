@@ -230,19 +230,19 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
 
 
 def parse_objects(text: str, *, where: str) -> tuple[str, ...]:
-    """Read a cell of Objects.csv: one name, which may hold commas, or several as the text of a Python tuple.
+    """Read a cell of Objects.csv: one name, which may hold commas, or several as the text of a Python tuple or list.
 
     Raises:
-        DataError: It starts like a tuple and is none of texts.
+        DataError: It is empty, or starts like a tuple or list and is none of texts.
     """
     stripped = text.strip()
-    if not stripped.startswith("("):
+    if stripped and not stripped.startswith(("(", "[")):
         return (stripped,)
     try:
         value = ast.literal_eval(stripped)
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise DataError(f"{where} has the objects {stripped[:60]!r}", hint="expected ('one', 'other')") from error
-    if not isinstance(value, tuple) or not value or not all(isinstance(name, str) for name in value):
+    if not isinstance(value, (tuple, list)) or not value or not all(isinstance(n, str) and n.strip() for n in value):
         raise DataError(f"{where} has the objects {stripped[:60]!r}", hint="expected ('one', 'other')")
     return tuple(name.strip() for name in value)
 

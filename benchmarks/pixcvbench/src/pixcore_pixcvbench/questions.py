@@ -78,7 +78,9 @@ def read_questions(path: Path) -> dict[str, Question]:
 def _question(row: Mapping[str, Any], number: int, path: Path, pictures: Pictures | None) -> Question:
     if not isinstance(row["choices"], list):
         raise DataError(f"{path} row {number} has choices that are no list: {row['choices']!r:.60}", hint="texts")
-    options = tuple(str(choice) for choice in row["choices"])
+    options = tuple("" if choice is None else str(choice) for choice in row["choices"])
+    if not all(option.strip() for option in options):
+        raise DataError(f"{path} row {number} has a choice without text", hint="fetch CV-Bench again")
     match = re.fullmatch(r"\(?([A-Za-z])\)?", str(row["answer"]).strip())
     answer = ord(match.group(1).lower()) - ord("a") if match else -1
     if not 0 <= answer < len(options):
@@ -86,10 +88,13 @@ def _question(row: Mapping[str, Any], number: int, path: Path, pictures: Picture
             f"{path} row {number} has the answer {row['answer']!r} for {len(options)} choices",
             hint="expected a letter such as (A)",
         )
-    text = row.get("question") or re.split(r"\s*Select from the following choices", str(row["prompt"]))[0]
+    said = str(row.get("question") or "").strip()
+    text = said or re.split(r"\s*Select from the following choices", str(row.get("prompt") or ""))[0].strip()
+    if not text:
+        raise DataError(f"{path} row {number} has no question", hint="fetch CV-Bench again")
     return Question(
         row=number,
-        text=str(text).strip(),
+        text=text,
         options=options,
         answer=answer,
         task=str(row.get("task") or ""),

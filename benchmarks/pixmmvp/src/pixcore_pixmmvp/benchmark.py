@@ -123,7 +123,17 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
         self, index: int, question: tuple[str, str, str], name: str, image: CocoImage, pattern: str | None
     ) -> Sample:
         text, options, right = question
-        texts = split_options(options)
+        texts, expression = split_options(options), name.strip().replace('""', '"')
+        if not expression:
+            raise DataError(f"{_OBJECTS.path} says nothing of image {index}", hint="name its object, or write None")
+        if expression.count('"') % 2:
+            raise DataError(
+                f"{_OBJECTS.path}: the object of image {index} is half quoted: {expression!r}",
+                hint='write a space before the first quote, as the released file has it, or """Z""" for "Z"',
+            )
+        if not text.strip() or not all(texts):
+            lacking = "an option without text" if text.strip() else "no text"
+            raise DataError(f"{_QUESTIONS.path}: question {index} has {lacking}", hint="fill it in")
         answer = self._answer(index, right, len(texts))
         if image.size is None:
             raise DataError(f"{_SEGMENTATIONS.path}: image {index} has no width and height", hint="add them")
@@ -136,7 +146,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
             question=text.strip(),
             options=texts,
             answer=answer,
-            expression=None if name.strip() == UNNAMED else name.strip().replace('""', '"'),
+            expression=None if expression == UNNAMED else expression,
             mask=self._truth.of(image.annotations, image.size, where=f"{_SEGMENTATIONS.path}: image {index}"),
             pair=str((index + 1) // 2),
             categories=categories,

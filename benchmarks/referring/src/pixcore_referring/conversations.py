@@ -49,12 +49,15 @@ class Conversations(Benchmark[ConversationsConfig]):
     """Reads one split of GranD-f: each image is a sample whose answer is to be a caption with masks.
 
     The question is the one that the release evaluates with, under `published` with its accidental spaces. With `each:
-    phrase` every phrase is a sample of its own in place of the image, its expression the phrase.
+    phrase` every phrase is a sample of its own in place of the image, its expression the phrase; an image that has
+    another number of phrases than of masks is then left out, as nothing says which mask is whose.
     """
 
     opens_files = True
     _uneven = 0
     """Images that have another number of phrases than of masks; known once they were read."""
+    _nowhere = 0
+    """Samples whose masks cover no pixel, likewise."""
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
@@ -69,10 +72,14 @@ class Conversations(Benchmark[ConversationsConfig]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """How many images have another number of phrases than of masks."""
-        if not self._uneven:
-            return ()
-        return (f"{self._uneven} image(s) have another number of phrases than of masks: masks alone count",)
+        """How many images have another number of phrases than of masks, and how many samples no mask."""
+        each = self.config.each
+        done = "masks alone count" if each == "image" else "left out"
+        said = (
+            (self._uneven, f"image(s) have another number of phrases than of masks: {done}"),
+            (self._nowhere, f"{each}(s) have no mask that covers a pixel: not scored for grounding"),
+        )
+        return tuple(f"{count} {what}" for count, what in said if count)
 
     def samples(self) -> Iterator[Sample]:
         """Give the split's samples, in the order of the captions' file.
@@ -80,7 +87,7 @@ class Conversations(Benchmark[ConversationsConfig]):
         Raises:
             DataError: A file is missing or damaged.
         """
-        config, self._uneven = self.config, 0
+        config, self._uneven, self._nowhere = self.config, 0, 0
         require(config.root, self.needed_files, benchmark="grounded-conversations")
         if config.bert is not None and not config.bert.is_dir():  # it is read only when all is answered
             raise DataError(f"bert: there is no folder {config.bert}", hint="the folder of bert-base-uncased")
@@ -98,6 +105,8 @@ class Conversations(Benchmark[ConversationsConfig]):
         told = read_json(captions)
         for number, entry in enumerate(_listed(told, "images", captions)):
             name = _text(entry, "id", f"{captions}: image {number}")
+            if name in named:
+                raise DataError(f"{captions}: two images have the id {name}", hint="ids must be unique")
             named[name] = _Conversation(str(entry.get("file_name") or f"{name}.jpg"))
         for entry in _listed(told, "annotations", captions):
             where = f"{captions}: annotation {entry.get('id')!r}"
@@ -108,10 +117,12 @@ class Conversations(Benchmark[ConversationsConfig]):
         for entry in _listed(read_json(outlines), "annotations", outlines):
             where = f"{outlines}: annotation {entry.get('id')!r}"
             _belongs(entry, named, where).masks.append(run_lengths.parse(entry.get("segmentation"), where=where))
-        for one in named.values():
-            self._uneven += len(one.phrases) != len(one.masks)
+        for name, one in named.items():
+            uneven = len(one.phrases) != len(one.masks)
+            self._uneven += uneven
             one.phrases = [*one.phrases, *[""] * len(one.masks)][: len(one.masks)]
-        yield from named.items()
+            if not uneven or self.config.each == "image":
+                yield name, one
 
     def _of(self, name: str, one: _Conversation) -> Iterator[Sample]:
         path = self.config.root / (self.config.images or _pictures(self.config)) / one.file_name
@@ -126,13 +137,19 @@ class Conversations(Benchmark[ConversationsConfig]):
                 id=name,
                 image=image,
                 question=_ASKED.format("    " if self.context.published else ""),
-                mask=masks.union(one.masks, known),
+                mask=self._seen(masks.union(one.masks, known)),
                 extra={TRUTH: compared | spans | self._ways},
             )
             return
         for number, (phrase, mask) in enumerate(zip(one.phrases, one.masks, strict=True)):
             if phrase.strip():
-                yield Sample(id=f"{name}.{number}", image=image, expression=phrase.strip(), mask=mask)
+                yield Sample(id=f"{name}.{number}", image=image, expression=phrase.strip(), mask=self._seen(mask))
+
+    def _seen(self, mask: RLE) -> RLE | None:
+        """None for a mask that covers no pixel: that is a gap, no absent object."""
+        seen = masks.area(mask) > 0
+        self._nowhere += not seen
+        return mask if seen else None
 
     @property
     def _ways(self) -> dict[str, Any]:

@@ -166,9 +166,10 @@ def _phrases(narrative: Any, where: str) -> tuple[int, list[tuple[str, list[int]
     try:
         if not isinstance(narrative["caption"], str):
             raise TypeError("caption")
+        if not all(isinstance(part["utterance"], str) for part in narrative["segments"]):
+            raise TypeError("utterance")
         parts = [
-            (str(part["utterance"]).strip(), [int(one) for one in part["segment_ids"]])
-            for part in narrative["segments"]
+            (part["utterance"].strip(), [int(one) for one in part["segment_ids"]]) for part in narrative["segments"]
         ]
         name = int(narrative["image_id"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -33,7 +33,7 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
     A sample's id is the image's name, with ".0", ".1", … where all of several texts are asked. Its question is the
     release's instruction; its expression is the text. `flag` shapes are left out; the others are drawn from the largest
     to the smallest, so that a small one stands where two overlap: those with "ignore" in their label are ignored, all
-    others are the target.
+    others are the target. An outline that covers no pixel is outside the image, or in coordinates from 0 to 1.
     """
 
     opens_files = True
@@ -43,16 +43,37 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
         """Images with a shape that is no polygon, and what it is; known once they were read."""
         return {}
 
+    @cached_property
+    def _nowhere(self) -> dict[str, None]:
+        """Images with an outline that covers no pixel, likewise."""
+        return {}
+
+    @cached_property
+    def _alone(self) -> dict[str, None]:
+        """Annotations without a picture, likewise."""
+        return {}
+
     @property
     def notes(self) -> Sequence[str]:
-        """Which images have shapes that LabelMe draws otherwise than the release, such as rectangles of two corners."""
-        if not self._odd:
-            return ()
-        first = ", ".join(f"{name}: {kind}" for name, kind in list(self._odd.items())[:5])
-        return (
-            f"{len(self._odd)} image(s) have shapes that are no polygons ({first}): as in the release, their points "
-            "are joined by lines, and what they enclose is filled",
+        """Which images have shapes that LabelMe draws otherwise than the release, such as rectangles of two corners.
+
+        And which have an outline that is nowhere in them, and which annotations have no picture.
+        """
+        odd = _first([f"{name}: {kind}" for name, kind in self._odd.items()])
+        said = (
+            (
+                self._odd,
+                f"image(s) have shapes that are no polygons ({odd}): as in the release, their points are joined by "
+                "lines, and what they enclose is filled",
+            ),
+            (
+                self._nowhere,
+                "image(s) have an outline that covers no pixel, which is left out; without another the image is not "
+                f"scored: {_first([*self._nowhere])}",
+            ),
+            (self._alone, f"annotation(s) have no .jpg beside them: left out ({_first([*self._alone])})"),
         )
+        return tuple(f"{len(names)} {what}" for names, what in said if names)
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
@@ -75,6 +96,8 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
         pictures = sorted(folder.glob("*.jpg"))
         if not pictures:
             raise DataError(f"{folder} holds no .jpg", hint=_SOURCE)
+        seen = {picture.stem for picture in pictures}
+        self._alone.update((one.name, None) for one in sorted(folder.glob("*.json")) if one.stem not in seen)
         for picture in pictures:
             yield from self._of(picture)
 
@@ -84,7 +107,9 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
         texts, long = _texts(document, path)
         image = measured_of(path, picture)
         assert image.known_size is not None  # what measuring is for
-        target, ignored = _regions(document, path, image.known_size)
+        target, ignored, nowhere = _regions(document, path, image.known_size)
+        if nowhere:
+            self._nowhere[picture.stem] = None
         self._odd.update((picture.stem, kind) for shape in document["shapes"] if (kind := _kind(shape)) != "polygon")
         asked = texts[:1] if self.config.texts == "first" else texts
         for number, text in enumerate(asked):
@@ -93,7 +118,7 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
                 image=Image.from_path(picture, known_size=image.known_size),
                 question=_instruction(text, long=long),
                 expression=text,
-                mask=masks.encode(target),
+                mask=None if nowhere and not target.any() else masks.encode(target),
                 categories={"query": "long" if long else "short"},
                 extra={IGNORED: dict(masks.encode(ignored)) if ignored.any() else None},
             )
@@ -137,23 +162,40 @@ def _kind(shape: Mapping[str, Any]) -> str:
 
 def _regions(
     document: Mapping[str, Any], path: Path, size: tuple[int, int]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Draw the target and what is ignored, (height, width) each; no pixel is both."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
+    """Draw the target and what is ignored, (height, width) each; no pixel is both.
+
+    And say whether an outline of the target covers no pixel.
+    """
     masks.check_size(size, str(path))
     shapes = document.get("shapes")
     if not isinstance(shapes, list):
         raise DataError(f"{path} has no list of shapes", hint="is it damaged?")
-    regions = []
+    regions, nowhere = [], False
     for number, shape in enumerate(shapes):
         where = f"{path}: shape {number}"
         if not isinstance(shape, Mapping) or not isinstance(shape.get("label"), str):
             raise DataError(f"{where} has no label", hint='expected "target", "ignore" or "flag"')
         label = shape["label"].lower()
         if label != "flag":
-            regions.append(("ignore" in label, drawn(corners_of(shape.get("points"), where), size)))
+            ignore, corners = "ignore" in label, corners_of(shape.get("points"), where)
+            region = drawn(corners, size)
+            if _are_shares(shape["points"], size) or not region.any():
+                nowhere = nowhere or not ignore
+            else:
+                regions.append((ignore, region))
     target, ignored = np.zeros(size[::-1], bool), np.zeros(size[::-1], bool)
     regions.sort(key=lambda one: int(one[1].sum()))
     for ignore, region in reversed(regions):  # among equals the last comes first, as in the release
         target = target & ~region if ignore else target | region
         ignored = ignored | region if ignore else ignored & ~region
-    return target, ignored
+    return target, ignored, nowhere
+
+
+def _are_shares(points: Sequence[Sequence[float]], size: tuple[int, int]) -> bool:
+    """Whether coordinates are shares of the sides and no pixels, as of all other outlines."""
+    return max(size) > 1 and all(-0.01 <= float(value) <= 1.01 for point in points for value in point)
+
+
+def _first(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

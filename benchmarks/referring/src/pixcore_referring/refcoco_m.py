@@ -30,6 +30,15 @@ class RefCocoM(Benchmark[RefCocoMConfig]):
     """
 
     opens_files = True
+    _nowhere = 0
+    """Objects whose mask covers no pixel; known once they were read."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """How many objects have a mask that covers no pixel: that is a gap, no absent object."""
+        if not self._nowhere:
+            return ()
+        return (f"{self._nowhere} object(s) have a mask that covers no pixel: not scored for grounding",)
 
     @classmethod
     def data_files(cls) -> Sequence[DataFile]:
@@ -42,6 +51,7 @@ class RefCocoM(Benchmark[RefCocoMConfig]):
         Raises:
             DataError: A file is missing or damaged.
         """
+        self._nowhere = 0
         require(self.config.root, [_FILES], benchmark="refcoco-m")
         folder = self.config.root / _FILES.path
         files = sorted(folder.glob(f"{self.config.split}-*.parquet"))
@@ -49,14 +59,17 @@ class RefCocoM(Benchmark[RefCocoMConfig]):
             raise DataError(f"{folder} holds no {self.config.split}-*.parquet", hint=_HINT)
         seen: set[str] = set()
         for path in files:
-            for sample in _of(path):
-                if sample.id in seen:
-                    raise DataError(f"{path}: two samples have the id {sample.id}", hint=_HINT)
-                seen.add(sample.id)
-                yield sample
+            for about in _objects(path):
+                self._nowhere += about[0].mask is None
+                for sample in about:
+                    if sample.id in seen:
+                        raise DataError(f"{path}: two samples have the id {sample.id}", hint=_HINT)
+                    seen.add(sample.id)
+                    yield sample
 
 
-def _of(path: Path) -> Iterator[Sample]:
+def _objects(path: Path) -> Iterator[list[Sample]]:
+    """Give each object's samples, one at least."""
     columns, rows = read_rows(path, hint=_HINT)
     lacking = [name for name in _NEEDED if name not in columns]
     if lacking:
@@ -69,7 +82,7 @@ def _of(path: Path) -> Iterator[Sample]:
             raise DataError(f"{where} has no samples", hint=_HINT)
         name = str(row.get("file_name") or row.get("image_id") or where)
         for one in objects:
-            yield from _about(one, partial(pictures.read, number), name, where)
+            yield list(_about(one, partial(pictures.read, number), name, where))
 
 
 def _about(one: Mapping[str, Any], read: Any, name: str, where: str) -> Iterator[Sample]:
@@ -86,6 +99,6 @@ def _about(one: Mapping[str, Any], read: Any, name: str, where: str) -> Iterator
             id=str(one["id"]) if len(said) == 1 else f"{one['id']}.{number}",
             image=Image(read, name, masks.size_of(mask)),
             expression=text.strip(),
-            mask=mask,
+            mask=mask if masks.area(mask) else None,
             categories={"category": str(one["category"])} if one.get("category") else {},
         )

@@ -213,7 +213,12 @@ def _from_csv(path: Path) -> dict[str, ViaImage]:
     for row in read_table(path, columns, aliases={"#filename": "filename"}):
         name = row["filename"]
         image = _image(found, name, row.get("file_size", ""), path)
-        image.attributes.update(_texts(_cell(row.get("file_attributes", "{}"), path, name)))
+        about = _texts(_cell(row.get("file_attributes", "{}"), path, name))
+        for key, text in about.items():
+            if (before := image.attributes.setdefault(key, text)) != text:
+                raise DataError(
+                    f"{path} says {before!r} and {text!r} of {name}", hint=f"write one {key} in all its rows"
+                )
         shape = _cell(row["region_shape_attributes"], path, name)
         if shape:
             said = _texts(_cell(row.get("region_attributes", "{}"), path, name))
@@ -224,6 +229,11 @@ def _from_csv(path: Path) -> dict[str, ViaImage]:
 def _from_coco(path: Path) -> dict[str, ViaImage]:
     found: dict[str, ViaImage] = {}
     for image in read_coco(path).values():
+        if any(one.get("expressions") for one in (image.extra, *image.annotations)):
+            raise DataError(
+                f"{path}: image {image.file_name} has `expressions`, which VIA has not",
+                hint="the benchmark coco-referring reads such a file as it is: name it as annotations:",
+            )
         regions = [
             ViaRegion(_rings(one["segmentation"]), {**_texts(one), **_texts(one.get("attributes"))})
             for one in image.annotations
@@ -303,7 +313,9 @@ def _expressions(path: Path) -> dict[str, str]:
         name = row["file"].strip()
         if name in found:
             raise DataError(f"{path} has two rows about {name}", hint="one row a file")
-        found[name] = row["expression"].strip()
+        if not (said := row["expression"].strip()):
+            raise DataError(f"{path} says nothing of {name}", hint="fill the expression in, or drop the row")
+        found[name] = said
     return found
 
 

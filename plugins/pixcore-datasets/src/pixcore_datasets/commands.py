@@ -57,12 +57,15 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
     problems = [finding for finding in findings if finding.problem and not finding.optional]
     if problems:
         raise DataError(f"benchmark {name}: {problems[0].path} {problems[0].problem}", hint="see the list above")
-    samples = absent = unscored = pictures = 0
+    ids = set[str]()
+    absent = unscored = pictures = 0
     decoded = set[tuple[str, tuple[int, int] | None]]()
     gone: dict[str, None] = {}
     damaged: dict[str, str] = {}
     for sample in made.samples():
-        samples += 1
+        if sample.id in ids:
+            raise DataError(f"benchmark {name} has two samples with the id {sample.id!r}", hint="ids must be unique")
+        ids.add(sample.id)
         absent += sample.absent
         unscored += sample.mask is None or sample.expression is None
         try:
@@ -78,8 +81,10 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
             sample.image.pil()
         except DataError as error:
             damaged[sample.image.name] = str(error)
+    if not ids:
+        raise DataError(f"benchmark {name} has no samples", hint="check its options and folder")
     console.print(
-        f"{samples} samples, {absent} with an empty mask, {unscored} not scored for grounding, {pictures} images there"
+        f"{len(ids)} samples, {absent} with an empty mask, {unscored} not scored for grounding, {pictures} images there"
     )
     if gone:
         first = ", ".join(list(gone)[:3]) + (", ..." if len(gone) > 3 else "")

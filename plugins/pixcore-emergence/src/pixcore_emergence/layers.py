@@ -88,8 +88,8 @@ def by_layer(job: Run, protocol: str, *, heads: bool = False) -> list[Line]:
         ConfigError: The run's extractor kept no rows, or the run has no masks under the probing.
         DataError: The rows are gone, or no sample has any.
     """
-    extractor = job.resolved.components.one("extractor")
-    folder = getattr(extractor.config, "folder", None)
+    extractors = job.resolved.components.several("extractor")
+    folder = next((getattr(one.config, "folder", None) for one in extractors), None)
     if folder is None:
         raise ConfigError(
             "the run kept no rows of layers", hint="extractor: {name: raw, folder: ROWS, reduce: heads}, and run again"

@@ -35,12 +35,13 @@ def export_coco(job: Run, folder: Path, tell: Tell) -> None:
         file.write(f'{{"info": {json.dumps(_info(job))},\n"categories": [{{"id": {_CATEGORY}, "name": "object"}}],\n')
         file.write('"images": ')
         images, annotations = JsonArray(file), JsonArray(truths)
+        probings = masked_probings(job)
         for number, result, name, size in with_pictures(job.results(), folder / "images", tell):
             sample = result.sample
             images.add({"id": number, "file_name": name, "width": size[0], "height": size[1], **_about(sample)})
             if sample.mask is not None and not sample.absent:
                 annotations.add({"id": number, "iscrowd": 0, **_segment(number, sample.mask)})
-            for one in chosen_masks(result, job.rows):
+            for one in chosen_masks(result, job.rows, probings):
                 if area(one.mask):
                     results[one.probing, one.row.key].add({**_segment(number, one.mask), "score": one.score})
         for array in (images, annotations, *results.values()):

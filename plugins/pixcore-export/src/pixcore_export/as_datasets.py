@@ -99,7 +99,7 @@ def _line(result: SampleResult, job: Run) -> dict[str, Any]:
         line[_column(name, "prompt")] = one.prompt
         line[_column(name, "text")] = one.response.text if one.response is not None else None
         line[_column(name, "correct")] = one.verdict.correct if one.verdict is not None else None
-    for chosen in chosen_masks(result, job.rows):
+    for chosen in chosen_masks(result, job.rows, masked_probings(job)):
         line[_column(chosen.probing, "mask", chosen.row)] = _mask(chosen.mask)
         line[_column(chosen.probing, "iou", chosen.row)] = chosen.iou
     return {name: sayable(value) for name, value in line.items()}

@@ -115,7 +115,8 @@ class _Layout:
         self._probings = {name: self._fields.add(name, _OF_PROBING) for name in probings}
         self._categories: dict[str, str] = {}
         self.rows: dict[tuple[str, str], _OfRow] = {}
-        for probing in masked_probings(job):
+        self._masked = masked_probings(job)
+        for probing in self._masked:
             for row in self._specs:
                 kinds = {ending: kind for ending, kind in _OF_ROW.items() if kind != "Heatmap" or row.pool is None}
                 name = self._fields.add(f"{probing} {row.key}", kinds)
@@ -143,11 +144,11 @@ class _Layout:
                     if drawn is not None:
                         name = f"{of_row.name}_map"
                         found[name] = _label("Heatmap", "map_path", drawn, folder, f"fields/{name}/{file}")
-        for chosen in chosen_masks(result, self._specs):
-            if (of_row := self.rows.get((chosen.probing, chosen.row.key))) is not None:
-                found[of_row.name] = _mask_label(chosen.mask, folder, f"fields/{of_row.name}/{file}")
-                if sample.mask is not None:
-                    found |= of_row.measured(sample.mask, chosen.mask)
+        for chosen in chosen_masks(result, self._specs, self._masked):
+            of_row = self.rows[chosen.probing, chosen.row.key]
+            found[of_row.name] = _mask_label(chosen.mask, folder, f"fields/{of_row.name}/{file}")
+            if sample.mask is not None:
+                found |= of_row.measured(sample.mask, chosen.mask)
         return {name: sayable(value) for name, value in found.items()}
 
     def _category(self, name: str) -> str:

@@ -15,7 +15,7 @@ from pixcore.figures.rows import RowSpec
 from pixcore.files import write_json
 from pixcore.records import SampleResult
 from pixcore.runs.plan import Run
-from pixcore_export.base import GIVEN, Tell, chosen_masks, with_pictures
+from pixcore_export.base import GIVEN, Tell, chosen_masks, masked_probings, with_pictures
 
 _VERSION = "5.5.0"
 """The version of LabelMe whose files these are; since 5.2 it has masks."""
@@ -24,11 +24,12 @@ _VERSION = "5.5.0"
 def export_labelme(job: Run, folder: Path, tell: Tell) -> None:
     """Write images/ with a JSON file beside each picture: the truth, each row's mask, the point it came from."""
     rows: list[RowSpec] = job.rows
+    probings = masked_probings(job)
     for _, result, name, size in with_pictures(job.results(), folder / "images", tell):
         document: dict[str, Any] = {
             "version": _VERSION,
             "flags": {},
-            "shapes": list(_shapes(result, rows)),
+            "shapes": list(_shapes(result, rows, probings)),
             "imagePath": name,
             "imageData": None,
             "imageHeight": size[1],
@@ -37,11 +38,11 @@ def export_labelme(job: Run, folder: Path, tell: Tell) -> None:
         write_json((folder / "images" / name).with_suffix(".json"), document, GIVEN)
 
 
-def _shapes(result: SampleResult, rows: list[RowSpec]) -> list[dict[str, Any]]:
+def _shapes(result: SampleResult, rows: list[RowSpec], probings: list[str]) -> list[dict[str, Any]]:
     sample, shapes = result.sample, []
     if sample.mask is not None and not sample.absent:
         shapes.append(_mask_shape("ground truth", sample.mask, sample.expression or ""))
-    for one in chosen_masks(result, rows):
+    for one in chosen_masks(result, rows, probings):
         if not masks.area(one.mask):
             continue
         label = f"{one.probing}: {one.row.key}"

@@ -61,10 +61,10 @@ def masked_probings(job: Run) -> list[str]:
     return [name for name, probing in job.resolved.config.probings.items() if probing.masks]
 
 
-def chosen_masks(result: SampleResult, rows: Sequence[RowSpec]) -> Iterator[Chosen]:
-    """Give the mask of every row under every probing that has one."""
+def chosen_masks(result: SampleResult, rows: Sequence[RowSpec], probings: Sequence[str]) -> Iterator[Chosen]:
+    """Give each row's mask under these probings, if it has one: a model may segment where nobody looks at its masks."""
     for name, one in result.by_probing.items():
-        for row in rows:
+        for row in rows if name in probings else ():
             mask = _mask_of(result.sample, one, row)
             if mask is not None:
                 scored = one.scores.get(row.key)

@@ -38,7 +38,7 @@ class Crew:
     most: int
 
 
-def crews(stages: Sequence[Stage], told: Mapping[Any, Resources], cluster: Mapping[str, float]) -> list[Crew]:
+def crews(stages: Sequence[Stage], told: Mapping[Any, Resources], nodes: Sequence[Mapping[str, float]]) -> list[Crew]:
     """Share the stages out to crews, in the order of the stages.
 
     Stages that ask for the same share their actors, and a batch goes through all of them at once; but what loads a
@@ -47,20 +47,22 @@ def crews(stages: Sequence[Stage], told: Mapping[Any, Resources], cluster: Mappi
     Args:
         stages: The run's stages, in order.
         told: What the config asks for, by the stages' names.
-        cluster: What the cluster has, such as {"CPU": 16.0, "GPU": 2.0}.
+        nodes: What each node has, such as {"CPU": 16.0, "GPU": 2.0}.
 
     Raises:
-        ConfigError: A stage asks for what the whole cluster does not have.
+        ConfigError: A stage asks for what no node has.
     """
+    with_gpus = any(node.get("GPU") for node in nodes)
     groups: dict[tuple[str, str], tuple[Resources, float, list[int]]] = {}
     for number, stage in enumerate(stages):
         asked = told.get(stage.name, Resources())
-        gpus = gpus_of(stage, told) if asked.gpus is not None or cluster.get("GPU", 0) > 0 else 0.0
+        gpus = gpus_of(stage, told) if asked.gpus is not None or with_gpus else 0.0
         loaded = "answer" if _asks_model(stage) else _WITH_WEIGHTS.get(stage.name, stage.name)
         group = (loaded if gpus else "", asked.model_dump_json())
         groups.setdefault(group, (asked, gpus, []))[2].append(number)
-    made = [_crew([stages[one] for one in own], own, asked, gpus, cluster) for asked, gpus, own in groups.values()]
-    left = cluster.get("CPU", 1) - sum(one.most for one in made if one.gpus)  # what feeds a GPU needs a core too
+    made = [_crew([stages[one] for one in own], own, asked, gpus, nodes) for asked, gpus, own in groups.values()]
+    cpus = sum(node.get("CPU", 0) for node in nodes)
+    left = cpus - sum(one.most for one in made if one.gpus)  # what feeds a GPU needs a core too
     return [one if one.gpus else _fitting(one, max(left, 1)) for one in made]
 
 
@@ -71,22 +73,42 @@ def gpus_of(stage: Stage, told: Mapping[Any, Resources]) -> float:
 
 
 def _crew(
-    stages: Sequence[Stage], numbers: Sequence[int], asked: Resources, gpus: float, cluster: Mapping[str, float]
+    stages: Sequence[Stage], numbers: Sequence[int], asked: Resources, gpus: float, nodes: Sequence[Mapping[str, float]]
 ) -> Crew:
     name = ", ".join(dict.fromkeys(stage.name for stage in stages))
     cpus = asked.cpus if asked.cpus is not None else float(not gpus)
     needs = {"GPU": gpus, "CPU": cpus, **asked.custom}
     if asked.memory is not None:
         needs["memory"] = asked.memory * 2**30
-    for kind, amount in needs.items():
-        if amount > cluster.get(kind, 0):
-            there = f"all nodes together have {cluster.get(kind, 0):g}"
-            raise ConfigError(f"resources: an actor of {name} asks for {amount:g} {kind}, and {there}", hint="ask less")
-    fits = min((cluster[kind] / amount for kind, amount in needs.items() if amount), default=1.0)
+    needs = {kind: amount for kind, amount in needs.items() if amount}
+    for asks in ({kind: amount} for kind, amount in needs.items()):
+        if not any(_room(node, asks) for node in nodes):
+            most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in asks}
+            raise _too_much(name, asks, f"no node has more than {_in_words(most)}")
+    fits = sum(_room(node, needs) for node in nodes) if needs else 1
+    if not fits:
+        raise _too_much(name, needs, "no node has all of that")
     options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": cpus, "resources": asked.custom or None}
     if asked.memory is not None:
         options["memory"] = needs["memory"]
-    return Crew(name, frozenset(numbers), gpus, options, asked.actors or max(int(fits), 1))
+    return Crew(name, frozenset(numbers), gpus, options, asked.actors or fits)
+
+
+def _room(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """How many actors a node has room for: an actor is on one node, whatever all of them have together."""
+    return min(int(node.get(kind, 0) / amount) for kind, amount in needs.items())
+
+
+def _too_much(name: str, needs: Mapping[str, float], there: str) -> ConfigError:
+    said = f"resources: an actor of {name} asks for {_in_words(needs)}, and {there}"
+    return ConfigError(said, hint="ask less, or have a node that has it join before the run begins")
+
+
+def _in_words(needs: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{round(amount / 2**30, 1):g} GiB of memory" if kind == "memory" else f"{amount:g} {kind}"
+        for kind, amount in needs.items()
+    )
 
 
 def _fitting(crew: Crew, cpus: float) -> Crew:

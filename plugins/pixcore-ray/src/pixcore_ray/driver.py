@@ -26,7 +26,8 @@ from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Made, Monitor, Stage
 from pixcore_ray.config import Options
 from pixcore_ray.crews import Crew, by_service, crews
-from pixcore_ray.parcels import Batch, Packed, Reply, path_of, sent
+from pixcore_ray.head import Head, HeadGoneError
+from pixcore_ray.parcels import Batch, Packed, Reply, sent, some_files
 from pixcore_ray.told import Telling
 from pixcore_ray.worker import Maker, controls
 
@@ -96,10 +97,11 @@ class Driver:
         work: Its stages, and what is missing.
         monitor: Hears how it goes on.
         options: The executor's.
+        head: The cluster's.
     """
 
-    def __init__(self, job: Run, work: Work, monitor: Monitor, options: Options) -> None:
-        self._job, self._monitor, self._options = job, monitor, options
+    def __init__(self, job: Run, work: Work, monitor: Monitor, options: Options, head: Head) -> None:
+        self._job, self._monitor, self._options, self._head = job, monitor, options, head
         self._stages = job.stages()
         shared = [number for number, stage in enumerate(self._stages) if not by_service(stage)]
         self._todo = {number: bytearray(len(job.items)) for number in shared}
@@ -120,7 +122,7 @@ class Driver:
         self._number = {stage: number for number, stage in enumerate(self._stages)}
         self._images: OrderedDict[str, Any] = OrderedDict()
         self._names: dict[str, str] = {}
-        self._seen: str | None = None
+        self._seen: list[str] = []
 
     def run(self) -> None:
         """Make all that can be made; whatever happens, no actor is left."""
@@ -135,9 +137,9 @@ class Driver:
                     pass
         finally:
             self._monitor.end()
-            for line in self._lines:
-                for actor in line.actors:
-                    ray.kill(actor.handle)
+            with suppress(HeadGoneError):
+                for actor in self._actors():
+                    self._kill(actor)
             for number, seconds in self._spent.items():
                 if seconds:
                     self._stages[number].store.spend(seconds)
@@ -153,12 +155,13 @@ class Driver:
         self._job.loader.free()  # it may have looked at a server's text here; now its memory is the actors'
         # functions of a benchmark's own never travel: what is left of a stage is its settings and its components'
         self._arguments = ray.put(pickle.dumps(self._stages)), keys, environment, os.getcwd()
-        path = path_of(self._job.items.thing(0).request.image)
-        self._seen = None if path is None else str(path.absolute())
+        items = self._job.items
+        self._seen = some_files(len(items), lambda number: items.thing(number).request.image)
         self._remote: Any = ray.remote(Maker)
 
     def _crews(self) -> list[Crew]:
-        return crews(self._shared, self._options.resources, ray.cluster_resources())
+        nodes = [node["Resources"] for node in self._head.asked(ray.nodes) if node["Alive"]]
+        return crews(self._shared, self._options.resources, nodes)
 
     def _count(self) -> None:
         """Look now and then what the cluster has by now: machines come and go."""
@@ -259,6 +262,7 @@ class Driver:
 
     def _turn(self) -> None:
         """Send batches to whoever is free, and take in what comes back."""
+        self._head.check()
         self._count()
         for line in self._lines:
             self._hire(line)
@@ -305,12 +309,12 @@ class Driver:
     def _make_room(self, line: _Line) -> None:
         """Let go of the actors of other crews that have nothing to do, where the cluster has no room for this one's."""
         needs = {"GPU": line.crew.gpus, "CPU": line.crew.options["num_cpus"], **(line.crew.options["resources"] or {})}
-        free = ray.available_resources()
+        free = self._head.asked(ray.available_resources)
         if all(free.get(kind, 0) >= amount for kind, amount in needs.items()):
             return  # it is just starting
         for other in self._lines:
             for actor in [one for one in other.actors if not one.tasks and not other.length()]:
-                ray.kill(actor.handle)
+                self._kill(actor)
                 other.actors.remove(actor)
 
     def _batch(self, line: _Line) -> int:
@@ -380,7 +384,7 @@ class Driver:
 
     def _welcome(self, actor: _Actor) -> None:
         try:
-            host, actor.node_id, actor.sees = ray.get(actor.hello)
+            host, actor.node_id, actor.sees = self._head.asked(lambda: ray.get(actor.hello))
         except RayTaskError:
             raise
         except RayError as error:
@@ -393,7 +397,7 @@ class Driver:
 
     def _take(self, actor: _Actor, reference: Any) -> None:
         try:
-            reply: Reply = ray.get(reference)
+            reply: Reply = self._head.asked(lambda: ray.get(reference))
         except RayTaskError:
             raise
         except RayError as error:
@@ -423,7 +427,7 @@ class Driver:
         """Give a dead actor's batches to others; the one that it was working on has been tried once more."""
         line = actor.line
         line.actors.remove(actor)
-        ray.kill(actor.handle)
+        self._kill(actor)
         gone = "node has died" in str(error) or not self._alive(actor.node_id)
         said = "its machine is gone" if gone else describe(error)
         self._telling.heard(actor.node or "cluster", f"an actor of {line.crew.name} ended: {said}")
@@ -450,5 +454,8 @@ class Driver:
         self._todo[number][place] = 0
         self._stages[number].take([(self._job.items.thing(place), failed)], self._monitor)
 
+    def _kill(self, actor: _Actor) -> None:
+        self._head.asked(lambda: ray.kill(actor.handle))
+
     def _alive(self, node: str) -> bool:
-        return not node or any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+        return not node or any(one["NodeID"] == node and one["Alive"] for one in self._head.asked(ray.nodes))

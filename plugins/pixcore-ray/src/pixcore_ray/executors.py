@@ -10,7 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixcore.components import Executor
 from pixcore.errors import ConfigError, one_line
@@ -18,6 +18,9 @@ from pixcore.runs.execute import ready
 from pixcore.runs.plan import Run, Work
 from pixcore.stages.base import Monitor, Stage
 from pixcore_ray.config import ClusterConfig, Options, ProcessesConfig
+
+if TYPE_CHECKING:
+    from pixcore_ray.head import Head
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -41,10 +44,10 @@ class OnRay(Executor[OptionsT]):
             if by_service(stage) and stage.before is None:
                 stage.run(missing, monitor, there)
         if any(missing for stage, (missing, _) in work.items() if not by_service(stage)):
-            with self._joined():
+            with self._joined() as head:
                 from pixcore_ray.driver import Driver
 
-                Driver(job, work, monitor, self.config).run()
+                Driver(job, work, monitor, self.config, head).run()
         for stage, (missing, there) in work.items():
             if by_service(stage) and stage.before is not None:
                 stage.run(ready(stage, missing), monitor, there)
@@ -56,12 +59,14 @@ class OnRay(Executor[OptionsT]):
         return 0.0 if by_service(stage) else gpus_of(stage, self.config.resources)
 
     @contextmanager
-    def _joined(self) -> Iterator[None]:
-        """Be with Ray; whoever has started it ends it."""
+    def _joined(self) -> Iterator[Head]:
+        """Be with Ray, whose head is watched; whoever has started it ends it."""
         # nothing is sent to anybody about who uses what
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
+
+        from pixcore_ray.head import Head
 
         ours = not ray.is_initialized()
         for attempt in range(_ATTEMPTS if ours else 0):
@@ -73,9 +78,10 @@ class OnRay(Executor[OptionsT]):
                 if attempt == _ATTEMPTS - 1 or isinstance(error, ConnectionError):
                     raise ConfigError(f"Ray can't be used: {one_line(str(error))}", hint=self._hint) from error
         hush()
+        head = Head(ray.get_runtime_context().gcs_address)
         try:
-            with sigterm_stops():
-                yield
+            with sigterm_stops(), head.watched():
+                yield head
         finally:
             if ours:
                 ray.shutdown()

@@ -19,6 +19,8 @@ from pixcore.records import Image
 from pixcore.stages.base import Item
 from pixcore.stages.store import Row
 
+_LOOKED_AT = 32
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -122,6 +124,12 @@ def path_of(image: Image) -> Path | None:
     if isinstance(read, partial) and read.func is read_file and isinstance(read.args[0], Path):
         return read.args[0]
     return None
+
+
+def some_files(count: int, image_of: Callable[[int], Image]) -> list[str]:
+    """Name the files of up to 32 of a run's images, of its whole length: a disk may be there and another not."""
+    paths = (path_of(image_of(number * count // _LOOKED_AT)) for number in range(_LOOKED_AT))
+    return list(dict.fromkeys(str(path.absolute()) for path in paths if path is not None))
 
 
 def sent(item: Item, put: Callable[[Image], Any] | None) -> Item:

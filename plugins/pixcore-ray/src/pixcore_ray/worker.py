@@ -44,9 +44,10 @@ class Maker:
         self._made: list[Stage] | None = None
         self._lines: list[str] = []
 
-    def hello(self, seen: str | None) -> tuple[str, str, bool]:
-        """Say where this is: the host's name, the node's id, and whether a file of the driver's is seen here."""
-        return socket.gethostname(), ray.get_runtime_context().get_node_id(), seen is None or Path(seen).is_file()
+    def hello(self, seen: Sequence[str]) -> tuple[str, str, bool]:
+        """Say where this is: the host's name, the node's id, and whether files of the driver's are seen here."""
+        all_seen = all(Path(path).is_file() for path in seen)
+        return socket.gethostname(), ray.get_runtime_context().get_node_id(), all_seen
 
     def make(self, batch: Batch) -> Reply:
         """Make the records of a batch; a failed item costs no other, and what ends a run comes back as well."""

@@ -58,6 +58,9 @@ def seeds(
         status |= carry_out(job, output=tables)
     if several:
         _tell(resolved.output, folders, chosen[0], row, written)
+    elif scope["shard"] is None:
+        note = f"note: one seed shows no spread, so there is no seeds.html (--seed {chosen[0]} --seed {chosen[0] + 1})"
+        Console(stderr=True).print(note, style="yellow", soft_wrap=True, highlight=False)
     return status
 
 

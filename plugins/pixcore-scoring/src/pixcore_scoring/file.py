@@ -303,6 +303,9 @@ class PredictionsFile:
                 f"{self.path.name} holds candidates and no choice",
                 hint=f"choose with --select: {', '.join(sorted(self._strategies))}",
             )
+        if ANSWERS_ALONE in names:
+            message = f"{self.path.name} has choices by {ANSWERS_ALONE!r}, which names the row of a file without masks"
+            raise DataError(message, hint="call it otherwise")
         rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
         if not self._select:
             bounds = contents.bounds
