@@ -90,6 +90,8 @@ def test_what_they_say_is_what_the_table_says(folder: Path) -> None:
     written = folder / "power.json"
     CliRunner().invoke(registry().guest(GuestKind.COMMAND, "power").loaded, ["--clusters", "9", "--json", str(written)])
     assert json.loads(written.read_text())["groups"][0]["n"] == 9
+    with pytest.raises(click.BadParameter, match="is a directory"):  # told before anything is drawn
+        OPTION.type_cast_value(click.Context(click.Command("any")), str(folder))
 
 
 def test_s_as_in_tables_is_of_what_the_config_named(folder: Path) -> None:

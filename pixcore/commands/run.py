@@ -27,7 +27,8 @@ from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
 
 _IN_PLACE = {"estimate": "services estimate", "profile": "profile run", "fresh_judge": "services ask-anew"}
-json_option = click.option("--json", "written", type=click.Path(path_type=Path), help="All figures; - prints them.")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+json_option = click.option("--json", "written", type=_FILE, help="All figures; - prints them.")
 
 
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:

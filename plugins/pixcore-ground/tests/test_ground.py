@@ -180,7 +180,12 @@ def test_a_folder_is_no_file_to_write(
     folder = tmp_path / "seen.png"
     folder.mkdir()
     refused(*picture, option, folder, "--model", "none-such")
-    assert f"error: {option} {folder}: that is a folder (name a file)" in capsys.readouterr().err
+    assert f"Invalid value for '{option}': File '{folder}' is a directory" in capsys.readouterr().err
+    image, beside = tmp_path / "own.png", tmp_path / "own-grounded.png"  # where it goes by itself
+    image.write_bytes(picture[0].read_bytes())
+    beside.mkdir()
+    refused(image, picture[1], "--model", "none-such")
+    assert f"error: --output {beside}: that is a folder (name a file)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("image", ["", ".", "/"])

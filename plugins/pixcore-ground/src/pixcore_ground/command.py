@@ -32,7 +32,9 @@ from pixcore_ground.picture import ground_picture
 @click.option("--model", help="The model adapter, in place of the config's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="The picture, a PNG; IMAGE with -grounded.png by default."
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The picture, a PNG; IMAGE with -grounded.png by default.",
 )
 @json_option
 def ground(
