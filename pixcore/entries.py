@@ -95,6 +95,6 @@ def cached_at(name: str) -> str:
 
 
 def _key() -> list[object]:
-    """What the screen depends on besides modules: what is installed, what is chosen of it, and how wide it may be."""
+    """What the screen depends on besides modules: what is installed and where, what is chosen of it, how wide it is."""
     wide = os.get_terminal_size(1).columns if os.isatty(1) else 0
-    return [wide, *map(os.environ.get, ("COLUMNS", "PIXCORE_PLUGINS")), *map(list, entry_points())]
+    return [wide, sys.path, *map(os.environ.get, ("COLUMNS", "PIXCORE_PLUGINS")), *map(list, entry_points())]
