@@ -254,7 +254,10 @@ def _make_via(folder: Path) -> None:
         for number, (name, (shape, said)) in enumerate(zip(("one.png", "one.png", "two.png"), _shapes(), strict=False))
     ]
     _rows(folder / "project.csv", (*columns, "region_attributes"), *rows)
-    _write(folder / "export.json", _coco())
+    export = _coco()
+    several = export["annotations"][-1]
+    several["expression"] = several.pop("expressions")[0]  # VIA has one alone
+    _write(folder / "export.json", export)
     _rows(folder / "said.csv", ("file", "expression"), ("one.png", "what I mean"))
     for name in ("one.png", "two.png", "folder/three.png"):
         _picture(folder / "images" / name)
