@@ -13,7 +13,7 @@ from pixcore_testing import check_geometry
 from pixcore_transformers.testing import RECIPES, recipes, save_checkpoint
 
 from pixcore.components import Context, ModelAdapter
-from pixcore.errors import DataError
+from pixcore.errors import SampleError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image
@@ -208,7 +208,7 @@ def test_rows_of_pixels_are_no_channels(size: tuple[int, int], adapt: Adapt) -> 
     torch.testing.assert_close(pixels.double(), expected, atol=1e-5, rtol=0)
     emu3: Any = adapt("emu3")
     if size[1] in (1, 3):
-        with pytest.raises(DataError):
+        with pytest.raises(SampleError):
             emu3.layout(image)
     else:
         seen = emu3.encode([image.pil()], ["Where?"])["pixel_values"][0]

@@ -303,7 +303,7 @@ def test_a_template_may_hold_braces(checkpoint: Callable[..., Path]) -> None:
 
 
 def test_a_template_without_the_images_place_is_told(checkpoint: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match=r"<image> .* \(set prompt_template, with the image's placeholder in it\)"):
+    with pytest.raises(SampleError, match=r"<image> .* \(set prompt_template, with the image's placeholder in it\)"):
         adapter(checkpoint("llava"), prompt_template="USER: {prompt} ASSISTANT:").answer([ask()])
 
 

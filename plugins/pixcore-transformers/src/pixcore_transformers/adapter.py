@@ -19,7 +19,7 @@ from PIL.Image import Image as PILImage
 from pixcore_checkpoints.loading import loading
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import DataError, ModelError, NotFiniteError
+from pixcore.errors import ModelError, NotFiniteError, SampleError
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_transformers.batch import Batch
@@ -244,7 +244,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         """Encode requests and find their visual tokens.
 
         Raises:
-            DataError: An image can't be prepared.
+            SampleError: An image can't be prepared.
         """
         return self._batch(*_shown(requests))
 
@@ -380,7 +380,7 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
                 placeless = "number of images" in str(error)
                 hint = "set prompt_template, with the image's placeholder in it" if placeless else ""
-                raise DataError(f"sample {name}: the processor failed: {error}", hint=hint) from error
+                raise SampleError(f"sample {name}: the processor failed: {error}", hint=hint) from error
         return [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)

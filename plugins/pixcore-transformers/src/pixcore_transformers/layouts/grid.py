@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pixcore.errors import DataError
+from pixcore.errors import SampleError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
 
@@ -170,11 +170,11 @@ class CodedGrid(VisualFamily):
         """Lay one grid over the whole image.
 
         Raises:
-            DataError: The image is so low that its processor misreads it.
+            SampleError: The image is so low that its processor misreads it.
         """
         if processed.size[1] in (1, 3):  # told better, it measures pictures wrongly
             said = f"the processor takes an image of {processed.size[1]} rows of pixels for one of as many channels"
-            raise DataError(said, hint="leave the image out, or enlarge it")
+            raise SampleError(said, hint="leave the image out, or enlarge it")
         height, width = (int(side) for side in processed.inputs["image_sizes"][0])
         cell = processed.processor.downsample_ratio
         return VisualLayout.single(VisualGrid.stretched(height // cell, width // cell, processed.size), newline=True)
