@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
-from pixcore_datasets.coco import CocoImage, GroundTruth, read_coco
+from pixcore_datasets.coco import CocoImage, GroundTruth, read_coco, shortened
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.tables import read_table
 
@@ -222,7 +222,7 @@ class PixMMVP(Benchmark[PixMMVPConfig]):
     def _same_keys(self, one: str, left: Mapping[int, object], other: str, right: Mapping[int, object]) -> None:
         for name, lacking in ((one, sorted(right.keys() - left.keys())), (other, sorted(left.keys() - right.keys()))):
             if lacking:
-                shown = ", ".join(str(index) for index in lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+                shown = shortened([*map(str, lacking)], ", ")
                 raise DataError(f"benchmark pixmmvp: {name} lacks {shown}", hint="every index must be in every file")
 
     def _image(self, image: CocoImage) -> Image:

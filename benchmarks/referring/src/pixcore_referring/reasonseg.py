@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pixcore_datasets.coco import are_shares, shortened
 from pixcore_datasets.data_files import DataFile, require
 from pixcore_datasets.pictures import measured_of
 
@@ -59,7 +60,8 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
 
         And which have an outline that is nowhere in them, and which annotations have no picture.
         """
-        odd = _first([f"{name}: {kind}" for name, kind in self._odd.items()])
+        kinds = [f"{name}: {kind}" for name, kind in self._odd.items()]
+        odd, nowhere, alone = (shortened(names, ", ") for names in (kinds, [*self._nowhere], [*self._alone]))
         said = (
             (
                 self._odd,
@@ -69,9 +71,9 @@ class ReasonSeg(Benchmark[ReasonSegConfig]):
             (
                 self._nowhere,
                 "image(s) have an outline that covers no pixel, which is left out; without another the image is not "
-                f"scored: {_first([*self._nowhere])}",
+                f"scored: {nowhere}",
             ),
-            (self._alone, f"annotation(s) have no .jpg beside them: left out ({_first([*self._alone])})"),
+            (self._alone, f"annotation(s) have no .jpg beside them: left out ({alone})"),
         )
         return tuple(f"{len(names)} {what}" for names, what in said if names)
 
@@ -180,7 +182,7 @@ def _regions(
         if label != "flag":
             ignore, corners = "ignore" in label, corners_of(shape.get("points"), where)
             region = drawn(corners, size)
-            if _are_shares(shape["points"], size) or not region.any():
+            if not region.any() or are_shares((float(value) for point in shape["points"] for value in point), size):
                 nowhere = nowhere or not ignore
             else:
                 regions.append((ignore, region))
@@ -190,12 +192,3 @@ def _regions(
         target = target & ~region if ignore else target | region
         ignored = ignored | region if ignore else ignored & ~region
     return target, ignored, nowhere
-
-
-def _are_shares(points: Sequence[Sequence[float]], size: tuple[int, int]) -> bool:
-    """Whether coordinates are shares of the sides and no pixels, as of all other outlines."""
-    return max(size) > 1 and all(-0.01 <= float(value) <= 1.01 for point in points for value in point)
-
-
-def _first(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -6,7 +6,7 @@ An image may have several annotations, polygons and run lengths mixed; its groun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class GroundTruth:
             (self._nowhere, "annotation(s) cover no pixel of their image: left out, not scored"),
             (self._stretched, "image(s) have another shape than their annotations, which are stretched to it"),
         )
-        return tuple(f"{len(names)} {what} ({_shortened(list(names))})" for names, what in said if names)
+        return tuple(f"{len(names)} {what} ({shortened(list(names))})" for names, what in said if names)
 
     def of(
         self,
@@ -170,8 +170,8 @@ def union_of(
         own: The (width, height) that polygons are drawn at; None where nobody knows, and they stay as they are.
 
     Returns:
-        The mask. It is empty where nothing of the image is covered, and where all coordinates lie between 0 and 1, or a
-        hundredth beyond: they are shares of its sides, which cover its first pixel at most.
+        The mask. It is empty where nothing of the image is covered, and where all coordinates are shares of its sides
+        (`are_shares`), which cover its first pixel at most.
 
     Raises:
         DataError: A polygon has fewer than three points, run lengths are damaged or of another size, or the image is
@@ -200,14 +200,18 @@ def _one(segmentation: Any, size: Size, where: str, resize: bool, drawn_at: Size
             raise DataError(
                 f"{where} has a polygon with {len(ring) // 2} points", hint="a polygon needs at least three"
             )
-    shares = max(size) > 1 and all(-0.01 <= value <= 1.01 for ring in segmentation for value in ring)
-    if shares:
+    if are_shares((value for ring in segmentation for value in ring), size):
         return masks.empty(size)
     if drawn_at != size:
         _check_upright(drawn_at, size, where)
         scales = (size[0] / drawn_at[0], size[1] / drawn_at[1])
         segmentation = [[value * scales[at % 2] for at, value in enumerate(ring)] for ring in segmentation]
     return from_polygons(segmentation, size)
+
+
+def are_shares(values: Iterable[float], size: Size) -> bool:
+    """Say whether coordinates are shares of an image's sides and no pixels: all from 0 to 1, but for a hundredth."""
+    return max(size) > 1 and all(-0.01 <= value <= 1.01 for value in values)
 
 
 def _check_upright(own: Size, size: Size, where: str) -> None:
@@ -228,8 +232,9 @@ def same_shape(one: Size, other: Size) -> bool:
     return abs(scaled[0] - scaled[1]) <= max(*one, *other)
 
 
-def _shortened(names: Sequence[str], most: int = 5) -> str:
-    return "; ".join(names[:most]) + ("; ..." if len(names) > most else "")
+def shortened(names: Sequence[str], between: str = "; ") -> str:
+    """Name the first five, and say where there are more."""
+    return between.join(names[:5]) + (f"{between}..." if len(names) > 5 else "")
 
 
 def _is_number(value: Any) -> bool:

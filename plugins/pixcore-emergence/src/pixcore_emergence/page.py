@@ -86,16 +86,11 @@ def write(
             "outcomes": [{"model": one.model, "outcomes": one.outcomes} for one in found if one.outcomes],
             "outcome_names": NAMES,
             "clusters": _clusters(found),
-            "answers": _each_once(one.outcomes.answers for one in found if one.outcomes),
-            "row": _each_once(row.label if row is not None else "the first row" for row in rows),
+            "answers": joined(dict.fromkeys(one.outcomes.answers for one in found if one.outcomes)),
+            "row": joined(dict.fromkeys(row.label if row is not None else "the first row" for row in rows)),
             "gallery": list(_gallery(found, sources)),
         },
     )
-
-
-def _each_once(names: Iterable[str]) -> str:
-    """Join what runs may have in common, or each its own."""
-    return ", ".join(dict.fromkeys(names))
 
 
 def _clusters(found: Sequence[Emergence]) -> str:

@@ -186,8 +186,9 @@ def _expense(line: bytes) -> Expense | None:
     try:
         document = json.loads(line)
         expense = _EXPENSE.validate_python(document)
-        numbers = [value or 0 for name, value in asdict(expense).items() if name != "model"]
-        whole = document.keys() <= asdict(expense).keys() and all(0 <= one < math.inf for one in numbers)
+        held = asdict(expense)
+        numbers = (value or 0 for name, value in held.items() if name != "model")
+        whole = document.keys() <= held.keys() and all(0 <= one < math.inf for one in numbers)
         return expense if whole else None
     except (ValueError, RecursionError):
         return None
