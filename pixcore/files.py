@@ -188,17 +188,14 @@ def prepare(folder: Path, given: str = "output:") -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
-_HOME = re.compile(r"(~|\$HOME|\$\{HOME\})(?=/|$)")
-
-
 def at_home(value: Located) -> Located:
-    """Put the home directory in place of `~`, `$HOME` or `${HOME}` at a path's beginning; anything else stays.
+    """Put a home in place of `~`, another's `~name`, `$HOME` or `${HOME}` at a path's beginning; anything else stays.
 
     Args:
         value: A path, a text that may be one, or anything else that a config holds.
     """
     if isinstance(value, Path) and "\0" in str(value):
         raise ValueError("a path holds no NUL")
-    if isinstance(value, (str, Path)) and (found := _HOME.match(str(value))):
-        return type(value)(str(Path.home()) + str(value)[found.end() :])
+    if isinstance(value, (str, Path)) and str(value).startswith(("~", "$")):
+        return type(value)(os.path.expanduser(re.sub(r"^\$(HOME|\{HOME\})(?=/|$)", "~", str(value))))
     return value

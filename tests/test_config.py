@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -137,13 +139,26 @@ def test_merge_keys_and_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for path_at_home in ("~/runs", "$HOME/runs", "${HOME}/runs"):
         assert at_home(Path(path_at_home)) == Path("/home/of/someone/runs")
         assert at_home(path_at_home) == "/home/of/someone/runs"
-    assert [at_home(value) for value in ("~user/x", "a/~/b", "$HOMES", 3, None)] == [
-        "~user/x",
+    somebody = pwd.getpwuid(os.getuid())
+    assert at_home(Path(f"~{somebody.pw_name}/runs")) == Path(somebody.pw_dir, "runs")
+    assert [at_home(value) for value in ("~nobody-at-all/x", "a/~/b", "$HOMES", 3, None)] == [
+        "~nobody-at-all/x",
         "a/~/b",
         "$HOMES",
         3,
         None,
     ]
+
+
+@pytest.mark.parametrize("words", [["run", "~/runs"], ["run", "no.yaml", "--json=~/runs"]])
+def test_a_path_of_the_command_line_may_begin_at_home(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # no shell puts it where the path is quoted, or stands behind a =
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(SystemExit):
+        main(words)
+    assert f"{tmp_path}/runs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

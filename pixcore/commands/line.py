@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from pixcore import __version__, entries
 from pixcore.errors import PixcoreError, describe, one_line
-from pixcore.files import MAKE_ROOM, NO_ROOM, printable
+from pixcore.files import MAKE_ROOM, NO_ROOM, at_home, printable
 from pixcore.notices import show_in_one_line
 from pixcore.plugins import GuestKind, registry
 
@@ -77,8 +78,11 @@ def main(given: Sequence[str]) -> None:
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_in_one_line()
+    words = [
+        re.sub("^(--[a-z-]+=|)(~.*)", lambda at: at[1] + at_home(at[2]), one) for one in given if one != "--traceback"
+    ]
     try:
-        status = cli.main([word for word in given if word != "--traceback"], "pixcore", standalone_mode=False)
+        status = cli.main(words, "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
         # options before the command take no values, so the first other word is the command
         resumes = next((word for word in given if not word.startswith("-")), "") == "run"

@@ -83,8 +83,12 @@ def test_raw_keeps_one_map_a_layer(rng: np.random.Generator) -> None:
 
 
 def test_raw_warns_before_it_starts() -> None:
+    extractor = Raw(RawConfig())
     with pytest.warns(UserWarning, match=r"1\.1 GiB for 256 tokens of a batch of 4"):
-        Raw(RawConfig()).begin(4, 32, 32, 576)
+        extractor.begin(4, 32, 32, 576)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extractor.begin(4, 32, 32, 577)  # once, whatever the next batches' sizes
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Raw(RawConfig()).begin(1, 32, 32, 576)

@@ -16,10 +16,11 @@ from pixcore_emergence.command import _judged, _layers, _print
 from pixcore_emergence.command import emergence as command
 from pixcore_emergence.concepts import Concept, agreement, agreement_told, classify, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
+from pixcore_emergence.drawings import Drawing, drawings
 from pixcore_emergence.emergence import Emergence, EmergenceTally
 from pixcore_emergence.layers import _of_control
 from pixcore_emergence.looks import CONCEPTS, Look, Looks, Phrase, shares_word
-from pixcore_emergence.page import _pictures, _write_csv, document
+from pixcore_emergence.page import _write_csv, document
 from pixcore_emergence.regression import effects, regress
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
@@ -276,28 +277,31 @@ def test_what_nobody_can_say_is_null_in_json() -> None:
     assert model["outcomes"]["odds_ratio"] == [None, None, None]
 
 
-def test_a_judges_concepts_are_drawn_beside_the_rules(tmp_path: Path) -> None:
+def drawn(found: list[Emergence], layers: list[int] | None = None) -> dict[str, Drawing]:
+    return {drawing.heading.name: drawing for drawing in drawings(found, layers)}
+
+
+def test_a_judges_concepts_are_drawn_beside_the_rules() -> None:
     found = emergence(candidate("The red roof", 0, 10), mask=columns(10))
     assert found.judged_concepts() == []
-    assert "concepts-judged" not in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
+    assert "concepts-judged" not in drawn([found])
     said = frozenset({Concept.APPEARANCE, Concept.OBJECT})
     found.judged_by({"1": said, "another": frozenset({Concept.STATE})})
     judge, rules = found.judged_concepts()
     assert {concept for concept, share in zip(CONCEPTS, judge.values, strict=True) if share.value == 50} == said
     assert rules.values[CONCEPTS.index(found.best[0].phrase.concept)].value == 100
     assert (judge.samples, rules.samples) == (1, 1)
-    assert "concepts-judged" in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
-    rows = read_table(tmp_path / "concepts-judged.csv", ("candidates",))
-    assert [row["candidates"] for row in rows] == [judge.name] * len(CONCEPTS) + [rules.name] * len(CONCEPTS)
+    rows = drawn([found])["concepts-judged"].rows
+    assert [candidates for _, candidates, *_ in rows] == [judge.name] * len(CONCEPTS) + [rules.name] * len(CONCEPTS)
     (model,) = document([found])["models"]
     assert model["judged_concepts"][0]["values"]["color and appearance"].value == 50
 
 
-def test_a_judges_concepts_are_of_phrases_that_found_the_object(tmp_path: Path) -> None:
+def test_a_judges_concepts_are_of_phrases_that_found_the_object() -> None:
     found = emergence(candidate("The red roof", 0, 3), mask=columns(10))
     found.judged_by({"1": frozenset({Concept.APPEARANCE, Concept.OBJECT})})
     assert found.judged_concepts() == []
-    assert "concepts-judged" not in {picture["name"] for picture in _pictures(tmp_path, [found], None)}
+    assert "concepts-judged" not in drawn([found])
     found.released = True  # whose script counts every sample, and each letter
     assert found.published_concepts().tolist() == [1, 0, 0, 0, 1, 0, 0]
 
@@ -426,12 +430,10 @@ def test_looks_and_curves_of_many_samples_add_up_as_arrays_do() -> None:
     )
 
 
-def test_a_layer_of_which_nothing_was_measured_leaves_a_gap(tmp_path: Path) -> None:
+def test_a_layer_of_which_nothing_was_measured_leaves_a_gap() -> None:
     found = [emergence(candidate("The red roof", 0, 10), mask=columns(10)), emergence(mask=columns(10))]
     found[1].model = "another"
-    names = [picture["name"] for picture in _pictures(tmp_path, found, [3, 7])]
-    assert "layers" in names
-    assert (tmp_path / "layers.csv").read_text().splitlines()[1:] == ["3,100.0", "7,"]
+    assert drawn(found, [3, 7])["layers"].rows == [["3", 100.0], ["7", None]]
 
 
 @pytest.mark.parametrize("damaged", ["mean", {"layers": ["last"]}, {"layers": 3}, [1]])

@@ -399,6 +399,8 @@ def test_the_names_that_hugging_face_has_are_understood_and_named_in_errors(alia
     del whole[name]
     assert TransformersConfig.model_validate({**whole, alias: value}) == own
     assert alias not in own.model_dump()
+    with pytest.raises(ValidationError, match=f"{name} and {alias} are two names of one option: leave one out"):
+        TransformersConfig.model_validate({**whole, name: value, alias: value})
     with pytest.raises(ValidationError) as refused:
         TransformersConfig.model_validate({**whole, alias: 3})
     assert refused.value.errors()[0]["loc"][0] == alias

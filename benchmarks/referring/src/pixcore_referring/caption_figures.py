@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from pixcore.errors import DataError
 from pixcore.figures.intervals import Cluster
@@ -23,6 +24,19 @@ def caption_of(text: str) -> str:
     return " ".join(re.sub(r"<.*?>", "", text).replace("[SEG]", "").split()).strip("'").strip()
 
 
+def check_installed() -> None:
+    """Look for what compares captions.
+
+    Raises:
+        DataError: pycocoevalcap or Java is not installed.
+    """
+    if find_spec("pycocoevalcap") is None:
+        said, hint = "METEOR and CIDEr need pycocoevalcap", "pip install pixcore-referring[captions]"
+        raise DataError(said, hint=hint)
+    if shutil.which("java") is None:
+        raise DataError("METEOR and CIDEr need Java: there is no `java`", hint="install a Java runtime, 8 or later")
+
+
 def caption_figures(captions: Sequence[tuple[str, str]], clusters: Sequence[Cluster]) -> dict[str, Figure]:
     """Compare what was written of each image with its caption.
 
@@ -36,15 +50,11 @@ def caption_figures(captions: Sequence[tuple[str, str]], clusters: Sequence[Clus
     Raises:
         DataError: pycocoevalcap or Java is not installed.
     """
-    try:
-        from pycocoevalcap.cider.cider import Cider
-        from pycocoevalcap.meteor.meteor import Meteor
-        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
-    except ImportError as error:
-        hint = "pip install pixcore-referring[captions]"
-        raise DataError(f"METEOR and CIDEr need pycocoevalcap: {error}", hint=hint) from error
-    if shutil.which("java") is None:
-        raise DataError("METEOR and CIDEr need Java: there is no `java`", hint="install a Java runtime, 8 or later")
+    check_installed()
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.meteor.meteor import Meteor
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+
     true, said = (
         PTBTokenizer().tokenize({image: [{"caption": text}] for image, text in enumerate(texts)})
         for texts in zip(*((reference, caption_of(answer)) for reference, answer in captions), strict=True)

@@ -22,6 +22,7 @@ from pixcore.errors import DataError
 from pixcore.files import read_json
 from pixcore.masks import RLE
 from pixcore.records import Image, Sample
+from pixcore_referring.caption_figures import check_installed
 from pixcore_referring.config import ConversationsConfig
 
 TRUTH = "conversation"
@@ -85,12 +86,14 @@ class Conversations(Benchmark[ConversationsConfig]):
         """Give the split's samples, in the order of the captions' file.
 
         Raises:
-            DataError: A file is missing or damaged.
+            DataError: A file is missing or damaged, or what compares captions is not installed.
         """
         config, self._uneven, self._nowhere = self.config, 0, 0
         require(config.root, self.needed_files, benchmark="grounded-conversations")
         if config.bert is not None and not config.bert.is_dir():  # it is read only when all is answered
             raise DataError(f"bert: there is no folder {config.bert}", hint="the folder of bert-base-uncased")
+        if config.captions:
+            check_installed()
         found = self._evaluated() if config.groundings is None else _training(config.root / config.groundings)
         seen: set[str] = set()
         for name, one in found:

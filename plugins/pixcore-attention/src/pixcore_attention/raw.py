@@ -44,6 +44,7 @@ class Raw(AttentionExtractor[RawConfig]):
     def __init__(self, config: RawConfig, context: Context | None = None) -> None:
         super().__init__(config, context)
         self.rows: list[NDArray[np.float16]] = []
+        self._warned = False
         self._names: list[str] = []
         self._cells: list[int] = []
         self._shape = (0, 0)
@@ -61,12 +62,13 @@ class Raw(AttentionExtractor[RawConfig]):
         self._cells = [layout.tokens for layout in layouts]
 
     def begin(self, batch: int, layers: int, heads: int, cells: int) -> None:
-        """Start a batch; warn if its rows will be large."""
+        """Start a batch; warn, once, if its rows will be large."""
         self._shape = (batch, cells)
         self._layers, self._steps = [], []
         heads = 1 if self.config.reduce else heads
         size = 2 * batch * layers * heads * cells * _TOKENS / 2**30
-        if size > self.config.warn_above:
+        if size > self.config.warn_above and not self._warned:
+            self._warned = True
             notice(
                 f"extractor raw will keep {size:.1f} GiB for {_TOKENS} tokens of a batch of {batch} "
                 f"({layers} layers x {heads} heads x {cells} cells): name fewer layers or heads, or a smaller batch"

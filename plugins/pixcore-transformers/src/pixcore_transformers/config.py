@@ -33,6 +33,15 @@ class PlacingConfig(ModelConfig):
     quantization: Literal["8bit", "4bit"] | None = None
     offload_towers: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_once(cls, given: Any) -> Any:
+        for field in cls.model_fields.values():
+            choices = getattr(field.validation_alias, "choices", ())
+            if len(named := [name for name in choices if isinstance(given, dict) and name in given]) > 1:
+                raise ValueError(f"{' and '.join(named)} are two names of one option: leave one out")
+        return given
+
 
 class TransformersConfig(PlacingConfig):
     """Options of `transformers`: what to load and how to generate.
