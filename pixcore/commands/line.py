@@ -78,9 +78,7 @@ def main(given: Sequence[str]) -> None:
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_in_one_line()
-    words = [
-        re.sub("^(--[a-z-]+=|)(~.*)", lambda at: at[1] + at_home(at[2]), one) for one in given if one != "--traceback"
-    ]
+    words = [re.sub("^(--[^=]+=|)(~.*)", lambda at: at[1] + at_home(at[2]), it) for it in given if it != "--traceback"]
     try:
         status = cli.main(words, "pixcore", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):

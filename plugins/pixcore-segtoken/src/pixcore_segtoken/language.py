@@ -113,43 +113,23 @@ def generate(
 
     Raises:
         NotFiniteError: The model gave logits that are no numbers.
+        ValueError: `max_new_tokens` is below 1.
     """
     if not prompts:
         return []
-    device = prompts[0].device
-    lengths = [len(prompt) for prompt in prompts]
-    longest = max(lengths)
-    embeds = torch.stack([nn.functional.pad(p, (0, 0, longest - len(p), 0)) for p in prompts])
-    mask = torch.tensor([[0] * (longest - n) + [1] * n for n in lengths], device=device)
-    padded = min(lengths) < longest
-    cache = DynamicCache(config=language.config) if use_cache else None
+    if max_new_tokens < 1:
+        raise ValueError("max_new_tokens must be at least 1")
+    batch = _Batch(language, prompts, positions, use_cache)
+    prompt_states = hidden = batch.forward()
     tokens: list[list[int]] = [[] for _ in prompts]
     finished = [False] * len(prompts)
     states: list[Tensor] = []
     logits: list[Tensor] = []
-    prompt_states: Tensor | None = None
-    inputs = embeds
-    counted = _padded_positions(positions, longest) if positions is not None else None
-    broken = torch.zeros((), dtype=torch.bool, device=device)
-
-    def forward() -> Tensor:
-        states: Tensor = language.model(
-            inputs_embeds=inputs,
-            # Without padding the model may use its faster kernels for a plain causal mask.
-            attention_mask=mask if padded else None,
-            position_ids=_positions(mask, counted)[..., -inputs.shape[1] :],
-            past_key_values=cache,
-            use_cache=use_cache,
-        ).last_hidden_state
-        return states
-
+    broken = torch.zeros((), dtype=torch.bool, device=hidden.device)
     for step in range(max_new_tokens):
-        hidden = forward()
-        if prompt_states is None:
-            prompt_states = hidden
         states.append(hidden[:, -1])
         step_logits = language.lm_head(hidden[:, -1]).float()
-        broken = broken | ~step_logits.isfinite().all().to(device)
+        broken = broken | ~step_logits.isfinite().all().to(broken.device)
         if keep_logits:
             logits.append(step_logits)
         if adjust is not None:
@@ -164,29 +144,62 @@ def generate(
             finished[index] = token in stop_ids or (stop is not None and stop(tokens[index]))
         tell(lambda: [list(own) for own in tokens], step + 1, max_new_tokens)
         ended = all(finished) or step + 1 == max_new_tokens
-        if ended and not extra_step:
-            break
-        new = language.model.embed_tokens(torch.tensor(chosen, device=device))[:, None]
-        inputs = new if use_cache else torch.cat([inputs, new], dim=1)
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        if not ended or extra_step:
+            batch.append(chosen)
+            hidden = batch.forward()
         if ended:
-            forward()
             break
-    if prompt_states is None:
-        raise ValueError("max_new_tokens must be at least 1")
     if bool(broken):
-        raise NotFiniteError("the language model's logits", str(embeds.dtype).removeprefix("torch."))
+        raise NotFiniteError("the language model's logits", str(prompts[0].dtype).removeprefix("torch."))
     all_states = torch.stack(states, dim=1)
     all_logits = torch.stack(logits, dim=1) if keep_logits else None
     return [
         Generation(
             tuple(sample),
             all_states[index, : len(sample)],
-            prompt_states[index, longest - lengths[index] :],
+            prompt_states[index, -len(prompts[index]) :],
             None if all_logits is None else all_logits[index, : len(sample)],
         )
         for index, sample in enumerate(tokens)
     ]
+
+
+class _Batch:
+    """Sequences of embeddings that grow together, and what the model keeps of them; arguments as of `generate`."""
+
+    def __init__(
+        self,
+        language: LlamaForCausalLM,
+        prompts: Sequence[Tensor],
+        positions: Sequence[Tensor] | None,
+        use_cache: bool,
+    ) -> None:
+        lengths = [len(prompt) for prompt in prompts]
+        longest = max(lengths)
+        self._model, self._use_cache = language.model, use_cache
+        self._cache = DynamicCache(config=language.config) if use_cache else None
+        self._inputs = torch.stack([nn.functional.pad(own, (0, 0, longest - len(own), 0)) for own in prompts])
+        self._mask = torch.tensor([[0] * (longest - n) + [1] * n for n in lengths], device=self._inputs.device)
+        self._padded = min(lengths) < longest
+        self._given = None if positions is None else _padded_positions(positions, longest)
+
+    def forward(self) -> Tensor:
+        """Give the final states (B, S, D): of the prompts, then of the new token, or of all where there is no cache."""
+        states: Tensor = self._model(
+            inputs_embeds=self._inputs,
+            # Without padding the model may use its faster kernels for a plain causal mask.
+            attention_mask=self._mask if self._padded else None,
+            position_ids=_positions(self._mask, self._given)[..., -self._inputs.shape[1] :],
+            past_key_values=self._cache,
+            use_cache=self._use_cache,
+        ).last_hidden_state
+        return states
+
+    def append(self, token_ids: Sequence[int]) -> None:
+        """Go on with a token each."""
+        new = self._model.embed_tokens(torch.tensor(token_ids, device=self._inputs.device))[:, None]
+        self._inputs = new if self._use_cache else torch.cat([self._inputs, new], dim=1)
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(token_ids), 1)], dim=1)
 
 
 def _padded_positions(positions: Sequence[Tensor], longest: int) -> Tensor:
